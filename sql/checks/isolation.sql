@@ -1,0 +1,140 @@
+-- The catalog lint for tenant isolation: one row per finding (code, object), none when the schema keeps tenants apart.
+-- Run as the serving role. Exceptions and their reasons are listed in src/service/tenancy/guard.py.
+WITH serving AS (
+    SELECT oid, rolname, rolsuper, rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user
+), own AS (
+    -- Tables of the service: everything outside the system's schemas and yoyo's own bookkeeping.
+    SELECT c.oid, n.nspname || '.' || c.relname AS name, c.relname, c.relowner, c.relkind, c.relispartition,
+           c.relrowsecurity AS is_secured, c.relforcerowsecurity AS is_forced,
+           a.attnum AS tenant_column, a.attnotnull AS is_not_null
+      FROM pg_catalog.pg_class AS c
+      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+      LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
+     WHERE c.relkind IN ('r', 'p')
+       AND n.nspname !~ '^pg_'
+       AND n.nspname <> 'information_schema'
+       AND c.relname NOT IN ('_yoyo_log', '_yoyo_migration', '_yoyo_version', 'yoyo_lock', '_migration_checksums')
+       -- A schema that the serving role may not even name can't be read by it.
+       AND has_schema_privilege(n.oid, 'USAGE')
+), tenant_tables AS (
+    SELECT * FROM own WHERE tenant_column IS NOT NULL
+), findings (code, object) AS (
+    SELECT 'role_bypasses_policies', rolname FROM serving WHERE rolsuper OR rolbypassrls
+     UNION ALL
+    SELECT 'role_may_become_owner', t.name FROM tenant_tables AS t, serving AS s WHERE pg_has_role(s.oid, t.relowner, 'MEMBER')
+     UNION ALL
+    SELECT 'role_may_become_superuser', r.rolname
+      FROM pg_catalog.pg_roles AS r, serving AS s
+     WHERE (r.rolsuper OR r.rolbypassrls) AND NOT s.rolsuper AND pg_has_role(s.oid, r.oid, 'MEMBER')
+     UNION ALL
+    SELECT 'table_without_tenant', name FROM own WHERE tenant_column IS NULL
+     UNION ALL
+    SELECT 'policies_not_forced', name FROM tenant_tables WHERE NOT (is_secured AND is_forced)
+     UNION ALL
+    SELECT 'tenant_nullable', name FROM tenant_tables WHERE NOT is_not_null
+     UNION ALL
+    SELECT 'tenant_without_default', t.name
+      FROM tenant_tables AS t
+      LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = t.oid AND d.adnum = t.tenant_column
+     WHERE d.oid IS NULL OR pg_get_expr(d.adbin, d.adrelid) <> 'app.current_tenant()'
+     UNION ALL
+    SELECT 'policy_missing', t.name
+      FROM tenant_tables AS t
+     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS p WHERE p.polrelid = t.oid)
+     UNION ALL
+    SELECT 'policy_not_canonical', t.name || ' ' || p.polname
+      FROM tenant_tables AS t
+      JOIN pg_catalog.pg_policy AS p ON p.polrelid = t.oid
+     WHERE p.polroles <> ARRAY[0::oid]
+        OR p.polcmd <> '*'
+        OR NOT p.polpermissive
+        OR pg_get_expr(p.polqual, p.polrelid) IS DISTINCT FROM '(tenant_id = app.current_tenant())'
+        OR pg_get_expr(p.polwithcheck, p.polrelid) IS DISTINCT FROM '(tenant_id = app.current_tenant())'
+     UNION ALL
+    SELECT 'several_policies', t.name
+      FROM tenant_tables AS t
+      JOIN pg_catalog.pg_policy AS p ON p.polrelid = t.oid AND p.polpermissive
+     GROUP BY t.name
+    HAVING count(*) > 1
+     UNION ALL
+    SELECT 'unique_without_tenant', t.name || ' ' || i.indexrelid::regclass::text
+      FROM tenant_tables AS t
+      JOIN pg_catalog.pg_index AS i ON i.indrelid = t.oid AND i.indisunique
+     WHERE NOT t.tenant_column = ANY (i.indkey::int2[])
+     UNION ALL
+    SELECT 'key_without_tenant_first', t.name
+      FROM tenant_tables AS t
+      LEFT JOIN pg_catalog.pg_index AS i ON i.indrelid = t.oid AND i.indisprimary
+     WHERE i.indkey[0] IS DISTINCT FROM t.tenant_column
+     UNION ALL
+    SELECT 'reference_without_tenant', t.name || ' ' || k.conname
+      FROM pg_catalog.pg_constraint AS k
+      JOIN tenant_tables AS t ON t.oid = k.conrelid
+      JOIN tenant_tables AS r ON r.oid = k.confrelid
+     WHERE k.contype = 'f'
+       AND NOT EXISTS (SELECT FROM generate_subscripts(k.conkey, 1) AS i
+                        WHERE k.conkey[i] = t.tenant_column AND k.confkey[i] = r.tenant_column)
+     UNION ALL
+    SELECT 'dangerous_privilege', t.name || ' ' || privilege
+      FROM own AS t, unnest(ARRAY['TRUNCATE', 'REFERENCES', 'TRIGGER']) AS privilege
+     WHERE has_table_privilege(t.oid, privilege)
+     UNION ALL
+    SELECT 'tenant_may_be_moved', t.name
+      FROM tenant_tables AS t
+     WHERE has_column_privilege(t.oid, t.tenant_column, 'UPDATE')
+     UNION ALL
+    SELECT 'view_with_owner_rights', c.oid::regclass::text
+      FROM pg_catalog.pg_class AS c
+     WHERE c.relkind = 'v'
+       AND c.relnamespace::regnamespace::text !~ '^(pg_|information_schema)'
+       AND NOT coalesce(c.reloptions::text ~ 'security_invoker=(true|on|1)', false)
+       AND has_table_privilege(c.oid, 'SELECT')
+     UNION ALL
+    SELECT 'materialized_view_readable', c.oid::regclass::text
+      FROM pg_catalog.pg_class AS c
+     WHERE c.relkind = 'm' AND has_table_privilege(c.oid, 'SELECT')
+     UNION ALL
+    SELECT 'foreign_table_readable', c.oid::regclass::text
+      FROM pg_catalog.pg_class AS c
+     WHERE c.relkind = 'f' AND has_table_privilege(c.oid, 'SELECT')
+     UNION ALL
+    SELECT 'definer_function_of_bypassing_owner', f.oid::regprocedure::text
+      FROM pg_catalog.pg_proc AS f
+      JOIN pg_catalog.pg_roles AS o ON o.oid = f.proowner
+     WHERE f.prosecdef
+       AND (o.rolsuper OR o.rolbypassrls)
+       AND f.pronamespace::regnamespace::text !~ '^(pg_|information_schema)'
+       AND has_function_privilege(f.oid, 'EXECUTE')
+     UNION ALL
+    SELECT 'definer_function_without_search_path', f.oid::regprocedure::text
+      FROM pg_catalog.pg_proc AS f
+     WHERE f.prosecdef
+       AND f.pronamespace::regnamespace::text !~ '^(pg_|information_schema)'
+       AND NOT coalesce(f.proconfig::text ~ 'search_path=', false)
+     UNION ALL
+    SELECT 'index_on_leaking_operator', i.indexrelid::regclass::text || ' ' || a.attname
+      FROM tenant_tables AS t
+      JOIN pg_catalog.pg_index AS i ON i.indrelid = t.oid
+     CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indclass::oid[]) AS u (att, opclass)
+      JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = u.att
+      JOIN pg_catalog.pg_opclass AS oc ON oc.oid = u.opclass
+     WHERE NOT EXISTS (SELECT
+                         FROM pg_catalog.pg_amop AS ao
+                         JOIN pg_catalog.pg_operator AS o ON o.oid = ao.amopopr
+                         JOIN pg_catalog.pg_proc AS p ON p.oid = o.oprcode
+                        WHERE ao.amopfamily = oc.opcfamily AND ao.amoplefttype = oc.opcintype AND p.proleakproof)
+     UNION ALL
+    SELECT 'partition_unguarded', name FROM tenant_tables
+     WHERE relispartition AND NOT (is_secured AND is_forced) AND has_table_privilege(oid, 'SELECT')
+     UNION ALL
+    SELECT 'published_table', t.name || ' ' || p.pubname
+      FROM pg_catalog.pg_publication_tables AS p
+      JOIN tenant_tables AS t ON t.name = p.schemaname || '.' || p.tablename
+     UNION ALL
+    SELECT 'temporary_tables_allowed', current_database()::text WHERE has_database_privilege(current_database(), 'TEMP')
+     UNION ALL
+    SELECT 'schema_writable', n.nspname::text
+      FROM pg_catalog.pg_namespace AS n
+     WHERE has_schema_privilege(n.oid, 'CREATE') AND n.nspname !~ '^pg_'
+)
+SELECT code, object FROM findings ORDER BY code, object;

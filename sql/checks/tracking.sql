@@ -1,0 +1,27 @@
+-- What the log's triggers record, against what the catalog has: one row per tenant table with its columns, and the source
+-- of its record function (null when a trigger is missing, disabled, or another table's).
+SELECT n.nspname || '.' || c.relname AS name,
+       c.relname AS table_name,
+       (SELECT array_agg(a.attname::text ORDER BY a.attnum)
+          FROM pg_catalog.pg_attribute AS a
+         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') AS columns,
+       (SELECT min(f.prosrc)
+          FROM pg_catalog.pg_trigger AS g
+          JOIN pg_catalog.pg_proc AS f ON f.oid = g.tgfoid
+         WHERE g.tgrelid = c.oid
+           AND g.tgname IN ('record_insert', 'record_update', 'record_delete')
+           AND g.tgenabled IN ('O', 'A')
+           AND f.proname = 'record_' || c.relname
+        HAVING count(*) = 3) AS source,
+       EXISTS (SELECT
+                 FROM pg_catalog.pg_trigger AS g
+                WHERE g.tgrelid = c.oid AND g.tgname = 'touch' AND g.tgenabled IN ('O', 'A')) AS is_touched
+  FROM pg_catalog.pg_class AS c
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p')
+   AND has_schema_privilege(n.oid, 'USAGE')
+   AND (EXISTS (SELECT FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped)
+        OR (n.nspname, c.relname) = ('app', 'tenants'))
+   AND n.nspname !~ '^pg_'
+   AND n.nspname <> 'information_schema'
+ ORDER BY name;

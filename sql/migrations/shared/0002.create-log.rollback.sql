@@ -1,0 +1,14 @@
+SET LOCAL lock_timeout = '4s';
+DROP TABLE app.installation;
+DROP FUNCTION app.heads(uuid[]);
+DROP TRIGGER record_delete ON app.tenants;
+DROP TRIGGER record_update ON app.tenants;
+DROP TRIGGER record_insert ON app.tenants;
+DROP FUNCTION app.record_tenants();
+DROP TRIGGER open_stream ON app.tenants;
+DROP FUNCTION app.open_stream();
+DROP TABLE app.changes;
+DROP FUNCTION app.number_commit();
+DROP FUNCTION app.record_changes(text, text, uuid[], uuid[], text[]);
+DROP TABLE app.commits;
+DROP TABLE app.heads;

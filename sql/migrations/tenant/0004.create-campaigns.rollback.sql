@@ -1,0 +1,12 @@
+SET LOCAL lock_timeout = '4s';
+DROP TABLE campaign_influencers;
+DROP FUNCTION record_campaign_influencers();
+DROP TABLE contents;
+DROP FUNCTION publish_content();
+DROP FUNCTION record_contents();
+DROP TRIGGER check_unused ON users;
+DROP FUNCTION check_user_unused();
+DROP TABLE campaigns;
+DROP FUNCTION keep_archived();
+DROP FUNCTION check_campaign_references();
+DROP FUNCTION record_campaigns();

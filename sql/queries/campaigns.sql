@@ -1,0 +1,139 @@
+-- repository: Campaigns
+-- A campaign is what an agency runs for a brand: an owner, a budget, dates and a status from draft to archived.
+
+-- name: create :one
+-- A new campaign; the trigger refuses an owner or brand that is not a live row of this tenant.
+INSERT INTO campaigns (tenant_id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on)
+VALUES (:tenant_id, :name, :description, :status, :owner_id, :brand_id, :budget_minor, :currency, :starts_on, :ends_on)
+RETURNING id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
+          created_at, updated_at, version;
+
+-- name: find :one
+-- One live campaign.
+SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
+       created_at, updated_at, version
+  FROM campaigns
+ WHERE tenant_id = :tenant_id
+   AND id = :id
+   AND deleted_at IS NULL;
+
+-- name: find_many :many
+-- The live campaigns among the given ids, in id order.
+SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
+       created_at, updated_at, version
+  FROM campaigns
+ WHERE tenant_id = :tenant_id
+   AND id = ANY (:ids::uuid[])
+   AND deleted_at IS NULL
+ ORDER BY id;
+
+-- name: find_with_contents :one
+-- One live campaign and its live contents, newest first, in one statement.
+SELECT c.id, c.name, c.description, c.status, c.owner_id, c.brand_id, c.budget_minor, c.currency, c.starts_on, c.ends_on,
+       c.created_at, c.updated_at, c.version,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'kind', n.kind, 'title', n.title, 'status', n.status)
+                                  ORDER BY n.created_at DESC, n.id DESC), '[]')
+          FROM contents AS n
+         WHERE n.tenant_id = :tenant_id
+           AND n.campaign_id = c.id
+           AND n.deleted_at IS NULL) AS contents
+  FROM campaigns AS c
+ WHERE c.tenant_id = :tenant_id
+   AND c.id = :id
+   AND c.deleted_at IS NULL;
+
+-- name: exists :value
+-- Whether a live campaign has this id.
+SELECT EXISTS (SELECT FROM campaigns WHERE tenant_id = :tenant_id AND id = :id AND deleted_at IS NULL);
+
+-- name: count :value
+-- How many live campaigns there are, in all or of one status.
+SELECT count(*)
+  FROM campaigns
+ WHERE tenant_id = :tenant_id
+   AND deleted_at IS NULL
+   AND status = :status    -- when :status
+;
+
+-- name: page :many
+-- One page of the live campaigns, newest first; :after_* is the last row of the page before.
+SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
+       created_at, updated_at, version
+  FROM campaigns
+ WHERE tenant_id = :tenant_id
+   AND deleted_at IS NULL
+   AND status = :status                                     -- when :status
+   AND owner_id = :owner_id                                 -- when :owner_id
+   AND brand_id = :brand_id                                 -- when :brand_id
+   AND starts_with(search_name, lower(:q))                  -- when :q
+   AND (created_at, id) < (:after_created_at, :after_id)    -- when :after_id
+ ORDER BY created_at DESC, id DESC
+ LIMIT :limit;
+
+-- name: update :maybe
+-- Changes the given fields if the version still is the expected one; otherwise answers the row as it is, not applied.
+WITH updated AS (
+    UPDATE campaigns
+       SET name         = CASE WHEN 'name' = ANY (:given::text[]) THEN :name ELSE name END,
+           description  = CASE WHEN 'description' = ANY (:given) THEN :description ELSE description END,
+           status       = CASE WHEN 'status' = ANY (:given) THEN :status ELSE status END,
+           owner_id     = CASE WHEN 'owner_id' = ANY (:given) THEN :owner_id ELSE owner_id END,
+           brand_id     = CASE WHEN 'brand_id' = ANY (:given) THEN :brand_id ELSE brand_id END,
+           budget_minor = CASE WHEN 'budget_minor' = ANY (:given) THEN :budget_minor ELSE budget_minor END,
+           currency     = CASE WHEN 'currency' = ANY (:given) THEN :currency ELSE currency END,
+           starts_on    = CASE WHEN 'starts_on' = ANY (:given) THEN :starts_on ELSE starts_on END,
+           ends_on      = CASE WHEN 'ends_on' = ANY (:given) THEN :ends_on ELSE ends_on END
+     WHERE tenant_id = :tenant_id
+       AND id = :id
+       AND deleted_at IS NULL
+       AND version = :version    -- when :version
+ RETURNING id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
+           created_at, updated_at, version
+)
+SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
+       created_at, updated_at, version, true AS applied
+  FROM updated
+ UNION ALL
+SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
+       created_at, updated_at, version, false AS applied
+  FROM campaigns
+ WHERE tenant_id = :tenant_id
+   AND id = :id
+   AND deleted_at IS NULL
+   AND NOT EXISTS (SELECT FROM updated);
+
+-- name: remove :value
+-- Soft deletion if the version still is the expected one: true when done, false when it is not, no row when there is none.
+WITH removed AS (
+    UPDATE campaigns
+       SET deleted_at = now()
+     WHERE tenant_id = :tenant_id
+       AND id = :id
+       AND deleted_at IS NULL
+       AND version = :version    -- when :version
+ RETURNING id
+)
+SELECT true AS applied
+  FROM removed
+ UNION ALL
+SELECT false AS applied
+  FROM campaigns
+ WHERE tenant_id = :tenant_id
+   AND id = :id
+   AND deleted_at IS NULL
+   AND NOT EXISTS (SELECT FROM removed);
+
+-- name: restore :one
+-- Undoes a soft deletion; a campaign that is not deleted stays as it is.
+   UPDATE campaigns
+      SET deleted_at = NULL
+    WHERE tenant_id = :tenant_id
+      AND id = :id
+RETURNING id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
+          created_at, updated_at, version;
+
+-- name: erase :count
+-- Deletes a campaign for good, with its contents.
+DELETE FROM campaigns
+ WHERE tenant_id = :tenant_id
+   AND id = :id;

@@ -1,0 +1,121 @@
+-- repository: Contents
+-- A content is a post, reel, story, video or article made for a campaign; it is there as long as its campaign is.
+
+-- name: create :one
+-- A new content of a live campaign; no row when there is no such campaign.
+INSERT INTO contents (tenant_id, campaign_id, kind, title, body, url, status)
+SELECT c.tenant_id, c.id, :kind, :title, :body, :url, :status
+  FROM campaigns AS c
+ WHERE c.tenant_id = :tenant_id
+   AND c.id = :campaign_id
+   AND c.deleted_at IS NULL
+   FOR SHARE
+RETURNING id, campaign_id, kind, title, body, url, status, published_at, created_at, updated_at, version;
+
+-- name: find :one
+-- One live content of a live campaign.
+SELECT n.id, n.campaign_id, n.kind, n.title, n.body, n.url, n.status, n.published_at, n.created_at, n.updated_at, n.version
+  FROM contents AS n
+  JOIN campaigns AS c ON c.tenant_id = n.tenant_id AND c.id = n.campaign_id
+ WHERE n.tenant_id = :tenant_id
+   AND c.tenant_id = :tenant_id
+   AND n.campaign_id = :campaign_id
+   AND n.id = :id
+   AND n.deleted_at IS NULL
+   AND c.deleted_at IS NULL;
+
+-- name: page :many
+-- One page of a live campaign's live contents, newest first; :after_* is the last row of the page before.
+SELECT n.id, n.campaign_id, n.kind, n.title, n.body, n.url, n.status, n.published_at, n.created_at, n.updated_at, n.version
+  FROM contents AS n
+  JOIN campaigns AS c ON c.tenant_id = n.tenant_id AND c.id = n.campaign_id
+ WHERE n.tenant_id = :tenant_id
+   AND c.tenant_id = :tenant_id
+   AND n.campaign_id = :campaign_id
+   AND n.deleted_at IS NULL
+   AND c.deleted_at IS NULL
+   AND n.status = :status                                       -- when :status
+   AND n.kind = :kind                                           -- when :kind
+   AND (n.created_at, n.id) < (:after_created_at, :after_id)    -- when :after_id
+ ORDER BY n.created_at DESC, n.id DESC
+ LIMIT :limit;
+
+-- name: update :maybe
+-- Changes the given fields if the version still is the expected one; otherwise answers the row as it is, not applied.
+WITH updated AS (
+    UPDATE contents AS n
+       SET kind   = CASE WHEN 'kind' = ANY (:given::text[]) THEN :kind ELSE n.kind END,
+           title  = CASE WHEN 'title' = ANY (:given) THEN :title ELSE n.title END,
+           body   = CASE WHEN 'body' = ANY (:given) THEN :body ELSE n.body END,
+           url    = CASE WHEN 'url' = ANY (:given) THEN :url ELSE n.url END,
+           status = CASE WHEN 'status' = ANY (:given) THEN :status ELSE n.status END
+      FROM campaigns AS c
+     WHERE n.tenant_id = :tenant_id
+       AND c.tenant_id = :tenant_id
+       AND c.id = n.campaign_id
+       AND c.deleted_at IS NULL
+       AND n.campaign_id = :campaign_id
+       AND n.id = :id
+       AND n.deleted_at IS NULL
+       AND n.version = :version    -- when :version
+ RETURNING n.id, n.campaign_id, n.kind, n.title, n.body, n.url, n.status, n.published_at,
+           n.created_at, n.updated_at, n.version
+)
+SELECT id, campaign_id, kind, title, body, url, status, published_at, created_at, updated_at, version, true AS applied
+  FROM updated
+ UNION ALL
+SELECT n.id, n.campaign_id, n.kind, n.title, n.body, n.url, n.status, n.published_at, n.created_at, n.updated_at, n.version,
+       false AS applied
+  FROM contents AS n
+  JOIN campaigns AS c ON c.tenant_id = n.tenant_id AND c.id = n.campaign_id
+ WHERE n.tenant_id = :tenant_id
+   AND c.tenant_id = :tenant_id
+   AND n.campaign_id = :campaign_id
+   AND n.id = :id
+   AND n.deleted_at IS NULL
+   AND c.deleted_at IS NULL
+   AND NOT EXISTS (SELECT FROM updated);
+
+-- name: remove :value
+-- Soft deletion if the version still is the expected one: true when done, false when it is not, no row when there is none.
+WITH removed AS (
+    UPDATE contents AS n
+       SET deleted_at = now()
+      FROM campaigns AS c
+     WHERE n.tenant_id = :tenant_id
+       AND c.tenant_id = :tenant_id
+       AND c.id = n.campaign_id
+       AND c.deleted_at IS NULL
+       AND n.campaign_id = :campaign_id
+       AND n.id = :id
+       AND n.deleted_at IS NULL
+       AND n.version = :version    -- when :version
+ RETURNING n.id
+)
+SELECT true AS applied
+  FROM removed
+ UNION ALL
+SELECT false AS applied
+  FROM contents AS n
+  JOIN campaigns AS c ON c.tenant_id = n.tenant_id AND c.id = n.campaign_id
+ WHERE n.tenant_id = :tenant_id
+   AND c.tenant_id = :tenant_id
+   AND n.campaign_id = :campaign_id
+   AND n.id = :id
+   AND n.deleted_at IS NULL
+   AND c.deleted_at IS NULL
+   AND NOT EXISTS (SELECT FROM removed);
+
+-- name: restore :one
+-- Undoes a soft deletion within a live campaign; a content that is not deleted stays as it is.
+   UPDATE contents AS n
+      SET deleted_at = NULL
+     FROM campaigns AS c
+    WHERE n.tenant_id = :tenant_id
+      AND c.tenant_id = :tenant_id
+      AND c.id = n.campaign_id
+      AND c.deleted_at IS NULL
+      AND n.campaign_id = :campaign_id
+      AND n.id = :id
+RETURNING n.id, n.campaign_id, n.kind, n.title, n.body, n.url, n.status, n.published_at,
+          n.created_at, n.updated_at, n.version;

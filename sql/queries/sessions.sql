@@ -1,0 +1,74 @@
+-- repository: Sessions
+-- A session is a sign-in of a user: its token is known to the client alone, the database keeps the token's hash.
+
+-- name: create :maybe
+-- A session for a user whose credentials have just been verified; no row when the user changed meanwhile.
+INSERT INTO sessions (tenant_id, user_id, token_hash, ip, user_agent, expires_at)
+SELECT u.tenant_id, u.id, :token_hash, :ip, :user_agent, :expires_at
+  FROM users AS u
+  JOIN app.tenants AS t ON t.id = u.tenant_id
+ WHERE u.tenant_id = :tenant_id
+   AND t.id = :tenant_id
+   AND t.status = 'active'
+   AND u.id = :user_id
+   AND u.password_hash = :password_hash
+   AND u.is_active
+   AND u.deleted_at IS NULL
+RETURNING id, user_id, ip, user_agent, created_at, last_seen_at, expires_at;
+
+-- name: authenticate :maybe
+-- The first statement of a request: who holds this token, and all that could speak against serving them.
+SELECT s.id AS session_id, s.user_id, s.expires_at, u.role, u.is_active, t.status AS tenant_status,
+       s.expires_at <= now() AS is_expired
+  FROM sessions AS s
+  JOIN users AS u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
+  JOIN app.tenants AS t ON t.id = s.tenant_id
+ WHERE s.tenant_id = :tenant_id
+   AND u.tenant_id = :tenant_id
+   AND t.id = :tenant_id
+   AND s.token_hash = :token_hash
+   AND s.revoked_at IS NULL
+   AND u.deleted_at IS NULL;
+
+-- name: find :one
+-- One session that is neither revoked nor expired; only of :user_id when given.
+SELECT id, user_id, ip, user_agent, created_at, last_seen_at, expires_at
+  FROM sessions
+ WHERE tenant_id = :tenant_id
+   AND id = :id
+   AND revoked_at IS NULL
+   AND expires_at > now()
+   AND user_id = :user_id    -- when :user_id
+;
+
+-- name: page :many
+-- One page of a user's sessions that are neither revoked nor expired, newest first.
+SELECT id, user_id, ip, user_agent, created_at, last_seen_at, expires_at
+  FROM sessions
+ WHERE tenant_id = :tenant_id
+   AND user_id = :user_id
+   AND revoked_at IS NULL
+   AND expires_at > now()
+   AND (created_at, id) < (:after_created_at, :after_id)    -- when :after_id
+ ORDER BY created_at DESC, id DESC
+ LIMIT :limit;
+
+-- name: revoke :count
+-- Ends one session; only of :user_id when given.
+UPDATE sessions
+   SET revoked_at = now()
+ WHERE tenant_id = :tenant_id
+   AND id = :id
+   AND revoked_at IS NULL
+   AND user_id = :user_id    -- when :user_id
+;
+
+-- name: revoke_of_user :count
+-- Ends all sessions of a user, but for the one to keep when given.
+UPDATE sessions
+   SET revoked_at = now()
+ WHERE tenant_id = :tenant_id
+   AND user_id = :user_id
+   AND revoked_at IS NULL
+   AND id <> :keep    -- when :keep
+;

@@ -1,0 +1,66 @@
+-- repository: Tenants
+-- A tenant is an agency that uses the service; it sees itself, and the platform sees all.
+
+-- name: find_by_domain :maybe
+-- scope: shared
+-- The tenant of a host name, before anything is bound.
+SELECT id, status
+  FROM app.find_tenant(:domain);
+
+-- name: current :one
+-- The bound tenant.
+SELECT id, name, domain, status, plan, features, configuration, created_at, updated_at, version
+  FROM app.tenants
+ WHERE id = :tenant_id;
+
+-- name: update :maybe
+-- Changes the given fields of the bound tenant if the version still is the expected one.
+WITH updated AS (
+    UPDATE app.tenants
+       SET name          = CASE WHEN 'name' = ANY (:given::text[]) THEN :name ELSE name END,
+           features      = CASE WHEN 'features' = ANY (:given) THEN :features::jsonb ELSE features END,
+           configuration = CASE WHEN 'configuration' = ANY (:given) THEN :configuration::jsonb ELSE configuration END
+     WHERE id = :tenant_id
+       AND version = :version    -- when :version
+ RETURNING id, name, domain, status, plan, features, configuration, created_at, updated_at, version
+)
+SELECT id, name, domain, status, plan, features, configuration, created_at, updated_at, version, true AS applied
+  FROM updated
+ UNION ALL
+SELECT id, name, domain, status, plan, features, configuration, created_at, updated_at, version, false AS applied
+  FROM app.tenants
+ WHERE id = :tenant_id
+   AND NOT EXISTS (SELECT FROM updated);
+
+-- name: create :one
+-- scope: platform
+-- A new tenant.
+INSERT INTO app.tenants (name, domain, plan)
+VALUES (:name, :domain, :plan)
+RETURNING id, name, domain, status, plan, features, configuration, created_at, updated_at, version;
+
+-- name: page :many
+-- scope: platform
+-- One page of all tenants, newest first; :after_* is the last row of the page before.
+SELECT id, name, domain, status, plan, features, configuration, created_at, updated_at, version
+  FROM app.tenants
+ WHERE true
+   AND status = :status                                     -- when :status
+   AND (created_at, id) < (:after_created_at, :after_id)    -- when :after_id
+ ORDER BY created_at DESC, id DESC
+ LIMIT :limit;
+
+-- name: lookup :one
+-- scope: platform
+-- One tenant by its domain.
+SELECT id, name, domain, status, plan, features, configuration, created_at, updated_at, version
+  FROM app.tenants
+ WHERE domain = :domain;
+
+-- name: set_status :one
+-- scope: platform
+-- Suspends, archives or activates a tenant; its next request is refused or served accordingly.
+   UPDATE app.tenants
+      SET status = :status
+    WHERE domain = :domain
+RETURNING id, name, domain, status, plan, features, configuration, created_at, updated_at, version;

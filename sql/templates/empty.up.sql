@@ -1,0 +1,5 @@
+-- $sentence
+-- depends: $depends
+
+SET LOCAL lock_timeout = '4s';
+

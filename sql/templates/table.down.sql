@@ -1,0 +1,3 @@
+SET LOCAL lock_timeout = '4s';
+DROP TABLE $table;
+DROP FUNCTION record_$table();

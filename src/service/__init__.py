@@ -1,0 +1,1 @@
+"""Quarry: a multi-tenant service for creator marketing on hand-written SQL."""

@@ -1,0 +1,5 @@
+"""`python -m service` is the `quarry` command."""
+
+from service.cli.main import main
+
+main()

@@ -1,0 +1,31 @@
+"""/v1/niches"""
+
+from __future__ import annotations
+
+from pydantic import TypeAdapter
+from starlette.responses import Response
+
+from service.api import answers
+from service.api.caller import Call
+from service.api.inputs import PageQuery, cursor_of
+from service.repos.niches import Niche
+
+_NICHES = TypeAdapter(list[Niche])
+
+
+class NicheQuery(PageQuery):
+    """Filters of the list."""
+
+    is_active: bool | None = None
+
+
+async def page(call: Call) -> Response:
+    """List the niches, newest first."""
+    query = call.query(NicheQuery)
+    rows = await call.run(lambda work: work.niches.page(**query.get().arguments()))
+    return answers.page(_NICHES, rows, query.get().limit, cursor_of)
+
+
+async def find(call: Call) -> Response:
+    """One niche."""
+    return answers.entity(Niche, await call.run(lambda work: work.niches.find(call.id())))

@@ -1,0 +1,28 @@
+"""quarry config"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from service.cli.installation import settings
+
+app = typer.Typer(help="Settings.", no_args_is_help=True)
+
+
+@app.command()
+def show(as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
+    """Print every setting with its value, secrets masked."""
+    values = settings().masked()
+    if as_json:
+        print(json.dumps(values, indent=2))
+        return
+    for name, value in values.items():
+        print(f"{name}={'' if value is None else value}")
+
+
+@app.callback()
+def config() -> None:
+    """Settings."""

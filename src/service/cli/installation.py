@@ -1,0 +1,118 @@
+"""The installation that a command works on: its settings, and the embedded server when no other is named."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from typing import Any, TypeVar
+
+from pydantic import SecretStr
+
+from service import logs, provisioning
+from service.addresses import Address, PoolLimits
+from service.database import Database
+from service.diagnosis import explained
+from service.embedded.server import Server, running
+from service.errors import DatabaseError, OperatorError
+from service.settings import Settings, unknown_names
+
+T = TypeVar("T")
+
+
+def say(message: str) -> None:
+    """A message for the person at the terminal: stderr, so that stdout holds data alone."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def settings() -> Settings:
+    """The settings; names that mean nothing are reported."""
+    for line in unknown_names():
+        say(f"quarry: {line}")
+    loaded = Settings.load()
+    logs.configure(loaded)
+    return loaded
+
+
+@contextlib.contextmanager
+def installed(*, keep: bool = False, provision: bool = True) -> Iterator[Settings]:
+    """The settings with a server that runs: the one they name, or the embedded one, started for the block.
+
+    With `keep` the embedded server is left running. With `provision` its roles and database are made if missing.
+    """
+    loaded = settings()
+    if not loaded.is_embedded:
+        yield loaded
+        return
+    if loaded.environment == "production":
+        raise OperatorError("production does not use the embedded server", "set DATABASE_URL")
+    with running(loaded.quarry_home, keep=keep, say=say) as server:
+        local = embedded_settings(loaded, server)
+        if provision:
+            asyncio.run(provisioned(local, server))
+        yield local
+
+
+def embedded_settings(loaded: Settings, server: Server) -> Settings:
+    """The settings with the embedded server's addresses, a login for each role."""
+
+    def url(user: str) -> SecretStr:
+        return SecretStr(server.url(user=user, password=server.password, database=loaded.database_name))
+
+    return loaded.model_copy(
+        update={
+            "database_url": url("quarry_app"),
+            "database_migration_url": url(server.superuser),
+            "database_platform_url": url("quarry_platform"),
+            "database_backup_url": url("quarry_backup"),
+        }
+    )
+
+
+async def provisioned(local: Settings, server: Server) -> None:
+    """Make roles and database on an embedded server that has none yet."""
+    root = Address(server.url())
+    if await provisioning.create_database(root, local.database_name):
+        await provisioning.create_roles(root)
+        await provisioning.prepare_database(local.administration())
+    # The password may be another one than last time; the roles always follow it.
+    for role in ("quarry_app", "quarry_platform", "quarry_backup"):
+        await provisioning.set_password(root, role, server.password)
+
+
+@contextlib.asynccontextmanager
+async def database(local: Settings, role: str = "quarry_app") -> AsyncIterator[Database]:
+    """One connection as `role`. Raises OperatorError with a remedy when there is none to be had."""
+    address = local.address(role)  # type: ignore[arg-type]
+    limits = PoolLimits(minimum=1, maximum=1, connect_attempts=1)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            opened = await stack.enter_async_context(
+                Database.open(address, limits, schema=local.database_schema, name="quarry cli")
+            )
+        except DatabaseError as error:
+            raise explained(error, address) from error
+        yield opened
+
+
+def wait_for(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine from a command."""
+    return asyncio.run(work)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something is lost; `--yes` answers for scripts."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise OperatorError(f"{question} needs a yes", "add --yes")
+    print(f"{question} Type yes to go on: ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() != "yes":
+        raise OperatorError("nothing was done")
+
+
+def refuse_in_production(loaded: Settings, command: str) -> None:
+    """Some commands have no place there."""
+    if loaded.environment == "production":
+        raise OperatorError(f"`{command}` is refused in production")

@@ -1,0 +1,116 @@
+"""quarry migrate"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from service import migrations, provisioning, scaffold
+from service.cli.installation import confirm, database, installed, refuse_in_production, say, wait_for
+from service.errors import OperatorError
+from service.migrations import Status
+from service.settings import Settings
+from service.tenancy import guard
+
+app = typer.Typer(help="Migrations: up, down, pending, show, check, new, fresh.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+@app.command()
+def up() -> None:
+    """Apply what is pending; safe to start on several instances at once."""
+    with installed() as local:
+        migrate(local)
+
+
+@app.command()
+def down(count: Annotated[int, typer.Argument(min=1, help="How many to take back.")] = 1) -> None:
+    """Take the last migrations back."""
+    with installed() as local:
+        done = migrations.down(local.address("quarry_owner"), local.database_schema, count, say)
+        say(f"quarry: {len(done)} taken back")
+
+
+@app.command()
+def pending(as_json: AsJson = False) -> None:
+    """List what is not applied yet."""
+    with installed() as local:
+        names = [each.id for each in _status(local) if each.applied_at is None]
+    print(json.dumps(names) if as_json else "\n".join(names), end="\n" if names or as_json else "")
+
+
+@app.command()
+def show(as_json: AsJson = False) -> None:
+    """List all migrations and when they were applied (UTC)."""
+    with installed() as local:
+        found = _status(local)
+    if as_json:
+        print(json.dumps([{"id": s.id, "applied_at": s.applied_at and s.applied_at.isoformat(), "state": _state(s)}
+                          for s in found], indent=2))  # fmt: skip
+        return
+    for each in found:
+        when = f"{each.applied_at:%Y-%m-%d %H:%M:%S}" if each.applied_at else "-" * 19
+        print(f"{when}  {_state(each):8} {each.id}")
+
+
+@app.command()
+def check() -> None:
+    """Fail when something is pending, edited after it was applied, or lost, or the catalog breaks a rule."""
+    with installed() as local:
+        wrong = [f"{each.id} is {_state(each)}" for each in _status(local) if _state(each) != "applied"]
+        wrong += wait_for(_findings(local))
+        if wrong:
+            raise OperatorError(
+                "; ".join(wrong), "apply what is pending; put changed files back and write a new migration"
+            )
+        say("quarry: files, database and catalog agree")
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="verb-noun, such as add-campaign-notes")],
+    table: Annotated[str | None, typer.Option(help="Write a new tenant table that follows the rules.")] = None,
+) -> None:
+    """Write a migration and its way back, ready to be filled in."""
+    for path in scaffold.write(name, table):
+        print(path)
+
+
+@app.command()
+def fresh(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Drop all tables with everything in them and migrate from nothing."""
+    with installed() as local:
+        refuse_in_production(local, "migrate fresh")
+        confirm("This drops every table of the service.", yes=yes)
+        wait_for(provisioning.drop_schemas(local.address("quarry_owner"), local.database_schema))
+        wait_for(provisioning.prepare_database(local.administration()))
+        migrate(local)
+
+
+def migrate(local: Settings) -> None:
+    """Apply what is pending, then let the guard look at the catalog."""
+    done = migrations.up(local.address("quarry_owner"), local.database_schema, say)
+    findings = wait_for(_findings(local))
+    if findings:
+        raise OperatorError(f"migrated, but the catalog breaks a rule: {'; '.join(findings)}")
+    say(f"quarry: {len(done)} applied" if done else "quarry: nothing to apply")
+
+
+async def _findings(local: Settings) -> list[str]:
+    async with database(local) as opened, opened.connection() as connection:
+        return [str(finding) for finding in await guard.inspect(connection)]
+
+
+def _status(local: Settings) -> list[Status]:
+    return migrations.status(local.address("quarry_owner"), local.database_schema)
+
+
+def _state(each: Status) -> str:
+    if each.is_missing:
+        return "lost"
+    if each.applied_at is None:
+        return "pending"
+    return "edited" if each.is_changed else "applied"

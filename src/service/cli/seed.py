@@ -1,0 +1,41 @@
+"""quarry seed"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from service import seeding
+from service.cli.installation import confirm, installed, say, wait_for
+
+app = typer.Typer(help="Seeds: run, truncate, list.", no_args_is_help=True)
+
+Set = Annotated[str, typer.Argument(help="base, demo or load")]
+
+
+@app.command()
+def run(
+    name: Set = "base",
+    tenants: Annotated[int, typer.Option(min=1, help="For load: how many tenants.")] = 10,
+    users: Annotated[int, typer.Option(min=1, help="For load: users of each tenant.")] = 10,
+    campaigns: Annotated[int, typer.Option(min=1, help="For load: campaigns of each tenant.")] = 1000,
+) -> None:
+    """Run a set; repeating it changes nothing."""
+    parameters = {"tenants": tenants, "users_per_tenant": users, "campaigns_per_tenant": campaigns}
+    with installed() as local:
+        wait_for(seeding.seed(local, name, say, parameters))
+
+
+@app.command()
+def truncate(name: Set, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Take a set away again."""
+    with installed() as local:
+        confirm(f"This deletes the rows of the set {name}, and what was made with them.", yes=yes)
+        wait_for(seeding.truncate(local, name, say))
+
+
+@app.command("list")
+def list_() -> None:
+    """List the sets."""
+    print("\n".join(seeding.sets()))

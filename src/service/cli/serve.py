@@ -1,0 +1,121 @@
+"""quarry dev, quarry serve"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.supervisors import Multiprocess
+
+from service import seeding
+from service.api.app import create_app
+from service.cli.installation import database, installed, say, settings, wait_for
+from service.cli.migrate import migrate
+from service.errors import OperatorError
+from service.settings import Settings
+from service.tenancy import guard
+
+Host = Annotated[str | None, typer.Option(help="The address to listen on; HOST otherwise.")]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="The port to listen on; PORT otherwise.")]
+
+
+def dev(host: Host = None, port: Port = None) -> None:
+    """Everything for a first look: embedded PostgreSQL, roles, migrations, demo data, the service."""
+    with _listening(settings(), host, port) as listener, installed() as local:
+        migrate(local)
+        wait_for(seeding.seed(local, "base", say))
+        wait_for(seeding.seed(local, "demo", say))
+        address = f"http://{listener.getsockname()[0]}:{listener.getsockname()[1]}"
+        say(
+            f"\nQuarry serves on {address} (Ctrl-C stops it)\n"
+            f"  sign in   tenant acme.example or globex.example, owner@, admin@, member@ or viewer@ it,"
+            f" password quarry-demo\n"
+            f"  try       curl -s {address}/v1/sessions -H 'Content-Type: application/json' -d "
+            '\'{"tenant":"acme.example","email":"owner@acme.example","password":"quarry-demo"}\'\n'
+        )
+        _serve(local, listener)
+
+
+def serve(
+    host: Host = None,
+    port: Port = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    with_migrations: Annotated[bool, typer.Option("--migrate", help="Apply pending migrations first.")] = False,
+) -> None:
+    """Serve the API. Refuses a database that does not keep tenants apart."""
+    with _listening(settings(), host, port) as listener, installed() as local:
+        if with_migrations:
+            migrate(local)
+        wait_for(_admit(local))
+        if workers == 1:
+            _serve(local, listener)
+            return
+        # The workers read their settings anew; the embedded server's addresses reach them like anybody's.
+        for role in ("database_url", "database_migration_url", "database_platform_url"):
+            if (secret := getattr(local, role)) is not None:
+                os.environ[role.upper()] = secret.get_secret_value()
+        config = _config("service.cli.serve:worker", local, factory=True, workers=workers)
+        Multiprocess(config, [listener]).run()
+
+
+def worker() -> Starlette:
+    """The application of one of several worker processes."""
+    return create_app(settings())
+
+
+async def _admit(local: Settings) -> None:
+    async with database(local) as opened, opened.connection() as connection:
+        await guard.require(connection)
+        login = await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = session_user", ())
+        if login and local.environment == "production":
+            raise OperatorError(
+                "production does not serve with a superuser login", "let DATABASE_URL log in as quarry_app"
+            )
+
+
+def _serve(local: Settings, listener: socket.socket) -> None:
+    # uvicorn finishes what is in flight, then raises the signal again: as an exit that runs every `with` on the way.
+    signal.signal(signal.SIGTERM, _leave)
+    server = uvicorn.Server(_config(create_app(local), local))
+    try:
+        server.run([listener])
+    except KeyboardInterrupt:
+        say("quarry: stopped")
+    if not server.started:
+        raise OperatorError("the service did not start; its log above says why")
+
+
+def _config(app: Starlette | str, local: Settings, *, factory: bool = False, workers: int = 1) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, factory=factory, workers=workers, log_level="warning", access_log=False, lifespan="on",
+        timeout_graceful_shutdown=int(local.shutdown_timeout), server_header=False, date_header=True,
+    )  # fmt: skip
+
+
+def _listening(loaded: Settings, host: str | None, port: int | None) -> socket.socket:
+    """The listening socket, taken before anything slow so that a taken port is told at once."""
+    address = (host or loaded.host, loaded.port if port is None else port)
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise OperatorError(
+            f"port {address[1]} on {address[0]} can't be used: {error.strerror}",
+            "give another one: --port 8001, or `make run PORT=8001`",
+        ) from error
+    listener.listen(2048)
+    return listener
+
+
+def _leave(_: int, __: FrameType | None) -> NoReturn:
+    sys.exit(0)

@@ -1,0 +1,112 @@
+"""What a connection is like, and what to do when there is none: the report behind `quarry db test`."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import perf_counter
+
+import asyncpg
+
+from service.addresses import Address
+from service.errors import OperatorError
+from service.provisioning import connect
+from service.settings import masked_url
+
+_BY_STATE: Mapping[str, tuple[str, str]] = {
+    "28P01": ("the server refuses the password", "correct the password in DATABASE_URL, or set it with ALTER ROLE"),
+    "28000": ("the server refuses this login", "check the user in DATABASE_URL and the server's pg_hba.conf"),
+    "3D000": ("the database does not exist", "run `quarry db create`"),
+    "53300": ("the server has too many connections", "lower DATABASE_POOL_MAX, or raise max_connections"),
+    "42501": ("this login may not become the role it needs", "run `quarry db roles`, or log in as the role itself"),
+    "22023": ("the role it needs does not exist", "run `quarry db roles`"),
+    "57P03": ("the server is starting up or shutting down", "try again in a moment"),
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a connection is like; times in milliseconds."""
+
+    server: str
+    version: str
+    database: str
+    login: str
+    role: str
+    is_superuser: bool
+    tls: str
+    connect_ms: float
+    latency_ms: float
+    has_pooler: bool
+    connections: int
+    max_connections: int
+
+
+async def examine(address: Address) -> Report:
+    """Connect and look around. Raises OperatorError with a remedy for what commonly goes wrong."""
+    started = perf_counter()
+    try:
+        connection = await connect(address)
+    except Exception as error:
+        raise explained(error, address) from error
+    try:
+        connected = perf_counter()
+        await connection.execute("SELECT 1")
+        answered = perf_counter()
+        row = await connection.fetchrow(
+            "SELECT current_setting('server_version') AS version, current_database() AS database,"
+            " session_user AS login, current_user AS role, r.rolsuper, pg_backend_pid() AS pid,"
+            " coalesce((SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl), 'none') AS tls,"
+            " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,"
+            " current_setting('max_connections')::int AS max_connections"
+            " FROM pg_roles AS r WHERE r.rolname = current_user"
+        )
+        if row is None:
+            raise OperatorError("the server does not know its own role")
+        return Report(
+            server=masked_url(address.url), version=row["version"], database=row["database"], login=row["login"],
+            role=row["role"], is_superuser=row["rolsuper"], tls=row["tls"],
+            connect_ms=round((connected - started) * 1000, 2), latency_ms=round((answered - connected) * 1000, 2),
+            has_pooler=row["pid"] != connection.get_server_pid(), connections=row["connections"],
+            max_connections=row["max_connections"],
+        )  # fmt: skip
+    finally:
+        await connection.close()
+
+
+def explained(error: BaseException, address: Address) -> OperatorError:
+    """A failed connection in the operator's words, with what to do."""
+    server = masked_url(address.url)
+    causes = _chain(error)
+    for cause in causes:
+        if isinstance(cause, asyncpg.PostgresError):
+            text = str(cause)
+            if "no encryption" in text or "SSL off" in text:
+                return OperatorError(
+                    f"{server}: the server wants TLS", "set DATABASE_SSL=true, or add ?sslmode=require"
+                )
+            if (known := _BY_STATE.get(cause.sqlstate or "")) is not None:
+                return OperatorError(f"{server}: {known[0]}", known[1])
+            return OperatorError(f"{server}: {text.splitlines()[0]}", "see the server's log")
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return OperatorError(f"{server}: its certificate can't be verified", "give its CA in DATABASE_SSL_CA")
+    if any(isinstance(cause, ConnectionError) and "SSL upgrade" in str(cause) for cause in causes):
+        return OperatorError(f"{server}: the server has no TLS", "leave DATABASE_SSL out, or enable ssl on the server")
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return OperatorError(f"{server}: nobody listens there", "start PostgreSQL, or correct host and port")
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        return OperatorError(
+            f"{server}: no answer in time", "check the address, firewalls, and DATABASE_CONNECT_TIMEOUT"
+        )
+    return OperatorError(f"{server}: can't be reached: {causes[-1]}", "check the address")
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and what caused it, outermost first."""
+    found: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in found:
+        found.append(current)
+        current = current.__cause__ or current.__context__
+    return found

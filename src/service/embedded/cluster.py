@@ -1,0 +1,57 @@
+"""The data of PostgreSQL, a database cluster in its words: made, and given another password."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from service.embedded.placement import Placement
+from service.embedded.processes import run
+from service.embedded.state import write
+
+SUPERUSER = "postgres"
+
+
+def create(placement: Placement, binaries: Path, password: str) -> None:
+    """Make the data directory, whole or not at all."""
+    home, name = placement.data.parent, placement.data.name
+    for leftover in home.glob(f"new-{name}-*"):
+        _remove(leftover)
+    staging = Path(tempfile.mkdtemp(prefix=f"new-{name}-", dir=home))
+    try:
+        if placement.account is not None:
+            os.chown(staging, placement.account.uid, placement.account.gid)
+        write(staging / "password", password)
+        run(
+            placement.account,
+            binaries / "initdb",
+            f"--pgdata={staging / 'data'}",
+            f"--username={SUPERUSER}",
+            f"--pwfile={staging / 'password'}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+        )
+        (staging / "data").rename(placement.data)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def reset_password(placement: Placement, binaries: Path, password: str) -> None:
+    """Give the superuser of existing data another password, where the known one was lost with its file."""
+    single_user = ("--single", "-D", str(placement.data), "-c", "exit_on_error=on", "postgres")
+    statement = f"ALTER ROLE {SUPERUSER} PASSWORD '{password}'\n"
+    run(placement.account, binaries / "postgres", *single_user, given=statement)
+
+
+def _remove(leftover: Path) -> None:
+    """Remove what a killed start left, where its initdb may be writing for a moment yet."""
+    deadline = time.monotonic() + 10.0
+    while leftover.exists() and time.monotonic() < deadline:
+        shutil.rmtree(leftover, ignore_errors=True)
+        time.sleep(0.01)

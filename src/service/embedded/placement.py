@@ -1,0 +1,100 @@
+"""Where the data of a state directory are, and the account that runs PostgreSQL on them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import re
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.embedded.errors import EmbeddedError
+from service.embedded.state import read, write
+
+_OUTSIDE = Path("/var/tmp")
+
+
+@dataclass(frozen=True)
+class Account:
+    """The unprivileged account that runs PostgreSQL for root, whom PostgreSQL refuses."""
+
+    uid: int
+    gid: int
+
+    @classmethod
+    def for_data(cls, data: Path) -> Account:
+        """The owner of existing data, `nobody` for data to come."""
+        if data.exists():
+            owner = data.stat()
+            return cls(owner.st_uid, owner.st_gid)
+        try:
+            nobody = pwd.getpwnam("nobody")
+        except KeyError:
+            raise EmbeddedError(
+                "PostgreSQL refuses root and there is no account 'nobody'",
+                "run as an ordinary user, or set DATABASE_URL",
+            ) from None
+        return cls(nobody.pw_uid, nobody.pw_gid)
+
+    def enters(self, directory: Path) -> bool:
+        """Whether the mode bits of `directory` and all above it let the account through."""
+        for status in (step.stat() for step in (directory, *directory.parents)):
+            shift = 6 if status.st_uid == self.uid else 3 if status.st_gid == self.gid else 0
+            if not status.st_mode >> shift & 1:
+                return False
+        return True
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A data directory (PGDATA) and the account to run PostgreSQL as; None is the current one."""
+
+    data: Path
+    account: Account | None
+
+
+def place(directory: Path, major: int, say: Callable[[str], None]) -> Placement:
+    """Where the data of PostgreSQL `major` are or are to be: in `directory` if the account can enter it."""
+    data = directory / f"pg{major}"
+    if os.geteuid() != 0:
+        return Placement(data, None)
+    account = Account.for_data(data)
+    if data.exists() or (account.enters(directory) and _recorded_outside(directory) is None):
+        return Placement(data, account)
+    data = outside(directory, say) / data.name
+    return Placement(data, Account.for_data(data))
+
+
+def outside(directory: Path, say: Callable[[str], None]) -> Path:
+    """A directory of root that every account may enter, for what cannot be in `directory` itself."""
+    chosen = _recorded_outside(directory)
+    if chosen is None:
+        chosen = _OUTSIDE / f"quarry-embedded-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]}"
+        say(
+            f"quarry: PostgreSQL refuses to run as root, and unprivileged accounts cannot enter {directory} "
+            f"or its program files: using {chosen}"
+        )
+    with suppress(FileExistsError):
+        chosen.mkdir(mode=0o700)
+    status = chosen.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != 0 or status.st_mode & 0o022:
+        raise EmbeddedError(f"{chosen} is not a directory that only root can change", "remove it and try again")
+    chosen.chmod(0o711)
+    write(directory / "outside", chosen.name)
+    return chosen
+
+
+def data_directories(directory: Path) -> list[Path]:
+    """The data directories of all major versions, `pg18` and the like."""
+    homes = [home for home in (directory, _recorded_outside(directory)) if home is not None]
+    return [data for home in homes for data in home.glob("pg[0-9]*")]
+
+
+def _recorded_outside(directory: Path) -> Path | None:
+    name = read(directory / "outside")
+    # The name is not taken on trust: root may be working in somebody else's directory.
+    return _OUTSIDE / name if name and re.fullmatch("quarry-embedded-[0-9a-f]{16}", name) else None

@@ -1,0 +1,211 @@
+"""Every error of the service, each with the stable code that the API and the command line show.
+
+ServiceError
+├── DatabaseError            what a statement or a transaction can end in
+│   ├── NotFound  InvalidInput  Reference  Conflict  InUse  StaleVersion
+│   ├── Unauthorized  SessionExpired  Forbidden  TenantSuspended
+│   ├── Timeout  Unavailable  CommitUnknown
+│   └── Contention  StalePlan                    passing; `run` repeats them
+├── RequestError             what an HTTP request can be refused for before any statement
+│   └── Malformed  TooLarge  UnsupportedMediaType  PreconditionRequired
+└── OperatorError            a mistake in settings, files or set-up: one line and a remedy
+
+An error's message is for the user; the database's own text stays in `__cause__` and in the log. Anything that is not a
+ServiceError is `internal`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One thing wrong with one field of the input; `field` is a dotted path, empty for the whole."""
+
+    field: str
+    message: str
+
+
+class ServiceError(Exception):
+    """Something went wrong inside the service."""
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str | None = None, *, errors: tuple[FieldError, ...] = ()) -> None:
+        self.message = message or (self.__class__.__doc__ or "").strip()
+        self.errors = errors
+        super().__init__(self.message)
+
+
+class DatabaseError(ServiceError):
+    """The database refused or failed."""
+
+
+class NotFound(DatabaseError):
+    """There is no such row."""
+
+    code = "not_found"
+
+
+class InvalidInput(DatabaseError):
+    """The input is not valid."""
+
+    code = "invalid_input"
+
+    @classmethod
+    def of(cls, field: str, message: str) -> InvalidInput:
+        """One field's error."""
+        return cls(errors=(FieldError(field, message),))
+
+
+class Reference(InvalidInput):
+    """A referenced row does not exist."""
+
+
+class Conflict(DatabaseError):
+    """The value is taken."""
+
+    code = "conflict"
+
+    def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InUse(DatabaseError):
+    """Other rows still refer to this one."""
+
+    code = "in_use"
+
+
+class StaleVersion(DatabaseError):
+    """The row has changed since it was read."""
+
+    code = "stale_version"
+
+
+class Unauthorized(DatabaseError):
+    """Sign in first."""
+
+    code = "unauthorized"
+
+
+class SessionExpired(DatabaseError):
+    """The session has expired; sign in again."""
+
+    code = "session_expired"
+
+
+class Forbidden(DatabaseError):
+    """Your role does not allow this."""
+
+    code = "forbidden"
+
+
+class TenantSuspended(DatabaseError):
+    """The tenant is not active."""
+
+    code = "tenant_suspended"
+
+
+class Timeout(DatabaseError):
+    """The database took too long and the work was undone."""
+
+    code = "timeout"
+
+
+class Unavailable(DatabaseError):
+    """The database can't be reached right now; nothing was changed."""
+
+    code = "unavailable"
+    retryable = True
+    retry_after: ClassVar[int] = 1
+
+
+class PoolExhausted(Unavailable):
+    """All database connections are busy."""
+
+    retryable = False
+
+
+class CommitUnknown(DatabaseError):
+    """The connection was lost during commit; whether the change was made is not known."""
+
+    code = "commit_unknown"
+
+
+class Contention(DatabaseError):
+    """Concurrent work got in the way; nothing was changed."""
+
+    code = "unavailable"
+    retryable = True
+
+
+class StalePlan(DatabaseError):
+    """The schema changed under a prepared statement; nothing was changed."""
+
+    code = "unavailable"
+    retryable = True
+
+
+class TransactionAborted(DatabaseError):
+    """COMMIT answered ROLLBACK: an error inside the transaction was swallowed, and nothing was changed."""
+
+
+class TooManySavepoints(DatabaseError):
+    """A transaction may open at most 60 savepoints; beyond 64 every other transaction pays for them."""
+
+
+class TenantUnbound(DatabaseError):
+    """A tenant's statement was called without a tenant."""
+
+
+class RequestError(ServiceError):
+    """The request can't be served as it is."""
+
+    code = "malformed"
+
+
+class Malformed(RequestError):
+    """The request can't be read."""
+
+
+class MethodNotAllowed(RequestError):
+    """This path has other methods."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        super().__init__()
+        self.allowed = allowed
+
+
+class TooLarge(RequestError):
+    """The body is too large."""
+
+    code = "too_large"
+
+
+class UnsupportedMediaType(RequestError):
+    """The body must be application/json."""
+
+    code = "unsupported_media_type"
+
+
+class PreconditionRequired(RequestError):
+    """Send If-Match with the ETag of the version that you change."""
+
+    code = "precondition_required"
+
+
+class OperatorError(ServiceError):
+    """The installation is not set up as it should be."""
+
+    code = "misconfigured"
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy

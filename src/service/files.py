@@ -1,0 +1,23 @@
+"""Where `sql/` and `seeds/` are: inside the installed package, or in the checkout of an editable install."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+_CHECKOUT = _PACKAGE.parent.parent
+
+
+def sql(*parts: str) -> Path:
+    """A path under `sql/`."""
+    return _root("sql").joinpath(*parts)
+
+
+def seeds(*parts: str) -> Path:
+    """A path under `seeds/`."""
+    return _root("seeds").joinpath(*parts)
+
+
+def _root(name: str) -> Path:
+    packaged = _PACKAGE / name
+    return packaged if packaged.is_dir() else _CHECKOUT / name

@@ -1,0 +1,48 @@
+"""Structured logs on stderr: JSON in production and staging, readable lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+from structlog.typing import Processor
+
+from service.metrics import STATEMENTS, Observer
+from service.settings import Settings
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.statements")
+
+
+def configure(settings: Settings) -> None:
+    """Set up structlog for this process."""
+    served = settings.environment in ("production", "staging")
+    level = logging.DEBUG if settings.database_debug and settings.environment != "production" else logging.INFO
+    renderer: Processor = structlog.processors.JSONRenderer() if served else structlog.dev.ConsoleRenderer(colors=False)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def observer(settings: Settings) -> Observer:
+    """What is told of every statement: its time is counted, and logged when asked for or slow. Never its values."""
+    slow = settings.database_slow_statement
+    every = settings.database_log_queries
+
+    def observe(name: str, seconds: float, rows: int) -> None:
+        STATEMENTS.labels(statement=name).observe(seconds)
+        if seconds >= slow:
+            log.warning("slow_statement", statement=name, milliseconds=round(seconds * 1000, 1), rows=rows)
+        elif every:
+            log.info("statement", statement=name, milliseconds=round(seconds * 1000, 1), rows=rows)
+
+    return observe

@@ -1,0 +1,173 @@
+"""What a bound method does when it is called: arrange the values, send one text, shape the answer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from operator import itemgetter
+from time import perf_counter
+from typing import Any
+
+from service.errors import NotFound, TenantUnbound
+from service.repos.rows import Row, builder
+from service.statements import TENANT_PARAMETER, Statement
+from service.tenancy.binding import Binding
+
+Prepared = tuple[str, Callable[[Sequence[object]], Sequence[object]]]
+
+
+class Arguments:
+    """The parameters of a signature, and how a call's positional and named values become one list in their order."""
+
+    def __init__(self, where: str, parameters: Sequence[inspect.Parameter]) -> None:
+        self.where = where
+        self.names = tuple(parameter.name for parameter in parameters)
+        self.positional = sum(parameter.kind is not inspect.Parameter.KEYWORD_ONLY for parameter in parameters)
+        self.defaults = {
+            parameter.name: parameter.default
+            for parameter in parameters
+            if parameter.default is not inspect.Parameter.empty
+        }
+
+    def arrange(self, args: tuple[object, ...], named: dict[str, object]) -> list[object]:
+        """The values in the signature's order. Raises TypeError as a plain Python call would."""
+        values = list(args)
+        if len(values) > self.positional:
+            raise TypeError(f"{self.where} takes {self.positional} positional values, {len(values)} were given")
+        used = 0
+        for name in self.names[len(values) :]:
+            if name in named:
+                values.append(named[name])
+                used += 1
+            elif name in self.defaults:
+                values.append(self.defaults[name])
+            else:
+                raise TypeError(f"{self.where} misses the value '{name}'")
+        if used != len(named):
+            unknown = sorted(set(named) - set(self.names[len(args) :]))
+            raise TypeError(f"{self.where} does not take {', '.join(unknown)}")
+        return values
+
+
+def compile_call(
+    statement: Statement, arguments: Arguments, model: type[Row] | None, noun: str
+) -> Callable[..., Awaitable[Any]]:
+    """The method that runs `statement` on a repository's binding."""
+    choose = _chooser(statement, arguments)
+    answer = _ANSWERS[statement.kind](model, noun)
+    label = f"{statement.place.path.stem}.{statement.name}"
+    arrange = arguments.arrange
+    needs_tenant = TENANT_PARAMETER in statement.parameters
+
+    async def call(self: Any, *args: object, **named: object) -> Any:
+        binding: Binding = self._binding
+        if needs_tenant and binding.tenant is None:
+            raise TenantUnbound(f"{label} needs a tenant, and this work has none.")
+        values = arrange(args, named)
+        values.append(binding.tenant)
+        text, pick = choose(values)
+        connection = binding.connection
+        if connection.observe is None:
+            return await answer(connection, text, pick(values))
+        started = perf_counter()
+        result = await answer(connection, text, pick(values))
+        rows = len(result) if isinstance(result, list) else int(result is not None)
+        connection.observe(label, perf_counter() - started, rows)
+        return result
+
+    return call
+
+
+def _chooser(statement: Statement, arguments: Arguments) -> Callable[[Sequence[object]], Prepared]:
+    """From the values to the variant that they ask for; the tenant is the last value."""
+    positions = {name: position for position, name in enumerate((*arguments.names, TENANT_PARAMETER))}
+    prepared = {
+        key: (variant.text, _picker([positions[name] for name in variant.parameters]))
+        for key, variant in statement.variants.items()
+    }
+    if not statement.conditions:
+        only = prepared[0]
+        return lambda _: only
+    bits = [
+        (1 << bit, positions[condition], tuple(positions[name] for name in statement.groups[condition]))
+        for bit, condition in enumerate(statement.conditions)
+    ]
+
+    def choose(values: Sequence[object]) -> Prepared:
+        key = 0
+        for bit, position, group in bits:
+            given = values[position] is not None
+            if given:
+                key |= bit
+            for member in group:
+                if (values[member] is not None) != given:
+                    names = ", ".join(arguments.names[each] for each in group)
+                    raise TypeError(f"{arguments.where}: {names} are given together or not at all")
+        return prepared[key]
+
+    return choose
+
+
+def _picker(positions: list[int]) -> Callable[[Sequence[object]], Sequence[object]]:
+    if not positions:
+        return lambda _: ()
+    if len(positions) == 1:
+        only = positions[0]
+        return lambda values: (values[only],)
+    return itemgetter(*positions)
+
+
+def _one(model: Any, noun: str) -> Callable[..., Awaitable[Any]]:
+    build = builder(model)
+    missing = f"There is no such {noun}."
+
+    async def one(connection: Any, text: str, values: Sequence[object]) -> Any:
+        record = await connection.fetchrow(text, values)
+        if record is None:
+            raise NotFound(missing)
+        return build(record)
+
+    return one
+
+
+def _maybe(model: Any, _: str) -> Callable[..., Awaitable[Any]]:
+    build = builder(model)
+
+    async def maybe(connection: Any, text: str, values: Sequence[object]) -> Any:
+        record = await connection.fetchrow(text, values)
+        return None if record is None else build(record)
+
+    return maybe
+
+
+def _many(model: Any, _: str) -> Callable[..., Awaitable[Any]]:
+    build = builder(model)
+
+    async def many(connection: Any, text: str, values: Sequence[object]) -> Any:
+        return [build(record) for record in await connection.fetch(text, values)]
+
+    return many
+
+
+def _value(_: Any, __: str) -> Callable[..., Awaitable[Any]]:
+    async def value(connection: Any, text: str, values: Sequence[object]) -> Any:
+        return await connection.fetchval(text, values)
+
+    return value
+
+
+def _count(_: Any, __: str) -> Callable[..., Awaitable[Any]]:
+    async def count(connection: Any, text: str, values: Sequence[object]) -> Any:
+        tag = await connection.execute(text, values)
+        return int(tag.rpartition(" ")[2])
+
+    return count
+
+
+_ANSWERS: dict[str, Callable[[Any, str], Callable[..., Awaitable[Any]]]] = {
+    "one": _one,
+    "maybe": _maybe,
+    "many": _many,
+    "value": _value,
+    "count": _count,
+}

@@ -1,0 +1,87 @@
+"""Contents: what is made for a campaign."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from service.repos.query import Repository, query
+from service.repos.rows import Row
+
+Kind = Literal["post", "reel", "story", "video", "article"]
+Status = Literal["draft", "submitted", "approved", "published"]
+
+
+class Content(Row):
+    """A live content; `published_at` is set by the database when the status becomes published."""
+
+    id: UUID
+    campaign_id: UUID
+    kind: Kind
+    title: str
+    body: str | None
+    url: str | None
+    status: Status
+    published_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class ContentOutcome(Content):
+    """A content after an attempt to change it; not `applied` when its version was not the expected one."""
+
+    applied: bool
+
+
+class Contents(Repository, aggregate="contents"):
+    """The contents of the tenant's campaigns."""
+
+    @query
+    async def create(
+        self,
+        campaign_id: UUID,
+        *,
+        kind: Kind,
+        title: str,
+        body: str | None = None,
+        url: str | None = None,
+        status: Status = "draft",
+    ) -> Content: ...
+
+    @query
+    async def find(self, campaign_id: UUID, id: UUID) -> Content: ...
+
+    @query
+    async def page(
+        self,
+        campaign_id: UUID,
+        *,
+        status: Status | None = None,
+        kind: Kind | None = None,
+        after_created_at: datetime | None = None,
+        after_id: UUID | None = None,
+        limit: int = 50,
+    ) -> list[Content]: ...
+
+    @query
+    async def update(
+        self,
+        campaign_id: UUID,
+        id: UUID,
+        *,
+        version: int | None = None,
+        given: list[str],
+        kind: Kind | None = None,
+        title: str | None = None,
+        body: str | None = None,
+        url: str | None = None,
+        status: Status | None = None,
+    ) -> ContentOutcome | None: ...
+
+    @query
+    async def remove(self, campaign_id: UUID, id: UUID, *, version: int | None = None) -> bool | None: ...
+
+    @query
+    async def restore(self, campaign_id: UUID, id: UUID) -> Content: ...

@@ -1,0 +1,39 @@
+"""Niches: the fields of interest that all tenants share."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from service.repos.query import Repository, query
+from service.repos.rows import Row
+
+
+class Niche(Row):
+    """A niche."""
+
+    id: UUID
+    name: str
+    icon: str | None
+    description: str | None
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class Niches(Repository, aggregate="niches"):
+    """The niches, the same for every tenant."""
+
+    @query
+    async def find(self, id: UUID) -> Niche: ...
+
+    @query
+    async def page(
+        self,
+        *,
+        is_active: bool | None = None,
+        after_created_at: datetime | None = None,
+        after_id: UUID | None = None,
+        limit: int = 50,
+    ) -> list[Niche]: ...

@@ -1,0 +1,122 @@
+"""`@query`: a typed signature bound to the statement of the same name, checked when its class is defined.
+
+The method's name is the statement's name, its parameters are the statement's parameters, its return annotation is the
+result kind and the row model. All of it is compiled once; a call does no reflection.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+
+from pydantic import BaseModel
+
+from service import queries
+from service.repos.calls import Arguments, compile_call
+from service.repos.rows import Row
+from service.statements import TENANT_PARAMETER, ResultKind, Statement, suggest
+from service.tenancy.binding import Binding
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="Repository")
+
+_MARK = "_is_query"
+
+
+def query(
+    method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
+    """Declare that the statement of this name is the method's body."""
+    setattr(method, _MARK, True)
+    return method
+
+
+class Repository:
+    """Base of the repositories: `class Campaigns(Repository, aggregate="campaigns")` owns sql/queries/campaigns.sql.
+
+    Holds nothing but its binding; never opens a transaction; knows no other repository.
+    """
+
+    __slots__ = ("_binding",)
+
+    aggregate: ClassVar[str]
+    noun: ClassVar[str]
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+
+    def __init_subclass__(cls, *, aggregate: str, noun: str | None = None) -> None:
+        """Bind every declared method. Raises StatementError where signature and statement do not fit."""
+        cls.aggregate = aggregate
+        cls.noun = noun or aggregate.removesuffix("s")
+        file = queries.of_aggregate(aggregate)
+        declared = {name: value for name, value in vars(cls).items() if getattr(value, _MARK, False)}
+        for name, statement in file.statements.items():
+            if name not in declared:
+                raise statement.error(
+                    f"no method of {cls.__name__} binds the statement '{name}'", suggest(name, list(declared))
+                )
+        first = next(iter(file.statements.values()))
+        if file.repository != cls.__name__:
+            raise first.error(f"the file belongs to '{file.repository}', not to {cls.__name__}")
+        for name, method in declared.items():
+            if name not in file.statements:
+                raise first.error(
+                    f"{cls.__name__}.{name} has no statement in {file.path.name}",
+                    suggest(name, list(file.statements)),
+                )
+            setattr(cls, name, _bind(cls, method, file.statements[name]))
+
+
+def _bind(
+    cls: type[Repository], method: Callable[..., Awaitable[Any]], statement: Statement
+) -> Callable[..., Awaitable[Any]]:
+    where = f"{cls.__name__}.{statement.name}"
+    signature = inspect.signature(method)
+    names = tuple(signature.parameters)[1:]
+    wanted = tuple(name for name in statement.parameters if name != TENANT_PARAMETER)
+    known = {*wanted, *statement.conditions}
+    for name in names:
+        if name not in known:
+            raise statement.error(f"{where} has a parameter '{name}' that the statement does not use")
+    for name in known:
+        if name not in names:
+            raise statement.error(f"the statement uses :{name}, which {where} does not have", suggest(name, names))
+    optional = {name for group in statement.groups.values() for name in group}
+    for name in optional:
+        if signature.parameters[name].default is not None:
+            raise statement.error(f"{where}: '{name}' stands in an optional line, so it needs '= None'")
+    hints = typing.get_type_hints(method, vars(inspect.getmodule(method)))
+    model = _result(statement, where, hints.get("return"))
+    arguments = Arguments(where, tuple(signature.parameters.values())[1:])
+    bound = compile_call(statement, arguments, model, cls.noun)
+    bound.__name__, bound.__qualname__, bound.__doc__ = statement.name, where, statement.doc
+    bound.statement, bound.model = statement, model  # type: ignore[attr-defined]  # read by the checks
+    return bound
+
+
+def _result(statement: Statement, where: str, annotation: Any) -> type[Row] | None:
+    """The row model, or None for single values; the annotation must say what the result kind says."""
+    kind, inner = _kind_of(annotation)
+    if statement.kind in ("value", "count"):
+        if statement.kind == "count" and annotation is not int:
+            raise statement.error(f"{where} is a :count, so it answers int")
+        if annotation is None or (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            raise statement.error(f"{where} is a :{statement.kind}, so it answers a single value")
+        return None
+    if kind != statement.kind or not (isinstance(inner, type) and issubclass(inner, Row)):
+        shape = {"one": "Model", "maybe": "Model | None", "many": "list[Model]"}[statement.kind]
+        raise statement.error(f"{where} is a :{statement.kind}, so it answers {shape} with a Row model")
+    return inner
+
+
+def _kind_of(annotation: Any) -> tuple[ResultKind, Any]:
+    if typing.get_origin(annotation) is list:
+        return "many", typing.get_args(annotation)[0]
+    members = typing.get_args(annotation)
+    if type(None) in members and len(members) == 2:
+        return "maybe", next(member for member in members if member is not type(None))
+    return "one", annotation

@@ -1,0 +1,73 @@
+"""Sessions: sign-ins, each known to the database by the hash of its token."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
+from uuid import UUID
+
+from service.repos.query import Repository, query
+from service.repos.rows import Row
+from service.repos.users import Role
+
+
+class Session(Row):
+    """A session that is neither revoked nor expired."""
+
+    id: UUID
+    user_id: UUID
+    ip: IPv4Address | IPv6Address | None
+    user_agent: str | None
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+
+
+class Bearer(Row):
+    """Who holds a token, and what could speak against serving them."""
+
+    session_id: UUID
+    user_id: UUID
+    expires_at: datetime
+    role: Role
+    is_active: bool
+    tenant_status: str
+    is_expired: bool
+
+
+class Sessions(Repository, aggregate="sessions"):
+    """The tenant's sessions."""
+
+    @query
+    async def create(
+        self,
+        *,
+        user_id: UUID,
+        password_hash: str,
+        token_hash: bytes,
+        ip: IPv4Address | IPv6Address | None,
+        user_agent: str | None,
+        expires_at: datetime,
+    ) -> Session | None: ...
+
+    @query
+    async def authenticate(self, token_hash: bytes) -> Bearer | None: ...
+
+    @query
+    async def find(self, id: UUID, *, user_id: UUID | None = None) -> Session: ...
+
+    @query
+    async def page(
+        self,
+        user_id: UUID,
+        *,
+        after_created_at: datetime | None = None,
+        after_id: UUID | None = None,
+        limit: int = 50,
+    ) -> list[Session]: ...
+
+    @query
+    async def revoke(self, id: UUID, *, user_id: UUID | None = None) -> int: ...
+
+    @query
+    async def revoke_of_user(self, user_id: UUID, *, keep: UUID | None = None) -> int: ...

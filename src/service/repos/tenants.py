@@ -1,0 +1,83 @@
+"""Tenants: the agencies that use the service."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Json
+
+from service.repos.query import Repository, query
+from service.repos.rows import Row
+
+TenantStatus = Literal["active", "suspended", "archived"]
+Plan = Literal["free", "pro", "enterprise"]
+
+
+class Tenant(Row):
+    """A tenant; `features` and `configuration` are free JSON objects."""
+
+    id: UUID
+    name: str
+    domain: str
+    status: TenantStatus
+    plan: Plan
+    features: Json[dict[str, Any]]
+    configuration: Json[dict[str, Any]]
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class TenantOutcome(Tenant):
+    """A tenant after an attempt to change it; not `applied` when its version was not the expected one."""
+
+    applied: bool
+
+
+class TenantEntry(Row):
+    """What may be known of a tenant before anybody has signed in."""
+
+    id: UUID
+    status: TenantStatus
+
+
+class Tenants(Repository, aggregate="tenants"):
+    """The bound tenant, or for the platform all of them. JSON goes in as text."""
+
+    @query
+    async def find_by_domain(self, domain: str) -> TenantEntry | None: ...
+
+    @query
+    async def current(self) -> Tenant: ...
+
+    @query
+    async def update(
+        self,
+        *,
+        version: int | None = None,
+        given: list[str],
+        name: str | None = None,
+        features: str | None = None,
+        configuration: str | None = None,
+    ) -> TenantOutcome | None: ...
+
+    @query
+    async def create(self, *, name: str, domain: str, plan: Plan = "free") -> Tenant: ...
+
+    @query
+    async def page(
+        self,
+        *,
+        status: TenantStatus | None = None,
+        after_created_at: datetime | None = None,
+        after_id: UUID | None = None,
+        limit: int = 50,
+    ) -> list[Tenant]: ...
+
+    @query
+    async def lookup(self, domain: str) -> Tenant: ...
+
+    @query
+    async def set_status(self, domain: str, status: TenantStatus) -> Tenant: ...

@@ -1,0 +1,88 @@
+"""Users: the people of a tenant who sign in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from service.repos.query import Repository, query
+from service.repos.rows import Row
+
+Role = Literal["owner", "admin", "member", "viewer"]
+
+
+class User(Row):
+    """A live user, without the password's hash."""
+
+    id: UUID
+    email: str
+    display_name: str
+    role: Role
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class UserOutcome(User):
+    """A user after an attempt to change them; not `applied` when their version was not the expected one."""
+
+    applied: bool
+
+
+class Credentials(Row):
+    """What sign-in compares."""
+
+    id: UUID
+    password_hash: str
+    is_active: bool
+
+
+class Users(Repository, aggregate="users"):
+    """The tenant's users."""
+
+    @query
+    async def create(
+        self, *, email: str, display_name: str, password_hash: str, role: Role = "member", is_active: bool = True
+    ) -> User: ...
+
+    @query
+    async def find(self, id: UUID) -> User: ...
+
+    @query
+    async def find_credentials(self, email: str) -> Credentials | None: ...
+
+    @query
+    async def credentials(self, id: UUID) -> Credentials: ...
+
+    @query
+    async def page(
+        self,
+        *,
+        role: Role | None = None,
+        is_active: bool | None = None,
+        email: str | None = None,
+        after_created_at: datetime | None = None,
+        after_id: UUID | None = None,
+        limit: int = 50,
+    ) -> list[User]: ...
+
+    @query
+    async def update(
+        self,
+        id: UUID,
+        *,
+        version: int | None = None,
+        given: list[str],
+        email: str | None = None,
+        display_name: str | None = None,
+        role: Role | None = None,
+        is_active: bool | None = None,
+    ) -> UserOutcome | None: ...
+
+    @query
+    async def set_password(self, id: UUID, password_hash: str) -> int: ...
+
+    @query
+    async def remove(self, id: UUID, *, version: int | None = None) -> bool | None: ...

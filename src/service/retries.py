@@ -1,0 +1,46 @@
+"""The retry policies: tenacity does the waiting, the errors say whether repeating them is safe."""
+
+from __future__ import annotations
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_after_delay
+from tenacity.stop import stop_any
+from tenacity.wait import wait_random_exponential
+
+from service.errors import ServiceError
+from service.metrics import RETRIES
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.retries")
+
+
+def transient(attempts: int = 3, *, deadline: float = 30.0) -> AsyncRetrying:
+    """Repeats a whole unit of work after a passing failure: full jitter from 5 to 250 ms, within `deadline` seconds."""
+    return AsyncRetrying(
+        stop=stop_any(stop_after_attempt(attempts), stop_after_delay(deadline)),
+        wait=wait_random_exponential(multiplier=0.005, max=0.25),
+        retry=retry_if_exception(_is_retryable),
+        before_sleep=_note,
+        reraise=True,
+    )
+
+
+def connecting(attempts: int) -> AsyncRetrying:
+    """Repeats the first connection while the server is starting: 100 ms doubling up to 5 s, with jitter."""
+    return AsyncRetrying(
+        stop=stop_after_attempt(attempts),
+        wait=wait_random_exponential(multiplier=0.1, max=5.0),
+        retry=retry_if_exception(_is_retryable),
+        before_sleep=_note,
+        reraise=True,
+    )
+
+
+def _is_retryable(error: BaseException) -> bool:
+    return isinstance(error, ServiceError) and error.retryable
+
+
+def _note(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    reason = type(error).__name__
+    RETRIES.labels(reason=reason).inc()
+    log.info("retry", attempt=state.attempt_number, reason=reason, wait_seconds=state.upcoming_sleep)

@@ -1,0 +1,214 @@
+"""Settings: read once from the environment and `.env`, frozen, passed down. `.env.example` describes each of them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import ssl as tls
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from dotenv import dotenv_values
+from pydantic import AnyUrl, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.addresses import Address, PoolLimits
+from service.errors import OperatorError
+
+Environment = Literal["development", "test", "staging", "production"]
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\Z")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SERVED = {"database_pool_min": 2, "database_pool_max": 10, "database_connect_attempts": 10}
+_LOCAL = {"database_pool_min": 1, "database_pool_max": 5, "database_connect_attempts": 3}
+_DEFAULTS: Mapping[str, Mapping[str, object]] = {
+    "development": _LOCAL,
+    "test": {**_LOCAL, "database_name": "quarry_test"},
+    "staging": _SERVED,
+    "production": _SERVED,
+}
+
+
+def parse_duration(value: object) -> object:
+    """Seconds from `30s`, `5m`, `250ms`; a bare number is milliseconds."""
+    match = _DURATION.match(str(value).strip())
+    if not match:
+        raise ValueError("give a duration such as 30s, 5m or 250 (milliseconds)")
+    return float(match.group(1)) * _UNITS[match.group(2) or "ms"]
+
+
+Seconds = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
+
+
+class SettingsError(OperatorError):
+    """A setting has a value that can't be used."""
+
+
+class Settings(BaseSettings):
+    """All settings. A field's name in capitals is the variable's name; durations are held in seconds."""
+
+    model_config = SettingsConfigDict(frozen=True, env_file=".env", extra="ignore", validate_default=False)
+
+    environment: Environment = "development"
+    quarry_home: Path = Path(".quarry")
+
+    database_url: SecretStr | None = None
+    database_host: str | None = None
+    database_port: int = Field(default=5432, ge=1, le=65535)
+    database_user: str = "quarry_app"
+    database_password: SecretStr | None = None
+    database_name: str = "quarry"
+    database_migration_url: SecretStr | None = None
+    database_platform_url: SecretStr | None = None
+    database_backup_url: SecretStr | None = None
+    database_schema: str = Field(default="quarry", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+
+    database_pool_min: int = Field(default=1, ge=0)
+    database_pool_max: int = Field(default=5, ge=1)
+    database_pool_idle_timeout: Seconds = 30.0
+    database_pool_acquire_timeout: Seconds = 20.0
+    database_connect_timeout: Seconds = 10.0
+    database_connect_attempts: int = Field(default=3, ge=1)
+    database_statement_timeout: Seconds = 30.0
+    database_query_timeout: Seconds = 30.0
+    database_lock_timeout: Seconds = 5.0
+    database_idle_in_transaction_timeout: Seconds = 60.0
+
+    database_ssl: bool = False
+    database_ssl_reject_unauthorized: bool = True
+    database_ssl_ca: Path | None = None
+    database_ssl_cert: Path | None = None
+    database_ssl_key: Path | None = None
+
+    database_log_queries: bool = False
+    database_debug: bool = False
+    database_slow_statement: Seconds = 1.0
+
+    redis_url: SecretStr | None = None
+    redis_host: str | None = None
+    redis_port: int = Field(default=6379, ge=1, le=65535)
+    redis_password: SecretStr | None = None
+    redis_db: int = Field(default=0, ge=0)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    request_timeout: Seconds = 30.0
+    shutdown_timeout: Seconds = 20.0
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
+    session_lifetime: Seconds = 7 * 86400.0
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment. Raises SettingsError, one line for every variable that can't be used."""
+        try:
+            return cls()
+        except ValidationError as error:
+            lines = [f"{str(e['loc'][0]).upper() if e['loc'] else 'settings'}: {e['msg']}" for e in error.errors()]
+            raise SettingsError("; ".join(lines), "see .env.example for every variable and its form") from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
+        environment = str(values.get("environment", "development"))
+        return {**_DEFAULTS.get(environment, {}), **values}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.database_pool_min > self.database_pool_max:
+            raise ValueError("DATABASE_POOL_MIN is larger than DATABASE_POOL_MAX")
+        if (self.database_ssl_cert is None) != (self.database_ssl_key is None):
+            raise ValueError("DATABASE_SSL_CERT and DATABASE_SSL_KEY are given together")
+        return self
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether no server is named, so that the one in `quarry_home` is used."""
+        return self.database_url is None and self.database_host is None
+
+    @property
+    def limits(self) -> PoolLimits:
+        """What the pool may do."""
+        return PoolLimits(
+            minimum=self.database_pool_min,
+            maximum=self.database_pool_max,
+            idle_timeout=self.database_pool_idle_timeout,
+            acquire_timeout=self.database_pool_acquire_timeout,
+            connect_timeout=self.database_connect_timeout,
+            connect_attempts=self.database_connect_attempts,
+            query_timeout=self.database_query_timeout,
+            statement_timeout=self.database_statement_timeout,
+            lock_timeout=self.database_lock_timeout,
+            idle_in_transaction_timeout=self.database_idle_in_transaction_timeout,
+        )
+
+    def address(self, role: Literal["quarry_app", "quarry_owner", "quarry_platform", "quarry_backup"]) -> Address:
+        """Where to connect for work as `role`; another login takes the role at connection start."""
+        own = {
+            "quarry_owner": self.database_migration_url,
+            "quarry_platform": self.database_platform_url,
+            "quarry_backup": self.database_backup_url,
+        }.get(role)
+        url = own.get_secret_value() if own else self.serving_url()
+        login = urlsplit(url).username
+        return Address(url, role=None if login == role else role, ssl=self._ssl())
+
+    def administration(self) -> Address:
+        """Where to connect for set-up: the migration login in its own right, without taking a role."""
+        own = self.database_migration_url
+        return Address(own.get_secret_value() if own else self.serving_url(), ssl=self._ssl())
+
+    def serving_url(self) -> str:
+        """DATABASE_URL, or the address made of its parts. Raises SettingsError when there is neither."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        if self.database_host is None:
+            raise SettingsError("no database is named", "set DATABASE_URL, or DATABASE_HOST and the rest of its parts")
+        password = f":{quote(self.database_password.get_secret_value(), safe='')}" if self.database_password else ""
+        user = quote(self.database_user, safe="")
+        return f"postgresql://{user}{password}@{self.database_host}:{self.database_port}/{self.database_name}"
+
+    def masked(self) -> dict[str, object]:
+        """Every setting by its variable's name, secrets hidden."""
+        return {name.upper(): _masked(getattr(self, name)) for name in type(self).model_fields}
+
+    def _ssl(self) -> tls.SSLContext | None:
+        if not self.database_ssl:
+            return None
+        context = tls.create_default_context(cafile=self.database_ssl_ca)
+        if not self.database_ssl_reject_unauthorized:
+            context.check_hostname = False
+            context.verify_mode = tls.CERT_NONE
+        if self.database_ssl_cert is not None:
+            context.load_cert_chain(self.database_ssl_cert, self.database_ssl_key)
+        return context
+
+
+def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
+    """One line for every DATABASE_* or REDIS_* name that means nothing here, with a suggestion."""
+    given = {**dotenv_values(".env"), **(os.environ if environ is None else environ)}
+    known = [name.upper() for name in Settings.model_fields]
+    lines = []
+    for name in sorted(name.upper() for name in given):
+        if name.startswith(("DATABASE_", "REDIS_")) and name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            lines.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
+    return lines
+
+
+def masked_url(url: str) -> str:
+    """The address without its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, SecretStr):
+        plain = value.get_secret_value()
+        return masked_url(plain) if "://" in plain else "***"
+    return str(value) if isinstance(value, Path | AnyUrl) else value

@@ -1,0 +1,113 @@
+"""The catalog lint: proves from the catalog that the schema keeps tenants apart and that the log misses nothing.
+
+Run at start-up (the service refuses to serve with a finding), after migrations, in health and in the tests. The rules
+are the queries in `sql/checks/`; the exceptions to them stand here with their reasons, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from service import files
+from service.database import Connection
+from service.errors import OperatorError
+
+_REASONS: Mapping[tuple[str, str], str] = {
+    ("table_without_tenant", "app.tenants"): "a tenant is its own tenant: its policy is on id",
+    ("table_without_tenant", "app.niches"): "reference data that all tenants share; written by the platform",
+    ("table_without_tenant", "app.installation"): "one row about the database itself",
+    **{
+        (code, f"app.{table}{suffix}"): reason
+        for table in ("heads", "commits", "changes")
+        for code, suffix, reason in (
+            ("tenant_without_default", "", "written by the owner's functions with the row's own tenant"),
+            ("policy_not_canonical", " tenant", "the same predicate, for the serving role alone"),
+            ("policy_not_canonical", " log", "numbering must not depend on what is bound at COMMIT"),
+            ("several_policies", "", "one for the serving role, one for the owner's functions"),
+        )
+    },
+}
+
+UNTRACKED: Mapping[str, str] = {
+    "app.heads": "the log itself",
+    "app.commits": "the log itself",
+    "app.changes": "the log itself",
+    "otps": "codes live for minutes and nobody streams them",
+    "sign_in_failures": "a log of its own",
+}
+"""Tenant tables whose changes are not recorded, and why; tables outside `app` by their bare name."""
+
+UNRECORDED_COLUMNS: Mapping[str, frozenset[str]] = {
+    "sessions": frozenset({"last_seen_at"}),
+    "api_keys": frozenset({"last_used_at"}),
+}
+"""Columns whose change alone is no change of the row: being seen is not news."""
+
+_BOOKKEEPING = frozenset({"tenant_id", "id", "created_at", "updated_at", "version", "search_name"})
+_COMPARED = re.compile(r"n\.(\w+) IS DISTINCT FROM o\.(\w+) THEN '(\w+)'")
+_PATCHED = {15: 14, 16: 10, 17: 6, 18: 0}
+"""The first minor of each supported major without a known hole in row-level security (CVE-2025-8713 and older)."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule that the catalog breaks, and where."""
+
+    code: str
+    object: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.object}"
+
+
+class GuardError(OperatorError):
+    """The schema does not keep tenants apart."""
+
+
+async def inspect(connection: Connection) -> list[Finding]:
+    """All findings, as seen by the role of `connection`."""
+    findings = [Finding(*row) for row in await connection.fetch(_check("isolation"), ())]
+    findings += _tracking(await connection.fetch(_check("tracking"), ()))
+    findings += _version(await connection.fetchval("SHOW server_version_num", ()))
+    return [finding for finding in findings if (finding.code, finding.object) not in _REASONS]
+
+
+async def require(connection: Connection) -> None:
+    """Raise GuardError when there is any finding."""
+    findings = await inspect(connection)
+    if findings:
+        raise GuardError(
+            f"the database is not safe to serve from: {'; '.join(map(str, findings))}",
+            "serve as quarry_app on a database made by `quarry db roles`, `quarry db create` and `quarry migrate up`",
+        )
+
+
+def _check(name: str) -> str:
+    return files.sql("checks", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _tracking(rows: Iterable[Mapping[str, object]]) -> list[Finding]:
+    findings = []
+    for row in rows:
+        name, table, source = str(row["name"]), str(row["table_name"]), row["source"]
+        if (name if name.startswith("app.") else table) in UNTRACKED:
+            continue
+        if source is None:
+            findings.append(Finding("changes_not_recorded", name))
+            continue
+        if not row["is_touched"]:
+            findings.append(Finding("version_not_raised", name))
+        recorded = {column for column, other, label in _COMPARED.findall(str(source)) if column == other == label}
+        expected = set(row["columns"]) - _BOOKKEEPING - UNRECORDED_COLUMNS.get(table, frozenset())  # type: ignore[call-overload]
+        findings += [Finding("column_not_recorded", f"{name}.{column}") for column in sorted(expected - recorded)]
+        findings += [Finding("recorded_column_missing", f"{name}.{column}") for column in sorted(recorded - expected)]
+    return findings
+
+
+def _version(number: object) -> list[Finding]:
+    major, minor = divmod(int(str(number)), 10000)
+    if (major in _PATCHED and minor >= _PATCHED[major]) or major > max(_PATCHED):
+        return []
+    return [Finding("server_version_not_supported", f"{major}.{minor}")]

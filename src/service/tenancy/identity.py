@@ -1,0 +1,53 @@
+"""The types that a binding is made of. Each one's text can't hold a quote, so that it may stand in a SET statement."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import NewType
+from uuid import UUID
+
+TenantId = NewType("TenantId", UUID)
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+
+
+def is_request_id(text: str) -> bool:
+    """Whether `text` may name a request: 1 to 64 of letters, digits, `.`, `_` and `-`."""
+    return _REQUEST_ID.match(text) is not None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where work comes from, for the log: the address of the client and the id of its request."""
+
+    ip: IPv4Address | IPv6Address | None = None
+    request_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.request_id is not None and not is_request_id(self.request_id):
+            raise ValueError("a request id is 1 to 64 of letters, digits, '.', '_' and '-'")
+        if isinstance(self.ip, IPv6Address) and self.ip.scope_id is not None:
+            # A scope is free text (fe80::1%anything) and means nothing outside the host that saw it.
+            object.__setattr__(self, "ip", IPv6Address(int(self.ip)))
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who does the work, for the log: a user, and the session that proves it."""
+
+    user_id: UUID
+    session_id: UUID | None = None
+
+    def __post_init__(self) -> None:
+        as_uuid(self.user_id)
+        if self.session_id is not None:
+            as_uuid(self.session_id)
+
+
+def as_uuid(value: object) -> UUID:
+    """`value` if it really is a UUID: the annotations alone do not keep a string out of a SET statement."""
+    if not isinstance(value, UUID):
+        raise TypeError(f"a UUID is needed, not {type(value).__name__}")
+    return value

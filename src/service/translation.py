@@ -1,0 +1,105 @@
+"""What asyncpg and PostgreSQL raise, translated once into the service's errors.
+
+Classified by SQLSTATE, and where there is none by the connection's state, never by asyncpg's class: a lost connection
+surfaces as half a dozen of them. Nothing of the database's own text goes into a message.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+
+from service.errors import (
+    Conflict,
+    Contention,
+    DatabaseError,
+    FieldError,
+    Forbidden,
+    InUse,
+    InvalidInput,
+    NotFound,
+    Reference,
+    ServiceError,
+    StalePlan,
+    TenantUnbound,
+    Timeout,
+    Unavailable,
+)
+
+_CONTENTION = frozenset({"40001", "40P01"})
+_UNAVAILABLE = frozenset({"53300", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "53100", "53200"})
+_INVALID_CLASSES = frozenset({"22"})
+_SUFFIXES = ("_check", "_key", "_fkey", "_pkey")
+
+
+def translate(error: Exception, *, connection_lost: bool) -> Exception:
+    """The service's error for whatever a statement or a connection attempt raised; raise it `from error`."""
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, asyncpg.PostgresError):
+        return _of_server(error, connection_lost=connection_lost)
+    if isinstance(error, asyncpg.DataError):
+        return InvalidInput()
+    if isinstance(error, asyncpg.OutdatedSchemaCacheError):
+        return StalePlan()
+    if isinstance(error, TimeoutError) and not connection_lost:
+        return Timeout()
+    if connection_lost or isinstance(error, OSError | TimeoutError):
+        return Unavailable()
+    return error
+
+
+def _of_server(error: asyncpg.PostgresError, *, connection_lost: bool) -> ServiceError:
+    state = error.sqlstate or ""
+    if state in _CONTENTION:
+        return Contention()
+    if isinstance(error, asyncpg.InvalidCachedStatementError):
+        return StalePlan()
+    if state in _UNAVAILABLE or state.startswith("08") or (connection_lost and not state.startswith("28")):
+        return Unavailable()
+    if state == "57014":
+        return Timeout()
+    if state == "55P03":
+        return Timeout("The row is locked by other work; nothing was changed.")
+    return _of_statement(error, state)
+
+
+def _of_statement(error: asyncpg.PostgresError, state: str) -> ServiceError:
+    field = field_of(getattr(error, "constraint_name", None), getattr(error, "table_name", None))
+    match state:
+        case "23505":
+            return Conflict(f"The {field} is taken." if field else None, field=field)
+        case "23503":
+            # The same state serves both ends of a foreign key; only the removal of a referenced row says "still".
+            if "still referenced" in error.args[0]:
+                return InUse()
+            return Reference(errors=(FieldError(field or "", "There is no such row."),))
+        case "23514" | "23502" | "23P01":
+            column = field or getattr(error, "column_name", None) or ""
+            return InvalidInput(errors=(FieldError(column, "This value is not allowed."),))
+        case "TN001":
+            return TenantUnbound()
+        case "TN004":
+            return Forbidden("A row keeps its tenant and its id.")
+        case "TN005":
+            return Conflict("The last owner of a tenant can't be removed, demoted or deactivated.")
+        case "TN006":
+            return InUse("The user still owns campaigns; hand them over first.")
+        case "42501":
+            return Forbidden()
+        case "P0002":
+            return NotFound()
+    if state[:2] in _INVALID_CLASSES:
+        return InvalidInput()
+    return DatabaseError(f"The database answered {state or 'an error'}.")
+
+
+def field_of(constraint: str | None, table: str | None) -> str | None:
+    """The field that a constraint is about, from its name: `users_tenant_id_email_key` of `users` is `email`."""
+    if not constraint or not table:
+        return None
+    for suffix in _SUFFIXES:
+        if constraint.endswith(suffix):
+            constraint = constraint.removesuffix(suffix)
+            break
+    name = constraint.removeprefix(f"{table}_").removeprefix("tenant_id_").removesuffix("_index")
+    return name or None

@@ -1,0 +1,165 @@
+"""Work: one transaction, its tenant, the repositories on it. `run` is the one place that repeats work."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+import structlog
+
+from service.database import Connection, Database
+from service.errors import DatabaseError
+from service.repos.campaigns import Campaigns
+from service.repos.contents import Contents
+from service.repos.log import Log
+from service.repos.niches import Niches
+from service.repos.query import Repository
+from service.repos.sessions import Sessions
+from service.repos.tenants import Tenants
+from service.repos.users import Users
+from service.retries import transient
+from service.tenancy import binding
+from service.tenancy.binding import Binding, Isolation
+from service.tenancy.identity import Actor, Origin, TenantId
+from service.transactions import Savepoints
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Repository)
+Callback = Callable[["Work"], Awaitable[None]]
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.work")
+
+
+class Attached(Generic[R]):
+    """A repository on the work's transaction, made when it is first asked for."""
+
+    def __init__(self, repository: type[R]) -> None:
+        self._repository = repository
+
+    def __set_name__(self, owner: type[Work], name: str) -> None:
+        self._name = name
+
+    def __get__(self, work: Work, owner: type[Work]) -> R:
+        repository = work.__dict__[self._name] = self._repository(work.binding)
+        return repository
+
+
+class Work:
+    """One transaction: `async with Work(database, tenant) as work: campaign = await work.campaigns.find(id)`.
+
+    Commits when the block ends, undoes everything when it raises. `tenant` is explicit; None is for work that belongs
+    to no tenant (finding one, shared data, the platform).
+    """
+
+    campaigns = Attached(Campaigns)
+    contents = Attached(Contents)
+    log = Attached(Log)
+    niches = Attached(Niches)
+    sessions = Attached(Sessions)
+    tenants = Attached(Tenants)
+    users = Attached(Users)
+
+    def __init__(
+        self,
+        database: Database,
+        tenant: TenantId | None,
+        *,
+        origin: Origin | None = None,
+        actor: Actor | None = None,
+        read_only: bool = False,
+        isolation: Isolation = "read committed",
+        statement_timeout: float | None = None,
+    ) -> None:
+        self.database = database
+        self.tenant = tenant
+        self.actor = actor
+        self.attempt = 1
+        self.number: int | None = None
+        """After commit: the number that this tenant's commit got; None when it changed nothing."""
+        self._begin = binding.begin(
+            tenant, origin or Origin(), read_only=read_only, isolation=isolation, statement_timeout=statement_timeout
+        )
+        self._stack = contextlib.AsyncExitStack()
+        self._callbacks: list[Callback] = []
+
+    async def __aenter__(self) -> Self:
+        self._connection = await self._stack.enter_async_context(self.database.connection())
+        try:
+            await self._connection.begin(self._begin)
+        except BaseException:
+            await self._leave()
+            raise
+        self.binding = Binding(self._connection, self.tenant)
+        self._savepoints = Savepoints(self._connection)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is not None:
+                return
+            numbers = await self._connection.commit(binding.attribution(self.actor))
+            self.number = numbers.get(str(self.tenant))
+        finally:
+            await self._leave()
+        for callback in self._callbacks:
+            try:
+                await callback(self)
+            except Exception:
+                # The work is committed: a callback's failure can't undo it and must not look as if it had.
+                log.exception("on_commit_failed")
+
+    async def _leave(self) -> None:
+        try:
+            await self._connection.rollback()
+        finally:
+            await self._stack.aclose()
+
+    @property
+    def connection(self) -> Connection:
+        """The connection itself, for what is no statement of a repository."""
+        return self._connection
+
+    def savepoint(self, name: str) -> contextlib.AbstractAsyncContextManager[None]:
+        """A nested transaction: undone by itself if its block raises. At most 60 in one piece of work."""
+        return self._savepoints.open(name)
+
+    def on_commit(self, callback: Callback) -> None:
+        """Call `callback(work)` once the commit is known to have happened; never after a rollback."""
+        self._callbacks.append(callback)
+
+
+async def run(
+    database: Database,
+    operation: Callable[[Work], Awaitable[T]],
+    tenant: TenantId | None,
+    *,
+    attempts: int = 3,
+    deadline: float = 30.0,
+    origin: Origin | None = None,
+    actor: Actor | None = None,
+    read_only: bool = False,
+    isolation: Isolation = "read committed",
+    statement_timeout: float | None = None,
+) -> T:
+    """Run `operation` as one piece of work and repeat it, from the start, after a failure that left nothing behind:
+    contention, a stale plan, a connection lost before COMMIT. `operation` may therefore be called again.
+
+    A serializable write conflicts with every concurrent commit of its tenant, because they all raise one counter: use
+    read committed with row locks and version predicates for writes, and the higher levels for reading.
+    """
+    if isolation == "serializable" and not read_only:
+        log.warning("serializable_write", remedy="use read committed with version predicates")
+    async for attempt in transient(attempts, deadline=deadline):
+        with attempt:
+            work = Work(
+                database, tenant, origin=origin, actor=actor, read_only=read_only, isolation=isolation,
+                statement_timeout=statement_timeout,
+            )  # fmt: skip
+            work.attempt = attempt.retry_state.attempt_number
+            async with work:
+                return await operation(work)
+    raise DatabaseError("unreachable: the last attempt raises")

@@ -1,0 +1,31 @@
+"""The application itself, called without a socket."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx
+from factories import Factory, NewTenant
+
+from service.repos.users import User
+
+
+class Api:
+    """Clients of the running application; a client sends its caller's token."""
+
+    def __init__(self, app: Any, state: Any, stack: AsyncExitStack, new: Factory) -> None:
+        self.app, self.state, self.stack, self.new = app, state, stack, new
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        scope["state"] = dict(self.state)
+        await self.app(scope, receive, send)
+
+    async def client(self, tenant: NewTenant | None = None, user: User | None = None, **headers: str) -> httpx.AsyncClient:
+        """A client signed in as the tenant's owner, as `user`, or as nobody."""
+        if tenant is not None:
+            headers["Authorization"] = f"Bearer {await self.new.token(tenant, user)}"
+        transport = httpx.ASGITransport(self, client=("192.0.2.7", 4711))
+        return await self.stack.enter_async_context(
+            httpx.AsyncClient(transport=transport, base_url="http://quarry.test", headers=headers)
+        )

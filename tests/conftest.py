@@ -1,0 +1,116 @@
+"""Real parts for every test: a PostgreSQL of its own, one migrated template, a clone per test, the serving role."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from factories import Factory
+from pydantic import SecretStr
+from pytest_postgresql import factories as postgresql_factories
+
+from service import migrations, provisioning
+from service.addresses import Address
+from service.database import Database
+from service.embedded.server import Server, running
+from service.settings import Settings
+
+MAJOR = int(os.environ.get("TEST_PG", "18"))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Log lines are asked for where they matter."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A PostgreSQL of this test run. Its state directory can be entered by the account that runs it for root."""
+    directory = Path(tempfile.mkdtemp(prefix="quarry-tests-"))
+    directory.chmod(0o711)
+    try:
+        fast = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+        with running(directory, major=MAJOR, options=fast, say=lambda _: None) as started:
+            option = request.config.option
+            option.postgresql_host, option.postgresql_port = started.host, started.port
+            option.postgresql_user, option.postgresql_password = started.superuser, started.password
+            provisioning_address = Address(started.url())
+            _run(provisioning.create_roles(provisioning_address))
+            for role in ("quarry_app", "quarry_platform", "quarry_backup"):
+                _run(provisioning.set_password(provisioning_address, role, started.password))
+            yield started
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _run(work: object) -> None:
+    import asyncio
+
+    asyncio.run(work)  # type: ignore[arg-type]
+
+
+def _migrate(host: str, port: int, user: str, password: str, dbname: str, **_: object) -> None:
+    url = f"postgresql://{user}:{password}@{host}:{port}/{dbname}"
+    _run(provisioning.prepare_database(Address(url)))
+    migrations.up(Address(url, role="quarry_owner"), "quarry", lambda _: None)
+
+
+template = postgresql_factories.postgresql_noproc(dbname="quarry_tests", load=[_migrate])
+superuser = postgresql_factories.postgresql("template")
+"""A psycopg connection to this test's own database, as superuser: for what the service itself can't do."""
+
+
+@pytest.fixture
+def settings(server: Server, superuser: object) -> Settings:
+    """Settings of this test's own database, a login for every role. Privileges are not copied with a template."""
+    name = superuser.info.dbname  # type: ignore[attr-defined]
+
+    def url(user: str) -> SecretStr:
+        return SecretStr(server.url(user=user, password=server.password, database=name))
+
+    made = Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        environment="test",
+        database_url=url("quarry_app"),
+        database_migration_url=url(server.superuser),
+        database_platform_url=url("quarry_platform"),
+        database_backup_url=url("quarry_backup"),
+        database_pool_max=10,
+    )
+    _run(provisioning.prepare_database(made.administration()))
+    return made
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """The pool, as the serving role."""
+    async with Database.open(settings.address("quarry_app"), settings.limits) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def platform(settings: Settings) -> AsyncIterator[Database]:
+    """A pool as the platform role."""
+    async with Database.open(settings.address("quarry_platform"), settings.limits) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def new(database: Database, platform: Database) -> Factory:
+    """Makes tenants, users and the rest: `acme = await new.tenant("acme")`."""
+    return Factory(database, platform)
+
+

@@ -1,0 +1,69 @@
+"""Rows for tests, made through the repositories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from service import tokens
+from service.database import Database
+from service.repos.campaigns import Campaign
+from service.repos.contents import Content
+from service.repos.users import User
+from service.tenancy.identity import TenantId
+from service.work import Work
+
+PASSWORD = "a long password"
+PASSWORD_HASH = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$aXIpsdHtvL8"
+
+
+@dataclass(frozen=True)
+class NewTenant:
+    """A tenant with its first owner."""
+
+    id: TenantId
+    domain: str
+    owner: User
+
+
+class Factory:
+    """Makes rows with sensible values; whatever matters to a test is given."""
+
+    def __init__(self, database: Database, platform: Database) -> None:
+        self.database = database
+        self.platform = platform
+
+    async def tenant(self, name: str) -> NewTenant:
+        async with Work(self.platform, None) as work:
+            tenant = await work.tenants.create(name=name.capitalize(), domain=f"{name}.example")
+        id = TenantId(tenant.id)
+        owner = await self.user(id, email=f"owner@{name}.example", role="owner")
+        return NewTenant(id, tenant.domain, owner)
+
+    async def user(self, tenant: TenantId, **values: Any) -> User:
+        given = {"email": "user@example.com", "display_name": "A user", "password_hash": PASSWORD_HASH, **values}
+        async with Work(self.database, tenant) as work:
+            return await work.users.create(**given)
+
+    async def campaign(self, tenant: NewTenant, name: str = "Summer", **values: Any) -> Campaign:
+        async with Work(self.database, tenant.id) as work:
+            return await work.campaigns.create(**{"name": name, "owner_id": tenant.owner.id, **values})
+
+    async def content(self, tenant: NewTenant, campaign: Campaign, **values: Any) -> Content:
+        given = {"kind": "reel", "title": "A reel", **values}
+        async with Work(self.database, tenant.id) as work:
+            return await work.contents.create(campaign.id, **given)
+
+    async def token(self, tenant: NewTenant, user: User | None = None, *, lifetime: timedelta = timedelta(hours=1)) -> str:
+        """A session of the owner, or of `user`, as the bearer token that opens it."""
+        text, token = tokens.issue(tenant.id)
+        async with Work(self.database, tenant.id) as work:
+            who = user or tenant.owner
+            hashed = (await work.users.credentials(who.id)).password_hash
+            session = await work.sessions.create(
+                user_id=who.id, password_hash=hashed, token_hash=token.hash, ip=None, user_agent="tests",
+                expires_at=datetime.now(UTC) + lifetime,
+            )  # fmt: skip
+        assert session is not None
+        return text
