@@ -64,7 +64,8 @@ def _file_header(lines: Sequence[str], path: Path) -> str:
     match = _HEADER.match(lines[0]) if lines else None
     if match and match.group(1) != "repository":
         raise StatementError(path, 1, f"unknown header key '{match.group(1)}'", "the first line is '-- repository: …'")
-    if not match or not match.group(2) or len(lines) < 2 or not lines[1].startswith("-- "):
+    has_sentence = len(lines) > 1 and lines[1].startswith("-- ") and lines[1][3:].strip()
+    if not match or not match.group(2) or not has_sentence:
         raise StatementError(
             path, 1, "the file opens with two comment lines: its repository, and what the aggregate is",
             "write '-- repository: Campaigns' and a sentence below it",

@@ -137,7 +137,7 @@ def _without_semicolon(lexemes: list[Lexeme], body: Place) -> list[Lexeme]:
     for lexeme in lexemes[last + 1 :]:
         if lexeme.kind not in (Kind.SPACE, Kind.COMMENT):
             raise body.error(lexeme.line, "a second statement under one name", "give it a '-- name:' line of its own")
-        if _CONDITION_LIKE.match(lexeme.text):
+        if lexeme.line == lexemes[last].line and _CONDITION_LIKE.match(lexeme.text):
             raise body.error(
                 lexeme.line, f"'{lexeme.text}' stands after the statement's end",
                 "write the semicolon on the next line",

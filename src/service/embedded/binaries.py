@@ -1,4 +1,4 @@
-"""The programs of PostgreSQL: the wheel's or the system's, and a copy for an account that cannot enter those."""
+"""The programs of PostgreSQL: the wheel's, the system's, or a copy for an account that cannot enter those."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The postmaster, the process that is a server: found by its pid file, started until it is ready, shut down."""
+"""The postmaster, a server's main process: found by its pid file, started until it is ready, shut down."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Postmaster:
 def find(data: Path) -> Postmaster | None:
     """The live postmaster of `data` as its pid file describes it."""
     lines = (read(data / "postmaster.pid") or "").splitlines()
-    if len(lines) < 4 or not re.fullmatch(r"[1-9]\d*", lines[0]) or not works_in(int(lines[0]), data):
+    if len(lines) < 4 or not lines[0].isdigit() or not works_in(int(lines[0]), data):
         return None
     return Postmaster(int(lines[0]), int(lines[3]), len(lines) > 7 and lines[7].strip() == "ready")
 
