@@ -33,4 +33,4 @@ VALUES ('Fashion',       '👗', 'Clothing, accessories, styling and the brands 
        SET icon = excluded.icon,
            description = excluded.description
      WHERE (n.icon, n.description) IS DISTINCT FROM (excluded.icon, excluded.description)
-RETURNING id;
+;

@@ -5,4 +5,4 @@
 -- scope: owner
 -- The owner may look for references across tenants only where policies let it: so the foreign keys decide.
 DELETE FROM app.niches
-RETURNING id;
+;

@@ -11,4 +11,4 @@ SELECT t.id, r.role || '@' || t.domain, initcap(r.role) || ' of ' || t.name,
  CROSS JOIN unnest(ARRAY['owner', 'admin', 'member', 'viewer']) AS r (role)
  WHERE t.id = :tenant_id
     ON CONFLICT (tenant_id, email) WHERE deleted_at IS NULL DO NOTHING
-RETURNING id;
+;

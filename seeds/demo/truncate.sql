@@ -11,39 +11,39 @@ SELECT id
 -- name: campaigns :count
 -- scope: owner
 -- Campaigns, and with them their contents and influencers.
-DELETE FROM campaigns WHERE tenant_id = :tenant_id RETURNING id;
+DELETE FROM campaigns WHERE tenant_id = :tenant_id;
 
 -- name: influencers :count
 -- scope: owner
 -- Influencers and their niches.
-DELETE FROM influencers WHERE tenant_id = :tenant_id RETURNING id;
+DELETE FROM influencers WHERE tenant_id = :tenant_id;
 
 -- name: brands :count
 -- scope: owner
 -- Brands and their niches.
-DELETE FROM brands WHERE tenant_id = :tenant_id RETURNING id;
+DELETE FROM brands WHERE tenant_id = :tenant_id;
 
 -- name: api_keys :count
 -- scope: owner
 -- API keys.
-DELETE FROM api_keys WHERE tenant_id = :tenant_id RETURNING id;
+DELETE FROM api_keys WHERE tenant_id = :tenant_id;
 
 -- name: otps :count
 -- scope: owner
 -- One-time codes.
-DELETE FROM otps WHERE tenant_id = :tenant_id RETURNING id;
+DELETE FROM otps WHERE tenant_id = :tenant_id;
 
 -- name: failures :count
 -- scope: owner
 -- Failed sign-ins.
-DELETE FROM sign_in_failures WHERE tenant_id = :tenant_id RETURNING id;
+DELETE FROM sign_in_failures WHERE tenant_id = :tenant_id;
 
 -- name: users :count
 -- scope: owner
 -- Users and their sessions.
-DELETE FROM users WHERE tenant_id = :tenant_id RETURNING id;
+DELETE FROM users WHERE tenant_id = :tenant_id;
 
 -- name: tenant :count
 -- scope: owner
 -- The tenant itself; its log stays and says that it was deleted.
-DELETE FROM app.tenants WHERE id = :tenant_id RETURNING id;
+DELETE FROM app.tenants WHERE id = :tenant_id;

@@ -8,7 +8,7 @@ SELECT :tenant_id::uuid, md5(:tenant_id::text || 'user' || n)::uuid, 'user-' || 
        CASE WHEN n = 1 THEN 'owner' ELSE 'member' END
   FROM generate_series(1, :users_per_tenant::int) AS n
     ON CONFLICT DO NOTHING
-RETURNING id;
+;
 
 -- name: campaigns :count
 -- Campaigns spread over owners and statuses.
@@ -18,4 +18,4 @@ SELECT :tenant_id::uuid, md5(:tenant_id::text || 'campaign' || n)::uuid, 'Campai
        md5(:tenant_id::text || 'user' || (1 + n % :users_per_tenant::int))::uuid, n * 100
   FROM generate_series(1, :campaigns_per_tenant::int) AS n
     ON CONFLICT DO NOTHING
-RETURNING id;
+;

@@ -11,14 +11,14 @@ SELECT id
 -- name: campaigns :count
 -- scope: owner
 -- Campaigns.
-DELETE FROM campaigns WHERE tenant_id = :tenant_id RETURNING id;
+DELETE FROM campaigns WHERE tenant_id = :tenant_id;
 
 -- name: users :count
 -- scope: owner
 -- Users.
-DELETE FROM users WHERE tenant_id = :tenant_id RETURNING id;
+DELETE FROM users WHERE tenant_id = :tenant_id;
 
 -- name: tenant :count
 -- scope: owner
 -- The tenants themselves.
-DELETE FROM app.tenants WHERE id = :tenant_id RETURNING id;
+DELETE FROM app.tenants WHERE id = :tenant_id;

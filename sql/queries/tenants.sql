@@ -14,12 +14,13 @@ SELECT id, name, domain, status, plan, features, configuration, created_at, upda
  WHERE id = :tenant_id;
 
 -- name: update :maybe
--- Changes the given fields of the bound tenant if the version still is the expected one.
+-- Changes the given fields of the bound tenant if the version still is the expected one; objects are merged (RFC 7396).
 WITH updated AS (
     UPDATE app.tenants
        SET name          = CASE WHEN 'name' = ANY (:given::text[]) THEN :name ELSE name END,
-           features      = CASE WHEN 'features' = ANY (:given) THEN :features::jsonb ELSE features END,
-           configuration = CASE WHEN 'configuration' = ANY (:given) THEN :configuration::jsonb ELSE configuration END
+           features      = CASE WHEN 'features' = ANY (:given) THEN app.merge_patch(features, :features) ELSE features END,
+           configuration = CASE WHEN 'configuration' = ANY (:given) THEN app.merge_patch(configuration, :configuration)
+                                ELSE configuration END
      WHERE id = :tenant_id
        AND version = :version    -- when :version
  RETURNING id, name, domain, status, plan, features, configuration, created_at, updated_at, version

@@ -12,15 +12,26 @@ DECLARE
     super  boolean := (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user);
 BEGIN
     FOR wanted IN
-        SELECT name, attributes
-          FROM (VALUES ('quarry_owner',    'NOLOGIN NOINHERIT'),
-                       ('quarry_app',      'LOGIN NOINHERIT'),
-                       ('quarry_platform', 'LOGIN NOINHERIT'),
-                       ('quarry_backup',   'LOGIN NOINHERIT BYPASSRLS')) AS roles (name, attributes)
-         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = name)
+        SELECT w.name, w.login, w.bypass, r.oid IS NULL AS is_missing,
+               format('%s NOINHERIT NOCREATEDB NOCREATEROLE %s', CASE WHEN w.login THEN 'LOGIN' ELSE 'NOLOGIN' END,
+                      CASE WHEN w.bypass THEN 'BYPASSRLS' END) AS attributes
+          FROM (VALUES ('quarry_owner',    false, false),
+                       ('quarry_app',      true,  false),
+                       ('quarry_platform', true,  false),
+                       ('quarry_backup',   true,  true)) AS w (name, login, bypass)
+          LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = w.name
+         WHERE r.oid IS NULL
+            OR (r.rolcanlogin, r.rolbypassrls) <> (w.login, w.bypass)
+            OR r.rolsuper OR r.rolinherit OR r.rolcreatedb OR r.rolcreaterole OR r.rolreplication
     LOOP
         BEGIN
-            EXECUTE format('CREATE ROLE %I %s', wanted.name, wanted.attributes);
+            IF wanted.is_missing THEN
+                EXECUTE format('CREATE ROLE %I %s', wanted.name, wanted.attributes);
+            ELSIF super THEN
+                EXECUTE format('ALTER ROLE %I NOSUPERUSER NOREPLICATION NOBYPASSRLS %s', wanted.name, wanted.attributes);
+            ELSE
+                RAISE WARNING 'the attributes of % differ from those that roles.sql gives it; a superuser puts them right', wanted.name;
+            END IF;
         EXCEPTION
             WHEN duplicate_object OR unique_violation THEN
                 NULL;  -- another instance made it a moment ago
@@ -28,16 +39,17 @@ BEGIN
                 IF wanted.name <> 'quarry_backup' THEN
                     RAISE;
                 END IF;
-                RAISE NOTICE 'quarry_backup needs BYPASSRLS, which this login may not give: a DBA creates it';
+                RAISE WARNING 'quarry_backup needs BYPASSRLS, which this login may not give; a superuser creates it';
         END;
     END LOOP;
 
-    -- A login that is not a superuser needs the right to become the roles it has just made.
+    -- A login that is not a superuser needs the right to become the roles that it works as.
     IF NOT super THEN
         FOR wanted IN
             SELECT rolname AS name FROM pg_catalog.pg_roles
              WHERE rolname IN ('quarry_owner', 'quarry_app', 'quarry_platform')
                AND rolname <> current_user
+               AND NOT pg_catalog.pg_has_role(current_user, oid, CASE WHEN server >= 160000 THEN 'SET' ELSE 'MEMBER' END)
         LOOP
             EXECUTE format('GRANT %I TO CURRENT_USER%s', wanted.name,
                            CASE WHEN server >= 160000 THEN ' WITH SET TRUE, INHERIT FALSE' ELSE '' END);

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import asyncpg
 
@@ -15,13 +16,23 @@ from service.provisioning import connect
 from service.settings import masked_url
 
 _BY_STATE: Mapping[str, tuple[str, str]] = {
-    "28P01": ("the server refuses the password", "correct the password in DATABASE_URL, or set it with ALTER ROLE"),
-    "28000": ("the server refuses this login", "check the user in DATABASE_URL and the server's pg_hba.conf"),
+    "28P01": ("the server refuses the password", "correct the password in the URL, or set it with ALTER ROLE"),
+    "28000": ("the server refuses this login", "check the user in the URL and the server's pg_hba.conf"),
     "3D000": ("the database does not exist", "run `quarry db create`"),
-    "53300": ("the server has too many connections", "lower DATABASE_POOL_MAX, or raise max_connections"),
-    "42501": ("this login may not become the role it needs", "run `quarry db roles`, or log in as the role itself"),
-    "22023": ("the role it needs does not exist", "run `quarry db roles`"),
+    "53300": (
+        "there are too many connections",
+        "lower DATABASE_POOL_MAX, raise max_connections or the role's CONNECTION LIMIT, or put a pooler in between",
+    ),
+    "08P01": (
+        "a pooler in between refuses a start-up parameter",
+        "log in as the role itself and let the pooler ignore the parameters, or go round it with DATABASE_MIGRATION_URL",
+    ),
     "57P03": ("the server is starting up or shutting down", "try again in a moment"),
+}
+_VARIABLES: Mapping[str | None, str] = {
+    "quarry_owner": "DATABASE_MIGRATION_URL",
+    "quarry_platform": "DATABASE_PLATFORM_URL",
+    "quarry_backup": "DATABASE_BACKUP_URL",
 }
 
 
@@ -34,7 +45,7 @@ class Report:
     database: str
     login: str
     role: str
-    is_superuser: bool
+    login_is_superuser: bool
     tls: str
     connect_ms: float
     latency_ms: float
@@ -46,33 +57,41 @@ class Report:
 async def examine(address: Address) -> Report:
     """Connect and look around. Raises OperatorError with a remedy for what commonly goes wrong."""
     started = perf_counter()
-    try:
-        connection = await connect(address)
-    except Exception as error:
-        raise explained(error, address) from error
+    connection = await _reach(address)
     try:
         connected = perf_counter()
         await connection.execute("SELECT 1")
         answered = perf_counter()
         row = await connection.fetchrow(
             "SELECT current_setting('server_version') AS version, current_database() AS database,"
-            " session_user AS login, current_user AS role, r.rolsuper, pg_backend_pid() AS pid,"
+            " session_user AS login, current_user AS role, pg_backend_pid() AS pid,"
+            " (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) AS login_is_superuser,"
             " coalesce((SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl), 'none') AS tls,"
-            " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,"
+            # pg_stat_activity hides from an ordinary role which backends are other clients'.
+            " (SELECT sum(numbackends)::int FROM pg_stat_database) AS connections,"
             " current_setting('max_connections')::int AS max_connections"
-            " FROM pg_roles AS r WHERE r.rolname = current_user"
         )
-        if row is None:
-            raise OperatorError("the server does not know its own role")
         return Report(
             server=masked_url(address.url), version=row["version"], database=row["database"], login=row["login"],
-            role=row["role"], is_superuser=row["rolsuper"], tls=row["tls"],
+            role=row["role"], login_is_superuser=row["login_is_superuser"], tls=row["tls"],
             connect_ms=round((connected - started) * 1000, 2), latency_ms=round((answered - connected) * 1000, 2),
             has_pooler=row["pid"] != connection.get_server_pid(), connections=row["connections"],
             max_connections=row["max_connections"],
         )  # fmt: skip
     finally:
         await connection.close()
+
+
+async def require(address: Address) -> None:
+    """Connect and leave again. Raises OperatorError with a remedy for what commonly goes wrong."""
+    await (await _reach(address)).close()
+
+
+async def _reach(address: Address) -> Any:
+    try:
+        return await connect(address)
+    except Exception as error:
+        raise explained(error, address) from error
 
 
 def explained(error: BaseException, address: Address) -> OperatorError:
@@ -86,20 +105,35 @@ def explained(error: BaseException, address: Address) -> OperatorError:
                 return OperatorError(
                     f"{server}: the server wants TLS", "set DATABASE_SSL=true, or add ?sslmode=require"
                 )
+            if cause.sqlstate in ("42501", "22023"):
+                return OperatorError(f"{server}: {_refused(text, address)}", _remedy(address))
             if (known := _BY_STATE.get(cause.sqlstate or "")) is not None:
                 return OperatorError(f"{server}: {known[0]}", known[1])
             return OperatorError(f"{server}: {text.splitlines()[0]}", "see the server's log")
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return OperatorError(f"{server}: its certificate can't be verified", "give its CA in DATABASE_SSL_CA")
     if any(isinstance(cause, ConnectionError) and "SSL upgrade" in str(cause) for cause in causes):
-        return OperatorError(f"{server}: the server has no TLS", "leave DATABASE_SSL out, or enable ssl on the server")
+        return OperatorError(f"{server}: the server has no TLS", "leave DATABASE_SSL and ?sslmode out, or enable ssl on the server")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return OperatorError(f"{server}: nobody listens there", "start PostgreSQL, or correct host and port")
     if any(isinstance(cause, TimeoutError) for cause in causes):
         return OperatorError(
             f"{server}: no answer in time", "check the address, firewalls, and DATABASE_CONNECT_TIMEOUT"
         )
-    return OperatorError(f"{server}: can't be reached: {causes[-1]}", "check the address")
+    return OperatorError(f"{server}: can't be reached: {str(causes[-1]).partition(chr(10))[0]}", "check the address")
+
+
+def _refused(text: str, address: Address) -> str:
+    if "for database" in text:
+        return "this login may not connect to the database"
+    if "does not exist" in text:
+        return f"the role {address.role} does not exist"
+    return f"this login may not become {address.role}"
+
+
+def _remedy(address: Address) -> str:
+    variable = _VARIABLES.get(address.role, "DATABASE_URL")
+    return f"run `quarry db roles` and `quarry db create`, or log in as the role itself: set {variable}"
 
 
 def _chain(error: BaseException) -> list[BaseException]:

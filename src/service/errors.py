@@ -152,7 +152,7 @@ class StalePlan(DatabaseError):
 
 
 class TransactionAborted(DatabaseError):
-    """COMMIT answered ROLLBACK: an error inside the transaction was swallowed, and nothing was changed."""
+    """An error inside the transaction was swallowed; the transaction is lost and nothing was changed."""
 
 
 class TooManySavepoints(DatabaseError):

@@ -11,5 +11,8 @@ Observer = Callable[[str, float, int], None]
 
 STATEMENTS = Histogram("quarry_statement_seconds", "Time of a named statement.", ["statement"])
 RETRIES = Counter("quarry_retries_total", "Units of work repeated after a passing failure.", ["reason"])
+CONNECTIONS = Counter(
+    "quarry_connections_total", "Connections made and ended, and the database lost and found again.", ["event"]
+)
 COMMITS_UNKNOWN = Counter("quarry_commits_unknown_total", "Commits whose outcome could not be learned.")
 REQUESTS = Counter("quarry_requests_total", "Answers by status and error code.", ["method", "status", "code"])

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import hashlib
+import math
 import os
 import re
+import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import psycopg
 import yoyo
-from yoyo.exceptions import LockTimeout
+from yoyo.exceptions import BadMigration, LockTimeout, MigrationConflict
+from yoyo.migrations import topological_sort
 
 from service import files
 from service.addresses import Address
 from service.errors import OperatorError
 
+Say = Callable[[str], None]
+Direction = Literal["apply", "rollback"]
+
 _LOCK = 7_301_915_204_411
 """The advisory lock of `quarry migrate`; any constant that nothing else uses."""
+_YOYO = "quarry-yoyo"
+"""The application name of every yoyo that got its address here; others may see it in pg_stat_activity."""
 
 
 class MigrationError(OperatorError):
@@ -43,50 +52,61 @@ class Status:
 
 def yoyo_url(address: Address, schema: str) -> str:
     """The address as yoyo takes it: psycopg's dialect, with role and search path as start-up options."""
-    parts = urlsplit(address.url)
-    options = f"-c search_path={schema}"
-    if address.role is not None:
-        options = f"-c role={address.role} {options}"
-    query = urlencode({**dict(parse_qsl(parts.query)), "options": options}, quote_via=quote)
-    return f"postgresql+psycopg://{parts.netloc}{parts.path}?{query}"
+    return f"postgresql+psycopg{_libpq_url(address, schema, _YOYO).removeprefix('postgresql')}"
 
 
-def status(address: Address, schema: str) -> list[Status]:
-    """All migrations in the order of application: the files', then applied ones whose file is gone."""
-    with _backend(address, schema) as backend:
-        applied = _applied(backend)
-        checksums = _checksums(backend)
+def sources() -> tuple[Path, ...]:
+    """The two folders of migrations: what exists once, then the tenant tables."""
+    return files.sql("migrations", "shared"), files.sql("migrations", "tenant")
+
+
+def status(address: Address, schema: str, folders: Sequence[Path] | None = None) -> list[Status]:
+    """All migrations: applied ones in the order of application, pending ones, then those whose file is gone."""
+    with _reported(), psycopg.connect(_libpq_url(address, schema, "quarry"), autocommit=True) as connection:
+        applied = _applied(connection)
+        kept = _checksums(connection)
+        ordered = sorted(topological_sort(_read(folders)), key=lambda each: applied.get(each.id, datetime.max))
         found = []
-        for migration in _ordered(backend):
+        for migration in ordered:
             when = applied.pop(migration.id, None)
-            kept = checksums.get((migration.id, when)) if when else None
-            found.append(Status(migration.id, when, is_changed=kept not in (None, checksum(Path(migration.path)))))
+            known = kept.get((migration.id, when)) if when else None
+            found.append(Status(migration.id, when, is_changed=known not in (None, checksum(Path(migration.path)))))
         return found + [Status(name, when, is_missing=True) for name, when in applied.items()]
 
 
-def up(address: Address, schema: str, say: Callable[[str], None]) -> list[str]:
+def up(address: Address, schema: str, say: Say, folders: Sequence[Path] | None = None) -> list[str]:
     """Apply what is pending, each in a transaction of its own; answers the ids. Raises MigrationError."""
-    with _locked(address, schema) as backend:
-        migrations = _read()
-        pending = backend.to_apply(migrations)
-        for migration in pending:
-            say(f"applying {migration.id}")
-            with _explained(migration):
-                backend.apply_one(migration)
-        if pending:
-            backend.run_post_apply(migrations)
-        return [migration.id for migration in pending]
+    done: list[str] = []
+    with _locked(address, schema, say) as backend:
+        migrations = _read(folders)
+        try:
+            for migration in backend.to_apply(migrations):
+                say(f"applying {migration.id}")
+                _run(backend, migration, "apply")
+                done.append(migration.id)
+        except BaseException:
+            # Those before the failed one are applied, and an edit of their files is to be noticed.
+            with contextlib.suppress(psycopg.Error):
+                backend.run_post_apply(migrations)
+            raise
+        # Also when nothing was pending: a killed run may have left an applied one without its checksum.
+        backend.run_post_apply(migrations)
+    return done
 
 
-def down(address: Address, schema: str, count: int, say: Callable[[str], None]) -> list[str]:
-    """Take the last `count` migrations back; answers the ids. Raises MigrationError."""
-    with _locked(address, schema) as backend:
-        chosen = list(backend.to_rollback(_read()))[:count]
-        for migration in chosen:
-            say(f"rolling back {migration.id}")
-            with _explained(migration):
-                backend.rollback_one(migration)
-        return [migration.id for migration in chosen]
+def down(address: Address, schema: str, count: int, say: Say, folders: Sequence[Path] | None = None) -> list[str]:
+    """Take the `count` migrations that were applied last back; answers the ids. Raises MigrationError."""
+    with _locked(address, schema, say) as backend:
+        applied = _applied(backend)
+        known = {migration.id: migration for migration in _read(folders)}
+        chosen = sorted(applied, key=lambda id: applied[id], reverse=True)[:count]
+        for id in chosen:
+            if id not in known or not _way_back(known[id]).exists():
+                raise MigrationError(f"there is no file that takes {id} back", "use the version that applied it")
+        for id in chosen:
+            say(f"rolling back {id}")
+            _run(backend, known[id], "rollback")
+        return chosen
 
 
 def checksum(path: Path) -> str:
@@ -94,57 +114,86 @@ def checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def sources() -> tuple[str, str]:
-    """The two folders of migrations: what exists once, then the tenant tables."""
-    return str(files.sql("migrations", "shared")), str(files.sql("migrations", "tenant"))
+def _run(backend: Any, migration: Any, direction: Direction) -> None:
+    """Run a migration and note it in one transaction, so that a killed run leaves both or neither."""
+    path = Path(migration.path) if direction == "apply" else _way_back(migration)
+    with _explained(path):
+        migration.load()
+        if not migration.use_transactions:
+            (backend.apply_one if direction == "apply" else backend.rollback_one)(migration)
+            return
+        with backend.copy() as own, own.transaction():
+            migration.process_steps(own, direction)
+            own.log_migration(migration, direction)
+            (own.mark_one if direction == "apply" else own.unmark_one)(migration, log=False)
 
 
-def _read() -> Any:
-    return yoyo.read_migrations(*sources())
+def _read(folders: Sequence[Path] | None) -> Any:
+    return yoyo.read_migrations(*map(str, folders or sources()))
 
 
-def _ordered(backend: Any) -> list[Any]:
-    migrations = _read()
-    applied = list(backend.to_rollback(migrations))
-    return [*reversed(applied), *backend.to_apply(migrations)]
+def _way_back(migration: Any) -> Path:
+    return Path(migration.path).with_suffix(".rollback.sql")
+
+
+def _libpq_url(address: Address, schema: str, name: str) -> str:
+    parts = urlsplit(address.url)
+    given = {"connect_timeout": str(math.ceil(address.connect_timeout)), **dict(parse_qsl(parts.query))}
+    options = f"{given.get('options', '')} -c search_path={schema}"
+    if address.role is not None:
+        options += f" -c role={address.role}"
+    given |= {**address.libpq, "options": options.strip(), "application_name": name}
+    return f"postgresql://{parts.netloc}{parts.path}?{urlencode(given, quote_via=quote)}"
 
 
 @contextlib.contextmanager
-def _backend(address: Address, schema: str) -> Iterator[Any]:
+def _reported() -> Iterator[None]:
+    """Failures other than a migration's own: of the connection, of the files, of a lock."""
     try:
-        backend = yoyo.get_backend(yoyo_url(address, schema))
-    except psycopg.OperationalError as error:
+        yield
+    except LockTimeout as error:
         raise OperatorError(
-            f"the database can't be reached for migrations: {str(error).splitlines()[0]}", "see `quarry db test`"
+            f"another process is migrating: {str(error).partition(' (')[0]}",
+            'wait for it; if it is gone: yoyo break-lock --database "$(quarry db url --yoyo)"',
         ) from error
-    with backend:
-        try:
-            backend.ensure_internal_schema_updated()
-        except psycopg.errors.InvalidSchemaName as error:
-            raise OperatorError(f"the schema {schema} does not exist", "run `quarry db create` first") from error
-        yield backend
+    except psycopg.errors.InvalidSchemaName as error:
+        raise OperatorError("the schema does not exist", "run `quarry db create` first") from error
+    except psycopg.Error as error:
+        raise OperatorError(f"migrations stop: {_first_line(error)}", "see `quarry db test`") from error
+    except (BadMigration, MigrationConflict, KeyError, ValueError) as error:
+        raise MigrationError(f"the migrations can't be read: {_first_line(error)}", "correct the file") from error
 
 
 @contextlib.contextmanager
-def _locked(address: Address, schema: str) -> Iterator[Any]:
+def _locked(address: Address, schema: str, say: Say) -> Iterator[Any]:
     """Instances wait for each other on an advisory lock, which a dead one can't keep; yoyo's own row comes after it."""
-    with psycopg.connect(yoyo_url(address, schema).replace("+psycopg", "", 1), autocommit=True) as holder:
-        holder.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
-        with _backend(address, schema) as backend:
-            _clear_dead_lock(holder)
-            try:
-                with backend.lock():
-                    yield backend
-            except LockTimeout as error:
-                raise OperatorError(
-                    f"another process is migrating: {error}", "wait for it, or run `yoyo break-lock` if it is gone"
-                ) from error
+    _name_user()
+    with _reported(), psycopg.connect(_libpq_url(address, schema, "quarry"), autocommit=True) as holder:
+        if not _value(holder, "SELECT pg_try_advisory_lock(%s)", _LOCK):
+            say("waiting for another instance that is migrating")
+            holder.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        if not _value(holder, "SELECT to_regnamespace(quote_ident(%s)) IS NOT NULL", schema):
+            raise OperatorError(f"the schema {schema} does not exist", "run `quarry db create` first")
+        _clear_dead_lock(holder)
+        with yoyo.get_backend(yoyo_url(address, schema)) as backend:
+            backend.ensure_internal_schema_updated()
+            with backend.lock():
+                yield backend
 
 
 def _clear_dead_lock(holder: psycopg.Connection[Any]) -> None:
-    row = holder.execute("SELECT pid FROM yoyo_lock").fetchone()
-    if row is not None and not _is_alive(row[0]):
-        holder.execute("DELETE FROM yoyo_lock WHERE pid = %s", (row[0],))
+    """Remove the row of a yoyo that is gone: no such process on this host, and none connected from another one."""
+    if _value(holder, "SELECT to_regclass('yoyo_lock') IS NULL"):
+        return
+    pid = _value(holder, "SELECT pid FROM yoyo_lock")
+    connected = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = %s AND datname = current_database())"
+    if pid is not None and not _is_alive(pid) and not _value(holder, connected, _YOYO):
+        holder.execute("DELETE FROM yoyo_lock WHERE pid = %s", (pid,))
+
+
+def _value(connection: psycopg.Connection[Any], statement: Any, *values: object) -> Any:
+    row = connection.execute(statement, values).fetchone()
+    return None if row is None else row[0]
 
 
 def _is_alive(pid: int) -> bool:
@@ -159,35 +208,44 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _applied(backend: Any) -> dict[str, datetime]:
-    rows = backend.execute(
-        "SELECT migration_id, applied_at_utc FROM _yoyo_migration ORDER BY applied_at_utc"
-    ).fetchall()
+def _name_user() -> None:
+    """yoyo logs who migrates, and fails in a container whose user has no name."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = str(os.getuid())
+
+
+def _applied(connection: Any) -> dict[str, datetime]:
+    try:
+        rows = connection.execute("SELECT migration_id, applied_at_utc FROM _yoyo_migration ORDER BY 2").fetchall()
+    except psycopg.errors.UndefinedTable:
+        return {}
     return dict(rows)
 
 
-def _checksums(backend: Any) -> dict[tuple[str, datetime], str]:
+def _checksums(connection: Any) -> dict[tuple[str, datetime], str]:
     try:
-        rows = backend.execute("SELECT migration_id, applied_at_utc, checksum FROM _migration_checksums").fetchall()
+        rows = connection.execute("SELECT migration_id, applied_at_utc, checksum FROM _migration_checksums").fetchall()
     except psycopg.errors.UndefinedTable:
         return {}
     return {(name, when): kept for name, when, kept in rows}
 
 
 @contextlib.contextmanager
-def _explained(migration: Any) -> Iterator[None]:
-    """Say which statement of which file failed."""
+def _explained(path: Path) -> Iterator[None]:
+    """Say which statement of the file at `path` failed."""
     try:
-        with warnings.catch_warnings():
+        # yoyo prints what a SELECT answers; stdout is for the data of commands.
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
             warnings.simplefilter("ignore", ResourceWarning)
             yield
     except psycopg.Error as error:
         statement = _failed_statement(error.__traceback__)
-        place = _place(Path(migration.path), statement)
-        first = re.sub(r"\s+", " ", statement)[:120] if statement else "the transaction"
-        message = error.diag.message_primary or str(error).partition("\n")[0]
         raise MigrationError(
-            f"{place}: {message}, in: {first}", "nothing of this migration was kept; correct the file and run it again"
+            f"{_place(path, statement, error.diag.statement_position)}: {error.diag.message_primary or _first_line(error)},"
+            f" in: {' '.join(_code(statement).split())[:120] if statement else 'COMMIT'}",
+            "nothing of this migration was kept; correct the file and run it again",
         ) from error
 
 
@@ -200,10 +258,20 @@ def _failed_statement(trace: TracebackType | None) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _place(path: Path, statement: str | None) -> str:
-    for candidate in (path, path.with_name(f"{path.stem}.rollback.sql")):
-        if statement and candidate.exists():
-            before, found, _ = candidate.read_text(encoding="utf-8").partition(statement.strip())
-            if found:
-                return f"{candidate.name}:{before.count(chr(10)) + 1}"
-    return path.name
+def _place(path: Path, statement: str | None, position: str | None) -> str:
+    """File and line: of the character that the server names (counted from 1), else of the statement's beginning."""
+    if statement is None:
+        return path.name
+    before, found, _ = path.read_text(encoding="utf-8").partition(statement.strip())
+    offset = int(position) - 1 if position else len(statement) - len(_code(statement))
+    lines = before.count("\n") + statement[:offset].count("\n")
+    return f"{path.name}:{lines + 1}" if found else path.name
+
+
+def _code(statement: str) -> str:
+    """The statement without the comments before it."""
+    return re.sub(r"\A(\s|--[^\n]*(\n|\Z))+", "", statement)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,77 +1,87 @@
-"""Roles, databases and schemas: what must exist before the first migration. The SQL is in `sql/setup/`."""
+"""Roles, databases and schemas: what must exist before the first migration. The SQL is in `sql/setup/`.
+
+Everything here may be repeated, and may be started several times at once: each session waits for the others.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
 from service import files
 from service.addresses import Address
-from service.errors import OperatorError
+from service.errors import OperatorError, ServiceError
 from service.translation import translate
 
+_LOCK = 7_301_915_204_412
+"""The advisory lock of set-up; any constant that nothing else uses."""
+_MAINTENANCE = ("postgres", "template1")
+"""The databases of which every server has at least one."""
+_REMEDY = "use a superuser or CREATEROLE login in DATABASE_MIGRATION_URL, or give `quarry db roles --print` to a DBA"
 
-async def create_roles(address: Address) -> None:
-    """Create the cluster's roles where they are missing. Raises OperatorError when the login may not."""
-    await _run(address, roles_sql())
+
+async def create_roles(address: Address) -> list[str]:
+    """Create the cluster's roles where they are missing and put their attributes right.
+
+    Answers what this login was not allowed to do, one line each. Raises OperatorError when it may not create them.
+    """
+    async with _session(*_maintenance(address)) as connection:
+        notes: list[str] = []
+        connection.add_log_listener(lambda _, note: notes.append(note.message) if note.severity_en == "WARNING" else None)
+        await connection.execute(roles_sql())
+        return notes
 
 
-async def prepare_database(address: Address) -> None:
-    """Create the schemas and set the privileges of the database in `address`. Safe to repeat."""
-    await _run(address, files.sql("setup", "database.sql").read_text(encoding="utf-8"))
+async def prepare_database(address: Address, schema: str = "quarry") -> None:
+    """Create the schemas and set the privileges of the database in `address`."""
+    async with _session(address) as connection:
+        await connection.execute("SELECT set_config('quarry.schema', $1, false)", schema)
+        await connection.execute(files.sql("setup", "database.sql").read_text(encoding="utf-8"))
 
 
 async def create_database(address: Address, name: str) -> bool:
     """Create the database `name` on the server of `address`; False when it is there already."""
-    connection = await connect(address)
-    try:
-        if await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
+    remedy = "use a login with CREATEDB in DATABASE_MIGRATION_URL, or let a DBA create it"
+    async with _session(*_maintenance(address), remedy=remedy) as connection:
+        if await _has_database(connection, name):
             return False
-        await connection.execute(f"CREATE DATABASE {_quoted(name)}")
+        try:
+            # From template0: in template1 somebody may be working, and it may have another encoding.
+            await connection.execute(f"CREATE DATABASE {_quoted(name)} TEMPLATE template0 ENCODING 'UTF8'")
+        except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+            return False
         return True
-    except asyncpg.DuplicateDatabaseError:
-        return False
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise OperatorError(
-            f"this login may not create the database {name}", "use a login with CREATEDB in DATABASE_MIGRATION_URL"
-        ) from error
-    finally:
-        await connection.close()
 
 
 async def drop_database(address: Address, name: str) -> bool:
     """Drop the database `name`, ending whoever is connected to it; False when it is not there."""
-    connection = await connect(address)
-    try:
-        if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
+    remedy = "use its owner's login in DATABASE_MIGRATION_URL"
+    async with _session(*_maintenance(address), remedy=remedy) as connection:
+        if not await _has_database(connection, name):
             return False
         await connection.execute(f"DROP DATABASE {_quoted(name)} WITH (FORCE)")
         return True
-    finally:
-        await connection.close()
 
 
 async def drop_schemas(address: Address, schema: str) -> None:
     """Drop everything that migrations have made."""
-    connection = await connect(address)
-    try:
+    async with _session(address) as connection:
         await connection.execute(f"DROP SCHEMA IF EXISTS {_quoted(schema)}, app CASCADE")
-    finally:
-        await connection.close()
 
 
 async def set_password(address: Address, role: str, password: str) -> None:
     """Let `role` log in with `password`."""
-    connection = await connect(address)
-    try:
+    async with _session(*_maintenance(address)) as connection:
         # ALTER ROLE takes no parameters; the server quotes the literal.
         text = await connection.fetchval(
             "SELECT format('ALTER ROLE %I PASSWORD %L', $1::text, $2::text)", role, password
         )
         await connection.execute(text)
-    finally:
-        await connection.close()
 
 
 def roles_sql() -> str:
@@ -85,23 +95,49 @@ async def connect(address: Address) -> Any:
     extra: dict[str, Any] = {} if address.ssl is None else {"ssl": address.ssl}
     try:
         return await asyncpg.connect(
-            address.url, timeout=10, server_settings={"application_name": "quarry", **settings}, **extra
+            address.url,
+            timeout=address.connect_timeout,
+            server_settings={"application_name": "quarry", **settings},
+            **extra,
         )
     except Exception as error:
         raise translate(error, connection_lost=True) from error
 
 
-async def _run(address: Address, script: str) -> None:
-    connection = await connect(address)
+@contextlib.asynccontextmanager
+async def _session(*addresses: Address, remedy: str = _REMEDY) -> AsyncIterator[Any]:
+    """A connection to the first of `addresses` whose database exists, alone there. Its failures are OperatorErrors."""
+    connection = await _first(addresses)
     try:
-        await connection.execute(script)
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        yield connection
     except asyncpg.InsufficientPrivilegeError as error:
-        raise OperatorError(
-            f"this login may not set the server up: {error.args[0]}",
-            "use a superuser or CREATEROLE login in DATABASE_MIGRATION_URL, or give `quarry db roles --print` to a DBA",
-        ) from error
+        raise OperatorError(f"this login may not do that: {error.args[0]}", remedy) from error
+    except asyncpg.PostgresError as error:
+        raise OperatorError(f"the server refuses: {error.args[0]}", "see the server's log") from error
+    except (asyncpg.InterfaceError, OSError) as error:
+        raise translate(error, connection_lost=True) from error
     finally:
         await connection.close()
+
+
+async def _first(addresses: Sequence[Address]) -> Any:
+    for address in addresses[:-1]:
+        try:
+            return await connect(address)
+        except ServiceError as error:
+            if not isinstance(error.__cause__, asyncpg.InvalidCatalogNameError | asyncpg.InsufficientPrivilegeError):
+                raise
+    return await connect(addresses[-1])
+
+
+def _maintenance(address: Address) -> list[Address]:
+    parts = urlsplit(address.url)
+    return [replace(address, url=urlunsplit(parts._replace(path=f"/{name}"))) for name in _MAINTENANCE]
+
+
+async def _has_database(connection: Any, name: str) -> bool:
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name))
 
 
 def _quoted(name: str) -> str:

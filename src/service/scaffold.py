@@ -14,13 +14,21 @@ _TABLE = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 
 
 def write(name: str, table: str | None) -> tuple[Path, Path]:
-    """Write `NNNN.name.sql` and its rollback for tenant tables; with `table` a whole table. Answers their paths."""
+    """Write `NNNN.name.sql` and its rollback for tenant tables; with `table` a whole table. Answers their paths.
+
+    Raises OperatorError for a name that breaks the rules, and where there is no checkout to write into.
+    """
     if not _NAME.match(name):
         raise OperatorError(f"'{name}' is not verb-noun", "write for example add-campaign-notes")
     if table is not None and not _TABLE.match(table):
         raise OperatorError(f"'{table}' is not a table's name", "write it in lower case, such as campaign_notes")
     folder = files.sql("migrations", "tenant")
+    if Path(__file__).parent in folder.parents:
+        raise OperatorError("the migrations belong to the installed package", "write new ones in a checkout of it")
     existing = sorted(path.stem for path in folder.glob("[0-9]*.sql") if not path.name.endswith(".rollback.sql"))
+    taken = [id for id in existing if id.partition(".")[2] == name]
+    if taken:
+        raise OperatorError(f"there is {taken[0]} already", "say in the name what is new")
     last = existing[-1] if existing else ""
     number = int(last.partition(".")[0] or 0) + 1
     up = folder / f"{number:04}.{name}.sql"

@@ -6,15 +6,17 @@ once for each of them, bound to it. `truncate.sql` of a set takes it away again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from service import files, queries
 from service.addresses import PoolLimits
 from service.database import Database
-from service.errors import OperatorError
+from service.diagnosis import explained
+from service.errors import DatabaseError, OperatorError
 from service.settings import Settings
 from service.statements import TENANT_PARAMETER, Scope, Statement, suggest
 from service.tenancy.identity import TenantId
@@ -23,7 +25,8 @@ from service.work import Work
 _TRUNCATE = "truncate"
 _ROLES: Mapping[Scope, Any] = {"tenant": "quarry_app", "platform": "quarry_platform", "owner": "quarry_owner"}
 _DEMONSTRATIONS = ("demo", "load")
-_LIMITS = PoolLimits(minimum=0, maximum=1, statement_timeout=600.0, query_timeout=600.0)
+_LIMITS = PoolLimits(minimum=1, maximum=1, connect_attempts=1, statement_timeout=600.0, query_timeout=600.0)
+_PROGRESS_SECONDS = 2.0
 
 Say = Callable[[str], None]
 
@@ -35,64 +38,80 @@ def sets() -> list[str]:
 
 async def seed(settings: Settings, name: str, say: Say, parameters: Mapping[str, int] | None = None) -> None:
     """Run a set; repeating it changes nothing. Raises OperatorError for an unknown set, and demo data in production."""
-    _check(settings, name)
+    check(settings, name)
     paths = [path for path in sorted(files.seeds(name).glob("*.sql")) if path.stem != _TRUNCATE]
-    async with _databases(settings) as databases:
-        await _run(
-            databases, name, [s for path in paths for s in queries.read(path).statements.values()], say, parameters
-        )
+    statements = [statement for path in paths for statement in queries.read(path).statements.values()]
+    await _run(settings, name, statements, say, dict(parameters or {}))
 
 
 async def truncate(settings: Settings, name: str, say: Say) -> None:
     """Take a set away again. Raises OperatorError as `seed` does, and in production for every set."""
-    _check(settings, name)
-    if settings.environment == "production":
-        raise OperatorError("seeds are not truncated in production")
-    path = files.seeds(name, f"{_TRUNCATE}.sql")
-    async with _databases(settings) as databases:
-        await _run(databases, name, list(queries.read(path).statements.values()), say, None)
+    check_truncation(settings, name)
+    statements = queries.read(files.seeds(name, f"{_TRUNCATE}.sql")).statements.values()
+    await _run(settings, name, list(statements), say, {})
 
 
-def _check(settings: Settings, name: str) -> None:
+def check(settings: Settings, name: str) -> None:
+    """Raise OperatorError when the set may not be run."""
     if name not in sets():
-        raise OperatorError(f"there is no seed set '{name}'", suggest(name, sets()))
+        raise OperatorError(f"there is no seed set '{name}'", suggest(name, sets()) or f"sets are {', '.join(sets())}")
     if settings.environment == "production" and name in _DEMONSTRATIONS:
         raise OperatorError(f"the set '{name}' is for demonstrations and is refused in production")
 
 
+def check_truncation(settings: Settings, name: str) -> None:
+    """Raise OperatorError when the set may not be taken away."""
+    check(settings, name)
+    if settings.environment == "production":
+        raise OperatorError("seeds are not truncated in production")
+
+
 async def _run(
-    databases: Mapping[Scope, Database], name: str, statements: list[Statement], say: Say,
-    parameters: Mapping[str, int] | None,
-) -> None:  # fmt: skip
-    values = dict(parameters or {})
+    settings: Settings, name: str, statements: Sequence[Statement], say: Say, parameters: Mapping[str, int]
+) -> None:
     tenants: list[UUID] = []
-    for statement in statements:
-        variant = statement.variants[0]
-        missing = set(statement.parameters) - values.keys() - {TENANT_PARAMETER}
-        if missing:
-            raise statement.error(f"the seed needs a value for {', '.join(sorted(missing))}")
-        bound = tenants if TENANT_PARAMETER in statement.parameters else [None]
-        rows = 0
-        for position, tenant in enumerate(bound, 1):
-            async with Work(databases[statement.scope], None if tenant is None else TenantId(tenant)) as work:
-                arguments = [values.get(parameter, tenant) for parameter in variant.parameters]
-                answer = await work.connection.fetch(variant.text, arguments)
-            rows += len(answer)
-            if statement.kind == "many":
-                tenants = [row["id"] for row in answer]
-            if len(bound) > 10 and position % (len(bound) // 10) == 0:
-                say(
-                    f"{name}: {statement.place.path.stem}.{statement.name} {position}/{len(bound)} tenants, {rows} rows"
-                )
-        say(f"{name}: {statement.place.path.stem}.{statement.name} {rows} rows")
+    async with _databases(settings, {statement.scope for statement in statements}) as databases:
+        for statement in statements:
+            missing = set(statement.parameters) - parameters.keys() - {TENANT_PARAMETER}
+            if missing:
+                raise statement.error(f"the seed needs a value for {', '.join(sorted(missing))}")
+            bound = tenants if TENANT_PARAMETER in statement.parameters else [None]
+            label = f"{name}: {statement.place.path.stem}.{statement.name}"
+            rows, told = 0, monotonic()
+            for position, tenant in enumerate(bound, 1):
+                answer = await _execute(databases[statement.scope], statement, tenant, parameters)
+                rows += answer if isinstance(answer, int) else len(answer)
+                if not isinstance(answer, int):
+                    tenants = answer
+                if monotonic() - told > _PROGRESS_SECONDS:
+                    say(f"{label} {position}/{len(bound)} tenants, {rows} rows")
+                    told = monotonic()
+            say(f"{label} {rows} rows")
+
+
+async def _execute(
+    database: Database, statement: Statement, tenant: UUID | None, parameters: Mapping[str, int]
+) -> int | list[UUID]:
+    """The number of rows touched, or for a `:many` the ids that it answers."""
+    variant = statement.variants[0]
+    values = [parameters.get(parameter, tenant) for parameter in variant.parameters]
+    async with Work(database, None if tenant is None else TenantId(tenant)) as work:
+        if statement.kind == "many":
+            return [row["id"] for row in await work.connection.fetch(variant.text, values)]
+        return int((await work.connection.execute(variant.text, values)).rpartition(" ")[2])
 
 
 @asynccontextmanager
-async def _databases(settings: Settings) -> AsyncIterator[Mapping[Scope, Database]]:
+async def _databases(settings: Settings, scopes: set[Scope]) -> AsyncIterator[Mapping[Scope, Database]]:
+    """A connection for each scope. Raises OperatorError with a remedy where there is none to be had."""
     async with AsyncExitStack() as stack:
-        yield {
-            scope: await stack.enter_async_context(
-                Database.open(settings.address(role), _LIMITS, schema=settings.database_schema, name="quarry seed")
-            )
-            for scope, role in _ROLES.items()
-        }
+        databases = {}
+        for scope in sorted(scopes):
+            address = settings.address(_ROLES[scope])
+            try:
+                databases[scope] = await stack.enter_async_context(
+                    Database.open(address, _LIMITS, schema=settings.database_schema, name="quarry seed")
+                )
+            except DatabaseError as error:
+                raise explained(error, address) from error
+        yield databases

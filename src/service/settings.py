@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import re
 import ssl as tls
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AnyUrl, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.addresses import Address, PoolLimits
@@ -22,6 +23,7 @@ Environment = Literal["development", "test", "staging", "production"]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\Z")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _SERVED = {"database_pool_min": 2, "database_pool_max": 10, "database_connect_attempts": 10}
 _LOCAL = {"database_pool_min": 1, "database_pool_max": 5, "database_connect_attempts": 3}
 _DEFAULTS: Mapping[str, Mapping[str, object]] = {
@@ -40,7 +42,39 @@ def parse_duration(value: object) -> object:
     return float(match.group(1)) * _UNITS[match.group(2) or "ms"]
 
 
+def format_duration(seconds: float) -> str:
+    """`seconds` as `parse_duration` reads it, in the largest unit that keeps it whole."""
+    thousandths = round(seconds * 1000)
+    for unit in ("d", "h", "m", "s"):
+        size = round(_UNITS[unit] * 1000)
+        if thousandths and thousandths % size == 0:
+            return f"{thousandths // size}{unit}"
+    return f"{thousandths}ms"
+
+
+def _server_url(secret: SecretStr) -> SecretStr:
+    """The address of one PostgreSQL database. The messages never repeat it, as it may hold a password."""
+    try:
+        parts = urlsplit(secret.get_secret_value())
+        readable = parts.port != 0 and not parts.fragment
+    except ValueError:
+        readable = False
+    if not readable or parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError(
+            "give it as postgresql://user:password@host:5432/database, special characters %-encoded: @ is %40, # is %23"
+        )
+    if "," in parts.netloc.rpartition("@")[2]:
+        raise ValueError("name one host; a proxy or a DNS name may stand for several")
+    if not parts.path.strip("/"):
+        raise ValueError("no database is named: end the address with /quarry")
+    mode = parse_qs(parts.query).get("sslmode", ["prefer"])[0]
+    if mode not in _SSL_MODES:
+        raise ValueError(f"sslmode is one of {', '.join(_SSL_MODES)}")
+    return secret
+
+
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
+ServerUrl = Annotated[SecretStr, AfterValidator(_server_url)]
 
 
 class SettingsError(OperatorError):
@@ -48,22 +82,27 @@ class SettingsError(OperatorError):
 
 
 class Settings(BaseSettings):
-    """All settings. A field's name in capitals is the variable's name; durations are held in seconds."""
+    """All settings. A field's name in capitals is the variable's name; durations are held in seconds.
 
-    model_config = SettingsConfigDict(frozen=True, env_file=".env", extra="ignore", validate_default=False)
+    An empty variable counts as one that is not there.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_file=".env", env_ignore_empty=True, extra="ignore", validate_default=False
+    )
 
     environment: Environment = "development"
     quarry_home: Path = Path(".quarry")
 
-    database_url: SecretStr | None = None
+    database_url: ServerUrl | None = None
     database_host: str | None = None
     database_port: int = Field(default=5432, ge=1, le=65535)
     database_user: str = "quarry_app"
     database_password: SecretStr | None = None
     database_name: str = "quarry"
-    database_migration_url: SecretStr | None = None
-    database_platform_url: SecretStr | None = None
-    database_backup_url: SecretStr | None = None
+    database_migration_url: ServerUrl | None = None
+    database_platform_url: ServerUrl | None = None
+    database_backup_url: ServerUrl | None = None
     database_schema: str = Field(default="quarry", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
 
     database_pool_min: int = Field(default=1, ge=0)
@@ -106,8 +145,12 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            lines = [f"{str(e['loc'][0]).upper() if e['loc'] else 'settings'}: {e['msg']}" for e in error.errors()]
-            raise SettingsError("; ".join(lines), "see .env.example for every variable and its form") from None
+            raise SettingsError(
+                "; ".join(_complaint(each["loc"], each["msg"]) for each in error.errors()),
+                "see .env.example for every variable and its form",
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f".env can't be read: {error}", "correct the file, or take it away") from error
 
     @model_validator(mode="before")
     @classmethod
@@ -153,12 +196,12 @@ class Settings(BaseSettings):
         }.get(role)
         url = own.get_secret_value() if own else self.serving_url()
         login = urlsplit(url).username
-        return Address(url, role=None if login == role else role, ssl=self._ssl())
+        return self._address(url, None if login == role else role)
 
     def administration(self) -> Address:
         """Where to connect for set-up: the migration login in its own right, without taking a role."""
         own = self.database_migration_url
-        return Address(own.get_secret_value() if own else self.serving_url(), ssl=self._ssl())
+        return self._address(own.get_secret_value() if own else self.serving_url(), None)
 
     def serving_url(self) -> str:
         """DATABASE_URL, or the address made of its parts. Raises SettingsError when there is neither."""
@@ -167,48 +210,82 @@ class Settings(BaseSettings):
         if self.database_host is None:
             raise SettingsError("no database is named", "set DATABASE_URL, or DATABASE_HOST and the rest of its parts")
         password = f":{quote(self.database_password.get_secret_value(), safe='')}" if self.database_password else ""
-        user = quote(self.database_user, safe="")
-        return f"postgresql://{user}{password}@{self.database_host}:{self.database_port}/{self.database_name}"
+        login = f"{quote(self.database_user, safe='')}{password}"
+        name = quote(self.database_name, safe="")
+        if self.database_host.startswith("/"):
+            # The directory of a Unix socket.
+            directory = quote(self.database_host, safe="")
+            return f"postgresql://{login}@/{name}?host={directory}&port={self.database_port}"
+        host = f"[{self.database_host}]" if ":" in self.database_host else self.database_host
+        return f"postgresql://{login}@{host}:{self.database_port}/{name}"
 
     def masked(self) -> dict[str, object]:
-        """Every setting by its variable's name, secrets hidden."""
-        return {name.upper(): _masked(getattr(self, name)) for name in type(self).model_fields}
+        """Every setting by its variable's name and in the form that the variable takes, secrets hidden."""
+        return {
+            name.upper(): _masked(getattr(self, name), is_duration=any(isinstance(m, BeforeValidator) for m in f.metadata))
+            for name, f in type(self).model_fields.items()
+        }
 
-    def _ssl(self) -> tls.SSLContext | None:
+    def _address(self, url: str, role: str | None) -> Address:
+        timeout = self.database_connect_timeout
         if not self.database_ssl:
-            return None
-        context = tls.create_default_context(cafile=self.database_ssl_ca)
-        if not self.database_ssl_reject_unauthorized:
-            context.check_hostname = False
-            context.verify_mode = tls.CERT_NONE
-        if self.database_ssl_cert is not None:
-            context.load_cert_chain(self.database_ssl_cert, self.database_ssl_key)
+            return Address(url, role=role, connect_timeout=timeout)
+        return Address(url, role=role, ssl=self._ssl(), libpq=self._libpq(), connect_timeout=timeout)
+
+    def _ssl(self) -> tls.SSLContext:
+        names, given = "DATABASE_SSL_CA", str(self.database_ssl_ca)
+        try:
+            context = tls.create_default_context(cafile=self.database_ssl_ca)
+            if not self.database_ssl_reject_unauthorized:
+                context.check_hostname = False
+                context.verify_mode = tls.CERT_NONE
+            if self.database_ssl_cert is not None:
+                names, given = "DATABASE_SSL_CERT, DATABASE_SSL_KEY", f"{self.database_ssl_cert}, {self.database_ssl_key}"
+                context.load_cert_chain(self.database_ssl_cert, self.database_ssl_key)
+        except OSError as error:
+            # An SSLError is one too: a file that holds something else.
+            why = "not in PEM form, or not a pair" if isinstance(error, tls.SSLError) else error.strerror
+            raise SettingsError(f"{names}: {given}: {why}", "name files in PEM form that this user may read") from error
         return context
+
+    def _libpq(self) -> dict[str, str]:
+        files = {"sslcert": self.database_ssl_cert, "sslkey": self.database_ssl_key}
+        options = {name: str(path) for name, path in files.items() if path is not None}
+        if not self.database_ssl_reject_unauthorized:
+            return {"sslmode": "require", **options}
+        return {"sslmode": "verify-full", "sslrootcert": str(self.database_ssl_ca or "system"), **options}
 
 
 def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
-    """One line for every DATABASE_* or REDIS_* name that means nothing here, with a suggestion."""
+    """One line for every DATABASE_* or REDIS_* name, or one close to them, that means nothing here, with a suggestion."""
+    # It warns about lines that it can't read, a second time: the settings have been read before.
+    logging.getLogger("dotenv").setLevel(logging.ERROR)
     given = {**dotenv_values(".env"), **(os.environ if environ is None else environ)}
     known = [name.upper() for name in Settings.model_fields]
     lines = []
-    for name in sorted(name.upper() for name in given):
-        if name.startswith(("DATABASE_", "REDIS_")) and name not in known:
-            close = difflib.get_close_matches(name, known, 1)
+    for name in sorted({name.upper() for name in given} - set(known)):
+        is_ours = name.startswith(("DATABASE_", "REDIS_"))
+        close = difflib.get_close_matches(name, [k for k in known if "_" in k], 1, 0.6 if is_ours else 0.9)
+        if is_ours or close:
             lines.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
     return lines
 
 
 def masked_url(url: str) -> str:
-    """The address without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
+    """The address without its passwords, neither before the host nor in the query."""
+    without = re.sub(r"://([^:/@?]*):[^?]*@", r"://\1:***@", url)
+    return re.sub(r"([?&][^=&]*pass[^=&]*=)[^&]*", r"\1***", without, flags=re.IGNORECASE)
 
 
-def _masked(value: object) -> object:
+def _masked(value: object, *, is_duration: bool) -> object:
     if isinstance(value, SecretStr):
         plain = value.get_secret_value()
         return masked_url(plain) if "://" in plain else "***"
-    return str(value) if isinstance(value, Path | AnyUrl) else value
+    if is_duration and isinstance(value, float):
+        return format_duration(value)
+    return str(value) if isinstance(value, Path) else value
+
+
+def _complaint(location: tuple[int | str, ...], message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return f"{str(location[0]).upper()}: {text}" if location else text

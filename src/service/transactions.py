@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import structlog
 
-from service.database import Connection
-from service.errors import TooManySavepoints
+from service.connection import Connection
+from service.errors import DatabaseError, TooManySavepoints
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.transactions")
 
@@ -48,11 +48,19 @@ class Savepoints:
         try:
             yield
         except BaseException:
-            # Without RELEASE the savepoint would stay and nesting would grow in a loop.
-            if self._connection.is_in_transaction():
-                await self._connection.execute(f"ROLLBACK TO {mark};RELEASE {mark}")
+            await self._undo(mark)
             raise
         else:
             await self._connection.execute(f"RELEASE {mark}")
         finally:
             self._depth -= 1
+
+    async def _undo(self, mark: str) -> None:
+        if not self._connection.is_in_transaction():
+            return
+        try:
+            # Without RELEASE the savepoint would stay and nesting would grow in a loop.
+            await self._connection.execute(f"ROLLBACK TO {mark};RELEASE {mark}")
+        except DatabaseError:
+            # The error that led here is the one to report; the transaction will not commit.
+            log.warning("savepoint_rollback_failed", exc_info=True)

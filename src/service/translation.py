@@ -22,6 +22,7 @@ from service.errors import (
     StalePlan,
     TenantUnbound,
     Timeout,
+    TransactionAborted,
     Unavailable,
 )
 
@@ -84,6 +85,8 @@ def _of_statement(error: asyncpg.PostgresError, state: str) -> ServiceError:
             return Conflict("The last owner of a tenant can't be removed, demoted or deactivated.")
         case "TN006":
             return InUse("The user still owns campaigns; hand them over first.")
+        case "25P02":
+            return TransactionAborted()
         case "42501":
             return Forbidden()
         case "P0002":

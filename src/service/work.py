@@ -9,7 +9,8 @@ from typing import Generic, Self, TypeVar
 
 import structlog
 
-from service.database import Connection, Database
+from service.connection import Connection
+from service.database import Database
 from service.errors import DatabaseError
 from service.repos.campaigns import Campaigns
 from service.repos.contents import Contents

@@ -68,6 +68,29 @@ END
 $$;
 COMMENT ON FUNCTION app.fold_name() IS 'Keeps search_name, the lower-case name that prefix searches compare.';
 
+-- A JSON merge patch (RFC 7396): objects are merged member by member, null removes a member, all else replaces.
+CREATE FUNCTION app.merge_patch(target jsonb, patch jsonb) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path = ''
+AS $$
+BEGIN
+    IF jsonb_typeof(patch) IS DISTINCT FROM 'object' THEN
+        RETURN patch;
+    END IF;
+    IF jsonb_typeof(target) IS DISTINCT FROM 'object' THEN
+        target := '{}';
+    END IF;
+    RETURN coalesce((SELECT jsonb_object_agg(key, CASE WHEN p.value IS NULL THEN t.value
+                                                       ELSE app.merge_patch(t.value, p.value) END)
+                       FROM jsonb_each(target) AS t
+                       FULL JOIN jsonb_each(patch) AS p USING (key)
+                      WHERE p.value IS NULL OR p.value <> 'null'),
+                    '{}');
+END
+$$;
+COMMENT ON FUNCTION app.merge_patch(jsonb, jsonb) IS 'RFC 7396 merge of a patch into a JSON document.';
+GRANT EXECUTE ON FUNCTION app.merge_patch(jsonb, jsonb) TO quarry_app;
+
 CREATE TABLE app.tenants (
     id            uuid        NOT NULL DEFAULT gen_random_uuid(),
     name          text        NOT NULL,

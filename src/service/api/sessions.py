@@ -56,7 +56,7 @@ async def create(call: Call) -> Response:
         email=credentials.email,
         password=credentials.password,
         origin=call.origin,
-        user_agent=call.request.headers.get("user-agent", "")[:_USER_AGENT_LENGTH] or None,
+        user_agent=_user_agent(call.request.headers.get("user-agent", "")),
         lifetime=call.state["settings"].session_lifetime,
     )
     call.tenant, call.number = signed_in.tenant, signed_in.number
@@ -99,6 +99,11 @@ async def end(call: Call) -> Response:
 
     await call.run(operation)
     return answers.nothing()
+
+
+def _user_agent(header: str) -> str | None:
+    """What is kept of a header that anybody may fill with anything."""
+    return "".join(char for char in header if char.isprintable())[:_USER_AGENT_LENGTH] or None
 
 
 def _view(session: Session, call: Call) -> SessionView:

@@ -95,7 +95,7 @@ def _serve(local: Settings, listener: socket.socket) -> None:
 def _config(app: Starlette | str, local: Settings, *, factory: bool = False, workers: int = 1) -> uvicorn.Config:
     return uvicorn.Config(
         app, factory=factory, workers=workers, log_level="warning", access_log=False, lifespan="on",
-        timeout_graceful_shutdown=int(local.shutdown_timeout), server_header=False, date_header=True,
+        timeout_graceful_shutdown=int(local.shutdown_timeout), server_header=False, proxy_headers=False,
     )  # fmt: skip
 
 

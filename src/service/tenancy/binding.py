@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from service.database import Connection
+from service.connection import Connection
 from service.tenancy.identity import Actor, Origin, TenantId, as_uuid
 
 Isolation = Literal["read committed", "repeatable read", "serializable"]

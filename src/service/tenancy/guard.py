@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from service import files
-from service.database import Connection
+from service.connection import Connection
 from service.errors import OperatorError
 
 _REASONS: Mapping[tuple[str, str], str] = {

@@ -1,0 +1,174 @@
+"""A checked-out connection: send a statement, translate what goes wrong, commit and know the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import asyncpg
+import structlog
+
+from service.errors import CommitUnknown, TransactionAborted, Unavailable
+from service.metrics import COMMITS_UNKNOWN, Observer
+from service.translation import translate
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.connection")
+
+_NUMBERED = re.compile(r"commit (\S+) (\d+) (\d+)\Z")
+_NUMBERED_STATE = "TN900"
+COMMIT_GRACE = 2.0
+"""Seconds that a cancelled COMMIT, or a rollback, may still take before the connection is given up."""
+
+
+class Connection:
+    """A checked-out connection. Statements go through it, and every failure leaves it as a ServiceError."""
+
+    __slots__ = ("_ask_outcome", "_commits", "_raw", "observe")
+
+    observe: Observer | None
+    """Told name, seconds and rows of every named statement, if anybody wants to know."""
+
+    def __init__(
+        self, raw: Any, ask_outcome: Callable[[int], Awaitable[str | None]], observe: Observer | None = None
+    ) -> None:
+        self._raw = raw
+        self._ask_outcome = ask_outcome
+        self._commits: list[tuple[str, int, int]] = []
+        self.observe = observe
+
+    @property
+    def raw(self) -> Any:
+        """The asyncpg connection, for what has no statement: set-up, tests, probes."""
+        return self._raw
+
+    def is_closed(self) -> bool:
+        """Whether the connection is lost."""
+        try:
+            return bool(self._raw.is_closed())
+        except asyncpg.InterfaceError:
+            # A pool takes a lost connection away from under its user.
+            return True
+
+    def is_in_transaction(self) -> bool:
+        """Whether the server has a transaction open here."""
+        return not self.is_closed() and bool(self._raw.is_in_transaction())
+
+    async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
+        """All rows of one statement."""
+        try:
+            return await self._raw.fetch(text, *values)  # type: ignore[no-any-return]
+        except Exception as error:
+            raise self._translated(error) from error
+
+    async def fetchrow(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first row of one statement, or None."""
+        try:
+            return await self._raw.fetchrow(text, *values)
+        except Exception as error:
+            raise self._translated(error) from error
+
+    async def fetchval(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first column of the first row, or None."""
+        try:
+            return await self._raw.fetchval(text, *values)
+        except Exception as error:
+            raise self._translated(error) from error
+
+    async def execute(self, text: str, values: Sequence[object] = ()) -> str:
+        """Run one statement, or without values several in one message; answers the command tag of the last."""
+        try:
+            return await self._raw.execute(text, *values)  # type: ignore[no-any-return]
+        except Exception as error:
+            raise self._translated(error) from error
+
+    async def begin(self, text: str) -> None:
+        """Send the message that opens the transaction. The connection must not be inside one."""
+        if self.is_in_transaction():
+            self._abandon()
+            raise Unavailable("a connection was handed out inside a transaction; it has been closed")
+        self._raw.add_log_listener(self._note)
+        await self.execute(text)
+
+    async def commit(self, before: str = "") -> dict[str, int]:
+        """Commit, after the SET statements in `before`; answers the number that each changed tenant's commit got.
+
+        A cancellation does not interrupt it: the outcome is awaited for a moment, then the cancellation goes on.
+        Raises TransactionAborted when COMMIT answered ROLLBACK, CommitUnknown when the connection was lost and the
+        server could not be asked either.
+        """
+        task = asyncio.ensure_future(self._raw.execute(f"{before}COMMIT"))
+        try:
+            tag = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await self._finish(task)
+            raise
+        except Exception as error:
+            if isinstance(error, asyncpg.PostgresError) and error.severity_en == "ERROR":
+                raise self._translated(error) from error
+            # Anything else, a FATAL included, says nothing about the commit: it may have happened before.
+            self._abandon()
+            await self._resolve(error)
+            tag = "COMMIT"
+        if tag != "COMMIT":
+            raise TransactionAborted
+        return {tenant: number for tenant, number, _ in self._commits}
+
+    async def rollback(self) -> None:
+        """Undo the transaction; a connection on which that fails is closed. Not interrupted by a cancellation."""
+        if not self.is_in_transaction():
+            return
+        task = asyncio.ensure_future(self._raw.execute("ROLLBACK"))
+        try:
+            async with asyncio.timeout(COMMIT_GRACE):
+                await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await self._finish(task)
+            raise
+        except Exception:
+            # The error that led here is the one to report; a server that is gone has rolled back by itself.
+            log.debug("rollback_failed", exc_info=True)
+            self._abandon()
+
+    def forget(self) -> None:
+        """Before the connection goes back: this transaction's listener goes, and a doubtful connection is closed."""
+        with contextlib.suppress(asyncpg.InterfaceError):
+            self._raw.remove_log_listener(self._note)
+        if self.is_in_transaction():
+            self._abandon()
+
+    def _abandon(self) -> None:
+        """Close the connection without a word; the pool makes a new one."""
+        with contextlib.suppress(asyncpg.InterfaceError):
+            self._raw.terminate()
+
+    def _note(self, _: object, message: Any) -> None:
+        if message.sqlstate == _NUMBERED_STATE and (match := _NUMBERED.match(message.message)):
+            self._commits.append((match.group(1), int(match.group(2)), int(match.group(3))))
+
+    def _translated(self, error: Exception) -> Exception:
+        known = translate(error, connection_lost=self.is_closed())
+        if known is error:
+            # Nobody has foreseen this: a new connection is cheaper than a doubt.
+            self._abandon()
+        return known
+
+    async def _finish(self, task: asyncio.Future[Any]) -> None:
+        _, running = await asyncio.wait({task}, timeout=COMMIT_GRACE)
+        if running:
+            task.cancel()
+            self._abandon()
+        elif not task.cancelled() and task.exception():
+            self._abandon()
+
+    async def _resolve(self, error: Exception) -> None:
+        """The connection was lost at COMMIT: ask for the outcome if the number's message told us the xid."""
+        outcome = await self._ask_outcome(self._commits[0][2]) if self._commits else None
+        log.warning("commit_lost", outcome=outcome or "unknown", error=str(error))
+        if outcome == "aborted":
+            raise Unavailable from error
+        if outcome != "committed":
+            COMMITS_UNKNOWN.inc()
+            raise CommitUnknown from error

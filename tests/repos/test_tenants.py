@@ -1,0 +1,58 @@
+"""Tenants: what a tenant sees of itself, and what the platform sees."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from factories import Factory
+
+from service.database import Database
+from service.errors import Conflict, Forbidden
+from service.repos.rows import settled
+from service.work import Work
+
+
+async def test_a_domain_leads_to_its_tenant_before_anything_is_bound(database: Database, new: Factory) -> None:
+    acme = await new.tenant("acme")
+    async with Work(database, None) as work:
+        entry = await work.tenants.find_by_domain("acme.example")
+        assert entry is not None
+        assert (entry.id, entry.status) == (acme.id, "active")
+        assert await work.tenants.find_by_domain("nobody.example") is None
+
+
+async def test_a_domain_is_taken_once(platform: Database, new: Factory) -> None:
+    await new.tenant("acme")
+    with pytest.raises(Conflict) as refused:
+        await new.tenant("acme")
+    assert refused.value.field == "domain"
+
+
+async def test_the_serving_role_can_not_list_or_suspend_tenants(database: Database, new: Factory) -> None:
+    acme = await new.tenant("acme")
+    await new.tenant("globex")
+    async with Work(database, acme.id) as work:
+        assert [tenant.id for tenant in await work.tenants.page()] == [acme.id]
+    with pytest.raises(Forbidden):
+        async with Work(database, acme.id) as work:
+            await work.tenants.set_status("acme.example", "suspended")
+
+
+@pytest.mark.parametrize(
+    ("before", "patch", "after"),
+    [
+        ({}, {"a": 1}, {"a": 1}),
+        ({"a": 1, "b": 2}, {"a": None}, {"b": 2}),
+        ({"a": {"x": 1, "y": 2}}, {"a": {"x": None, "z": 3}}, {"a": {"y": 2, "z": 3}}),
+        ({"a": [1]}, {"a": {"b": {"c": None}}}, {"a": {"b": {}}}),
+        ({"a": {"b": 1}}, {"a": [None, 1]}, {"a": [None, 1]}),
+        ({"a": 1}, {}, {"a": 1}),
+    ],
+)
+async def test_features_are_merged(database: Database, new: Factory, before: dict, patch: dict, after: dict) -> None:
+    acme = await new.tenant("acme")
+    async with Work(database, acme.id) as work:
+        await work.tenants.update(given=["features"], features=json.dumps(before))
+        changed = settled(await work.tenants.update(given=["features"], features=json.dumps(patch)))
+    assert changed.features == after
