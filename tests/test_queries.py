@@ -304,3 +304,9 @@ def test_a_mistake_names_its_own_statement_and_not_the_next() -> None:
 def test_a_string_that_does_not_end_does_not_swallow_the_next_statement() -> None:
     error, line = refused_below(f"-- name: add :one\n-- Adds.\nSELECT 'x;\n\n{FIND.replace('find', 'next')}")
     assert (line, error.message.partition(": ")[2]) == (3, "string does not end")
+
+
+def test_a_statement_has_one_scope() -> None:
+    text = "-- repository: Things\n-- Things.\n\n-- name: find :one\n-- scope: shared\n-- scope: platform\n-- One.\nSELECT 1;\n"
+    with pytest.raises(StatementError, match=r"things\.sql:6: 'find' has two scopes"):
+        parse(text, Path("things.sql"))

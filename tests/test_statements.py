@@ -221,6 +221,8 @@ HEAD = "SELECT 1\n  FROM t\n WHERE tenant_id = :tenant_id\n"
         ("a = :a -- when :a", "an optional line begins with AND"),
         ("'AND' = :a -- when :a", "an optional line begins with AND"),
         ("-- when :a", "an optional line begins with AND"),
+        ("AND a = :a OR true -- when :a", "an OR in an optional line stands in parentheses"),
+        ("AND tenant_id = :tenant_id -- when :tenant_id", ":tenant_id is always given and is no condition"),
         ("AND (a = :a -- when :a", "an optional line closes the parentheses that it opens"),
         ("AND a = :a) -- when :a", "an optional line closes the parentheses that it opens"),
         ("AND a = :a) OR (true -- when :a", "an optional line closes the parentheses that it opens"),

@@ -87,13 +87,16 @@ def _statement(lines: Sequence[str], head: Place) -> Statement:
         raise head.error(0, f"unknown result kind ':{match.group(2)}'", suggest(match.group(2), KINDS))
     scope: Scope = "tenant"
     doc: list[str] = []
+    scopes = 0
     offset = 1
     while offset < len(lines) and lines[offset].startswith("--"):
         header = _HEADER.match(lines[offset])
         if header is None:
             doc.append(lines[offset][2:].strip())
         elif header.group(1) == "scope":
-            scope = _scope(header.group(2) or "", head, offset)
+            scope, scopes = _scope(header.group(2) or "", head, offset), scopes + 1
+            if scopes > 1:
+                raise head.error(offset, f"'{name}' has two scopes")
         else:
             raise head.error(
                 offset, f"unknown header key '{header.group(1)}'", suggest(header.group(1), _STATEMENT_KEYS)

@@ -176,6 +176,11 @@ def _check_conditions(lines: Sequence[_Line], scope: Scope, body: Place) -> None
             depths = list(itertools.accumulate({"(": 1, ")": -1}.get(lexeme.text, 0) for lexeme in solid))
             if depths[-1] or min(depths) < 0:
                 raise body.error(line.number, "an optional line closes the parentheses that it opens")
+            if any(depth == 0 and lexeme.text.upper() == "OR" for depth, lexeme in zip(depths, solid, strict=True)):
+                # It would put everything before it into doubt, the tenant predicate included.
+                raise body.error(line.number, "an OR in an optional line stands in parentheses")
+            if line.condition == TENANT_PARAMETER:
+                raise body.error(line.number, f":{TENANT_PARAMETER} is always given and is no condition")
         words.update(lexeme.text.upper() for lexeme in solid if lexeme.kind is Kind.WORD)
         tenant_named = tenant_named or any(
             lexeme.kind is Kind.PARAMETER and lexeme.name == TENANT_PARAMETER for lexeme in solid

@@ -1,0 +1,146 @@
+"""With requests running: a killed backend and a restarted server cost errors that say so, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+from application import Api
+from factories import Factory
+
+from service import migrations
+from service.api.app import create_app
+from service.cli.installation import embedded_settings, provisioned
+from service.database import Database
+from service.embedded.server import Server, running, stop
+from service.settings import Settings
+
+MAJOR = int(os.environ.get("TEST_PG", "18"))
+KNOWN = {201, 503}
+
+
+class Restartable:
+    """A server that can be killed and started again at the same address."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.server = self.start()
+
+    def start(self, port: int | None = None) -> Server:
+        with running(self.directory, major=MAJOR, port=port, keep=True, say=lambda _: None) as server:
+            return server
+
+    def restart(self) -> None:
+        stop(self.directory)
+        self.server = self.start(self.server.port)
+
+    def kill_postmaster(self) -> None:
+        os.kill(self.server.pid, signal.SIGKILL)
+        self.server = self.start(self.server.port)
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[Restartable]:
+    directory = Path(tempfile.mkdtemp(prefix="quarry-recovery-"))
+    directory.chmod(0o711)
+    try:
+        restartable = Restartable(directory)
+        yield restartable
+    finally:
+        stop(directory)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def own_settings(own_server: Restartable) -> Settings:
+    server = own_server.server
+    settings = embedded_settings(Settings(_env_file=None, environment="test", database_pool_max=5), server)
+    asyncio.run(provisioned(settings, server))
+    migrations.up(settings.address("quarry_owner"), settings.database_schema, lambda _: None)
+    return settings
+
+
+class Writers:
+    """Clients that create campaigns until they are told to stop, and remember what they were told."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+        self.statuses: Counter[int] = Counter()
+        self.codes: Counter[str] = Counter()
+        self.acknowledged: list[str] = []
+        self.unknown = 0
+        self.done = asyncio.Event()
+
+    async def write(self, name: str) -> None:
+        number = 0
+        while not self.done.is_set():
+            number += 1
+            answer = await self.client.post("/v1/campaigns", json={"name": f"{name} {number}"})
+            self.statuses[answer.status_code] += 1
+            if answer.status_code == 201:
+                self.acknowledged.append(answer.json()["id"])
+            else:
+                self.codes[answer.json()["code"]] += 1
+                self.unknown += answer.json()["code"] == "commit_unknown"
+
+    async def have_written(self, count: int) -> None:
+        """Wait until that many more writes have been acknowledged."""
+        goal = len(self.acknowledged) + count
+        async with asyncio.timeout(60):
+            while len(self.acknowledged) < goal:
+                await asyncio.sleep(0.01)
+
+
+async def kill_a_backend(own_server: Restartable, settings: Settings) -> None:
+    async with Database.open(settings.administration(), settings.limits) as database, database.connection() as root:
+        pid = await root.fetchval("SELECT pid FROM pg_stat_activity WHERE usename = 'quarry_app' LIMIT 1", ())
+    os.kill(pid, signal.SIGKILL)
+
+
+async def restart(own_server: Restartable, _: Settings) -> None:
+    await asyncio.to_thread(own_server.restart)
+
+
+async def kill_the_postmaster(own_server: Restartable, _: Settings) -> None:
+    await asyncio.to_thread(own_server.kill_postmaster)
+
+
+@pytest.mark.parametrize("fault", [kill_a_backend, restart, kill_the_postmaster], ids=lambda fault: fault.__name__)
+async def test_faults_lose_no_acknowledged_write(own_server: Restartable, own_settings: Settings, fault: object) -> None:
+    app = create_app(own_settings)
+    async with AsyncExitStack() as stack:
+        state = await stack.enter_async_context(app.router.lifespan_context(app))
+        platform = await stack.enter_async_context(
+            Database.open(own_settings.address("quarry_platform"), own_settings.limits)
+        )
+        new = Factory(state["database"], platform)
+        acme = await new.tenant(fault.__name__.replace("_", "-"))
+        writers = Writers(await Api(app, state, stack, new).client(acme))
+        async with asyncio.TaskGroup() as tasks:
+            for n in range(4):
+                tasks.create_task(writers.write(f"Writer {n}"))
+            await writers.have_written(20)
+            await fault(own_server, own_settings)
+            await writers.have_written(20)
+            writers.done.set()
+        kept = set()
+        after = ""
+        while True:
+            page = (await writers.client.get(f"/v1/campaigns?limit=200{after}")).json()
+            kept |= {item["id"] for item in page["items"]}
+            if page["next"] is None:
+                break
+            after = f"&after={page['next']}"
+    assert set(writers.statuses) <= KNOWN
+    assert set(writers.codes) <= {"unavailable", "commit_unknown"}
+    assert set(writers.acknowledged) <= kept
+    assert len(kept) - len(writers.acknowledged) <= writers.unknown
