@@ -26,7 +26,7 @@ COMMIT_GRACE = 2.0
 class Connection:
     """A checked-out connection. Statements go through it, and every failure leaves it as a ServiceError."""
 
-    __slots__ = ("_ask_outcome", "_commits", "_raw", "observe")
+    __slots__ = ("_ask_outcome", "_commits", "_has_begun", "_raw", "observe")
 
     observe: Observer | None
     """Told name, seconds and rows of every named statement, if anybody wants to know."""
@@ -37,6 +37,7 @@ class Connection:
         self._raw = raw
         self._ask_outcome = ask_outcome
         self._commits: list[tuple[str, int, int]] = []
+        self._has_begun = False
         self.observe = observe
 
     @property
@@ -90,6 +91,7 @@ class Connection:
             self._abandon()
             raise Unavailable("a connection was handed out inside a transaction; it has been closed")
         self._raw.add_log_listener(self._note)
+        self._has_begun = True
         await self.execute(text)
 
     async def commit(self, before: str = "") -> dict[str, int]:
@@ -112,14 +114,17 @@ class Connection:
             self._abandon()
             await self._resolve(error)
             tag = "COMMIT"
+        self._has_begun = False
         if tag != "COMMIT":
             raise TransactionAborted
         return {tenant: number for tenant, number, _ in self._commits}
 
     async def rollback(self) -> None:
         """Undo the transaction; a connection on which that fails is closed. Not interrupted by a cancellation."""
-        if not self.is_in_transaction():
+        # A cancelled BEGIN may still arrive, so it is not the connection's last word that counts.
+        if not self._has_begun or self.is_closed():
             return
+        self._has_begun = False
         task = asyncio.ensure_future(self._raw.execute("ROLLBACK"))
         try:
             async with asyncio.timeout(COMMIT_GRACE):

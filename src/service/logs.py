@@ -19,6 +19,8 @@ def configure(settings: Settings) -> None:
     served = settings.environment in ("production", "staging")
     level = logging.DEBUG if settings.database_debug and settings.environment != "production" else logging.INFO
     renderer: Processor = structlog.processors.JSONRenderer() if served else structlog.dev.ConsoleRenderer(colors=False)
+    # Its pool reports every failed attempt with a traceback; database_lost and database_recovered say it once.
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
