@@ -21,7 +21,9 @@ class Api:
         scope["state"] = dict(self.state)
         await self.app(scope, receive, send)
 
-    async def client(self, tenant: NewTenant | None = None, user: User | None = None, **headers: str) -> httpx.AsyncClient:
+    async def client(
+        self, tenant: NewTenant | None = None, user: User | None = None, **headers: str
+    ) -> httpx.AsyncClient:
         """A client signed in as the tenant's owner, as `user`, or as nobody."""
         if tenant is not None:
             headers["Authorization"] = f"Bearer {await self.new.token(tenant, user)}"
@@ -29,3 +31,24 @@ class Api:
         return await self.stack.enter_async_context(
             httpx.AsyncClient(transport=transport, base_url="http://quarry.test", headers=headers)
         )
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The problem document of an answer, which must be of this status and code and have every member."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    content: dict[str, Any] = answer.json()
+    assert (content["code"], content["status"]) == (code, status), content
+    assert content["type"] == f"urn:quarry:error:{code}"
+    assert content["title"]
+    assert content["detail"]
+    assert content["request_id"] == answer.headers["request-id"]
+    assert set(content) <= {"type", "title", "status", "code", "detail", "request_id", "errors", "field"}
+    return content
+
+
+def wrong_fields(answer: httpx.Response) -> list[str]:
+    """The fields that an `invalid_input` names, each of them with a message."""
+    errors = problem(answer, 422, "invalid_input")["errors"]
+    assert all(set(error) == {"field", "message"} and error["message"] for error in errors)
+    return [error["field"] for error in errors]

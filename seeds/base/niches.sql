@@ -32,5 +32,4 @@ VALUES ('Fashion',       '👗', 'Clothing, accessories, styling and the brands 
     ON CONFLICT ON CONSTRAINT niches_name_key DO UPDATE
        SET icon = excluded.icon,
            description = excluded.description
-     WHERE (n.icon, n.description) IS DISTINCT FROM (excluded.icon, excluded.description)
-;
+     WHERE (n.icon, n.description) IS DISTINCT FROM (excluded.icon, excluded.description);

@@ -1,8 +1,7 @@
 -- repository: seed
--- Takes the niches away that no brand or influencer uses.
+-- Takes the niches away, all or none: refused while a brand or influencer has one.
 
 -- name: niches :count
 -- scope: owner
--- The owner may look for references across tenants only where policies let it: so the foreign keys decide.
-DELETE FROM app.niches
-;
+-- Nobody may look for references across tenants, so the foreign keys decide.
+DELETE FROM app.niches;

@@ -10,5 +10,4 @@ SELECT t.id, r.role || '@' || t.domain, initcap(r.role) || ' of ' || t.name,
   FROM app.tenants AS t
  CROSS JOIN unnest(ARRAY['owner', 'admin', 'member', 'viewer']) AS r (role)
  WHERE t.id = :tenant_id
-    ON CONFLICT (tenant_id, email) WHERE deleted_at IS NULL DO NOTHING
-;
+    ON CONFLICT (tenant_id, email) WHERE deleted_at IS NULL DO NOTHING;

@@ -19,8 +19,7 @@ SELECT u.tenant_id, md5(u.tenant_id || c.name)::uuid, c.name, c.description || '
    AND u.role = 'owner'
    AND u.email = 'owner@' || t.domain
    AND u.deleted_at IS NULL
-    ON CONFLICT ON CONSTRAINT campaigns_pkey DO NOTHING
-;
+    ON CONFLICT ON CONSTRAINT campaigns_pkey DO NOTHING;
 
 -- name: contents :count
 -- Two contents for every campaign of the set.
@@ -30,5 +29,4 @@ SELECT c.tenant_id, md5(c.id || k.kind)::uuid, c.id, k.kind, c.name || ' ' || k.
  CROSS JOIN (VALUES ('reel', 'draft'), ('post', 'published')) AS k (kind, status)
  WHERE c.tenant_id = :tenant_id
    AND c.id = md5(c.tenant_id || c.name)::uuid
-    ON CONFLICT ON CONSTRAINT contents_pkey DO NOTHING
-;
+    ON CONFLICT ON CONSTRAINT contents_pkey DO NOTHING;

@@ -7,8 +7,7 @@ INSERT INTO users (tenant_id, id, email, display_name, password_hash, role)
 SELECT :tenant_id::uuid, md5(:tenant_id::text || 'user' || n)::uuid, 'user-' || n || '@load.example', 'User ' || n, '!',
        CASE WHEN n = 1 THEN 'owner' ELSE 'member' END
   FROM generate_series(1, :users_per_tenant::int) AS n
-    ON CONFLICT DO NOTHING
-;
+    ON CONFLICT DO NOTHING;
 
 -- name: campaigns :count
 -- Campaigns spread over owners and statuses.
@@ -17,5 +16,4 @@ SELECT :tenant_id::uuid, md5(:tenant_id::text || 'campaign' || n)::uuid, 'Campai
        (ARRAY['draft', 'active', 'paused', 'completed'])[1 + n % 4],
        md5(:tenant_id::text || 'user' || (1 + n % :users_per_tenant::int))::uuid, n * 100
   FROM generate_series(1, :campaigns_per_tenant::int) AS n
-    ON CONFLICT DO NOTHING
-;
+    ON CONFLICT DO NOTHING;

@@ -1,7 +1,7 @@
 -- The catalog lint for tenant isolation: one row per finding (code, object), none when the schema keeps tenants apart.
 -- Run as the serving role. Exceptions and their reasons are listed in src/service/tenancy/guard.py.
 WITH serving AS (
-    SELECT oid, rolname, rolsuper, rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user
+    SELECT oid, rolname, rolsuper, rolbypassrls, rolreplication FROM pg_catalog.pg_roles WHERE rolname = current_user
 ), own AS (
     -- Tables of the service: everything outside the system's schemas and yoyo's own bookkeeping.
     SELECT c.oid, n.nspname || '.' || c.relname AS name, c.relname, c.relowner, c.relkind, c.relispartition,
@@ -9,7 +9,10 @@ WITH serving AS (
            a.attnum AS tenant_column, a.attnotnull AS is_not_null
       FROM pg_catalog.pg_class AS c
       JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-      LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
+      -- A tenant is its own tenant.
+      LEFT JOIN pg_catalog.pg_attribute AS a
+             ON a.attrelid = c.oid AND NOT a.attisdropped
+            AND a.attname = CASE WHEN (n.nspname, c.relname) = ('app', 'tenants') THEN 'id' ELSE 'tenant_id' END
      WHERE c.relkind IN ('r', 'p')
        AND n.nspname !~ '^pg_'
        AND n.nspname <> 'information_schema'
@@ -19,13 +22,24 @@ WITH serving AS (
 ), tenant_tables AS (
     SELECT * FROM own WHERE tenant_column IS NOT NULL
 ), findings (code, object) AS (
-    SELECT 'role_bypasses_policies', rolname FROM serving WHERE rolsuper OR rolbypassrls
+    SELECT 'role_bypasses_policies', rolname::text FROM serving WHERE rolsuper OR rolbypassrls OR rolreplication
      UNION ALL
-    SELECT 'role_may_become_owner', t.name FROM tenant_tables AS t, serving AS s WHERE pg_has_role(s.oid, t.relowner, 'MEMBER')
+    SELECT 'role_may_become_owner', t.name FROM own AS t, serving AS s WHERE pg_has_role(s.oid, t.relowner, 'MEMBER')
      UNION ALL
     SELECT 'role_may_become_superuser', r.rolname
       FROM pg_catalog.pg_roles AS r, serving AS s
-     WHERE (r.rolsuper OR r.rolbypassrls) AND NOT s.rolsuper AND pg_has_role(s.oid, r.oid, 'MEMBER')
+     WHERE (r.rolsuper OR r.rolbypassrls OR r.rolreplication OR r.rolcreaterole
+            OR r.rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files'))
+       AND NOT s.rolsuper
+       AND pg_has_role(s.oid, r.oid, 'MEMBER')
+     UNION ALL
+    -- A policy for a role is a policy for its members.
+    SELECT 'role_shares_policy', t.name || ' ' || p.polname
+      FROM serving AS s
+     CROSS JOIN own AS t
+      JOIN pg_catalog.pg_policy AS p ON p.polrelid = t.oid
+     WHERE NOT s.rolsuper
+       AND EXISTS (SELECT FROM unnest(p.polroles) AS u (oid) WHERE u.oid NOT IN (0, s.oid) AND pg_has_role(s.oid, u.oid, 'MEMBER'))
      UNION ALL
     SELECT 'table_without_tenant', name FROM own WHERE tenant_column IS NULL
      UNION ALL
@@ -42,7 +56,14 @@ WITH serving AS (
       FROM tenant_tables AS t
      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS p WHERE p.polrelid = t.oid)
      UNION ALL
-    SELECT 'policy_not_canonical', t.name || ' ' || p.polname
+    -- With all that the policy says, so that an exception covers this policy and no other of its name.
+    SELECT 'policy_not_canonical',
+           format('%s %s: %s for %s to %s using %s check %s', t.name, p.polname,
+                  CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END, p.polcmd,
+                  (SELECT string_agg(coalesce(r.rolname, 'public'), ', ' ORDER BY r.rolname)
+                     FROM unnest(p.polroles) AS u (oid)
+                     LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = u.oid),
+                  pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
       FROM tenant_tables AS t
       JOIN pg_catalog.pg_policy AS p ON p.polrelid = t.oid
      WHERE p.polroles <> ARRAY[0::oid]
@@ -59,8 +80,9 @@ WITH serving AS (
      UNION ALL
     SELECT 'unique_without_tenant', t.name || ' ' || i.indexrelid::regclass::text
       FROM tenant_tables AS t
-      JOIN pg_catalog.pg_index AS i ON i.indrelid = t.oid AND i.indisunique
-     WHERE NOT t.tenant_column = ANY (i.indkey::int2[])
+      JOIN pg_catalog.pg_index AS i ON i.indrelid = t.oid AND (i.indisunique OR i.indisexclusion)
+     -- The columns that INCLUDE adds are no part of the key.
+     WHERE NOT t.tenant_column = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
      UNION ALL
     SELECT 'key_without_tenant_first', t.name
       FROM tenant_tables AS t
@@ -78,38 +100,46 @@ WITH serving AS (
     SELECT 'dangerous_privilege', t.name || ' ' || privilege
       FROM own AS t, unnest(ARRAY['TRUNCATE', 'REFERENCES', 'TRIGGER']) AS privilege
      WHERE has_table_privilege(t.oid, privilege)
+        OR (privilege = 'REFERENCES' AND has_any_column_privilege(t.oid, privilege))
      UNION ALL
     SELECT 'tenant_may_be_moved', t.name
       FROM tenant_tables AS t
      WHERE has_column_privilege(t.oid, t.tenant_column, 'UPDATE')
      UNION ALL
+    -- The log is written by the owner's functions, what all tenants share by the platform.
+    SELECT 'platform_table_writable', t.name
+      FROM own AS t
+     WHERE t.name ~ '^app\.' AND t.name <> 'app.tenants'
+       AND (has_any_column_privilege(t.oid, 'INSERT, UPDATE') OR has_table_privilege(t.oid, 'DELETE'))
+     UNION ALL
     SELECT 'view_with_owner_rights', c.oid::regclass::text
       FROM pg_catalog.pg_class AS c
      WHERE c.relkind = 'v'
-       AND c.relnamespace::regnamespace::text !~ '^(pg_|information_schema)'
+       AND c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
        AND NOT coalesce(c.reloptions::text ~ 'security_invoker=(true|on|1)', false)
-       AND has_table_privilege(c.oid, 'SELECT')
+       AND (has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE') OR has_table_privilege(c.oid, 'DELETE'))
      UNION ALL
     SELECT 'materialized_view_readable', c.oid::regclass::text
       FROM pg_catalog.pg_class AS c
-     WHERE c.relkind = 'm' AND has_table_privilege(c.oid, 'SELECT')
+     WHERE c.relkind = 'm' AND has_any_column_privilege(c.oid, 'SELECT')
      UNION ALL
     SELECT 'foreign_table_readable', c.oid::regclass::text
       FROM pg_catalog.pg_class AS c
-     WHERE c.relkind = 'f' AND has_table_privilege(c.oid, 'SELECT')
+     WHERE c.relkind = 'f' AND has_any_column_privilege(c.oid, 'SELECT')
      UNION ALL
     SELECT 'definer_function_of_bypassing_owner', f.oid::regprocedure::text
       FROM pg_catalog.pg_proc AS f
       JOIN pg_catalog.pg_roles AS o ON o.oid = f.proowner
      WHERE f.prosecdef
        AND (o.rolsuper OR o.rolbypassrls)
-       AND f.pronamespace::regnamespace::text !~ '^(pg_|information_schema)'
-       AND has_function_privilege(f.oid, 'EXECUTE')
+       AND f.pronamespace::regnamespace::text !~ '^(pg_|information_schema$)'
+       -- A trigger's function runs for whoever writes the row, whatever they may execute.
+       AND (has_function_privilege(f.oid, 'EXECUTE') OR EXISTS (SELECT FROM pg_catalog.pg_trigger AS g WHERE g.tgfoid = f.oid))
      UNION ALL
     SELECT 'definer_function_without_search_path', f.oid::regprocedure::text
       FROM pg_catalog.pg_proc AS f
      WHERE f.prosecdef
-       AND f.pronamespace::regnamespace::text !~ '^(pg_|information_schema)'
+       AND f.pronamespace::regnamespace::text !~ '^(pg_|information_schema$)'
        AND NOT coalesce(f.proconfig::text ~ 'search_path=', false)
      UNION ALL
     SELECT 'index_on_leaking_operator', i.indexrelid::regclass::text || ' ' || a.attname

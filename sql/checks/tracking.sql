@@ -1,5 +1,5 @@
 -- What the log's triggers record, against what the catalog has: one row per tenant table with its columns, and the source
--- of its record function (null when a trigger is missing, disabled, or another table's).
+-- of its record function (null when a trigger is missing, disabled, conditional, of another event, or another table's).
 SELECT n.nspname || '.' || c.relname AS name,
        c.relname AS table_name,
        (SELECT array_agg(a.attname::text ORDER BY a.attnum)
@@ -9,13 +9,22 @@ SELECT n.nspname || '.' || c.relname AS name,
           FROM pg_catalog.pg_trigger AS g
           JOIN pg_catalog.pg_proc AS f ON f.oid = g.tgfoid
          WHERE g.tgrelid = c.oid
-           AND g.tgname IN ('record_insert', 'record_update', 'record_delete')
+           -- tgtype: AFTER and FOR EACH STATEMENT are 0, INSERT is 4, DELETE 8, UPDATE 16; BEFORE is 2, FOR EACH ROW 1.
+           AND (g.tgname, g.tgtype) IN (('record_insert', 4), ('record_update', 16), ('record_delete', 8))
            AND g.tgenabled IN ('O', 'A')
+           AND g.tgqual IS NULL
            AND f.proname = 'record_' || c.relname
+           AND f.pronamespace = c.relnamespace
         HAVING count(*) = 3) AS source,
        EXISTS (SELECT
                  FROM pg_catalog.pg_trigger AS g
-                WHERE g.tgrelid = c.oid AND g.tgname = 'touch' AND g.tgenabled IN ('O', 'A')) AS is_touched
+                 JOIN pg_catalog.pg_proc AS f ON f.oid = g.tgfoid
+                WHERE g.tgrelid = c.oid
+                  AND g.tgname = 'touch'
+                  AND g.tgtype = 19
+                  AND g.tgenabled IN ('O', 'A')
+                  AND f.pronamespace::regnamespace::text = 'app'
+                  AND f.proname IN ('touch', 'touch_shared')) AS is_touched
   FROM pg_catalog.pg_class AS c
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p')

@@ -69,12 +69,14 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
    AND NOT EXISTS (SELECT FROM updated);
 
 -- name: set_password :count
--- Replaces the password hash of a live user.
+-- Replaces the password hash of a live user, if it still is :current when given.
 UPDATE users
    SET password_hash = :password_hash
  WHERE tenant_id = :tenant_id
    AND id = :id
-   AND deleted_at IS NULL;
+   AND deleted_at IS NULL
+   AND password_hash = :current    -- when :current
+;
 
 -- name: remove :value
 -- Deletes a user who owns no live campaign: true when done, false when the version has moved, no row when there is none.

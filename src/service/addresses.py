@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import ssl as tls
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
+
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 @dataclass(frozen=True)
@@ -36,3 +40,29 @@ class PoolLimits:
     statement_timeout: float = 30.0
     lock_timeout: float = 5.0
     idle_in_transaction_timeout: float = 60.0
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError, which does not repeat a password, unless `url` names one PostgreSQL database."""
+    try:
+        parts = urlsplit(url)
+        readable = parts.port != 0 and not parts.fragment
+    except ValueError:
+        readable = False
+    if not readable or parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError(
+            "give it as postgresql://user:password@host:5432/database, special characters %-encoded: @ is %40, # is %23"
+        )
+    if "," in parts.netloc.rpartition("@")[2]:
+        raise ValueError("name one host; a proxy or a DNS name may stand for several")
+    if not parts.path.strip("/"):
+        raise ValueError("no database is named: end the address with /quarry")
+    mode = parse_qs(parts.query).get("sslmode", ["prefer"])[0]
+    if mode not in _SSL_MODES:
+        raise ValueError(f"sslmode is one of {', '.join(_SSL_MODES)}")
+
+
+def masked_url(url: str) -> str:
+    """The address without its passwords, neither before the host nor in the query."""
+    without = re.sub(r"://([^:/@?]*):[^?]*@", r"://\1:***@", url)
+    return re.sub(r"([?&][^=&]*pass[^=&]*=)[^&]*", r"\1***", without, flags=re.IGNORECASE)

@@ -99,10 +99,15 @@ class Database:
         try:
             yield connection
         finally:
-            try:
-                connection.forget()
-            finally:
-                await self.pool.release(raw, timeout=COMMIT_GRACE)
+            connection.forget()
+            await self._release(raw)
+
+    async def _release(self, raw: Any) -> None:
+        try:
+            await self.pool.release(raw, timeout=COMMIT_GRACE)
+        except Exception:
+            # The pool has closed it. What the block did, or how it failed, is what counts, and must not be masked.
+            log.debug("release_failed", exc_info=True)
 
     def _has_lost(self, error: Exception) -> None:
         if not self._is_down:

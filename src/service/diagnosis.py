@@ -10,10 +10,9 @@ from typing import Any
 
 import asyncpg
 
-from service.addresses import Address
+from service.addresses import Address, masked_url
 from service.errors import OperatorError
 from service.provisioning import connect
-from service.settings import masked_url
 
 _BY_STATE: Mapping[str, tuple[str, str]] = {
     "28P01": ("the server refuses the password", "correct the password in the URL, or set it with ALTER ROLE"),
@@ -25,7 +24,7 @@ _BY_STATE: Mapping[str, tuple[str, str]] = {
     ),
     "08P01": (
         "a pooler in between refuses a start-up parameter",
-        "log in as the role itself and let the pooler ignore the parameters, or go round it with DATABASE_MIGRATION_URL",
+        "log in as the role itself and let the pooler ignore them; migrations go round it: set DATABASE_MIGRATION_URL",
     ),
     "57P03": ("the server is starting up or shutting down", "try again in a moment"),
 }
@@ -113,7 +112,9 @@ def explained(error: BaseException, address: Address) -> OperatorError:
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return OperatorError(f"{server}: its certificate can't be verified", "give its CA in DATABASE_SSL_CA")
     if any(isinstance(cause, ConnectionError) and "SSL upgrade" in str(cause) for cause in causes):
-        return OperatorError(f"{server}: the server has no TLS", "leave DATABASE_SSL and ?sslmode out, or enable ssl on the server")
+        return OperatorError(
+            f"{server}: the server has no TLS", "leave DATABASE_SSL and ?sslmode out, or enable ssl on the server"
+        )
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return OperatorError(f"{server}: nobody listens there", "start PostgreSQL, or correct host and port")
     if any(isinstance(cause, TimeoutError) for cause in causes):

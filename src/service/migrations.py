@@ -65,7 +65,8 @@ def status(address: Address, schema: str, folders: Sequence[Path] | None = None)
     with _reported(), psycopg.connect(_libpq_url(address, schema, "quarry"), autocommit=True) as connection:
         applied = _applied(connection)
         kept = _checksums(connection)
-        ordered = sorted(topological_sort(_read(folders)), key=lambda each: applied.get(each.id, datetime.max))
+        ordered = list(topological_sort(_read(folders)))
+        ordered.sort(key=lambda each: (each.id not in applied, str(applied.get(each.id))))
         found = []
         for migration in ordered:
             when = applied.pop(migration.id, None)
@@ -186,7 +187,9 @@ def _clear_dead_lock(holder: psycopg.Connection[Any]) -> None:
     if _value(holder, "SELECT to_regclass('yoyo_lock') IS NULL"):
         return
     pid = _value(holder, "SELECT pid FROM yoyo_lock")
-    connected = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = %s AND datname = current_database())"
+    connected = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = %s AND datname = current_database())"
+    )
     if pid is not None and not _is_alive(pid) and not _value(holder, connected, _YOYO):
         holder.execute("DELETE FROM yoyo_lock WHERE pid = %s", (pid,))
 
@@ -209,7 +212,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _name_user() -> None:
-    """yoyo logs who migrates, and fails in a container whose user has no name."""
+    """Name a user that has no name, as in some containers: yoyo logs it and would fail."""
     try:
         getpass.getuser()
     except (KeyError, OSError):
@@ -242,9 +245,10 @@ def _explained(path: Path) -> Iterator[None]:
             yield
     except psycopg.Error as error:
         statement = _failed_statement(error.__traceback__)
+        place = _place(path, statement, error.diag.statement_position)
+        what = " ".join(_code(statement).split())[:120] if statement else "COMMIT"
         raise MigrationError(
-            f"{_place(path, statement, error.diag.statement_position)}: {error.diag.message_primary or _first_line(error)},"
-            f" in: {' '.join(_code(statement).split())[:120] if statement else 'COMMIT'}",
+            f"{place}: {error.diag.message_primary or _first_line(error)}, in: {what}",
             "nothing of this migration was kept; correct the file and run it again",
         ) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,7 @@ class Passwords:
     async def open(cls) -> AsyncIterator[Self]:
         """Start the threads, and make the hash that stands in for a user who does not exist."""
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="argon2") as threads:
-            nobody = await asyncio.get_running_loop().run_in_executor(threads, _hasher().hash, os.urandom(16).hex())
+            nobody = await asyncio.get_running_loop().run_in_executor(threads, _nobody)
             yield cls(threads, nobody)
 
     async def hash(self, password: str) -> str:
@@ -38,6 +39,12 @@ class Passwords:
             self._threads, _verify, hashed if hashed is not None else self._nobody, password
         )
         return matches and hashed is not None
+
+
+@functools.cache
+def _nobody() -> str:
+    """The hash of a password that nobody knows, made once in a process with today's parameters."""
+    return _hasher().hash(os.urandom(16).hex())
 
 
 def _hasher() -> PasswordHasher:

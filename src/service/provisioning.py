@@ -32,7 +32,9 @@ async def create_roles(address: Address) -> list[str]:
     """
     async with _session(*_maintenance(address)) as connection:
         notes: list[str] = []
-        connection.add_log_listener(lambda _, note: notes.append(note.message) if note.severity_en == "WARNING" else None)
+        connection.add_log_listener(
+            lambda _, note: notes.append(note.message) if note.severity_en == "WARNING" else None
+        )
         await connection.execute(roles_sql())
         return notes
 

@@ -10,20 +10,19 @@ import ssl as tls
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.addresses import Address, PoolLimits
+from service.addresses import Address, PoolLimits, check_url, masked_url
 from service.errors import OperatorError
 
 Environment = Literal["development", "test", "staging", "production"]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\Z")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _SERVED = {"database_pool_min": 2, "database_pool_max": 10, "database_connect_attempts": 10}
 _LOCAL = {"database_pool_min": 1, "database_pool_max": 5, "database_connect_attempts": 3}
 _DEFAULTS: Mapping[str, Mapping[str, object]] = {
@@ -53,23 +52,7 @@ def format_duration(seconds: float) -> str:
 
 
 def _server_url(secret: SecretStr) -> SecretStr:
-    """The address of one PostgreSQL database. The messages never repeat it, as it may hold a password."""
-    try:
-        parts = urlsplit(secret.get_secret_value())
-        readable = parts.port != 0 and not parts.fragment
-    except ValueError:
-        readable = False
-    if not readable or parts.scheme not in ("postgresql", "postgres"):
-        raise ValueError(
-            "give it as postgresql://user:password@host:5432/database, special characters %-encoded: @ is %40, # is %23"
-        )
-    if "," in parts.netloc.rpartition("@")[2]:
-        raise ValueError("name one host; a proxy or a DNS name may stand for several")
-    if not parts.path.strip("/"):
-        raise ValueError("no database is named: end the address with /quarry")
-    mode = parse_qs(parts.query).get("sslmode", ["prefer"])[0]
-    if mode not in _SSL_MODES:
-        raise ValueError(f"sslmode is one of {', '.join(_SSL_MODES)}")
+    check_url(secret.get_secret_value())
     return secret
 
 
@@ -222,7 +205,9 @@ class Settings(BaseSettings):
     def masked(self) -> dict[str, object]:
         """Every setting by its variable's name and in the form that the variable takes, secrets hidden."""
         return {
-            name.upper(): _masked(getattr(self, name), is_duration=any(isinstance(m, BeforeValidator) for m in f.metadata))
+            name.upper(): _masked(
+                getattr(self, name), is_duration=any(isinstance(m, BeforeValidator) for m in f.metadata)
+            )
             for name, f in type(self).model_fields.items()
         }
 
@@ -240,7 +225,10 @@ class Settings(BaseSettings):
                 context.check_hostname = False
                 context.verify_mode = tls.CERT_NONE
             if self.database_ssl_cert is not None:
-                names, given = "DATABASE_SSL_CERT, DATABASE_SSL_KEY", f"{self.database_ssl_cert}, {self.database_ssl_key}"
+                names, given = (
+                    "DATABASE_SSL_CERT, DATABASE_SSL_KEY",
+                    f"{self.database_ssl_cert}, {self.database_ssl_key}",
+                )
                 context.load_cert_chain(self.database_ssl_cert, self.database_ssl_key)
         except OSError as error:
             # An SSLError is one too: a file that holds something else.
@@ -257,7 +245,7 @@ class Settings(BaseSettings):
 
 
 def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
-    """One line for every DATABASE_* or REDIS_* name, or one close to them, that means nothing here, with a suggestion."""
+    """One line for every DATABASE_* or REDIS_* name, or one like it, that means nothing here, with a suggestion."""
     # It warns about lines that it can't read, a second time: the settings have been read before.
     logging.getLogger("dotenv").setLevel(logging.ERROR)
     given = {**dotenv_values(".env"), **(os.environ if environ is None else environ)}
@@ -269,12 +257,6 @@ def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
         if is_ours or close:
             lines.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
     return lines
-
-
-def masked_url(url: str) -> str:
-    """The address without its passwords, neither before the host nor in the query."""
-    without = re.sub(r"://([^:/@?]*):[^?]*@", r"://\1:***@", url)
-    return re.sub(r"([?&][^=&]*pass[^=&]*=)[^&]*", r"\1***", without, flags=re.IGNORECASE)
 
 
 def _masked(value: object, *, is_duration: bool) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from service import tokens
@@ -74,22 +75,36 @@ async def sign_in(
     return SignIn(text, tenant, session, user, work.number)
 
 
-async def change_user(work: Work, caller_role: Role, id: UUID, version: int | None, fields: dict[str, object]) -> User:
-    """Change a user's fields; nobody grants a role above their own, nor changes a user who stands above them."""
-    current = await work.users.find(id)
-    granted = fields.get("role", current.role)
-    if not may_grant(caller_role, current.role) or not may_grant(caller_role, str(granted)):
+def check_grant(caller_role: Role, role: Role) -> None:
+    """Raises Forbidden where somebody of `caller_role` would reach above themselves."""
+    if not may_grant(caller_role, role):
         raise Forbidden("This would need a higher role than yours.")
-    outcome = await work.users.update(id, version=version, given=list(fields), **fields)  # type: ignore[arg-type]
+
+
+async def find_changeable(work: Work, caller_role: Role, id: UUID) -> User:
+    """A user whom the caller may change: nobody who stands above them. Raises NotFound, Forbidden."""
+    user = await work.users.find(id)
+    check_grant(caller_role, user.role)
+    return user
+
+
+async def change_user(work: Work, caller_role: Role, id: UUID, version: int | None, fields: dict[str, Any]) -> User:
+    """Change a user's fields and end the sessions of one who is no longer active.
+
+    Raises NotFound, Forbidden (nobody grants a role above their own), StaleVersion, Conflict.
+    """
+    await find_changeable(work, caller_role, id)
+    if "role" in fields:
+        check_grant(caller_role, fields["role"])
+    outcome = await work.users.update(id, version=version, given=list(fields), **fields)
     if fields.get("is_active") is False:
         await work.sessions.revoke_of_user(id)
     return settled(outcome)
 
 
 async def remove_user(work: Work, caller_role: Role, id: UUID, version: int | None) -> None:
-    """Delete a user and end their sessions; nobody deletes a user who stands above them."""
-    if not may_grant(caller_role, (await work.users.find(id)).role):
-        raise Forbidden("This would need a higher role than yours.")
+    """Delete a user and end their sessions. Raises NotFound, Forbidden, StaleVersion, InUse, Conflict."""
+    await find_changeable(work, caller_role, id)
     removed(await work.users.remove(id, version=version))
     await work.sessions.revoke_of_user(id)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import uuid4
-
 from application import Api
 from factories import Factory
 

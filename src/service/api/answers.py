@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from service.api.pages import Entity, cursor_of
 from service.errors import Conflict, MethodNotAllowed, ServiceError, Unavailable
 
 M = TypeVar("M", bound=BaseModel)
+E = TypeVar("E", bound=Entity)
 
 STATUS: Mapping[str, int] = {
     "malformed": 400,
@@ -60,7 +62,7 @@ def entity(model: type[M], row: M, status: int = 200, *, location: str | None = 
     return Answer(model.__pydantic_serializer__.to_json(row), status, headers)
 
 
-def page(items: TypeAdapter[list[M]], rows: list[M], limit: int, cursor: Callable[[M], str]) -> Answer:
+def page(items: TypeAdapter[list[E]], rows: list[E], limit: int) -> Answer:
     """One page of a list; `rows` holds one more than `limit` when there is a next page.
 
     The weak ETag is of the answer itself.
@@ -68,17 +70,17 @@ def page(items: TypeAdapter[list[M]], rows: list[M], limit: int, cursor: Callabl
     following = b"null"
     if len(rows) > limit:
         rows = rows[:limit]
-        following = b'"' + cursor(rows[-1]).encode() + b'"'
+        following = b'"' + cursor_of(rows[-1]).encode() + b'"'
     body = b'{"items":' + items.dump_json(rows) + b',"next":' + following + b"}"
     return Answer(body, headers={"ETag": f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'})
 
 
-def unmodified(answer: Response, if_none_match: str | None) -> bool:
+def unmodified(answer: Response, if_none_match: Sequence[str]) -> bool:
     """Whether the client holds this answer already (weak comparison, RFC 9110)."""
     etag = answer.headers.get("etag")
-    if if_none_match is None or etag is None or answer.status_code != 200:
+    if not if_none_match or etag is None or answer.status_code != 200:
         return False
-    held = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    held = [tag.strip().removeprefix("W/") for header in if_none_match for tag in header.split(",")]
     return etag.removeprefix("W/") in held or held == ["*"]
 
 
@@ -106,7 +108,7 @@ def problem(error: Exception, request_id: str) -> Answer:
         "request_id": request_id,
     }
     headers: dict[str, str] = {}
-    if known is not None and known.errors:
+    if known is not None and (known.errors or code == "invalid_input"):
         content["errors"] = [{"field": each.field, "message": each.message} for each in known.errors]
     if isinstance(known, Conflict) and known.field is not None:
         content["field"] = known.field

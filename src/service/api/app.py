@@ -75,12 +75,15 @@ def create_app(settings: Settings, endpoints: Sequence[Endpoint] = ENDPOINTS) ->
             installation = await run(database, lambda work: work.log.installation(), None, read_only=True)
             yield State(settings=settings, database=database, passwords=passwords, epoch=installation.epoch)
 
-    return Starlette(
+    app = Starlette(
         routes=_routes(endpoints),
         middleware=[Middleware(RequestId), Middleware(Answered)],
         exception_handlers={HTTPException: _refused},
         lifespan=lifespan,
     )
+    # /v1/campaigns/ is no path of ours, and a redirect would lose the body of a POST.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _routes(endpoints: Sequence[Endpoint]) -> list[Route]:

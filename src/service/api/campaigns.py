@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import date
 from uuid import UUID
 
-from pydantic import TypeAdapter, model_validator
+from pydantic import TypeAdapter, ValidationInfo, field_validator
 from starlette.responses import Response
 
 from service.api import answers
-from service.api.caller import Call, existing
-from service.api.inputs import KEPT, NO_BODY, Body, Currency, LongText, MinorUnits, Name, PageQuery, Patch, cursor_of
+from service.api.caller import Call
+from service.api.inputs import KEPT, NO_BODY, Body, Currency, Day, LongText, MinorUnits, Name, Patch
+from service.api.pages import PageQuery
+from service.api.preconditions import expected
 from service.repos.campaigns import Campaign, Status
 from service.repos.rows import removed, settled
 from service.work import Work
@@ -37,14 +39,16 @@ class CampaignDraft(Body):
     brand_id: UUID | None = None
     budget_minor: MinorUnits = 0
     currency: Currency = "USD"
-    starts_on: date | None = None
-    ends_on: date | None = None
+    starts_on: Day | None = None
+    ends_on: Day | None = None
 
-    @model_validator(mode="after")
-    def _ends_after_it_starts(self) -> CampaignDraft:
-        if self.starts_on and self.ends_on and self.ends_on < self.starts_on:
-            raise ValueError("ends_on is before starts_on")
-        return self
+    @field_validator("ends_on")
+    @classmethod
+    def _ends_after_it_starts(cls, ends_on: date | None, info: ValidationInfo) -> date | None:
+        starts_on = info.data.get("starts_on")
+        if starts_on is not None and ends_on is not None and ends_on < starts_on:
+            raise ValueError("a campaign does not end before it starts")
+        return ends_on
 
 
 class CampaignPatch(Patch):
@@ -57,15 +61,15 @@ class CampaignPatch(Patch):
     brand_id: UUID | None = None
     budget_minor: MinorUnits = KEPT
     currency: Currency = KEPT
-    starts_on: date | None = None
-    ends_on: date | None = None
+    starts_on: Day | None = None
+    ends_on: Day | None = None
 
 
 async def page(call: Call) -> Response:
     """List the campaigns, newest first."""
     query = call.query(CampaignQuery)
     rows = await call.run(lambda work: work.campaigns.page(**query.get().arguments()))
-    return answers.page(_CAMPAIGNS, rows, query.get().limit, cursor_of)
+    return answers.page(_CAMPAIGNS, rows, query.get().limit)
 
 
 async def create(call: Call) -> Response:
@@ -92,9 +96,9 @@ async def update(call: Call) -> Response:
 
     async def operation(work: Work) -> Campaign:
         id = call.id()
-        await existing(lambda: work.campaigns.find(id), change, precondition)
+        version = await expected(lambda: work.campaigns.find(id), change, precondition)
         fields = change.get().fields()
-        return settled(await work.campaigns.update(id, version=precondition.version, given=list(fields), **fields))
+        return settled(await work.campaigns.update(id, version=version, given=list(fields), **fields))
 
     return answers.entity(Campaign, await call.run(operation))
 
@@ -105,8 +109,8 @@ async def remove(call: Call) -> Response:
 
     async def operation(work: Work) -> None:
         id = call.id()
-        await existing(lambda: work.campaigns.find(id), NO_BODY, precondition)
-        removed(await work.campaigns.remove(id, version=precondition.version))
+        version = await expected(lambda: work.campaigns.find(id), NO_BODY, precondition)
+        removed(await work.campaigns.remove(id, version=version))
 
     await call.run(operation)
     return answers.nothing()

@@ -6,8 +6,10 @@ from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from service.api import answers
-from service.api.caller import Call, existing
-from service.api.inputs import KEPT, NO_BODY, Body, LongText, Name, PageQuery, Patch, Url, cursor_of
+from service.api.caller import Call
+from service.api.inputs import KEPT, NO_BODY, Body, LongText, Name, Patch, Url
+from service.api.pages import PageQuery
+from service.api.preconditions import expected
 from service.errors import NotFound
 from service.repos.contents import Content, Kind, Status
 from service.repos.rows import removed, settled
@@ -55,7 +57,7 @@ async def page(call: Call) -> Response:
         query.get()
         return rows
 
-    return answers.page(_CONTENTS, await call.run(operation), query.get().limit, cursor_of)
+    return answers.page(_CONTENTS, await call.run(operation), query.get().limit)
 
 
 async def create(call: Call) -> Response:
@@ -83,11 +85,9 @@ async def update(call: Call) -> Response:
 
     async def operation(work: Work) -> Content:
         campaign_id, id = call.id("campaign_id"), call.id()
-        await existing(lambda: work.contents.find(campaign_id, id), change, precondition)
+        version = await expected(lambda: work.contents.find(campaign_id, id), change, precondition)
         fields = change.get().fields()
-        return settled(
-            await work.contents.update(campaign_id, id, version=precondition.version, given=list(fields), **fields)
-        )
+        return settled(await work.contents.update(campaign_id, id, version=version, given=list(fields), **fields))
 
     return answers.entity(Content, await call.run(operation))
 
@@ -98,8 +98,8 @@ async def remove(call: Call) -> Response:
 
     async def operation(work: Work) -> None:
         campaign_id, id = call.id("campaign_id"), call.id()
-        await existing(lambda: work.contents.find(campaign_id, id), NO_BODY, precondition)
-        removed(await work.contents.remove(campaign_id, id, version=precondition.version))
+        version = await expected(lambda: work.contents.find(campaign_id, id), NO_BODY, precondition)
+        removed(await work.contents.remove(campaign_id, id, version=version))
 
     await call.run(operation)
     return answers.nothing()

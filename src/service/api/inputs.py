@@ -4,34 +4,32 @@ only after who asks has been settled (401 and 403 come first).
 
 from __future__ import annotations
 
-import base64
-import binascii
+import math
 import re
+from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, Protocol, TypeVar
-from uuid import UUID
+from datetime import date
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, ValidationError
-from starlette.requests import Request
+from pydantic_core import from_json
+from starlette.requests import ClientDisconnect, Request
 
-from service.errors import (
-    FieldError,
-    InvalidInput,
-    Malformed,
-    PreconditionRequired,
-    ServiceError,
-    StaleVersion,
-    TooLarge,
-    UnsupportedMediaType,
-)
+from service.errors import FieldError, InvalidInput, Malformed, ServiceError, TooLarge, UnsupportedMediaType
 
 T = TypeVar("T")
 B = TypeVar("B", bound=BaseModel)
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _LINE_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_ETAG = re.compile(r'(?:W/)?"(\d{1,9})"\Z')
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)*\Z")
+_URL = re.compile(r"https?://[^\s/?#]\S*\Z", re.IGNORECASE)
+_CURRENCY = re.compile(r"[A-Z]{3}\Z")
+_REPORTED = 50
+"""How many wrong fields an answer names; more of them are no help."""
+_NAME_SHOWN = 200
+_LENGTH_DIGITS = 18
 
 
 def _printable(text: str) -> str:
@@ -46,25 +44,70 @@ def _single_line(text: str) -> str:
     return text
 
 
+def _matching(pattern: re.Pattern[str], message: str) -> AfterValidator:
+    """A check whose message says what is wanted, which a pattern does not."""
+
+    def check(text: str) -> str:
+        if not pattern.match(text):
+            raise ValueError(message)
+        return text
+
+    return AfterValidator(check)
+
+
+def _calendar_day(value: object) -> date:
+    # Pydantic would take seconds since 1970 for a date, too.
+    if not isinstance(value, str) or not _DATE.match(value):
+        raise ValueError("give a date as YYYY-MM-DD")
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("there is no such day") from None
+
+
+def _storable(value: Any) -> Any:
+    """A JSON value that the database can hold: no NUL or other control character, no number beyond all bounds."""
+    if isinstance(value, str):
+        _printable(value)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("a number is too large")
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _printable(name)
+            _storable(member)
+    elif isinstance(value, list):
+        for member in value:
+            _storable(member)
+    return value
+
+
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_single_line)
 ]
-LongText = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000), AfterValidator(_printable)
-]
+LongText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000), AfterValidator(_printable)]
 Url = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, max_length=2_000, pattern=r"^https?://[^\s/?#]+[^\s]*$"),
+    StringConstraints(strip_whitespace=True, max_length=2_000),
     AfterValidator(_single_line),
+    _matching(_URL, "give an address such as https://example.com/page"),
 ]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, _matching(_CURRENCY, "give a currency's three capital letters, such as USD")]
 MinorUnits = Annotated[int, Field(ge=0, lt=2**53, strict=True)]
+Day = Annotated[date, PlainValidator(_calendar_day, json_schema_input_type=date)]
 Email = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, to_lower=True, max_length=320, pattern=r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)*$"),
+    StringConstraints(strip_whitespace=True, to_lower=True, min_length=3, max_length=320),
+    AfterValidator(_single_line),
+    _matching(_EMAIL, "give an address such as name@example.com"),
+]
+HostName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, to_lower=True, min_length=1, max_length=253),
     AfterValidator(_single_line),
 ]
 Password = Annotated[str, StringConstraints(min_length=10, max_length=1_000), AfterValidator(_single_line)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
 
 
 class Body(BaseModel):
@@ -110,7 +153,10 @@ async def read_body(request: Request[Any], model: type[B], limit: int) -> Parsed
         raw = await _read_bytes(request, limit)
         if content_type not in ("application/json", "application/merge-patch+json"):
             raise UnsupportedMediaType
+        _check_json(raw)
         return Parsed(_validated(lambda: model.model_validate_json(raw, strict=True)))
+    except ClientDisconnect:
+        return Parsed(error=Malformed())
     except ServiceError as error:
         return Parsed(error=error)
 
@@ -119,34 +165,43 @@ def read_query(request: Request[Any], model: type[B]) -> Parsed[B]:
     """The query string as `model`; a parameter given twice is an error."""
     try:
         pairs = request.query_params.multi_items()
-        names = [name for name, _ in pairs]
-        for name in names:
-            if names.count(name) > 1:
-                raise InvalidInput.of(name, "given more than once")
+        repeated = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
+        if repeated:
+            raise InvalidInput(errors=tuple(_wrong(name, "given more than once") for name in repeated[:_REPORTED]))
         return Parsed(_validated(lambda: model.model_validate_strings(dict(pairs))))
     except ServiceError as error:
         return Parsed(error=error)
 
 
+def _check_json(raw: bytes) -> None:
+    """Raises Malformed for what is no JSON; validation alone would let NaN and Infinity pass."""
+    try:
+        from_json(raw, allow_inf_nan=False, cache_strings="none")
+    except ValueError:
+        raise Malformed("The body is not valid JSON.") from None
+
+
+def _wrong(field: str, message: str) -> FieldError:
+    return FieldError(field[:_NAME_SHOWN], message)
+
+
 def _validated(validate: Callable[[], B]) -> B:
-    """Raises Malformed for what is no JSON, InvalidInput that names every wrong field otherwise."""
+    """Raises InvalidInput that names the wrong fields."""
     try:
         return validate()
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
-        if any(each["type"] == "json_invalid" for each in details):
-            raise Malformed("The body is not valid JSON.") from None
         raise InvalidInput(
             errors=tuple(
-                FieldError(".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, "))
-                for each in details
+                _wrong(".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, "))
+                for each in details[:_REPORTED]
             )
         ) from None
 
 
 async def _read_bytes(request: Request[Any], limit: int) -> bytes:
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isdecimal() and (len(declared) > _LENGTH_DIGITS or int(declared) > limit):
         raise TooLarge
     chunks, size = [], 0
     async for chunk in request.stream():
@@ -155,82 +210,3 @@ async def _read_bytes(request: Request[Any], limit: int) -> bytes:
             raise TooLarge
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-class Cursor(BaseModel):
-    """The last row of a page: where the next one begins."""
-
-    model_config = ConfigDict(frozen=True)
-
-    created_at: datetime
-    id: UUID
-
-    def encode(self) -> str:
-        """As opaque text."""
-        microseconds = round(self.created_at.timestamp() * 1_000_000)
-        return base64.urlsafe_b64encode(microseconds.to_bytes(8, "big", signed=True) + self.id.bytes).decode()
-
-
-def decode_cursor(text: object) -> Cursor:
-    """A cursor from its text. Raises ValueError."""
-    try:
-        raw = base64.b64decode(str(text), altchars=b"-_", validate=True)
-        if len(raw) != 24:
-            raise ValueError
-        microseconds = int.from_bytes(raw[:8], "big", signed=True)
-        seconds, fraction = divmod(microseconds, 1_000_000)
-        return Cursor(
-            created_at=datetime.fromtimestamp(seconds, UTC).replace(microsecond=fraction), id=UUID(bytes=raw[8:])
-        )
-    except (binascii.Error, ValueError, OverflowError, OSError):
-        raise ValueError("this is not a cursor of this list") from None
-
-
-class Entity(Protocol):
-    """What a list is ordered by."""
-
-    @property
-    def created_at(self) -> datetime: ...
-    @property
-    def id(self) -> UUID: ...
-
-
-def cursor_of(row: Entity) -> str:
-    """The cursor that continues after `row`."""
-    return Cursor(created_at=row.created_at, id=row.id).encode()
-
-
-class PageQuery(Body):
-    """What every list takes."""
-
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-    after: Annotated[Cursor | None, PlainValidator(decode_cursor)] = None
-
-    def arguments(self) -> dict[str, Any]:
-        """The arguments of a repository's `page`: one row more than asked for tells whether there is a next page."""
-        given = {name: getattr(self, name) for name in self.model_fields_set - {"limit", "after"}}
-        if self.after is not None:
-            given |= {"after_created_at": self.after.created_at, "after_id": self.after.id}
-        return given | {"limit": self.limit + 1}
-
-
-class Precondition:
-    """If-Match: the version that the caller means to change."""
-
-    def __init__(self, header: str | None) -> None:
-        match = _ETAG.match(header.strip()) if header is not None else None
-        self.is_missing = header is None
-        self.is_any = header is not None and header.strip() == "*"
-        self.version = int(match.group(1)) if match else None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the statement's own version predicate says it all."""
-        return self.is_any or self.version is not None
-
-    def check(self, version: int) -> None:
-        """Against the row's version: raises PreconditionRequired or StaleVersion."""
-        if self.is_missing:
-            raise PreconditionRequired
-        if not self.is_any and self.version != version:
-            raise StaleVersion

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from service.api import answers
 from service.api.caller import Call
-from service.api.inputs import PageQuery, cursor_of
+from service.api.pages import PageQuery
 from service.repos.niches import Niche
 
 _NICHES = TypeAdapter(list[Niche])
@@ -23,7 +23,7 @@ async def page(call: Call) -> Response:
     """List the niches, newest first."""
     query = call.query(NicheQuery)
     rows = await call.run(lambda work: work.niches.page(**query.get().arguments()))
-    return answers.page(_NICHES, rows, query.get().limit, cursor_of)
+    return answers.page(_NICHES, rows, query.get().limit)
 
 
 async def find(call: Call) -> Response:

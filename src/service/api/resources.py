@@ -55,6 +55,6 @@ class Resource:
         answer = await endpoint.handler(call)
         if (token := await call.consistency()) is not None:
             answer.headers["Consistency"] = token
-        if not call.writes and answers.unmodified(answer, request.headers.get("if-none-match")):
+        if not call.writes and answers.unmodified(answer, request.headers.getlist("if-none-match")):
             return Response(status_code=304, headers={"ETag": answer.headers["etag"]})
         return answer

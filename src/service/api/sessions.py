@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 from starlette.responses import Response
 
 from service.api import answers
 from service.api.caller import Call
-from service.api.inputs import Body, Email, PageQuery, cursor_of
+from service.api.inputs import Body, Email, HostName
+from service.api.pages import PageQuery
 from service.errors import NotFound
 from service.permissions import is_admin
 from service.repos.sessions import Session
@@ -24,7 +24,7 @@ _USER_AGENT_LENGTH = 500
 class SignInBody(Body):
     """What a person signs in with; without `tenant` (its domain) the host name decides."""
 
-    tenant: Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, max_length=253)] | None = None
+    tenant: HostName | None = None
     email: Email
     password: str = Field(min_length=1, max_length=1_000)
 
@@ -68,7 +68,7 @@ async def page(call: Call) -> Response:
     """List the caller's own sessions, newest first."""
     query = call.query(PageQuery)
     rows = await call.run(lambda work: work.sessions.page(call.caller.user_id, **query.get().arguments()))
-    return answers.page(_SESSIONS, [_view(row, call) for row in rows], query.get().limit, cursor_of)
+    return answers.page(_SESSIONS, [_view(row, call) for row in rows], query.get().limit)
 
 
 async def current(call: Call) -> Response:

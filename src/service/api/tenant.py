@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from service.api import answers
-from service.api.caller import Call, existing
-from service.api.inputs import KEPT, Name, Patch
+from service.api.caller import Call
+from service.api.inputs import KEPT, JsonObject, Name, Patch
+from service.api.preconditions import expected
 from service.repos.rows import settled
 from service.repos.tenants import Tenant
 from service.work import Work
@@ -19,8 +18,8 @@ class TenantPatch(Patch):
     """What an admin may change of their own tenant; domain, status and plan are the platform's."""
 
     name: Name = KEPT
-    features: dict[str, Any] = KEPT
-    configuration: dict[str, Any] = KEPT
+    features: JsonObject = KEPT
+    configuration: JsonObject = KEPT
 
 
 async def find(call: Call) -> Response:
@@ -33,10 +32,10 @@ async def update(call: Call) -> Response:
     change, precondition = await call.body(TenantPatch), call.precondition
 
     async def operation(work: Work) -> Tenant:
-        await existing(work.tenants.current, change, precondition)
+        version = await expected(work.tenants.current, change, precondition)
         fields = change.get().fields()
         for name in fields.keys() & {"features", "configuration"}:
             fields[name] = to_json(fields[name]).decode()
-        return settled(await work.tenants.update(version=precondition.version, given=list(fields), **fields))
+        return settled(await work.tenants.update(version=version, given=list(fields), **fields))
 
     return answers.entity(Tenant, await call.run(operation))

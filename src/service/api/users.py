@@ -6,13 +6,15 @@ from pydantic import Field, TypeAdapter
 from starlette.responses import Response
 
 from service.api import answers
-from service.api.caller import Call, existing
-from service.api.inputs import KEPT, NO_BODY, Body, Email, Name, PageQuery, Password, Patch, cursor_of
-from service.errors import Forbidden
-from service.permissions import is_admin, may_grant
+from service.api.caller import Call
+from service.api.inputs import KEPT, NO_BODY, Body, Email, Name, Password, Patch
+from service.api.pages import PageQuery
+from service.api.preconditions import expected
+from service.errors import Forbidden, InvalidInput, NotFound
+from service.permissions import is_admin
 from service.repos.users import Role, User
 from service.work import Work
-from service.workflows import change_password, change_user, remove_user
+from service.workflows import change_password, change_user, check_grant, find_changeable, remove_user
 
 _USERS = TypeAdapter(list[User])
 
@@ -55,7 +57,7 @@ async def page(call: Call) -> Response:
     """List the users, newest first."""
     query = call.query(UserQuery)
     rows = await call.run(lambda work: work.users.page(**query.get().arguments()))
-    return answers.page(_USERS, rows, query.get().limit, cursor_of)
+    return answers.page(_USERS, rows, query.get().limit)
 
 
 async def create(call: Call) -> Response:
@@ -64,16 +66,18 @@ async def create(call: Call) -> Response:
 
     async def admit(_: Work) -> UserDraft:
         draft = body.get()
-        if not may_grant(call.caller.role, draft.role):
-            raise Forbidden("This would need a higher role than yours.")
+        check_grant(call.caller.role, draft.role)
         return draft
 
     draft = await call.run(admit)
     # Hashing takes a while: between two transactions, never inside one.
     password_hash = await call.state["passwords"].hash(draft.password)
-    user = await call.run(
-        lambda work: work.users.create(**draft.model_dump(exclude={"password"}), password_hash=password_hash)
-    )
+
+    async def operation(work: Work) -> User:
+        await admit(work)
+        return await work.users.create(**draft.model_dump(exclude={"password"}), password_hash=password_hash)
+
+    user = await call.run(operation)
     return answers.entity(User, user, 201, location=f"/v1/users/{user.id}")
 
 
@@ -88,8 +92,8 @@ async def update(call: Call) -> Response:
 
     async def operation(work: Work) -> User:
         id = call.id()
-        await existing(lambda: work.users.find(id), change, precondition)
-        return await change_user(work, call.caller.role, id, precondition.version, change.get().fields())
+        version = await expected(lambda: find_changeable(work, call.caller.role, id), change, precondition)
+        return await change_user(work, call.caller.role, id, version, change.get().fields())
 
     return answers.entity(User, await call.run(operation))
 
@@ -100,8 +104,8 @@ async def remove(call: Call) -> Response:
 
     async def operation(work: Work) -> None:
         id = call.id()
-        await existing(lambda: work.users.find(id), NO_BODY, precondition)
-        await remove_user(work, call.caller.role, id, precondition.version)
+        version = await expected(lambda: find_changeable(work, call.caller.role, id), NO_BODY, precondition)
+        await remove_user(work, call.caller.role, id, version)
 
     await call.run(operation)
     return answers.nothing()
@@ -113,22 +117,26 @@ async def set_password(call: Call) -> Response:
 
     async def admit(work: Work) -> str | None:
         """The hash that the old password must match, None where an admin needs none."""
-        id, is_self = call.id(), call.id() == call.caller.user_id
-        if not is_self and not is_admin(call.caller.role):
+        id = call.id()
+        if id == call.caller.user_id:
+            body.get()
+            return (await work.users.credentials(id)).password_hash
+        if not is_admin(call.caller.role):
             raise Forbidden
-        credentials = await work.users.credentials(id)
-        if not is_self and not may_grant(call.caller.role, (await work.users.find(id)).role):
-            raise Forbidden("This would need a higher role than yours.")
+        await find_changeable(work, call.caller.role, id)
         body.get()
-        return credentials.password_hash if is_self else None
+        return None
 
     current = await call.run(admit)
     change = body.get()
     new = await change_password(call.state["passwords"], current, change.current_password, change.password)
 
     async def operation(work: Work) -> None:
-        await work.users.set_password(call.id(), new)
-        keep = call.caller.session_id if call.id() == call.caller.user_id else None
+        # Time has passed: the caller's role, or the password that was compared, may be another now.
+        await admit(work)
+        if not await work.users.set_password(call.id(), new, current=current):
+            raise InvalidInput.of("current_password", "It has been changed meanwhile.") if current else NotFound
+        keep = call.caller.session_id if current else None
         await work.sessions.revoke_of_user(call.id(), keep=keep)
 
     await call.run(operation)

@@ -14,15 +14,21 @@ app = typer.Typer(help="Settings.", no_args_is_help=True)
 
 @app.command()
 def show(as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
-    """Print every setting with its value, secrets masked."""
+    """Print every setting with its value as `.env` takes it, secrets masked."""
     values = settings().masked()
     if as_json:
         print(json.dumps(values, indent=2))
         return
     for name, value in values.items():
-        print(f"{name}={'' if value is None else value}")
+        print(f"{name}={_text(value)}")
 
 
 @app.callback()
 def config() -> None:
     """Settings."""
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)

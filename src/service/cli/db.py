@@ -5,15 +5,24 @@ from __future__ import annotations
 import dataclasses
 import json
 from typing import Annotated
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 import typer
 
 from service import diagnosis, migrations, provisioning
 from service.addresses import Address
-from service.cli.installation import confirm, installed, refuse_in_production, say, settings, wait_for
+from service.cli.installation import (
+    confirm,
+    explaining,
+    installed,
+    refuse_in_production,
+    say,
+    settings,
+    wait_for,
+)
 from service.embedded.server import stop as stop_server
 from service.errors import OperatorError
+from service.settings import Settings
 
 app = typer.Typer(help="The database: test, create, drop, roles, url, stop.", no_args_is_help=True)
 
@@ -25,17 +34,13 @@ def test(as_json: Annotated[bool, typer.Option("--json", help="As one JSON objec
     """Connect as the serving role and say what the connection is like, or what to do about it."""
     with installed() as local:
         report = dataclasses.asdict(wait_for(diagnosis.examine(local.address("quarry_app"))))
-        pending = [each.id for each in migrations.status(local.address("quarry_owner"), local.database_schema)
-                   if each.applied_at is None]  # fmt: skip
-        report |= {
-            "pool": f"{local.database_pool_min} to {local.database_pool_max}",
-            "pending_migrations": pending,
-        }
-        if as_json:
-            print(json.dumps(report, indent=2))
-            return
-        for name, value in report.items():
-            print(f"{name.replace('_', ' ')}: {', '.join(value) or 'none' if isinstance(value, list) else value}")
+        report |= {"pool": f"{local.database_pool_min} to {local.database_pool_max}", **_migrations(local)}
+    if as_json:
+        print(json.dumps(report, indent=2))
+        return
+    for name, value in report.items():
+        if value is not None:
+            print(f"{name.replace('_', ' ')}: {_text(value)}")
 
 
 @app.command()
@@ -44,21 +49,22 @@ def create() -> None:
     with installed(provision=False) as local:
         target = local.administration()
         name = _name(target)
-        made = wait_for(provisioning.create_database(_maintenance(target), name))
-        wait_for(provisioning.create_roles(target))
-        wait_for(provisioning.prepare_database(target))
+        with explaining(target):
+            made = wait_for(provisioning.create_database(target, name))
+            _create_roles(target)
+            wait_for(provisioning.prepare_database(target, local.database_schema))
         say(f"quarry: the database {name} {'has been created' if made else 'is there; schemas and privileges are set'}")
 
 
 @app.command()
 def drop(yes: Yes = False) -> None:
     """Drop the database with everything in it."""
-    with installed(provision=False) as local:
-        refuse_in_production(local, "db drop")
-        target = local.administration()
-        name = _name(target)
-        confirm(f"This drops the database {name}.", yes=yes)
-        gone = wait_for(provisioning.drop_database(_maintenance(target), name))
+    loaded = settings()
+    refuse_in_production(loaded, "db drop")
+    name = loaded.database_name if loaded.is_embedded else _name(loaded.administration())
+    confirm(f"drops the database {name}", yes=yes)
+    with installed(provision=False) as local, explaining(local.administration()):
+        gone = wait_for(provisioning.drop_database(local.administration(), name))
         say(f"quarry: the database {name} {'has been dropped' if gone else 'was not there'}")
 
 
@@ -70,9 +76,9 @@ def roles(
     if only_print:
         print(provisioning.roles_sql(), end="")
         return
-    with installed(provision=False) as local:
-        wait_for(provisioning.create_roles(_maintenance(local.administration())))
-        say("quarry: the roles quarry_owner, quarry_app, quarry_platform and quarry_backup are there")
+    with installed(provision=False) as local, explaining(local.administration()):
+        if not _create_roles(local.administration()):
+            say("quarry: the roles quarry_owner, quarry_app, quarry_platform and quarry_backup are there")
 
 
 @app.command()
@@ -96,10 +102,34 @@ def stop() -> None:
     say("quarry: stopped" if stop_server(local.quarry_home) else "quarry: it was not running")
 
 
+def _create_roles(address: Address) -> bool:
+    """Create the roles and say what this login may not do; whether there was any of that."""
+    notes = wait_for(provisioning.create_roles(address))
+    for note in notes:
+        say(f"quarry: {note}\n  → give `quarry db roles --print` to a DBA")
+    return bool(notes)
+
+
+def _migrations(local: Settings) -> dict[str, object]:
+    """How far the migrations are; the serving login alone may not know, which is no reason to fail."""
+    address = local.address("quarry_owner")
+    try:
+        wait_for(diagnosis.require(address))
+        found = migrations.status(address, local.database_schema)
+    except OperatorError as error:
+        return {"applied_migrations": None, "pending_migrations": None, "migrations_unknown": error.message}
+    return {
+        "applied_migrations": sum(each.applied_at is not None for each in found),
+        "pending_migrations": [each.id for each in found if each.applied_at is None],
+        "migrations_unknown": None,
+    }
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) or "none" if isinstance(value, list) else str(value)
+
+
 def _name(address: Address) -> str:
-    return urlsplit(address.url).path.lstrip("/") or "postgres"
-
-
-def _maintenance(address: Address) -> Address:
-    """The same server's database `postgres`, which is always there."""
-    return dataclasses.replace(address, url=urlunsplit(urlsplit(address.url)._replace(path="/postgres")))
+    return unquote(urlsplit(address.url).path.lstrip("/"))

@@ -23,14 +23,16 @@ T = TypeVar("T")
 
 def say(message: str) -> None:
     """A message for the person at the terminal: stderr, so that stdout holds data alone."""
-    print(message, file=sys.stderr, flush=True)
+    # Without one, print would write to stdout.
+    if sys.stderr is not None:
+        print(message, file=sys.stderr, flush=True)
 
 
 def settings() -> Settings:
     """The settings; names that mean nothing are reported."""
+    loaded = Settings.load()
     for line in unknown_names():
         say(f"quarry: {line}")
-    loaded = Settings.load()
     logs.configure(loaded)
     return loaded
 
@@ -66,16 +68,18 @@ def embedded_settings(loaded: Settings, server: Server) -> Settings:
             "database_migration_url": url(server.superuser),
             "database_platform_url": url("quarry_platform"),
             "database_backup_url": url("quarry_backup"),
+            # It listens on the loopback interface alone and has no certificate.
+            "database_ssl": False,
         }
     )
 
 
 async def provisioned(local: Settings, server: Server) -> None:
-    """Make roles and database on an embedded server that has none yet."""
+    """Make what is missing on an embedded server, where another command may be at it or was killed while at it."""
     root = Address(server.url())
-    if await provisioning.create_database(root, local.database_name):
-        await provisioning.create_roles(root)
-        await provisioning.prepare_database(local.administration())
+    await provisioning.create_database(root, local.database_name)
+    await provisioning.create_roles(root)
+    await provisioning.prepare_database(local.administration(), local.database_schema)
     # The password may be another one than last time; the roles always follow it.
     for role in ("quarry_app", "quarry_platform", "quarry_backup"):
         await provisioning.set_password(root, role, server.password)
@@ -101,13 +105,22 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask before something is lost; `--yes` answers for scripts."""
+@contextlib.contextmanager
+def explaining(address: Address) -> Iterator[None]:
+    """Say what to do when the set-up at `address` gets no connection."""
+    try:
+        yield
+    except DatabaseError as error:
+        raise explained(error, address) from error
+
+
+def confirm(what: str, *, yes: bool) -> None:
+    """Ask before something is lost; `--yes` answers for scripts. Raises OperatorError unless the answer is yes."""
     if yes:
         return
-    if not sys.stdin.isatty():
-        raise OperatorError(f"{question} needs a yes", "add --yes")
-    print(f"{question} Type yes to go on: ", end="", file=sys.stderr, flush=True)
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise OperatorError(f"this {what}, and there is nobody to ask", "add --yes to do it unasked")
+    print(f"This {what}. Type yes to go on: ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() != "yes":
         raise OperatorError("nothing was done")
 

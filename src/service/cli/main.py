@@ -1,45 +1,49 @@
-"""`quarry`: puts the groups together and turns errors into one line and an exit status."""
+"""The entry point of `quarry`: an exit status and one line for every failure, from the first import on."""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
-import typer
-
-from service.cli import config, db, migrate, seed, serve, tenants, users
-from service.cli.installation import say
-from service.errors import OperatorError, ServiceError
-
-app = typer.Typer(
-    name="quarry",
-    help="Quarry: a multi-tenant service for creator marketing on hand-written SQL. "
-    "Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command("dev")(serve.dev)
-app.command("serve")(serve.serve)
-app.add_typer(db.app, name="db")
-app.add_typer(migrate.app, name="migrate")
-app.add_typer(seed.app, name="seed")
-app.add_typer(tenants.app, name="tenants")
-app.add_typer(users.app, name="users")
-app.add_typer(config.app, name="config")
+TERMINATED = 128 + signal.SIGTERM
 
 
-def main() -> None:
-    """Entry point of the command; a user's mistake gets one line and a remedy, never a traceback."""
+def main() -> NoReturn:
+    """Run the command and exit; a user's mistake gets one line and a remedy, never a traceback."""
+    status = 130
     try:
-        app()
-    except OperatorError as error:
-        say(f"quarry: {error.message}" + (f"\n  → {error.remedy}" if error.remedy else ""))
-        sys.exit(1)
-    except ServiceError as error:
-        details = "; ".join(f"{each.field}: {each.message}" for each in error.errors)
-        say(f"quarry: {error.message}" + (f" ({details})" if details else ""))
-        sys.exit(1)
+        signal.signal(signal.SIGTERM, _terminated)
+        # Imported here, so that Ctrl-C during the imports, which take a while, is quiet too.
+        from service.cli.commands import run  # noqa: PLC0415
+
+        status = run()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
-        sys.exit(130)
+        status = 130
     except BrokenPipeError:
-        sys.exit(1)
+        status = 1
+        _silence()
+    except OSError as error:
+        status = 1
+        print(f"quarry: {error.strerror}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
+        _silence()
+    sys.exit(status)
+
+
+def _terminated(_: int, __: FrameType | None) -> NoReturn:
+    """An exit that runs every `with` on its way, so that nothing is left running."""
+    sys.exit(TERMINATED)
+
+
+def _silence() -> None:
+    """What could not be written is not tried again when the interpreter ends."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(sink, stream.fileno())

@@ -7,8 +7,18 @@ from typing import Annotated
 
 import typer
 
-from service import migrations, provisioning, scaffold
-from service.cli.installation import confirm, database, installed, refuse_in_production, say, wait_for
+from service import diagnosis, migrations, provisioning, scaffold
+from service.addresses import Address
+from service.cli.installation import (
+    confirm,
+    database,
+    explaining,
+    installed,
+    refuse_in_production,
+    say,
+    settings,
+    wait_for,
+)
 from service.errors import OperatorError
 from service.migrations import Status
 from service.settings import Settings
@@ -30,7 +40,7 @@ def up() -> None:
 def down(count: Annotated[int, typer.Argument(min=1, help="How many to take back.")] = 1) -> None:
     """Take the last migrations back."""
     with installed() as local:
-        done = migrations.down(local.address("quarry_owner"), local.database_schema, count, say)
+        done = migrations.down(_owner(local), local.database_schema, count, say)
         say(f"quarry: {len(done)} taken back")
 
 
@@ -82,17 +92,18 @@ def new(
 @app.command()
 def fresh(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Drop all tables with everything in them and migrate from nothing."""
+    refuse_in_production(settings(), "migrate fresh")
+    confirm("drops every table of the service with everything in it", yes=yes)
     with installed() as local:
-        refuse_in_production(local, "migrate fresh")
-        confirm("This drops every table of the service.", yes=yes)
-        wait_for(provisioning.drop_schemas(local.address("quarry_owner"), local.database_schema))
-        wait_for(provisioning.prepare_database(local.administration()))
+        with explaining(local.administration()):
+            wait_for(provisioning.drop_schemas(_owner(local), local.database_schema))
+            wait_for(provisioning.prepare_database(local.administration(), local.database_schema))
         migrate(local)
 
 
 def migrate(local: Settings) -> None:
     """Apply what is pending, then let the guard look at the catalog."""
-    done = migrations.up(local.address("quarry_owner"), local.database_schema, say)
+    done = migrations.up(_owner(local), local.database_schema, say)
     findings = wait_for(_findings(local))
     if findings:
         raise OperatorError(f"migrated, but the catalog breaks a rule: {'; '.join(findings)}")
@@ -105,7 +116,14 @@ async def _findings(local: Settings) -> list[str]:
 
 
 def _status(local: Settings) -> list[Status]:
-    return migrations.status(local.address("quarry_owner"), local.database_schema)
+    return migrations.status(_owner(local), local.database_schema)
+
+
+def _owner(local: Settings) -> Address:
+    """Where migrations run; fails with a remedy when that can't be reached."""
+    address = local.address("quarry_owner")
+    wait_for(diagnosis.require(address))
+    return address
 
 
 def _state(each: Status) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from service import seeding
-from service.cli.installation import confirm, installed, say, wait_for
+from service.cli.installation import confirm, installed, say, settings, wait_for
 
 app = typer.Typer(help="Seeds: run, truncate, list.", no_args_is_help=True)
 
@@ -22,6 +22,7 @@ def run(
     campaigns: Annotated[int, typer.Option(min=1, help="For load: campaigns of each tenant.")] = 1000,
 ) -> None:
     """Run a set; repeating it changes nothing."""
+    seeding.check(settings(), name)
     parameters = {"tenants": tenants, "users_per_tenant": users, "campaigns_per_tenant": campaigns}
     with installed() as local:
         wait_for(seeding.seed(local, name, say, parameters))
@@ -30,8 +31,9 @@ def run(
 @app.command()
 def truncate(name: Set, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Take a set away again."""
+    seeding.check_truncation(settings(), name)
+    confirm(f"deletes the rows of the set {name} and what was made with them", yes=yes)
     with installed() as local:
-        confirm(f"This deletes the rows of the set {name}, and what was made with them.", yes=yes)
         wait_for(seeding.truncate(local, name, say))
 
 

@@ -16,11 +16,14 @@ from uvicorn.supervisors import Multiprocess
 
 from service import seeding
 from service.api.app import create_app
-from service.cli.installation import database, installed, say, settings, wait_for
+from service.cli.installation import database, installed, refuse_in_production, say, settings, wait_for
 from service.cli.migrate import migrate
 from service.errors import OperatorError
 from service.settings import Settings
 from service.tenancy import guard
+
+_HAS_TABLES = """SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE (n.nspname, c.relname) = ('app', 'installation'))"""
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on; HOST otherwise.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="The port to listen on; PORT otherwise.")]
@@ -28,11 +31,13 @@ Port = Annotated[int | None, typer.Option(min=0, max=65535, help="The port to li
 
 def dev(host: Host = None, port: Port = None) -> None:
     """Everything for a first look: embedded PostgreSQL, roles, migrations, demo data, the service."""
-    with _listening(settings(), host, port) as listener, installed() as local:
+    loaded = settings()
+    refuse_in_production(loaded, "dev")
+    with _listening(loaded, host, port) as listener, installed() as local:
         migrate(local)
         wait_for(seeding.seed(local, "base", say))
         wait_for(seeding.seed(local, "demo", say))
-        address = f"http://{listener.getsockname()[0]}:{listener.getsockname()[1]}"
+        address = _address(listener)
         say(
             f"\nQuarry serves on {address} (Ctrl-C stops it)\n"
             f"  sign in   tenant acme.example or globex.example, owner@, admin@, member@ or viewer@ it,"
@@ -54,13 +59,15 @@ def serve(
         if with_migrations:
             migrate(local)
         wait_for(_admit(local))
+        say(f"quarry: serving on {_address(listener)}")
         if workers == 1:
             _serve(local, listener)
             return
         # The workers read their settings anew; the embedded server's addresses reach them like anybody's.
-        for role in ("database_url", "database_migration_url", "database_platform_url"):
+        for role in ("database_url", "database_migration_url", "database_platform_url", "database_backup_url"):
             if (secret := getattr(local, role)) is not None:
                 os.environ[role.upper()] = secret.get_secret_value()
+        os.environ["DATABASE_SSL"] = str(local.database_ssl)
         config = _config("service.cli.serve:worker", local, factory=True, workers=workers)
         Multiprocess(config, [listener]).run()
 
@@ -72,6 +79,8 @@ def worker() -> Starlette:
 
 async def _admit(local: Settings) -> None:
     async with database(local) as opened, opened.connection() as connection:
+        if not await connection.fetchval(_HAS_TABLES, ()):
+            raise OperatorError("the database has no tables yet", "run `quarry migrate up` first, or add --migrate")
         await guard.require(connection)
         login = await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = session_user", ())
         if login and local.environment == "production":
@@ -107,14 +116,20 @@ def _listening(loaded: Settings, host: str | None, port: int | None) -> socket.s
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         listener.close()
+        why = error.strerror if isinstance(error, OSError) else "not a host name"
         raise OperatorError(
-            f"port {address[1]} on {address[0]} can't be used: {error.strerror}",
-            "give another one: --port 8001, or `make run PORT=8001`",
+            f"port {address[1]} on {address[0]} can't be used: {why}",
+            "give another one: --port 8001, or `make run PORT=8001`, and perhaps --host",
         ) from error
     listener.listen(2048)
     return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _leave(_: int, __: FrameType | None) -> NoReturn:

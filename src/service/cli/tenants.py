@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Awaitable
 from typing import Annotated
 
 import typer
 from pydantic_core import to_json
 
 from service.cli.installation import database, installed, say, wait_for
+from service.errors import NotFound, OperatorError
 from service.repos.tenants import Plan, Tenant, TenantStatus
 from service.settings import Settings
 from service.work import Work
 
 app = typer.Typer(help="Tenants: add, list, show, suspend, activate.", no_args_is_help=True)
+
+_HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z")
 
 Domain = Annotated[str, typer.Argument(help="The tenant's host name, such as acme.example")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -22,11 +27,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 @app.command()
 def add(domain: Domain, name: Annotated[str, typer.Option(help="The agency's name.")],
         plan: Annotated[str, typer.Option(help="free, pro or enterprise")] = "free") -> None:  # fmt: skip
-    """Create a tenant."""
+    """Create a tenant; prints its id."""
+    host, chosen = _host_name(domain), _plan(plan)
+    if not 1 <= len(name.strip()) <= 200:
+        raise OperatorError("a name has 1 to 200 characters", "give it as --name 'Acme Agency'")
 
     async def create(local: Settings) -> Tenant:
         async with database(local, "quarry_platform") as opened, Work(opened, None) as work:
-            return await work.tenants.create(name=name, domain=domain, plan=_plan(plan))
+            return await work.tenants.create(name=name.strip(), domain=host, plan=chosen)
 
     with installed() as local:
         tenant = wait_for(create(local))
@@ -61,10 +69,11 @@ def list_(as_json: AsJson = False) -> None:
 @app.command()
 def show(domain: Domain) -> None:
     """Print one tenant as JSON."""
+    host = _host_name(domain)
 
     async def look_up(local: Settings) -> Tenant:
         async with database(local, "quarry_platform") as opened, Work(opened, None, read_only=True) as work:
-            return await work.tenants.lookup(domain)
+            return await _found(host, work.tenants.lookup(host))
 
     with installed() as local:
         print(json.dumps(json.loads(wait_for(look_up(local)).model_dump_json()), indent=2))
@@ -83,13 +92,29 @@ def activate(domain: Domain) -> None:
 
 
 def _set_status(domain: str, status: TenantStatus) -> None:
+    host = _host_name(domain)
+
     async def change(local: Settings) -> Tenant:
         async with database(local, "quarry_platform") as opened, Work(opened, None) as work:
-            return await work.tenants.set_status(domain, status)
+            return await _found(host, work.tenants.set_status(host, status))
 
     with installed() as local:
         tenant = wait_for(change(local))
         say(f"quarry: {tenant.domain} is {tenant.status}")
+
+
+async def _found(host: str, answer: Awaitable[Tenant]) -> Tenant:
+    try:
+        return await answer
+    except NotFound as error:
+        raise OperatorError(f"there is no tenant {host}", "see `quarry tenants list`") from error
+
+
+def _host_name(text: str) -> str:
+    host = text.strip().lower()
+    if not _HOST_NAME.match(host):
+        raise OperatorError(f"'{text}' is not a host name", "give the tenant's domain, such as acme.example")
+    return host
 
 
 def _plan(text: str) -> Plan:

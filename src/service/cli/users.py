@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import sys
 from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
+from service.api.inputs import Email as EmailText
 from service.cli.installation import database, installed, say, wait_for
 from service.database import Database
 from service.errors import NotFound, OperatorError
@@ -19,26 +24,23 @@ from service.work import Work, run
 app = typer.Typer(help="Users: add, passwd.", no_args_is_help=True)
 
 _SHORTEST = 10
+_PASSWORD_VARIABLE = "QUARRY_PASSWORD"  # noqa: S105  the name, not a password
 
 Domain = Annotated[str, typer.Argument(help="The tenant's host name.")]
 Email = Annotated[str, typer.Argument(help="The user's address.")]
-Password = Annotated[
-    str,
-    typer.Option(prompt=True, confirmation_prompt=True, hide_input=True, envvar="QUARRY_PASSWORD",
-                 help="Asked for when left out."),
-]  # fmt: skip
 
 
 @app.command()
 def add(
     domain: Domain,
     email: Email,
-    password: Password,
     name: Annotated[str, typer.Option(help="The name shown; the address when left out.")] = "",
     role: Annotated[str, typer.Option(help="owner, admin, member or viewer")] = "member",
 ) -> None:
-    """Create a user of a tenant."""
-    _check(password)
+    """Create a user of a tenant. The password is asked for, or taken from QUARRY_PASSWORD."""
+    address = _address(email)
+    chosen = _role(role)
+    password = _password()
 
     async def create(local: Settings) -> User:
         async with database(local) as opened, Passwords.open() as passwords:
@@ -46,7 +48,7 @@ def add(
             hashed = await passwords.hash(password)
             async with Work(opened, tenant) as work:
                 return await work.users.create(
-                    email=email.strip().lower(), display_name=name or email, password_hash=hashed, role=_role(role)
+                    email=address, display_name=name.strip() or address, password_hash=hashed, role=chosen
                 )
 
     with installed() as local:
@@ -56,9 +58,9 @@ def add(
 
 
 @app.command()
-def passwd(domain: Domain, email: Email, password: Password) -> None:
-    """Replace a user's password and end their sessions."""
-    _check(password)
+def passwd(domain: Domain, email: Email) -> None:
+    """Replace a user's password and end their sessions. It is asked for, or taken from QUARRY_PASSWORD."""
+    password = _password()
 
     async def change(local: Settings) -> None:
         async with database(local) as opened, Passwords.open() as passwords:
@@ -77,7 +79,7 @@ def passwd(domain: Domain, email: Email, password: Password) -> None:
 
 
 async def _tenant(opened: Database, domain: str) -> TenantId:
-    entry = await run(opened, lambda work: work.tenants.find_by_domain(domain), None, read_only=True)
+    entry = await run(opened, lambda work: work.tenants.find_by_domain(domain.strip().lower()), None, read_only=True)
     if entry is None:
         raise OperatorError(f"there is no tenant {domain}", "see `quarry tenants list`")
     return TenantId(entry.id)
@@ -89,6 +91,25 @@ def _role(text: str) -> Role:
     return text  # type: ignore[return-value]
 
 
-def _check(password: str) -> None:
-    if len(password) < _SHORTEST:
+def _address(text: str) -> str:
+    try:
+        return TypeAdapter[str](EmailText).validate_python(text).lower()
+    except ValidationError as error:
+        raise OperatorError(f"'{text}' is not an email address", "give it as name@example.com") from error
+
+
+def _password() -> str:
+    """From the environment, else asked for twice. Raises OperatorError for a short one, and with nobody to ask."""
+    given = os.environ.get(_PASSWORD_VARIABLE)
+    if given is None:
+        if sys.stdin is None or not sys.stdin.isatty():
+            raise OperatorError("a password is needed, and there is nobody to ask", f"set {_PASSWORD_VARIABLE}")
+        try:
+            given = getpass.getpass("Password: ")
+            if given != getpass.getpass("Once more: "):
+                raise OperatorError("the two are not the same", "nothing was done; try again")
+        except EOFError:
+            raise OperatorError("nothing was done") from None
+    if len(given) < _SHORTEST:
         raise OperatorError(f"a password has at least {_SHORTEST} characters")
+    return given

@@ -7,6 +7,8 @@ result kind and the row model. All of it is compiled once; a call does no reflec
 from __future__ import annotations
 
 import inspect
+import itertools
+import types
 import typing
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
@@ -48,11 +50,16 @@ class Repository:
     def __init__(self, binding: Binding) -> None:
         self._binding = binding
 
-    def __init_subclass__(cls, *, aggregate: str, noun: str | None = None) -> None:
-        """Bind every declared method. Raises StatementError where signature and statement do not fit."""
+    def __init_subclass__(
+        cls, *, aggregate: str, noun: str | None = None, file: queries.QueryFile | None = None
+    ) -> None:
+        """Bind every declared method, to the aggregate's own file unless another is given.
+
+        Raises StatementError where signature and statement do not fit.
+        """
         cls.aggregate = aggregate
         cls.noun = noun or aggregate.removesuffix("s")
-        file = queries.of_aggregate(aggregate)
+        file = file or queries.of_aggregate(aggregate)
         declared = {name: value for name, value in vars(cls).items() if getattr(value, _MARK, False)}
         for name, statement in file.statements.items():
             if name not in declared:
@@ -78,15 +85,16 @@ def _bind(
     signature = inspect.signature(method)
     names = tuple(signature.parameters)[1:]
     wanted = tuple(name for name in statement.parameters if name != TENANT_PARAMETER)
-    known = {*wanted, *statement.conditions}
+    known = tuple(dict.fromkeys((*wanted, *statement.conditions)))
     for name in names:
+        if name == TENANT_PARAMETER:
+            raise statement.error(f"{where} can't have a parameter '{name}'", "the binding supplies it")
         if name not in known:
             raise statement.error(f"{where} has a parameter '{name}' that the statement does not use")
     for name in known:
         if name not in names:
             raise statement.error(f"the statement uses :{name}, which {where} does not have", suggest(name, names))
-    optional = {name for group in statement.groups.values() for name in group}
-    for name in optional:
+    for name in itertools.chain.from_iterable(statement.groups.values()):
         if signature.parameters[name].default is not None:
             raise statement.error(f"{where}: '{name}' stands in an optional line, so it needs '= None'")
     hints = typing.get_type_hints(method, vars(inspect.getmodule(method)))
@@ -104,7 +112,7 @@ def _result(statement: Statement, where: str, annotation: Any) -> type[Row] | No
     if statement.kind in ("value", "count"):
         if statement.kind == "count" and annotation is not int:
             raise statement.error(f"{where} is a :count, so it answers int")
-        if annotation is None or (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        if annotation in (None, types.NoneType) or (isinstance(inner, type) and issubclass(inner, BaseModel)):
             raise statement.error(f"{where} is a :{statement.kind}, so it answers a single value")
         return None
     if kind != statement.kind or not (isinstance(inner, type) and issubclass(inner, Row)):

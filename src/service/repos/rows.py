@@ -1,8 +1,8 @@
 """Row models, and the fastest safe way from an asyncpg record to one.
 
 A row of plain types that has no validator of its own is taken as it is: the first row of every statement in a process
-is validated in full, and the database's own types and constraints hold for the rest. Anything else is validated row by
-row.
+is validated in full and strictly, and the database's own types and constraints hold for the rest. Anything else is
+validated row by row.
 """
 
 from __future__ import annotations
@@ -73,9 +73,11 @@ def builder(model: type[M]) -> Callable[[Any], M]:
         nonlocal keys
         values = dict(record)
         if keys != tuple(values):
-            # Another shape than last time: another variant, or the first row of all.
-            row = validate(values)
-            keys = tuple(values)
+            # Another shape than last time: another variant, or the first row of all. What validation would convert
+            # or fill in can't be left out for the rows that follow.
+            row = validate(values, strict=True)
+            if values.keys() == fields:
+                keys = tuple(values)
             return row
         row = new(model)
         place(row, "__dict__", values)

@@ -14,17 +14,25 @@ from service import files
 from service.connection import Connection
 from service.errors import OperatorError
 
+_OWN = "tenant: permissive for * to quarry_app using ({0} = app.current_tenant()) check ({0} = app.current_tenant())"
+_ALL = "permissive for * to {} using true check true"
+_PLATFORM = _ALL.format("quarry_owner, quarry_platform")
+
 _REASONS: Mapping[tuple[str, str], str] = {
-    ("table_without_tenant", "app.tenants"): "a tenant is its own tenant: its policy is on id",
     ("table_without_tenant", "app.niches"): "reference data that all tenants share; written by the platform",
     ("table_without_tenant", "app.installation"): "one row about the database itself",
+    ("tenant_without_default", "app.tenants"): "a tenant is its own tenant, and a new one has a new id",
+    ("unique_without_tenant", "app.tenants app.tenants_domain_key"): "a host name leads to one tenant",
+    ("policy_not_canonical", f"app.tenants {_OWN.format('id')}"): "the same predicate on id, for the serving role",
+    ("policy_not_canonical", f"app.tenants platform: {_PLATFORM}"): "the platform's work is about all tenants",
+    ("several_policies", "app.tenants"): "one for the serving role, one for the platform",
     **{
         (code, f"app.{table}{suffix}"): reason
         for table in ("heads", "commits", "changes")
         for code, suffix, reason in (
             ("tenant_without_default", "", "written by the owner's functions with the row's own tenant"),
-            ("policy_not_canonical", " tenant", "the same predicate, for the serving role alone"),
-            ("policy_not_canonical", " log", "numbering must not depend on what is bound at COMMIT"),
+            ("policy_not_canonical", f" {_OWN.format('tenant_id')}", "the same predicate, for the serving role alone"),
+            ("policy_not_canonical", f" log: {_ALL.format('quarry_owner')}", "numbering depends on no binding"),
             ("several_policies", "", "one for the serving role, one for the owner's functions"),
         )
     },
@@ -69,6 +77,7 @@ class GuardError(OperatorError):
 async def inspect(connection: Connection) -> list[Finding]:
     """All findings, as seen by the role of `connection`."""
     findings = [Finding(*row) for row in await connection.fetch(_check("isolation"), ())]
+    findings += [Finding(*row) for row in await connection.fetch(_check("numbering"), ())]
     findings += _tracking(await connection.fetch(_check("tracking"), ()))
     findings += _version(await connection.fetchval("SHOW server_version_num", ()))
     return [finding for finding in findings if (finding.code, finding.object) not in _REASONS]

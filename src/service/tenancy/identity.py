@@ -28,6 +28,8 @@ class Origin:
     def __post_init__(self) -> None:
         if self.request_id is not None and not is_request_id(self.request_id):
             raise ValueError("a request id is 1 to 64 of letters, digits, '.', '_' and '-'")
+        if self.ip is not None and not isinstance(self.ip, IPv4Address | IPv6Address):
+            raise TypeError(f"an IP address is needed, not {type(self.ip).__name__}")
         if isinstance(self.ip, IPv6Address) and self.ip.scope_id is not None:
             # A scope is free text (fe80::1%anything) and means nothing outside the host that saw it.
             object.__setattr__(self, "ip", IPv6Address(int(self.ip)))
