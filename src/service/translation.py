@@ -29,7 +29,7 @@ from service.errors import (
 _CONTENTION = frozenset({"40001", "40P01"})
 _UNAVAILABLE = frozenset({"53300", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "53100", "53200"})
 _INVALID_CLASSES = frozenset({"22"})
-_SUFFIXES = ("_check", "_key", "_fkey", "_pkey")
+_SUFFIXES = ("_check", "_key", "_fkey")
 
 
 def translate(error: Exception, *, connection_lost: bool) -> Exception:
@@ -98,7 +98,7 @@ def _of_statement(error: asyncpg.PostgresError, state: str) -> ServiceError:
 
 def field_of(constraint: str | None, table: str | None) -> str | None:
     """The field that a constraint is about, from its name: `users_tenant_id_email_key` of `users` is `email`."""
-    if not constraint or not table:
+    if not constraint or not table or constraint.endswith("_pkey"):
         return None
     for suffix in _SUFFIXES:
         if constraint.endswith(suffix):

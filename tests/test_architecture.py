@@ -1,0 +1,78 @@
+"""The rules of the house that a machine can check."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service import errors, files, metrics
+from service.api.answers import STATUS
+from service.api.app import ENDPOINTS
+from service.errors import ServiceError
+from service.statements import Statement
+from service.work import Attached, Work
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted((ROOT / "src" / "service").rglob("*.py"))
+ERRORS = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, ServiceError)]
+
+
+def test_imports_point_down_the_floors() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_has_at_most_300_lines_and_says_what_it_is_for(module: Path) -> None:
+    text = module.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 300
+    assert text.startswith('"""')
+    assert module.stem not in ("utils", "helpers", "common", "manager", "base")
+
+
+def test_every_query_file_belongs_to_a_repository_of_the_work() -> None:
+    owned = {value._repository.aggregate for value in vars(Work).values() if isinstance(value, Attached)}
+    assert {path.stem for path in files.sql("queries").glob("*.sql")} == owned
+
+
+def test_every_statement_is_named_in_what_is_sent() -> None:
+    for attached in vars(Work).values():
+        if isinstance(attached, Attached):
+            for method in vars(attached._repository).values():
+                statement: Statement | None = getattr(method, "statement", None)
+                if statement is not None:
+                    label = f"/* {attached._repository.aggregate}.{statement.name} */ "
+                    assert all(variant.text.startswith(label) for variant in statement.variants.values())
+
+
+def test_every_error_has_a_status_or_is_for_operators() -> None:
+    for error in ERRORS:
+        assert error.code in STATUS or error.code == "misconfigured"
+        assert error.__doc__, f"{error.__name__} says nothing to its user"
+
+
+def test_routes_say_what_they_need_and_are_unique() -> None:
+    keys = [(endpoint.method, endpoint.path) for endpoint in ENDPOINTS]
+    assert len(keys) == len(set(keys))
+    assert {endpoint.path for endpoint in ENDPOINTS if endpoint.permission == "anyone"} == {
+        "/livez", "/readyz", "/v1/sessions",
+    }  # fmt: skip
+
+
+def test_no_label_of_a_metric_is_a_tenant() -> None:
+    for metric in vars(metrics).values():
+        assert "tenant" not in getattr(metric, "_labelnames", ())
+
+
+def test_no_committed_file_carries_an_address_of_a_registry_or_a_path_of_a_machine() -> None:
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    forbidden = re.compile("pypi" + r"\.org|files\.python" + r"hosted|/wo" + r"rk/|/ro" + "ot/")
+    for name in filter(None, tracked.split("\0")):
+        text = (ROOT / name).read_text(encoding="utf-8", errors="replace")
+        assert not forbidden.search(text), name

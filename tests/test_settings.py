@@ -1,0 +1,156 @@
+"""Settings from the environment: defaults, durations, addresses, TLS, and `.env.example`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.addresses import masked_url
+from service.settings import Settings, SettingsError, format_duration, parse_duration
+
+EXAMPLE = Path(__file__).parent.parent / ".env.example"
+
+
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variables and no .env of whoever runs the tests."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch):
+    def from_environment(**variables: str) -> Settings:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return Settings.load()
+
+    return from_environment
+
+
+@pytest.mark.parametrize(
+    ("environment", "pool", "attempts", "name"),
+    [
+        ("development", (1, 5), 3, "quarry"),
+        ("test", (1, 5), 3, "quarry_test"),
+        ("staging", (2, 10), 10, "quarry"),
+        ("production", (2, 10), 10, "quarry"),
+    ],
+)
+def test_each_environment_has_defaults_that_a_variable_overrides(load, environment, pool, attempts, name) -> None:
+    settings = load(ENVIRONMENT=environment)
+    assert (settings.limits.minimum, settings.limits.maximum) == pool
+    assert (settings.limits.connect_attempts, settings.database_name) == (attempts, name)
+    assert load(DATABASE_POOL_MAX="7").limits.maximum == 7
+
+
+def test_timeouts_have_the_defaults_of_the_contract(load) -> None:
+    limits = load(ENVIRONMENT="production").limits
+    assert (limits.idle_timeout, limits.acquire_timeout, limits.connect_timeout) == (30, 20, 10)
+    assert (limits.statement_timeout, limits.query_timeout, limits.lock_timeout) == (30, 30, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30s", 30), ("250", 0.25), ("250ms", 0.25), ("5m", 300), ("1.5h", 5400), ("2 d", 172800)]
+)
+def test_duration_has_a_unit_or_is_milliseconds(load, text: str, seconds: float) -> None:
+    assert load(DATABASE_QUERY_TIMEOUT=text).database_query_timeout == seconds
+
+
+@given(st.integers(min_value=0, max_value=10**12))
+def test_duration_is_printed_as_it_is_read(thousandths: int) -> None:
+    assert parse_duration(format_duration(thousandths / 1000)) == pytest.approx(thousandths / 1000)
+
+
+@pytest.mark.parametrize("text", ["-1", "30 seconds", "", "1e3", "s"])
+def test_other_durations_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="30s, 5m or 250"):
+        parse_duration(text)
+
+
+def test_empty_variable_counts_as_missing(load) -> None:
+    settings = load(DATABASE_URL="", PORT="", REDIS_URL="", DATABASE_SSL_CA="")
+    assert settings == Settings()
+    assert settings.is_embedded
+
+
+@pytest.mark.parametrize(
+    ("parts", "url"),
+    [
+        ({"HOST": "db"}, "postgresql://quarry_app@db:5432/quarry"),
+        ({"HOST": "::1", "PORT": "6432"}, "postgresql://quarry_app@[::1]:6432/quarry"),
+        ({"HOST": "/run/pg"}, "postgresql://quarry_app@/quarry?host=%2Frun%2Fpg&port=5432"),
+        ({"HOST": "db", "USER": "a@b", "PASSWORD": "p:/?#@%", "NAME": "n m"}, "postgresql://a%40b:p%3A%2F%3F%23%40%25@db:5432/n%20m"),
+    ],
+)  # fmt: skip
+def test_address_is_made_of_its_parts(load, parts: dict[str, str], url: str) -> None:
+    assert load(**{f"DATABASE_{name}": value for name, value in parts.items()}).serving_url() == url
+
+
+def test_each_role_has_its_own_login_or_is_taken_by_the_serving_one(load) -> None:
+    settings = load(DATABASE_URL="postgresql://root:x@h/q", DATABASE_PLATFORM_URL="postgresql://quarry_platform@h/q")
+    assert settings.address("quarry_app").role == "quarry_app"
+    assert settings.address("quarry_owner").role == "quarry_owner"
+    assert settings.address("quarry_platform").role is None
+    assert settings.administration().role is None
+
+
+def test_tls_verifies_unless_told_not_to_and_is_the_same_for_migrations(load) -> None:
+    address = load(DATABASE_URL="postgresql://u@h/q", DATABASE_SSL="true").address("quarry_app")
+    assert address.ssl.check_hostname
+    assert address.libpq == {"sslmode": "verify-full", "sslrootcert": "system"}
+    loose = load(DATABASE_SSL_REJECT_UNAUTHORIZED="false").address("quarry_app")
+    assert not loose.ssl.check_hostname
+    assert loose.libpq == {"sslmode": "require"}
+    assert load(DATABASE_SSL="false").address("quarry_app").ssl is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"DATABASE_SSL_CA": "missing.pem"}, "DATABASE_SSL_CA: missing.pem: No such file"),
+        ({"DATABASE_SSL_CA": "/etc/hostname"}, "not in PEM form"),
+        ({"DATABASE_SSL_CERT": "c.pem", "DATABASE_SSL_KEY": "k.pem"}, "DATABASE_SSL_CERT, DATABASE_SSL_KEY: c.pem"),
+        ({"DATABASE_SSL_CERT": "c.pem"}, "are given together"),
+    ],
+)
+def test_unusable_certificate_names_variable_and_file(load, variables: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        load(DATABASE_URL="postgresql://u@h/q", DATABASE_SSL="true", **variables).address("quarry_app")
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("postgresql://u:p@h:1/q", "postgresql://u:***@h:1/q"),
+        ("postgresql://u:p@p#/@h/q", "postgresql://u:***@h/q"),
+        ("postgresql://h/q?user=u&PASSWORD=p", "postgresql://h/q?user=u&PASSWORD=***"),
+        ("redis://:p@h", "redis://:***@h"),
+        ("postgresql://u@h/q", "postgresql://u@h/q"),
+    ],
+)
+def test_passwords_are_masked_wherever_they_stand(url: str, masked: str) -> None:
+    assert masked_url(url) == masked
+
+
+def test_repr_holds_no_secret(load) -> None:
+    settings = load(DATABASE_URL="postgresql://u:hidden@h/q", REDIS_PASSWORD="hidden")
+    assert "hidden" not in repr(settings) + repr(settings.address("quarry_app"))
+
+
+def test_example_has_every_variable_with_its_default_and_a_comment(load) -> None:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    given = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    shown = {name: "" if value is None else str(value) for name, value in load().masked().items()}
+    assert given == {name: value.lower() if value in ("True", "False") else value for name, value in shown.items()}
+    for before, line in zip(lines, lines[1:], strict=False):
+        name = line.partition("=")[0]
+        if line and not line.startswith("#"):
+            # The parts of one thing share a comment.
+            shared = before.partition("=")[0].rpartition("_")[0] or before.partition("=")[0] == "HOST"
+            assert before.startswith("#") or shared, f"{name} has no comment"
