@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
-from factories import Factory, NewTenant
 
+from factories import Factory, NewTenant
 from service.repos.users import User
 
 

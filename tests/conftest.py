@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import structlog
-from factories import Factory
 from pydantic import SecretStr
 from pytest_postgresql import factories as postgresql_factories
 
+from factories import Factory
 from service import migrations, provisioning
 from service.addresses import Address
 from service.database import Database
@@ -116,5 +116,3 @@ async def platform(settings: Settings) -> AsyncIterator[Database]:
 async def new(database: Database, platform: Database) -> Factory:
     """Makes tenants, users and the rest: `acme = await new.tenant("acme")`."""
     return Factory(database, platform)
-
-

@@ -56,7 +56,9 @@ class Factory:
         async with Work(self.database, tenant.id) as work:
             return await work.contents.create(campaign.id, **given)
 
-    async def token(self, tenant: NewTenant, user: User | None = None, *, lifetime: timedelta = timedelta(hours=1)) -> str:
+    async def token(
+        self, tenant: NewTenant, user: User | None = None, *, lifetime: timedelta = timedelta(hours=1)
+    ) -> str:
         """A session of the owner, or of `user`, as the bearer token that opens it."""
         text, token = tokens.issue(tenant.id)
         async with Work(self.database, tenant.id) as work:

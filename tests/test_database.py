@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+
 from factories import Factory, NewTenant
 from proxy import Proxy, proxied
-
 from service.addresses import Address
 from service.database import Database
 from service.errors import CommitUnknown, PoolExhausted, Timeout, Unavailable
@@ -100,7 +100,9 @@ async def test_nobody_there_is_unavailable(settings: Settings) -> None:
             pass
 
 
-async def test_a_connection_lost_before_commit_reached_the_server_left_nothing(settings: Settings, new: Factory) -> None:
+async def test_a_connection_lost_before_commit_reached_the_server_left_nothing(
+    settings: Settings, new: Factory
+) -> None:
     acme = await new.tenant("acme")
     async with through_proxy(settings) as (proxy, database):
         proxy.on_request = lambda data: "drop" if data.endswith(b"COMMIT\0") else None

@@ -9,8 +9,8 @@ import random
 from collections.abc import Awaitable, Callable
 
 import pytest
-from factories import Factory, NewTenant
 
+from factories import Factory, NewTenant
 from service.database import Database
 from service.errors import ServiceError
 from service.work import Work
@@ -93,7 +93,9 @@ async def play(database: Database, tenants: list[NewTenant], seed: int, rounds: 
     chance = random.Random(seed)
     looked_at = 0
     for _ in range(rounds):
-        await asyncio.gather(*(mishap(database, chance.choice(tenants), random.Random(chance.random())) for _ in range(6)))
+        await asyncio.gather(
+            *(mishap(database, chance.choice(tenants), random.Random(chance.random())) for _ in range(6))
+        )
         found = await leftovers(database)
         assert set(found) == {(False, "", "quarry_app")}
         looked_at += len(found)
@@ -113,4 +115,6 @@ async def test_the_next_user_of_a_connection_finds_nothing_of_the_last(
 async def test_the_next_user_finds_nothing_however_often(database: Database, new: Factory) -> None:
     tenants = [await new.tenant("acme"), await new.tenant("globex")]
     looked_at = sum([await play(database, tenants, seed, rounds=100) for seed in range(100, 110)])
-    print(f"\nleftovers: {10 * 100 * 6} mishaps, {looked_at} connections looked at, 0 with a transaction, tenant or role")
+    print(
+        f"\nleftovers: {10 * 100 * 6} mishaps, {looked_at} connections looked at, 0 with a transaction, tenant or role"
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from factories import Factory
 
+from factories import Factory
 from service import logs
 from service.database import Database
 from service.settings import Settings

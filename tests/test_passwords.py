@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable
 from time import perf_counter
 
 import pytest
-from factories import PASSWORD, PASSWORD_HASH
 
+from factories import PASSWORD, PASSWORD_HASH
 from service.passwords import Passwords
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from application import Api
 from factories import Factory
-
 from service import migrations
 from service.api.app import create_app
 from service.cli.installation import embedded_settings, provisioned

@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import dumps
 import pytest
-from conftest import MAJOR
 
+import dumps
+from conftest import MAJOR
 from service import migrations
 from service.embedded.server import Server
 from service.translation import field_of
@@ -116,8 +116,6 @@ def test_constraints_and_indexes_say_what_they_are_for(named: list[Any]) -> None
 
 def test_constraint_that_a_caller_may_break_leads_to_a_field(named: list[Any]) -> None:
     wrong = {
-        name
-        for _, table, name, kind, _, columns in named
-        if kind in "cuf" and field_of(name, table) not in columns
+        name for _, table, name, kind, _, columns in named if kind in "cuf" and field_of(name, table) not in columns
     }
     assert wrong == WITHOUT_FIELD.keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -148,7 +149,7 @@ def test_example_has_every_variable_with_its_default_and_a_comment(load) -> None
     given = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     shown = {name: "" if value is None else str(value) for name, value in load().masked().items()}
     assert given == {name: value.lower() if value in ("True", "False") else value for name, value in shown.items()}
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in itertools.pairwise(lines):
         name = line.partition("=")[0]
         if line and not line.startswith("#"):
             # The parts of one thing share a comment.

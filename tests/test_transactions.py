@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from factories import Factory
 
+from factories import Factory
 from service.database import Database
 from service.errors import Conflict, DatabaseError, TooManySavepoints
 from service.work import Work
@@ -28,7 +28,9 @@ async def test_a_savepoint_that_raises_is_undone_and_the_rest_is_kept(database: 
     assert await names(database, acme) == ["Kept"]
 
 
-async def test_a_failed_statement_in_a_savepoint_does_not_spoil_the_transaction(database: Database, new: Factory) -> None:
+async def test_a_failed_statement_in_a_savepoint_does_not_spoil_the_transaction(
+    database: Database, new: Factory
+) -> None:
     acme = await new.tenant("acme")
     async with Work(database, acme.id) as work:
         with pytest.raises(Conflict):

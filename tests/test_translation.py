@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncpg
 import pytest
-from factories import Factory
 
+from factories import Factory
 from service.database import Database
 from service.errors import (
     Contention,
@@ -42,9 +42,7 @@ STATES = [
 
 
 @pytest.mark.parametrize(("state", "expected"), STATES)
-async def test_a_state_of_the_server_is_one_error(
-    database: Database, state: str, expected: type[ServiceError]
-) -> None:
+async def test_a_state_of_the_server_is_one_error(database: Database, state: str, expected: type[ServiceError]) -> None:
     with pytest.raises(expected) as raised:
         async with Work(database, None) as work:
             await work.connection.execute(

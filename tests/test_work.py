@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from factories import Factory
 
+from factories import Factory
 from service.database import Database
 from service.errors import (
     Conflict,
@@ -65,7 +65,9 @@ async def test_a_swallowed_error_does_not_pass_for_a_commit(database: Database, 
         assert await work.campaigns.count() == 0
 
 
-async def test_on_commit_is_called_after_the_commit_and_never_after_a_rollback(database: Database, new: Factory) -> None:
+async def test_on_commit_is_called_after_the_commit_and_never_after_a_rollback(
+    database: Database, new: Factory
+) -> None:
     acme = await new.tenant("acme")
     called: list[int | None] = []
 

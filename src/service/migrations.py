@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import psycopg
 import yoyo
@@ -75,10 +75,15 @@ def status(address: Address, schema: str, folders: Sequence[Path] | None = None)
         return found + [Status(name, when, is_missing=True) for name, when in applied.items()]
 
 
-def up(address: Address, schema: str, say: Say, folders: Sequence[Path] | None = None) -> list[str]:
-    """Apply what is pending, each in a transaction of its own; answers the ids. Raises MigrationError."""
+def up(
+    address: Address, schema: str, say: Say, folders: Sequence[Path] | None = None, *, patience: float = 10.0
+) -> list[str]:
+    """Apply what is pending, each in a transaction of its own; answers the ids. Raises MigrationError.
+
+    Waits for other instances of this as long as they take, for an ordinary yoyo `patience` seconds.
+    """
     done: list[str] = []
-    with _locked(address, schema, say) as backend:
+    with _locked(address, schema, say, patience) as backend:
         migrations = _read(folders)
         try:
             for migration in backend.to_apply(migrations):
@@ -143,6 +148,9 @@ def _libpq_url(address: Address, schema: str, name: str) -> str:
     options = f"{given.get('options', '')} -c search_path={schema}"
     if address.role is not None:
         options += f" -c role={address.role}"
+    if (name_of_database := unquote(parts.path[1:])) != parts.path[1:]:
+        # Decoded here, because yoyo takes the path as it is.
+        given["dbname"] = name_of_database
     given |= {**address.libpq, "options": options.strip(), "application_name": name}
     return f"postgresql://{parts.netloc}{parts.path}?{urlencode(given, quote_via=quote)}"
 
@@ -166,7 +174,7 @@ def _reported() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(address: Address, schema: str, say: Say) -> Iterator[Any]:
+def _locked(address: Address, schema: str, say: Say, patience: float = 10.0) -> Iterator[Any]:
     """Instances wait for each other on an advisory lock, which a dead one can't keep; yoyo's own row comes after it."""
     _name_user()
     with _reported(), psycopg.connect(_libpq_url(address, schema, "quarry"), autocommit=True) as holder:
@@ -178,7 +186,7 @@ def _locked(address: Address, schema: str, say: Say) -> Iterator[Any]:
         _clear_dead_lock(holder)
         with yoyo.get_backend(yoyo_url(address, schema)) as backend:
             backend.ensure_internal_schema_updated()
-            with backend.lock():
+            with backend.lock(timeout=patience):
                 yield backend
 
 

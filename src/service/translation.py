@@ -71,7 +71,7 @@ def _of_statement(error: asyncpg.PostgresError, state: str) -> ServiceError:
             return Conflict(f"The {field} is taken." if field else None, field=field)
         case "23503":
             # The same state serves both ends of a foreign key; only the removal of a referenced row says "still".
-            if "still referenced" in error.args[0]:
+            if "still referenced" in (error.detail or ""):
                 return InUse()
             return Reference(errors=(FieldError(field or "", "There is no such row."),))
         case "23514" | "23502" | "23P01":

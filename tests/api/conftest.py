@@ -8,9 +8,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+
 from application import Api
 from factories import Factory, NewTenant
-
 from service.api.app import create_app
 from service.settings import Settings
 

@@ -156,5 +156,8 @@ def test_unused_server_makes_way_for_another_major_version(
 def test_url_quotes_what_it_is_given() -> None:
     server = Server("127.0.0.1", 5433, "postgres", "p/w", Path("/s"), Path("/s/pg18"), 1, Path("/b"))
     assert server.url() == "postgresql://postgres:p%2Fw@127.0.0.1:5433/postgres?sslmode=disable"
-    assert server.url(user="a b", password="@", database="d?") == "postgresql://a%20b:%40@127.0.0.1:5433/d%3F?sslmode=disable"
+    assert (
+        server.url(user="a b", password="@", database="d?")
+        == "postgresql://a%20b:%40@127.0.0.1:5433/d%3F?sslmode=disable"
+    )
     assert server.url(user="reader") == "postgresql://reader@127.0.0.1:5433/postgres?sslmode=disable"

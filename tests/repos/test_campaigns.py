@@ -6,10 +6,11 @@ from datetime import date
 from uuid import uuid4
 
 import pytest
-from factories import Factory
 
+from factories import Factory
 from service.database import Database
 from service.errors import InvalidInput, NotFound, Reference
+from service.repos.rows import removed, settled
 from service.work import Work
 
 
@@ -46,3 +47,56 @@ async def test_a_campaign_does_not_end_before_it_starts(new: Factory) -> None:
     with pytest.raises(InvalidInput) as refused:
         await new.campaign(acme, starts_on=date(2026, 6, 2), ends_on=date(2026, 6, 1))
     assert refused.value.errors[0].field == "ends_on"
+
+
+async def test_a_change_answers_the_row_and_whether_its_version_was_the_expected_one(
+    database: Database, new: Factory
+) -> None:
+    acme = await new.tenant("acme")
+    campaign = await new.campaign(acme, description="Old", budget_minor=7)
+    async with Work(database, acme.id) as work:
+        update = work.campaigns.update
+        changed = settled(
+            await update(campaign.id, version=1, given=["name", "description"], name="New", budget_minor=9)
+        )
+        assert (changed.name, changed.description, changed.budget_minor, changed.version) == ("New", None, 7, 2)
+        stale = await update(campaign.id, version=1, given=["name"], name="Third")
+        assert stale is not None
+        assert (stale.applied, stale.name, stale.version) == (False, "New", 2)
+        assert settled(await update(campaign.id, given=["name"], name="New")).version == 2
+        assert await update(uuid4(), version=1, given=[]) is None
+
+
+async def test_many_are_found_in_id_order_and_counted(database: Database, new: Factory) -> None:
+    acme = await new.tenant("acme")
+    made = [await new.campaign(acme, status=status) for status in ("draft", "active", "active")]
+    async with Work(database, acme.id) as work:
+        removed(await work.campaigns.remove(made[0].id))
+        found = await work.campaigns.find_many([*(campaign.id for campaign in made), uuid4(), made[1].id])
+        assert [campaign.id for campaign in found] == sorted(campaign.id for campaign in made[1:])
+        assert await work.campaigns.find_many([]) == []
+        assert (await work.campaigns.count(), await work.campaigns.count(status="draft")) == (2, 0)
+
+
+async def test_a_campaign_shows_its_live_contents_newest_first(database: Database, new: Factory) -> None:
+    acme = await new.tenant("acme")
+    campaign = await new.campaign(acme)
+    contents = [await new.content(acme, campaign, title=title) for title in ("a", "b", "c")]
+    async with Work(database, acme.id) as work:
+        removed(await work.contents.remove(campaign.id, contents[1].id))
+        found = await work.campaigns.find_with_contents(campaign.id)
+        assert [content.title for content in found.contents] == ["c", "a"]
+        assert found.contents[0].id == contents[2].id
+        assert (await work.campaigns.find_with_contents((await new.campaign(acme)).id)).contents == []
+
+
+async def test_an_erased_campaign_takes_its_contents_along(database: Database, new: Factory) -> None:
+    acme = await new.tenant("acme")
+    campaign = await new.campaign(acme)
+    await new.content(acme, campaign)
+    async with Work(database, acme.id) as work:
+        assert await work.campaigns.erase(campaign.id) == 1
+        assert await work.campaigns.erase(campaign.id) == 0
+        assert await work.connection.fetchval("SELECT count(*) FROM contents", ()) == 0
+        with pytest.raises(NotFound):
+            await work.campaigns.restore(campaign.id)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from factories import Factory
 
+from factories import Factory
 from service.database import Database
 from service.errors import Conflict, Forbidden
 from service.repos.rows import settled

@@ -40,7 +40,7 @@ COMMENT ON POLICY tenant ON users IS 'Rows of the bound tenant only, for every r
 CREATE TRIGGER touch BEFORE UPDATE ON users
     FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION app.touch();
 
-GRANT SELECT, DELETE ON users TO quarry_app;
+GRANT SELECT ON users TO quarry_app;
 GRANT INSERT (tenant_id, id, email, display_name, password_hash, role, is_active),
       UPDATE (email, display_name, password_hash, role, is_active, deleted_at) ON users TO quarry_app;
 

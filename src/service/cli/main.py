@@ -15,10 +15,13 @@ def main() -> NoReturn:
     """Run the command and exit; a user's mistake gets one line and a remedy, never a traceback."""
     status = 130
     try:
-        signal.signal(signal.SIGTERM, _terminated)
-        # Imported here, so that Ctrl-C during the imports, which take a while, is quiet too.
+        # The imports take a while. An exception in the middle of one may come out as any other, or not at all.
+        signal.signal(signal.SIGINT, _leave)
+        signal.signal(signal.SIGTERM, _leave)
         from service.cli.commands import run  # noqa: PLC0415
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _terminated)
         status = run()
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -32,6 +35,11 @@ def main() -> NoReturn:
         print(f"quarry: {error.strerror}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
         _silence()
     sys.exit(status)
+
+
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    """Leave at once, while there is nothing yet to be put in order."""
+    os._exit(128 + number)
 
 
 def _terminated(_: int, __: FrameType | None) -> NoReturn:

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from service.errors import NotFound, TenantUnbound
-from service.repos.rows import Row, builder
+from service.repos.rows import Row, builder, reader
 from service.statements import TENANT_PARAMETER, Statement
 from service.tenancy.binding import Binding
 
@@ -141,10 +141,10 @@ def _maybe(model: Any, _: str) -> Callable[..., Awaitable[Any]]:
 
 
 def _many(model: Any, _: str) -> Callable[..., Awaitable[Any]]:
-    build = builder(model)
+    read = reader(model)
 
     async def many(connection: Any, text: str, values: Sequence[object]) -> Any:
-        return [build(record) for record in await connection.fetch(text, values)]
+        return read(await connection.fetch(text, values))
 
     return many
 

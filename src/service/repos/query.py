@@ -112,7 +112,9 @@ def _result(statement: Statement, where: str, annotation: Any) -> type[Row] | No
     if statement.kind in ("value", "count"):
         if statement.kind == "count" and annotation is not int:
             raise statement.error(f"{where} is a :count, so it answers int")
-        if annotation in (None, types.NoneType) or (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        members = (annotation, *typing.get_args(annotation))
+        has_model = any(isinstance(member, type) and issubclass(member, BaseModel) for member in members)
+        if has_model or annotation in (None, types.NoneType):
             raise statement.error(f"{where} is a :{statement.kind}, so it answers a single value")
         return None
     if kind != statement.kind or not (isinstance(inner, type) and issubclass(inner, Row)):

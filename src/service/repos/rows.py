@@ -1,6 +1,6 @@
 """Row models, and the fastest safe way from an asyncpg record to one.
 
-A row of plain types that has no validator of its own is taken as it is: the first row of every statement in a process
+A row of plain types that has no validator of its own is taken as it is: the first answer of every statement in a process
 is validated in full and strictly, and the database's own types and constraints hold for the rest. Anything else is
 validated row by row.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Literal, Protocol, TypeVar
 from uuid import UUID
@@ -24,6 +24,13 @@ M = TypeVar("M", bound="Row")
 _PLAIN: frozenset[Any] = frozenset(
     {str, int, bool, float, bytes, UUID, dt.datetime, dt.date, IPv4Address, IPv6Address, type(None)}
 )
+
+
+# The four slots that make a pydantic model's instance, without its own check that the model is frozen.
+_PLACE_VALUES = BaseModel.__dict__["__dict__"].__set__
+_PLACE_FIELDS_SET = BaseModel.__dict__["__pydantic_fields_set__"].__set__
+_PLACE_EXTRA = BaseModel.__dict__["__pydantic_extra__"].__set__
+_PLACE_PRIVATE = BaseModel.__dict__["__pydantic_private__"].__set__
 
 
 class Row(BaseModel):
@@ -61,32 +68,43 @@ def removed(applied: bool | None) -> None:
 
 def builder(model: type[M]) -> Callable[[Any], M]:
     """A function from an asyncpg record to a `model`. Raises pydantic's ValidationError when they do not fit."""
+    read = reader(model)
+    return lambda record: read((record,))[0]
+
+
+def reader(model: type[M]) -> Callable[[Sequence[Any]], list[M]]:
+    """A function from the asyncpg records of one answer to `model`s. Raises pydantic's ValidationError."""
     validate = model.model_validate
     if not is_plain(model):
-        return lambda record: validate(dict(record))
+        return lambda records: [validate(dict(record)) for record in records]
 
-    new, place = model.__new__, object.__setattr__
-    fields = frozenset(model.model_fields)
+    new = model.__new__
+    # Shared by all rows: they are frozen, and a copy of a row copies it.
+    fields = set(model.model_fields)
     keys: tuple[str, ...] | None = None
 
-    def build(record: Any) -> M:
+    def read(records: Sequence[Any]) -> list[M]:
         nonlocal keys
-        values = dict(record)
-        if keys != tuple(values):
-            # Another shape than last time: another variant, or the first row of all. What validation would convert
-            # or fill in can't be left out for the rows that follow.
-            row = validate(values, strict=True)
-            if values.keys() == fields:
-                keys = tuple(values)
-            return row
-        row = new(model)
-        place(row, "__dict__", values)
-        place(row, "__pydantic_fields_set__", fields)
-        place(row, "__pydantic_extra__", None)
-        place(row, "__pydantic_private__", None)
-        return row
+        if not records:
+            return []
+        names = tuple(records[0].keys())
+        if names != keys:
+            # Another shape than last time: another variant, or the first answer of all. What validation would convert
+            # or fill in can't be left out for the answers that follow.
+            validated = [validate(dict(record), strict=True) for record in records]
+            keys = names if fields.issuperset(names) and len(names) == len(fields) else None
+            return validated
+        rows = []
+        for record in records:
+            row = new(model)
+            _PLACE_VALUES(row, dict(zip(names, record.values(), strict=False)))
+            _PLACE_FIELDS_SET(row, fields)
+            _PLACE_EXTRA(row, None)
+            _PLACE_PRIVATE(row, None)
+            rows.append(row)
+        return rows
 
-    return build
+    return read
 
 
 def is_plain(model: type[Row]) -> bool:

@@ -1,10 +1,6 @@
 SET LOCAL lock_timeout = '4s';
 DROP TABLE brand_niches;
 DROP FUNCTION record_brand_niches();
-DROP TABLE influencer_niches;
-DROP FUNCTION record_influencer_niches();
 DROP TABLE brands;
 DROP FUNCTION complete_brand();
 DROP FUNCTION record_brands();
-DROP TABLE influencers;
-DROP FUNCTION record_influencers();

@@ -1,5 +1,5 @@
 -- One-time codes that prove a phone number.
--- depends: 0001.create-users
+-- depends: 0006.create-contents
 
 SET LOCAL lock_timeout = '4s';
 

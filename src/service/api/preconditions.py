@@ -1,0 +1,54 @@
+"""If-Match: the version that a change is meant for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from service.api.inputs import Parsed
+from service.errors import PreconditionRequired, StaleVersion
+
+_VERSION = re.compile(r'"([1-9][0-9]{0,8})"\Z')
+
+
+class Precondition:
+    """If-Match, compared strongly (RFC 9110): a weak tag names no version, nor does anything unreadable."""
+
+    def __init__(self, headers: Sequence[str]) -> None:
+        tags = [tag.strip() for header in headers for tag in header.split(",")]
+        self.is_missing = not headers
+        self.is_any = tags == ["*"]
+        self.versions = frozenset(int(match.group(1)) for tag in tags if (match := _VERSION.match(tag)))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the statement's own version predicate says it all."""
+        return self.is_any or len(self.versions) == 1
+
+    @property
+    def version(self) -> int | None:
+        """The one version that a plain precondition names, None for any."""
+        return None if self.is_any else next(iter(self.versions))
+
+    def check(self, version: int) -> int | None:
+        """What the statement must still find, of the row's version. Raises PreconditionRequired or StaleVersion."""
+        if self.is_missing:
+            raise PreconditionRequired
+        if self.is_any:
+            return None
+        if version not in self.versions:
+            raise StaleVersion
+        return version
+
+
+async def expected(find: Callable[[], Awaitable[Any]], change: Parsed[Any], precondition: Precondition) -> int | None:
+    """The version that a change must still find, None for any; raises in the order 403, 404, 428, 412, 422.
+
+    Costs a statement only when something is wrong, or when If-Match names several versions.
+    """
+    if change.error is None and precondition.is_plain:
+        return precondition.version
+    version = precondition.check((await find()).version)
+    change.get()
+    return version

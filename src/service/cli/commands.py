@@ -1,0 +1,41 @@
+"""All commands of `quarry`, and how their failures are told."""
+
+from __future__ import annotations
+
+import typer
+
+from service.cli import config, db, migrate, seed, serve, tenants, users
+from service.cli.installation import say
+from service.errors import OperatorError, ServiceError
+
+app = typer.Typer(
+    name="quarry",
+    help="Quarry: a multi-tenant service for creator marketing on hand-written SQL. "
+    "Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 terminated. Data goes to stdout, messages to "
+    "stderr.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("dev")(serve.dev)
+app.command("serve")(serve.serve)
+app.add_typer(db.app, name="db")
+app.add_typer(migrate.app, name="migrate")
+app.add_typer(seed.app, name="seed")
+app.add_typer(tenants.app, name="tenants")
+app.add_typer(users.app, name="users")
+app.add_typer(config.app, name="config")
+
+
+def run() -> int:
+    """Run the command that the arguments name; answers the exit status."""
+    try:
+        app()
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 0
+    except OperatorError as error:
+        say(f"quarry: {error.message}" + (f"\n  → {error.remedy}" if error.remedy else ""))
+    except ServiceError as error:
+        details = "; ".join(f"{each.field}: {each.message}" for each in error.errors)
+        say(f"quarry: {error.message}" + (f" {details}" if details else ""))
+    return 1

@@ -1,0 +1,170 @@
+"""Who may do what: every route of the application, for every role, in the caller's own tenant and in another's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from application import Api, problem
+from factories import NewTenant
+from resources import DRAFTS, PATCHES, path_of
+from service.api.app import ENDPOINTS
+from service.repos.users import User
+
+ROLES = ("viewer", "member", "admin", "owner")
+WEAKEST = {
+    "GET /livez": None,
+    "GET /readyz": None,
+    "POST /v1/sessions": None,
+    "GET /v1/sessions": "viewer",
+    "DELETE /v1/sessions": "viewer",
+    "GET /v1/sessions/current": "viewer",
+    "DELETE /v1/sessions/current": "viewer",
+    "DELETE /v1/sessions/{id}": "viewer",
+    "GET /v1/tenant": "viewer",
+    "PATCH /v1/tenant": "admin",
+    "GET /v1/users": "viewer",
+    "POST /v1/users": "admin",
+    "GET /v1/users/{id}": "viewer",
+    "PATCH /v1/users/{id}": "admin",
+    "DELETE /v1/users/{id}": "admin",
+    "PUT /v1/users/{id}/password": "admin",
+    "GET /v1/niches": "viewer",
+    "GET /v1/niches/{id}": "viewer",
+    "GET /v1/campaigns": "viewer",
+    "POST /v1/campaigns": "member",
+    "GET /v1/campaigns/{id}": "viewer",
+    "PATCH /v1/campaigns/{id}": "member",
+    "DELETE /v1/campaigns/{id}": "member",
+    "POST /v1/campaigns/{id}/restore": "member",
+    "GET /v1/campaigns/{campaign_id}/contents": "viewer",
+    "POST /v1/campaigns/{campaign_id}/contents": "member",
+    "GET /v1/campaigns/{campaign_id}/contents/{id}": "viewer",
+    "PATCH /v1/campaigns/{campaign_id}/contents/{id}": "member",
+    "DELETE /v1/campaigns/{campaign_id}/contents/{id}": "member",
+    "POST /v1/campaigns/{campaign_id}/contents/{id}/restore": "member",
+}
+"""The contract's column "who". A password is set by its own user, too; here it is somebody else's."""
+ROUTES = [f"{endpoint.method} {endpoint.path}" for endpoint in ENDPOINTS]
+IN_A_TENANT = [route for route in ROUTES if WEAKEST.get(route) is not None]
+OF_A_ROW = [route for route in IN_A_TENANT if "{" in route and "/niches" not in route]
+
+
+class World:
+    """A tenant with a user of every role; hands out the address and the body of a request on a row of its own."""
+
+    def __init__(self, api: Api, tenant: NewTenant, add_niche: Callable[..., UUID]) -> None:
+        self.api, self.tenant, self.add_niche = api, tenant, add_niche
+
+    async def user(self, role: str) -> User:
+        return await self.api.new.user(self.tenant.id, email=f"{uuid4().hex}@{self.tenant.domain}", role=role)
+
+    async def session(self, user: User) -> str:
+        client = await self.api.client(self.tenant, user)
+        return str((await client.get("/v1/sessions/current")).json()["id"])
+
+    async def path(self, route: str, user: User) -> str:
+        """The route's path with ids of rows that are new, and the caller's own where only those count."""
+        path = route.partition(" ")[2]
+        if path == "/v1/sessions/{id}":
+            return f"/v1/sessions/{await self.session(user)}"
+        if path == "/v1/niches/{id}":
+            return f"/v1/niches/{self.add_niche(uuid4().hex)}"
+        for pattern, kind in (("/contents/{id}", "contents"), ("/campaigns/{", "campaigns"), ("/users/{", "users")):
+            if pattern in path:
+                row = await path_of(kind, self.api.new, self.tenant)
+                return row + path.rpartition("}")[2]
+        return path
+
+
+def body_of(route: str) -> dict[str, Any] | None:
+    method, _, path = route.partition(" ")
+    if path.endswith("/password"):
+        return {"password": "a new password"}
+    kind = next((kind for kind in ("contents", "campaigns", "users", "tenant") if f"/{kind}" in path), "")
+    if method == "POST" and not path.endswith("/restore"):
+        return DRAFTS[kind]
+    return PATCHES[kind] if method == "PATCH" else None
+
+
+async def send(client: httpx.AsyncClient, route: str, path: str, **headers: str) -> httpx.Response:
+    return await client.request(
+        route.partition(" ")[0], path, json=body_of(route), headers={"If-Match": "*", **headers}
+    )
+
+
+def expected_status(route: str) -> int:
+    method = route.partition(" ")[0]
+    if method == "POST" and not route.endswith("/restore"):
+        return 201
+    return 204 if method in ("DELETE", "PUT") else 200
+
+
+def test_the_contract_says_of_every_route_who_may_use_it() -> None:
+    assert sorted(ROUTES) == sorted(WEAKEST)
+    assert len(set(ROUTES)) == len(ROUTES)
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_role_is_served_on_its_routes_and_forbidden_on_the_others(
+    api: Api, acme: NewTenant, add_niche: Callable[..., UUID], role: str
+) -> None:
+    world = World(api, acme, add_niche)
+    for route in IN_A_TENANT:
+        user = await world.user(role)
+        client = await api.client(acme, user)
+        answer = await send(client, route, await world.path(route, user))
+        if ROLES.index(role) >= ROLES.index(str(WEAKEST[route])):
+            assert answer.status_code == expected_status(route), (route, answer.text)
+        else:
+            problem(answer, 403, "forbidden")
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_role_finds_nothing_of_another_tenant(
+    api: Api, acme: NewTenant, globex: NewTenant, add_niche: Callable[..., UUID], role: str
+) -> None:
+    world, other = World(api, acme, add_niche), World(api, globex, add_niche)
+    user = await world.user(role)
+    client = await api.client(acme, user)
+    for route in OF_A_ROW:
+        stranger = await other.user(role)
+        answer = await send(client, route, await other.path(route, stranger))
+        if ROLES.index(role) >= ROLES.index(str(WEAKEST[route])):
+            problem(answer, 404, "not_found")
+        else:
+            problem(answer, 403, "forbidden")
+
+
+async def test_a_stranger_changes_nothing(api: Api, acme: NewTenant, globex: NewTenant) -> None:
+    stranger, owner = await api.client(acme), await api.client(globex)
+    for kind in ("users", "campaigns", "contents"):
+        path = await path_of(kind, api.new, globex)
+        before = (await owner.get(path)).json()
+        await stranger.patch(path, json=PATCHES[kind], headers={"If-Match": "*"})
+        await stranger.delete(path, headers={"If-Match": "*"})
+        await stranger.post(f"{path}/restore")
+        assert (await owner.get(path)).json() == before
+
+
+async def test_who_asks_is_settled_before_anything_else_is_looked_at(api: Api, acme: NewTenant) -> None:
+    nobody = await api.client()
+    viewer = await api.client(acme, await api.new.user(acme.id, role="viewer"))
+    for route in IN_A_TENANT:
+        method, path = route.split(" ")
+        path = re.sub(r"\{\w+\}", str(uuid4()), path)
+        problem(await nobody.request(method, f"{path}?limit=x", content=b"{"), 401, "unauthorized")
+        if WEAKEST[route] != "viewer":
+            problem(await viewer.request(method, path, content=b"{"), 403, "forbidden")
+
+
+async def test_anyone_is_served_where_nobody_has_to_sign_in(api: Api) -> None:
+    nobody = await api.client()
+    for route in [route for route in ROUTES if WEAKEST[route] is None]:
+        method, path = route.split(" ")
+        assert (await nobody.request(method, path)).status_code in (200, 415), route

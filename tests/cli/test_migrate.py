@@ -1,0 +1,119 @@
+"""`quarry migrate`, beside the ordinary yoyo on the same files."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def yoyo(checkout: Path, *arguments: str) -> str:
+    """What the ordinary command prints, run with the checkout's yoyo.ini."""
+    command = [str(Path(sys.executable).with_name("yoyo")), *arguments, "--batch"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=checkout)
+    return done.stdout + done.stderr
+
+
+def test_show_and_pending_list_what_is_applied(local: Any) -> None:
+    assert local("migrate", "down", "2").err.endswith("quarry: 2 taken back\n")
+    pending = json.loads(local("migrate", "pending", "--json").out)
+    shown = json.loads(local("migrate", "show", "--json").out)
+    assert len(pending) == 2
+    assert [each["id"] for each in shown if each["state"] == "pending"] == pending
+    assert all(each["applied_at"] for each in shown if each["state"] == "applied")
+    assert local("migrate", "show").out.count("  applied  ") == len(shown) - 2
+    assert local("migrate", "pending").out.split() == pending
+
+
+def test_check_names_what_is_pending_until_it_is_applied(local: Any) -> None:
+    assert local("migrate", "check").status == 0
+    local("migrate", "down")
+    failed = local("migrate", "check")
+    assert failed.status == 1
+    assert "is pending" in failed.err
+    assert local("migrate", "up").err.endswith("quarry: 1 applied\n")
+    assert local("migrate", "up").err == "quarry: nothing to apply\n"
+
+
+def test_ordinary_yoyo_and_quarry_continue_each_others_work(quarry: Any) -> None:
+    checkout, command = quarry.copied()
+    url = command("db", "url", "--yoyo").out.strip()
+    command("migrate", "down", "2")
+    yoyo(checkout, "apply", "--database", url)
+    assert command("migrate", "check").err == "quarry: files, database and catalog agree\n"
+    yoyo(checkout, "rollback", "-r", "0007.create-otps", "--database", url)
+    assert "0007.create-otps" in command("migrate", "up").err
+    assert " U " not in yoyo(checkout, "list", "--database", url)
+
+
+def test_edited_file_is_noticed_whoever_applied_it(quarry: Any) -> None:
+    checkout, command = quarry.copied()
+    migrations = checkout / "sql" / "migrations"
+    command("migrate", "down")
+    yoyo(checkout, "apply", "--database", command("db", "url", "--yoyo").out.strip())
+    for name in ("shared/0003.create-niches.sql", "tenant/0007.create-otps.sql"):
+        with (migrations / name).open("a") as file:
+            file.write("-- edited\n")
+    failed = command("migrate", "check")
+    assert failed.status == 1
+    assert "0003.create-niches is edited; 0007.create-otps is edited" in failed.err
+    assert command("migrate", "show").out.count("  edited ") == 2
+
+
+def test_lost_file_is_noticed_and_nothing_is_taken_back_past_it(quarry: Any) -> None:
+    checkout, command = quarry.copied()
+    for path in (checkout / "sql/migrations/tenant").glob("0007*"):
+        path.unlink()
+    assert "0007.create-otps is lost" in command("migrate", "check").err
+    answer = command("migrate", "down", "2")
+    assert answer.status == 1
+    assert "there is no file that takes 0007.create-otps back" in answer.err
+
+
+def test_new_writes_a_table_that_applies_passes_the_guard_and_goes_back(quarry: Any) -> None:
+    checkout, command = quarry.copied()
+    written = command("migrate", "new", "add-campaign-notes", "--table", "campaign_notes").out.split()
+    names = ["0008.add-campaign-notes.sql", "0008.add-campaign-notes.rollback.sql"]
+    assert written == [str(checkout / "sql/migrations/tenant" / name) for name in names]
+    assert command("migrate", "up").err.endswith("quarry: 1 applied\n")
+    assert command("migrate", "check").status == 0
+    assert command("migrate", "down").status == 0
+    assert json.loads(command("migrate", "pending", "--json").out) == ["0008.add-campaign-notes"]
+
+
+def test_fresh_starts_over_but_not_in_production(local: Any) -> None:
+    assert local("seed", "run").status == 0
+    refused = local("migrate", "fresh", "--yes", ENVIRONMENT="production")
+    assert (refused.status, refused.err) == (1, "quarry: `migrate fresh` is refused in production\n")
+    assert local("migrate", "fresh", "--yes").status == 0
+    assert "24 rows" in local("seed", "run").err
+
+
+def test_several_at_once_from_nothing_apply_each_migration_once(quarry: Any, superuser: Any) -> None:
+    superuser.execute("DROP SCHEMA app, quarry CASCADE")
+    superuser.commit()
+    assert quarry("db", "create").status == 0
+    started = [quarry.start("migrate", "up") for _ in range(4)]
+    said = [process.communicate(timeout=60)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0, 0], said
+    applied = [line for text in said for line in text.splitlines() if line.startswith("applying")]
+    assert len(applied) == len(set(applied)) == len(quarry("migrate", "show").out.splitlines())
+
+
+def test_ctrl_c_in_the_middle_of_a_migration_leaves_nothing_behind(quarry: Any, superuser: Any, until: Any) -> None:
+    checkout, command = quarry.copied()
+    slow = checkout / "sql/migrations/tenant/0006.add-slowness.sql"
+    slow.write_text("-- Slow.\n-- depends: 0007.create-otps\nCREATE TABLE slow (id int);\nSELECT pg_sleep(60);\n")
+    with command.start("migrate", "up") as process:
+        superuser.autocommit = True
+        sleeps = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND datname = current_database()"
+        until(lambda: superuser.execute(sleeps).fetchone())
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=20)[1]
+    assert (process.returncode, "Traceback" in err) == (130, False)
+    assert superuser.execute(
+        "SELECT to_regclass('quarry.slow'), (SELECT count(*) FROM quarry.yoyo_lock)"
+    ).fetchone() == (None, 0)

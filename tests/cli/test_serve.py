@@ -1,0 +1,124 @@
+"""`quarry serve` and `quarry dev` as processes: what they refuse, and that they start and stop in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+
+
+def answers(address: str) -> bool:
+    """Whether the service at `address` is ready."""
+    try:
+        with urllib.request.urlopen(f"{address}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def stopped(process: subprocess.Popen[str], number: int) -> int:
+    """The exit status after a signal, within a few seconds."""
+    process.send_signal(number)
+    process.communicate(timeout=15)
+    return process.returncode
+
+
+SERVING = r"(?:serves|serving) on (http://\S+)"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_says_where_and_ends_with_0(quarry: Any, says: Any, until: Any, number: int) -> None:
+    with quarry.start("serve", "--port", "0") as process:
+        address = says(process, SERVING)[1]
+        until(lambda: answers(address))
+        assert stopped(process, number) == 0
+    assert not answers(address)
+
+
+def test_two_workers_serve_and_end_together(quarry: Any, says: Any, until: Any) -> None:
+    with quarry.start("serve", "--port", "0", "--workers", "2") as process:
+        address = says(process, SERVING)[1]
+        until(lambda: answers(address))
+        assert stopped(process, signal.SIGTERM) == 0
+    assert not answers(address)
+
+
+def test_serve_refuses_a_database_without_tables_until_it_may_migrate(
+    quarry: Any, superuser: Any, says: Any, until: Any
+) -> None:
+    superuser.execute("DROP SCHEMA app, quarry CASCADE")
+    superuser.commit()
+    quarry("db", "create")
+    refused = quarry("serve", "--port", "0")
+    assert (refused.status, refused.out) == (1, "")
+    assert "run `quarry migrate up` first, or add --migrate" in refused.err
+    with quarry.start("serve", "--port", "0", "--migrate") as process:
+        address = says(process, SERVING)[1]
+        until(lambda: answers(address))
+        assert stopped(process, signal.SIGINT) == 0
+
+
+def test_production_refuses_superuser_logins_the_embedded_server_and_dev(quarry: Any, embedded: Any) -> None:
+    superuser = quarry.variables["DATABASE_MIGRATION_URL"]
+    for command, arguments, said in (
+        (quarry.given(DATABASE_URL=superuser), ("serve", "--port", "0"), "does not serve with a superuser login"),
+        (embedded, ("serve", "--port", "0"), "production does not use the embedded server"),
+        (quarry, ("dev", "--port", "0"), "`dev` is refused in production"),
+    ):
+        answer = command(*arguments, ENVIRONMENT="production")
+        assert (answer.status, answer.out) == (1, "")
+        assert said in answer.err
+
+
+def test_taken_port_and_wrong_host_are_told_before_anything_is_started(embedded: Any) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        answer = embedded("dev", "--port", port)
+        assert answer.err.startswith(f"quarry: port {port} on 127.0.0.1 can't be used: Address already in use")
+    assert "can't be used" in embedded("dev", "--host", "no..host").err
+    assert not (embedded.directory / ".quarry").exists()
+
+
+def test_dev_serves_demo_data_and_takes_its_server_with_it(embedded: Any, says: Any, until: Any) -> None:
+    with embedded.start("dev", "--port", "0") as process:
+        address = says(process, SERVING)[1]
+        until(lambda: answers(address))
+        assert "acme.example" in embedded("tenants", "list").out
+        assert stopped(process, signal.SIGINT) == 0
+    assert embedded("db", "stop").err == "quarry: it was not running\n"
+
+
+def test_dev_that_was_killed_starts_again_with_its_data(embedded: Any, says: Any, until: Any) -> None:
+    with embedded.start("dev", "--port", "0") as process:
+        address = says(process, SERVING)[1]
+        until(lambda: answers(address))
+        embedded("tenants", "add", "kept.example", "--name", "Kept")
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    with embedded.start("dev", "--port", "0") as process:
+        again = says(process, SERVING)[1]
+        until(lambda: answers(again))
+        assert "kept.example" in embedded("tenants", "list").out
+        assert stopped(process, signal.SIGTERM) == 0
+    assert embedded("db", "stop").err == "quarry: it was not running\n"
+
+
+def test_commands_that_find_no_server_yet_make_one_together(embedded: Any) -> None:
+    started = [embedded.start("migrate", "up") for _ in range(3)]
+    said = [process.communicate(timeout=60)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], said
+    assert sum("applied" in text.splitlines()[-1] for text in said) == 1
+
+
+def test_kept_server_is_found_at_its_address_until_it_is_stopped(embedded: Any) -> None:
+    url = embedded("db", "url").out
+    assert embedded("db", "url").out == url
+    assert embedded("db", "stop").err == "quarry: stopped\n"

@@ -1,0 +1,26 @@
+"""The catalog of a migrated database as text, for comparing and for reading."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+from service.embedded.server import Server
+
+_BOOKKEEPING = ("_yoyo*", "yoyo_lock", "_migration_checksums")
+_NOISE = re.compile(
+    r"^(SET [^;]*;|SELECT pg_catalog\.set_config[^;]*;|\\(un)?restrict.*|--.*)\n", re.MULTILINE
+)  # pg_dump's settings and headings
+
+
+def schema(server: Server, database: str) -> str:
+    """What pg_dump says of the schemas app and quarry, without its settings and headings, owners and yoyo's tables."""
+    command = [
+        server.binaries / "pg_dump", "--schema-only", "--no-owner", "--schema=app", "--schema=quarry",
+        *(f"--exclude-table=*.{name}" for name in _BOOKKEEPING), server.url(database=database),
+    ]  # fmt: skip
+    dumped = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    bodies = re.split(r"(AS \$\$.*?\$\$;|AS \$_\$.*?\$_\$;)", dumped, flags=re.DOTALL)
+    # The bodies of functions stay as they are.
+    bodies[::2] = [re.sub(r"\n{2,}", "\n\n", _NOISE.sub("", part)) for part in bodies[::2]]
+    return "".join(bodies).strip() + "\n"

@@ -1,0 +1,114 @@
+"""Sessions: the statements through the repository, as the serving role."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv6Address
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from factories import PASSWORD_HASH, Factory, NewTenant
+from service.database import Database
+from service.errors import Conflict, InvalidInput, NotFound
+from service.repos.sessions import Session
+from service.work import Work
+
+
+async def opened(database: Database, tenant: NewTenant, number: int = 1, **values: Any) -> Session | None:
+    given = {
+        "user_id": tenant.owner.id, "password_hash": PASSWORD_HASH, "token_hash": bytes([number]) * 32, "ip": None,
+        "user_agent": None, "expires_at": datetime.now(UTC) + timedelta(hours=1), **values,
+    }  # fmt: skip
+    async with Work(database, tenant.id) as work:
+        return await work.sessions.create(**given)
+
+
+async def test_a_token_leads_to_its_holder_inside_its_own_tenant(database: Database, new: Factory) -> None:
+    acme, globex = await new.tenant("acme"), await new.tenant("globex")
+    session = await opened(database, acme, ip=IPv6Address("2001:db8::1"), user_agent="Browser")
+    assert session is not None
+    assert (session.ip, session.user_agent) == (IPv6Address("2001:db8::1"), "Browser")
+    async with Work(database, acme.id) as work:
+        bearer = await work.sessions.authenticate(bytes([1]) * 32)
+        assert bearer is not None
+        assert (bearer.session_id, bearer.user_id, bearer.role) == (session.id, acme.owner.id, "owner")
+        assert (bearer.is_active, bearer.tenant_status, bearer.is_expired) == (True, "active", False)
+        assert await work.sessions.authenticate(bytes(32)) is None
+    async with Work(database, globex.id) as work:
+        assert await work.sessions.authenticate(bytes([1]) * 32) is None
+        assert await work.sessions.page(acme.owner.id) == []
+        assert await work.sessions.revoke(session.id) == 0
+        with pytest.raises(NotFound):
+            await work.sessions.find(session.id)
+
+
+async def test_a_session_is_opened_only_for_who_still_is_what_was_compared(
+    database: Database, platform: Database, new: Factory
+) -> None:
+    acme, globex = await new.tenant("acme"), await new.tenant("globex")
+    inactive = await new.user(acme.id, email="inactive@acme.example", is_active=False)
+    deleted = await new.user(acme.id, email="deleted@acme.example")
+    async with Work(database, acme.id) as work:
+        await work.users.remove(deleted.id)
+    for values in (
+        {"password_hash": "another"},
+        {"user_id": inactive.id},
+        {"user_id": deleted.id},
+        {"user_id": globex.owner.id},
+        {"user_id": uuid4()},
+    ):
+        assert await opened(database, acme, **values) is None
+    async with Work(platform, None) as work:
+        await work.tenants.set_status(acme.domain, "suspended")
+    assert await opened(database, acme) is None
+
+
+async def test_the_database_itself_refuses_what_is_no_session(database: Database, new: Factory) -> None:
+    acme = await new.tenant("acme")
+    for values in (
+        {"token_hash": b"short"},
+        {"user_agent": "x" * 501},
+        {"expires_at": datetime.now(UTC) - timedelta(hours=1)},
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            await opened(database, acme, **values)
+        assert [error.field for error in refused.value.errors] == list(values)
+    assert await opened(database, acme) is not None
+    with pytest.raises(Conflict):
+        await opened(database, acme)
+
+
+async def test_a_revoked_session_is_over(database: Database, new: Factory) -> None:
+    acme = await new.tenant("acme")
+    sessions = [await opened(database, acme, number) for number in range(1, 5)]
+    ids = [session.id for session in sessions if session]
+    async with Work(database, acme.id) as work:
+        assert [session.id for session in await work.sessions.page(acme.owner.id)] == ids[::-1]
+        assert await work.sessions.revoke(ids[0], user_id=uuid4()) == 0
+        assert await work.sessions.revoke(ids[0], user_id=acme.owner.id) == 1
+        assert await work.sessions.revoke(ids[0]) == 0
+        assert await work.sessions.authenticate(bytes([1]) * 32) is None
+        with pytest.raises(NotFound):
+            await work.sessions.find(ids[0])
+        assert await work.sessions.revoke_of_user(acme.owner.id, keep=ids[3]) == 2
+        assert [session.id for session in await work.sessions.page(acme.owner.id)] == [ids[3]]
+        assert (await work.sessions.find(ids[3], user_id=acme.owner.id)).id == ids[3]
+        assert await work.sessions.revoke_of_user(acme.owner.id) == 1
+
+
+async def test_an_expired_session_is_known_as_one_and_listed_no_more(database: Database, new: Factory) -> None:
+    acme = await new.tenant("acme")
+    session = await opened(database, acme, expires_at=datetime.now(UTC) + timedelta(milliseconds=250))
+    assert session is not None
+    while datetime.now(UTC) <= session.expires_at + timedelta(milliseconds=20):
+        async with Work(database, acme.id) as work:
+            bearer = await work.sessions.authenticate(bytes([1]) * 32)
+    async with Work(database, acme.id) as work:
+        bearer = await work.sessions.authenticate(bytes([1]) * 32)
+        assert bearer is not None
+        assert bearer.is_expired
+        assert await work.sessions.page(acme.owner.id) == []
+        with pytest.raises(NotFound):
+            await work.sessions.find(session.id)

@@ -1,0 +1,112 @@
+"""Users: the statements through the repository, as the serving role."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from factories import Factory
+from service.database import Database
+from service.errors import Conflict, DatabaseError, InUse, InvalidInput, NotFound, StaleVersion
+from service.repos.rows import removed, settled
+from service.work import Work, run
+
+
+async def test_a_user_is_found_as_they_were_created_and_by_their_own_tenant_only(
+    database: Database, new: Factory
+) -> None:
+    acme, globex = await new.tenant("acme"), await new.tenant("globex")
+    user = await new.user(acme.id, email="user@acme.example", role="viewer")
+    async with Work(database, acme.id) as work:
+        assert await work.users.find(user.id) == user
+        assert {found.id for found in await work.users.page()} == {user.id, acme.owner.id}
+    async with Work(database, globex.id) as work:
+        assert await work.users.find_credentials(user.email) is None
+        assert await work.users.update(user.id, given=["role"], role="owner") is None
+        assert await work.users.remove(user.id) is None
+        assert await work.users.set_password(user.id, "stolen") == 0
+        assert await work.sessions.revoke_of_user(user.id) == 0
+        for find in (work.users.find, work.users.credentials):
+            with pytest.raises(NotFound):
+                await find(user.id)
+
+
+async def test_the_database_itself_refuses_what_is_no_user(new: Factory) -> None:
+    acme = await new.tenant("acme")
+    for wrong, field in (
+        ({"email": "Upper@acme.example"}, "email"),
+        ({"email": "x"}, "email"),
+        ({"display_name": ""}, "display_name"),
+        ({"display_name": "x" * 201}, "display_name"),
+        ({"role": "root"}, "role"),
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            await new.user(acme.id, **wrong)
+        assert [error.field for error in refused.value.errors] == [field]
+    with pytest.raises(Conflict) as taken:
+        await new.user(acme.id, email=acme.owner.email)
+    assert taken.value.field == "email"
+
+
+async def test_a_change_answers_the_row_and_whether_its_version_was_the_expected_one(
+    database: Database, new: Factory
+) -> None:
+    acme = await new.tenant("acme")
+    async with Work(database, acme.id) as work:
+        update = work.users.update
+        changed = settled(await update(acme.owner.id, version=1, given=["display_name"], display_name="Other"))
+        assert (changed.display_name, changed.version, changed.email) == ("Other", 2, acme.owner.email)
+        stale = await update(acme.owner.id, version=1, given=["display_name"], display_name="Third")
+        assert stale is not None
+        assert (stale.applied, stale.display_name, stale.version) == (False, "Other", 2)
+        with pytest.raises(StaleVersion):
+            settled(stale)
+        assert settled(await update(acme.owner.id, given=[], display_name="Ignored")).display_name == "Other"
+        assert await update(uuid4(), given=[]) is None
+
+
+async def test_a_password_is_replaced_only_while_it_is_the_one_that_was_compared(
+    database: Database, new: Factory
+) -> None:
+    acme = await new.tenant("acme")
+    async with Work(database, acme.id) as work:
+        old = (await work.users.credentials(acme.owner.id)).password_hash
+        assert await work.users.set_password(acme.owner.id, "second", current=old) == 1
+        assert await work.users.set_password(acme.owner.id, "third", current=old) == 0
+        assert (await work.users.credentials(acme.owner.id)).password_hash == "second"
+        assert await work.users.set_password(acme.owner.id, "third") == 1
+        assert await work.users.set_password(uuid4(), "third") == 0
+
+
+async def test_a_removed_user_is_nowhere_to_be_found(database: Database, new: Factory) -> None:
+    acme = await new.tenant("acme")
+    user = await new.user(acme.id, email="user@acme.example")
+    async with Work(database, acme.id) as work:
+        with pytest.raises(StaleVersion):
+            removed(await work.users.remove(user.id, version=9))
+        removed(await work.users.remove(user.id, version=1))
+        assert await work.users.remove(user.id) is None
+        assert await work.users.find_credentials(user.email) is None
+        assert await work.users.set_password(user.id, "x") == 0
+        assert [found.id for found in await work.users.page()] == [acme.owner.id]
+
+
+async def test_a_campaign_and_its_owners_removal_exclude_each_other(database: Database, new: Factory) -> None:
+    acme = await new.tenant("acme")
+    for number in range(10):
+        user = await new.user(acme.id, email=f"{number}@acme.example")
+
+        async def create(work: Work, owner: object = user.id) -> None:
+            await work.campaigns.create(name="Summer", owner_id=owner)  # type: ignore[arg-type]
+
+        async def remove(work: Work, owner: object = user.id) -> None:
+            removed(await work.users.remove(owner))  # type: ignore[arg-type]
+
+        order = (create, remove) if number % 2 else (remove, create)
+        outcomes = await asyncio.gather(*(run(database, each, acme.id) for each in order), return_exceptions=True)
+        failed = [outcome for outcome in outcomes if outcome is not None]
+        assert len(failed) == 1, outcomes
+        assert isinstance(failed[0], InUse | InvalidInput)
+        assert isinstance(failed[0], DatabaseError)

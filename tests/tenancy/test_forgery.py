@@ -1,0 +1,127 @@
+"""The serving role against the log and the locks themselves: nothing of it can be written, suppressed or taken off."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from service.embedded.server import Server
+from tenancy_rows import APP, Arranged, arrange, bound, cloned, outcome
+
+FORGERIES = (
+    "INSERT INTO app.heads (tenant_id, head) VALUES (app.current_tenant(), 99)",
+    "INSERT INTO app.commits (tenant_id, number, xid) VALUES (app.current_tenant(), 99, pg_current_xact_id())",
+    (
+        "INSERT INTO app.changes (tenant_id, ordinal, table_name, operation, row_id)"
+        " VALUES (app.current_tenant(), 1, 'users', 'insert', gen_random_uuid())"
+    ),
+    "UPDATE app.heads SET head = head + 1",
+    "UPDATE app.commits SET actor_id = NULL",
+    "UPDATE app.changes SET columns = NULL",
+    "DELETE FROM app.heads",
+    "DELETE FROM app.commits",
+    "DELETE FROM app.changes",
+    "SELECT FROM app.heads FOR UPDATE",
+    "LOCK TABLE app.heads IN SHARE MODE",
+    "SELECT app.record_changes('users', 'insert', ARRAY[app.current_tenant()], ARRAY[gen_random_uuid()], NULL)",
+    "CREATE TRIGGER forged AFTER INSERT ON campaigns FOR EACH ROW EXECUTE FUNCTION app.number_commit()",
+)
+SUPPRESSIONS = (
+    "ALTER TABLE campaigns DISABLE TRIGGER record_insert",
+    "ALTER TABLE campaigns DISABLE TRIGGER ALL",
+    "ALTER TABLE campaigns DISABLE TRIGGER touch",
+    "ALTER TABLE app.changes DISABLE TRIGGER number_commit",
+    "DROP TRIGGER record_insert ON campaigns",
+    "DROP FUNCTION record_campaigns() CASCADE",
+    "ALTER FUNCTION app.current_tenant() SECURITY DEFINER",
+    "SET session_replication_role = replica",
+    "SET LOCAL session_replication_role = replica",
+)
+LOCKS = (
+    "ALTER TABLE campaigns DISABLE ROW LEVEL SECURITY",
+    "ALTER TABLE campaigns NO FORCE ROW LEVEL SECURITY",
+    "CREATE POLICY everything ON campaigns USING (true)",
+    "ALTER POLICY tenant ON campaigns USING (true)",
+    "DROP POLICY tenant ON campaigns",
+    "SET LOCAL row_security = off; SELECT FROM campaigns",
+    "ALTER ROLE quarry_app BYPASSRLS",
+    "GRANT quarry_owner TO quarry_app",
+    "SET ROLE quarry_owner",
+    "SET ROLE quarry_platform",
+    "SET ROLE quarry_backup",
+    "SET SESSION AUTHORIZATION postgres",
+    "CREATE TABLE stolen AS SELECT * FROM campaigns",
+    "CREATE TEMPORARY TABLE campaigns (id uuid)",
+    "CREATE VIEW everything AS SELECT * FROM campaigns",
+    "CREATE FUNCTION app.current_tenant(text) RETURNS uuid LANGUAGE sql AS 'SELECT gen_random_uuid()'",
+    "CREATE SCHEMA stolen",
+    "CREATE PUBLICATION everything",
+    "COPY campaigns TO PROGRAM 'cat'",
+    "SELECT pg_read_file('postgresql.conf')",
+)
+
+
+@pytest.fixture(scope="module")
+async def arranged(server: Server, template: Any) -> AsyncIterator[Arranged]:
+    async with cloned(server, template) as url:
+        yield await arrange(url)
+
+
+@pytest.fixture(scope="module")
+async def app(server: Server, arranged: Arranged) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(
+        server.url(user="quarry_app", password=server.password, database=arranged.name), **APP
+    )
+    yield connection
+    await connection.close()
+
+
+@pytest.mark.parametrize("attempt", [*FORGERIES, *SUPPRESSIONS, *LOCKS])
+async def test_the_serving_role_is_refused(arranged: Arranged, app: Any, attempt: str) -> None:
+    async with bound(app, arranged.a):
+        assert (await outcome(app, attempt, [])).code == "42501"
+
+
+async def test_no_trigger_function_can_be_called(arranged: Arranged, app: Any) -> None:
+    functions = await app.fetch(
+        "SELECT oid::regproc::text AS name FROM pg_proc"
+        " WHERE prorettype = 'trigger'::regtype AND pronamespace::regnamespace::text IN ('app', 'quarry')"
+    )
+    assert len(functions) > 15
+    for function in functions:
+        async with bound(app, arranged.a):
+            assert (await outcome(app, f"SELECT {function['name']}()", [])).code == "42501", function["name"]
+
+
+async def test_only_these_functions_run_with_the_owners_rights_for_the_serving_role(app: Any) -> None:
+    functions = await app.fetch(
+        "SELECT oid::regprocedure::text AS name FROM pg_proc WHERE prosecdef AND has_function_privilege(oid, 'EXECUTE')"
+        " AND pronamespace::regnamespace::text IN ('app', 'quarry') ORDER BY 1"
+    )
+    assert [function["name"] for function in functions] == ["app.find_tenant(text)", "app.heads(uuid[])"]
+
+
+async def test_the_statistics_of_tenant_tables_are_not_shown(arranged: Arranged, app: Any) -> None:
+    root = await asyncpg.connect(arranged.url)
+    await root.execute("ANALYZE")
+    count = "SELECT count(*) FROM pg_stats WHERE schemaname || '.' || tablename = ANY ($1::text[])"
+    assert await root.fetchval(count, list(arranged.tables)) > 0
+    await root.close()
+    assert await app.fetchval(count, list(arranged.tables)) == 0
+
+
+async def test_finding_a_tenant_by_its_domain_answers_id_and_status_alone(arranged: Arranged, app: Any) -> None:
+    async with bound(app, None):
+        (row,) = await app.fetch(
+            "SELECT * FROM app.find_tenant($1)", arranged.rows[arranged.b]["app.tenants"]["domain"]
+        )
+    assert {key: str(value) for key, value in row.items()} == {"id": arranged.b, "status": "active"}
+
+
+async def test_polling_heads_answers_numbers_alone(arranged: Arranged, app: Any) -> None:
+    async with bound(app, None):
+        (row,) = await app.fetch("SELECT * FROM app.heads(ARRAY[$1::text::uuid])", arranged.b)
+    assert list(row.keys()) == ["tenant_id", "head", "floor"]

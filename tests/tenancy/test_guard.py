@@ -1,0 +1,124 @@
+"""The catalog lint: clean as migrated, and every rule sees exactly the catalog that breaks it.
+
+A case breaks the catalog as superuser, looks as the serving role inside the same transaction, and is undone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from inspect import getsource
+from typing import Any
+
+import pytest
+
+from service import files
+from service.addresses import Address, PoolLimits
+from service.database import Connection, Database
+from service.embedded.server import Server
+from service.tenancy import guard
+from service.tenancy.guard import Finding, GuardError
+from tenancy_breaks import BREAKS, FOLLOWS, SOUND
+from tenancy_rows import cloned
+
+CASES = [(finding, script) for finding, scripts in BREAKS.items() for script in scripts]
+
+
+@pytest.fixture(scope="module")
+async def root(server: Server, template: Any) -> AsyncIterator[Database]:
+    """A pool of one connection, as superuser, to a database of this module."""
+    async with cloned(server, template) as url, Database.open(Address(url), PoolLimits(maximum=1)) as opened:
+        yield opened
+
+
+async def inspected(connection: Connection, script: str) -> set[str]:
+    """The findings of the serving role after the script, which is undone."""
+    await connection.execute(f"BEGIN; {script}; SET LOCAL ROLE quarry_app")
+    try:
+        return {str(finding) for finding in await guard.inspect(connection)}
+    finally:
+        await connection.rollback()
+
+
+@pytest.mark.parametrize(("finding", "script"), CASES, ids=range(len(CASES)))
+async def test_a_broken_catalog_is_found_out(root: Database, finding: str, script: str) -> None:
+    async with root.connection() as connection:
+        found = await inspected(connection, script)
+    assert finding in found
+    others = {each.partition(":")[0] for each in found - {finding}}
+    assert others <= FOLLOWS.get(finding.partition(":")[0], set())
+
+
+async def test_temporary_tables_are_found_out(root: Database) -> None:
+    async with root.connection() as connection:
+        name = await connection.fetchval("SELECT current_database()", ())
+        assert await inspected(connection, f"GRANT TEMPORARY ON DATABASE {name} TO quarry_app") \
+            == {f"temporary_tables_allowed: {name}"}  # fmt: skip
+
+
+def test_every_rule_has_a_case() -> None:
+    isolation, numbering = (files.sql("checks", f"{name}.sql").read_text() for name in ("isolation", "numbering"))
+    rules = {
+        *re.findall(r"^    SELECT '([a-z_]+)',", isolation, re.MULTILINE),
+        *re.findall(r"\('([a-z_]+)', '", numbering),
+        *re.findall(r'Finding\("([a-z_]+)"', getsource(guard)),
+    }
+    tested_below = {"temporary_tables_allowed", "server_version_not_supported"}
+    assert rules == {finding.partition(":")[0] for finding in BREAKS} | tested_below
+
+
+@pytest.mark.parametrize("script", SOUND)
+async def test_a_sound_catalog_has_no_finding(root: Database, script: str) -> None:
+    async with root.connection() as connection:
+        assert await inspected(connection, script) == set()
+
+
+async def test_the_serving_role_itself_passes(database: Database) -> None:
+    async with database.connection() as connection:
+        await guard.require(connection)
+
+
+async def test_a_bypassing_role_is_refused(root: Database) -> None:
+    async with root.connection() as connection:
+        with pytest.raises(GuardError, match="role_bypasses_policies: postgres") as refused:
+            await guard.require(connection)
+    assert "serve as quarry_app" in refused.value.remedy
+
+
+async def test_every_exception_is_needed(root: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons = {str(Finding(*key)) for key in guard._REASONS}
+    monkeypatch.setattr(guard, "_REASONS", {})
+    async with root.connection() as connection:
+        assert await inspected(connection, "SELECT 1") == reasons
+
+
+async def test_every_untracked_table_and_unrecorded_column_is_needed(
+    root: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = {
+        f"column_not_recorded: quarry.{table}.{column}"
+        for table, cs in guard.UNRECORDED_COLUMNS.items()
+        for column in cs
+    }
+    tables = {f"changes_not_recorded: {name if '.' in name else f'quarry.{name}'}" for name in guard.UNTRACKED}
+    monkeypatch.setattr(guard, "UNTRACKED", {})
+    monkeypatch.setattr(guard, "UNRECORDED_COLUMNS", {})
+    async with root.connection() as connection:
+        assert await inspected(connection, "SELECT 1") == columns | tables
+
+
+@pytest.mark.parametrize(
+    ("number", "is_refused"),
+    [
+        (140022, True),
+        (150013, True),
+        (150014, False),
+        (160009, True),
+        (160010, False),
+        (170005, True),
+        (180000, False),
+        (190000, False),
+    ],
+)
+def test_a_server_with_a_known_hole_is_refused(number: int, *, is_refused: bool) -> None:
+    assert bool(guard._version(str(number))) is is_refused

@@ -1,0 +1,248 @@
+"""Either lock alone suffices: the policies without the statements' tenant predicates, the predicates without policies.
+
+Every statement of scope tenant is aimed, in all its variants, at the keys of tenant B while A is bound. Observed in the
+same transaction as superuser: whether a row of B was answered, and whether one was touched, were it to no effect.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from service import files, queries
+from service.embedded.server import Server
+from service.lexer import Kind, scan
+from service.statements import TENANT_PARAMETER, Statement, Variant
+from tenancy_rows import Arranged, arrange, cloned
+
+STATEMENTS = {
+    f"{path.stem}.{statement.name}": statement
+    for path in sorted(files.sql("queries").glob("*.sql"))
+    for statement in queries.of_aggregate(path.stem).statements.values()
+}
+OF_TENANT = [name for name, statement in STATEMENTS.items() if statement.scope == "tenant"]
+OF_PLATFORM = [name for name, statement in STATEMENTS.items() if statement.scope == "platform"]
+BY_NAME = {
+    "after_created_at": datetime(2200, 1, 1, tzinfo=UTC),
+    "after_id": UUID(int=2**128 - 1),
+    "keep": UUID(int=0),
+    "limit": 100,
+}
+BY_TYPE = {
+    "bool": True, "bytea": b"\0" * 32, "date": date(2026, 1, 1), "inet": "192.0.2.1", "int4": 1, "int8": 1,
+    "jsonb": "{}", "text": "text",
+    "timestamptz": datetime(2100, 1, 1, tzinfo=UTC), "uuid": UUID(int=0), "varchar": "text",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a statement answered (or its SQLSTATE), and whether rows of B were shown or touched."""
+
+    rows: list[dict[str, str]] | str
+    showed_b: bool
+    touched_b: bool
+
+
+class Attacker:
+    """Runs statements bound to A with the keys of B; `secrets` are all texts that only rows of B hold."""
+
+    def __init__(self, arranged: Arranged, connection: Any) -> None:
+        self.arranged, self.connection = arranged, connection
+        self.a, self.b = UUID(arranged.a), UUID(arranged.b)
+        self._print = " UNION ALL ".join(
+            f"SELECT '{name} ' || ctid::text || row_to_json(t)::text FROM {name} AS t WHERE {table.tenant} = $1"
+            for name, table in arranged.tables.items()
+        )
+
+    async def look(self) -> None:
+        self.b_rows = await self.connection.fetch(self._print, self.b)
+        texts = {tenant: await self._texts(tenant) for tenant in (self.a, self.b)}
+        self.secrets = texts[self.b] - texts[self.a]
+
+    async def _texts(self, tenant: UUID) -> set[str]:
+        found: set[str] = set()
+        for name, table in self.arranged.tables.items():
+            for row in await self.connection.fetch(f"SELECT * FROM {name} WHERE {table.tenant} = $1", tenant):
+                found |= {_text(value) for value in row.values() if isinstance(value, str | bytes | UUID)}
+        return {text for text in found if len(text) > 8}
+
+    async def run(self, name: str, variant: Variant, *, text: str, role: str, tenant: UUID) -> Answer:
+        """Run `text` in the place of the variant's own; `tenant` is the value of :tenant_id."""
+        await self.connection.execute(f"BEGIN; SET LOCAL app.tenant_id = '{self.a}'; SET LOCAL ROLE {role}")
+        try:
+            arguments = await self._arguments(name, variant, text, tenant)
+            rows = [{k: _text(v) for k, v in row.items()} for row in await self.connection.fetch(text, *arguments)]
+            await self.connection.execute("RESET ROLE")
+            touched = await self.connection.fetch(self._print, self.b) != self.b_rows
+        except asyncpg.PostgresError as error:
+            return Answer(error.sqlstate, showed_b=False, touched_b=False)
+        finally:
+            await self.connection.execute("ROLLBACK")
+        # What was given may come back; but an id that was given comes back with its row alone, unless it was inserted.
+        given = {_text(value) for value in arguments if _inserts(text) or not isinstance(value, UUID)}
+        shown = "\n".join(value for row in rows for value in row.values())
+        return Answer(rows, any(secret in shown for secret in self.secrets - given), touched)
+
+    async def _arguments(self, name: str, variant: Variant, text: str, tenant: UUID) -> Sequence[object]:
+        types = [each.name for each in (await self.connection.prepare(text)).get_parameters()]
+        row = self.keys.get(name.partition(".")[0], {})
+        compared = _compared(text)
+        found: list[object] = []
+        for parameter, type_name in zip(variant.parameters, types, strict=True):
+            element = type_name.removeprefix("_").removesuffix("[]")
+            if parameter == TENANT_PARAMETER:
+                found.append(tenant)
+            elif parameter == "given":
+                found.append(list(variant.parameters))
+            else:
+                names = (parameter, parameter.removesuffix("s"), compared.get(variant.parameters.index(parameter) + 1))
+                values = [BY_NAME.get(parameter), *(row.get(str(name)) for name in names), BY_TYPE[element]]
+                value = next(value for value in values if value is not None)
+                found.append(value if element == type_name else [value])
+        return found
+
+    async def learn(self) -> None:
+        """B's row of every aggregate, with the columns of the rows that it refers to, and the beginning of its name."""
+        self.keys: dict[str, dict[str, object]] = {}
+        for name, table in self.arranged.tables.items():
+            if "id" not in table.types:
+                continue
+            row = dict(await self._row(name, UUID(self.arranged.rows[self.arranged.b][name]["id"])))
+            for column, target in table.references.items():
+                row = {**await self._row(target, row[column]), **row}
+            self.keys[name.partition(".")[2]] = {**row, "q": str(row.get("search_name", ""))[:3]}
+
+    async def _row(self, name: str, id: UUID) -> Any:
+        return await self.connection.fetchrow(f"SELECT * FROM {name} WHERE id = $1 LIMIT 1", id)
+
+
+def _text(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _compared(text: str) -> dict[int, str]:
+    """By the number of a parameter, the column that it is compared to."""
+    return {int(number): column for column, number in re.findall(r"(\w+) = \$(\d+)", text)}
+
+
+def _inserts(text: str) -> bool:
+    return text.partition("*/")[2].lstrip().startswith("INSERT")
+
+
+def without_predicates(variant: Variant) -> tuple[str, int]:
+    """The text with every `… = $tenant` made true, and how often the tenant stands elsewhere."""
+    tenant = f"${variant.parameters.index(TENANT_PARAMETER) + 1}"
+    pieces: list[str] = []
+    solid: list[int] = []
+    others = 0
+    for lexeme in scan(variant.text):
+        text = lexeme.text
+        if text == tenant:
+            before = [pieces[position] for position in solid[-4:]]
+            if before[-1] == "=" and before[-2] in (TENANT_PARAMETER, "id"):
+                del pieces[solid[-4 if before[-3] == "." else -2] :]
+                text = f"{tenant}::uuid IS NOT NULL"
+            else:
+                others += 1
+        if lexeme.kind not in (Kind.SPACE, Kind.COMMENT):
+            solid = [position for position in solid if position < len(pieces)] + [len(pieces)]
+        pieces.append(text)
+    return "".join(pieces), others
+
+
+@pytest.fixture(scope="module")
+async def attacker(server: Server, template: Any) -> AsyncIterator[Attacker]:
+    async with cloned(server, template) as url:
+        arranged = await arrange(url)
+        connection = await asyncpg.connect(url, server_settings={"search_path": "quarry, pg_temp"})
+        attacker = Attacker(arranged, connection)
+        await attacker.learn()
+        await attacker.look()
+        yield attacker
+        await connection.close()
+
+
+def variants(name: str) -> list[Variant]:
+    return list(STATEMENTS[name].variants.values())
+
+
+async def both_locks(attacker: Attacker, name: str, variant: Variant) -> Answer:
+    return await attacker.run(name, variant, text=variant.text, role="quarry_app", tenant=attacker.a)
+
+
+def same(one: Answer, other: Answer, statement: Statement) -> bool:
+    """Equal answers, but for the time of an update; a row that is new each time has an id of its own, too."""
+    if isinstance(one.rows, str) or isinstance(other.rows, str):
+        return one.rows == other.rows
+    if _inserts(next(iter(statement.variants.values())).text):
+        return len(one.rows) == len(other.rows)
+    return [{**row, "updated_at": ""} for row in one.rows] == [{**row, "updated_at": ""} for row in other.rows]
+
+
+@pytest.mark.parametrize("name", OF_TENANT)
+async def test_the_policies_alone_keep_tenants_apart(attacker: Attacker, name: str) -> None:
+    for variant in variants(name):
+        text, _ = without_predicates(variant)
+        answer = await attacker.run(name, variant, text=text, role="quarry_app", tenant=attacker.a)
+        assert not answer.showed_b
+        assert not answer.touched_b
+        both = await both_locks(attacker, name, variant)
+        assert same(answer, both, STATEMENTS[name]), (answer, both, text)
+
+
+@pytest.mark.parametrize("name", OF_TENANT)
+async def test_the_predicates_alone_keep_tenants_apart(attacker: Attacker, name: str) -> None:
+    for variant in variants(name):
+        answer = await attacker.run(name, variant, text=variant.text, role="postgres", tenant=attacker.a)
+        assert not answer.showed_b
+        assert not answer.touched_b
+        assert same(answer, await both_locks(attacker, name, variant), STATEMENTS[name])
+
+
+@pytest.mark.parametrize("name", OF_TENANT)
+async def test_naming_another_tenant_than_the_bound_one_answers_nothing_of_it(attacker: Attacker, name: str) -> None:
+    for variant in variants(name):
+        answer = await attacker.run(name, variant, text=variant.text, role="quarry_app", tenant=attacker.b)
+        assert not answer.showed_b
+        assert not answer.touched_b
+        if _inserts(variant.text):
+            assert answer.rows in ([], "42501", "23503")  # refused by the policy, or nothing of it found
+
+
+@pytest.mark.parametrize("name", OF_TENANT)
+async def test_without_either_lock_the_attack_succeeds(attacker: Attacker, name: str) -> None:
+    """Which shows that the tests above aim at something. Only a foreign key may still be in the way."""
+    for variant in variants(name):
+        text, values = without_predicates(variant)
+        if values and _inserts(variant.text) and "::uuid IS NOT NULL" not in text:
+            continue  # INSERT … VALUES looks for nothing
+        answer = await attacker.run(name, variant, text=text, role="postgres", tenant=attacker.a)
+        both = await both_locks(attacker, name, variant)
+        is_hit = answer.showed_b or answer.touched_b or not same(answer, both, STATEMENTS[name])
+        assert is_hit or answer.rows == "23503", (variant.text, answer)
+
+
+@pytest.mark.parametrize("name", OF_TENANT)
+def test_the_tenant_is_a_predicate_or_an_inserted_value(name: str) -> None:
+    for variant in variants(name):
+        text, values = without_predicates(variant)
+        assert values <= variant.text.count("INSERT INTO")
+        assert values or "::uuid IS NOT NULL" in text
+
+
+@pytest.mark.parametrize("name", OF_PLATFORM)
+async def test_a_platform_statement_answers_the_serving_role_nothing_of_another_tenant(
+    attacker: Attacker, name: str
+) -> None:
+    for variant in variants(name):
+        answer = await attacker.run(name, variant, text=variant.text, role="quarry_app", tenant=uuid4())
+        assert not answer.showed_b
+        assert not answer.touched_b

@@ -1,0 +1,187 @@
+"""Migrations up and down, what a failing one leaves, and the locks between those who migrate."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+import dumps
+from service import migrations, provisioning
+from service.addresses import Address
+from service.embedded.server import Server
+from service.errors import OperatorError
+from service.migrations import MigrationError
+from service.settings import Settings
+
+
+def quietly(_: str) -> None:
+    """Nobody reads the progress."""
+
+
+@pytest.fixture
+def owner(settings: Settings) -> Address:
+    return settings.address("quarry_owner")
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """A copy of the migrations, to which a test adds its own."""
+    shutil.copytree(migrations.sources()[0].parent, tmp_path / "migrations")
+    return tmp_path / "migrations" / "shared", tmp_path / "migrations" / "tenant"
+
+
+def test_every_migration_goes_back_and_forth_and_leaves_the_same_catalog(
+    server: Server, owner: Address, superuser: Any, folders: tuple[Path, Path]
+) -> None:
+    catalog = dumps.schema(server, superuser.info.dbname)
+    for last in reversed(migrations.status(owner, "quarry")):
+        migrations.down(owner, "quarry", 1, quietly, folders)
+        below = dumps.schema(server, superuser.info.dbname)
+        assert below != catalog
+        assert migrations.up(owner, "quarry", quietly, folders) == [last.id]
+        assert dumps.schema(server, superuser.info.dbname) == catalog
+        migrations.down(owner, "quarry", 1, quietly, folders)
+        assert dumps.schema(server, superuser.info.dbname) == below
+        for folder in folders:
+            (folder / f"{last.id}.sql").unlink(missing_ok=True)
+        catalog = below
+
+
+def test_all_down_and_all_up_again_gives_the_same_catalog_and_nothing_is_left_between(
+    server: Server, settings: Settings, owner: Address, superuser: Any
+) -> None:
+    database = superuser.info.dbname
+    catalog = dumps.schema(server, database)
+    migrations.down(owner, "quarry", 100, quietly)
+    emptied = dumps.schema(server, database)
+    superuser.execute("DROP SCHEMA app, quarry CASCADE")
+    superuser.commit()
+    asyncio.run(provisioning.prepare_database(settings.administration()))
+    assert dumps.schema(server, database) == emptied
+    migrations.up(owner, "quarry", quietly)
+    assert dumps.schema(server, database) == catalog
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("-- Broken.\nCREATE TABLE fine (id int);\n\n-- About it.\nINSERT INTO fine\nVALUES (1, 2);\n",
+         "0099.break-it.sql:6: INSERT has more expressions than target columns, in: INSERT INTO fine VALUES (1, 2);"),
+        ("-- Broken.\nCREATE TABLE fine (id int);\nDO $$ BEGIN\n RAISE 'no; never';\nEND $$;\n",
+         "0099.break-it.sql:3: no; never, in: DO $$ BEGIN"),
+        ("CREATE TABLE fine (id int PRIMARY KEY, next int REFERENCES fine INITIALLY DEFERRED);\nINSERT INTO fine VALUES (1, 2);",
+         "in: COMMIT"),
+    ],
+    ids=["statement", "block", "commit"],
+)  # fmt: skip
+def test_failing_migration_leaves_nothing_and_names_file_line_and_statement(
+    owner: Address, folders: tuple[Path, Path], superuser: Any, text: str, said: str
+) -> None:
+    before = migrations.status(owner, "quarry")
+    (folders[1] / "0099.break-it.sql").write_text(text)
+    with pytest.raises(MigrationError) as caught:
+        migrations.up(owner, "quarry", quietly, folders)
+    assert said in caught.value.message
+    assert superuser.execute("SELECT to_regclass('quarry.fine')").fetchone() == (None,)
+    assert migrations.status(owner, "quarry") == before
+    (folders[1] / "0099.break-it.sql").write_text("-- Mended.\nCREATE TABLE fine (id int);\n")
+    assert migrations.up(owner, "quarry", quietly, folders) == ["0099.break-it"]
+
+
+def test_migrations_before_a_failing_one_stay_and_their_edit_is_noticed(
+    owner: Address, folders: tuple[Path, Path]
+) -> None:
+    good = folders[1] / "0098.add-good.sql"
+    good.write_text("-- Good.\nCREATE TABLE good (id int);\n")
+    (folders[1] / "0099.break-it.sql").write_text("-- Broken.\nSELECT 1/0;\n")
+    with pytest.raises(MigrationError, match="division by zero"):
+        migrations.up(owner, "quarry", quietly, folders)
+    good.write_text("-- Edited.\n")
+    changed = [each.id for each in migrations.status(owner, "quarry", folders) if each.is_changed]
+    assert changed == ["0098.add-good"]
+
+
+def test_failing_way_back_keeps_the_migration_applied(owner: Address, folders: tuple[Path, Path]) -> None:
+    (folders[1] / "0099.add-it.sql").write_text("-- It.\nCREATE TABLE it (id int);\n")
+    (folders[1] / "0099.add-it.rollback.sql").write_text("DROP TABLE it;\nDROP TABLE nothing;\n")
+    migrations.up(owner, "quarry", quietly, folders)
+    with pytest.raises(MigrationError, match=r"0099.add-it.rollback.sql:2: table \"nothing\" does not exist"):
+        migrations.down(owner, "quarry", 1, quietly, folders)
+    assert migrations.status(owner, "quarry", folders)[-1].applied_at is not None
+
+
+def test_migration_without_a_way_back_is_not_taken_back(owner: Address, folders: tuple[Path, Path]) -> None:
+    (folders[1] / "0099.add-it.sql").write_text("-- It.\nCREATE TABLE it (id int);\n")
+    migrations.up(owner, "quarry", quietly, folders)
+    with pytest.raises(MigrationError, match=r"no file that takes 0099\.add-it back"):
+        migrations.down(owner, "quarry", 1, quietly, folders)
+
+
+def test_migration_outside_a_transaction_runs(owner: Address, folders: tuple[Path, Path], superuser: Any) -> None:
+    (folders[1] / "0099.add-it.sql").write_text(
+        "-- It.\n-- transactional: false\nCREATE INDEX CONCURRENTLY it ON users (tenant_id, role);\n"
+    )
+    assert migrations.up(owner, "quarry", quietly, folders) == ["0099.add-it"]
+    assert superuser.execute("SELECT to_regclass('quarry.it') IS NOT NULL").fetchone() == (True,)
+
+
+def test_last_applied_is_taken_back_first_whatever_its_number(owner: Address, folders: tuple[Path, Path]) -> None:
+    late = folders[0] / "0099.add-late.sql"
+    late.write_text("-- Late.\nCREATE TABLE app.late (id int);\n")
+    late.with_suffix(".rollback.sql").write_text("DROP TABLE app.late;\n")
+    migrations.up(owner, "quarry", quietly, folders)
+    assert migrations.down(owner, "quarry", 1, quietly, folders) == ["0099.add-late"]
+
+
+@pytest.mark.parametrize("text", ["-- It.\n-- depends: nothing\nSELECT 1;\n", "-- transactional: maybe\nSELECT 1;\n"])
+def test_unreadable_migration_is_the_files_mistake(owner: Address, folders: tuple[Path, Path], text: str) -> None:
+    (folders[1] / "0099.add-it.sql").write_text(text)
+    with pytest.raises(MigrationError, match="can't be read"):
+        migrations.status(owner, "quarry", folders)
+
+
+def test_lock_of_a_dead_process_is_cleared(owner: Address, superuser: Any) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        pass
+    superuser.execute("INSERT INTO quarry.yoyo_lock VALUES (1, now(), %s)", (dead.pid,))
+    superuser.commit()
+    assert migrations.up(owner, "quarry", quietly) == []
+    assert superuser.execute("SELECT count(*) FROM quarry.yoyo_lock").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("is_here", [True, False], ids=["on this host", "on another host"])
+def test_lock_of_a_living_process_is_respected(owner: Address, superuser: Any, is_here: bool) -> None:
+    pid = os.getppid() if is_here else 2**22 + 1
+    superuser.execute("INSERT INTO quarry.yoyo_lock VALUES (1, now(), %s)", (pid,))
+    superuser.commit()
+    url = migrations.yoyo_url(owner, "quarry").replace("+psycopg", "")
+    with psycopg.connect(url if not is_here else owner.url), pytest.raises(OperatorError) as caught:
+        migrations.up(owner, "quarry", quietly, patience=0.5)
+    assert caught.value.message == f"another process is migrating: Process {pid} has locked this database"
+    assert "yoyo break-lock" in caught.value.remedy
+
+
+def test_status_of_a_database_without_any_table_is_all_pending(owner: Address, superuser: Any) -> None:
+    superuser.execute("DROP SCHEMA app, quarry CASCADE")
+    superuser.commit()
+    assert all(each.applied_at is None for each in migrations.status(owner, "quarry"))
+    with pytest.raises(OperatorError, match="the schema quarry does not exist"):
+        migrations.up(owner, "quarry", quietly)
+
+
+def test_address_keeps_the_options_and_tls_that_it_was_given() -> None:
+    address = Address("postgresql://u:p%40@h/q?options=-c%20a%3Db&sslmode=require", role="quarry_owner",
+                      libpq={"sslmode": "verify-full", "sslrootcert": "system"})  # fmt: skip
+    url = migrations.yoyo_url(address, "quarry")
+    assert url.startswith("postgresql+psycopg://u:p%40@h/q?")
+    assert "options=-c%20a%3Db%20-c%20search_path%3Dquarry%20-c%20role%3Dquarry_owner" in url
+    assert "sslmode=verify-full" in url
+    assert "sslmode=require" not in url
