@@ -1,0 +1,49 @@
+"""`python -m bench`: measure, and print one table. The exit status says nothing about the aims."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from time import monotonic
+
+import structlog
+
+from bench import http, inprocess, report
+from bench.installation import Volume, installed
+from bench.rounds import Plan
+
+_SHORT = Plan(rounds=15, seconds=0.3, inner_rounds=100, calls=50)
+_LONG = Plan(rounds=100, seconds=0.5, inner_rounds=1000, calls=100)
+
+
+def main() -> None:
+    """Read the options and run."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--long", action="store_true", help="more and longer rounds: about ten minutes")
+    parser.add_argument("--only", choices=("inprocess", "http"), help="one half of it")
+    parser.add_argument(
+        "--against", action="append", default=[], metavar="LABEL=SRC", help="also Quarry from another source tree"
+    )
+    options = parser.parse_args()
+    # So that the server and its directory go when this is told to.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
+    plan, volume, started = _LONG if options.long else _SHORT, Volume(), monotonic()
+
+    def say(line: str) -> None:
+        print(f"[{monotonic() - started:5.1f} s] {line}", flush=True)
+
+    with installed(volume) as installation:
+        say("database ready")
+        tables = [report.heading(installation, volume)]
+        if options.only != "http":
+            tables.append(report.in_process(inprocess.measure(installation, plan, say)))
+        if options.only != "inprocess":
+            others = dict(pair.partition("=")[::2] for pair in options.against)
+            tables.append(report.over_http(http.measure(installation, plan, others, say)))
+    print("\n" + "\n".join(tables))
+
+
+if __name__ == "__main__":
+    main()
