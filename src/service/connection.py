@@ -26,7 +26,7 @@ COMMIT_GRACE = 2.0
 class Connection:
     """A checked-out connection. Statements go through it, and every failure leaves it as a ServiceError."""
 
-    __slots__ = ("_ask_outcome", "_commits", "_has_begun", "_raw", "observe")
+    __slots__ = ("_ask_outcome", "_commits", "_has_begun", "_is_numbered", "_raw", "observe")
 
     observe: Observer | None
     """Told name, seconds and rows of every named statement, if anybody wants to know."""
@@ -38,6 +38,7 @@ class Connection:
         self._ask_outcome = ask_outcome
         self._commits: list[tuple[str, int, int]] = []
         self._has_begun = False
+        self._is_numbered = False
         self.observe = observe
 
     @property
@@ -85,12 +86,17 @@ class Connection:
         except Exception as error:
             raise self._translated(error) from error
 
-    async def begin(self, text: str) -> None:
-        """Send the message that opens the transaction. The connection must not be inside one."""
+    async def begin(self, text: str, *, is_numbered: bool = True) -> None:
+        """Send the message that opens the transaction. The connection must not be inside one.
+
+        A transaction that only reads gets no number, so nothing has to be listened for.
+        """
         if self.is_in_transaction():
             self._abandon()
             raise Unavailable("a connection was handed out inside a transaction; it has been closed")
-        self._raw.add_log_listener(self._note)
+        self._is_numbered = is_numbered
+        if is_numbered:
+            self._raw.add_log_listener(self._note)
         self._has_begun = True
         await self.execute(text)
 
@@ -119,6 +125,13 @@ class Connection:
             raise TransactionAborted
         return {tenant: number for tenant, number, _ in self._commits}
 
+    async def end(self) -> None:
+        """Commit what has only read: nothing depends on the outcome, so a cancellation may interrupt it."""
+        tag = await self.execute("COMMIT")
+        self._has_begun = False
+        if tag != "COMMIT":
+            raise TransactionAborted
+
     async def rollback(self) -> None:
         """Undo the transaction; a connection on which that fails is closed. Not interrupted by a cancellation."""
         # A cancelled BEGIN may still arrive, so it is not the connection's last word that counts.
@@ -139,8 +152,9 @@ class Connection:
 
     def forget(self) -> None:
         """Before the connection goes back: this transaction's listener goes, and a doubtful connection is closed."""
-        with contextlib.suppress(asyncpg.InterfaceError):
-            self._raw.remove_log_listener(self._note)
+        if self._is_numbered:
+            with contextlib.suppress(asyncpg.InterfaceError):
+                self._raw.remove_log_listener(self._note)
         if self.is_in_transaction():
             self._abandon()
 

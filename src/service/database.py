@@ -87,26 +87,33 @@ class Database:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection for the length of the block. Raises PoolExhausted or Unavailable."""
-        try:
-            raw = await self.pool.acquire(timeout=self.limits.acquire_timeout)
-        except TimeoutError as error:
-            raise PoolExhausted from error
-        except Exception as error:
-            self._has_lost(error)
-            raise translate(error, connection_lost=True) from error
-        self._has_recovered()
-        connection = Connection(raw, self.outcome, self.observe)
+        connection = await self.acquire()
         try:
             yield connection
         finally:
-            connection.forget()
-            await self._release(raw)
+            await self.release(connection)
 
-    async def _release(self, raw: Any) -> None:
+    async def acquire(self) -> Connection:
+        """A connection that `release` gives back. Raises PoolExhausted or Unavailable."""
         try:
-            await self.pool.release(raw, timeout=COMMIT_GRACE)
+            # Not acquire(timeout=…), which makes a task of every call.
+            async with asyncio.timeout(self.limits.acquire_timeout) as patience:
+                raw = await self.pool.acquire()
+        except Exception as error:
+            if isinstance(error, TimeoutError) and patience.expired():
+                raise PoolExhausted from error
+            self._has_lost(error)
+            raise translate(error, connection_lost=True) from error
+        self._has_recovered()
+        return Connection(raw, self.outcome, self.observe)
+
+    async def release(self, connection: Connection) -> None:
+        """Give it back, whatever state it is in."""
+        connection.forget()
+        try:
+            await self.pool.release(connection.raw, timeout=COMMIT_GRACE)
         except Exception:
-            # The pool has closed it. What the block did, or how it failed, is what counts, and must not be masked.
+            # The pool has closed it. What the work did, or how it failed, is what counts, and must not be masked.
             log.debug("release_failed", exc_info=True)
 
     def _has_lost(self, error: Exception) -> None:

@@ -6,6 +6,8 @@ import logging
 import sys
 
 import structlog
+from prometheus_client import Histogram
+from pydantic_core import to_json
 from structlog.typing import Processor
 
 from service.metrics import STATEMENTS, Observer
@@ -18,7 +20,9 @@ def configure(settings: Settings) -> None:
     """Set up structlog for this process."""
     served = settings.environment in ("production", "staging")
     level = logging.DEBUG if settings.database_debug and settings.environment != "production" else logging.INFO
-    renderer: Processor = structlog.processors.JSONRenderer() if served else structlog.dev.ConsoleRenderer(colors=False)
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(_rendered) if served else structlog.dev.ConsoleRenderer(colors=False)
+    )
     # Its pool reports every failed attempt with a traceback; database_lost and database_recovered say it once.
     logging.getLogger("asyncpg").setLevel(logging.ERROR)
     structlog.configure(
@@ -30,18 +34,25 @@ def configure(settings: Settings) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _rendered(content: object, **_: object) -> str:
+    return to_json(content, fallback=repr).decode()
 
 
 def observer(settings: Settings) -> Observer:
     """What is told of every statement: its time is counted, and logged when asked for or slow. Never its values."""
     slow = settings.database_slow_statement
     every = settings.database_log_queries
+    timers: dict[str, Histogram] = {}
 
     def observe(name: str, seconds: float, rows: int) -> None:
-        STATEMENTS.labels(statement=name).observe(seconds)
+        if (timer := timers.get(name)) is None:
+            timer = timers[name] = STATEMENTS.labels(statement=name)
+        timer.observe(seconds)
         if seconds >= slow:
             log.warning("slow_statement", statement=name, milliseconds=round(seconds * 1000, 1), rows=rows)
         elif every:

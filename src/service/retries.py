@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import TypeVar
+
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_after_delay
 from tenacity.stop import stop_any
@@ -9,6 +13,8 @@ from tenacity.wait import wait_random_exponential
 
 from service.errors import ServiceError
 from service.metrics import RETRIES
+
+T = TypeVar("T")
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.retries")
 
@@ -22,6 +28,27 @@ def transient(attempts: int = 3, *, deadline: float = 30.0) -> AsyncRetrying:
         before_sleep=_note,
         reraise=True,
     )
+
+
+async def repeated(once: Callable[[int], Awaitable[T]], *, attempts: int = 3, deadline: float = 30.0) -> T:
+    """Await `once(1)`, and after a passing failure `once(2)` and so on, as `transient` says. Raises the last failure.
+
+    The first attempt is made without the policy, whose machinery costs more than the rest of a request's Python.
+    """
+    started = monotonic()
+    try:
+        return await once(1)
+    except ServiceError as error:
+        if not error.retryable:
+            raise
+        failure = error
+    async for attempt in transient(attempts, deadline=deadline - (monotonic() - started)):
+        with attempt:
+            if attempt.retry_state.attempt_number == 1:
+                # Made already: the policy counts it, then waits and goes on, or gives up.
+                raise failure
+            return await once(attempt.retry_state.attempt_number)
+    raise failure
 
 
 def connecting(attempts: int) -> AsyncRetrying:

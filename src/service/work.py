@@ -11,7 +11,6 @@ import structlog
 
 from service.connection import Connection
 from service.database import Database
-from service.errors import DatabaseError
 from service.repos.campaigns import Campaigns
 from service.repos.contents import Contents
 from service.repos.log import Log
@@ -20,7 +19,7 @@ from service.repos.query import Repository
 from service.repos.sessions import Sessions
 from service.repos.tenants import Tenants
 from service.repos.users import Users
-from service.retries import transient
+from service.retries import repeated
 from service.tenancy import binding
 from service.tenancy.binding import Binding, Isolation
 from service.tenancy.identity import Actor, Origin, TenantId
@@ -82,13 +81,13 @@ class Work:
         self._begin = binding.begin(
             tenant, origin or Origin(), read_only=read_only, isolation=isolation, statement_timeout=statement_timeout
         )
-        self._stack = contextlib.AsyncExitStack()
+        self._read_only = read_only
         self._callbacks: list[Callback] = []
 
     async def __aenter__(self) -> Self:
-        self._connection = await self._stack.enter_async_context(self.database.connection())
+        self._connection = await self.database.acquire()
         try:
-            await self._connection.begin(self._begin)
+            await self._connection.begin(self._begin, is_numbered=not self._read_only)
         except BaseException:
             await self._leave()
             raise
@@ -102,8 +101,11 @@ class Work:
         try:
             if error is not None:
                 return
-            numbers = await self._connection.commit(binding.attribution(self.actor))
-            self.number = numbers.get(str(self.tenant))
+            if self._read_only:
+                await self._connection.end()
+            else:
+                numbers = await self._connection.commit(binding.attribution(self.actor))
+                self.number = numbers.get(str(self.tenant))
         finally:
             await self._leave()
         for callback in self._callbacks:
@@ -117,7 +119,7 @@ class Work:
         try:
             await self._connection.rollback()
         finally:
-            await self._stack.aclose()
+            await self.database.release(self._connection)
 
     @property
     def connection(self) -> Connection:
@@ -154,13 +156,14 @@ async def run(
     """
     if isolation == "serializable" and not read_only:
         log.warning("serializable_write", remedy="use read committed with version predicates")
-    async for attempt in transient(attempts, deadline=deadline):
-        with attempt:
-            work = Work(
-                database, tenant, origin=origin, actor=actor, read_only=read_only, isolation=isolation,
-                statement_timeout=statement_timeout,
-            )  # fmt: skip
-            work.attempt = attempt.retry_state.attempt_number
-            async with work:
-                return await operation(work)
-    raise DatabaseError("unreachable: the last attempt raises")
+
+    async def once(attempt: int) -> T:
+        work = Work(
+            database, tenant, origin=origin, actor=actor, read_only=read_only, isolation=isolation,
+            statement_timeout=statement_timeout,
+        )  # fmt: skip
+        work.attempt = attempt
+        async with work:
+            return await operation(work)
+
+    return await repeated(once, attempts=attempts, deadline=deadline)

@@ -72,13 +72,15 @@ def page(items: TypeAdapter[list[E]], rows: list[E], limit: int) -> Answer:
         rows = rows[:limit]
         following = b'"' + cursor_of(rows[-1]).encode() + b'"'
     body = b'{"items":' + items.dump_json(rows) + b',"next":' + following + b"}"
-    return Answer(body, headers={"ETag": f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'})
+    return Answer(body, headers={"ETag": f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'})
 
 
 def unmodified(answer: Response, if_none_match: Sequence[str]) -> bool:
     """Whether the client holds this answer already (weak comparison, RFC 9110)."""
+    if not if_none_match or answer.status_code != 200:
+        return False
     etag = answer.headers.get("etag")
-    if not if_none_match or etag is None or answer.status_code != 200:
+    if etag is None:
         return False
     held = [tag.strip().removeprefix("W/") for header in if_none_match for tag in header.split(",")]
     return etag.removeprefix("W/") in held or held == ["*"]

@@ -96,12 +96,13 @@ class Call:
 
         async def as_caller(work: Work) -> tuple[R, Work]:
             self.caller = caller = admit(token, await work.sessions.authenticate(token.hash), self.permission)
-            work.actor = Actor(caller.user_id, caller.session_id)
+            if self.writes:
+                work.actor = Actor(caller.user_id, caller.session_id)
             return await operation(work), work
 
         result, work = await run(
-            self.state["database"], as_caller, token.tenant, origin=self.origin, read_only=not self.writes,
-            deadline=self.state["settings"].request_timeout,
+            self.state["database"], as_caller, token.tenant, origin=self.origin if self.writes else None,
+            read_only=not self.writes, deadline=self.state["settings"].request_timeout,
         )  # fmt: skip
         self.tenant, self.number = token.tenant, work.number
         return result

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 from time import perf_counter
-from uuid import uuid4
 
 import structlog
+from prometheus_client import Counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.metrics import REQUESTS
 from service.tenancy.identity import is_request_id
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods that are counted by name; anybody may invent others."""
 
 
 class RequestId:
@@ -25,7 +30,7 @@ class RequestId:
             await self.app(scope, receive, send)
             return
         given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"request-id"), "")
-        request_id = given if is_request_id(given) else uuid4().hex
+        request_id = given if is_request_id(given) else secrets.token_hex(16)
         scope["request_id"] = request_id
         header = (b"request-id", request_id.encode())
 
@@ -34,8 +39,11 @@ class RequestId:
                 message["headers"] = [*message["headers"], header]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
             await self.app(scope, receive, send_with_id)
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
 
 
 class Answered:
@@ -43,6 +51,8 @@ class Answered:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        # A dictionary's look-up instead of the lock and the tuple that `labels` takes.
+        self._counters: dict[tuple[str, int, str], Counter] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -61,7 +71,10 @@ class Answered:
             await self.app(scope, receive, send_noting)
         finally:
             code = scope.get("code", "")
-            REQUESTS.labels(method=scope["method"], status=str(status), code=code).inc()
+            key = (scope["method"] if scope["method"] in _METHODS else "other", status, code)
+            if (counter := self._counters.get(key)) is None:
+                counter = self._counters[key] = REQUESTS.labels(method=key[0], status=str(status), code=code)
+            counter.inc()
             log.info(
                 "answered", method=scope["method"], path=scope["path"], status=status, code=code or None,
                 milliseconds=round((perf_counter() - started) * 1000, 1),
