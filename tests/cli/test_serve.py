@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -10,7 +11,10 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+import httpx
 import pytest
+
+from factories import Factory
 
 
 def answers(address: str) -> bool:
@@ -39,6 +43,27 @@ def test_serve_says_where_and_ends_with_0(quarry: Any, says: Any, until: Any, nu
         until(lambda: answers(address))
         assert stopped(process, number) == 0
     assert not answers(address)
+
+
+async def test_a_request_in_flight_is_finished_before_the_service_ends(
+    quarry: Any, says: Any, until: Any, superuser: Any, new: Factory
+) -> None:
+    acme = await new.tenant("acme")
+    campaign = await new.campaign(acme)
+    headers = {"Authorization": f"Bearer {await new.token(acme)}", "If-Match": '"1"'}
+    superuser.execute("SELECT FROM quarry.campaigns FOR UPDATE")
+    with quarry.start("serve", "--port", "0") as process:
+        async with httpx.AsyncClient(base_url=says(process, SERVING)[1], headers=headers) as client:
+            asked = asyncio.create_task(client.patch(f"/v1/campaigns/{campaign.id}", json={"name": "Late"}))
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            await asyncio.to_thread(until, lambda: superuser.execute(waits).fetchone() != (0,))
+            process.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(until, lambda: not answers(str(client.base_url)))
+            assert not asked.done()
+            superuser.rollback()
+            answer = await asked
+        process.communicate(timeout=15)
+    assert (answer.status_code, answer.json()["name"], process.returncode) == (200, "Late", 0)
 
 
 def test_two_workers_serve_and_end_together(quarry: Any, says: Any, until: Any) -> None:
