@@ -36,3 +36,9 @@ def test_lost_password_file_is_replaced_by_a_new_password(state: Path, query: Qu
     with running(state) as second:
         assert second.password != first.password
         assert query(second.url(), "SELECT 1") == "1"
+
+
+def test_text_is_sorted_by_code_point_and_letters_have_a_lower_case(state: Path, query: Query) -> None:
+    with running(state) as server:
+        assert query(server.url(), "SELECT lower('ÉTÉ')") == "été"
+        assert query(server.url(), "SELECT 'Z' < 'a'") == "t"

@@ -13,6 +13,9 @@ from service.embedded.processes import run
 from service.embedded.state import write
 
 SUPERUSER = "postgres"
+_LETTERS = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+"""Sorts by code point as C does, but knows which letters are the lower case of which, wherever it runs."""
+_LETTERS_SINCE = 17
 
 
 def create(placement: Placement, binaries: Path, password: str) -> None:
@@ -34,6 +37,7 @@ def create(placement: Placement, binaries: Path, password: str) -> None:
             "--auth=scram-sha-256",
             "--encoding=UTF8",
             "--locale=C",
+            *(_LETTERS if int(name.removeprefix("pg")) >= _LETTERS_SINCE else ()),
             "--no-sync",
             "--no-instructions",
         )
