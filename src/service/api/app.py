@@ -25,6 +25,19 @@ from service.tenancy import guard
 from service.work import run
 
 ENDPOINTS: Sequence[Endpoint] = (
+    # Routes are tried in turn, so what is asked for most stands first.
+    Endpoint("GET", "/v1/campaigns", "campaigns.read", campaigns.page),
+    Endpoint("POST", "/v1/campaigns", "campaigns.write", campaigns.create),
+    Endpoint("GET", "/v1/campaigns/{id}", "campaigns.read", campaigns.find),
+    Endpoint("PATCH", "/v1/campaigns/{id}", "campaigns.write", campaigns.update),
+    Endpoint("DELETE", "/v1/campaigns/{id}", "campaigns.write", campaigns.remove),
+    Endpoint("POST", "/v1/campaigns/{id}/restore", "campaigns.write", campaigns.restore),
+    Endpoint("GET", "/v1/campaigns/{campaign_id}/contents", "campaigns.read", contents.page),
+    Endpoint("POST", "/v1/campaigns/{campaign_id}/contents", "campaigns.write", contents.create),
+    Endpoint("GET", "/v1/campaigns/{campaign_id}/contents/{id}", "campaigns.read", contents.find),
+    Endpoint("PATCH", "/v1/campaigns/{campaign_id}/contents/{id}", "campaigns.write", contents.update),
+    Endpoint("DELETE", "/v1/campaigns/{campaign_id}/contents/{id}", "campaigns.write", contents.remove),
+    Endpoint("POST", "/v1/campaigns/{campaign_id}/contents/{id}/restore", "campaigns.write", contents.restore),
     Endpoint("GET", "/livez", "anyone", probes.live),
     Endpoint("GET", "/readyz", "anyone", probes.ready),
     Endpoint("POST", "/v1/sessions", "anyone", sessions.create),
@@ -43,18 +56,6 @@ ENDPOINTS: Sequence[Endpoint] = (
     Endpoint("PUT", "/v1/users/{id}/password", "own_password", users.set_password),
     Endpoint("GET", "/v1/niches", "niches.read", niches.page),
     Endpoint("GET", "/v1/niches/{id}", "niches.read", niches.find),
-    Endpoint("GET", "/v1/campaigns", "campaigns.read", campaigns.page),
-    Endpoint("POST", "/v1/campaigns", "campaigns.write", campaigns.create),
-    Endpoint("GET", "/v1/campaigns/{id}", "campaigns.read", campaigns.find),
-    Endpoint("PATCH", "/v1/campaigns/{id}", "campaigns.write", campaigns.update),
-    Endpoint("DELETE", "/v1/campaigns/{id}", "campaigns.write", campaigns.remove),
-    Endpoint("POST", "/v1/campaigns/{id}/restore", "campaigns.write", campaigns.restore),
-    Endpoint("GET", "/v1/campaigns/{campaign_id}/contents", "campaigns.read", contents.page),
-    Endpoint("POST", "/v1/campaigns/{campaign_id}/contents", "campaigns.write", contents.create),
-    Endpoint("GET", "/v1/campaigns/{campaign_id}/contents/{id}", "campaigns.read", contents.find),
-    Endpoint("PATCH", "/v1/campaigns/{campaign_id}/contents/{id}", "campaigns.write", contents.update),
-    Endpoint("DELETE", "/v1/campaigns/{campaign_id}/contents/{id}", "campaigns.write", contents.remove),
-    Endpoint("POST", "/v1/campaigns/{campaign_id}/contents/{id}/restore", "campaigns.write", contents.restore),
 )
 
 
