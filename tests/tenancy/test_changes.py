@@ -8,8 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service.embedded.server import Server
-from tenancy_rows import APP, LOG, Arranged, Table, arrange, bound, cloned, outcome
+from tenancy_rows import LOG, Arranged, Table, bound, outcome
 
 TRACKED = (
     "app.tenants", "quarry.api_keys", "quarry.brand_niches", "quarry.brands", "quarry.campaign_influencers",
@@ -42,24 +41,9 @@ BY_TYPE = {
 
 
 @pytest.fixture(scope="module")
-async def arranged(server: Server, template: Any) -> AsyncIterator[Arranged]:
-    async with cloned(server, template) as url:
-        yield await arrange(url)
-
-
-@pytest.fixture(scope="module")
 async def root(arranged: Arranged) -> AsyncIterator[Any]:
     """A superuser's connection to the arranged database."""
     connection = await asyncpg.connect(arranged.url, server_settings={"search_path": "quarry"})
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture(scope="module")
-async def app(server: Server, arranged: Arranged) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(
-        server.url(user="quarry_app", password=server.password, database=arranged.name), **APP
-    )
     yield connection
     await connection.close()
 

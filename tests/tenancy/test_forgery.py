@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import pytest
 
-from service.embedded.server import Server
-from tenancy_rows import APP, Arranged, arrange, bound, cloned, outcome
+from tenancy_rows import Arranged, bound, outcome
 
 FORGERIES = (
     "INSERT INTO app.heads (tenant_id, head) VALUES (app.current_tenant(), 99)",
@@ -62,21 +60,6 @@ LOCKS = (
     "COPY campaigns TO PROGRAM 'cat'",
     "SELECT pg_read_file('postgresql.conf')",
 )
-
-
-@pytest.fixture(scope="module")
-async def arranged(server: Server, template: Any) -> AsyncIterator[Arranged]:
-    async with cloned(server, template) as url:
-        yield await arrange(url)
-
-
-@pytest.fixture(scope="module")
-async def app(server: Server, arranged: Arranged) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(
-        server.url(user="quarry_app", password=server.password, database=arranged.name), **APP
-    )
-    yield connection
-    await connection.close()
 
 
 @pytest.mark.parametrize("attempt", [*FORGERIES, *SUPPRESSIONS, *LOCKS])

@@ -6,16 +6,14 @@ very same as one that aims at a row nobody has: the same tag, or the same SQLSTA
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from service.embedded.server import Server
 from service.settings import Settings
-from tenancy_rows import APP, Arranged, Outcome, Table, Values, arrange, bound, cloned, outcome, tables
+from tenancy_rows import APP, Arranged, Outcome, Table, Values, bound, outcome, tables
 
 GRANTS = {
     # s(elect) i(nsert) u(pdate) d(elete)
@@ -67,22 +65,6 @@ def expected(table: str, verb: str, binding: str) -> str:
     if not set(needed) <= set(GRANTS[table]):
         return REFUSED
     return EXCEPTIONS.get((table, verb, binding)) or outcomes[BINDINGS.index(binding)]
-
-
-@pytest.fixture(scope="module")
-async def arranged(server: Server, template: Any) -> AsyncIterator[Arranged]:
-    async with cloned(server, template) as url:
-        yield await arrange(url)
-
-
-@pytest.fixture(scope="module")
-async def app(server: Server, arranged: Arranged) -> AsyncIterator[Any]:
-    """A connection of the serving role itself."""
-    connection = await asyncpg.connect(
-        server.url(user="quarry_app", password=server.password, database=arranged.name), **APP
-    )
-    yield connection
-    await connection.close()
 
 
 class Attempt:

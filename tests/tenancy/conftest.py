@@ -1,0 +1,29 @@
+"""One database of two tenants for each module, and the serving role on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from service.embedded.server import Server
+from tenancy_rows import APP, Arranged, arrange, cloned
+
+
+@pytest.fixture(scope="module")
+async def arranged(server: Server, template: Any) -> AsyncIterator[Arranged]:
+    """Rows of two tenants in every table; what a test does to them it undoes."""
+    async with cloned(server, template) as url:
+        yield await arrange(url)
+
+
+@pytest.fixture(scope="module")
+async def app(server: Server, arranged: Arranged) -> AsyncIterator[Any]:
+    """A connection of the serving role itself."""
+    connection = await asyncpg.connect(
+        server.url(user="quarry_app", password=server.password, database=arranged.name), **APP
+    )
+    yield connection
+    await connection.close()
