@@ -6,6 +6,7 @@ import re
 import ssl as tls
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -24,6 +25,12 @@ class Address:
     libpq: Mapping[str, str] = field(default_factory=dict, repr=False)
     connect_timeout: float = 10.0
     """Seconds until an attempt to connect is given up."""
+
+    def asyncpg_options(self, **constants: str) -> dict[str, Any]:
+        """What asyncpg needs beside the URL: TLS, and the session's `constants` with the role among them."""
+        settings = constants if self.role is None else {**constants, "role": self.role}
+        # asyncpg reads sslmode from the URL only when `ssl` is left out altogether.
+        return {"server_settings": settings} | ({} if self.ssl is None else {"ssl": self.ssl})
 
 
 @dataclass(frozen=True)

@@ -55,18 +55,14 @@ class Database:
         observe: Observer | None = None,
     ) -> AsyncIterator[Self]:
         """Connect, with retries while the server is not there yet. Raises Unavailable when it stays away."""
-        constants = {
-            "application_name": name,
-            "search_path": f"{schema}, pg_temp",
-            "timezone": "UTC",
-            "statement_timeout": str(int(limits.statement_timeout * 1000)),
-            "lock_timeout": str(int(limits.lock_timeout * 1000)),
-            "idle_in_transaction_session_timeout": str(int(limits.idle_in_transaction_timeout * 1000)),
-        }
-        if address.role is not None:
-            constants["role"] = address.role
-        # asyncpg reads sslmode from the address only when `ssl` is left out altogether.
-        extra: dict[str, Any] = {} if address.ssl is None else {"ssl": address.ssl}
+        options = address.asyncpg_options(
+            application_name=name,
+            search_path=f"{schema}, pg_temp",
+            timezone="UTC",
+            statement_timeout=str(int(limits.statement_timeout * 1000)),
+            lock_timeout=str(int(limits.lock_timeout * 1000)),
+            idle_in_transaction_session_timeout=str(int(limits.idle_in_transaction_timeout * 1000)),
+        )
         async for attempt in connecting(limits.connect_attempts):
             with attempt:
                 try:
@@ -75,7 +71,7 @@ class Database:
                         max_inactive_connection_lifetime=limits.idle_timeout, timeout=limits.connect_timeout,
                         command_timeout=limits.query_timeout, connection_class=_PlainConnection,
                         statement_cache_size=1024, max_cached_statement_lifetime=0,
-                        server_settings=constants, init=_announce, **extra,
+                        init=_announce, **options,
                     )  # fmt: skip
                 except Exception as error:
                     raise translate(error, connection_lost=True) from error

@@ -93,15 +93,9 @@ def roles_sql() -> str:
 
 async def connect(address: Address) -> Any:
     """A single connection for set-up. Raises the service's errors."""
-    settings = {} if address.role is None else {"role": address.role}
-    extra: dict[str, Any] = {} if address.ssl is None else {"ssl": address.ssl}
+    options = address.asyncpg_options(application_name="quarry")
     try:
-        return await asyncpg.connect(
-            address.url,
-            timeout=address.connect_timeout,
-            server_settings={"application_name": "quarry", **settings},
-            **extra,
-        )
+        return await asyncpg.connect(address.url, timeout=address.connect_timeout, **options)
     except Exception as error:
         raise translate(error, connection_lost=True) from error
 

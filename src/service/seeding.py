@@ -76,7 +76,7 @@ async def _run(
             if missing:
                 raise statement.error(f"the seed needs a value for {', '.join(sorted(missing))}")
             bound = tenants if TENANT_PARAMETER in statement.parameters else [None]
-            label = f"{name}: {statement.place.path.stem}.{statement.name}"
+            label = f"{name}: {statement.label}"
             rows, told = 0, monotonic()
             for position, tenant in enumerate(bound, 1):
                 answer = await _execute(databases[statement.scope], statement, tenant, parameters)

@@ -42,6 +42,10 @@ class Place:
     path: Path
     line: int
 
+    def label(self, name: str) -> str:
+        """What a statement of this file is called everywhere: `campaigns.page`."""
+        return f"{self.path.stem}.{name}"
+
     def error(self, offset: int, message: str, remedy: str = "") -> StatementError:
         """An error `offset` lines below this place."""
         return StatementError(self.path, self.line + offset, message, remedy)
@@ -73,6 +77,11 @@ class Statement:
     groups: Mapping[str, tuple[str, ...]]
     variants: Mapping[int, Variant]
 
+    @property
+    def label(self) -> str:
+        """Its name as the server's log and the metrics show it: `campaigns.page`."""
+        return self.place.label(self.name)
+
     def error(self, message: str, remedy: str = "") -> StatementError:
         """An error at this statement's place."""
         return self.place.error(0, message, remedy)
@@ -100,7 +109,7 @@ def compile_statement(
         raise head.error(0, f"{len(conditions)} conditions; a statement has at most {MAX_CONDITIONS}")
     _check_conditions(lines, scope, body)
     parameters, groups = _parameters(lines, conditions, scope, head, body)
-    label = f"/* {head.path.stem}.{name} */ "
+    label = f"/* {head.label(name)} */ "
     variants = {}
     for chosen in itertools.product((False, True), repeat=len(conditions)):
         given = {condition for condition, is_given in zip(conditions, chosen, strict=True) if is_given}

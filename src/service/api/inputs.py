@@ -26,6 +26,8 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)*\Z")
 _URL = re.compile(r"https?://[^\s/?#]\S*\Z", re.IGNORECASE)
 _CURRENCY = re.compile(r"[A-Z]{3}\Z")
+SHORTEST_PASSWORD = 10
+"""Characters."""
 _REPORTED = 50
 """How many wrong fields an answer names; more of them are no help."""
 _NAME_SHOWN = 200
@@ -106,7 +108,9 @@ HostName = Annotated[
     StringConstraints(strip_whitespace=True, to_lower=True, min_length=1, max_length=253),
     AfterValidator(_single_line),
 ]
-Password = Annotated[str, StringConstraints(min_length=10, max_length=1_000), AfterValidator(_single_line)]
+Password = Annotated[
+    str, StringConstraints(min_length=SHORTEST_PASSWORD, max_length=1_000), AfterValidator(_single_line)
+]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
 
 

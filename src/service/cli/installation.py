@@ -91,12 +91,10 @@ async def database(local: Settings, role: str = "quarry_app") -> AsyncIterator[D
     address = local.address(role)  # type: ignore[arg-type]
     limits = PoolLimits(minimum=1, maximum=1, connect_attempts=1)
     async with contextlib.AsyncExitStack() as stack:
-        try:
+        with explaining(address):
             opened = await stack.enter_async_context(
                 Database.open(address, limits, schema=local.database_schema, name="quarry cli")
             )
-        except DatabaseError as error:
-            raise explained(error, address) from error
         yield opened
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from service.api.inputs import SHORTEST_PASSWORD
 from service.api.inputs import Email as EmailText
 from service.cli.installation import database, installed, say, wait_for
 from service.database import Database
@@ -23,7 +24,6 @@ from service.work import Work, run
 
 app = typer.Typer(help="Users: add, passwd.", no_args_is_help=True)
 
-_SHORTEST = 10
 _PASSWORD_VARIABLE = "QUARRY_PASSWORD"  # noqa: S105  the name, not a password
 
 Domain = Annotated[str, typer.Argument(help="The tenant's host name.")]
@@ -110,6 +110,6 @@ def _password() -> str:
                 raise OperatorError("the two are not the same", "nothing was done; try again")
         except EOFError:
             raise OperatorError("nothing was done") from None
-    if len(given) < _SHORTEST:
-        raise OperatorError(f"a password has at least {_SHORTEST} characters")
+    if len(given) < SHORTEST_PASSWORD:
+        raise OperatorError(f"a password has at least {SHORTEST_PASSWORD} characters")
     return given

@@ -55,7 +55,7 @@ def compile_call(
     """The method that runs `statement` on a repository's binding."""
     choose = _chooser(statement, arguments)
     answer = _ANSWERS[statement.kind](model, noun)
-    label = f"{statement.place.path.stem}.{statement.name}"
+    label = statement.label
     arrange = arguments.arrange
     needs_tenant = TENANT_PARAMETER in statement.parameters
 
