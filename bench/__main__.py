@@ -9,19 +9,20 @@ from time import monotonic
 
 import structlog
 
-from bench import http, inprocess, report
+from bench import http, inprocess, report, sign_ins
 from bench.installation import Volume, installed
 from bench.rounds import Plan
 
 _SHORT = Plan(rounds=15, seconds=0.3, inner_rounds=100, calls=50)
 _LONG = Plan(rounds=100, seconds=0.5, inner_rounds=1000, calls=100)
+_PARTS = ("inprocess", "http", "sign_ins")
 
 
 def main() -> None:
     """Read the options and run."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--long", action="store_true", help="more and longer rounds: about ten minutes")
-    parser.add_argument("--only", choices=("inprocess", "http"), help="one half of it")
+    parser.add_argument("--long", action="store_true", help="more and longer rounds: about fifteen minutes")
+    parser.add_argument("--only", choices=_PARTS, help="one part of it")
     parser.add_argument(
         "--against", action="append", default=[], metavar="LABEL=SRC", help="also Quarry from another source tree"
     )
@@ -37,11 +38,14 @@ def main() -> None:
     with installed(volume) as installation:
         say("database ready")
         tables = [report.heading(installation, volume)]
-        if options.only != "http":
+        parts = _PARTS if options.only is None else (options.only,)
+        others = dict(pair.partition("=")[::2] for pair in options.against)
+        if "inprocess" in parts:
             tables.append(report.in_process(inprocess.measure(installation, plan, say)))
-        if options.only != "inprocess":
-            others = dict(pair.partition("=")[::2] for pair in options.against)
+        if "http" in parts:
             tables.append(report.over_http(http.measure(installation, plan, others, say)))
+        if "sign_ins" in parts:
+            tables.append(report.beside_sign_ins(sign_ins.measure(installation, plan.rounds, others, say)))
     print("\n" + "\n".join(tables))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, get_type_hints
 from uuid import UUID
 
@@ -31,6 +31,8 @@ from service.api.app import create_app
 from service.tokens import Token
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+_IDLE, _SEEN_EVERY = timedelta(days=1), timedelta(minutes=1)
 
 
 class Shape(TypedDict):
@@ -203,7 +205,7 @@ def _token(request: Request) -> Token:
 
 
 def _lookup(token: Token) -> dict[str, Any]:
-    return {"tenant_id": token.tenant, "token_hash": token.hash}
+    return {"tenant_id": token.tenant, "token_hash": token.hash, "idle": _IDLE, "seen_every": _SEEN_EVERY}
 
 
 def _admit(bearer: Any) -> None:

@@ -55,7 +55,7 @@ def measure(
         }
         generator = Generator(
             stack.enter_context(process("bench.load", errors=installation.directory / "load.log")),
-            _requests(installation),
+            requests(installation),
         )
         try:
             answers = {}
@@ -70,7 +70,7 @@ def measure(
     return answers
 
 
-def _requests(installation: Installation) -> dict[str, list[str]]:
+def requests(installation: Installation) -> dict[str, list[str]]:
     """Every tenant in turn, each time another campaign of it."""
     members = installation.members
     finds = [

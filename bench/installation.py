@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 from pydantic import SecretStr
 
-from service import migrations, provisioning, seeding, tokens
+from service import keyring, migrations, provisioning, seeding, tokens
 from service.addresses import Address, PoolLimits
 from service.database import Database
 from service.embedded.server import Server, running
@@ -55,7 +55,7 @@ class Volume:
 
 @dataclass(frozen=True)
 class Member:
-    """A signed-in user of one tenant, and some of the tenant's campaigns."""
+    """The signed-in owner of one tenant, and some of the tenant's campaigns."""
 
     tenant: TenantId
     token: str = field(repr=False)
@@ -71,6 +71,8 @@ class Installation:
     """The database as role quarry_app."""
     directory: Path
     version: str
+    keys: Mapping[str, str] = field(repr=False)
+    """Of personal data, by the setting's name."""
     members: tuple[Member, ...]
 
 
@@ -82,9 +84,10 @@ def installed(volume: Volume) -> Iterator[Installation]:
     directory.chmod(0o711)
     try:
         with running(directory, options={"max_connections": "100"}, say=_quiet) as server:
-            settings = _provision(server)
+            keys = {"pii_keys": keyring.fresh_key(), "pii_index_key": keyring.fresh_index_key()}
+            settings = _provision(server, keys)
             version, members = asyncio.run(_fill(settings, volume))
-            yield Installation(settings, settings.address("quarry_app").url, directory, version, members)
+            yield Installation(settings, settings.address("quarry_app").url, directory, version, keys, members)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -92,18 +95,19 @@ def installed(volume: Volume) -> Iterator[Installation]:
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Database]:
     """Quarry's own pool as the serving role."""
-    async with Database.open(settings.address("quarry_app"), settings.limits) as database:
+    keys = keyring.of(settings)
+    async with Database.open(settings.address("quarry_app"), settings.limits, keyring=keys) as database:
         yield database
 
 
-def settings_of(urls: dict[str, str]) -> Settings:
-    """Settings as in production, whatever this machine's environment says; `urls` by the setting's name."""
+def settings_of(secrets: Mapping[str, str]) -> Settings:
+    """Settings as in production, whatever `.env` says; `secrets` are addresses and keys by the setting's name."""
     return Settings(
         _env_file=None,
         environment="production",
         database_pool_min=POOL,
         database_pool_max=POOL,
-        **{name: SecretStr(url) for name, url in urls.items()},
+        **{name: SecretStr(text) for name, text in secrets.items()},
     )
 
 
@@ -111,7 +115,7 @@ def _quiet(_: str) -> None:
     """Nobody asked."""
 
 
-def _provision(server: Server) -> Settings:
+def _provision(server: Server, keys: Mapping[str, str]) -> Settings:
     """Roles, a database, the migrations."""
     address = Address(server.url())
     asyncio.run(provisioning.create_roles(address))
@@ -120,7 +124,7 @@ def _provision(server: Server) -> Settings:
         asyncio.run(provisioning.set_password(address, role, server.password))
     asyncio.run(provisioning.create_database(address, _DATABASE))
     urls = {name: server.url(user=role, password=server.password, database=_DATABASE) for name, role in roles.items()}
-    settings = settings_of({**urls, "database_migration_url": server.url(database=_DATABASE)})
+    settings = settings_of({**urls, **keys, "database_migration_url": server.url(database=_DATABASE)})
     asyncio.run(provisioning.prepare_database(settings.administration()))
     migrations.up(settings.address("quarry_owner"), settings.database_schema, _quiet)
     return settings
@@ -147,7 +151,7 @@ async def _fill(settings: Settings, volume: Volume) -> tuple[str, tuple[Member, 
 async def _sign_in(database: Database, tenant: TenantId) -> Member:
     text, token = tokens.issue(tenant)
     async with Work(database, tenant) as work:
-        user = (await work.users.page(limit=1))[0]
+        user = (await work.users.page(limit=1, role="owner"))[0]
         credentials = await work.users.credentials(user.id)
         await work.sessions.create(
             user_id=user.id, password_hash=credentials.password_hash, token_hash=token.hash, ip=None, user_agent=None,

@@ -6,12 +6,14 @@ import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
+from statistics import median
 from typing import NamedTuple
 
 from bench.http import KINDS
 from bench.installation import Installation, Volume
 from bench.load import CONNECTIONS
 from bench.rounds import Samples
+from bench.sign_ins import ALONE, BESIDE, CLIENTS, RATE, Waits, percentile
 
 _PACKAGES = ("asyncpg", "aiosql", "sqlalchemy", "starlette", "uvicorn", "pydantic")
 _NAMES = {
@@ -55,6 +57,7 @@ _OVER_HTTP = (
     Aim("quarry", "aiosql", False, None),
     Aim("quarry", "sqlalchemy", False, 3.0),
 )
+_BESIDE_SIGN_INS = Aim(BESIDE, ALONE, True, 3.0)
 
 
 def heading(installation: Installation, volume: Volume) -> str:
@@ -78,6 +81,31 @@ def in_process(answers: Mapping[str, Samples]) -> str:
 def over_http(answers: Mapping[str, Samples]) -> str:
     """Answers per second."""
     return "\n".join(_table(KINDS[kind], "req/s", samples, _OVER_HTTP) for kind, samples in answers.items())
+
+
+def beside_sign_ins(answers: Mapping[str, Waits]) -> str:
+    """Milliseconds until answers came, alone and while others signed in."""
+    return "\n".join(_waits(label, waits) for label, waits in answers.items())
+
+
+def _waits(label: str, waits: Waits) -> str:
+    def line(name: str, values: list[float]) -> str:
+        p50, p99 = (percentile(values, percent) * 1000 for percent in (50, 99))
+        return f"  {name:<50}{p50:>10.1f}{p99:>10.1f}{len(values):>10,}"
+
+    rate = median(waits.sign_ins_per_second)
+    pooled = percentile(waits.gets[BESIDE], 99) / percentile(waits.gets[ALONE], 99)
+    ratio, (low, high) = waits.p99.ratio(BESIDE, ALONE), waits.p99.spread(BESIDE, ALONE)
+    of_rounds = f"{ratio:>10.2f}{f'{low:.2f}-{high:.2f}':>16}"
+    return "\n".join([
+        f"\n{f'{_name(label)} beside sign-ins':<52}{'p50 ms':>10}{'p99 ms':>10}{'count':>10}",
+        line(f"{KINDS['find']}, {RATE} a second, alone", waits.gets[ALONE]),
+        line(f"the same while {CLIENTS} clients sign in without pause", waits.gets[BESIDE]),
+        line(f"POST /v1/sessions, {rate:.0f} a second", waits.sign_ins),
+        f"{'  p99 beside / p99 alone':<62}{'ratio':>10}{'middle half':>16}   aim",
+        f"  {'of all answers':<60}{pooled:>10.2f}{'':>16}   {_BESIDE_SIGN_INS.verdict(pooled)}",
+        f"  {'median of the ratios of the rounds':<60}{of_rounds}   {_BESIDE_SIGN_INS.verdict(ratio)}",
+    ])  # fmt: skip
 
 
 def _table(title: str, unit: str, samples: Samples, aims: tuple[Aim, ...]) -> str:

@@ -59,7 +59,8 @@ def process(module: str, *arguments: str, errors: Path, **environment: str) -> I
 def served(installation: Installation, label: str, environment: Mapping[str, str]) -> Iterator[Service]:
     """The contender `label` (its part before a `:` names the application) in a process."""
     errors = installation.directory / f"{label.replace(':', '-')}.log"
-    environment = {_ADDRESS: installation.url, **environment}
+    keys = {name.upper(): key for name, key in installation.keys.items()}
+    environment = {_ADDRESS: installation.url, **keys, **environment}
     with process("bench.serving", label.partition(":")[0], errors=errors, **environment) as child:
         assert child.stdout is not None
         line = child.stdout.readline()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import DateTime, LargeBinary, Select, func, select
@@ -72,6 +72,7 @@ class Session(Base):
     user_id: Mapped[UUID]
     token_hash: Mapped[bytes]
     expires_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
 
 
@@ -90,17 +91,19 @@ def page(tenant: UUID, limit: int) -> Select[tuple[Campaign]]:
     )
 
 
-def authenticate(tenant_id: UUID, token_hash: bytes) -> Select[tuple[UUID, UUID, datetime, str, bool, str, bool]]:
+def authenticate(
+    tenant_id: UUID, token_hash: bytes, idle: timedelta, seen_every: timedelta
+) -> Select[tuple[UUID, UUID, str, bool, str, bool, bool]]:
     """sessions.authenticate: columns, as no entity is needed"""
     return (
         select(
             Session.id.label("session_id"),
             Session.user_id,
-            Session.expires_at,
             User.role,
             User.is_active,
             Tenant.status.label("tenant_status"),
-            (Session.expires_at <= func.now()).label("is_expired"),
+            ((Session.expires_at <= func.now()) | (Session.last_seen_at <= func.now() - idle)).label("is_expired"),
+            (Session.last_seen_at < func.now() - seen_every).label("is_unseen"),
         )
         .join(User, (User.tenant_id == Session.tenant_id) & (User.id == Session.user_id))
         .join(Tenant, Tenant.id == Session.tenant_id)

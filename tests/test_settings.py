@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.addresses import masked_url
-from service.settings import Settings, SettingsError, format_duration, parse_duration
+from service.forms import format_duration, parse_duration
+from service.settings import Settings, SettingsError
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
 
@@ -72,6 +73,16 @@ def test_duration_is_printed_as_it_is_read(thousandths: int) -> None:
 def test_other_durations_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="30s, 5m or 250"):
         parse_duration(text)
+
+
+def test_lists_are_shown_in_the_form_that_they_are_read_in(load) -> None:
+    names = ("TRUSTED_PROXIES", "ALLOWED_HOSTS", "CORS_ORIGINS")
+    given = ("192.0.2.7, 10.0.0.0/8,::1,", "ACME.example,*.acme.example, [::1]", "https://app.example.com")
+    shown = load(**dict(zip(names, given, strict=True))).masked()
+    assert [shown[name] for name in names] == [
+        "192.0.2.7/32,10.0.0.0/8,::1/128", "acme.example,*.acme.example,[::1]", "https://app.example.com",
+    ]  # fmt: skip
+    assert load(**{name: str(shown[name]) for name in names}).masked() == shown
 
 
 def test_empty_variable_counts_as_missing(load) -> None:

@@ -13,6 +13,7 @@ from service.errors import (
     Contention,
     InvalidInput,
     NotFound,
+    ReadOnly,
     TenantUnbound,
     Timeout,
     TransactionAborted,
@@ -113,7 +114,7 @@ async def test_a_tenants_statement_needs_a_tenant(database: Database) -> None:
 
 async def test_read_only_work_can_not_write(database: Database, new: Factory) -> None:
     acme = await new.tenant("acme")
-    with pytest.raises(Exception, match="25006"):
+    with pytest.raises(ReadOnly):
         async with Work(database, acme.id, read_only=True) as work:
             await work.campaigns.create(name="Never", owner_id=acme.owner.id)
 

@@ -38,6 +38,11 @@ DELETE FROM otps WHERE tenant_id = :tenant_id;
 -- Failed sign-ins.
 DELETE FROM sign_in_failures WHERE tenant_id = :tenant_id;
 
+-- name: idempotency_keys :count
+-- scope: owner
+-- Answers to repeat.
+DELETE FROM idempotency_keys WHERE tenant_id = :tenant_id;
+
 -- name: users :count
 -- scope: owner
 -- Users and their sessions.

@@ -3,8 +3,9 @@
 
 -- name: users :count
 -- Users who can't sign in: their password hash is none.
-INSERT INTO users (tenant_id, id, email, display_name, password_hash, role)
-SELECT :tenant_id::uuid, md5(:tenant_id::text || 'user' || n)::uuid, 'user-' || n || '@load.example', 'User ' || n, '!',
+INSERT INTO users (tenant_id, id, email, email_index, display_name, password_hash, role)
+SELECT :tenant_id::uuid, md5(:tenant_id::text || 'user' || n)::uuid, app.unsealed('user-' || n || '@load.example'),
+       app.unsealed_index('user-' || n || '@load.example'), 'User ' || n, '!',
        CASE WHEN n = 1 THEN 'owner' ELSE 'member' END
   FROM generate_series(1, :users_per_tenant::int) AS n
     ON CONFLICT DO NOTHING;

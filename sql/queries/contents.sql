@@ -1,7 +1,7 @@
 -- repository: Contents
 -- A content is a post, reel, story, video or article made for a campaign; it is there as long as its campaign is.
 
--- name: create :one
+-- name: create :maybe
 -- A new content of a live campaign; no row when there is no such campaign.
 INSERT INTO contents (tenant_id, campaign_id, kind, title, body, url, status)
 SELECT c.tenant_id, c.id, :kind, :title, :body, :url, :status

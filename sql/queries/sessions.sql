@@ -3,6 +3,7 @@
 
 -- name: create :maybe
 -- A session for a user whose credentials have just been verified; no row when the user changed meanwhile.
+-- The user is locked, so that a new password or a deactivation comes before, or ends this session too.
 INSERT INTO sessions (tenant_id, user_id, token_hash, ip, user_agent, expires_at)
 SELECT u.tenant_id, u.id, :token_hash, :ip, :user_agent, :expires_at
   FROM users AS u
@@ -14,12 +15,14 @@ SELECT u.tenant_id, u.id, :token_hash, :ip, :user_agent, :expires_at
    AND u.password_hash = :password_hash
    AND u.is_active
    AND u.deleted_at IS NULL
+   FOR NO KEY UPDATE OF u
 RETURNING id, user_id, ip, user_agent, created_at, last_seen_at, expires_at;
 
 -- name: authenticate :maybe
 -- The first statement of a request: who holds this token, and all that could speak against serving them.
-SELECT s.id AS session_id, s.user_id, s.expires_at, u.role, u.is_active, t.status AS tenant_status,
-       s.expires_at <= now() AS is_expired
+SELECT s.id AS session_id, s.user_id, u.role, u.is_active, t.status AS tenant_status,
+       s.expires_at <= now() OR s.last_seen_at <= now() - :idle::interval AS is_expired,
+       s.last_seen_at < now() - :seen_every::interval AS is_unseen
   FROM sessions AS s
   JOIN users AS u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
   JOIN app.tenants AS t ON t.id = s.tenant_id
@@ -31,24 +34,24 @@ SELECT s.id AS session_id, s.user_id, s.expires_at, u.role, u.is_active, t.statu
    AND u.deleted_at IS NULL;
 
 -- name: find :one
--- One session that is neither revoked nor expired; only of :user_id when given.
+-- One session that is neither revoked nor expired nor idle for too long.
 SELECT id, user_id, ip, user_agent, created_at, last_seen_at, expires_at
   FROM sessions
  WHERE tenant_id = :tenant_id
    AND id = :id
    AND revoked_at IS NULL
    AND expires_at > now()
-   AND user_id = :user_id    -- when :user_id
-;
+   AND last_seen_at > now() - :idle::interval;
 
 -- name: page :many
--- One page of a user's sessions that are neither revoked nor expired, newest first.
+-- One page of a user's sessions that are neither revoked nor expired nor idle for too long, newest first.
 SELECT id, user_id, ip, user_agent, created_at, last_seen_at, expires_at
   FROM sessions
  WHERE tenant_id = :tenant_id
    AND user_id = :user_id
    AND revoked_at IS NULL
    AND expires_at > now()
+   AND last_seen_at > now() - :idle::interval
    AND (created_at, id) < (:after_created_at, :after_id)    -- when :after_id
  ORDER BY created_at DESC, id DESC
  LIMIT :limit;
@@ -72,3 +75,21 @@ UPDATE sessions
    AND revoked_at IS NULL
    AND id <> :keep    -- when :keep
 ;
+
+-- name: touch :count
+-- Notes that these sessions have just been used; no change of theirs.
+UPDATE sessions
+   SET last_seen_at = now()
+ WHERE tenant_id = :tenant_id
+   AND id = ANY (:ids::uuid[])
+   AND revoked_at IS NULL;
+
+-- name: purge :count
+-- Forgets sessions that ended a while ago, some at a time: revoked, expired, or not used for the idle time.
+DELETE FROM sessions
+ WHERE tenant_id = :tenant_id
+   AND id = ANY (ARRAY(SELECT s.id
+                         FROM sessions AS s
+                        WHERE s.tenant_id = :tenant_id
+                          AND least(s.expires_at, s.revoked_at, s.last_seen_at + :idle::interval) < now() - interval '1 day'
+                        LIMIT :limit));

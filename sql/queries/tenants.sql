@@ -33,6 +33,10 @@ SELECT id, name, domain, status, plan, features, configuration, created_at, upda
  WHERE id = :tenant_id
    AND NOT EXISTS (SELECT FROM updated);
 
+-- name: prune_deleted :value
+-- Deletes for good some of what was deleted longer ago than the retention, which the database itself knows.
+SELECT prune_deleted(:tenant_id, :limit);
+
 -- name: create :one
 -- scope: platform
 -- A new tenant.

@@ -1,10 +1,10 @@
 -- repository: Users
--- A user is a person of a tenant who signs in; the password is stored as an argon2 hash and never answered.
+-- A user is a person of a tenant who signs in; the password is an argon2 hash and never answered, the address is sealed.
 
 -- name: create :one
 -- A new user; the address is taken when a live user has it.
-INSERT INTO users (tenant_id, email, display_name, password_hash, role, is_active)
-VALUES (:tenant_id, :email, :display_name, :password_hash, :role, :is_active)
+INSERT INTO users (tenant_id, email, email_index, display_name, password_hash, role, is_active)
+VALUES (:tenant_id, :email, :email_index, :display_name, :password_hash, :role, :is_active)
 RETURNING id, email, display_name, role, is_active, created_at, updated_at, version;
 
 -- name: find :one
@@ -15,12 +15,21 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
    AND id = :id
    AND deleted_at IS NULL;
 
+-- name: lock :one
+-- One live user, who stays as they are until the transaction ends: before it is decided whether the caller may change them.
+SELECT id, email, display_name, role, is_active, created_at, updated_at, version
+  FROM users
+ WHERE tenant_id = :tenant_id
+   AND id = :id
+   AND deleted_at IS NULL
+   FOR NO KEY UPDATE;
+
 -- name: find_credentials :maybe
 -- What sign-in compares: the password hash of a live user's address.
 SELECT id, password_hash, is_active
   FROM users
  WHERE tenant_id = :tenant_id
-   AND email = :email
+   AND email_index = :email_index
    AND deleted_at IS NULL;
 
 -- name: credentials :one
@@ -39,7 +48,7 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
    AND deleted_at IS NULL
    AND role = :role                                         -- when :role
    AND is_active = :is_active                               -- when :is_active
-   AND email = :email                                       -- when :email
+   AND email_index = :email_index                           -- when :email_index
    AND (created_at, id) < (:after_created_at, :after_id)    -- when :after_id
  ORDER BY created_at DESC, id DESC
  LIMIT :limit;
@@ -48,7 +57,8 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
 -- Changes the given fields if the version still is the expected one; otherwise answers the row as it is, not applied.
 WITH updated AS (
     UPDATE users
-       SET email        = CASE WHEN 'email' = ANY (:given::text[]) THEN :email ELSE email END,
+       SET email        = CASE WHEN 'email' = ANY (:given::text[]) AND email_index <> :email_index THEN :email ELSE email END,
+           email_index  = CASE WHEN 'email' = ANY (:given) THEN :email_index ELSE email_index END,
            display_name = CASE WHEN 'display_name' = ANY (:given) THEN :display_name ELSE display_name END,
            role         = CASE WHEN 'role' = ANY (:given) THEN :role ELSE role END,
            is_active    = CASE WHEN 'is_active' = ANY (:given) THEN :is_active ELSE is_active END
@@ -99,3 +109,23 @@ SELECT false AS applied
    AND id = :id
    AND deleted_at IS NULL
    AND NOT EXISTS (SELECT FROM removed);
+
+-- name: stale :many
+-- The next users in id order whose address is not sealed with the key that :prefix names.
+SELECT id, version, email
+  FROM users
+ WHERE tenant_id = :tenant_id
+   AND id > :after
+   AND substring(email FROM 1 FOR octet_length(:prefix::bytea)) <> :prefix
+ ORDER BY id
+ LIMIT :limit;
+
+-- name: reseal :count
+-- Puts the same addresses in another sealing, where nobody has changed them meanwhile.
+UPDATE users AS u
+   SET email       = r.email,
+       email_index = r.email_index
+  FROM unnest(:ids::uuid[], :versions::int[], :emails::bytea[], :email_indexes::bytea[]) AS r (id, version, email, email_index)
+ WHERE u.tenant_id = :tenant_id
+   AND u.id = r.id
+   AND u.version = r.version;

@@ -14,6 +14,7 @@ import structlog
 from service.addresses import Address, PoolLimits
 from service.connection import COMMIT_GRACE, Connection
 from service.errors import DatabaseError, PoolExhausted
+from service.keyring import Keyring
 from service.metrics import CONNECTIONS, Observer
 from service.retries import connecting
 from service.translation import translate
@@ -37,10 +38,13 @@ class _PlainConnection(asyncpg.Connection):
 class Database:
     """A pool of connections to one server as one role. Open it with `async with Database.open(…)`."""
 
-    def __init__(self, pool: Any, limits: PoolLimits, observe: Observer | None = None) -> None:
+    def __init__(
+        self, pool: Any, limits: PoolLimits, observe: Observer | None = None, keyring: Keyring | None = None
+    ) -> None:
         self.pool = pool
         self.limits = limits
         self.observe = observe
+        self.keyring = keyring
         self._is_down = False
 
     @classmethod
@@ -53,8 +57,12 @@ class Database:
         schema: str = "quarry",
         name: str = "quarry",
         observe: Observer | None = None,
+        keyring: Keyring | None = None,
     ) -> AsyncIterator[Self]:
-        """Connect, with retries while the server is not there yet. Raises Unavailable when it stays away."""
+        """Connect, with retries while the server is not there yet. Raises Unavailable when it stays away.
+
+        Work that meets personal data needs the `keyring`.
+        """
         options = address.asyncpg_options(
             application_name=name,
             search_path=f"{schema}, pg_temp",
@@ -76,7 +84,7 @@ class Database:
                 except Exception as error:
                     raise translate(error, connection_lost=True) from error
         try:
-            yield cls(pool, limits, observe)
+            yield cls(pool, limits, observe, keyring)
         finally:
             await _close(pool)
 

@@ -6,8 +6,9 @@ ServiceError
 │   ├── Unauthorized  SessionExpired  Forbidden  TenantSuspended
 │   ├── Timeout  Unavailable  CommitUnknown
 │   └── Contention  StalePlan                    passing; `run` repeats them
+├── HashingBusy              too many passwords wait to be hashed or compared
 ├── RequestError             what an HTTP request can be refused for before any statement
-│   └── Malformed  TooLarge  UnsupportedMediaType  PreconditionRequired
+│   └── Malformed  TooLarge  UnsupportedMediaType  PreconditionRequired  RateLimited
 └── OperatorError            a mistake in settings, files or set-up: one line and a remedy
 
 An error's message is for the user; the database's own text stays in `__cause__` and in the log. Anything that is not a
@@ -117,6 +118,24 @@ class Timeout(DatabaseError):
     code = "timeout"
 
 
+class InProgress(DatabaseError):
+    """A request with this Idempotency-Key is being worked on; repeat it in a moment."""
+
+    code = "in_progress"
+
+
+class KeyReused(DatabaseError):
+    """This Idempotency-Key belongs to another request."""
+
+    code = "key_reused"
+
+
+class ReadOnly(DatabaseError):
+    """Nothing can be changed right now; reading goes on."""
+
+    code = "read_only"
+
+
 class Unavailable(DatabaseError):
     """The database can't be reached right now; nothing was changed."""
 
@@ -163,6 +182,12 @@ class TenantUnbound(DatabaseError):
     """A tenant's statement was called without a tenant."""
 
 
+class HashingBusy(ServiceError):
+    """Too many people are signing in right now; try again in a moment."""
+
+    code = "unavailable"
+
+
 class RequestError(ServiceError):
     """The request can't be served as it is."""
 
@@ -199,6 +224,17 @@ class PreconditionRequired(RequestError):
     """Send If-Match with the ETag of the version that you change."""
 
     code = "precondition_required"
+
+
+class RateLimited(RequestError):
+    """Too many requests of this kind; try again later."""
+
+    code = "rate_limited"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+        """Whole seconds, at least 1, until there is room again."""
 
 
 class OperatorError(ServiceError):

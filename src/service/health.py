@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
+from typing import Any
 
 from service.database import Database
 from service.errors import DatabaseError
+from service.tenancy import guard
 
 _PATIENCE = 2.0
 
@@ -17,3 +21,42 @@ async def is_ready(database: Database) -> bool:
             return await connection.fetchval("SELECT 1", ()) == 1
     except (DatabaseError, TimeoutError):
         return False
+
+
+async def report(database: Database) -> Mapping[str, Mapping[str, Any]]:
+    """Every check by name: whether it is `ok`, and what it found. They run together, two seconds at most."""
+    checks: Mapping[str, Callable[[Database], Awaitable[dict[str, Any]]]] = {
+        "database": _latency,
+        "isolation": _isolation,
+        "pool": _pool,
+    }
+    found = await asyncio.gather(*(_checked(check, database) for check in checks.values()))
+    return dict(zip(checks, found, strict=True))
+
+
+async def _checked(check: Callable[[Database], Awaitable[dict[str, Any]]], database: Database) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return {"ok": True, **await check(database)}
+    except TimeoutError:
+        return {"ok": False, "error": "timeout"}
+    except DatabaseError as error:
+        return {"ok": False, "error": error.code}
+
+
+async def _latency(database: Database) -> dict[str, Any]:
+    started = perf_counter()
+    async with database.connection() as connection:
+        version = await connection.fetchval("SHOW server_version", ())
+    return {"milliseconds": round((perf_counter() - started) * 1000, 1), "server": version}
+
+
+async def _isolation(database: Database) -> dict[str, Any]:
+    async with database.connection() as connection:
+        findings = await guard.inspect(connection)
+    return {"ok": not findings, "findings": [str(finding) for finding in findings]}
+
+
+async def _pool(database: Database) -> dict[str, Any]:
+    size, idle = database.pool.get_size(), database.pool.get_idle_size()
+    return {"size": size, "idle": idle, "maximum": database.limits.maximum}

@@ -16,3 +16,4 @@ CONNECTIONS = Counter(
 )
 COMMITS_UNKNOWN = Counter("quarry_commits_unknown_total", "Commits whose outcome could not be learned.")
 REQUESTS = Counter("quarry_requests_total", "Answers by status and error code.", ["method", "status", "code"])
+RATE_LIMITED = Counter("quarry_rate_limited_total", "Requests refused by a rate limit.", ["limit"])

@@ -10,34 +10,63 @@ ROLES: tuple[str, ...] = ("viewer", "member", "admin", "owner")
 
 Permission = Literal[
     "anyone",
+    "operator",
     "own_sessions",
+    "own_password",
     "tenant.read",
     "tenant.write",
     "users.read",
     "users.write",
-    "own_password",
+    "keys.manage",
+    "audit.read",
+    "niches.read",
     "campaigns.read",
     "campaigns.write",
-    "niches.read",
+    "brands.read",
+    "brands.write",
+    "influencers.read",
+    "influencers.write",
+    "codes.send",
 ]
 
 _WEAKEST_ROLE: Mapping[Permission, str | None] = {
     "anyone": None,
+    "operator": None,
     "own_sessions": "viewer",
     "own_password": "viewer",
     "tenant.read": "viewer",
     "tenant.write": "admin",
     "users.read": "viewer",
     "users.write": "admin",
+    "keys.manage": "admin",
+    "audit.read": "admin",
+    "niches.read": "viewer",
     "campaigns.read": "viewer",
     "campaigns.write": "member",
-    "niches.read": "viewer",
+    "brands.read": "viewer",
+    "brands.write": "member",
+    "influencers.read": "viewer",
+    "influencers.write": "member",
+    "codes.send": "member",
 }
+"""Nobody asks "anyone" for a role; "operator" asks for the operator's token instead (api/operators.py)."""
+
+_OF_PEOPLE: frozenset[Permission] = frozenset({"own_sessions", "own_password", "keys.manage"})
+
+
+def is_for_people(permission: Permission) -> bool:
+    """Whether a permission is for people alone: their own account, and keys, which a key must not outlive itself by."""
+    return permission in _OF_PEOPLE
+
+
+def weakest_role(permission: Permission) -> str | None:
+    """The weakest role that has a permission, None where no role is asked for."""
+    return _WEAKEST_ROLE[permission]
 
 
 def allows(role: str, permission: Permission) -> bool:
     """Whether a role has a permission."""
-    weakest = _WEAKEST_ROLE[permission]
+    weakest = weakest_role(permission)
     return weakest is None or ROLES.index(role) >= ROLES.index(weakest)
 
 

@@ -1,7 +1,8 @@
 """Seeds: sets of named statements in `seeds/<set>/`, run in the files' order, each as the role that its scope names.
 
 A `platform` statement of kind `:many` answers the tenants of the set; the `tenant` and `owner` statements after it run
-once for each of them, bound to it. `truncate.sql` of a set takes it away again.
+once for each of them, bound to it. Personal data that they have written as plain text is sealed at the end.
+`truncate.sql` of a set takes it away again.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
 from typing import Any
-from uuid import UUID
 
-from service import files, queries
+from service import files, keyring, queries, rotation
 from service.addresses import PoolLimits
 from service.database import Database
 from service.diagnosis import explained
@@ -37,7 +37,10 @@ def sets() -> list[str]:
 
 
 async def seed(settings: Settings, name: str, say: Say, parameters: Mapping[str, int] | None = None) -> None:
-    """Run a set; repeating it changes nothing. Raises OperatorError for an unknown set, and demo data in production."""
+    """Run a set; repeating it changes nothing.
+
+    Raises OperatorError for an unknown set, demo data in production, and keys of personal data that are missing.
+    """
     check(settings, name)
     paths = [path for path in sorted(files.seeds(name).glob("*.sql")) if path.stem != _TRUNCATE]
     statements = [statement for path in paths for statement in queries.read(path).statements.values()]
@@ -69,7 +72,7 @@ def check_truncation(settings: Settings, name: str) -> None:
 async def _run(
     settings: Settings, name: str, statements: Sequence[Statement], say: Say, parameters: Mapping[str, int]
 ) -> None:
-    tenants: list[UUID] = []
+    tenants: list[TenantId] = []
     async with _databases(settings, {statement.scope for statement in statements}) as databases:
         for statement in statements:
             missing = set(statement.parameters) - parameters.keys() - {TENANT_PARAMETER}
@@ -87,17 +90,21 @@ async def _run(
                     say(f"{label} {position}/{len(bound)} tenants, {rows} rows")
                     told = monotonic()
             say(f"{label} {rows} rows")
+        if "tenant" in databases:
+            report = await rotation.seal(databases["tenant"], tenants, say)
+            for line in report.lines():
+                say(f"{name}: {line}")
 
 
 async def _execute(
-    database: Database, statement: Statement, tenant: UUID | None, parameters: Mapping[str, int]
-) -> int | list[UUID]:
+    database: Database, statement: Statement, tenant: TenantId | None, parameters: Mapping[str, int]
+) -> int | list[TenantId]:
     """The number of rows touched, or for a `:many` the ids that it answers."""
     variant = statement.variants[0]
     values = [parameters.get(parameter, tenant) for parameter in variant.parameters]
-    async with Work(database, None if tenant is None else TenantId(tenant)) as work:
+    async with Work(database, tenant) as work:
         if statement.kind == "many":
-            return [row["id"] for row in await work.connection.fetch(variant.text, values)]
+            return [TenantId(row["id"]) for row in await work.connection.fetch(variant.text, values)]
         return int((await work.connection.execute(variant.text, values)).rpartition(" ")[2])
 
 
@@ -110,8 +117,11 @@ async def _databases(settings: Settings, scopes: set[Scope]) -> AsyncIterator[Ma
             address = settings.address(_ROLES[scope])
             try:
                 databases[scope] = await stack.enter_async_context(
-                    Database.open(address, _LIMITS, schema=settings.database_schema, name="quarry seed")
-                )
+                    Database.open(
+                        address, _LIMITS, schema=settings.database_schema, name="quarry seed",
+                        keyring=keyring.of(settings) if scope == "tenant" else None,
+                    )
+                )  # fmt: skip
             except DatabaseError as error:
                 raise explained(error, address) from error
         yield databases

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-import re
 import ssl as tls
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,11 +17,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.addresses import Address, PoolLimits, check_url, masked_url
 from service.errors import OperatorError
+from service.forms import Hosts, Networks, Origins, Rate, RedisUrl, Seconds, format_duration
 
 Environment = Literal["development", "test", "staging", "production"]
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\Z")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SERVED = {"database_pool_min": 2, "database_pool_max": 10, "database_connect_attempts": 10}
 _LOCAL = {"database_pool_min": 1, "database_pool_max": 5, "database_connect_attempts": 3}
 _DEFAULTS: Mapping[str, Mapping[str, object]] = {
@@ -33,30 +31,11 @@ _DEFAULTS: Mapping[str, Mapping[str, object]] = {
 }
 
 
-def parse_duration(value: object) -> object:
-    """Seconds from `30s`, `5m`, `250ms`; a bare number is milliseconds."""
-    match = _DURATION.match(str(value).strip())
-    if not match:
-        raise ValueError("give a duration such as 30s, 5m or 250 (milliseconds)")
-    return float(match.group(1)) * _UNITS[match.group(2) or "ms"]
-
-
-def format_duration(seconds: float) -> str:
-    """`seconds` as `parse_duration` reads it, in the largest unit that keeps it whole."""
-    thousandths = round(seconds * 1000)
-    for unit in ("d", "h", "m", "s"):
-        size = round(_UNITS[unit] * 1000)
-        if thousandths and thousandths % size == 0:
-            return f"{thousandths // size}{unit}"
-    return f"{thousandths}ms"
-
-
 def _server_url(secret: SecretStr) -> SecretStr:
     check_url(secret.get_secret_value())
     return secret
 
 
-Seconds = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
 ServerUrl = Annotated[SecretStr, AfterValidator(_server_url)]
 
 
@@ -109,18 +88,37 @@ class Settings(BaseSettings):
     database_debug: bool = False
     database_slow_statement: Seconds = 1.0
 
-    redis_url: SecretStr | None = None
+    redis_url: RedisUrl | None = None
     redis_host: str | None = None
     redis_port: int = Field(default=6379, ge=1, le=65535)
     redis_password: SecretStr | None = None
     redis_db: int = Field(default=0, ge=0)
 
+    rate_limit_sign_in_address: Rate = "300/minute"
+    rate_limit_sign_in_account: Rate = "20/5minutes"
+    rate_limit_failures_tenant: Rate = "1000/hour"
+    rate_limit_codes_phone: Rate = "10/hour"
+    rate_limit_codes_tenant: Rate = "200/hour"
+    rate_limit_guesses: Rate = "100/hour"
+    rate_limit_passwords: Rate = "30/minute"
+    rate_limit_seeds: Rate = "10/minute"
+
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    trusted_proxies: Networks = ()
+    allowed_hosts: Hosts = ()
+    cors_origins: Origins = ()
     request_timeout: Seconds = 30.0
     shutdown_timeout: Seconds = 20.0
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     session_lifetime: Seconds = 7 * 86400.0
+    session_idle_timeout: Seconds = 86400.0
+    idempotency_lifetime: Seconds = 86400.0
+    operator_token: SecretStr | None = None
+    code_sender: str | None = None
+
+    pii_keys: SecretStr | None = None
+    pii_index_key: SecretStr | None = None
 
     @classmethod
     def load(cls) -> Self:
@@ -245,14 +243,14 @@ class Settings(BaseSettings):
 
 
 def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
-    """One line for every DATABASE_* or REDIS_* name, or one like it, that means nothing here, with a suggestion."""
+    """One line for every name that begins like ours or is like one of ours, but that means nothing here, with a suggestion."""
     # It warns about lines that it can't read, a second time: the settings have been read before.
     logging.getLogger("dotenv").setLevel(logging.ERROR)
     given = {**dotenv_values(".env"), **(os.environ if environ is None else environ)}
     known = [name.upper() for name in Settings.model_fields]
     lines = []
     for name in sorted({name.upper() for name in given} - set(known)):
-        is_ours = name.startswith(("DATABASE_", "REDIS_"))
+        is_ours = name.startswith(("DATABASE_", "REDIS_", "RATE_LIMIT_", "PII_"))
         close = difflib.get_close_matches(name, [k for k in known if "_" in k], 1, 0.6 if is_ours else 0.9)
         if is_ours or close:
             lines.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
@@ -265,6 +263,8 @@ def _masked(value: object, *, is_duration: bool) -> object:
         return masked_url(plain) if "://" in plain else "***"
     if is_duration and isinstance(value, float):
         return format_duration(value)
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     return str(value) if isinstance(value, Path) else value
 
 

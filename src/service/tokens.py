@@ -6,36 +6,46 @@ import base64
 import hashlib
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 from uuid import UUID
 
 from service.tenancy.identity import TenantId
 
-_PREFIX = "qs_"
+Kind = Literal["session", "key"]
+
+_PREFIXES: Mapping[Kind, str] = {"session": "qs_", "key": "qk_"}
+_KINDS: Mapping[str, Kind] = {prefix: kind for kind, prefix in _PREFIXES.items()}
+_PREFIX_LENGTH = 3
 _SECRET_BYTES = 32
 _TENANT_BYTES = 16
-_TOKEN = re.compile(r"qs_[A-Za-z0-9_-]{64}\Z")
+_TOKEN = re.compile(r"q[sk]_[A-Za-z0-9_-]{64}\Z")
 """48 bytes in base64, which has one spelling for them."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """The tenant that a token names, and the hash (SHA-256) that finds its row."""
+    """What a token is, the tenant that it names, and the hash (SHA-256) that finds its row."""
 
+    kind: Kind
     tenant: TenantId
     hash: bytes = field(repr=False)
 
 
-def issue(tenant: TenantId) -> tuple[str, Token]:
+def issue(tenant: TenantId, kind: Kind = "session") -> tuple[str, Token]:
     """A new token: the text for its holder, and what the database keeps of it."""
     secret = secrets.token_bytes(_SECRET_BYTES)
-    text = _PREFIX + base64.urlsafe_b64encode(tenant.bytes + secret).decode()
-    return text, Token(tenant, hashlib.sha256(secret).digest())
+    text = _PREFIXES[kind] + base64.urlsafe_b64encode(tenant.bytes + secret).decode()
+    return text, Token(kind, tenant, hashlib.sha256(secret).digest())
 
 
 def read(text: str) -> Token | None:
     """What a token says, or None when the text is no token."""
     if not _TOKEN.match(text):
         return None
-    raw = base64.urlsafe_b64decode(text.removeprefix(_PREFIX))
-    return Token(TenantId(UUID(bytes=raw[:_TENANT_BYTES])), hashlib.sha256(raw[_TENANT_BYTES:]).digest())
+    raw = base64.urlsafe_b64decode(text[_PREFIX_LENGTH:])
+    secret = raw[_TENANT_BYTES:]
+    return Token(
+        _KINDS[text[:_PREFIX_LENGTH]], TenantId(UUID(bytes=raw[:_TENANT_BYTES])), hashlib.sha256(secret).digest()
+    )

@@ -17,6 +17,7 @@ from service.errors import (
     InUse,
     InvalidInput,
     NotFound,
+    ReadOnly,
     Reference,
     ServiceError,
     StalePlan,
@@ -84,7 +85,13 @@ def _of_statement(error: asyncpg.PostgresError, state: str) -> ServiceError:
         case "TN005":
             return Conflict("The last owner of a tenant can't be removed, demoted or deactivated.")
         case "TN006":
-            return InUse("The user still owns campaigns; hand them over first.")
+            return InUse("Live campaigns still refer to this row; hand them over or delete them first.")
+        case "42P01" | "42883" | "3F000":
+            return DatabaseError(
+                "The database is not the one of this version: run `quarry migrate up`, where its data is."
+            )
+        case "25006":
+            return ReadOnly()
         case "25P02":
             return TransactionAborted()
         case "42501":

@@ -11,12 +11,19 @@ import structlog
 
 from service.connection import Connection
 from service.database import Database
+from service.repos.api_keys import ApiKeys
+from service.repos.brands import Brands
+from service.repos.campaign_influencers import CampaignInfluencers
 from service.repos.campaigns import Campaigns
 from service.repos.contents import Contents
+from service.repos.idempotency_keys import IdempotencyKeys
+from service.repos.influencers import Influencers
 from service.repos.log import Log
 from service.repos.niches import Niches
+from service.repos.otps import Otps
 from service.repos.query import Repository
 from service.repos.sessions import Sessions
+from service.repos.sign_in_failures import SignInFailures
 from service.repos.tenants import Tenants
 from service.repos.users import Users
 from service.retries import repeated
@@ -53,11 +60,18 @@ class Work:
     to no tenant (finding one, shared data, the platform).
     """
 
+    api_keys = Attached(ApiKeys)
+    brands = Attached(Brands)
+    campaign_influencers = Attached(CampaignInfluencers)
     campaigns = Attached(Campaigns)
     contents = Attached(Contents)
+    idempotency_keys = Attached(IdempotencyKeys)
+    influencers = Attached(Influencers)
     log = Attached(Log)
     niches = Attached(Niches)
+    otps = Attached(Otps)
     sessions = Attached(Sessions)
+    sign_in_failures = Attached(SignInFailures)
     tenants = Attached(Tenants)
     users = Attached(Users)
 
@@ -91,7 +105,7 @@ class Work:
         except BaseException:
             await self._leave()
             raise
-        self.binding = Binding(self._connection, self.tenant)
+        self.binding = Binding(self._connection, self.tenant, self.database.keyring)
         self._savepoints = Savepoints(self._connection)
         return self
 

@@ -2,77 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from service import tokens
-from service.database import Database
-from service.errors import Forbidden, InvalidInput, TenantSuspended, Unauthorized
+from service import codes
+from service.errors import FieldError, Forbidden, InvalidInput, Reference
 from service.passwords import Passwords
 from service.permissions import may_grant
 from service.repos.rows import removed, settled
-from service.repos.sessions import Session
 from service.repos.users import Role, User
-from service.tenancy.identity import Actor, Origin, TenantId
-from service.work import Work, run
+from service.work import Work
 
-_REFUSED = "The tenant, the address or the password is wrong."
-
-
-@dataclass(frozen=True)
-class SignIn:
-    """A fresh session: the token is known here and to the client, and nowhere else."""
-
-    token: str = field(repr=False)
-    tenant: TenantId
-    session: Session
-    user: User
-    number: int | None
-
-
-async def sign_in(
-    database: Database,
-    passwords: Passwords,
-    *,
-    domain: str,
-    email: str,
-    password: str,
-    origin: Origin,
-    user_agent: str | None,
-    lifetime: float,
-) -> SignIn:
-    """Open a session for the person who knows the password; `lifetime` in seconds.
-
-    Unknown tenants and users take the time of known ones. No transaction is open while the password is compared, so the
-    session is made only if the user is still the one that was compared. Raises Unauthorized, TenantSuspended.
-    """
-    entry = await run(database, lambda work: work.tenants.find_by_domain(domain), None, read_only=True)
-    tenant = TenantId(entry.id) if entry else None
-    credentials = None
-    if tenant is not None:
-        credentials = await run(database, lambda work: work.users.find_credentials(email), tenant, read_only=True)
-    known = await passwords.verify(password, credentials.password_hash if credentials else None)
-    if entry is None or tenant is None or credentials is None or not known or not credentials.is_active:
-        raise Unauthorized(_REFUSED)
-    if entry.status != "active":
-        raise TenantSuspended
-    user_id, password_hash = credentials.id, credentials.password_hash
-    text, token = tokens.issue(tenant)
-
-    async def open_session(work: Work) -> tuple[Session, User, Work]:
-        session = await work.sessions.create(
-            user_id=user_id, password_hash=password_hash, token_hash=token.hash, ip=origin.ip,
-            user_agent=user_agent, expires_at=datetime.now(UTC) + timedelta(seconds=lifetime),
-        )  # fmt: skip
-        if session is None:
-            raise Unauthorized(_REFUSED)
-        work.actor = Actor(user_id, session.id)
-        return session, await work.users.find(user_id), work
-
-    session, user, work = await run(database, open_session, tenant, origin=origin)
-    return SignIn(text, tenant, session, user, work.number)
+P_co = TypeVar("P_co", covariant=True)
 
 
 def check_grant(caller_role: Role, role: Role) -> None:
@@ -83,7 +27,7 @@ def check_grant(caller_role: Role, role: Role) -> None:
 
 async def find_changeable(work: Work, caller_role: Role, id: UUID) -> User:
     """A user whom the caller may change: nobody who stands above them. Raises NotFound, Forbidden."""
-    user = await work.users.find(id)
+    user = await work.users.lock(id)
     check_grant(caller_role, user.role)
     return user
 
@@ -111,6 +55,68 @@ async def remove_user(work: Work, caller_role: Role, id: UUID, version: int | No
 
 async def change_password(passwords: Passwords, current_hash: str | None, current: str | None, new: str) -> str:
     """The hash of the new password, after the old one has been compared where `current_hash` asks for it."""
+    if current_hash is not None and current is None:
+        raise InvalidInput.of("current_password", "Give the current password, too.")
     if current_hash is not None and not await passwords.verify(current or "", current_hash):
         raise InvalidInput.of("current_password", "This is not the current password.")
     return await passwords.hash(new)
+
+
+class Profiles(Protocol[P_co]):
+    """The repositories of brands and influencers."""
+
+    @property
+    def create(self) -> Callable[..., Awaitable[P_co]]: ...
+    @property
+    def find(self) -> Callable[[UUID], Awaitable[P_co]]: ...
+    @property
+    def update(self) -> Callable[..., Awaitable[Any]]: ...
+    @property
+    def replace_niches(self) -> Callable[[UUID, list[UUID]], Awaitable[int]]: ...
+
+
+async def create_profile(profiles: Profiles[P_co], fields: dict[str, Any]) -> P_co:
+    """A new brand or influencer with its niches. Raises Conflict, Reference (a niche that does not exist)."""
+    with _naming_niches():
+        return await profiles.create(**fields)
+
+
+async def change_profile(profiles: Profiles[P_co], id: UUID, version: int | None, fields: dict[str, Any]) -> P_co:
+    """Change a brand's or influencer's fields, and replace its niches if `niche_ids` are among them.
+
+    Raises NotFound, StaleVersion, Conflict, Reference.
+    """
+    niche_ids = fields.pop("niche_ids", None)
+    changed: P_co = settled(await profiles.update(id, version=version, given=list(fields), **fields))
+    if niche_ids is None:
+        return changed
+    with _naming_niches():
+        await profiles.replace_niches(id, niche_ids)
+    return await profiles.find(id)
+
+
+@contextlib.contextmanager
+def _naming_niches() -> Iterator[None]:
+    """A niche that does not exist is a mistake in `niche_ids`, whichever row of the association it was."""
+    try:
+        yield
+    except Reference as error:
+        raise Reference(errors=(FieldError("niche_ids", "There is no such niche."),)) from error
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The profiles whose phone has just been verified."""
+
+    brands: list[UUID]
+    influencers: list[UUID]
+
+
+async def verify_phone(work: Work, phone: str, code: str) -> Verification | None:
+    """Count a guess; if it is right, mark the profiles with this phone. None when it is not."""
+    attempt = await work.otps.attempt(phone=phone, code=code, attempts=codes.ATTEMPTS)
+    if attempt is None or not attempt.is_right:
+        return None
+    brands = await work.brands.verify_phone(phone)
+    influencers = await work.influencers.verify_phone(phone)
+    return Verification([row.id for row in brands], [row.id for row in influencers])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 from uuid import UUID
@@ -10,17 +10,33 @@ from uuid import UUID
 import pytest
 
 from application import Api
+from documented import Documented
 from factories import Factory, NewTenant
 from service.api.app import create_app
 from service.settings import Settings
 
+Serve = Callable[..., Awaitable[Api]]
+
 
 @pytest.fixture
-async def api(settings: Settings, new: Factory) -> AsyncIterator[Api]:
-    app = create_app(settings)
+async def serve(settings: Settings, new: Factory) -> AsyncIterator[Serve]:
+    """Starts the application with some settings changed: `api = await serve(environment="production")`."""
+    served: list[Documented] = []
     async with AsyncExitStack() as stack:
-        state = await stack.enter_async_context(app.router.lifespan_context(app))
-        yield Api(app, state, stack, new)
+
+        async def start(**changes: Any) -> Api:
+            app = create_app(settings.model_copy(update=changes))
+            state = await stack.enter_async_context(app.router.lifespan_context(app))
+            served.append(Documented(app))
+            return Api(served[-1], state, stack, new)
+
+        yield start
+    assert not [surprise for each in served for surprise in each.surprises]
+
+
+@pytest.fixture
+async def api(serve: Serve) -> Api:
+    return await serve()
 
 
 @pytest.fixture

@@ -43,9 +43,38 @@ async def test_a_new_owner_is_a_live_user_of_the_tenant(
     body = {"name": "Summer", "owner_id": str(other.id)}
     assert (await client.post("/v1/campaigns", json=body)).json()["owner_id"] == str(other.id)
     assert (await client.patch(path, json=body, headers=ANY)).json()["owner_id"] == str(other.id)
-    assert wrong_fields(await client.post("/v1/campaigns", json={"name": "A", "brand_id": str(uuid4())})) == [
-        "brand_id"
-    ]
+
+
+async def test_a_campaign_is_run_for_a_live_brand_of_the_tenant(
+    api: Api, new: Factory, acme: NewTenant, globex: NewTenant
+) -> None:
+    client, brand, gone = await api.client(acme), await new.brand(acme), await new.brand(acme)
+    await client.delete(f"/v1/brands/{gone.id}", headers=ANY)
+    path = f"/v1/campaigns/{(await new.campaign(acme)).id}"
+    for id in (gone.id, (await new.brand(globex)).id, acme.owner.id, uuid4()):
+        body = {"name": "Summer", "brand_id": str(id)}
+        assert wrong_fields(await client.post("/v1/campaigns", json=body)) == ["brand_id"]
+        assert wrong_fields(await client.patch(path, json=body, headers=ANY)) == ["brand_id"]
+    for given in (str(brand.id), None):
+        assert (await client.patch(path, json={"brand_id": given}, headers=ANY)).json()["brand_id"] == given
+    created = await client.post("/v1/campaigns", json={"name": "Summer", "brand_id": str(brand.id)})
+    assert created.json()["brand_id"] == str(brand.id)
+    listed = (await client.get("/v1/campaigns", params={"brand_id": str(brand.id)})).json()["items"]
+    assert listed == [created.json()]
+
+
+async def test_a_campaign_comes_back_to_a_live_owner_and_brand_only(api: Api, new: Factory, acme: NewTenant) -> None:
+    client, owner, brand = await api.client(acme), await new.user(acme.id), await new.brand(acme)
+    path = f"/v1/campaigns/{(await new.campaign(acme, owner_id=owner.id, brand_id=brand.id)).id}"
+    await client.delete(path, headers=ANY)
+    assert (await client.delete(f"/v1/brands/{brand.id}", headers=ANY)).status_code == 204
+    assert wrong_fields(await client.post(f"{path}/restore")) == ["brand_id"]
+    problem(await client.get(path), 404, "not_found")
+    assert (await client.post(f"/v1/brands/{brand.id}/restore")).status_code == 200
+    assert (await client.post(f"{path}/restore")).status_code == 200
+    await client.delete(path, headers=ANY)
+    assert (await client.delete(f"/v1/users/{owner.id}", headers=ANY)).status_code == 204
+    assert wrong_fields(await client.post(f"{path}/restore")) == ["owner_id"]
 
 
 async def test_a_status_changes_to_any_other_but_out_of_archived(api: Api, new: Factory, acme: NewTenant) -> None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from application import Api
 from factories import Factory, NewTenant
-from resources import DRAFTS, KINDS, LISTS, PATCHES, list_of, path_of
+from resources import KINDS, LISTS, PATCHES, draft_of, list_of, path_of
 
 
 async def test_what_the_client_has_already_is_not_sent_again(api: Api, new: Factory, acme: NewTenant) -> None:
     client = await api.client(acme)
     paths = [await path_of(kind, new, acme) for kind in KINDS] + [await list_of(kind, new, acme) for kind in LISTS]
-    for path in [*paths, "/v1/niches", "/v1/sessions"]:
+    others = (
+        "/v1/niches",
+        "/v1/sessions",
+        "/v1/keys",
+        "/v1/audit",
+        f"{await path_of('campaigns', new, acme)}/influencers",
+    )
+    for path in [*paths, *others]:
         etag = (await client.get(path)).headers["etag"]
         strong = etag.removeprefix("W/")
         for held in (etag, strong, f"W/{strong}", f'"x", {etag}', "*"):
@@ -29,7 +36,7 @@ async def test_a_lists_etag_is_weak_and_moves_with_what_the_list_shows(api: Api,
         path, etags = row.rpartition("/")[0], []
         for change in (
             lambda row=row, kind=kind: client.patch(row, json=PATCHES[kind], headers={"If-Match": "*"}),
-            lambda path=path, kind=kind: client.post(path, json=DRAFTS[kind]),
+            lambda path=path, kind=kind: client.post(path, json=draft_of(kind)),
             lambda row=row: client.delete(row, headers={"If-Match": "*"}),
         ):
             answers = [await client.get(path) for _ in range(2)]
@@ -54,7 +61,16 @@ async def test_what_is_refused_is_never_unmodified(api: Api, acme: NewTenant) ->
 async def test_head_answers_as_get_does(api: Api, new: Factory, acme: NewTenant) -> None:
     client, nobody = await api.client(acme), await api.client()
     paths = [await path_of(kind, new, acme) for kind in KINDS]
-    for path in [*paths, "/v1/campaigns", "/v1/campaigns/x", "/v1/niches", "/livez", "/v1/unknown"]:
+    for path in [
+        *paths,
+        "/v1/campaigns",
+        "/v1/campaigns/x",
+        "/v1/niches",
+        "/livez",
+        "/v1/unknown",
+        "/openapi.json",
+        "/docs",
+    ]:
         for asked in (client, nobody):
             found, head = await asked.get(path), await asked.head(path)
             assert head.status_code == found.status_code

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from uuid import UUID
+
 from application import Api
 from factories import PASSWORD, Factory, NewTenant
-from resources import DELETABLE, DRAFTS, KINDS, LISTS, PATCHES, list_of, path_of
+from resources import DELETABLE, KINDS, LISTS, PATCHES, draft_of, list_of, path_of
 from service.database import Database
 from service.work import Work
 
@@ -17,16 +20,19 @@ async def head(database: Database, acme: NewTenant) -> str:
 
 
 async def test_a_write_answers_the_number_of_its_own_commit(
-    api: Api, new: Factory, acme: NewTenant, database: Database
+    api: Api, new: Factory, acme: NewTenant, database: Database, add_niche: Callable[..., UUID]
 ) -> None:
     client = await api.client(acme)
     user = await new.user(acme.id, email="changed@acme.example")
     campaign = f"/v1/campaigns/{(await new.campaign(acme)).id}"
     await api.client(acme)
-    requests = [("POST", await list_of(kind, new, acme), DRAFTS[kind]) for kind in LISTS]
+    requests = [("POST", await list_of(kind, new, acme), draft_of(kind)) for kind in LISTS]
     requests += [("PATCH", await path_of(kind, new, acme), PATCHES[kind]) for kind in KINDS]
     requests += [("DELETE", await path_of(kind, new, acme), {}) for kind in DELETABLE]
-    requests += [("DELETE", campaign, {}), ("POST", f"{campaign}/restore", {})]
+    niche = f"{await path_of('brands', new, acme)}/niches/{add_niche('Tea')}"
+    influencer = f"{campaign}/influencers/{(await new.influencer(acme)).id}"
+    requests += [(method, path, {}) for path in (niche, influencer) for method in ("PUT", "DELETE")]
+    requests += [("POST", "/v1/keys", draft_of("keys")), ("DELETE", campaign, {}), ("POST", f"{campaign}/restore", {})]
     credentials = {"tenant": acme.domain, "email": "owner@acme.example", "password": PASSWORD}
     requests += [
         ("POST", "/v1/sessions", credentials),
@@ -46,7 +52,10 @@ async def test_a_write_that_changed_nothing_answers_the_head(
     client = await api.client(acme)
     campaign = await path_of("campaigns", new, acme)
     requests = [("PATCH", await path_of(kind, new, acme), {}) for kind in KINDS]
-    for method, path, body in [*requests, ("POST", f"{campaign}/restore", {}), ("DELETE", "/v1/sessions", {})]:
+    influencer = f"{campaign}/influencers/{(await new.influencer(acme)).id}"
+    await client.put(influencer, json={})
+    requests += [("PUT", influencer, {}), ("POST", f"{campaign}/restore", {}), ("DELETE", "/v1/sessions", {})]
+    for method, path, body in [*requests, ("POST", "/v1/otps", {"phone": "+14155550100"})]:
         before = await head(database, acme)
         await new.campaign(globex)
         answer = await client.request(method, path, json=body, headers=ANY)

@@ -6,6 +6,7 @@ from typing import Any
 
 from application import Api, wrong_fields
 from factories import Factory, NewTenant
+from resources import LISTS, draft_of, list_of, path_of
 
 CONTROL = ["a\x00b", "\x1bred", "a\x7fb", "a\x85b", "\x08x"]
 TEXT = ["", " ", "\t\n", "x" * 201, "two\nlines", "tab\there", *CONTROL, 1, True, ["x"], {"x": 1}]
@@ -17,6 +18,19 @@ URLS = ["", "example.com", "ftp://example.com", "javascript:alert(1)", "https://
         f"https://example.com/{'x' * 1_981}", 1]  # fmt: skip
 EMAILS = ["", "x", "x@", "@x", "a@b@c", "a b@c.example", "a@b c", "a@.example", "a@b..c", "a\x00@b.example", "a@b.example\x7f",
           f"{'x' * 320}@b.example", 1]  # fmt: skip
+PHONES = ["", "4155550123", "+0415555012", "+123456", "+1234567890123456", "+1 415 555 0123", "+1415555o123", "tel:+14155550123",
+          "+1415555\u0660123", 14155550123, True]  # fmt: skip
+USERNAMES = ["", "ab", "x" * 51, "Mina", "mi na", "mina-park", "mína", "mina\n.", "@mina", 123]
+DOCUMENTS = ["", " ", "x" * 2_001, "a\nb", *CONTROL, 1]
+FLAGS = ["true", 1, 0, "", None]
+PROFILE: dict[str, list[Any]] = {
+    "username": [*USERNAMES, None],
+    "email": [*EMAILS, None],
+    "phone": [*PHONES, None],
+    "bio": ["x" * 10_001, *CONTROL, 1],
+    "profile_image": URLS,
+    "is_active": FLAGS,
+}
 WRONG: dict[str, dict[str, list[Any]]] = {
     "campaigns": {
         "name": [*TEXT, None],
@@ -25,7 +39,7 @@ WRONG: dict[str, dict[str, list[Any]]] = {
         "owner_id": ["", "x", 1, "12345678-1234-5678-1234-56781234567"],
         "brand_id": ["x", 1],
         "budget_minor": [*NUMBERS, None],
-        "currency": ["", "usd", "US", "USDX", " USD", "USD\n", "€", "123", 840, None],
+        "currency": ["", "usd", "US", "USDX", " USD", "USD\n", "€", "123", "XXX", "ZZZ", "XAU", "DEM", 840, None],
         "starts_on": DAYS,
         "ends_on": DAYS,
     },
@@ -40,8 +54,31 @@ WRONG: dict[str, dict[str, list[Any]]] = {
         "email": [*EMAILS, None],
         "display_name": [*TEXT, None],
         "role": ["", "Owner", "root", None],
-        "is_active": ["true", 1, 0, "", None],
+        "is_active": FLAGS,
     },
+    "brands": {
+        "brand_name": [*TEXT, None],
+        **dict.fromkeys(("legal_entity_name", "poc_name", "poc_designation"), TEXT),
+        "company_type": ["", "gmbh", "LLP", 1],
+        **dict.fromkeys(("brand_email", "poc_email"), EMAILS),
+        "poc_contact_number": PHONES,
+        **dict.fromkeys(("incorporation_document", "gst_document", "pan_document"), DOCUMENTS),
+        **PROFILE,
+    },
+    "influencers": {
+        "name": [*TEXT, None],
+        "date_of_birth": [*DAYS, "9999-12-31"],
+        "gender": ["", "Female", "f", 1],
+        **PROFILE,
+    },
+}
+RIGHT_PROFILE: dict[str, list[Any]] = {
+    "username": ["a.b", "_" * 50, "0123"],
+    "email": ["a@b", f"{'x' * 309}@example.co"],
+    "phone": ["+1234567", "+123456789012345"],
+    "bio": [None, "", "🎬" * 10_000, "two\nlines\r\n\tand a tab"],
+    "profile_image": [None, "https://example.com/ü.png", f"https://example.com/{'x' * 1_980}"],
+    "is_active": [False, True],
 }
 RIGHT: dict[str, dict[str, list[Any]]] = {
     "campaigns": {
@@ -67,35 +104,44 @@ RIGHT: dict[str, dict[str, list[Any]]] = {
         "role": ["viewer", "member", "admin", "owner"],
         "is_active": [True, False],
     },
+    "brands": {
+        "brand_name": ["x", "x" * 200],
+        "legal_entity_name": [None, "x" * 200],
+        "company_type": [None, "private_limited", "public_limited", "llp", "partnership", "sole_proprietorship", "other"],
+        "brand_email": ["a@b", None],
+        "poc_name": ["Jo", None],
+        "poc_designation": ["x" * 200, None],
+        "poc_email": [f"{'x' * 309}@example.co", None],
+        "poc_contact_number": ["+1234567", "+123456789012345", None],
+        "incorporation_document": ["x", "x" * 2_000, None],
+        "gst_document": ["vault/1", None],
+        "pan_document": ["https://vault.example/1?a=b", None],
+        **RIGHT_PROFILE,
+    },
+    "influencers": {
+        "name": ["x", "x" * 200],
+        "date_of_birth": [None, "1998-04-12", "2024-02-29"],
+        "gender": [None, "female", "male", "other", "undisclosed"],
+        **RIGHT_PROFILE,
+    },
 }  # fmt: skip
-DRAFTS: dict[str, dict[str, Any]] = {
-    "campaigns": {"name": "New"},
-    "contents": {"kind": "post", "title": "New"},
-    "users": {"email": "new@acme.example", "display_name": "New", "password": "a new password"},
-}
 
 
 async def lists(new: Factory, acme: NewTenant) -> dict[str, str]:
-    contents = f"/v1/campaigns/{(await new.campaign(acme)).id}/contents"
-    return {"campaigns": "/v1/campaigns", "contents": contents, "users": "/v1/users"}
+    return {kind: await list_of(kind, new, acme) for kind in LISTS}
 
 
 async def rows(new: Factory, acme: NewTenant) -> dict[str, str]:
-    campaign = await new.campaign(acme)
-    return {
-        "campaigns": f"/v1/campaigns/{campaign.id}",
-        "contents": f"/v1/campaigns/{campaign.id}/contents/{(await new.content(acme, campaign)).id}",
-        "users": f"/v1/users/{(await new.user(acme.id)).id}",
-    }
+    return {kind: await path_of(kind, new, acme) for kind in LISTS}
 
 
-async def test_a_wrong_value_is_refused_on_creation(api: Api, new: Factory, acme: NewTenant) -> None:
-    client = await api.client(acme)
+async def test_a_wrong_value_is_refused_on_creation(serve: Any, new: Factory, acme: NewTenant) -> None:
+    client = await (await serve(rate_limit_passwords="off")).client(acme)
     for kind, path in (await lists(new, acme)).items():
         before = (await client.get(path)).json()
         for field, values in WRONG[kind].items():
             for value in values:
-                answer = await client.post(path, json={**DRAFTS[kind], field: value})
+                answer = await client.post(path, json={**draft_of(kind), field: value})
                 assert (value, wrong_fields(answer)) == (value, [field])
         assert (await client.get(path)).json() == before
 
@@ -128,6 +174,12 @@ async def test_text_is_trimmed(api: Api, new: Factory, acme: NewTenant) -> None:
         ("contents", "title", "x" * 200),
         ("contents", "url", "https://example.com"),
         ("users", "display_name", "a b"),
+        ("brands", "brand_name", "a b"),
+        ("brands", "username", "a.b"),
+        ("brands", "poc_contact_number", "+1234567"),
+        ("brands", "gst_document", "vault/1"),
+        ("influencers", "phone", "+123456789012345"),
+        ("influencers", "bio", "a\n b"),
     ):
         answer = await client.patch(
             path[kind], json={field: f" \n\t\u3000{value}\u00a0\r\n "}, headers={"If-Match": "*"}
@@ -136,10 +188,12 @@ async def test_text_is_trimmed(api: Api, new: Factory, acme: NewTenant) -> None:
 
 
 async def test_an_address_is_kept_in_lower_case(api: Api, new: Factory, acme: NewTenant) -> None:
-    client, path = await api.client(acme), (await rows(new, acme))["users"]
-    for given in (" First.Last@EXAMPLE.com ", "ÄÖ@Example.com", "İ@example.com"):
-        answer = await client.patch(path, json={"email": given}, headers={"If-Match": "*"})
-        assert answer.json()["email"] == given.strip().lower()
+    client, paths = await api.client(acme), await rows(new, acme)
+    fields = [(kind, "email") for kind in ("users", "brands", "influencers")]
+    for kind, field in [*fields, ("brands", "brand_email"), ("brands", "poc_email")]:
+        for given in (" First.Last@EXAMPLE.com ", "ÄÖ@Example.com", "İ@example.com"):
+            answer = await client.patch(paths[kind], json={field: given}, headers={"If-Match": "*"})
+            assert answer.json()[field] == given.strip().lower()
 
 
 async def test_every_wrong_field_is_named_at_once(api: Api, new: Factory, acme: NewTenant) -> None:
@@ -147,6 +201,8 @@ async def test_every_wrong_field_is_named_at_once(api: Api, new: Factory, acme: 
     assert wrong_fields(await client.post(path["campaigns"], json={})) == ["name"]
     assert wrong_fields(await client.post(path["contents"], json={})) == ["kind", "title"]
     assert wrong_fields(await client.post(path["users"], json={})) == ["email", "display_name", "password"]
+    assert wrong_fields(await client.post(path["brands"], json={})) == ["brand_name", "username", "email", "phone"]
+    assert wrong_fields(await client.post(path["influencers"], json={})) == ["name", "username", "email", "phone"]
     wrong = {"name": "", "budget_minor": -1, "starts_on": "x", "x": 1, "currency": "?"}
     assert sorted(wrong_fields(await client.post(path["campaigns"], json=wrong))) == sorted(wrong)
     id = {"id": "00000000-0000-0000-0000-000000000000", "tenant_id": str(acme.id), "version": 7}

@@ -11,7 +11,7 @@ import httpx
 
 from application import Api, wrong_fields
 from factories import Factory, NewTenant
-from resources import LISTS, list_of
+from resources import LISTS, list_of, path_of
 from service.database import Database
 from service.work import Work
 
@@ -61,9 +61,16 @@ async def test_every_list_has_pages(api: Api, new: Factory, acme: NewTenant, add
         await new.user(acme.id, email=f"{n}@acme.example")
         await api.client(acme)
         add_niche(f"Niche {n}")
+        await new.brand(acme)
+        placed = f"/v1/campaigns/{campaign.id}/influencers/{(await new.influencer(acme)).id}"
+        assert (await client.put(placed, json={})).status_code == 200
+        assert (await client.post("/v1/keys", json={"name": "A"})).status_code == 201
+        wrong = {"tenant": acme.domain, "email": "nobody@acme.example", "password": "wrong"}
+        assert (await client.post("/v1/sessions", json=wrong)).status_code == 401
     for path, count in (
         ("/v1/campaigns", 4), (f"/v1/campaigns/{campaign.id}/contents", 3), ("/v1/users", 4), ("/v1/sessions", 4),
-        ("/v1/niches", 3),
+        ("/v1/niches", 3), ("/v1/brands", 3), ("/v1/influencers", 3), (f"/v1/campaigns/{campaign.id}/influencers", 3),
+        ("/v1/keys", 3), ("/v1/audit/sign-ins", 3),
     ):  # fmt: skip
         whole = (await client.get(path)).json()["items"]
         pages = await walk(client, path, limit="2")
@@ -102,7 +109,14 @@ async def test_a_page_has_fifty_rows_unless_another_number_up_to_two_hundred_is_
 async def test_a_wrong_query_is_refused_by_name(api: Api, new: Factory, acme: NewTenant) -> None:
     client = await api.client(acme)
     cursor = base64.urlsafe_b64encode
-    for path in [*[await list_of(kind, new, acme) for kind in LISTS], "/v1/niches", "/v1/sessions"]:
+    others = (
+        "/v1/niches",
+        "/v1/sessions",
+        "/v1/keys",
+        "/v1/audit/sign-ins",
+        f"{await path_of('campaigns', new, acme)}/influencers",
+    )
+    for path in [*[await list_of(kind, new, acme) for kind in LISTS], *others]:
         for limit in ("0", "201", "-1", "1.5", "x", "", "10e1", "9" * 5_000, "0x10", "٣x"):
             assert wrong_fields(await client.get(path, params={"limit": limit})) == ["limit"]
         for after in (

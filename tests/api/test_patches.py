@@ -37,9 +37,15 @@ async def test_null_clears_what_may_be_empty(api: Api, new: Factory, acme: NewTe
     client = await api.client(acme)
     campaign = f"/v1/campaigns/{(await full_campaign(client))['id']}"
     content = (await client.post(f"{campaign}/contents", json={"kind": "post", "title": "A", "body": "B"})).json()["id"]
+    brand, influencer = (
+        await new.brand(acme, poc_name="A", gst_document="B"),
+        await new.influencer(acme, gender="other"),
+    )
     for path, names in (
         (campaign, ("description", "starts_on", "ends_on")),
         (f"{campaign}/contents/{content}", ("body",)),
+        (f"/v1/brands/{brand.id}", ("poc_name", "gst_document", "bio")),
+        (f"/v1/influencers/{influencer.id}", ("gender", "bio")),
     ):
         before = (await client.get(path)).json()
         changed = (await client.patch(path, json=dict.fromkeys(names), headers=ANY)).json()
@@ -51,6 +57,8 @@ async def test_null_is_refused_for_what_must_have_a_value(api: Api, new: Factory
     required = {
         "tenant": ["name", "features", "configuration"],
         "users": ["email", "display_name", "role", "is_active"],
+        "brands": ["brand_name", "username", "email", "phone", "is_active", "niche_ids"],
+        "influencers": ["name", "username", "email", "phone", "is_active", "niche_ids"],
         "campaigns": ["name", "status", "owner_id", "budget_minor", "currency"],
         "contents": ["kind", "title", "status"],
     }
@@ -69,6 +77,8 @@ async def test_a_field_that_is_unknown_or_not_the_callers_to_set_is_refused(
     foreign = {
         "tenant": ["domain", "plan", "status"],
         "users": ["password", "password_hash"],
+        "brands": ["is_phone_verified", "is_profile_completed", "niches", "email_index"],
+        "influencers": ["is_phone_verified", "niches", "search_name"],
         "campaigns": ["search_name"],
         "contents": ["published_at", "campaign_id"],
     }

@@ -7,30 +7,39 @@ import os
 import random
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
 from application import Api, problem
-from factories import PASSWORD, Factory, NewTenant
-from resources import DRAFTS, path_of
+from factories import PASSWORD, NewTenant
+from resources import LISTS, draft_of, path_of
 from service.api.answers import STATUS
 from service.api.app import ENDPOINTS
 from service.database import Database
 from service.work import Work
 
+AddNiche = Callable[..., UUID]
+
 FIELDS = (
     "name", "description", "status", "owner_id", "brand_id", "budget_minor", "currency", "starts_on", "ends_on", "kind",
     "title", "body", "url", "email", "display_name", "password", "current_password", "role", "is_active", "features",
-    "configuration", "tenant", "id", "tenant_id", "version", "limit", "after", "q", "x",
+    "configuration", "tenant", "id", "tenant_id", "version", "limit", "after", "q", "x", "username", "phone", "bio",
+    "profile_image", "date_of_birth", "gender", "brand_name", "legal_entity_name", "company_type", "brand_email", "poc_name",
+    "poc_email", "poc_contact_number", "gst_document", "niche_ids", "is_phone_verified", "fee_minor", "expires_at", "code",
+    "user_id", "actor_id", "row_id", "table",
 )  # fmt: skip
 TEXTS = (
     "", " ", "Summer", "draft", "active", "archived", "post", "published", "owner", "member", "USD", "2026-06-01", "9999-12-31",
     "https://example.com", "a@b.example", "owner@acme.example", "acme.example", PASSWORD, "\x00", "\ufffe", "\U0010ffff",
     "\u202e", "x" * 300, "'; --", "%s", "{}", "$1", "\\", "İ", "ß" * 200, "0", "-1", "1e400", "true", "null",
+    "+14155550100", "123456", "mina.park", "female", "llp", "accepted", "admin", "campaigns", "9999-12-31T23:59:59-01:00",
 )  # fmt: skip
+KEYS = ("1", "2", "3", "", "x" * 201, "\xff", "a b")
+DRAFTED = (*LISTS, "keys", "otps")
 TAGS = ("*", '"1"', '"2"', 'W/"1"', '"1", "2"', "", "x", '"99999999999"', '"', "\xff", "*, *", '"2147483648"')
 
 
@@ -63,7 +72,8 @@ class Sender:
         if self.chance.random() < 0.1:
             return self.chance.choice((b"", b"{", b"[]", b"null", b"\xff", b"NaN", b'{"name": 1e999}', b"[" * 3_000))
         names = self.chance.sample(FIELDS, self.chance.randrange(6))
-        draft = next((draft for kind, draft in reversed(DRAFTS.items()) if path.endswith(kind)), {})
+        kind = path.rpartition("/")[2]
+        draft = draft_of(kind) if kind in DRAFTED else {}
         if self.chance.random() < 0.5:
             return json.dumps(draft | {name: self.value() for name in set(names) & set(draft)}).encode()
         return json.dumps({name: self.value() for name in names}).encode()
@@ -86,6 +96,8 @@ class Sender:
         headers = {"Content-Type": chance.choice(("application/json",) * 9 + ("text/plain",))}
         if chance.random() < 0.8:
             headers["If-Match"] = chance.choice((*TAGS, *("*",) * 9))
+        if chance.random() < 0.3:
+            headers["Idempotency-Key"] = chance.choice(KEYS)
         if chance.random() < 0.2:
             headers[chance.choice(("If-None-Match", "Consistency", "Request-Id", "Host", "User-Agent"))] = (
                 chance.choice(TAGS)
@@ -104,14 +116,11 @@ class Sender:
 
 
 async def throw(
-    api: Api, new: Factory, acme: NewTenant, globex: NewTenant, database: Database, *, count: int
+    api: Api, acme: NewTenant, globex: NewTenant, database: Database, add_niche: AddNiche, *, count: int
 ) -> Counter[str]:
     """Send `count` random requests as members of acme and as their admin; answers how often each code came."""
-    rows = [
-        await path_of(kind, new, tenant)
-        for tenant in (acme, globex)
-        for kind in ("users", "campaigns", "contents", "contents")
-    ]
+    new = api.new
+    rows = [row for tenant in (acme, globex) for row in await rows_of(api, tenant, add_niche)]
     before = await everything(database, globex)
     users = [await new.user(acme.id, email=f"{role}@acme.example", role=role) for role in ("member", "admin")]
     codes = Counter[str]()
@@ -139,31 +148,54 @@ async def throw(
     return codes
 
 
+async def rows_of(api: Api, tenant: NewTenant, add_niche: AddNiche) -> list[str]:
+    """Addresses of rows of every kind."""
+    brand, influencer, campaign = [
+        await path_of(kind, api.new, tenant) for kind in ("brands", "influencers", "campaigns")
+    ]
+    niche, key = add_niche(uuid4().hex), await (await api.client(tenant)).post("/v1/keys", json=draft_of("keys"))
+    associations = [f"{profile}/niches/{niche}" for profile in (brand, influencer)]
+    associations.append(f"{campaign}/influencers/{influencer.rpartition('/')[2]}")
+    rows = [await path_of(kind, api.new, tenant) for kind in ("users", "contents", "contents")]
+    return [*rows, brand, influencer, campaign, *associations, f"/v1/keys/{key.json()['id']}", f"/v1/niches/{niche}"]
+
+
 async def everything(database: Database, tenant: NewTenant) -> list[Any]:
+    """All rows of a tenant, of whatever table, and its place in the log."""
     async with Work(database, tenant.id) as work:
-        tables = [
-            await work.connection.fetch(f"SELECT * FROM {name} ORDER BY id", ())
-            for name in ("users", "campaigns", "contents")
-        ]
-        return [*tables, await work.log.head()]
+        names = await work.connection.fetch(_TABLES, ())
+        assert len(names) > 10
+        tables = [await work.connection.fetch(f"SELECT * FROM {name} ORDER BY id", ()) for (name,) in names]
+        return [*tables, await work.tenants.current(), await work.log.head()]
+
+
+_TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'quarry'::regnamespace AND relrowsecurity ORDER BY 1"
 
 
 async def test_a_random_request_is_answered_or_refused_by_a_known_code(
-    api: Api, new: Factory, acme: NewTenant, globex: NewTenant, database: Database
+    api: Api, acme: NewTenant, globex: NewTenant, database: Database, add_niche: AddNiche
 ) -> None:
-    codes = await throw(api, new, acme, globex, database, count=1_200)
-    assert {"200", "201", "204", "not_found", "invalid_input", "forbidden", "malformed", "stale_version"} <= set(
-        codes
-    ), codes
+    codes = await throw(api, acme, globex, database, add_niche, count=1_200)
+    assert {
+        "200",
+        "201",
+        "204",
+        "not_found",
+        "invalid_input",
+        "forbidden",
+        "malformed",
+        "stale_version",
+        "key_reused",
+    } <= set(codes), codes
     assert codes["unauthorized"] < 300, codes
 
 
 @pytest.mark.soak
 @pytest.mark.skipif(not os.environ.get("SOAK"), reason="SOAK=1 asks for the full count")
 async def test_thirty_thousand_random_requests(
-    api: Api, new: Factory, acme: NewTenant, globex: NewTenant, database: Database
+    api: Api, acme: NewTenant, globex: NewTenant, database: Database, add_niche: AddNiche
 ) -> None:
-    codes = await throw(api, new, acme, globex, database, count=30_000)
+    codes = await throw(api, acme, globex, database, add_niche, count=30_000)
     print(
         f"\nrandom requests: {codes.total()}", *(f"{code} {times}" for code, times in codes.most_common()), sep="\n  "
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import httpx
@@ -97,7 +98,7 @@ async def test_the_log_says_who_ended_a_session(api: Api, acme: NewTenant, datab
         row = await work.connection.fetchrow(text, ())
         assert tuple(row or ()) == (acme.owner.id, session, "192.0.2.7/32", "sign-out.1")
         try:
-            await work.sessions.find(session)
+            await work.sessions.find(session, idle=timedelta(hours=1))
         except NotFound:
             return
     raise AssertionError("the session is still there")

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from application import Api, problem, wrong_fields
-from factories import PASSWORD, Factory, NewTenant
+from factories import PASSWORD, PASSWORD_HASH, Factory, NewTenant
 from service.database import Database
 from service.settings import Settings
 from service.work import Work
@@ -35,6 +35,20 @@ async def test_the_right_password_opens_a_session(api: Api, acme: NewTenant, set
     owner = (await nobody.get(f"/v1/users/{acme.owner.id}", headers=bearer)).json()
     assert content["user"] == owner
     assert "password" not in str(owner)
+
+
+async def test_a_hash_with_old_parameters_is_renewed_by_the_sign_in(
+    api: Api, acme: NewTenant, database: Database
+) -> None:
+    nobody = await api.client()
+    assert (await sign_in(nobody)).status_code == 201
+    async with Work(database, acme.id) as work:
+        renewed = (await work.users.credentials(acme.owner.id)).password_hash
+    assert renewed != PASSWORD_HASH
+    assert not api.state["passwords"].is_outdated(renewed)
+    assert (await sign_in(nobody)).status_code == 201
+    async with Work(database, acme.id) as work:
+        assert (await work.users.credentials(acme.owner.id)).password_hash == renewed
 
 
 async def test_a_session_remembers_from_where_it_was_opened(api: Api, acme: NewTenant) -> None:

@@ -78,9 +78,9 @@ class Quarry:
 
 @pytest.fixture
 def quarry(settings: Settings, tmp_path: Path) -> Quarry:
-    """The command on this test's own database, with a login for every role."""
-    urls = ("database_url", "database_migration_url", "database_platform_url")
-    return Quarry(tmp_path, {name.upper(): getattr(settings, name).get_secret_value() for name in urls})
+    """The command on this test's own database, with a login for every role and the keys of the test."""
+    names = ("database_url", "database_migration_url", "database_platform_url", "pii_keys", "pii_index_key")
+    return Quarry(tmp_path, {name.upper(): getattr(settings, name).get_secret_value() for name in names})
 
 
 @pytest.fixture

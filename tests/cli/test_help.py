@@ -33,7 +33,8 @@ def test_the_commands_are_those_of_the_contract() -> None:
         "dev", "serve", "db test", "db create", "db drop", "db roles", "db url", "db stop", "migrate up",
         "migrate down", "migrate pending", "migrate show", "migrate check", "migrate new", "migrate fresh", "seed run",
         "seed truncate", "seed list", "tenants add", "tenants list", "tenants show", "tenants suspend",
-        "tenants activate", "users add", "users passwd", "config show",
+        "tenants activate", "tenants export",
+        "tenants import", "tenants delete", "users add", "users passwd", "pii rotate", "pii key", "config show",
     }  # fmt: skip
 
 

@@ -92,7 +92,11 @@ def test_serve_refuses_a_database_without_tables_until_it_may_migrate(
 def test_production_refuses_superuser_logins_the_embedded_server_and_dev(quarry: Any, embedded: Any) -> None:
     superuser = quarry.variables["DATABASE_MIGRATION_URL"]
     for command, arguments, said in (
-        (quarry.given(DATABASE_URL=superuser), ("serve", "--port", "0"), "does not serve with a superuser login"),
+        (
+            quarry.given(**{**quarry.variables, "DATABASE_URL": superuser}),
+            ("serve", "--port", "0"),
+            "does not serve with a superuser login",
+        ),
         (embedded, ("serve", "--port", "0"), "production does not use the embedded server"),
         (quarry, ("dev", "--port", "0"), "`dev` is refused in production"),
     ):

@@ -100,3 +100,23 @@ async def test_an_erased_campaign_takes_its_contents_along(database: Database, n
         assert await work.connection.fetchval("SELECT count(*) FROM contents", ()) == 0
         with pytest.raises(NotFound):
             await work.campaigns.restore(campaign.id)
+
+
+async def test_a_campaign_does_not_come_back_to_an_owner_or_brand_that_is_deleted(
+    database: Database, new: Factory
+) -> None:
+    acme = await new.tenant("acme")
+    owner, brand = await new.user(acme.id), await new.brand(acme)
+    async with Work(database, acme.id) as work:
+        for campaign, repository, row in (
+            (await new.campaign(acme, owner_id=owner.id), work.users, owner),
+            (await new.campaign(acme, brand_id=brand.id), work.brands, brand),
+        ):
+            removed(await work.campaigns.remove(campaign.id))
+            removed(await repository.remove(row.id))
+            with pytest.raises(Reference) as refused:
+                async with work.savepoint("restore"):
+                    await work.campaigns.restore(campaign.id)
+            assert [error.field for error in refused.value.errors] == ["owner_id" if row == owner else "brand_id"]
+        await work.brands.restore(brand.id)
+        assert (await work.campaigns.restore(campaign.id)).id == campaign.id

@@ -12,8 +12,15 @@ import pytest
 from factories import PASSWORD_HASH, Factory, NewTenant
 from service.database import Database
 from service.errors import Conflict, InvalidInput, NotFound
-from service.repos.sessions import Session
+from service.repos.sessions import Bearer, Session
 from service.work import Work
+
+IDLE = timedelta(hours=1)
+SEEN_EVERY = timedelta(minutes=1)
+
+
+async def authenticated(work: Work, number: int = 1, *, idle: timedelta = IDLE) -> Bearer | None:
+    return await work.sessions.authenticate(bytes([number]) * 32, idle=idle, seen_every=SEEN_EVERY)
 
 
 async def opened(database: Database, tenant: NewTenant, number: int = 1, **values: Any) -> Session | None:
@@ -31,17 +38,18 @@ async def test_a_token_leads_to_its_holder_inside_its_own_tenant(database: Datab
     assert session is not None
     assert (session.ip, session.user_agent) == (IPv6Address("2001:db8::1"), "Browser")
     async with Work(database, acme.id) as work:
-        bearer = await work.sessions.authenticate(bytes([1]) * 32)
+        bearer = await authenticated(work)
         assert bearer is not None
         assert (bearer.session_id, bearer.user_id, bearer.role) == (session.id, acme.owner.id, "owner")
-        assert (bearer.is_active, bearer.tenant_status, bearer.is_expired) == (True, "active", False)
-        assert await work.sessions.authenticate(bytes(32)) is None
+        assert (bearer.is_active, bearer.tenant_status) == (True, "active")
+        assert (bearer.is_expired, bearer.is_unseen) == (False, False)
+        assert await authenticated(work, 0) is None
     async with Work(database, globex.id) as work:
-        assert await work.sessions.authenticate(bytes([1]) * 32) is None
-        assert await work.sessions.page(acme.owner.id) == []
+        assert await authenticated(work) is None
+        assert await work.sessions.page(acme.owner.id, idle=IDLE) == []
         assert await work.sessions.revoke(session.id) == 0
         with pytest.raises(NotFound):
-            await work.sessions.find(session.id)
+            await work.sessions.find(session.id, idle=IDLE)
 
 
 async def test_a_session_is_opened_only_for_who_still_is_what_was_compared(
@@ -85,16 +93,16 @@ async def test_a_revoked_session_is_over(database: Database, new: Factory) -> No
     sessions = [await opened(database, acme, number) for number in range(1, 5)]
     ids = [session.id for session in sessions if session]
     async with Work(database, acme.id) as work:
-        assert [session.id for session in await work.sessions.page(acme.owner.id)] == ids[::-1]
+        assert [session.id for session in await work.sessions.page(acme.owner.id, idle=IDLE)] == ids[::-1]
         assert await work.sessions.revoke(ids[0], user_id=uuid4()) == 0
         assert await work.sessions.revoke(ids[0], user_id=acme.owner.id) == 1
         assert await work.sessions.revoke(ids[0]) == 0
-        assert await work.sessions.authenticate(bytes([1]) * 32) is None
+        assert await authenticated(work) is None
         with pytest.raises(NotFound):
-            await work.sessions.find(ids[0])
+            await work.sessions.find(ids[0], idle=IDLE)
         assert await work.sessions.revoke_of_user(acme.owner.id, keep=ids[3]) == 2
-        assert [session.id for session in await work.sessions.page(acme.owner.id)] == [ids[3]]
-        assert (await work.sessions.find(ids[3], user_id=acme.owner.id)).id == ids[3]
+        assert [session.id for session in await work.sessions.page(acme.owner.id, idle=IDLE)] == [ids[3]]
+        assert (await work.sessions.find(ids[3], idle=IDLE)).id == ids[3]
         assert await work.sessions.revoke_of_user(acme.owner.id) == 1
 
 
@@ -104,11 +112,70 @@ async def test_an_expired_session_is_known_as_one_and_listed_no_more(database: D
     assert session is not None
     while datetime.now(UTC) <= session.expires_at + timedelta(milliseconds=20):
         async with Work(database, acme.id) as work:
-            bearer = await work.sessions.authenticate(bytes([1]) * 32)
+            bearer = await authenticated(work)
     async with Work(database, acme.id) as work:
-        bearer = await work.sessions.authenticate(bytes([1]) * 32)
+        bearer = await authenticated(work)
         assert bearer is not None
         assert bearer.is_expired
-        assert await work.sessions.page(acme.owner.id) == []
+        assert await work.sessions.page(acme.owner.id, idle=IDLE) == []
         with pytest.raises(NotFound):
-            await work.sessions.find(session.id)
+            await work.sessions.find(session.id, idle=IDLE)
+
+
+async def test_an_idle_session_is_as_good_as_expired(database: Database, new: Factory, superuser: Any) -> None:
+    acme = await new.tenant("acme")
+    session = await opened(database, acme)
+    assert session is not None
+    superuser.execute("UPDATE quarry.sessions SET last_seen_at = now() - interval '61 minutes'")
+    superuser.commit()
+    async with Work(database, acme.id) as work:
+        bearer, patient = await authenticated(work), await authenticated(work, idle=2 * IDLE)
+        assert bearer is not None
+        assert patient is not None
+        assert (bearer.is_expired, patient.is_expired) == (True, False)
+        assert await work.sessions.page(acme.owner.id, idle=IDLE) == []
+        with pytest.raises(NotFound):
+            await work.sessions.find(session.id, idle=IDLE)
+        assert (await work.sessions.find(session.id, idle=2 * IDLE)).id == session.id
+
+
+async def test_a_session_that_was_not_seen_for_a_while_is_touched_without_a_change(
+    database: Database, new: Factory, superuser: Any
+) -> None:
+    acme, globex = await new.tenant("acme"), await new.tenant("globex")
+    session = await opened(database, acme)
+    assert session is not None
+    superuser.execute("UPDATE quarry.sessions SET last_seen_at = now() - interval '2 minutes'")
+    superuser.commit()
+    async with Work(database, globex.id) as work:
+        assert await work.sessions.touch([session.id]) == 0
+    async with Work(database, acme.id) as work:
+        before = await authenticated(work)
+        assert await work.sessions.touch([session.id, uuid4()]) == 1
+        after = await authenticated(work)
+    assert work.number is None
+    assert (before and before.is_unseen, after and after.is_unseen) == (True, False)
+
+
+async def test_sessions_that_ended_a_day_ago_are_forgotten_some_at_a_time(
+    database: Database, new: Factory, superuser: Any
+) -> None:
+    acme, globex = await new.tenant("acme"), await new.tenant("globex")
+    for tenant, numbers in ((acme, range(1, 6)), (globex, [1])):
+        for number in numbers:
+            assert await opened(database, tenant, number)
+    superuser.execute("SET session_replication_role = replica")  # or the trigger would keep created_at
+    for number, ended in (
+        (1, "created_at = now() - interval '3 days', expires_at = now() - interval '25 hours'"),
+        (2, "revoked_at = now() - interval '25 hours'"),
+        (3, "last_seen_at = now() - interval '26 hours'"),
+        (4, "last_seen_at = now() - interval '24 hours', revoked_at = now() - interval '23 hours'"),
+    ):
+        superuser.execute(f"UPDATE quarry.sessions SET {ended} WHERE token_hash = %s", (bytes([number]) * 32,))
+    superuser.execute("UPDATE quarry.sessions SET revoked_at = '2000-01-01' WHERE tenant_id = %s", (globex.id,))
+    superuser.commit()
+    async with Work(database, acme.id) as work:
+        assert [await work.sessions.purge(2, idle=IDLE) for _ in range(3)] == [2, 1, 0]
+        assert await work.connection.fetchval("SELECT count(*) FROM sessions", ()) == 2
+    async with Work(database, globex.id) as work:
+        assert await work.connection.fetchval("SELECT count(*) FROM sessions", ()) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -56,3 +57,26 @@ async def test_features_are_merged(database: Database, new: Factory, before: dic
         await work.tenants.update(given=["features"], features=json.dumps(before))
         changed = settled(await work.tenants.update(given=["features"], features=json.dumps(patch)))
     assert changed.features == after
+
+
+async def test_what_was_deleted_long_ago_is_deleted_for_good_unless_something_refers_to_it(
+    database: Database, new: Factory, superuser: Any
+) -> None:
+    acme, globex = await new.tenant("acme"), await new.tenant("globex")
+    rows = {}
+    for tenant in (acme, globex):
+        brand, used, lately = [await new.brand(tenant) for _ in range(3)]
+        campaign = await new.campaign(tenant, brand_id=used.id)
+        async with Work(database, tenant.id) as work:
+            await work.campaigns.remove(campaign.id)
+            for each in (brand, used, lately):
+                await work.brands.remove(each.id)
+        rows[tenant.id] = brand, used, lately
+    old = [each.id for brand, used, _ in rows.values() for each in (brand, used)]
+    superuser.execute("UPDATE quarry.brands SET deleted_at = now() - interval '1 year' WHERE id = ANY (%s)", [old])
+    superuser.commit()
+    async with Work(database, acme.id) as work:
+        assert await work.tenants.prune_deleted(100) == 1
+        assert await work.tenants.prune_deleted(100) == 0
+    left = {row[0] for row in superuser.execute("SELECT id FROM quarry.brands")}
+    assert left == {each.id for brands in rows.values() for each in brands} - {rows[acme.id][0].id}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from factories import Factory
 from service.database import Database
 from service.errors import Conflict, DatabaseError, InUse, InvalidInput, NotFound, StaleVersion
+from service.keyring import SEALED
 from service.repos.rows import removed, settled
 from service.work import Work, run
 
@@ -36,8 +37,6 @@ async def test_a_user_is_found_as_they_were_created_and_by_their_own_tenant_only
 async def test_the_database_itself_refuses_what_is_no_user(new: Factory) -> None:
     acme = await new.tenant("acme")
     for wrong, field in (
-        ({"email": "Upper@acme.example"}, "email"),
-        ({"email": "x"}, "email"),
         ({"display_name": ""}, "display_name"),
         ({"display_name": "x" * 201}, "display_name"),
         ({"role": "root"}, "role"),
@@ -48,6 +47,64 @@ async def test_the_database_itself_refuses_what_is_no_user(new: Factory) -> None
     with pytest.raises(Conflict) as taken:
         await new.user(acme.id, email=acme.owner.email)
     assert taken.value.field == "email"
+
+
+@pytest.mark.parametrize("wrong", ["email = '\\x'", "email = '\\x02aa'", "email = 'plain'", "email_index = '\\xaa'"])
+async def test_the_database_itself_refuses_an_address_that_is_not_sealed(
+    database: Database, new: Factory, wrong: str
+) -> None:
+    acme = await new.tenant("acme")
+    with pytest.raises(InvalidInput) as refused:
+        async with Work(database, acme.id) as work:
+            await work.connection.execute(f"UPDATE users SET {wrong}")
+    assert [error.field for error in refused.value.errors] == ["email"]
+
+
+async def test_the_same_address_is_sealed_otherwise_each_time_and_found_in_its_own_tenant_alone(
+    database: Database, new: Factory
+) -> None:
+    sealed = []
+    for tenant in (await new.tenant("acme"), await new.tenant("globex")):
+        user = await new.user(tenant.id, email="same@example.com")
+        async with Work(database, tenant.id) as work:
+            found = await work.users.find_credentials("same@example.com")
+            assert found is not None
+            assert found.id == user.id
+            assert [row.id for row in await work.users.page(email="same@example.com")] == [user.id]
+            assert await work.users.page(email="Same@example.com") == []
+            sealed += await work.connection.fetch("SELECT email, email_index FROM users WHERE id = $1", [user.id])
+    assert not any(b"same" in bytes(value) for row in sealed for value in row)
+    assert all(row["email"][:1] == SEALED for row in sealed)
+    assert sealed[0]["email"] != sealed[1]["email"]
+    assert sealed[0]["email_index"] != sealed[1]["email_index"]
+
+
+async def test_the_same_address_again_is_no_change(database: Database, new: Factory) -> None:
+    acme = await new.tenant("acme")
+    async with Work(database, acme.id) as work:
+        changed = settled(await work.users.update(acme.owner.id, given=["email"], email=acme.owner.email))
+    assert (changed, work.number) == (changed.model_copy(update={"version": 1}), None)
+    async with Work(database, acme.id) as work:
+        changed = settled(await work.users.update(acme.owner.id, given=["email"], email="other@acme.example"))
+        assert (changed.email, changed.version) == ("other@acme.example", 2)
+        assert await work.users.find_credentials(acme.owner.email) is None
+
+
+async def test_what_another_key_sealed_is_stale_until_it_is_sealed_anew(database: Database, new: Factory) -> None:
+    acme = await new.tenant("acme")
+    keyring = database.keyring
+    assert keyring is not None
+    async with Work(database, acme.id) as work:
+        stale, nowhere = work.users.stale, UUID(int=0)
+        assert await stale(keyring.prefix, after=nowhere, limit=9) == []
+        (row,) = await stale(b"\x01another", after=nowhere, limit=9)
+        assert await stale(b"\x01another", after=row.id, limit=9) == []
+        email, index = work.binding.seal("new@acme.example", "users.email"), b"i" * 32
+        for version, count in ((7, 0), (row.version, 1)):
+            assert count == await work.users.reseal(
+                ids=[row.id], versions=[version], emails=[email], email_indexes=[index]
+            )
+        assert (row.version, (await work.users.find(row.id)).email) == (1, "new@acme.example")
 
 
 async def test_a_change_answers_the_row_and_whether_its_version_was_the_expected_one(

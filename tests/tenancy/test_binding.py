@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from factories import Factory
+from service import keyring
 from service.database import Database
 from service.errors import TenantUnbound, Timeout
 from service.settings import Settings
@@ -79,7 +80,8 @@ def test_the_attribution_names_the_actor() -> None:
 @pytest.fixture
 async def single(settings: Settings) -> AsyncIterator[Database]:
     """A pool of one connection, so that whoever comes next gets what was left behind."""
-    async with Database.open(settings.address("quarry_app"), replace(settings.limits, minimum=1, maximum=1)) as opened:
+    limits = replace(settings.limits, minimum=1, maximum=1)
+    async with Database.open(settings.address("quarry_app"), limits, keyring=keyring.of(settings)) as opened:
         yield opened
 
 

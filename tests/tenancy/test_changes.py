@@ -15,7 +15,7 @@ TRACKED = (
     "quarry.campaigns", "quarry.contents", "quarry.influencer_niches", "quarry.influencers", "quarry.sessions",
     "quarry.users",
 )  # fmt: skip
-UNTRACKED = ("quarry.otps", "quarry.sign_in_failures")
+UNTRACKED = ("quarry.idempotency_keys", "quarry.otps", "quarry.sign_in_failures")
 KEPT = ("id", "tenant_id", "created_at", "updated_at", "version")
 """What a row's life cycle keeps; touching it alone is recorded, without the name of a column."""
 
@@ -34,7 +34,7 @@ OTHER = {
 }  # fmt: skip
 """Values that a CHECK asks for."""
 BY_TYPE = {
-    "bigint": "77", "boolean": "NOT {}", "bytea": "decode(repeat('ab', 32), 'hex')", "date": "'2026-05-05'",
+    "bigint": "77", "boolean": "NOT {}", "bytea": "decode('01' || repeat('ab', 31), 'hex')", "date": "'2026-05-05'",
     "inet": "'192.0.2.9'", "jsonb": """'{{"changed": true}}'""", "text": "'changed'",
     "timestamp with time zone": "'2101-01-01'",
 }  # fmt: skip

@@ -22,6 +22,10 @@ FORGERIES = (
     "DELETE FROM app.heads",
     "DELETE FROM app.commits",
     "DELETE FROM app.changes",
+    "UPDATE app.heads SET floor = head",
+    "UPDATE app.installation SET log_retention = '1 day'",
+    "UPDATE sign_in_failures SET created_at = '2000-01-01'",
+    "DELETE FROM sign_in_failures",
     "SELECT FROM app.heads FOR UPDATE",
     "LOCK TABLE app.heads IN SHARE MODE",
     "SELECT app.record_changes('users', 'insert', ARRAY[app.current_tenant()], ARRAY[gen_random_uuid()], NULL)",
@@ -84,7 +88,10 @@ async def test_only_these_functions_run_with_the_owners_rights_for_the_serving_r
         "SELECT oid::regprocedure::text AS name FROM pg_proc WHERE prosecdef AND has_function_privilege(oid, 'EXECUTE')"
         " AND pronamespace::regnamespace::text IN ('app', 'quarry') ORDER BY 1"
     )
-    assert [function["name"] for function in functions] == ["app.find_tenant(text)", "app.heads(uuid[])"]
+    assert [function["name"] for function in functions] == [
+        "app.claim_keys(bytea)", "app.find_tenant(text)", "app.heads(uuid[])", "app.prune_log(uuid,integer)",
+        "prune_deleted(uuid,integer)", "prune_sign_in_failures(uuid,integer)",
+    ]  # fmt: skip
 
 
 async def test_the_statistics_of_tenant_tables_are_not_shown(arranged: Arranged, app: Any) -> None:

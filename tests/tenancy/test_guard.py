@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from inspect import getsource
 from typing import Any
 
 import pytest
 
-from service import files
+from service import files, keyring
 from service.addresses import Address, PoolLimits
 from service.database import Connection, Database
 from service.embedded.server import Server
+from service.settings import Settings
 from service.tenancy import guard
 from service.tenancy.guard import Finding, GuardError
 from tenancy_breaks import BREAKS, FOLLOWS, SOUND
@@ -122,3 +124,13 @@ async def test_every_untracked_table_and_unrecorded_column_is_needed(
 )
 def test_a_server_with_a_known_hole_is_refused(number: int, *, is_refused: bool) -> None:
     assert bool(guard._version(str(number))) is is_refused
+
+
+async def test_the_first_keys_that_meet_a_database_are_its_keys(database: Database, settings: Settings) -> None:
+    keys = keyring.of(settings)
+    others = replace(keys, index_key=bytes(32))
+    async with database.connection() as connection:
+        await guard.require_keys(connection, keys)
+        await guard.require_keys(connection, keys)
+        with pytest.raises(guard.GuardError, match="not the keys of this database"):
+            await guard.require_keys(connection, others)

@@ -23,16 +23,17 @@ GRANTS = {
     "app.changes": "s",
     "quarry.users": "siu",
     "quarry.sessions": "siud",
-    "quarry.api_keys": "siud",
+    "quarry.api_keys": "siu",
     "quarry.sign_in_failures": "si",
-    "quarry.influencers": "siud",
-    "quarry.brands": "siud",
+    "quarry.influencers": "siu",
+    "quarry.brands": "siu",
     "quarry.influencer_niches": "sid",
     "quarry.brand_niches": "sid",
     "quarry.campaigns": "siud",
-    "quarry.contents": "siud",
+    "quarry.contents": "siu",
     "quarry.campaign_influencers": "siud",
     "quarry.otps": "siud",
+    "quarry.idempotency_keys": "siud",
 }
 """A new tenant table is not covered before it stands here."""
 

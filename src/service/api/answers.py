@@ -1,20 +1,23 @@
-"""Answers: models to JSON, errors to problem+json, and the headers that go with them."""
+"""Answers: models to JSON, errors to problem+json, and the headers that go with them.
+
+A handler's return annotation says which answer it gives: `Page[Campaign]`, `Created[Campaign]`, `Nothing`. The OpenAPI
+document is made from it.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from service.api.pages import Entity, cursor_of
+from service.api.pages import cursor_of
 from service.errors import Conflict, MethodNotAllowed, ServiceError, Unavailable
 
 M = TypeVar("M", bound=BaseModel)
-E = TypeVar("E", bound=Entity)
 
 STATUS: Mapping[str, int] = {
     "malformed": 400,
@@ -49,30 +52,75 @@ _INTERNAL = "Something went wrong on our side."
 class Answer(Response):
     """JSON that is rendered already; `code` is the error's code in a problem document."""
 
-    media_type = "application/json"
+    media_type: str | None = "application/json"
+    status: ClassVar[int] = 200
     code = ""
 
 
-def entity(model: type[M], row: M, status: int = 200, *, location: str | None = None) -> Answer:
+class Entity(Answer, Generic[M]):
+    """One entity, its version as ETag where it has one."""
+
+
+class Created(Entity[M]):
+    """An entity that has just been made."""
+
+    status = 201
+
+
+class Page(Answer, Generic[M]):
+    """One page of a list: `items` and `next`."""
+
+
+class Accepted(Answer):
+    """It will be done."""
+
+    media_type = None
+    status = 202
+
+
+class Nothing(Answer):
+    """It has been done."""
+
+    media_type = None
+    status = 204
+
+
+class Text(Answer):
+    """Something that is not JSON."""
+
+
+def entity(model: type[M], row: M) -> Entity[M]:
     """One entity as `model` shows it (columns of a subclass are left out), with its version as ETag."""
-    version = getattr(row, "version", None)
-    headers = {} if version is None else {"ETag": f'"{version}"'}
-    if location is not None:
-        headers["Location"] = location
-    return Answer(model.__pydantic_serializer__.to_json(row), status, headers)
+    return Entity(model.__pydantic_serializer__.to_json(row), Entity.status, _etag(row))
 
 
-def page(items: TypeAdapter[list[E]], rows: list[E], limit: int) -> Answer:
-    """One page of a list; `rows` holds one more than `limit` when there is a next page.
+def created(model: type[M], row: M, location: str | None = None) -> Created[M]:
+    """A new entity and, where it has one, its address."""
+    headers = _etag(row) if location is None else {**_etag(row), "Location": location}
+    return Created(model.__pydantic_serializer__.to_json(row), Created.status, headers)
+
+
+def page(items: TypeAdapter[list[M]], rows: list[M], limit: int, cursor: Callable[[Any], str] = cursor_of) -> Page[M]:
+    """One page of a list; `rows` holds one more than `limit` when there is a next page, which begins after `cursor`.
 
     The weak ETag is of the answer itself.
     """
     following = b"null"
     if len(rows) > limit:
         rows = rows[:limit]
-        following = b'"' + cursor_of(rows[-1]).encode() + b'"'
+        following = b'"' + cursor(rows[-1]).encode() + b'"'
     body = b'{"items":' + items.dump_json(rows) + b',"next":' + following + b"}"
-    return Answer(body, headers={"ETag": f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'})
+    return Page(body, headers={"ETag": f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'})
+
+
+def accepted() -> Accepted:
+    """202."""
+    return Accepted(status_code=Accepted.status)
+
+
+def nothing() -> Nothing:
+    """204."""
+    return Nothing(status_code=Nothing.status)
 
 
 def unmodified(answer: Response, if_none_match: Sequence[str]) -> bool:
@@ -84,16 +132,6 @@ def unmodified(answer: Response, if_none_match: Sequence[str]) -> bool:
         return False
     held = [tag.strip().removeprefix("W/") for header in if_none_match for tag in header.split(",")]
     return etag.removeprefix("W/") in held or held == ["*"]
-
-
-def document(content: Any, status: int = 200) -> Answer:
-    """A small JSON document that is no entity."""
-    return Answer(to_json(content), status)
-
-
-def nothing() -> Response:
-    """204."""
-    return Response(status_code=204)
 
 
 def problem(error: Exception, request_id: str) -> Answer:
@@ -123,3 +161,8 @@ def problem(error: Exception, request_id: str) -> Answer:
     answer = Answer(to_json(content), status, headers, media_type="application/problem+json")
     answer.code = code
     return answer
+
+
+def _etag(row: BaseModel) -> dict[str, str]:
+    version = getattr(row, "version", None)
+    return {} if version is None else {"ETag": f'"{version}"'}

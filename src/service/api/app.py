@@ -12,8 +12,30 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.api import answers, campaigns, contents, niches, probes, sessions, tenant, users
+from service import codes, keyring
+from service.api import (
+    answers,
+    audit,
+    brands,
+    campaign_influencers,
+    campaigns,
+    contents,
+    influencers,
+    keys,
+    niches,
+    operators,
+    otps,
+    probes,
+    reference,
+    seed,
+    sessions,
+    tenant,
+    users,
+)
+from service.api.edge import edge
+from service.api.limits import Limits
 from service.api.middleware import Answered, RequestId
+from service.api.reference import Reference
 from service.api.resources import Endpoint, Resource
 from service.api.state import State
 from service.database import Database
@@ -22,8 +44,10 @@ from service.logs import observer
 from service.passwords import Passwords
 from service.settings import Settings
 from service.tenancy import guard
+from service.upkeep import Upkeep
 from service.work import run
 
+# fmt: off
 ENDPOINTS: Sequence[Endpoint] = (
     # Routes are tried in turn, so what is asked for most stands first.
     Endpoint("GET", "/v1/campaigns", "campaigns.read", campaigns.page),
@@ -31,32 +55,64 @@ ENDPOINTS: Sequence[Endpoint] = (
     Endpoint("GET", "/v1/campaigns/{id}", "campaigns.read", campaigns.find),
     Endpoint("PATCH", "/v1/campaigns/{id}", "campaigns.write", campaigns.update),
     Endpoint("DELETE", "/v1/campaigns/{id}", "campaigns.write", campaigns.remove),
-    Endpoint("POST", "/v1/campaigns/{id}/restore", "campaigns.write", campaigns.restore),
+    Endpoint("POST", "/v1/campaigns/{id}/restore", "campaigns.write", campaigns.restore, refuses=("invalid_input",)),
     Endpoint("GET", "/v1/campaigns/{campaign_id}/contents", "campaigns.read", contents.page),
     Endpoint("POST", "/v1/campaigns/{campaign_id}/contents", "campaigns.write", contents.create),
     Endpoint("GET", "/v1/campaigns/{campaign_id}/contents/{id}", "campaigns.read", contents.find),
     Endpoint("PATCH", "/v1/campaigns/{campaign_id}/contents/{id}", "campaigns.write", contents.update),
     Endpoint("DELETE", "/v1/campaigns/{campaign_id}/contents/{id}", "campaigns.write", contents.remove),
     Endpoint("POST", "/v1/campaigns/{campaign_id}/contents/{id}/restore", "campaigns.write", contents.restore),
+    Endpoint("GET", "/v1/campaigns/{campaign_id}/influencers", "campaigns.read", campaign_influencers.page),
+    Endpoint("PUT", "/v1/campaigns/{campaign_id}/influencers/{influencer_id}", "campaigns.write", campaign_influencers.put),
+    Endpoint("DELETE", "/v1/campaigns/{campaign_id}/influencers/{influencer_id}", "campaigns.write", campaign_influencers.remove),
+    Endpoint("GET", "/v1/brands", "brands.read", brands.page),
+    Endpoint("POST", "/v1/brands", "brands.write", brands.create),
+    Endpoint("GET", "/v1/brands/{id}", "brands.read", brands.find),
+    Endpoint("PATCH", "/v1/brands/{id}", "brands.write", brands.update),
+    Endpoint("DELETE", "/v1/brands/{id}", "brands.write", brands.remove),
+    Endpoint("POST", "/v1/brands/{id}/restore", "brands.write", brands.restore),
+    Endpoint("PUT", "/v1/brands/{id}/niches/{niche_id}", "brands.write", brands.attach),
+    Endpoint("DELETE", "/v1/brands/{id}/niches/{niche_id}", "brands.write", brands.detach),
+    Endpoint("GET", "/v1/influencers", "influencers.read", influencers.page),
+    Endpoint("POST", "/v1/influencers", "influencers.write", influencers.create),
+    Endpoint("GET", "/v1/influencers/{id}", "influencers.read", influencers.find),
+    Endpoint("PATCH", "/v1/influencers/{id}", "influencers.write", influencers.update),
+    Endpoint("DELETE", "/v1/influencers/{id}", "influencers.write", influencers.remove),
+    Endpoint("POST", "/v1/influencers/{id}/restore", "influencers.write", influencers.restore),
+    Endpoint("PUT", "/v1/influencers/{id}/niches/{niche_id}", "influencers.write", influencers.attach),
+    Endpoint("DELETE", "/v1/influencers/{id}/niches/{niche_id}", "influencers.write", influencers.detach),
     Endpoint("GET", "/livez", "anyone", probes.live),
     Endpoint("GET", "/readyz", "anyone", probes.ready),
-    Endpoint("POST", "/v1/sessions", "anyone", sessions.create),
+    Endpoint("GET", "/healthz", "operator", operators.report),
+    Endpoint("GET", "/metrics", "operator", operators.metrics),
+    Endpoint("POST", "/v1/sessions", "anyone", sessions.create, refuses=("unauthorized", "tenant_suspended", "rate_limited")),
     Endpoint("GET", "/v1/sessions", "own_sessions", sessions.page),
-    Endpoint("DELETE", "/v1/sessions", "own_sessions", sessions.end_others),
+    Endpoint("DELETE", "/v1/sessions", "own_sessions", sessions.end_others, may_repeat=False),
     Endpoint("GET", "/v1/sessions/current", "own_sessions", sessions.current),
-    Endpoint("DELETE", "/v1/sessions/current", "own_sessions", sessions.sign_out),
-    Endpoint("DELETE", "/v1/sessions/{id}", "own_sessions", sessions.end),
+    Endpoint("DELETE", "/v1/sessions/current", "own_sessions", sessions.sign_out, may_repeat=False),
+    Endpoint("DELETE", "/v1/sessions/{id}", "own_sessions", sessions.end, may_repeat=False),
+    Endpoint("GET", "/v1/keys", "keys.manage", keys.page),
+    Endpoint("POST", "/v1/keys", "keys.manage", keys.create),
+    Endpoint("DELETE", "/v1/keys/{id}", "keys.manage", keys.revoke),
+    Endpoint("POST", "/v1/otps", "codes.send", otps.create, may_repeat=False, refuses=("rate_limited",)),
+    Endpoint("POST", "/v1/otps/verify", "codes.send", otps.verify, may_repeat=False, refuses=("rate_limited",)),
     Endpoint("GET", "/v1/tenant", "tenant.read", tenant.find),
     Endpoint("PATCH", "/v1/tenant", "tenant.write", tenant.update),
     Endpoint("GET", "/v1/users", "users.read", users.page),
-    Endpoint("POST", "/v1/users", "users.write", users.create),
+    Endpoint("POST", "/v1/users", "users.write", users.create, refuses=("rate_limited",)),
     Endpoint("GET", "/v1/users/{id}", "users.read", users.find),
     Endpoint("PATCH", "/v1/users/{id}", "users.write", users.update),
     Endpoint("DELETE", "/v1/users/{id}", "users.write", users.remove),
-    Endpoint("PUT", "/v1/users/{id}/password", "own_password", users.set_password),
+    Endpoint("PUT", "/v1/users/{id}/password", "own_password", users.set_password, refuses=("rate_limited",)),
     Endpoint("GET", "/v1/niches", "niches.read", niches.page),
     Endpoint("GET", "/v1/niches/{id}", "niches.read", niches.find),
+    Endpoint("GET", "/v1/audit", "audit.read", audit.page),
+    Endpoint("GET", "/v1/audit/sign-ins", "audit.read", audit.sign_ins),
+    Endpoint("POST", "/v1/seed/niches", "anyone", seed.niches, refuses=("not_found", "rate_limited")),
+    Endpoint("GET", "/openapi.json", "anyone", reference.openapi),
+    Endpoint("GET", "/docs", "anyone", reference.docs),
 )
+# fmt: on
 
 
 def create_app(settings: Settings, endpoints: Sequence[Endpoint] = ENDPOINTS) -> Starlette:
@@ -64,24 +120,32 @@ def create_app(settings: Settings, endpoints: Sequence[Endpoint] = ENDPOINTS) ->
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
+        keys = keyring.of(settings)
         async with (
             Database.open(
                 settings.address("quarry_app"), settings.limits, schema=settings.database_schema,
-                observe=observer(settings),
+                observe=observer(settings), keyring=keys,
             ) as database,
             Passwords.open() as passwords,
+            Limits.open(settings) as limits,
+            Upkeep.open(database, settings) as upkeep,
         ):  # fmt: skip
             async with database.connection() as connection:
                 await guard.require(connection)
+                await guard.require_keys(connection, keys)
             installation = await run(database, lambda work: work.log.installation(), None, read_only=True)
-            yield State(settings=settings, database=database, passwords=passwords, epoch=installation.epoch)
+            yield State(
+                settings=settings, database=database, passwords=passwords, limits=limits, upkeep=upkeep,
+                sender=codes.sender(settings), epoch=installation.epoch,
+            )  # fmt: skip
 
     app = Starlette(
         routes=_routes(endpoints),
-        middleware=[Middleware(RequestId), Middleware(Answered)],
+        middleware=[Middleware(RequestId), Middleware(Answered), *edge(settings)],
         exception_handlers={HTTPException: _refused},
         lifespan=lifespan,
     )
+    app.state.reference = Reference.of(endpoints)
     # /v1/campaigns/ is no path of ours, and a redirect would lose the body of a POST.
     app.router.redirect_slashes = False
     return app
@@ -98,6 +162,7 @@ def _routes(endpoints: Sequence[Endpoint]) -> list[Route]:
 async def _refused(request: Request, error: Exception) -> Response:
     """What Starlette itself refuses: unknown paths, and requests that it can't read."""
     status = error.status_code if isinstance(error, HTTPException) else 400
-    answer = answers.problem(NotFound() if status == 404 else Malformed(), request.scope["request_id"])
+    refusal = NotFound("There is nothing at this path; /docs lists what there is.") if status == 404 else Malformed()
+    answer = answers.problem(refusal, request.scope["request_id"])
     request.scope["code"] = answer.code
     return answer

@@ -5,26 +5,37 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from ipaddress import ip_address
 from typing import TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import Response
 
 from service import tokens
-from service.api.inputs import Parsed, read_body, read_query
+from service.api.answers import Answer
+from service.api.idempotency import IdempotentRequest, read_key
+from service.api.inputs import Parsed, parse_body, read_bytes, read_query
 from service.api.preconditions import Precondition
 from service.api.state import State
-from service.errors import DatabaseError, Forbidden, NotFound, SessionExpired, TenantSuspended, Unauthorized
-from service.permissions import Permission, allows
+from service.errors import (
+    DatabaseError,
+    Forbidden,
+    NotFound,
+    SessionExpired,
+    TenantSuspended,
+    Unauthorized,
+)
+from service.permissions import Permission, allows, is_for_people
+from service.repos.api_keys import KeyBearer
 from service.repos.sessions import Bearer
 from service.repos.users import Role
 from service.tenancy.identity import Actor, Origin, TenantId
 from service.tokens import Token
 from service.work import Work, run
 
+A = TypeVar("A", bound=Answer)
 B = TypeVar("B", bound=BaseModel)
 R = TypeVar("R")
 
@@ -33,18 +44,22 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Caller:
-    """A signed-in user."""
+    """Who is served: a person by a session, or a program by an API key.
+
+    `id` is the user's or the key's; `user_id` the user, or who made the key; `session_id` a person's.
+    """
 
     tenant: TenantId
+    id: UUID
     user_id: UUID
-    session_id: UUID
+    session_id: UUID | None
     role: Role
 
 
 class Call:
     """One request: read its input, run one piece of work as its caller, answer."""
 
-    def __init__(self, request: Request[State], permission: Permission) -> None:
+    def __init__(self, request: Request[State], permission: Permission, *, may_repeat: bool = True) -> None:
         self.request = request
         self.permission = permission
         self.state: State = request.state
@@ -54,6 +69,8 @@ class Call:
         """Known once the token has been admitted."""
         self.number: int | None = None
         """What this call's commit got, None when it changed nothing."""
+        self._key = read_key(request.headers.getlist("idempotency-key")) if self.writes and may_repeat else None
+        self._raw = b""
 
     @property
     def origin(self) -> Origin:
@@ -75,7 +92,9 @@ class Call:
 
     async def body(self, model: type[B]) -> Parsed[B]:
         """The JSON body."""
-        return await read_body(self.request, model, self.state["settings"].max_body_bytes)
+        raw = await read_bytes(self.request, self.state["settings"].max_body_bytes)
+        self._raw = raw if isinstance(raw, bytes) else b""
+        return parse_body(self.request, raw, model)
 
     def query(self, model: type[B]) -> Parsed[B]:
         """The query string."""
@@ -89,23 +108,49 @@ class Call:
     async def run(self, operation: Callable[[Work], Awaitable[R]]) -> R:
         """Run `operation` as the caller, in one transaction whose first statement finds out who that is.
 
-        A suspended tenant, an inactive user and a revoked session are refused at once. Raises Unauthorized,
+        A suspended tenant, an inactive user, a revoked session or key are refused at once. Raises Unauthorized,
         SessionExpired, TenantSuspended, Forbidden, and what the operation raises.
         """
-        token = self._token()
+        token = self.token()
+        settings = self.state["settings"]
 
         async def as_caller(work: Work) -> tuple[R, Work]:
-            self.caller = caller = admit(token, await work.sessions.authenticate(token.hash), self.permission)
-            if self.writes:
-                work.actor = Actor(caller.user_id, caller.session_id)
+            await self._admit(work, token)
             return await operation(work), work
 
         result, work = await run(
             self.state["database"], as_caller, token.tenant, origin=self.origin if self.writes else None,
-            read_only=not self.writes, deadline=self.state["settings"].request_timeout,
+            read_only=not self.writes, deadline=settings.request_timeout,
         )  # fmt: skip
         self.tenant, self.number = token.tenant, work.number
         return result
+
+    async def prepare(self, operation: Callable[[Work], Awaitable[R]]) -> R:
+        """The same for what goes before `write`; a request that has been answered before ends here (Replayed)."""
+
+        async def unless_answered(work: Work) -> R:
+            if (request := self._idempotent()) is not None:
+                await request.replay(work)
+            return await operation(work)
+
+        return await self.run(unless_answered)
+
+    async def write(self, operation: Callable[[Work], Awaitable[A]]) -> A:
+        """The same for an operation that answers the request; with an Idempotency-Key it happens once.
+
+        Raises Replayed, KeyReused, InProgress besides.
+        """
+
+        async def once(work: Work) -> A:
+            request = self._idempotent()
+            if request is None:
+                return await operation(work)
+            claim = await request.claim(work)
+            answer = await operation(work)
+            await request.settle(work, claim, answer)
+            return answer
+
+        return await self.run(once)
 
     async def consistency(self) -> str | None:
         """`<epoch>-<number>` of this call's commit, or of the tenant's head when it changed nothing.
@@ -122,25 +167,52 @@ class Call:
                 return None
         return f"{self.state['epoch']}-{number}"
 
-    def _token(self) -> Token:
-        scheme, _, text = self.request.headers.get("authorization", "").partition(" ")
-        token = tokens.read(text.strip()) if scheme.lower() == "bearer" else None
+    def token(self) -> Token:
+        """The bearer token. Raises Unauthorized when there is none that can be read."""
+        token = tokens.read(self.bearer())
         if token is None:
             raise Unauthorized
         return token
 
+    def bearer(self) -> str:
+        """The text of the bearer token, empty where there is none."""
+        scheme, _, text = self.request.headers.get("authorization", "").partition(" ")
+        return text.strip() if scheme.lower() == "bearer" else ""
 
-def admit(token: Token, bearer: Bearer | None, permission: Permission) -> Caller:
+    async def _admit(self, work: Work, token: Token) -> None:
+        idle = timedelta(seconds=self.state["settings"].session_idle_timeout)
+        seen_every = self.state["upkeep"].seen_every
+        bearer: Bearer | KeyBearer | None
+        if token.kind == "session":
+            bearer = await work.sessions.authenticate(token.hash, idle=idle, seen_every=seen_every)
+        else:
+            bearer = await work.api_keys.authenticate(token.hash, seen_every=seen_every)
+        self.caller = caller = admit(token, bearer, self.permission)
+        if bearer is not None and bearer.is_unseen:
+            self.state["upkeep"].seen(token.tenant, token.kind, caller.session_id or caller.id)
+        if self.writes:
+            work.actor = Actor(caller.id, caller.session_id)
+
+    def _idempotent(self) -> IdempotentRequest | None:
+        if self._key is None:
+            return None
+        return IdempotentRequest.of(
+            self.request, self._raw, key=self._key, caller_id=self.caller.id,
+            lifetime=self.state["settings"].idempotency_lifetime,
+        )  # fmt: skip
+
+
+def admit(token: Token, bearer: Bearer | KeyBearer | None, permission: Permission) -> Caller:
     """The caller, if nothing speaks against serving them."""
-    if bearer is None or not bearer.is_active:
+    if bearer is None or (isinstance(bearer, Bearer) and not bearer.is_active):
         raise Unauthorized
+    is_person = isinstance(bearer, Bearer)
     if bearer.is_expired:
-        raise SessionExpired
+        raise SessionExpired(None if is_person else "The key has expired.")
     if bearer.tenant_status != "active":
         raise TenantSuspended
-    if not allows(bearer.role, permission):
+    if not allows(bearer.role, permission) or (is_for_people(permission) and not is_person):
         raise Forbidden
-    return Caller(token.tenant, bearer.user_id, bearer.session_id, bearer.role)
-
-
-Handler = Callable[[Call], Awaitable[Response]]
+    if isinstance(bearer, Bearer):
+        return Caller(token.tenant, bearer.user_id, bearer.user_id, bearer.session_id, bearer.role)
+    return Caller(token.tenant, bearer.key_id, bearer.user_id, None, bearer.role)

@@ -6,13 +6,14 @@ from datetime import date
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationInfo, field_validator
-from starlette.responses import Response
 
 from service.api import answers
+from service.api.answers import Created, Entity, Nothing, Page
 from service.api.caller import Call
-from service.api.inputs import KEPT, NO_BODY, Body, Currency, Day, LongText, MinorUnits, Name, Patch
+from service.api.fields import Currency, Day, LongText, MinorUnits, Name
+from service.api.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
 from service.api.pages import PageQuery
-from service.api.preconditions import expected
+from service.api.preconditions import Precondition, expected
 from service.repos.campaigns import Campaign, Status
 from service.repos.rows import removed, settled
 from service.work import Work
@@ -31,6 +32,8 @@ class CampaignQuery(PageQuery):
 
 class CampaignDraft(Body):
     """A new campaign; its owner is the caller unless another is named."""
+
+    model_config = example(name="Summer Launch", budget_minor=500_000, currency="USD", starts_on="2026-06-01")
 
     name: Name
     description: LongText | None = None
@@ -54,6 +57,8 @@ class CampaignDraft(Body):
 class CampaignPatch(Patch):
     """The fields of a campaign to change."""
 
+    model_config = example(status="active", ends_on=None)
+
     name: Name = KEPT
     description: LongText | None = None
     status: Status = KEPT
@@ -65,57 +70,58 @@ class CampaignPatch(Patch):
     ends_on: Day | None = None
 
 
-async def page(call: Call) -> Response:
+async def page(call: Call, query: Parsed[CampaignQuery]) -> Page[Campaign]:
     """List the campaigns, newest first."""
-    query = call.query(CampaignQuery)
     rows = await call.run(lambda work: work.campaigns.page(**query.get().arguments()))
     return answers.page(_CAMPAIGNS, rows, query.get().limit)
 
 
-async def create(call: Call) -> Response:
+async def create(call: Call, body: Parsed[CampaignDraft]) -> Created[Campaign]:
     """Create a campaign."""
-    body = await call.body(CampaignDraft)
 
-    async def operation(work: Work) -> Campaign:
+    async def operation(work: Work) -> Created[Campaign]:
         fields = dict(body.get())
         fields["owner_id"] = fields["owner_id"] or call.caller.user_id
-        return await work.campaigns.create(**fields)
+        campaign = await work.campaigns.create(**fields)
+        return answers.created(Campaign, campaign, f"/v1/campaigns/{campaign.id}")
 
-    campaign = await call.run(operation)
-    return answers.entity(Campaign, campaign, 201, location=f"/v1/campaigns/{campaign.id}")
+    return await call.write(operation)
 
 
-async def find(call: Call) -> Response:
+async def find(call: Call) -> Entity[Campaign]:
     """One campaign."""
     return answers.entity(Campaign, await call.run(lambda work: work.campaigns.find(call.id())))
 
 
-async def update(call: Call) -> Response:
+async def update(call: Call, body: Parsed[CampaignPatch], precondition: Precondition) -> Entity[Campaign]:
     """Change the given fields of a campaign."""
-    change, precondition = await call.body(CampaignPatch), call.precondition
 
-    async def operation(work: Work) -> Campaign:
+    async def operation(work: Work) -> Entity[Campaign]:
         id = call.id()
-        version = await expected(lambda: work.campaigns.find(id), change, precondition)
-        fields = change.get().fields()
-        return settled(await work.campaigns.update(id, version=version, given=list(fields), **fields))
+        version = await expected(lambda: work.campaigns.find(id), body, precondition)
+        fields = body.get().fields()
+        outcome = await work.campaigns.update(id, version=version, given=list(fields), **fields)
+        return answers.entity(Campaign, settled(outcome))
 
-    return answers.entity(Campaign, await call.run(operation))
+    return await call.write(operation)
 
 
-async def remove(call: Call) -> Response:
+async def remove(call: Call, precondition: Precondition) -> Nothing:
     """Delete a campaign; it can be restored."""
-    precondition = call.precondition
 
-    async def operation(work: Work) -> None:
+    async def operation(work: Work) -> Nothing:
         id = call.id()
         version = await expected(lambda: work.campaigns.find(id), NO_BODY, precondition)
         removed(await work.campaigns.remove(id, version=version))
+        return answers.nothing()
 
-    await call.run(operation)
-    return answers.nothing()
+    return await call.write(operation)
 
 
-async def restore(call: Call) -> Response:
+async def restore(call: Call) -> Entity[Campaign]:
     """Bring a deleted campaign back."""
-    return answers.entity(Campaign, await call.run(lambda work: work.campaigns.restore(call.id())))
+
+    async def operation(work: Work) -> Entity[Campaign]:
+        return answers.entity(Campaign, await work.campaigns.restore(call.id()))
+
+    return await call.write(operation)

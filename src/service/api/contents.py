@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pydantic import TypeAdapter
-from starlette.responses import Response
 
 from service.api import answers
+from service.api.answers import Created, Entity, Nothing, Page
 from service.api.caller import Call
-from service.api.inputs import KEPT, NO_BODY, Body, LongText, Name, Patch, Url
+from service.api.fields import LongText, Name, Url
+from service.api.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
 from service.api.pages import PageQuery
-from service.api.preconditions import expected
+from service.api.preconditions import Precondition, expected
 from service.errors import NotFound
 from service.repos.contents import Content, Kind, Status
 from service.repos.rows import removed, settled
@@ -28,6 +29,8 @@ class ContentQuery(PageQuery):
 class ContentDraft(Body):
     """A new content."""
 
+    model_config = example(kind="reel", title="Behind the scenes", url="https://example.com/reel")
+
     kind: Kind
     title: Name
     body: LongText | None = None
@@ -38,6 +41,8 @@ class ContentDraft(Body):
 class ContentPatch(Patch):
     """The fields of a content to change."""
 
+    model_config = example(status="published")
+
     kind: Kind = KEPT
     title: Name = KEPT
     body: LongText | None = None
@@ -45,68 +50,72 @@ class ContentPatch(Patch):
     status: Status = KEPT
 
 
-async def page(call: Call) -> Response:
+_MISSING = "There is no such campaign."
+
+
+async def page(call: Call, query: Parsed[ContentQuery]) -> Page[Content]:
     """List the contents of a campaign, newest first."""
-    query = call.query(ContentQuery)
 
     async def operation(work: Work) -> list[Content]:
         campaign_id = call.id("campaign_id")
         rows = [] if query.error else await work.contents.page(campaign_id, **query.get().arguments())
         if not rows and not await work.campaigns.exists(campaign_id):
-            raise NotFound
+            raise NotFound(_MISSING)
         query.get()
         return rows
 
     return answers.page(_CONTENTS, await call.run(operation), query.get().limit)
 
 
-async def create(call: Call) -> Response:
+async def create(call: Call, body: Parsed[ContentDraft]) -> Created[Content]:
     """Create a content of a campaign."""
-    body = await call.body(ContentDraft)
 
-    async def operation(work: Work) -> Content:
+    async def operation(work: Work) -> Created[Content]:
         campaign_id = call.id("campaign_id")
         if body.error and not await work.campaigns.exists(campaign_id):
-            raise NotFound
-        return await work.contents.create(campaign_id, **dict(body.get()))
+            raise NotFound(_MISSING)
+        content = await work.contents.create(campaign_id, **dict(body.get()))
+        if content is None:
+            raise NotFound(_MISSING)
+        return answers.created(Content, content, f"/v1/campaigns/{content.campaign_id}/contents/{content.id}")
 
-    content = await call.run(operation)
-    return answers.entity(Content, content, 201, location=f"/v1/campaigns/{content.campaign_id}/contents/{content.id}")
+    return await call.write(operation)
 
 
-async def find(call: Call) -> Response:
+async def find(call: Call) -> Entity[Content]:
     """One content."""
     return answers.entity(Content, await call.run(lambda work: work.contents.find(call.id("campaign_id"), call.id())))
 
 
-async def update(call: Call) -> Response:
+async def update(call: Call, body: Parsed[ContentPatch], precondition: Precondition) -> Entity[Content]:
     """Change the given fields of a content."""
-    change, precondition = await call.body(ContentPatch), call.precondition
 
-    async def operation(work: Work) -> Content:
+    async def operation(work: Work) -> Entity[Content]:
         campaign_id, id = call.id("campaign_id"), call.id()
-        version = await expected(lambda: work.contents.find(campaign_id, id), change, precondition)
-        fields = change.get().fields()
-        return settled(await work.contents.update(campaign_id, id, version=version, given=list(fields), **fields))
+        version = await expected(lambda: work.contents.find(campaign_id, id), body, precondition)
+        fields = body.get().fields()
+        outcome = await work.contents.update(campaign_id, id, version=version, given=list(fields), **fields)
+        return answers.entity(Content, settled(outcome))
 
-    return answers.entity(Content, await call.run(operation))
+    return await call.write(operation)
 
 
-async def remove(call: Call) -> Response:
+async def remove(call: Call, precondition: Precondition) -> Nothing:
     """Delete a content; it can be restored."""
-    precondition = call.precondition
 
-    async def operation(work: Work) -> None:
+    async def operation(work: Work) -> Nothing:
         campaign_id, id = call.id("campaign_id"), call.id()
         version = await expected(lambda: work.contents.find(campaign_id, id), NO_BODY, precondition)
         removed(await work.contents.remove(campaign_id, id, version=version))
+        return answers.nothing()
 
-    await call.run(operation)
-    return answers.nothing()
+    return await call.write(operation)
 
 
-async def restore(call: Call) -> Response:
+async def restore(call: Call) -> Entity[Content]:
     """Bring a deleted content back."""
-    return answers.entity(
-        Content, await call.run(lambda work: work.contents.restore(call.id("campaign_id"), call.id()))
-    )
+
+    async def operation(work: Work) -> Entity[Content]:
+        return answers.entity(Content, await work.contents.restore(call.id("campaign_id"), call.id()))
+
+    return await call.write(operation)

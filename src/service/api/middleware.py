@@ -76,6 +76,6 @@ class Answered:
                 counter = self._counters[key] = REQUESTS.labels(method=key[0], status=str(status), code=code)
             counter.inc()
             log.info(
-                "answered", method=scope["method"], path=scope["path"], status=status, code=code or None,
+                "answered", method=scope["method"], path=scope["path"], status=status, **({"code": code} if code else {}),
                 milliseconds=round((perf_counter() - started) * 1000, 1),
             )  # fmt: skip

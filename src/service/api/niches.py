@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pydantic import TypeAdapter
-from starlette.responses import Response
 
 from service.api import answers
+from service.api.answers import Entity, Page
 from service.api.caller import Call
+from service.api.inputs import Parsed
 from service.api.pages import PageQuery
 from service.repos.niches import Niche
 
@@ -19,13 +20,12 @@ class NicheQuery(PageQuery):
     is_active: bool | None = None
 
 
-async def page(call: Call) -> Response:
+async def page(call: Call, query: Parsed[NicheQuery]) -> Page[Niche]:
     """List the niches, newest first."""
-    query = call.query(NicheQuery)
     rows = await call.run(lambda work: work.niches.page(**query.get().arguments()))
     return answers.page(_NICHES, rows, query.get().limit)
 
 
-async def find(call: Call) -> Response:
+async def find(call: Call) -> Entity[Niche]:
     """One niche."""
     return answers.entity(Niche, await call.run(lambda work: work.niches.find(call.id())))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from service.api.inputs import Body
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_CURSOR_BYTES = 24
+_CURSOR = re.compile(r"[A-Za-z0-9_-]{32}\Z")
+"""24 bytes in base64."""
 
 
 class Cursor(BaseModel):
@@ -34,12 +35,12 @@ class Cursor(BaseModel):
 def decode_cursor(text: object) -> Cursor:
     """A cursor from its text. Raises ValueError."""
     try:
-        raw = base64.b64decode(str(text), altchars=b"-_", validate=True)
-        if len(raw) != _CURSOR_BYTES:
+        if not _CURSOR.match(str(text)):
             raise ValueError
+        raw = base64.urlsafe_b64decode(str(text))
         created_at = _EPOCH + int.from_bytes(raw[:8], "big", signed=True) * _MICROSECOND
         return Cursor(created_at=created_at, id=UUID(bytes=raw[8:]))
-    except (binascii.Error, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         raise ValueError("this is not a cursor of this list") from None
 
 
@@ -61,7 +62,11 @@ class PageQuery(Body):
     """What every list takes."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
-    after: Annotated[Cursor | None, PlainValidator(decode_cursor)] = None
+    after: Annotated[
+        Cursor | None,
+        PlainValidator(decode_cursor),
+        WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_-]{32}$"}),
+    ] = None
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of a repository's `page`: one row more than asked for tells whether there is a next page."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.api import answers
-from service.api.caller import Call, Handler
+from service.api import answers, contract
+from service.api.answers import Answer
+from service.api.caller import Call
+from service.api.contract import Contract
+from service.api.idempotency import Replayed
 from service.api.state import State
 from service.errors import MethodNotAllowed, ServiceError
 from service.permissions import Permission
@@ -21,12 +25,28 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A method of a path: who may call it, and what does the work."""
+    """A method of a path: who may call it, and what does the work.
+
+    `may_repeat` is False where an Idempotency-Key means nothing. `refuses` are
+    codes that its requests can end in beside those that its declaration tells. The contract is read off the handler's
+    signature; raises ContractError.
+    """
 
     method: str
     path: str
     permission: Permission
-    handler: Handler
+    handler: Callable[..., Awaitable[Answer]]
+    may_repeat: bool = True
+    refuses: tuple[str, ...] = ()
+    contract: Contract = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "contract", contract.of(self.handler))
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether an Idempotency-Key makes repeating it safe."""
+        return self.method != "GET" and self.may_repeat and self.permission not in ("anyone", "operator")
 
 
 class Resource:
@@ -43,18 +63,34 @@ class Resource:
         except Exception as error:
             if not isinstance(error, ServiceError) or error.code == "internal":
                 log.exception("failed")
-            answer = answers.problem(error, scope["request_id"])
-            scope["code"] = answer.code
+            problem = answers.problem(error, scope["request_id"])
+            scope["code"] = problem.code
+            answer = problem
         await answer(scope, receive, send)
 
     async def _answer(self, request: Request[State]) -> Response:
         endpoint = self.endpoints.get("GET" if request.method == "HEAD" else request.method)
         if endpoint is None:
             raise MethodNotAllowed(self.allowed)
-        call = Call(request, endpoint.permission)
-        answer = await endpoint.handler(call)
-        if (token := await call.consistency()) is not None:
-            answer.headers["Consistency"] = token
+        call = Call(request, endpoint.permission, may_repeat=endpoint.is_idempotent)
+        answer: Response
+        try:
+            answer = await endpoint.handler(call, **await _inputs(call, endpoint.contract))
+        except Replayed as replayed:
+            answer, call.tenant, call.number = replayed.answer, call.caller.tenant, replayed.number
+        if (token_of_commit := await call.consistency()) is not None:
+            answer.headers["Consistency"] = token_of_commit
         if not call.writes and answers.unmodified(answer, request.headers.getlist("if-none-match")):
             return Response(status_code=304, headers={"ETag": answer.headers["etag"]})
         return answer
+
+
+async def _inputs(call: Call, contract: Contract) -> dict[str, Any]:
+    inputs: dict[str, Any] = {}
+    if contract.body is not None:
+        inputs["body"] = await call.body(contract.body)
+    if contract.query is not None:
+        inputs["query"] = call.query(contract.query)
+    if contract.has_precondition:
+        inputs["precondition"] = call.precondition
+    return inputs

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from pydantic import BaseModel, Field, TypeAdapter
-from starlette.responses import Response
 
 from service.api import answers
+from service.api.answers import Created, Entity, Nothing, Page
 from service.api.caller import Call
-from service.api.inputs import Body, Email, HostName
+from service.api.fields import Email, HostName
+from service.api.inputs import Body, Parsed, example
 from service.api.pages import PageQuery
-from service.errors import NotFound
+from service.errors import Forbidden, NotFound
 from service.permissions import is_admin
 from service.repos.sessions import Session
 from service.repos.users import User
+from service.signing_in import Attempt, sign_in
 from service.work import Work
-from service.workflows import sign_in
 
 _USER_AGENT_LENGTH = 500
 
 
+class SessionQuery(PageQuery):
+    """Whose sessions: one's own, or as an admin those of `user_id`."""
+
+    user_id: UUID | None = None
+
+
 class SignInBody(Body):
     """What a person signs in with; without `tenant` (its domain) the host name decides."""
+
+    model_config = example(tenant="acme.example", email="owner@acme.example", password="quarry-demo")  # noqa: S106  an example
 
     tenant: HostName | None = None
     email: Email
@@ -46,59 +56,90 @@ class SessionView(Session):
 _SESSIONS = TypeAdapter(list[SessionView])
 
 
-async def create(call: Call) -> Response:
+async def create(call: Call, body: Parsed[SignInBody]) -> Created[SignedIn]:
     """Sign in."""
-    credentials = (await call.body(SignInBody)).get()
-    signed_in = await sign_in(
-        call.state["database"],
-        call.state["passwords"],
-        domain=credentials.tenant or call.request.url.hostname or "",
+    credentials = body.get()
+    domain = credentials.tenant or call.request.url.hostname or ""
+    limits = call.state["limits"]
+    await limits.hit("sign_in_address", str(call.origin.ip))
+    await limits.hit("sign_in_account", domain, credentials.email)
+    attempt = Attempt(
+        domain=domain,
         email=credentials.email,
         password=credentials.password,
         origin=call.origin,
         user_agent=_user_agent(call.request.headers.get("user-agent", "")),
         lifetime=call.state["settings"].session_lifetime,
+        may_note=lambda tenant: limits.admits("failures_tenant", str(tenant)),
     )
-    call.tenant, call.number = signed_in.tenant, signed_in.number
+    signed_in = await sign_in(call.state["database"], call.state["passwords"], attempt)
+    await limits.forgive("sign_in_account", domain, credentials.email)
+    call.tenant, call.number = signed_in.tenant, signed_in.work.number
     answer = SignedIn(token=signed_in.token, expires_at=signed_in.session.expires_at, user=signed_in.user)
-    return answers.entity(SignedIn, answer, 201)
+    return answers.created(SignedIn, answer)
 
 
-async def page(call: Call) -> Response:
-    """List the caller's own sessions, newest first."""
-    query = call.query(PageQuery)
-    rows = await call.run(lambda work: work.sessions.page(call.caller.user_id, **query.get().arguments()))
+async def page(call: Call, query: Parsed[SessionQuery]) -> Page[SessionView]:
+    """List the caller's own sessions, newest first; an admin may name another user."""
+
+    async def operation(work: Work) -> list[Session]:
+        arguments = query.get().arguments()
+        user_id = arguments.pop("user_id", None) or call.caller.user_id
+        if user_id != call.caller.user_id and not is_admin(call.caller.role):
+            raise Forbidden
+        return await work.sessions.page(user_id, idle=_idle(call), **arguments)
+
+    rows = await call.run(operation)
     return answers.page(_SESSIONS, [_view(row, call) for row in rows], query.get().limit)
 
 
-async def current(call: Call) -> Response:
+async def current(call: Call) -> Entity[SessionView]:
     """The session of this very request."""
-    session = await call.run(lambda work: work.sessions.find(call.caller.session_id))
+    session = await call.run(lambda work: work.sessions.find(_own(call), idle=_idle(call)))
     return answers.entity(SessionView, _view(session, call))
 
 
-async def sign_out(call: Call) -> Response:
+async def sign_out(call: Call) -> Nothing:
     """End the session of this very request."""
-    await call.run(lambda work: work.sessions.revoke(call.caller.session_id))
-    return answers.nothing()
+
+    async def operation(work: Work) -> Nothing:
+        await work.sessions.revoke(_own(call))
+        return answers.nothing()
+
+    return await call.write(operation)
 
 
-async def end_others(call: Call) -> Response:
+async def end_others(call: Call) -> Nothing:
     """End all other sessions of the caller."""
-    await call.run(lambda work: work.sessions.revoke_of_user(call.caller.user_id, keep=call.caller.session_id))
-    return answers.nothing()
+
+    async def operation(work: Work) -> Nothing:
+        await work.sessions.revoke_of_user(call.caller.user_id, keep=_own(call))
+        return answers.nothing()
+
+    return await call.write(operation)
 
 
-async def end(call: Call) -> Response:
+async def end(call: Call) -> Nothing:
     """End one session: one's own, or any of the tenant as an admin."""
 
-    async def operation(work: Work) -> None:
+    async def operation(work: Work) -> Nothing:
         only = None if is_admin(call.caller.role) else call.caller.user_id
         if not await work.sessions.revoke(call.id(), user_id=only):
-            raise NotFound
+            raise NotFound("There is no such session.")
+        return answers.nothing()
 
-    await call.run(operation)
-    return answers.nothing()
+    return await call.write(operation)
+
+
+def _own(call: Call) -> UUID:
+    """The session of this request; only people get here (permissions.py)."""
+    if call.caller.session_id is None:
+        raise Forbidden
+    return call.caller.session_id
+
+
+def _idle(call: Call) -> timedelta:
+    return timedelta(seconds=call.state["settings"].session_idle_timeout)
 
 
 def _user_agent(header: str) -> str | None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from service.api.limits import Limits
+from service.codes import CodeSender
 from service.database import Database
 from service.passwords import Passwords
 from service.settings import Settings
+from service.upkeep import Upkeep
 
 
 class State(TypedDict):
@@ -15,4 +18,7 @@ class State(TypedDict):
     settings: Settings
     database: Database
     passwords: Passwords
+    limits: Limits
+    upkeep: Upkeep
+    sender: CodeSender | None
     epoch: int

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pydantic import Field, TypeAdapter
-from starlette.responses import Response
 
 from service.api import answers
+from service.api.answers import Created, Entity, Nothing, Page
 from service.api.caller import Call
-from service.api.inputs import KEPT, NO_BODY, Body, Email, Name, Password, Patch
+from service.api.fields import Email, Name, Password
+from service.api.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
 from service.api.pages import PageQuery
-from service.api.preconditions import expected
+from service.api.preconditions import Precondition, expected
 from service.errors import Forbidden, InvalidInput, NotFound
 from service.permissions import is_admin
 from service.repos.users import Role, User
@@ -30,6 +31,13 @@ class UserQuery(PageQuery):
 class UserDraft(Body):
     """A new user."""
 
+    model_config = example(
+        email="ada@acme.example",
+        display_name="Ada",
+        password="correct horse battery",  # noqa: S106  an example
+        role="member",
+    )
+
     email: Email
     display_name: Name
     password: Password
@@ -40,6 +48,8 @@ class UserDraft(Body):
 class UserPatch(Patch):
     """The fields of a user to change."""
 
+    model_config = example(display_name="Ada L.")
+
     email: Email = KEPT
     display_name: Name = KEPT
     role: Role = KEPT
@@ -49,71 +59,69 @@ class UserPatch(Patch):
 class PasswordChange(Body):
     """A new password; people who change their own say the old one too."""
 
+    model_config = example(password="an even longer password", current_password="correct horse battery")  # noqa: S106  an example
+
     password: Password
     current_password: str | None = Field(default=None, max_length=1_000)
 
 
-async def page(call: Call) -> Response:
+async def page(call: Call, query: Parsed[UserQuery]) -> Page[User]:
     """List the users, newest first."""
-    query = call.query(UserQuery)
     rows = await call.run(lambda work: work.users.page(**query.get().arguments()))
     return answers.page(_USERS, rows, query.get().limit)
 
 
-async def create(call: Call) -> Response:
+async def create(call: Call, body: Parsed[UserDraft]) -> Created[User]:
     """Create a user, with a role not above the caller's."""
-    body = await call.body(UserDraft)
 
     async def admit(_: Work) -> UserDraft:
         draft = body.get()
         check_grant(call.caller.role, draft.role)
         return draft
 
-    draft = await call.run(admit)
+    draft = await call.prepare(admit)
+    await call.state["limits"].hit("passwords", str(call.caller.tenant), str(call.caller.id))
     # Hashing takes a while: between two transactions, never inside one.
     password_hash = await call.state["passwords"].hash(draft.password)
 
-    async def operation(work: Work) -> User:
+    async def operation(work: Work) -> Created[User]:
         await admit(work)
-        return await work.users.create(**draft.model_dump(exclude={"password"}), password_hash=password_hash)
+        user = await work.users.create(**draft.model_dump(exclude={"password"}), password_hash=password_hash)
+        return answers.created(User, user, f"/v1/users/{user.id}")
 
-    user = await call.run(operation)
-    return answers.entity(User, user, 201, location=f"/v1/users/{user.id}")
+    return await call.write(operation)
 
 
-async def find(call: Call) -> Response:
+async def find(call: Call) -> Entity[User]:
     """One user."""
     return answers.entity(User, await call.run(lambda work: work.users.find(call.id())))
 
 
-async def update(call: Call) -> Response:
+async def update(call: Call, body: Parsed[UserPatch], precondition: Precondition) -> Entity[User]:
     """Change the given fields of a user."""
-    change, precondition = await call.body(UserPatch), call.precondition
 
-    async def operation(work: Work) -> User:
+    async def operation(work: Work) -> Entity[User]:
         id = call.id()
-        version = await expected(lambda: find_changeable(work, call.caller.role, id), change, precondition)
-        return await change_user(work, call.caller.role, id, version, change.get().fields())
+        version = await expected(lambda: find_changeable(work, call.caller.role, id), body, precondition)
+        return answers.entity(User, await change_user(work, call.caller.role, id, version, body.get().fields()))
 
-    return answers.entity(User, await call.run(operation))
+    return await call.write(operation)
 
 
-async def remove(call: Call) -> Response:
+async def remove(call: Call, precondition: Precondition) -> Nothing:
     """Delete a user and end their sessions."""
-    precondition = call.precondition
 
-    async def operation(work: Work) -> None:
+    async def operation(work: Work) -> Nothing:
         id = call.id()
         version = await expected(lambda: find_changeable(work, call.caller.role, id), NO_BODY, precondition)
         await remove_user(work, call.caller.role, id, version)
+        return answers.nothing()
 
-    await call.run(operation)
-    return answers.nothing()
+    return await call.write(operation)
 
 
-async def set_password(call: Call) -> Response:
+async def set_password(call: Call, body: Parsed[PasswordChange]) -> Nothing:
     """Replace a password: one's own with the old one, anybody's as an admin. Ends the user's other sessions."""
-    body = await call.body(PasswordChange)
 
     async def admit(work: Work) -> str | None:
         """The hash that the old password must match, None where an admin needs none."""
@@ -127,17 +135,18 @@ async def set_password(call: Call) -> Response:
         body.get()
         return None
 
-    current = await call.run(admit)
+    current = await call.prepare(admit)
+    await call.state["limits"].hit("passwords", str(call.caller.tenant), str(call.caller.id))
     change = body.get()
     new = await change_password(call.state["passwords"], current, change.current_password, change.password)
 
-    async def operation(work: Work) -> None:
+    async def operation(work: Work) -> Nothing:
         # Time has passed: the caller's role, or the password that was compared, may be another now.
         await admit(work)
         if not await work.users.set_password(call.id(), new, current=current):
             raise InvalidInput.of("current_password", "It has been changed meanwhile.") if current else NotFound
         keep = call.caller.session_id if current else None
         await work.sessions.revoke_of_user(call.id(), keep=keep)
+        return answers.nothing()
 
-    await call.run(operation)
-    return answers.nothing()
+    return await call.write(operation)

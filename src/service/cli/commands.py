@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from service.cli import config, db, migrate, seed, serve, tenants, users
+from service.cli import archives, config, db, migrate, pii, seed, serve, tenants, users
 from service.cli.installation import say
 from service.errors import OperatorError, ServiceError
 
@@ -23,7 +23,11 @@ app.add_typer(db.app, name="db")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(seed.app, name="seed")
 app.add_typer(tenants.app, name="tenants")
+tenants.app.command("export")(archives.export)
+tenants.app.command("import")(archives.import_)
+tenants.app.command("delete")(archives.delete)
 app.add_typer(users.app, name="users")
+app.add_typer(pii.app, name="pii")
 app.add_typer(config.app, name="config")
 
 

@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
-from service import logs, provisioning
+from service import keyring, logs, provisioning
 from service.addresses import Address, PoolLimits
 from service.database import Database
 from service.diagnosis import explained
 from service.embedded.server import Server, running
 from service.errors import DatabaseError, OperatorError
 from service.settings import Settings, unknown_names
+from service.tenancy import guard
 
 T = TypeVar("T")
 
@@ -86,15 +87,22 @@ async def provisioned(local: Settings, server: Server) -> None:
 
 
 @contextlib.asynccontextmanager
-async def database(local: Settings, role: str = "quarry_app") -> AsyncIterator[Database]:
-    """One connection as `role`. Raises OperatorError with a remedy when there is none to be had."""
+async def database(local: Settings, role: str = "quarry_app", *, personal: bool = True) -> AsyncIterator[Database]:
+    """One connection as `role`. Raises OperatorError with a remedy when there is none to be had.
+
+    The serving role meets personal data and needs the keys, unless it is opened without (`personal=False`).
+    """
     address = local.address(role)  # type: ignore[arg-type]
     limits = PoolLimits(minimum=1, maximum=1, connect_attempts=1)
+    keys = keyring.of(local) if personal and role == "quarry_app" else None
     async with contextlib.AsyncExitStack() as stack:
         with explaining(address):
             opened = await stack.enter_async_context(
-                Database.open(address, limits, schema=local.database_schema, name="quarry cli")
+                Database.open(address, limits, schema=local.database_schema, name="quarry cli", keyring=keys)
             )
+            if keys is not None:
+                async with opened.connection() as connection:
+                    await guard.require_keys(connection, keys)
         yield opened
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service import diagnosis, migrations, provisioning, scaffold
+from service import diagnosis, migrations, provisioning, rotation, scaffold
 from service.addresses import Address
 from service.cli.installation import (
     confirm,
@@ -19,7 +19,7 @@ from service.cli.installation import (
     settings,
     wait_for,
 )
-from service.errors import OperatorError
+from service.errors import OperatorError, ServiceError
 from service.migrations import Status
 from service.settings import Settings
 from service.tenancy import guard
@@ -31,7 +31,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 @app.command()
 def up() -> None:
-    """Apply what is pending; safe to start on several instances at once."""
+    """Apply what is pending, and seal plain text that waits for it; safe to start on several instances at once."""
     with installed() as local:
         migrate(local)
 
@@ -102,16 +102,36 @@ def fresh(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 
 
 def migrate(local: Settings) -> None:
-    """Apply what is pending, then let the guard look at the catalog."""
+    """Apply what is pending, let the guard look at the catalog, and seal what a migration could not."""
     done = migrations.up(_owner(local), local.database_schema, say)
     findings = wait_for(_findings(local))
     if findings:
         raise OperatorError(f"migrated, but the catalog breaks a rule: {'; '.join(findings)}")
+    try:
+        wait_for(_seal(local))
+    except OperatorError as error:
+        say(
+            f"quarry: personal data that may wait to be sealed was left as it is: {error.message}\n"
+            f"  → {error.remedy}; then run `quarry pii rotate`"
+        )
+    except ServiceError as error:
+        say(f"quarry: personal data may still wait to be sealed: {error.message}\n  → run `quarry pii rotate`")
     say(f"quarry: {len(done)} applied" if done else "quarry: nothing to apply")
 
 
+async def _seal(local: Settings) -> None:
+    """Seal what waits for it, where there is any: the keys are not needed for finding out."""
+    async with database(local, "quarry_platform") as platform, database(local, personal=False) as opened:
+        tenants = await rotation.waiting(opened, platform)
+    if tenants:
+        async with database(local) as opened:
+            report = await rotation.seal(opened, tenants, say)
+        for line in report.lines():
+            say(f"quarry: {line}")
+
+
 async def _findings(local: Settings) -> list[str]:
-    async with database(local) as opened, opened.connection() as connection:
+    async with database(local, personal=False) as opened, opened.connection() as connection:
         return [str(finding) for finding in await guard.inspect(connection)]
 
 

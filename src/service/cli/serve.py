@@ -14,7 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
-from service import seeding
+from service import codes, seeding
 from service.api.app import create_app
 from service.cli.installation import database, installed, refuse_in_production, say, settings, wait_for
 from service.cli.migrate import migrate
@@ -42,6 +42,7 @@ def dev(host: Host = None, port: Port = None) -> None:
             f"\nQuarry serves on {address} (Ctrl-C stops it)\n"
             f"  sign in   tenant acme.example or globex.example, owner@, admin@, member@ or viewer@ it,"
             f" password quarry-demo\n"
+            f"  read      {address}/docs\n"
             f"  try       curl -s {address}/v1/sessions -H 'Content-Type: application/json' -d "
             '\'{"tenant":"acme.example","email":"owner@acme.example","password":"quarry-demo"}\'\n'
         )
@@ -78,6 +79,7 @@ def worker() -> Starlette:
 
 
 async def _admit(local: Settings) -> None:
+    codes.sender(local)
     async with database(local) as opened, opened.connection() as connection:
         if not await connection.fetchval(_HAS_TABLES, ()):
             raise OperatorError("the database has no tables yet", "run `quarry migrate up` first, or add --migrate")

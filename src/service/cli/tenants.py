@@ -16,7 +16,7 @@ from service.repos.tenants import Plan, Tenant, TenantStatus
 from service.settings import Settings
 from service.work import Work
 
-app = typer.Typer(help="Tenants: add, list, show, suspend, activate.", no_args_is_help=True)
+app = typer.Typer(help="Tenants: add, list, show, suspend, activate, export, import, delete.", no_args_is_help=True)
 
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z")
 
@@ -28,7 +28,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 def add(domain: Domain, name: Annotated[str, typer.Option(help="The agency's name.")],
         plan: Annotated[str, typer.Option(help="free, pro or enterprise")] = "free") -> None:  # fmt: skip
     """Create a tenant; prints its id."""
-    host, chosen = _host_name(domain), _plan(plan)
+    host, chosen = host_name(domain), _plan(plan)
     if not 1 <= len(name.strip()) <= 200:
         raise OperatorError("a name has 1 to 200 characters", "give it as --name 'Acme Agency'")
 
@@ -69,7 +69,7 @@ def list_(as_json: AsJson = False) -> None:
 @app.command()
 def show(domain: Domain) -> None:
     """Print one tenant as JSON."""
-    host = _host_name(domain)
+    host = host_name(domain)
 
     async def look_up(local: Settings) -> Tenant:
         async with database(local, "quarry_platform") as opened, Work(opened, None, read_only=True) as work:
@@ -92,7 +92,7 @@ def activate(domain: Domain) -> None:
 
 
 def _set_status(domain: str, status: TenantStatus) -> None:
-    host = _host_name(domain)
+    host = host_name(domain)
 
     async def change(local: Settings) -> Tenant:
         async with database(local, "quarry_platform") as opened, Work(opened, None) as work:
@@ -110,7 +110,8 @@ async def _found(host: str, answer: Awaitable[Tenant]) -> Tenant:
         raise OperatorError(f"there is no tenant {host}", "see `quarry tenants list`") from error
 
 
-def _host_name(text: str) -> str:
+def host_name(text: str) -> str:
+    """The domain as it is stored. Raises OperatorError for what can't be one."""
     host = text.strip().lower()
     if not _HOST_NAME.match(host):
         raise OperatorError(f"'{text}' is not a host name", "give the tenant's domain, such as acme.example")

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from service.api.inputs import SHORTEST_PASSWORD
-from service.api.inputs import Email as EmailText
+from service.api.fields import SHORTEST_PASSWORD
+from service.api.fields import Email as EmailText
 from service.cli.installation import database, installed, say, wait_for
 from service.database import Database
 from service.errors import NotFound, OperatorError
@@ -34,7 +34,7 @@ Email = Annotated[str, typer.Argument(help="The user's address.")]
 def add(
     domain: Domain,
     email: Email,
-    name: Annotated[str, typer.Option(help="The name shown; the address when left out.")] = "",
+    name: Annotated[str, typer.Option(help="The name shown; the part before the @ when left out.")] = "",
     role: Annotated[str, typer.Option(help="owner, admin, member or viewer")] = "member",
 ) -> None:
     """Create a user of a tenant. The password is asked for, or taken from QUARRY_PASSWORD."""
@@ -48,7 +48,10 @@ def add(
             hashed = await passwords.hash(password)
             async with Work(opened, tenant) as work:
                 return await work.users.create(
-                    email=address, display_name=name.strip() or address, password_hash=hashed, role=chosen
+                    email=address,
+                    display_name=name.strip() or address.partition("@")[0],
+                    password_hash=hashed,
+                    role=chosen,
                 )
 
     with installed() as local:

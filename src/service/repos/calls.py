@@ -13,6 +13,9 @@ from service.repos.rows import Row, builder, reader
 from service.statements import TENANT_PARAMETER, Statement
 from service.tenancy.binding import Binding
 
+INDEX_SUFFIX = "_index"
+"""`:email_index` is the blind index of the parameter `email`."""
+
 Prepared = tuple[str, Callable[[Sequence[object]], Sequence[object]]]
 
 
@@ -50,11 +53,18 @@ class Arguments:
 
 
 def compile_call(
-    statement: Statement, arguments: Arguments, model: type[Row] | None, noun: str
+    statement: Statement,
+    arguments: Arguments,
+    model: type[Row] | None,
+    *,
+    noun: str,
+    aggregate: str = "",
+    personal: Sequence[str] = (),
 ) -> Callable[..., Awaitable[Any]]:
-    """The method that runs `statement` on a repository's binding."""
-    choose = _chooser(statement, arguments)
-    answer = _ANSWERS[statement.kind](model, noun)
+    """The method that runs `statement` on a repository's binding; `personal` are the parameters of that kind."""
+    sealing = _sealing(statement, arguments, aggregate, personal)
+    choose = _chooser(statement, arguments, [name for name, _, _, _ in sealing])
+    answer = _ANSWERS[statement.kind](model, noun, aggregate)
     label = statement.label
     arrange = arguments.arrange
     needs_tenant = TENANT_PARAMETER in statement.parameters
@@ -65,22 +75,42 @@ def compile_call(
             raise TenantUnbound(f"{label} needs a tenant, and this work has none.")
         values = arrange(args, named)
         values.append(binding.tenant)
+        for _, position, make, column in sealing:
+            plain: Any = values[position]
+            values.append(None if plain is None else make(binding, plain, column))
         text, pick = choose(values)
-        connection = binding.connection
-        if connection.observe is None:
-            return await answer(connection, text, pick(values))
+        observe = binding.connection.observe
+        if observe is None:
+            return await answer(binding, text, pick(values))
         started = perf_counter()
-        result = await answer(connection, text, pick(values))
+        result = await answer(binding, text, pick(values))
         rows = len(result) if isinstance(result, list) else int(result is not None)
-        connection.observe(label, perf_counter() - started, rows)
+        observe(label, perf_counter() - started, rows)
         return result
 
     return call
 
 
-def _chooser(statement: Statement, arguments: Arguments) -> Callable[[Sequence[object]], Prepared]:
-    """From the values to the variant that they ask for; the tenant is the last value."""
-    positions = {name: position for position, name in enumerate((*arguments.names, TENANT_PARAMETER))}
+Sealing = tuple[str, int, Callable[[Binding, str, str], bytes], str]
+"""A statement's parameter, the position of the plain text it is made of, how, and the column that it is for."""
+
+
+def _sealing(statement: Statement, arguments: Arguments, aggregate: str, personal: Sequence[str]) -> list[Sealing]:
+    used = {*statement.parameters, *statement.conditions}
+    made: list[Sealing] = []
+    for name in personal:
+        position, column = arguments.names.index(name), f"{aggregate}.{name}"
+        if name in used:
+            made.append((name, position, Binding.seal, column))
+        if f"{name}{INDEX_SUFFIX}" in used:
+            made.append((f"{name}{INDEX_SUFFIX}", position, Binding.index, column))
+    return made
+
+
+def _chooser(statement: Statement, arguments: Arguments, made: Sequence[str]) -> Callable[[Sequence[object]], Prepared]:
+    """From the values to the variant that they ask for; the tenant comes after the arguments, then what was `made`."""
+    positions = {name: position for position, name in enumerate((*arguments.names, TENANT_PARAMETER, *made))}
+    labels = (*arguments.names, TENANT_PARAMETER, *made)
     prepared = {
         key: (variant.text, _picker([positions[name] for name in variant.parameters]))
         for key, variant in statement.variants.items()
@@ -101,7 +131,7 @@ def _chooser(statement: Statement, arguments: Arguments) -> Callable[[Sequence[o
                 key |= bit
             for member in group:
                 if (values[member] is not None) != given:
-                    names = ", ".join(arguments.names[each] for each in group)
+                    names = ", ".join(labels[each] for each in group)
                     raise TypeError(f"{arguments.where}: {names} are given together or not at all")
         return prepared[key]
 
@@ -117,54 +147,54 @@ def _picker(positions: list[int]) -> Callable[[Sequence[object]], Sequence[objec
     return itemgetter(*positions)
 
 
-def _one(model: Any, noun: str) -> Callable[..., Awaitable[Any]]:
-    build = builder(model)
+def _one(model: Any, noun: str, aggregate: str) -> Callable[..., Awaitable[Any]]:
+    build = builder(model, aggregate)
     missing = f"There is no such {noun}."
 
-    async def one(connection: Any, text: str, values: Sequence[object]) -> Any:
-        record = await connection.fetchrow(text, values)
+    async def one(binding: Binding, text: str, values: Sequence[object]) -> Any:
+        record = await binding.connection.fetchrow(text, values)
         if record is None:
             raise NotFound(missing)
-        return build(record)
+        return build(record, binding)
 
     return one
 
 
-def _maybe(model: Any, _: str) -> Callable[..., Awaitable[Any]]:
-    build = builder(model)
+def _maybe(model: Any, _: str, aggregate: str) -> Callable[..., Awaitable[Any]]:
+    build = builder(model, aggregate)
 
-    async def maybe(connection: Any, text: str, values: Sequence[object]) -> Any:
-        record = await connection.fetchrow(text, values)
-        return None if record is None else build(record)
+    async def maybe(binding: Binding, text: str, values: Sequence[object]) -> Any:
+        record = await binding.connection.fetchrow(text, values)
+        return None if record is None else build(record, binding)
 
     return maybe
 
 
-def _many(model: Any, _: str) -> Callable[..., Awaitable[Any]]:
-    read = reader(model)
+def _many(model: Any, _: str, aggregate: str) -> Callable[..., Awaitable[Any]]:
+    read = reader(model, aggregate)
 
-    async def many(connection: Any, text: str, values: Sequence[object]) -> Any:
-        return read(await connection.fetch(text, values))
+    async def many(binding: Binding, text: str, values: Sequence[object]) -> Any:
+        return read(await binding.connection.fetch(text, values), binding)
 
     return many
 
 
-def _value(_: Any, __: str) -> Callable[..., Awaitable[Any]]:
-    async def value(connection: Any, text: str, values: Sequence[object]) -> Any:
-        return await connection.fetchval(text, values)
+def _value(_: Any, __: str, ___: str) -> Callable[..., Awaitable[Any]]:
+    async def value(binding: Binding, text: str, values: Sequence[object]) -> Any:
+        return await binding.connection.fetchval(text, values)
 
     return value
 
 
-def _count(_: Any, __: str) -> Callable[..., Awaitable[Any]]:
-    async def count(connection: Any, text: str, values: Sequence[object]) -> Any:
-        tag = await connection.execute(text, values)
+def _count(_: Any, __: str, ___: str) -> Callable[..., Awaitable[Any]]:
+    async def count(binding: Binding, text: str, values: Sequence[object]) -> Any:
+        tag = await binding.connection.execute(text, values)
         return int(tag.rpartition(" ")[2])
 
     return count
 
 
-_ANSWERS: dict[str, Callable[[Any, str], Callable[..., Awaitable[Any]]]] = {
+_ANSWERS: dict[str, Callable[[Any, str, str], Callable[..., Awaitable[Any]]]] = {
     "one": _one,
     "maybe": _maybe,
     "many": _many,

@@ -22,6 +22,14 @@ class Niche(Row):
     version: int
 
 
+class NicheSummary(Row):
+    """A niche as the profiles that it is attached to show it."""
+
+    id: UUID
+    name: str
+    icon: str | None
+
+
 class Niches(Repository, aggregate="niches"):
     """The niches, the same for every tenant."""
 

@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 from pydantic import BaseModel
 
 from service import queries
-from service.repos.calls import Arguments, compile_call
-from service.repos.rows import Row
+from service.repos.calls import INDEX_SUFFIX, Arguments, compile_call
+from service.repos.rows import Row, is_personal
 from service.statements import TENANT_PARAMETER, ResultKind, Statement, suggest
 from service.tenancy.binding import Binding
 
@@ -84,8 +84,11 @@ def _bind(
     where = f"{cls.__name__}.{statement.name}"
     signature = inspect.signature(method)
     names = tuple(signature.parameters)[1:]
+    hints = typing.get_type_hints(method, vars(inspect.getmodule(method)), include_extras=True)
+    personal = tuple(name for name in names if is_personal(hints[name]))
+    derived = {f"{name}{INDEX_SUFFIX}": name for name in personal}
     wanted = tuple(name for name in statement.parameters if name != TENANT_PARAMETER)
-    known = tuple(dict.fromkeys((*wanted, *statement.conditions)))
+    known = tuple(dict.fromkeys(derived.get(name, name) for name in (*wanted, *statement.conditions)))
     for name in names:
         if name == TENANT_PARAMETER:
             raise statement.error(f"{where} can't have a parameter '{name}'", "the binding supplies it")
@@ -94,13 +97,13 @@ def _bind(
     for name in known:
         if name not in names:
             raise statement.error(f"the statement uses :{name}, which {where} does not have", suggest(name, names))
-    for name in itertools.chain.from_iterable(statement.groups.values()):
+    for group in itertools.chain.from_iterable(statement.groups.values()):
+        name = derived.get(group, group)
         if signature.parameters[name].default is not None:
             raise statement.error(f"{where}: '{name}' stands in an optional line, so it needs '= None'")
-    hints = typing.get_type_hints(method, vars(inspect.getmodule(method)))
     model = _result(statement, where, hints.get("return"))
     arguments = Arguments(where, tuple(signature.parameters.values())[1:])
-    bound = compile_call(statement, arguments, model, cls.noun)
+    bound = compile_call(statement, arguments, model, noun=cls.noun, aggregate=cls.aggregate, personal=personal)
     bound.__name__, bound.__qualname__, bound.__doc__ = statement.name, where, statement.doc
     bound.statement, bound.model = statement, model  # type: ignore[attr-defined]  # read by the checks
     return bound

@@ -10,19 +10,20 @@ from __future__ import annotations
 import datetime as dt
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
 from service.errors import NotFound, StaleVersion
+from service.tenancy.binding import Binding
 
 M = TypeVar("M", bound="Row")
 
 _PLAIN: frozenset[Any] = frozenset(
-    {str, int, bool, float, bytes, UUID, dt.datetime, dt.date, IPv4Address, IPv6Address, type(None)}
+    {str, int, bool, float, bytes, UUID, dt.datetime, dt.date, dt.timedelta, IPv4Address, IPv6Address, type(None)}
 )
 
 
@@ -33,10 +34,47 @@ _PLACE_EXTRA = BaseModel.__dict__["__pydantic_extra__"].__set__
 _PLACE_PRIVATE = BaseModel.__dict__["__pydantic_private__"].__set__
 
 
+class _Sealed:
+    """Marks personal data."""
+
+
+Personal = Annotated[str, _Sealed()]
+"""Personal data: plain text here, sealed in the database. As a parameter `email` it supplies the statement's `:email`, the
+sealed value, and `:email_index`, the blind index that finds it."""
+
+
+def is_personal(annotation: Any) -> bool:
+    """Whether a field or parameter of this type holds personal data."""
+    if typing.get_origin(annotation) is Annotated:
+        return any(isinstance(each, _Sealed) for each in annotation.__metadata__)
+    return any(is_personal(member) for member in typing.get_args(annotation))
+
+
 class Row(BaseModel):
     """A row as a statement answers it: frozen, and with exactly the columns that are declared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    personal: ClassVar[frozenset[str]] = frozenset()
+    """The fields that hold personal data; they don't show in a repr, and so not in logs."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        cls.personal = frozenset(
+            name
+            for name, field in cls.model_fields.items()
+            if is_personal(field.annotation) or any(isinstance(each, _Sealed) for each in field.metadata)
+        )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, "***" if name in self.personal else value
+
+
+class Verified(Row):
+    """A profile whose phone has been verified."""
+
+    id: UUID
 
 
 class Outcome(Protocol):
@@ -66,24 +104,41 @@ def removed(applied: bool | None) -> None:
         raise StaleVersion
 
 
-def builder(model: type[M]) -> Callable[[Any], M]:
+def builder(model: type[M], aggregate: str = "") -> Callable[[Any, Binding], M]:
     """A function from an asyncpg record to a `model`. Raises pydantic's ValidationError when they do not fit."""
-    read = reader(model)
-    return lambda record: read((record,))[0]
+    read = reader(model, aggregate)
+    return lambda record, binding: read((record,), binding)[0]
 
 
-def reader(model: type[M]) -> Callable[[Sequence[Any]], list[M]]:
-    """A function from the asyncpg records of one answer to `model`s. Raises pydantic's ValidationError."""
+def reader(model: type[M], aggregate: str = "") -> Callable[[Sequence[Any], Binding], list[M]]:
+    """A function from the asyncpg records of one answer to `model`s. Raises pydantic's ValidationError.
+
+    Personal data of `aggregate` is opened with the binding's keys; raises Undecipherable.
+    """
     validate = model.model_validate
+    if model.personal:
+        columns = {name: f"{aggregate}.{name}" for name in model.personal}
+
+        def read_personal(records: Sequence[Any], binding: Binding) -> list[M]:
+            rows = []
+            for record in records:
+                values = dict(record)
+                for name, column in columns.items():
+                    if (value := values[name]) is not None:
+                        values[name] = binding.open(value, column)
+                rows.append(validate(values))
+            return rows
+
+        return read_personal
     if not is_plain(model):
-        return lambda records: [validate(dict(record)) for record in records]
+        return lambda records, _: [validate(dict(record)) for record in records]
 
     new = model.__new__
     # Shared by all rows: they are frozen, and a copy of a row copies it.
     fields = set(model.model_fields)
     keys: tuple[str, ...] | None = None
 
-    def read(records: Sequence[Any]) -> list[M]:
+    def read(records: Sequence[Any], _: Binding) -> list[M]:
         nonlocal keys
         if not records:
             return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
@@ -28,11 +28,11 @@ class Bearer(Row):
 
     session_id: UUID
     user_id: UUID
-    expires_at: datetime
     role: Role
     is_active: bool
     tenant_status: str
     is_expired: bool
+    is_unseen: bool
 
 
 class Sessions(Repository, aggregate="sessions"):
@@ -51,16 +51,17 @@ class Sessions(Repository, aggregate="sessions"):
     ) -> Session | None: ...
 
     @query
-    async def authenticate(self, token_hash: bytes) -> Bearer | None: ...
+    async def authenticate(self, token_hash: bytes, *, idle: timedelta, seen_every: timedelta) -> Bearer | None: ...
 
     @query
-    async def find(self, id: UUID, *, user_id: UUID | None = None) -> Session: ...
+    async def find(self, id: UUID, *, idle: timedelta) -> Session: ...
 
     @query
     async def page(
         self,
         user_id: UUID,
         *,
+        idle: timedelta,
         after_created_at: datetime | None = None,
         after_id: UUID | None = None,
         limit: int = 50,
@@ -71,3 +72,9 @@ class Sessions(Repository, aggregate="sessions"):
 
     @query
     async def revoke_of_user(self, user_id: UUID, *, keep: UUID | None = None) -> int: ...
+
+    @query
+    async def touch(self, ids: list[UUID]) -> int: ...
+
+    @query
+    async def purge(self, limit: int, *, idle: timedelta) -> int: ...

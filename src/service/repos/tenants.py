@@ -64,6 +64,9 @@ class Tenants(Repository, aggregate="tenants"):
     ) -> TenantOutcome | None: ...
 
     @query
+    async def prune_deleted(self, limit: int) -> int: ...
+
+    @query
     async def create(self, *, name: str, domain: str, plan: Plan = "free") -> Tenant: ...
 
     @query

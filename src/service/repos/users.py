@@ -7,7 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 from service.repos.query import Repository, query
-from service.repos.rows import Row
+from service.repos.rows import Personal, Row
 
 Role = Literal["owner", "admin", "member", "viewer"]
 
@@ -16,7 +16,7 @@ class User(Row):
     """A live user, without the password's hash."""
 
     id: UUID
-    email: str
+    email: Personal
     display_name: str
     role: Role
     is_active: bool
@@ -39,19 +39,30 @@ class Credentials(Row):
     is_active: bool
 
 
+class StaleUser(Row):
+    """A user whose address is to be sealed anew, as the database keeps it."""
+
+    id: UUID
+    version: int
+    email: bytes
+
+
 class Users(Repository, aggregate="users"):
     """The tenant's users."""
 
     @query
     async def create(
-        self, *, email: str, display_name: str, password_hash: str, role: Role = "member", is_active: bool = True
+        self, *, email: Personal, display_name: str, password_hash: str, role: Role = "member", is_active: bool = True
     ) -> User: ...
 
     @query
     async def find(self, id: UUID) -> User: ...
 
     @query
-    async def find_credentials(self, email: str) -> Credentials | None: ...
+    async def lock(self, id: UUID) -> User: ...
+
+    @query
+    async def find_credentials(self, email: Personal) -> Credentials | None: ...
 
     @query
     async def credentials(self, id: UUID) -> Credentials: ...
@@ -62,7 +73,7 @@ class Users(Repository, aggregate="users"):
         *,
         role: Role | None = None,
         is_active: bool | None = None,
-        email: str | None = None,
+        email: Personal | None = None,
         after_created_at: datetime | None = None,
         after_id: UUID | None = None,
         limit: int = 50,
@@ -75,7 +86,7 @@ class Users(Repository, aggregate="users"):
         *,
         version: int | None = None,
         given: list[str],
-        email: str | None = None,
+        email: Personal | None = None,
         display_name: str | None = None,
         role: Role | None = None,
         is_active: bool | None = None,
@@ -86,3 +97,11 @@ class Users(Repository, aggregate="users"):
 
     @query
     async def remove(self, id: UUID, *, version: int | None = None) -> bool | None: ...
+
+    @query
+    async def stale(self, prefix: bytes, *, after: UUID, limit: int) -> list[StaleUser]: ...
+
+    @query
+    async def reseal(
+        self, *, ids: list[UUID], versions: list[int], emails: list[bytes], email_indexes: list[bytes]
+    ) -> int: ...

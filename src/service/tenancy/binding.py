@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service.connection import Connection
+from service.errors import TenantUnbound
+from service.keyring import Keyring
 from service.tenancy.identity import Actor, Origin, TenantId, as_uuid
 
 Isolation = Literal["read committed", "repeatable read", "serializable"]
@@ -22,6 +24,27 @@ class Binding:
 
     connection: Connection
     tenant: TenantId | None
+    keyring: Keyring | None = None
+
+    def seal(self, plain: str, column: str) -> bytes:
+        """Personal data of the bound tenant as the database keeps it; `column` is `<table>.<column>`."""
+        keyring, tenant = self._keys()
+        return keyring.seal(plain, tenant, column)
+
+    def index(self, plain: str, column: str) -> bytes:
+        """The blind index that finds it."""
+        keyring, tenant = self._keys()
+        return keyring.index(plain, tenant, column)
+
+    def open(self, value: bytes, column: str) -> str:
+        """The plain text of a sealed value. Raises Undecipherable."""
+        keyring, tenant = self._keys()
+        return keyring.open(value, tenant, column)
+
+    def _keys(self) -> tuple[Keyring, TenantId]:
+        if self.keyring is None or self.tenant is None:
+            raise TenantUnbound("Personal data needs a tenant and the keys, and this work does not have both.")
+        return self.keyring, self.tenant
 
 
 def begin(

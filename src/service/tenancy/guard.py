@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from service import files
 from service.connection import Connection
 from service.errors import OperatorError
+from service.keyring import Keyring
 
 _OWN = "tenant: permissive for * to quarry_app using ({0} = app.current_tenant()) check ({0} = app.current_tenant())"
 _ALL = "permissive for * to {} using true check true"
@@ -44,6 +45,7 @@ UNTRACKED: Mapping[str, str] = {
     "app.changes": "the log itself",
     "otps": "codes live for minutes and nobody streams them",
     "sign_in_failures": "a log of its own",
+    "idempotency_keys": "answers to repeat, kept for a day; what they tell of is recorded itself",
 }
 """Tenant tables whose changes are not recorded, and why; tables outside `app` by their bare name."""
 
@@ -90,6 +92,17 @@ async def require(connection: Connection) -> None:
         raise GuardError(
             f"the database is not safe to serve from: {'; '.join(map(str, findings))}",
             "serve as quarry_app on a database made by `quarry db roles`, `quarry db create` and `quarry migrate up`",
+        )
+
+
+async def require_keys(connection: Connection, keys: Keyring) -> None:
+    """Raise GuardError when these are not the keys of this database; the first ones that meet it are."""
+    if await connection.fetchval("SELECT to_regprocedure('app.claim_keys(bytea)') IS NULL", ()):
+        return
+    if not await connection.fetchval("SELECT app.claim_keys($1)", (keys.check,)):
+        raise GuardError(
+            "these are not the keys of this database's personal data",
+            "set the PII_INDEX_KEY (and PII_KEYS) that it was made with, or the QUARRY_HOME that holds them",
         )
 
 

@@ -1,0 +1,48 @@
+-- repository: ApiKeys
+-- An API key lets a program in with a role of its own; the key is shown once, the database keeps its hash.
+
+-- name: create :one
+-- A new key.
+INSERT INTO api_keys (tenant_id, name, role, key_hash, created_by, expires_at)
+VALUES (:tenant_id, :name, :role, :key_hash, :created_by, :expires_at)
+RETURNING id, name, role, created_by, expires_at, last_used_at, created_at, updated_at, version;
+
+-- name: authenticate :maybe
+-- The first statement of a program's request: which key this is, and all that could speak against serving it. A key
+-- outlives whoever made it; an admin ends it.
+SELECT k.id AS key_id, k.created_by AS user_id, k.role, t.status AS tenant_status,
+       coalesce(k.expires_at <= now(), false) AS is_expired,
+       coalesce(k.last_used_at < now() - :seen_every::interval, true) AS is_unseen
+  FROM api_keys AS k
+  JOIN app.tenants AS t ON t.id = k.tenant_id
+ WHERE k.tenant_id = :tenant_id
+   AND t.id = :tenant_id
+   AND k.key_hash = :key_hash
+   AND k.revoked_at IS NULL;
+
+-- name: page :many
+-- One page of the keys that are not revoked, newest first; :after_* is the last row of the page before.
+SELECT id, name, role, created_by, expires_at, last_used_at, created_at, updated_at, version
+  FROM api_keys
+ WHERE tenant_id = :tenant_id
+   AND revoked_at IS NULL
+   AND role = :role                                         -- when :role
+   AND (created_at, id) < (:after_created_at, :after_id)    -- when :after_id
+ ORDER BY created_at DESC, id DESC
+ LIMIT :limit;
+
+-- name: revoke :count
+-- Ends a key.
+UPDATE api_keys
+   SET revoked_at = now()
+ WHERE tenant_id = :tenant_id
+   AND id = :id
+   AND revoked_at IS NULL;
+
+-- name: touch :count
+-- Notes that these keys have just been used; no change of theirs.
+UPDATE api_keys
+   SET last_used_at = now()
+ WHERE tenant_id = :tenant_id
+   AND id = ANY (:ids::uuid[])
+   AND revoked_at IS NULL;

@@ -1,0 +1,311 @@
+-- repository: Brands
+-- A brand is a company that campaigns are run for; addresses, numbers and documents are sealed, niches come with it.
+
+-- name: create :one
+-- A new brand with its niches, in one statement; a niche that does not exist is an error of brand_niches_niche_id_fkey.
+WITH created AS (
+    INSERT INTO brands (tenant_id, brand_name, username, email, email_index, phone, phone_index, legal_entity_name,
+                        company_type, brand_email, poc_name, poc_designation, poc_email,
+                        poc_contact_number, bio, profile_image, incorporation_document,
+                        gst_document, pan_document, is_active)
+    VALUES (:tenant_id, :brand_name, :username, :email, :email_index, :phone, :phone_index, :legal_entity_name,
+            :company_type, :brand_email, :poc_name, :poc_designation, :poc_email, :poc_contact_number,
+            :bio, :profile_image, :incorporation_document, :gst_document, :pan_document, :is_active)
+ RETURNING id, brand_name, username, email, phone, legal_entity_name, company_type, brand_email, poc_name,
+           poc_designation, poc_email, poc_contact_number, bio, profile_image, incorporation_document,
+           gst_document, pan_document, is_phone_verified, is_profile_completed, is_active, created_at,
+           updated_at, version
+), attached AS (
+    INSERT INTO brand_niches (tenant_id, brand_id, niche_id)
+    SELECT :tenant_id, c.id, n.niche_id
+      FROM created AS c
+     CROSS JOIN (SELECT DISTINCT unnest(:niche_ids::uuid[])) AS n (niche_id)
+)
+SELECT c.id, c.brand_name, c.username, c.email, c.phone, c.legal_entity_name, c.company_type, c.brand_email,
+       c.poc_name, c.poc_designation, c.poc_email, c.poc_contact_number, c.bio, c.profile_image,
+       c.incorporation_document, c.gst_document, c.pan_document, c.is_phone_verified, c.is_profile_completed,
+       c.is_active, c.created_at, c.updated_at, c.version,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
+          FROM app.niches AS n
+         WHERE n.id = ANY (:niche_ids)) AS niches
+  FROM created AS c;
+
+-- name: find :one
+-- One live brand with its niches.
+SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.company_type, b.brand_email,
+       b.poc_name, b.poc_designation, b.poc_email, b.poc_contact_number, b.bio, b.profile_image,
+       b.incorporation_document, b.gst_document, b.pan_document, b.is_phone_verified, b.is_profile_completed,
+       b.is_active, b.created_at, b.updated_at, b.version,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
+          FROM brand_niches AS l
+          JOIN app.niches AS n ON n.id = l.niche_id
+         WHERE l.tenant_id = :tenant_id
+           AND l.brand_id = b.id) AS niches
+  FROM brands AS b
+ WHERE b.tenant_id = :tenant_id
+   AND b.id = :id
+   AND b.deleted_at IS NULL;
+
+-- name: find_many :many
+-- The live brands among the given ids with their niches, in id order.
+SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.company_type, b.brand_email,
+       b.poc_name, b.poc_designation, b.poc_email, b.poc_contact_number, b.bio, b.profile_image,
+       b.incorporation_document, b.gst_document, b.pan_document, b.is_phone_verified, b.is_profile_completed,
+       b.is_active, b.created_at, b.updated_at, b.version,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
+          FROM brand_niches AS l
+          JOIN app.niches AS n ON n.id = l.niche_id
+         WHERE l.tenant_id = :tenant_id
+           AND l.brand_id = b.id) AS niches
+  FROM brands AS b
+ WHERE b.tenant_id = :tenant_id
+   AND b.id = ANY (:ids::uuid[])
+   AND b.deleted_at IS NULL
+ ORDER BY b.id;
+
+-- name: exists :value
+-- Whether a live brand has this id.
+SELECT EXISTS (SELECT FROM brands WHERE tenant_id = :tenant_id AND id = :id AND deleted_at IS NULL);
+
+-- name: page :many
+-- One page of the live brands with their niches, newest first; :after_* is the last row of the page before.
+SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.company_type, b.brand_email,
+       b.poc_name, b.poc_designation, b.poc_email, b.poc_contact_number, b.bio, b.profile_image,
+       b.incorporation_document, b.gst_document, b.pan_document, b.is_phone_verified, b.is_profile_completed,
+       b.is_active, b.created_at, b.updated_at, b.version,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
+          FROM brand_niches AS l
+          JOIN app.niches AS n ON n.id = l.niche_id
+         WHERE l.tenant_id = :tenant_id
+           AND l.brand_id = b.id) AS niches
+  FROM brands AS b
+ WHERE b.tenant_id = :tenant_id
+   AND b.deleted_at IS NULL
+   AND b.username = :username                                   -- when :username
+   AND b.email_index = :email_index                             -- when :email_index
+   AND b.phone_index = :phone_index                             -- when :phone_index
+   AND b.is_active = :is_active                                 -- when :is_active
+   AND b.company_type = :company_type                           -- when :company_type
+   AND (b.created_at, b.id) < (:after_created_at, :after_id)    -- when :after_id
+ ORDER BY b.created_at DESC, b.id DESC
+ LIMIT :limit;
+
+-- name: update :maybe
+-- Changes the given fields if the version still is the expected one; otherwise answers the row as it is, not applied.
+-- A sealed value with an index is kept when it is the same text; another phone has not been verified.
+WITH updated AS (
+    UPDATE brands
+       SET brand_name             = CASE WHEN 'brand_name' = ANY (:given::text[]) THEN :brand_name ELSE brand_name END,
+           username               = CASE WHEN 'username' = ANY (:given) THEN :username ELSE username END,
+           email                  = CASE WHEN 'email' = ANY (:given) AND email_index <> :email_index THEN :email ELSE email END,
+           email_index            = CASE WHEN 'email' = ANY (:given) THEN :email_index ELSE email_index END,
+           phone                  = CASE WHEN 'phone' = ANY (:given) AND phone_index <> :phone_index THEN :phone ELSE phone END,
+           phone_index            = CASE WHEN 'phone' = ANY (:given) THEN :phone_index ELSE phone_index END,
+           legal_entity_name      = CASE WHEN 'legal_entity_name' = ANY (:given) THEN :legal_entity_name ELSE legal_entity_name END,
+           company_type           = CASE WHEN 'company_type' = ANY (:given) THEN :company_type ELSE company_type END,
+           brand_email            = CASE WHEN 'brand_email' = ANY (:given) THEN :brand_email ELSE brand_email END,
+           poc_name               = CASE WHEN 'poc_name' = ANY (:given) THEN :poc_name ELSE poc_name END,
+           poc_designation        = CASE WHEN 'poc_designation' = ANY (:given) THEN :poc_designation ELSE poc_designation END,
+           poc_email              = CASE WHEN 'poc_email' = ANY (:given) THEN :poc_email ELSE poc_email END,
+           poc_contact_number     = CASE WHEN 'poc_contact_number' = ANY (:given) THEN :poc_contact_number ELSE poc_contact_number END,
+           bio                    = CASE WHEN 'bio' = ANY (:given) THEN :bio ELSE bio END,
+           profile_image          = CASE WHEN 'profile_image' = ANY (:given) THEN :profile_image ELSE profile_image END,
+           incorporation_document = CASE WHEN 'incorporation_document' = ANY (:given) THEN :incorporation_document ELSE incorporation_document END,
+           gst_document           = CASE WHEN 'gst_document' = ANY (:given) THEN :gst_document ELSE gst_document END,
+           pan_document           = CASE WHEN 'pan_document' = ANY (:given) THEN :pan_document ELSE pan_document END,
+           is_active              = CASE WHEN 'is_active' = ANY (:given) THEN :is_active ELSE is_active END,
+           is_phone_verified      = is_phone_verified AND NOT ('phone' = ANY (:given) AND phone_index <> :phone_index)
+     WHERE tenant_id = :tenant_id
+       AND id = :id
+       AND deleted_at IS NULL
+       AND version = :version    -- when :version
+ RETURNING id, brand_name, username, email, phone, legal_entity_name, company_type, brand_email, poc_name,
+           poc_designation, poc_email, poc_contact_number, bio, profile_image, incorporation_document,
+           gst_document, pan_document, is_phone_verified, is_profile_completed, is_active, created_at,
+           updated_at, version
+), answered AS (
+    SELECT id, brand_name, username, email, phone, legal_entity_name, company_type, brand_email, poc_name,
+           poc_designation, poc_email, poc_contact_number, bio, profile_image, incorporation_document, gst_document,
+           pan_document, is_phone_verified, is_profile_completed, is_active, created_at, updated_at, version, true AS applied
+      FROM updated
+     UNION ALL
+    SELECT id, brand_name, username, email, phone, legal_entity_name, company_type, brand_email, poc_name,
+           poc_designation, poc_email, poc_contact_number, bio, profile_image, incorporation_document, gst_document,
+           pan_document, is_phone_verified, is_profile_completed, is_active, created_at, updated_at, version, false AS applied
+      FROM brands
+     WHERE tenant_id = :tenant_id
+       AND id = :id
+       AND deleted_at IS NULL
+       AND NOT EXISTS (SELECT FROM updated)
+)
+SELECT a.id, a.brand_name, a.username, a.email, a.phone, a.legal_entity_name, a.company_type, a.brand_email,
+       a.poc_name, a.poc_designation, a.poc_email, a.poc_contact_number, a.bio, a.profile_image,
+       a.incorporation_document, a.gst_document, a.pan_document, a.is_phone_verified, a.is_profile_completed,
+       a.is_active, a.created_at, a.updated_at, a.version, a.applied,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
+          FROM brand_niches AS l
+          JOIN app.niches AS n ON n.id = l.niche_id
+         WHERE l.tenant_id = :tenant_id
+           AND l.brand_id = a.id) AS niches
+  FROM answered AS a;
+
+-- name: remove :value
+-- Soft deletion if the version still is the expected one: true when done, false when it is not, no row when there is none.
+WITH removed AS (
+    UPDATE brands
+       SET deleted_at = now()
+     WHERE tenant_id = :tenant_id
+       AND id = :id
+       AND deleted_at IS NULL
+       AND version = :version    -- when :version
+ RETURNING id
+)
+SELECT true AS applied
+  FROM removed
+ UNION ALL
+SELECT false AS applied
+  FROM brands
+ WHERE tenant_id = :tenant_id
+   AND id = :id
+   AND deleted_at IS NULL
+   AND NOT EXISTS (SELECT FROM removed);
+
+-- name: restore :one
+-- Undoes a soft deletion; a brand that is not deleted stays as it is.
+WITH restored AS (
+       UPDATE brands
+          SET deleted_at = NULL
+        WHERE tenant_id = :tenant_id
+          AND id = :id
+    RETURNING id, brand_name, username, email, phone, legal_entity_name, company_type, brand_email, poc_name,
+              poc_designation, poc_email, poc_contact_number, bio, profile_image,
+              incorporation_document, gst_document, pan_document, is_phone_verified,
+              is_profile_completed, is_active, created_at, updated_at, version
+)
+SELECT r.id, r.brand_name, r.username, r.email, r.phone, r.legal_entity_name, r.company_type, r.brand_email,
+       r.poc_name, r.poc_designation, r.poc_email, r.poc_contact_number, r.bio, r.profile_image,
+       r.incorporation_document, r.gst_document, r.pan_document, r.is_phone_verified, r.is_profile_completed,
+       r.is_active, r.created_at, r.updated_at, r.version,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
+          FROM brand_niches AS l
+          JOIN app.niches AS n ON n.id = l.niche_id
+         WHERE l.tenant_id = :tenant_id
+           AND l.brand_id = r.id) AS niches
+  FROM restored AS r;
+
+-- name: attach_niche :count
+-- Attaches a niche to a live brand and raises the brand's version; nothing happens when it is attached already.
+-- The brand is locked first, as every change of its niches does.
+WITH attached AS (
+    INSERT INTO brand_niches (tenant_id, brand_id, niche_id)
+    SELECT b.tenant_id, b.id, :niche_id::uuid
+      FROM brands AS b
+     WHERE b.tenant_id = :tenant_id
+       AND b.id = :id
+       AND b.deleted_at IS NULL
+       FOR NO KEY UPDATE
+        ON CONFLICT ON CONSTRAINT brand_niches_tenant_id_brand_id_niche_id_key DO NOTHING
+ RETURNING brand_id
+)
+UPDATE brands
+   SET updated_at = now()
+ WHERE tenant_id = :tenant_id
+   AND id = (SELECT brand_id FROM attached);
+
+-- name: detach_niche :count
+-- Detaches a niche from a live brand and raises the brand's version; nothing happens when it is not attached.
+WITH locked AS (
+    SELECT b.id
+      FROM brands AS b
+     WHERE b.tenant_id = :tenant_id
+       AND b.id = :id
+       AND b.deleted_at IS NULL
+       FOR NO KEY UPDATE
+), detached AS (
+    DELETE FROM brand_niches AS l
+     USING locked
+     WHERE l.tenant_id = :tenant_id
+       AND l.brand_id = locked.id
+       AND l.niche_id = :niche_id
+ RETURNING l.brand_id
+)
+UPDATE brands
+   SET updated_at = now()
+ WHERE tenant_id = :tenant_id
+   AND id = (SELECT brand_id FROM detached);
+
+-- name: replace_niches :count
+-- Attaches exactly these niches to a live brand, and raises its version if they are others than before.
+WITH detached AS (
+    DELETE FROM brand_niches AS l
+     USING brands AS b
+     WHERE l.tenant_id = :tenant_id
+       AND b.tenant_id = :tenant_id
+       AND l.brand_id = b.id
+       AND b.id = :id
+       AND b.deleted_at IS NULL
+       AND l.niche_id <> ALL (:niche_ids::uuid[])
+ RETURNING l.brand_id
+), attached AS (
+    INSERT INTO brand_niches (tenant_id, brand_id, niche_id)
+    SELECT b.tenant_id, b.id, n.niche_id
+      FROM brands AS b
+     CROSS JOIN (SELECT DISTINCT unnest(:niche_ids)) AS n (niche_id)
+     WHERE b.tenant_id = :tenant_id
+       AND b.id = :id
+       AND b.deleted_at IS NULL
+        ON CONFLICT ON CONSTRAINT brand_niches_tenant_id_brand_id_niche_id_key DO NOTHING
+ RETURNING brand_id
+)
+UPDATE brands
+   SET updated_at = now()
+ WHERE tenant_id = :tenant_id
+   AND id = (SELECT brand_id FROM detached UNION SELECT brand_id FROM attached);
+
+-- name: verify_phone :many
+-- Marks the live brand with this phone as verified.
+   UPDATE brands
+      SET is_phone_verified = true
+    WHERE tenant_id = :tenant_id
+      AND phone_index = :phone_index
+      AND deleted_at IS NULL
+RETURNING id;
+
+-- name: stale :many
+-- The next brands in id order with a value that is not sealed with the key that :prefix names.
+SELECT id, version, email, phone, brand_email, poc_email, poc_contact_number, incorporation_document, gst_document, pan_document
+  FROM brands
+ WHERE tenant_id = :tenant_id
+   AND id > :after
+   AND (substring(email FROM 1 FOR octet_length(:prefix::bytea)) <> :prefix
+        OR substring(phone FROM 1 FOR octet_length(:prefix)) <> :prefix
+        OR substring(brand_email FROM 1 FOR octet_length(:prefix)) <> :prefix
+        OR substring(poc_email FROM 1 FOR octet_length(:prefix)) <> :prefix
+        OR substring(poc_contact_number FROM 1 FOR octet_length(:prefix)) <> :prefix
+        OR substring(incorporation_document FROM 1 FOR octet_length(:prefix)) <> :prefix
+        OR substring(gst_document FROM 1 FOR octet_length(:prefix)) <> :prefix
+        OR substring(pan_document FROM 1 FOR octet_length(:prefix)) <> :prefix)
+ ORDER BY id
+ LIMIT :limit;
+
+-- name: reseal :count
+-- Puts the same values in another sealing, where nobody has changed the row meanwhile.
+UPDATE brands AS b
+   SET email                  = r.email,
+       email_index            = r.email_index,
+       phone                  = r.phone,
+       phone_index            = r.phone_index,
+       brand_email            = r.brand_email,
+       poc_email              = r.poc_email,
+       poc_contact_number     = r.poc_contact_number,
+       incorporation_document = r.incorporation_document,
+       gst_document           = r.gst_document,
+       pan_document           = r.pan_document
+  FROM unnest(:ids::uuid[], :versions::int[], :emails::bytea[], :email_indexes::bytea[], :phones::bytea[],
+              :phone_indexes::bytea[], :brand_emails::bytea[], :poc_emails::bytea[],
+              :poc_contact_numbers::bytea[], :incorporation_documents::bytea[],
+              :gst_documents::bytea[], :pan_documents::bytea[])
+       AS r (id, version, email, email_index, phone, phone_index, brand_email, poc_email, poc_contact_number, incorporation_document, gst_document, pan_document)
+ WHERE b.tenant_id = :tenant_id
+   AND b.id = r.id
+   AND b.version = r.version;

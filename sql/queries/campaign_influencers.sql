@@ -1,0 +1,59 @@
+-- repository: CampaignInfluencers
+-- An influencer on a campaign: invited, accepted, declined or removed, and for what fee; it is there while both are.
+
+-- name: page :many
+-- One page of a live campaign's live influencers, newest first; :after_* is the last row of the page before.
+SELECT a.id, a.campaign_id, a.influencer_id, i.name AS influencer_name, i.username AS influencer_username,
+       a.status, a.fee_minor, a.currency, a.created_at, a.updated_at, a.version
+  FROM campaign_influencers AS a
+  JOIN campaigns AS c ON c.tenant_id = a.tenant_id AND c.id = a.campaign_id
+  JOIN influencers AS i ON i.tenant_id = a.tenant_id AND i.id = a.influencer_id
+ WHERE a.tenant_id = :tenant_id
+   AND c.tenant_id = :tenant_id
+   AND i.tenant_id = :tenant_id
+   AND a.campaign_id = :campaign_id
+   AND c.deleted_at IS NULL
+   AND i.deleted_at IS NULL
+   AND a.status = :status                                       -- when :status
+   AND (a.created_at, a.id) < (:after_created_at, :after_id)    -- when :after_id
+ ORDER BY a.created_at DESC, a.id DESC
+ LIMIT :limit;
+
+-- name: put :maybe
+-- Puts a live influencer on a live campaign, or changes what was agreed; a fee without a currency is in the campaign's.
+-- No row when there is no such campaign or influencer. Both are locked, so that neither is deleted meanwhile.
+WITH placed AS (
+    INSERT INTO campaign_influencers AS a (tenant_id, campaign_id, influencer_id, status, fee_minor, currency)
+    SELECT c.tenant_id, c.id, i.id, :status, :fee_minor,
+           CASE WHEN :fee_minor::bigint IS NULL THEN NULL ELSE coalesce(:currency, c.currency) END
+      FROM campaigns AS c
+      JOIN influencers AS i ON i.tenant_id = c.tenant_id
+     WHERE c.tenant_id = :tenant_id
+       AND i.tenant_id = :tenant_id
+       AND c.id = :campaign_id
+       AND i.id = :influencer_id
+       AND c.deleted_at IS NULL
+       AND i.deleted_at IS NULL
+       FOR SHARE
+        ON CONFLICT ON CONSTRAINT campaign_influencers_tenant_id_campaign_id_influencer_id_key DO UPDATE
+       SET status    = excluded.status,
+           fee_minor = excluded.fee_minor,
+           currency  = excluded.currency
+ RETURNING a.id, a.campaign_id, a.influencer_id, a.status, a.fee_minor, a.currency, a.created_at, a.updated_at, a.version
+)
+SELECT p.id, p.campaign_id, p.influencer_id, i.name AS influencer_name, i.username AS influencer_username,
+       p.status, p.fee_minor, p.currency, p.created_at, p.updated_at, p.version
+  FROM placed AS p
+  JOIN influencers AS i ON i.tenant_id = :tenant_id AND i.id = p.influencer_id
+ WHERE i.tenant_id = :tenant_id;
+
+-- name: remove :count
+-- Takes an influencer off a live campaign.
+DELETE FROM campaign_influencers AS a
+ USING campaigns AS c
+ WHERE a.tenant_id = :tenant_id
+   AND c.tenant_id = :tenant_id
+   AND c.id = a.campaign_id
+   AND c.deleted_at IS NULL
+   AND a.campaign_id = :campaign_id
+   AND a.influencer_id = :influencer_id;

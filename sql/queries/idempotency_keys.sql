@@ -1,0 +1,59 @@
+-- repository: IdempotencyKeys
+-- An idempotency key remembers what a caller's request was answered, in the transaction of the request's effect.
+
+-- name: claim :value
+-- Takes a caller's key for this transaction: its id, or none when the key is taken. Waits while a twin is at work.
+INSERT INTO idempotency_keys AS k (tenant_id, caller_id, key, fingerprint, expires_at)
+VALUES (:tenant_id, :caller_id, :key, :fingerprint, :expires_at)
+    ON CONFLICT ON CONSTRAINT idempotency_keys_tenant_id_caller_id_key_key DO UPDATE
+   SET fingerprint = excluded.fingerprint,
+       xid         = pg_current_xact_id(),
+       answer      = NULL,
+       expires_at  = excluded.expires_at
+ WHERE k.expires_at <= now()
+RETURNING k.id;
+
+-- name: settle :count
+-- Remembers the answer, before the transaction commits.
+UPDATE idempotency_keys
+   SET answer = :answer
+ WHERE tenant_id = :tenant_id
+   AND id = :id;
+
+-- name: find :maybe
+-- What a caller's key was used for, its answer, and the number of the commit that it tells of.
+SELECT k.fingerprint, k.answer, c.number
+  FROM idempotency_keys AS k
+  LEFT JOIN app.commits AS c ON c.tenant_id = :tenant_id AND c.xid = k.xid
+ WHERE k.tenant_id = :tenant_id
+   AND k.caller_id = :caller_id
+   AND k.key = :key
+   AND k.expires_at > now();
+
+-- name: purge :count
+-- Forgets expired answers, some at a time.
+DELETE FROM idempotency_keys
+ WHERE tenant_id = :tenant_id
+   AND id = ANY (ARRAY(SELECT k.id
+                         FROM idempotency_keys AS k
+                        WHERE k.tenant_id = :tenant_id
+                          AND k.expires_at < now()
+                        LIMIT :limit));
+
+-- name: stale :many
+-- The next answers in id order that are not sealed with the key that :prefix names.
+SELECT id, answer
+  FROM idempotency_keys
+ WHERE tenant_id = :tenant_id
+   AND id > :after
+   AND substring(answer FROM 1 FOR octet_length(:prefix::bytea)) <> :prefix
+ ORDER BY id
+ LIMIT :limit;
+
+-- name: reseal :count
+-- Puts the same answers in another sealing; an answer is never changed, but may be gone.
+UPDATE idempotency_keys AS k
+   SET answer = r.answer
+  FROM unnest(:ids::uuid[], :answers::bytea[]) AS r (id, answer)
+ WHERE k.tenant_id = :tenant_id
+   AND k.id = r.id;

@@ -1,0 +1,266 @@
+-- repository: Influencers
+-- An influencer is a profile of somebody who makes content; address and phone are sealed, niches come with it.
+
+-- name: create :one
+-- A new influencer with its niches, in one statement; a niche that does not exist is an error of influencer_niches_niche_id_fkey.
+WITH created AS (
+    INSERT INTO influencers (tenant_id, name, username, email, email_index, phone, phone_index, date_of_birth,
+                             gender, bio, profile_image, is_active)
+    VALUES (:tenant_id, :name, :username, :email, :email_index, :phone, :phone_index, :date_of_birth, :gender, :bio,
+            :profile_image, :is_active)
+ RETURNING id, name, username, email, phone, date_of_birth, gender, bio, profile_image, is_phone_verified, is_active,
+           created_at, updated_at, version
+), attached AS (
+    INSERT INTO influencer_niches (tenant_id, influencer_id, niche_id)
+    SELECT :tenant_id, c.id, n.niche_id
+      FROM created AS c
+     CROSS JOIN (SELECT DISTINCT unnest(:niche_ids::uuid[])) AS n (niche_id)
+)
+SELECT c.id, c.name, c.username, c.email, c.phone, c.date_of_birth, c.gender, c.bio, c.profile_image,
+       c.is_phone_verified, c.is_active, c.created_at, c.updated_at, c.version,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
+          FROM app.niches AS n
+         WHERE n.id = ANY (:niche_ids)) AS niches
+  FROM created AS c;
+
+-- name: find :one
+-- One live influencer with its niches.
+SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.bio, i.profile_image,
+       i.is_phone_verified, i.is_active, i.created_at, i.updated_at, i.version,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
+          FROM influencer_niches AS l
+          JOIN app.niches AS n ON n.id = l.niche_id
+         WHERE l.tenant_id = :tenant_id
+           AND l.influencer_id = i.id) AS niches
+  FROM influencers AS i
+ WHERE i.tenant_id = :tenant_id
+   AND i.id = :id
+   AND i.deleted_at IS NULL;
+
+-- name: find_many :many
+-- The live influencers among the given ids with their niches, in id order.
+SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.bio, i.profile_image,
+       i.is_phone_verified, i.is_active, i.created_at, i.updated_at, i.version,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
+          FROM influencer_niches AS l
+          JOIN app.niches AS n ON n.id = l.niche_id
+         WHERE l.tenant_id = :tenant_id
+           AND l.influencer_id = i.id) AS niches
+  FROM influencers AS i
+ WHERE i.tenant_id = :tenant_id
+   AND i.id = ANY (:ids::uuid[])
+   AND i.deleted_at IS NULL
+ ORDER BY i.id;
+
+-- name: exists :value
+-- Whether a live influencer has this id.
+SELECT EXISTS (SELECT FROM influencers WHERE tenant_id = :tenant_id AND id = :id AND deleted_at IS NULL);
+
+-- name: page :many
+-- One page of the live influencers with their niches, newest first; :after_* is the last row of the page before.
+SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.bio, i.profile_image,
+       i.is_phone_verified, i.is_active, i.created_at, i.updated_at, i.version,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
+          FROM influencer_niches AS l
+          JOIN app.niches AS n ON n.id = l.niche_id
+         WHERE l.tenant_id = :tenant_id
+           AND l.influencer_id = i.id) AS niches
+  FROM influencers AS i
+ WHERE i.tenant_id = :tenant_id
+   AND i.deleted_at IS NULL
+   AND i.username = :username                                   -- when :username
+   AND i.email_index = :email_index                             -- when :email_index
+   AND i.phone_index = :phone_index                             -- when :phone_index
+   AND i.is_active = :is_active                                 -- when :is_active
+   AND starts_with(i.search_name, lower(:q))                    -- when :q
+   AND (i.created_at, i.id) < (:after_created_at, :after_id)    -- when :after_id
+ ORDER BY i.created_at DESC, i.id DESC
+ LIMIT :limit;
+
+-- name: update :maybe
+-- Changes the given fields if the version still is the expected one; otherwise answers the row as it is, not applied.
+-- A sealed value is kept when it is the same text; another phone has not been verified.
+WITH updated AS (
+    UPDATE influencers
+       SET name              = CASE WHEN 'name' = ANY (:given::text[]) THEN :name ELSE name END,
+           username          = CASE WHEN 'username' = ANY (:given) THEN :username ELSE username END,
+           email             = CASE WHEN 'email' = ANY (:given) AND email_index <> :email_index THEN :email ELSE email END,
+           email_index       = CASE WHEN 'email' = ANY (:given) THEN :email_index ELSE email_index END,
+           phone             = CASE WHEN 'phone' = ANY (:given) AND phone_index <> :phone_index THEN :phone ELSE phone END,
+           phone_index       = CASE WHEN 'phone' = ANY (:given) THEN :phone_index ELSE phone_index END,
+           date_of_birth     = CASE WHEN 'date_of_birth' = ANY (:given) THEN :date_of_birth ELSE date_of_birth END,
+           gender            = CASE WHEN 'gender' = ANY (:given) THEN :gender ELSE gender END,
+           bio               = CASE WHEN 'bio' = ANY (:given) THEN :bio ELSE bio END,
+           profile_image     = CASE WHEN 'profile_image' = ANY (:given) THEN :profile_image ELSE profile_image END,
+           is_active         = CASE WHEN 'is_active' = ANY (:given) THEN :is_active ELSE is_active END,
+           is_phone_verified = is_phone_verified AND NOT ('phone' = ANY (:given) AND phone_index <> :phone_index)
+     WHERE tenant_id = :tenant_id
+       AND id = :id
+       AND deleted_at IS NULL
+       AND version = :version    -- when :version
+ RETURNING id, name, username, email, phone, date_of_birth, gender, bio, profile_image, is_phone_verified, is_active,
+           created_at, updated_at, version
+), answered AS (
+    SELECT id, name, username, email, phone, date_of_birth, gender, bio, profile_image, is_phone_verified, is_active,
+           created_at, updated_at, version, true AS applied
+      FROM updated
+     UNION ALL
+    SELECT id, name, username, email, phone, date_of_birth, gender, bio, profile_image, is_phone_verified, is_active,
+           created_at, updated_at, version, false AS applied
+      FROM influencers
+     WHERE tenant_id = :tenant_id
+       AND id = :id
+       AND deleted_at IS NULL
+       AND NOT EXISTS (SELECT FROM updated)
+)
+SELECT a.id, a.name, a.username, a.email, a.phone, a.date_of_birth, a.gender, a.bio, a.profile_image,
+       a.is_phone_verified, a.is_active, a.created_at, a.updated_at, a.version, a.applied,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
+          FROM influencer_niches AS l
+          JOIN app.niches AS n ON n.id = l.niche_id
+         WHERE l.tenant_id = :tenant_id
+           AND l.influencer_id = a.id) AS niches
+  FROM answered AS a;
+
+-- name: remove :value
+-- Soft deletion if the version still is the expected one: true when done, false when it is not, no row when there is none.
+WITH removed AS (
+    UPDATE influencers
+       SET deleted_at = now()
+     WHERE tenant_id = :tenant_id
+       AND id = :id
+       AND deleted_at IS NULL
+       AND version = :version    -- when :version
+ RETURNING id
+)
+SELECT true AS applied
+  FROM removed
+ UNION ALL
+SELECT false AS applied
+  FROM influencers
+ WHERE tenant_id = :tenant_id
+   AND id = :id
+   AND deleted_at IS NULL
+   AND NOT EXISTS (SELECT FROM removed);
+
+-- name: restore :one
+-- Undoes a soft deletion; an influencer that is not deleted stays as it is.
+WITH restored AS (
+       UPDATE influencers
+          SET deleted_at = NULL
+        WHERE tenant_id = :tenant_id
+          AND id = :id
+    RETURNING id, name, username, email, phone, date_of_birth, gender, bio, profile_image, is_phone_verified,
+              is_active, created_at, updated_at, version
+)
+SELECT r.id, r.name, r.username, r.email, r.phone, r.date_of_birth, r.gender, r.bio, r.profile_image,
+       r.is_phone_verified, r.is_active, r.created_at, r.updated_at, r.version,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
+          FROM influencer_niches AS l
+          JOIN app.niches AS n ON n.id = l.niche_id
+         WHERE l.tenant_id = :tenant_id
+           AND l.influencer_id = r.id) AS niches
+  FROM restored AS r;
+
+-- name: attach_niche :count
+-- Attaches a niche to a live influencer and raises the influencer's version; nothing happens when it is attached already.
+-- The influencer is locked first, as every change of its niches does.
+WITH attached AS (
+    INSERT INTO influencer_niches (tenant_id, influencer_id, niche_id)
+    SELECT i.tenant_id, i.id, :niche_id::uuid
+      FROM influencers AS i
+     WHERE i.tenant_id = :tenant_id
+       AND i.id = :id
+       AND i.deleted_at IS NULL
+       FOR NO KEY UPDATE
+        ON CONFLICT ON CONSTRAINT influencer_niches_tenant_id_influencer_id_niche_id_key DO NOTHING
+ RETURNING influencer_id
+)
+UPDATE influencers
+   SET updated_at = now()
+ WHERE tenant_id = :tenant_id
+   AND id = (SELECT influencer_id FROM attached);
+
+-- name: detach_niche :count
+-- Detaches a niche from a live influencer and raises the influencer's version; nothing happens when it is not attached.
+WITH locked AS (
+    SELECT i.id
+      FROM influencers AS i
+     WHERE i.tenant_id = :tenant_id
+       AND i.id = :id
+       AND i.deleted_at IS NULL
+       FOR NO KEY UPDATE
+), detached AS (
+    DELETE FROM influencer_niches AS l
+     USING locked
+     WHERE l.tenant_id = :tenant_id
+       AND l.influencer_id = locked.id
+       AND l.niche_id = :niche_id
+ RETURNING l.influencer_id
+)
+UPDATE influencers
+   SET updated_at = now()
+ WHERE tenant_id = :tenant_id
+   AND id = (SELECT influencer_id FROM detached);
+
+-- name: replace_niches :count
+-- Attaches exactly these niches to a live influencer, and raises its version if they are others than before.
+WITH detached AS (
+    DELETE FROM influencer_niches AS l
+     USING influencers AS i
+     WHERE l.tenant_id = :tenant_id
+       AND i.tenant_id = :tenant_id
+       AND l.influencer_id = i.id
+       AND i.id = :id
+       AND i.deleted_at IS NULL
+       AND l.niche_id <> ALL (:niche_ids::uuid[])
+ RETURNING l.influencer_id
+), attached AS (
+    INSERT INTO influencer_niches (tenant_id, influencer_id, niche_id)
+    SELECT i.tenant_id, i.id, n.niche_id
+      FROM influencers AS i
+     CROSS JOIN (SELECT DISTINCT unnest(:niche_ids)) AS n (niche_id)
+     WHERE i.tenant_id = :tenant_id
+       AND i.id = :id
+       AND i.deleted_at IS NULL
+        ON CONFLICT ON CONSTRAINT influencer_niches_tenant_id_influencer_id_niche_id_key DO NOTHING
+ RETURNING influencer_id
+)
+UPDATE influencers
+   SET updated_at = now()
+ WHERE tenant_id = :tenant_id
+   AND id = (SELECT influencer_id FROM detached UNION SELECT influencer_id FROM attached);
+
+-- name: verify_phone :many
+-- Marks the live influencer with this phone as verified.
+   UPDATE influencers
+      SET is_phone_verified = true
+    WHERE tenant_id = :tenant_id
+      AND phone_index = :phone_index
+      AND deleted_at IS NULL
+RETURNING id;
+
+-- name: stale :many
+-- The next influencers in id order with a value that is not sealed with the key that :prefix names.
+SELECT id, version, email, phone
+  FROM influencers
+ WHERE tenant_id = :tenant_id
+   AND id > :after
+   AND (substring(email FROM 1 FOR octet_length(:prefix::bytea)) <> :prefix
+        OR substring(phone FROM 1 FOR octet_length(:prefix)) <> :prefix)
+ ORDER BY id
+ LIMIT :limit;
+
+-- name: reseal :count
+-- Puts the same values in another sealing, where nobody has changed the row meanwhile.
+UPDATE influencers AS i
+   SET email       = r.email,
+       email_index = r.email_index,
+       phone       = r.phone,
+       phone_index = r.phone_index
+  FROM unnest(:ids::uuid[], :versions::int[], :emails::bytea[], :email_indexes::bytea[], :phones::bytea[],
+              :phone_indexes::bytea[])
+       AS r (id, version, email, email_index, phone, phone_index)
+ WHERE i.tenant_id = :tenant_id
+   AND i.id = r.id
+   AND i.version = r.version;

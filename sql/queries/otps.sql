@@ -1,0 +1,37 @@
+-- repository: Otps
+-- A one-time code proves that somebody has a phone; code and phone are kept as HMACs.
+
+-- name: create :one
+-- A new code for a phone; the newest one is the one that counts.
+INSERT INTO otps (tenant_id, phone_index, code_hash, expires_at)
+VALUES (:tenant_id, :phone_index, :code_index, :expires_at)
+RETURNING id, expires_at;
+
+-- name: attempt :maybe
+-- One guess at a phone's newest code, counted whatever it comes to: whether it was right. No row when the code is used,
+-- expired, guessed at too often, or was never sent. Guesses at the same time wait for each other's count.
+   UPDATE otps AS o
+      SET attempts = o.attempts + 1,
+          used_at  = CASE WHEN o.code_hash = :code_index THEN now() END
+     FROM (SELECT n.id
+             FROM otps AS n
+            WHERE n.tenant_id = :tenant_id
+              AND n.phone_index = :phone_index
+            ORDER BY n.created_at DESC, n.id DESC
+            LIMIT 1) AS newest
+    WHERE o.tenant_id = :tenant_id
+      AND o.id = newest.id
+      AND o.used_at IS NULL
+      AND o.expires_at > now()
+      AND o.attempts < :attempts
+RETURNING o.id, o.used_at IS NOT NULL AS is_right, o.attempts;
+
+-- name: purge :count
+-- Forgets codes that ended a day ago, some at a time.
+DELETE FROM otps
+ WHERE tenant_id = :tenant_id
+   AND id = ANY (ARRAY(SELECT o.id
+                         FROM otps AS o
+                        WHERE o.tenant_id = :tenant_id
+                          AND o.expires_at < now() - interval '1 day'
+                        LIMIT :limit));

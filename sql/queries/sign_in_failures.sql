@@ -1,0 +1,22 @@
+-- repository: SignInFailures
+-- A failed sign-in, for the audit: when, from where, and whose it was if the address belongs to anybody.
+
+-- name: create :one
+-- Notes one; the address tried is kept as an HMAC.
+INSERT INTO sign_in_failures (tenant_id, email_hash, user_id, ip, user_agent, request_id)
+VALUES (:tenant_id, :email_index, :user_id, :ip, :user_agent, :request_id)
+RETURNING id, user_id, ip, user_agent, request_id, created_at;
+
+-- name: page :many
+-- One page of them, newest first; :after_* is the last row of the page before.
+SELECT id, user_id, ip, user_agent, request_id, created_at
+  FROM sign_in_failures
+ WHERE tenant_id = :tenant_id
+   AND user_id = :user_id                                   -- when :user_id
+   AND (created_at, id) < (:after_created_at, :after_id)    -- when :after_id
+ ORDER BY created_at DESC, id DESC
+ LIMIT :limit;
+
+-- name: prune :value
+-- Forgets some of those that are older than the audit's retention, which the database itself knows.
+SELECT prune_sign_in_failures(:tenant_id, :limit);

@@ -1,0 +1,164 @@
+"""/v1/brands"""
+
+from __future__ import annotations
+
+from pydantic import Field, TypeAdapter
+
+from service.api import answers
+from service.api.answers import Created, Entity, Nothing, Page
+from service.api.caller import Call
+from service.api.fields import DocumentReference, Email, LongText, Name, NicheIds, Phone, PhoneFilter, Url, Username
+from service.api.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
+from service.api.pages import PageQuery
+from service.api.preconditions import Precondition, expected
+from service.errors import NotFound
+from service.repos.brands import Brand, CompanyType
+from service.repos.rows import removed
+from service.work import Work
+from service.workflows import change_profile, create_profile
+
+_BRANDS = TypeAdapter(list[Brand])
+
+
+class BrandQuery(PageQuery):
+    """Filters of the list."""
+
+    username: Username | None = None
+    email: Email | None = None
+    phone: PhoneFilter | None = None
+    is_active: bool | None = None
+    company_type: CompanyType | None = None
+
+
+class BrandDraft(Body):
+    """A new brand, with its niches."""
+
+    model_config = example(
+        brand_name="Nordlicht Tea",
+        username="nordlicht",
+        email="hello@nordlicht.example",
+        phone="+4930555012",
+        company_type="private_limited",
+        poc_name="Jo Lindqvist",
+        niche_ids=[],
+    )
+
+    brand_name: Name
+    username: Username
+    email: Email
+    phone: Phone
+    legal_entity_name: Name | None = None
+    company_type: CompanyType | None = None
+    brand_email: Email | None = None
+    poc_name: Name | None = None
+    poc_designation: Name | None = None
+    poc_email: Email | None = None
+    poc_contact_number: Phone | None = None
+    bio: LongText | None = None
+    profile_image: Url | None = None
+    incorporation_document: DocumentReference | None = None
+    gst_document: DocumentReference | None = None
+    pan_document: DocumentReference | None = None
+    is_active: bool = True
+    niche_ids: NicheIds = Field(default=[])
+
+
+class BrandPatch(Patch):
+    """The fields of a brand to change; `niche_ids` are all its niches."""
+
+    model_config = example(poc_designation="Head of marketing")
+
+    brand_name: Name = KEPT
+    username: Username = KEPT
+    email: Email = KEPT
+    phone: Phone = KEPT
+    legal_entity_name: Name | None = None
+    company_type: CompanyType | None = None
+    brand_email: Email | None = None
+    poc_name: Name | None = None
+    poc_designation: Name | None = None
+    poc_email: Email | None = None
+    poc_contact_number: Phone | None = None
+    bio: LongText | None = None
+    profile_image: Url | None = None
+    incorporation_document: DocumentReference | None = None
+    gst_document: DocumentReference | None = None
+    pan_document: DocumentReference | None = None
+    is_active: bool = KEPT
+    niche_ids: NicheIds = KEPT
+
+
+async def page(call: Call, query: Parsed[BrandQuery]) -> Page[Brand]:
+    """List the brands with their niches, newest first."""
+    rows = await call.run(lambda work: work.brands.page(**query.get().arguments()))
+    return answers.page(_BRANDS, rows, query.get().limit)
+
+
+async def create(call: Call, body: Parsed[BrandDraft]) -> Created[Brand]:
+    """Create a brand with its niches."""
+
+    async def operation(work: Work) -> Created[Brand]:
+        brand = await create_profile(work.brands, dict(body.get()))
+        return answers.created(Brand, brand, f"/v1/brands/{brand.id}")
+
+    return await call.write(operation)
+
+
+async def find(call: Call) -> Entity[Brand]:
+    """One brand with its niches."""
+    return answers.entity(Brand, await call.run(lambda work: work.brands.find(call.id())))
+
+
+async def update(call: Call, body: Parsed[BrandPatch], precondition: Precondition) -> Entity[Brand]:
+    """Change the given fields of a brand."""
+
+    async def operation(work: Work) -> Entity[Brand]:
+        id = call.id()
+        version = await expected(lambda: work.brands.find(id), body, precondition)
+        return answers.entity(Brand, await change_profile(work.brands, id, version, body.get().fields()))
+
+    return await call.write(operation)
+
+
+async def remove(call: Call, precondition: Precondition) -> Nothing:
+    """Delete a brand that is on no live campaign; it can be restored."""
+
+    async def operation(work: Work) -> Nothing:
+        id = call.id()
+        version = await expected(lambda: work.brands.find(id), NO_BODY, precondition)
+        removed(await work.brands.remove(id, version=version))
+        return answers.nothing()
+
+    return await call.write(operation)
+
+
+async def restore(call: Call) -> Entity[Brand]:
+    """Bring a deleted brand back."""
+
+    async def operation(work: Work) -> Entity[Brand]:
+        return answers.entity(Brand, await work.brands.restore(call.id()))
+
+    return await call.write(operation)
+
+
+async def attach(call: Call) -> Entity[Brand]:
+    """Attach a niche to a brand."""
+
+    async def operation(work: Work) -> Entity[Brand]:
+        id, niche_id = call.id(), call.id("niche_id")
+        await work.niches.find(niche_id)
+        await work.brands.attach_niche(id, niche_id)
+        return answers.entity(Brand, await work.brands.find(id))
+
+    return await call.write(operation)
+
+
+async def detach(call: Call) -> Nothing:
+    """Detach a niche from a brand."""
+
+    async def operation(work: Work) -> Nothing:
+        if not await work.brands.detach_niche(call.id(), call.id("niche_id")):
+            raise NotFound("There is no such niche on this brand.")
+        return answers.nothing()
+
+    return await call.write(operation)

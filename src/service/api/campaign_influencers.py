@@ -1,0 +1,82 @@
+"""/v1/campaigns/{campaign_id}/influencers"""
+
+from __future__ import annotations
+
+from pydantic import TypeAdapter, ValidationInfo, field_validator
+
+from service.api import answers
+from service.api.answers import Entity, Nothing, Page
+from service.api.caller import Call
+from service.api.fields import Currency, MinorUnits
+from service.api.inputs import Body, Parsed, example
+from service.api.pages import PageQuery
+from service.errors import NotFound
+from service.repos.campaign_influencers import CampaignInfluencer, Status
+from service.work import Work
+
+_INFLUENCERS = TypeAdapter(list[CampaignInfluencer])
+
+
+class CampaignInfluencerQuery(PageQuery):
+    """Filters of the list."""
+
+    status: Status | None = None
+
+
+class Agreement(Body):
+    """What was agreed with an influencer; a fee without a currency is in the campaign's."""
+
+    model_config = example(status="invited", fee_minor=75_000)
+
+    status: Status = "invited"
+    fee_minor: MinorUnits | None = None
+    currency: Currency | None = None
+
+    @field_validator("currency")
+    @classmethod
+    def _belongs_to_a_fee(cls, currency: str | None, info: ValidationInfo) -> str | None:
+        if currency is not None and info.data.get("fee_minor", 0) is None:
+            raise ValueError("a currency belongs to a fee")
+        return currency
+
+
+async def page(call: Call, query: Parsed[CampaignInfluencerQuery]) -> Page[CampaignInfluencer]:
+    """List the influencers on a campaign, newest first."""
+
+    async def operation(work: Work) -> list[CampaignInfluencer]:
+        campaign_id = call.id("campaign_id")
+        rows = [] if query.error else await work.campaign_influencers.page(campaign_id, **query.get().arguments())
+        if not rows and not await work.campaigns.exists(campaign_id):
+            raise NotFound("There is no such campaign.")
+        query.get()
+        return rows
+
+    return answers.page(_INFLUENCERS, await call.run(operation), query.get().limit)
+
+
+async def put(call: Call, body: Parsed[Agreement]) -> Entity[CampaignInfluencer]:
+    """Put an influencer on a campaign, or change what was agreed with them."""
+
+    async def operation(work: Work) -> Entity[CampaignInfluencer]:
+        campaign_id, influencer_id = call.id("campaign_id"), call.id("influencer_id")
+        if body.error and not (
+            await work.campaigns.exists(campaign_id) and await work.influencers.exists(influencer_id)
+        ):
+            raise NotFound("There is no such campaign or influencer.")
+        placed = await work.campaign_influencers.put(campaign_id, influencer_id, **dict(body.get()))
+        if placed is None:
+            raise NotFound("There is no such campaign or influencer.")
+        return answers.entity(CampaignInfluencer, placed)
+
+    return await call.write(operation)
+
+
+async def remove(call: Call) -> Nothing:
+    """Take an influencer off a campaign."""
+
+    async def operation(work: Work) -> Nothing:
+        if not await work.campaign_influencers.remove(call.id("campaign_id"), call.id("influencer_id")):
+            raise NotFound("There is no such influencer on this campaign.")
+        return answers.nothing()
+
+    return await call.write(operation)

@@ -1,0 +1,148 @@
+"""/v1/influencers"""
+
+from __future__ import annotations
+
+from pydantic import Field, TypeAdapter
+
+from service.api import answers
+from service.api.answers import Created, Entity, Nothing, Page
+from service.api.caller import Call
+from service.api.fields import Email, LongText, Name, NicheIds, PastDay, Phone, PhoneFilter, Url, Username
+from service.api.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
+from service.api.pages import PageQuery
+from service.api.preconditions import Precondition, expected
+from service.errors import NotFound
+from service.repos.influencers import Gender, Influencer
+from service.repos.rows import removed
+from service.work import Work
+from service.workflows import change_profile, create_profile
+
+_INFLUENCERS = TypeAdapter(list[Influencer])
+
+
+class InfluencerQuery(PageQuery):
+    """Filters of the list; `q` is the beginning of the name, in any case of letters."""
+
+    username: Username | None = None
+    email: Email | None = None
+    phone: PhoneFilter | None = None
+    is_active: bool | None = None
+    q: Name | None = None
+
+
+class InfluencerDraft(Body):
+    """A new influencer, with its niches."""
+
+    model_config = example(
+        name="Mina Park",
+        username="mina.park",
+        email="mina@example.com",
+        phone="+14155550123",
+        date_of_birth="1998-04-12",
+        gender="female",
+        niche_ids=[],
+    )
+
+    name: Name
+    username: Username
+    email: Email
+    phone: Phone
+    date_of_birth: PastDay | None = None
+    gender: Gender | None = None
+    bio: LongText | None = None
+    profile_image: Url | None = None
+    is_active: bool = True
+    niche_ids: NicheIds = Field(default=[])
+
+
+class InfluencerPatch(Patch):
+    """The fields of an influencer to change; `niche_ids` are all its niches."""
+
+    model_config = example(bio="Slow travel and good coffee.")
+
+    name: Name = KEPT
+    username: Username = KEPT
+    email: Email = KEPT
+    phone: Phone = KEPT
+    date_of_birth: PastDay | None = None
+    gender: Gender | None = None
+    bio: LongText | None = None
+    profile_image: Url | None = None
+    is_active: bool = KEPT
+    niche_ids: NicheIds = KEPT
+
+
+async def page(call: Call, query: Parsed[InfluencerQuery]) -> Page[Influencer]:
+    """List the influencers with their niches, newest first."""
+    rows = await call.run(lambda work: work.influencers.page(**query.get().arguments()))
+    return answers.page(_INFLUENCERS, rows, query.get().limit)
+
+
+async def create(call: Call, body: Parsed[InfluencerDraft]) -> Created[Influencer]:
+    """Create an influencer with its niches."""
+
+    async def operation(work: Work) -> Created[Influencer]:
+        influencer = await create_profile(work.influencers, dict(body.get()))
+        return answers.created(Influencer, influencer, f"/v1/influencers/{influencer.id}")
+
+    return await call.write(operation)
+
+
+async def find(call: Call) -> Entity[Influencer]:
+    """One influencer with its niches."""
+    return answers.entity(Influencer, await call.run(lambda work: work.influencers.find(call.id())))
+
+
+async def update(call: Call, body: Parsed[InfluencerPatch], precondition: Precondition) -> Entity[Influencer]:
+    """Change the given fields of an influencer."""
+
+    async def operation(work: Work) -> Entity[Influencer]:
+        id = call.id()
+        version = await expected(lambda: work.influencers.find(id), body, precondition)
+        return answers.entity(Influencer, await change_profile(work.influencers, id, version, body.get().fields()))
+
+    return await call.write(operation)
+
+
+async def remove(call: Call, precondition: Precondition) -> Nothing:
+    """Delete an influencer that is on no live campaign; it can be restored."""
+
+    async def operation(work: Work) -> Nothing:
+        id = call.id()
+        version = await expected(lambda: work.influencers.find(id), NO_BODY, precondition)
+        removed(await work.influencers.remove(id, version=version))
+        return answers.nothing()
+
+    return await call.write(operation)
+
+
+async def restore(call: Call) -> Entity[Influencer]:
+    """Bring a deleted influencer back."""
+
+    async def operation(work: Work) -> Entity[Influencer]:
+        return answers.entity(Influencer, await work.influencers.restore(call.id()))
+
+    return await call.write(operation)
+
+
+async def attach(call: Call) -> Entity[Influencer]:
+    """Attach a niche to an influencer."""
+
+    async def operation(work: Work) -> Entity[Influencer]:
+        id, niche_id = call.id(), call.id("niche_id")
+        await work.niches.find(niche_id)
+        await work.influencers.attach_niche(id, niche_id)
+        return answers.entity(Influencer, await work.influencers.find(id))
+
+    return await call.write(operation)
+
+
+async def detach(call: Call) -> Nothing:
+    """Detach a niche from an influencer."""
+
+    async def operation(work: Work) -> Nothing:
+        if not await work.influencers.detach_niche(call.id(), call.id("niche_id")):
+            raise NotFound("There is no such niche on this influencer.")
+        return answers.nothing()
+
+    return await call.write(operation)

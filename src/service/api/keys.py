@@ -1,0 +1,80 @@
+"""/v1/keys"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pydantic import TypeAdapter, field_validator
+
+from service import tokens
+from service.api import answers
+from service.api.answers import Created, Nothing, Page
+from service.api.caller import Call
+from service.api.fields import Moment, Name
+from service.api.inputs import Body, Parsed, example
+from service.api.pages import PageQuery
+from service.errors import NotFound
+from service.repos.api_keys import ApiKey, KeyRole
+from service.work import Work
+from service.workflows import check_grant
+
+_KEYS = TypeAdapter(list[ApiKey])
+
+
+class KeyQuery(PageQuery):
+    """Filters of the list."""
+
+    role: KeyRole | None = None
+
+
+class KeyDraft(Body):
+    """A new key, with a role not above the caller's; without `expires_at` it lasts until it is revoked."""
+
+    model_config = example(name="Nightly import", role="member")
+
+    name: Name
+    role: KeyRole = "member"
+    expires_at: Moment | None = None
+
+    @field_validator("expires_at")
+    @classmethod
+    def _expires_later(cls, expires_at: datetime | None) -> datetime | None:
+        if expires_at is not None and expires_at <= datetime.now(UTC):
+            raise ValueError("this is in the past")
+        return expires_at
+
+
+class NewKey(ApiKey):
+    """A key as it is shown once."""
+
+    key: str
+
+
+async def page(call: Call, query: Parsed[KeyQuery]) -> Page[ApiKey]:
+    """List the keys that are not revoked, newest first."""
+    rows = await call.run(lambda work: work.api_keys.page(**query.get().arguments()))
+    return answers.page(_KEYS, rows, query.get().limit)
+
+
+async def create(call: Call, body: Parsed[KeyDraft]) -> Created[NewKey]:
+    """Create a key for a program; the key is shown this once."""
+
+    async def operation(work: Work) -> Created[NewKey]:
+        draft = body.get()
+        check_grant(call.caller.role, draft.role)
+        text, token = tokens.issue(call.caller.tenant, "key")
+        key = await work.api_keys.create(**dict(draft), key_hash=token.hash, created_by=call.caller.user_id)
+        return answers.created(NewKey, NewKey(**dict(key), key=text))
+
+    return await call.write(operation)
+
+
+async def revoke(call: Call) -> Nothing:
+    """End a key."""
+
+    async def operation(work: Work) -> Nothing:
+        if not await work.api_keys.revoke(call.id()):
+            raise NotFound("There is no such key.")
+        return answers.nothing()
+
+    return await call.write(operation)

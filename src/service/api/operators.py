@@ -1,0 +1,41 @@
+"""/healthz and /metrics: for operators, who in production show their token."""
+
+from __future__ import annotations
+
+import secrets
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic_core import to_json
+
+from service import health
+from service.api.answers import Answer, Text
+from service.api.caller import Call
+from service.errors import NotFound, Unauthorized
+
+
+async def report(call: Call) -> Answer:
+    """The detailed state of the service, each check by name."""
+    _admit(call)
+    checks = await health.report(call.state["database"])
+    failing = [name for name, check in checks.items() if not check["ok"]]
+    status = "unavailable" if failing else "ok"
+    return Answer(to_json({"status": status, "failing": failing, "checks": checks}), 503 if failing else 200)
+
+
+async def metrics(call: Call) -> Text:
+    """What is counted and timed, for Prometheus."""
+    _admit(call)
+    return Text(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _admit(call: Call) -> None:
+    """Raises Unauthorized without the operator's token; in production there is nothing here unless one is set."""
+    settings = call.state["settings"]
+    if settings.operator_token is None:
+        if settings.environment == "production":
+            raise NotFound("There is nothing here.")
+        return
+    # Starlette reads headers as Latin-1; these are the bytes that were sent.
+    given = call.bearer().encode("latin-1")
+    if not secrets.compare_digest(given, settings.operator_token.get_secret_value().encode()):
+        raise Unauthorized

@@ -1,0 +1,97 @@
+"""/v1/otps"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import structlog
+from pydantic import BaseModel, StringConstraints
+
+from service import codes
+from service.api import answers
+from service.api.answers import Accepted, Entity
+from service.api.caller import Call
+from service.api.fields import Phone
+from service.api.inputs import Body, Parsed, example
+from service.errors import InvalidInput, Unavailable
+from service.repos.otps import Otp
+from service.work import Work
+from service.workflows import Verification, verify_phone
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
+
+
+class CodeRequest(Body):
+    """Whom to send a code."""
+
+    model_config = example(phone="+14155550123")
+
+    phone: Phone
+
+
+class Guess(Body):
+    """The code that arrived."""
+
+    model_config = example(phone="+14155550123", code="123456")
+
+    phone: Phone
+    code: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20)]
+
+
+class VerifiedProfiles(BaseModel):
+    """The profiles with this phone, which is verified now."""
+
+    brands: list[UUID]
+    influencers: list[UUID]
+
+
+async def create(call: Call, body: Parsed[CodeRequest]) -> Accepted:
+    """Send a one-time code to a phone; it is valid for ten minutes, and replaces the one before."""
+    code = codes.fresh()
+
+    async def admit(_: Work) -> str:
+        return body.get().phone
+
+    phone = await call.run(admit)
+    tenant = str(call.caller.tenant)
+    await call.state["limits"].hit("codes_tenant", tenant)
+    await call.state["limits"].hit("codes_phone", tenant, phone)
+    sender = call.state["sender"]
+    if sender is None:
+        log.error("no_code_sender", remedy="set CODE_SENDER")
+        raise Unavailable("No codes can be sent right now.")
+
+    async def operation(work: Work) -> Otp:
+        expires_at = datetime.now(UTC) + timedelta(seconds=codes.LIFETIME)
+        return await work.otps.create(phone=phone, code=code, expires_at=expires_at)
+
+    await call.run(operation)
+    # After the commit: whoever gets the code can use it.
+    try:
+        async with asyncio.timeout(call.state["settings"].request_timeout):
+            await sender.send(phone, code)
+    except Exception as error:
+        # By its kind alone: a provider's message may repeat the phone.
+        log.error("code_not_sent", reason=type(error).__name__)  # noqa: TRY400  no traceback, for the same reason
+        raise Unavailable("The code could not be sent; try again.") from error
+    return answers.accepted()
+
+
+async def verify(call: Call, body: Parsed[Guess]) -> Entity[VerifiedProfiles]:
+    """Prove a phone with the code that it was sent; five guesses are counted, whatever they come to."""
+
+    async def admit(_: Work) -> Guess:
+        return body.get()
+
+    guess = await call.run(admit)
+    await call.state["limits"].hit("guesses", str(call.caller.tenant), guess.phone)
+    # A wrong guess is an answer of this work and not an error in it: its count has to be committed.
+    verification: Verification | None = await call.run(lambda work: verify_phone(work, guess.phone, guess.code))
+    if verification is None:
+        raise InvalidInput.of("code", "This code is wrong, used or too old; ask for a new one.")
+    return answers.entity(
+        VerifiedProfiles, VerifiedProfiles(brands=verification.brands, influencers=verification.influencers)
+    )

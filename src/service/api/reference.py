@@ -1,0 +1,43 @@
+"""/openapi.json and /docs"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic_core import to_json
+
+from service.api import manual
+from service.api.answers import Answer, Text
+from service.api.caller import Call
+from service.api.openapi import document
+from service.api.resources import Endpoint
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The document, and the page that shows it; made once, when the application is."""
+
+    openapi: bytes
+    page: bytes
+
+    @classmethod
+    def of(cls, endpoints: Sequence[Endpoint]) -> Self:
+        """The reference of these endpoints."""
+        made = document(endpoints)
+        return cls(to_json(made), manual.render(made).encode())
+
+
+async def openapi(call: Call) -> Answer:
+    """The OpenAPI 3.1 document of this service."""
+    return Answer(call.request.app.state.reference.openapi)
+
+
+async def docs(call: Call) -> Text:
+    """The same for people."""
+    return Text(
+        call.request.app.state.reference.page, media_type="text/html", headers={"Content-Security-Policy": _POLICY}
+    )

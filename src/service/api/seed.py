@@ -1,0 +1,27 @@
+"""/v1/seed"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from service import seeding
+from service.api import answers
+from service.api.answers import Entity
+from service.api.caller import Call
+from service.errors import NotFound
+
+
+class Seeded(BaseModel):
+    """What a seed did, one line per statement."""
+
+    lines: list[str]
+
+
+async def niches(call: Call) -> Entity[Seeded]:
+    """Run the niche seed; in development alone."""
+    if call.state["settings"].environment != "development":
+        raise NotFound("There is nothing here.")
+    await call.state["limits"].hit("seeds", str(call.origin.ip))
+    lines: list[str] = []
+    await seeding.seed(call.state["settings"], "base", lines.append)
+    return answers.entity(Seeded, Seeded(lines=lines))

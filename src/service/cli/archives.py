@@ -1,0 +1,75 @@
+"""quarry tenants export, import, delete"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli.installation import installed, say, wait_for
+from service.cli.tenants import Domain, host_name
+from service.errors import OperatorError
+from service.offboarding import erasure, exporting, importing
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def export(
+    domain: Domain,
+    file: Annotated[
+        Path | None, typer.Argument(help="Where to; DOMAIN_export_YYYYMMDD_HHMMSS.tar.gz (UTC) here.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write everything of a tenant into one archive, personal data in plain text; prints its path."""
+    host = host_name(domain)
+    path = file or Path(f"{host}_export_{datetime.now(UTC):%Y%m%d_%H%M%S}.tar.gz")
+    if path.exists() and not force:
+        raise OperatorError(f"{path} is there already", "give another name, or add --force to write over it")
+    if not path.parent.is_dir():
+        raise OperatorError(f"there is no folder {path.parent}", "make it first")
+    with installed() as local:
+        manifest = wait_for(exporting.export(local, host, path, say))
+        rows = sum(table.rows for table in manifest.tables)
+        say(f"quarry: {host} has been exported, {rows} rows; the file holds personal data in plain text")
+        print(path)
+
+
+def import_(file: Annotated[Path, typer.Argument(help="What `quarry tenants export` wrote.")]) -> None:
+    """Create a tenant from an archive, with its id and its rows as they were; prints its id."""
+    with installed() as local:
+        manifest = wait_for(importing.restore(local, file, say))
+        say(f"quarry: {manifest.domain} has been imported; its people sign in with the passwords that they had")
+        print(manifest.tenant)
+
+
+def delete(domain: Domain, yes: Yes = False) -> None:
+    """Delete a tenant with everything that is theirs, for good; prints what went from each table and that nothing is left."""
+    host = host_name(domain)
+    with installed() as local:
+        tenant = wait_for(erasure.erasable(local, host))
+        if not yes:
+            _confirm(host, tenant.name)
+        found = wait_for(erasure.erase(local, tenant, say))
+    for each in found:
+        print(f"{each.table:30} {each.rows:>10} deleted {'?' if each.left is None else each.left:>6} left")
+    if left := [each.table for each in found if each.left != 0]:
+        raise OperatorError(f"{host} has been deleted, but not from {', '.join(left)}", "delete it there by hand")
+    say(f"quarry: {host} has been deleted and nothing of it is left here; backups keep it until they expire")
+
+
+def _confirm(host: str, name: str) -> None:
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise OperatorError(
+            f"this deletes {host} with everything that is theirs, and there is nobody to ask",
+            "add --yes to do it unasked",
+        )
+    print(
+        f"This deletes {host} ({name}) with everything that is theirs, for good. Type its domain to go on: ",
+        end="", file=sys.stderr, flush=True,
+    )  # fmt: skip
+    if sys.stdin.readline().strip() != host:
+        raise OperatorError("nothing was done")

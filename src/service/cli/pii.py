@@ -1,0 +1,63 @@
+"""quarry pii"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from service import keyring, rotation
+from service.cli.installation import database, installed, say, wait_for
+from service.errors import OperatorError
+from service.rotation import Report
+from service.settings import Settings
+
+app = typer.Typer(help="Personal data: rotate, key.", no_args_is_help=True)
+
+
+@app.command()
+def rotate(
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="First put a new key in front of those in QUARRY_HOME.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print how many rows of what, as JSON.")] = False,
+) -> None:
+    """Seal all personal data with the first of the keys; the service may be serving, and a killed run is started again."""
+    with installed() as local:
+        report = wait_for(_rotate(local, new_key=new_key))
+    for failure in report.failures:
+        say(f"quarry: {failure}")
+    say(f"quarry: {report}")
+    if as_json:
+        print(json.dumps(report.counts, indent=2))
+    if report.failures:
+        raise OperatorError(
+            f"{len(report.failures)} could not be sealed anew and are as they were",
+            "give the keys that they were sealed with too, or settle what the message says; then start this again",
+        )
+
+
+@app.command()
+def key(index: Annotated[bool, typer.Option("--index", help="One for PII_INDEX_KEY.")] = False) -> None:
+    """Print a new key for PII_KEYS, where the first one seals and all of them open."""
+    print(keyring.fresh_index_key() if index else keyring.fresh_key())
+
+
+async def _rotate(local: Settings, *, new_key: bool) -> Report:
+    async with database(local, "quarry_platform") as platform:
+        if new_key:
+            _put_new_key(local)
+        async with database(local) as opened:
+            return await rotation.rotate(opened, platform, say)
+
+
+def _put_new_key(local: Settings) -> None:
+    keyring.of(local)  # makes the file that is added to, when nothing has been sealed yet
+    fresh = keyring.fresh_key()
+    if not keyring.prepend(local, fresh):
+        raise OperatorError(
+            "the keys are given in PII_KEYS, and not kept in QUARRY_HOME",
+            "put what `quarry pii key` prints in front there, restart the service, and run this without --new-key",
+        )
+    say(f"quarry: the key {fresh.partition(':')[0]} seals from now on; a service that is running needs a restart")

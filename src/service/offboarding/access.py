@@ -1,0 +1,52 @@
+"""Connections with the patience that a large tenant needs, and what is asked before anything else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Literal
+
+from service import migrations
+from service.addresses import PoolLimits
+from service.database import Database
+from service.diagnosis import explained
+from service.errors import DatabaseError, OperatorError
+from service.keyring import Keyring
+from service.settings import Settings
+
+Role = Literal["quarry_app", "quarry_owner", "quarry_platform"]
+
+_STATEMENT_TIMEOUT = 3600.0
+_IDLE_TIMEOUT = 600.0
+
+
+@asynccontextmanager
+async def database(settings: Settings, role: Role, keyring: Keyring | None = None) -> AsyncIterator[Database]:
+    """One connection as `role`. Raises OperatorError with a remedy where there is none to be had."""
+    address = settings.address(role)
+    limits = PoolLimits(
+        minimum=1, maximum=1, connect_attempts=1, lock_timeout=settings.database_lock_timeout,
+        statement_timeout=_STATEMENT_TIMEOUT, query_timeout=_STATEMENT_TIMEOUT,
+        idle_in_transaction_timeout=_IDLE_TIMEOUT,
+    )  # fmt: skip
+    async with AsyncExitStack() as stack:
+        try:
+            opened = await stack.enter_async_context(
+                Database.open(address, limits, schema=settings.database_schema, name="quarry tenants", keyring=keyring)
+            )
+        except DatabaseError as error:
+            raise explained(error, address) from error
+        yield opened
+
+
+async def applied_migrations(settings: Settings) -> tuple[str, ...]:
+    """The ids of the migrations that the database has, in order."""
+    address = settings.address("quarry_owner")
+    found = await asyncio.to_thread(migrations.status, address, settings.database_schema)
+    return tuple(sorted(each.id for each in found if each.applied_at is not None))
+
+
+def unknown(domain: str) -> OperatorError:
+    """There is no such tenant."""
+    return OperatorError(f"there is no tenant {domain}", "see `quarry tenants list`")

@@ -1,0 +1,203 @@
+"""The archive: a tar.gz of `manifest.json` and then a `<table>.jsonl` for every table of the manifest, in its order."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import secrets
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from service.errors import OperatorError
+
+FORMAT: Literal[1] = 1
+_MANIFEST = "manifest.json"
+_LONGEST_MANIFEST = 1024 * 1024
+_LONGEST_LINE = 16 * 1024 * 1024
+_CHUNK = 1024 * 1024
+_SOMETHING_ELSE = "take the file that `quarry tenants export` wrote, unchanged"
+
+
+class ArchiveError(OperatorError):
+    """The archive can't be read, or is not what its manifest says."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Table(_Part):
+    """A table in the archive: the keys of each object, and rows and SHA-256 of its file."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: int
+    sha256: str
+
+
+class Manifest(_Part):
+    """What the archive is."""
+
+    format: Literal[1] = FORMAT
+    made_at: datetime
+    tenant: UUID
+    domain: str
+    quarry: str
+    migrations: tuple[str, ...]
+    tables: tuple[Table, ...]
+
+
+class Spool:
+    """A table's lines on their way into the archive, in a file that has no name: tar wants to know its size first."""
+
+    def __init__(self, name: str, columns: Iterable[str], directory: Path) -> None:
+        self.name, self.columns, self.rows = name, tuple(columns), 0
+        self.file: IO[bytes] = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115  write() closes it
+        self._digest = hashlib.sha256()
+
+    def add(self, lines: Sequence[bytes]) -> None:
+        """Append objects, one per line."""
+        text = b"".join(line + b"\n" for line in lines)
+        self._digest.update(text)
+        self.file.write(text)
+        self.rows += len(lines)
+
+    @property
+    def table(self) -> Table:
+        """Its entry in the manifest."""
+        return Table(name=self.name, columns=self.columns, rows=self.rows, sha256=self._digest.hexdigest())
+
+
+def write(path: Path, manifest: Manifest, spools: Sequence[Spool]) -> None:
+    """Write the archive whole or not at all, readable for its owner alone."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            with tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as tar:
+                text = manifest.model_dump_json(indent=2).encode()
+                tar.addfile(_member(_MANIFEST, len(text), manifest), io.BytesIO(text))
+                for spool in spools:
+                    size = spool.file.tell()
+                    spool.file.seek(0)
+                    tar.addfile(_member(f"{spool.name}.jsonl", size, manifest), spool.file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _member(name: str, size: int, manifest: Manifest) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.mtime = size, 0o600, int(manifest.made_at.timestamp())
+    return member
+
+
+class Archive:
+    """An archive that is read from front to back, as often as it is asked for. Nothing of it is written anywhere."""
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        self._path, self._file = path, file
+        with self._damage(), self._tar() as tar:
+            self.manifest = self._manifest(tar)
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator[Archive]:
+        """Open it and read its manifest. Raises ArchiveError."""
+        try:
+            file = path.open("rb")
+        except OSError as error:
+            raise ArchiveError(f"{path} can't be read: {error.strerror}", _SOMETHING_ELSE) from error
+        with file:
+            yield cls(path, file)
+
+    def verify(self) -> None:
+        """Read all of it. Raises ArchiveError where a file is missing or not the one that the manifest describes."""
+        for _ in self.tables():
+            pass
+
+    def tables(self) -> Iterator[tuple[Table, Iterator[bytes]]]:
+        """Each table with its lines, to be read before the next one. Raises ArchiveError as `verify` does."""
+        with self._damage(), self._tar() as tar:
+            if self._manifest(tar) != self.manifest:
+                raise self._error("is being changed")
+            for table in self.manifest.tables:
+                lines = self._lines(tar, table)
+                yield table, lines
+                for _ in lines:
+                    pass
+            if (more := tar.next()) is not None:
+                raise self._error(f"holds {more.name!r}, which is not in its manifest")
+            # Up to the checksum at the end of the file.
+            while tar.fileobj.read(_CHUNK):
+                pass
+
+    def error(self, table: Table, number: int, problem: str) -> ArchiveError:
+        """Something wrong with line `number` of a table, from 1."""
+        return self._error(f"{table.name}.jsonl, line {number}: {problem}")
+
+    def _lines(self, tar: tarfile.TarFile, table: Table) -> Iterator[bytes]:
+        with self._damage():
+            file = self._next(tar, f"{table.name}.jsonl")
+            digest, rows = hashlib.sha256(), 0
+            while line := file.readline(_LONGEST_LINE):
+                rows += 1
+                if not line.endswith(b"\n"):
+                    raise self.error(table, rows, "the line does not end")
+                digest.update(line)
+                yield line
+            if rows != table.rows:
+                raise self._error(f"holds {rows} rows in {table.name}.jsonl, its manifest says {table.rows}")
+            if digest.hexdigest() != table.sha256:
+                raise self._error(f"holds another {table.name}.jsonl than its manifest describes")
+
+    def _manifest(self, tar: tarfile.TarFile) -> Manifest:
+        text = self._next(tar, _MANIFEST).read(_LONGEST_MANIFEST)
+        try:
+            found = json.loads(text)
+            version = found.get("format") if isinstance(found, dict) else None
+            if version != FORMAT:
+                raise self._error(f"has the format {version!r}; this Quarry reads {FORMAT}")
+            return Manifest.model_validate_json(text)
+        except (ValueError, RecursionError) as error:
+            what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "it is not JSON"
+            raise self._error(f"has a manifest that can't be read: {what}") from error
+
+    def _next(self, tar: tarfile.TarFile, name: str) -> IO[bytes]:
+        member = tar.next()
+        if member is None:
+            raise self._error(f"has no {name}")
+        if member.name != name or not member.isreg():
+            raise self._error(f"holds {member.name!r} where {name} belongs")
+        file = tar.extractfile(member)
+        assert file is not None  # noqa: S101  it is a regular file
+        return file
+
+    @contextmanager
+    def _tar(self) -> Iterator[tarfile.TarFile]:
+        self._file.seek(0)
+        with gzip.GzipFile(fileobj=self._file) as unzipped, tarfile.open(fileobj=unzipped, mode="r:") as tar:
+            yield tar
+
+    @contextmanager
+    def _damage(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+            raise self._error(f"is damaged or no tar.gz: {error}") from error
+
+    def _error(self, problem: str) -> ArchiveError:
+        return ArchiveError(f"{self._path} {problem}", _SOMETHING_ELSE)

@@ -1,0 +1,139 @@
+"""Erasure: a tenant goes with everything that is theirs, and the catalog is asked whether anything is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.database import Database
+from service.errors import CommitUnknown, Contention, DatabaseError, NotFound, OperatorError, Timeout
+from service.offboarding import access
+from service.offboarding.tables import call, statements
+from service.repos.tenants import Tenant, TenantStatus
+from service.settings import Settings
+from service.tenancy.identity import TenantId
+from service.work import Work, run
+
+_LOCK = "lock"
+_AFTERWARDS = ("statistics", "remains")
+_SHARED = ("tenants", "changes", "commits", "heads")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Erased:
+    """A table with its schema: the rows that went, and those that are left (None: nobody may look)."""
+
+    table: str
+    rows: int
+    left: int | None
+
+
+async def erasable(settings: Settings, domain: str) -> Tenant:
+    """The tenant. Raises OperatorError for an unknown one, and in production for one that is served."""
+    async with access.database(settings, "quarry_platform") as platform, Work(platform, None, read_only=True) as work:
+        try:
+            tenant = await work.tenants.lookup(domain)
+        except NotFound as error:
+            raise access.unknown(domain) from error
+    _check(settings, domain, tenant.status)
+    return tenant
+
+
+async def erase(settings: Settings, tenant: Tenant, say: Say) -> list[Erased]:
+    """Delete an erasable tenant, then count what is left. Raises OperatorError where nothing was deleted."""
+    id, domain = TenantId(tenant.id), tenant.domain
+    async with (
+        access.database(settings, "quarry_platform") as platform,
+        access.database(settings, "quarry_owner") as owner,
+    ):
+        is_suspended = False
+        try:
+            if tenant.status == "active":
+                # New requests are refused from here on; what is in flight is waited for below.
+                await _set_status(platform, domain, "suspended")
+                is_suspended = True
+            gone = await run(owner, lambda work: _delete(settings, work, domain), id)
+        except CommitUnknown:
+            raise
+        except DatabaseError as error:
+            if is_suspended:
+                await _resume(platform, domain, say)
+            raise _explained(error, domain) from error
+        await _renew_statistics(owner, id, say)
+        tables = {f"{'app' if name in _SHARED else settings.database_schema}.{name}": gone[name] for name in gone}
+        try:
+            return await _proof(owner, id, tables)
+        except DatabaseError as error:
+            raise OperatorError(
+                f"{domain} has been deleted, but what is left was not counted: {error.message}"
+            ) from error
+
+
+def _check(settings: Settings, domain: str, status: TenantStatus) -> None:
+    if settings.environment == "production" and status == "active":
+        raise OperatorError(
+            f"{domain} is active, and production deletes no tenant that is served",
+            f"suspend it first: quarry tenants suspend {domain}",
+        )
+
+
+async def _set_status(platform: Database, domain: str, status: TenantStatus) -> None:
+    async with Work(platform, None) as work:
+        await work.tenants.set_status(domain, status)
+
+
+async def _resume(platform: Database, domain: str, say: Say) -> None:
+    try:
+        await _set_status(platform, domain, "active")
+    except DatabaseError:
+        say(f"{domain} stays suspended; `quarry tenants activate {domain}` serves it again")
+
+
+async def _delete(settings: Settings, work: Work, domain: str) -> dict[str, int]:
+    """The rows that went, by table."""
+    rows = {}
+    for name, statement in statements("delete").items():
+        if name in _AFTERWARDS:
+            continue
+        text, values = call(statement, tenant_id=work.tenant)
+        if name == _LOCK:
+            status = await work.connection.fetchval(text, values)
+            if status is None:
+                raise access.unknown(domain)
+            _check(settings, domain, status)
+            continue
+        tag = await work.connection.execute(text, values)
+        if statement.kind == "count":
+            rows[name] = int(tag.rpartition(" ")[2])
+    return rows
+
+
+def _explained(error: DatabaseError, domain: str) -> OperatorError:
+    if isinstance(error, Timeout | Contention):
+        return OperatorError(
+            f"work of {domain} is in flight and holds rows; nothing was deleted",
+            "try again when it has ended; pg_stat_activity shows it",
+        )
+    return OperatorError(f"nothing of {domain} was deleted: {error.message}")
+
+
+async def _renew_statistics(owner: Database, tenant: TenantId, say: Say) -> None:
+    try:
+        async with Work(owner, tenant) as work:
+            await work.connection.execute(*call(statements("delete")["statistics"]))
+    except DatabaseError as error:
+        say(f"the planner's statistics were not renewed ({error.message}); run ANALYZE")
+
+
+async def _proof(owner: Database, tenant: TenantId, gone: dict[str, int]) -> list[Erased]:
+    """Every table with a tenant in it, whether or not it is one that was deleted from."""
+    async with Work(owner, tenant, read_only=True) as work:
+        found = []
+        for row in await work.connection.fetch(*call(statements("delete")["remains"], tenant_id=tenant)):
+            counting = row["counting"]
+            left = None if counting is None else await work.connection.fetchval(counting, ())
+            name = f"{row['schema']}.{row['name']}"
+            found.append(Erased(name, gone.get(name, 0), left))
+        return found

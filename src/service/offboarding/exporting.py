@@ -1,0 +1,91 @@
+"""Export: a tenant as it is at one moment, read as the serving role bound to it, in batches."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_json
+
+from service import keyring
+from service.errors import OperatorError
+from service.keyring import Undecipherable
+from service.offboarding import access, archive
+from service.offboarding.archive import Manifest, Spool
+from service.offboarding.tables import SEALED, call, columns, statements
+from service.settings import Settings
+from service.statements import Statement
+from service.tenancy.binding import Binding
+from service.tenancy.identity import TenantId
+from service.work import Work
+
+_BATCH = 1000
+"""Rows that are in memory at once: a row may have 50,000 bytes."""
+
+Say = Callable[[str], None]
+
+
+async def export(settings: Settings, domain: str, path: Path, say: Say) -> Manifest:
+    """Write the tenant's archive to `path`, over what is there. Raises OperatorError."""
+    migrations = await access.applied_migrations(settings)
+    with ExitStack() as files:
+        spools: list[Spool] = []
+        async with access.database(settings, "quarry_app", keyring.of(settings)) as database:
+            async with Work(database, None, read_only=True) as work:
+                entry = await work.tenants.find_by_domain(domain)
+            if entry is None:
+                raise access.unknown(domain)
+            tenant = TenantId(entry.id)
+            made_at = datetime.now(UTC)
+            async with Work(database, tenant, read_only=True, isolation="repeatable read") as work:
+                for name, statement in statements("export").items():
+                    types = await columns(work.connection, statement)
+                    spool = Spool(name, types, path.parent)
+                    files.enter_context(spool.file)
+                    spools.append(spool)
+                    await _fill(spool, work.binding, statement, types)
+                    say(f"{name} {spool.rows} rows")
+        manifest = Manifest(
+            made_at=made_at, tenant=tenant, domain=domain, quarry=importlib.metadata.version("quarry"),
+            migrations=migrations, tables=tuple(spool.table for spool in spools),
+        )  # fmt: skip
+        archive.write(path, manifest, spools)
+        return manifest
+
+
+async def _fill(spool: Spool, binding: Binding, statement: Statement, types: Mapping[str, str]) -> None:
+    after: dict[str, object] = {}
+    while True:
+        text, values = call(statement, tenant_id=binding.tenant, limit=_BATCH, **after)
+        records = await binding.connection.fetch(text, values)
+        spool.add([_line(record, spool.name, binding, types) for record in records])
+        if len(records) < _BATCH:
+            return
+        keys = statement.groups[statement.conditions[0]]
+        after = {key: records[-1][key.removeprefix("after_")] for key in keys}
+
+
+def _line(record: Any, table: str, binding: Binding, types: Mapping[str, str]) -> bytes:
+    """A row as a JSON object; JSON goes in as the database wrote it, with numbers of any length."""
+    values = dict(record)
+    for column in SEALED.get(table, ()):
+        if (sealed := values[column]) is not None:
+            try:
+                values[column] = binding.open(sealed, f"{table}.{column}")
+            except Undecipherable as error:
+                raise OperatorError(
+                    f"{table}.{column} of the row {values['id']} can't be opened",
+                    "its key is not among PII_KEYS, or it waits to be sealed: `quarry pii rotate`",
+                ) from error
+    documents = {column: values.pop(column) for column, type_name in types.items() if type_name == "jsonb"}
+    for column, value in values.items():
+        if isinstance(value, bytes):
+            values[column] = f"\\x{value.hex()}"
+    line = to_json(values)
+    for column, text in documents.items():
+        line = b'%b,"%b":%b}' % (line[:-1], column.encode(), b"null" if text is None else text.encode())
+    return line

@@ -1,0 +1,150 @@
+"""Import: the rows of an archive as they were, written by the owner of the schema in one transaction, or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from service import keyring
+from service.errors import Conflict, InvalidInput, OperatorError
+from service.offboarding import access
+from service.offboarding.archive import Archive, ArchiveError, Manifest, Table
+from service.offboarding.tables import HISTORY, SEALED, call, columns, statements
+from service.settings import Settings
+from service.tenancy.binding import Binding
+from service.tenancy.identity import TenantId
+from service.work import Work
+
+_BATCH_ROWS = 10_000
+"""Large, because each statement looks through what its transaction has written to the log before."""
+_BATCH_BYTES = 4 * 1024 * 1024
+
+Say = Callable[[str], None]
+
+
+async def restore(settings: Settings, path: Path, say: Say) -> Manifest:
+    """Create the archive's tenant with its id and its rows. Raises OperatorError, and then nothing was written."""
+    with Archive.open(path) as archive:
+        manifest = archive.manifest
+        _check_migrations(manifest, await access.applied_migrations(settings))
+        tenant = TenantId(manifest.tenant)
+        async with access.database(settings, "quarry_owner", keyring.of(settings)) as database:
+            async with Work(database, tenant, read_only=True) as work:
+                await _check_absence(manifest, work)
+                await _check_columns(manifest, work)
+            archive.verify()
+            async with Work(database, tenant) as work:
+                loading = _Loading(archive, work.binding)
+                for table, lines in archive.tables():
+                    if table.name not in HISTORY:
+                        await loading.load(table, lines)
+                        say(f"{table.name} {table.rows} rows")
+        return manifest
+
+
+def _check_migrations(manifest: Manifest, applied: tuple[str, ...]) -> None:
+    missing = sorted(set(manifest.migrations) - set(applied))
+    if missing:
+        raise ArchiveError(
+            f"the archive was made with migrations that this database does not have: {', '.join(missing)}",
+            f"run `quarry migrate up`; the archive is of Quarry {manifest.quarry}",
+        )
+
+
+async def _check_absence(manifest: Manifest, work: Work) -> None:
+    row = await work.connection.fetchrow(
+        *call(statements("import")["taken"], tenant_id=manifest.tenant, domain=manifest.domain)
+    )
+    if row is not None:
+        same = "this tenant" if row["id"] == manifest.tenant else "another tenant with this domain"
+        raise OperatorError(f"{same} is here: {row['domain']}, {row['id']}", "an import never changes a tenant")
+
+
+async def _check_columns(manifest: Manifest, work: Work) -> None:
+    """The archive has the tables and columns that an export of this database would have."""
+    here = {name: await columns(work.connection, each) for name, each in statements("export").items()}
+    if [table.name for table in manifest.tables] != list(here):
+        raise _of_another_version(manifest, "tables")
+    for table in manifest.tables:
+        if set(table.columns) != here[table.name].keys():
+            raise _of_another_version(manifest, f"columns in {table.name}")
+
+
+def _of_another_version(manifest: Manifest, what: str) -> ArchiveError:
+    return ArchiveError(
+        f"the archive has other {what} than this database",
+        f"import it with Quarry {manifest.quarry} and migrate that database",
+    )
+
+
+class _Loading:
+    """An import inside its transaction."""
+
+    def __init__(self, archive: Archive, binding: Binding) -> None:
+        self._archive, self._binding = archive, binding
+        self._statements = statements("import")
+        self._niches: dict[str, str] = {}
+
+    async def load(self, table: Table, lines: Iterator[bytes]) -> None:
+        for batch in _batches(self._row(table, *each) for each in enumerate(lines, 1)):
+            rows = f"[{','.join(batch)}]"
+            try:
+                if table.name == "niches":
+                    await self._map_niches(rows)
+                elif await self._execute(table.name, rows) != len(batch):
+                    raise ArchiveError(f"{table.name}.jsonl is not of the tenant that the manifest names")
+            except (Conflict, InvalidInput) as error:
+                details = "; ".join(f"{each.field}: {each.message}" for each in error.errors)
+                raise ArchiveError(
+                    f"{table.name}.jsonl: the database refuses a row: {error.message} {details}".strip(),
+                    "nothing was imported",
+                ) from error
+
+    async def _map_niches(self, rows: str) -> None:
+        await self._execute("new_niches", rows)
+        found = await self._binding.connection.fetch(*call(self._statements["niches"], rows=rows))
+        self._niches |= {str(row["archived_id"]): str(row["id"]) for row in found}
+
+    async def _execute(self, name: str, rows: str) -> int:
+        text, values = call(self._statements[name], tenant_id=self._binding.tenant, rows=rows)
+        return int((await self._binding.connection.execute(text, values)).rpartition(" ")[2])
+
+    def _row(self, table: Table, number: int, line: bytes) -> str:
+        """The object as its statement takes it: sealed with the keys of this installation, with the niches' ids here."""
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict) or row.keys() != set(table.columns):
+                raise self._archive.error(table, number, "it has other keys than its manifest says")
+            changes = self._changes(table.name, row)
+            # What stays as it is goes on as it was written, with numbers of any length.
+            return json.dumps(row | changes) if changes else line.decode()
+        except (ValueError, RecursionError, AttributeError, TypeError) as error:
+            raise self._archive.error(table, number, "it can't be read") from error
+        except KeyError as error:
+            raise self._archive.error(table, number, f"there is no niche {error} in niches.jsonl") from error
+
+    def _changes(self, table: str, row: Mapping[str, Any]) -> dict[str, str]:
+        changes = {}
+        for column in SEALED.get(table, ()):
+            if (plain := row[column]) is not None:
+                changes[column] = f"\\x{self._binding.seal(plain, f'{table}.{column}').hex()}"
+                # Statements of columns without an index do not take it.
+                changes[f"{column}_index"] = f"\\x{self._binding.index(plain, f'{table}.{column}').hex()}"
+        if "niche_id" in row:
+            changes["niche_id"] = self._niches[row["niche_id"]]
+        return changes
+
+
+def _batches(rows: Iterable[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += len(row)
+        if len(batch) == _BATCH_ROWS or size > _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,45 @@
+"""What an archive holds of which table, and the statements of `sql/offboarding/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from service import files, queries, rotation
+from service.connection import Connection
+from service.statements import Statement
+from service.translation import translate
+
+SEALED: Mapping[str, tuple[str, ...]] = {each.name: each.personal for each in rotation.AGGREGATES}
+"""Columns of personal data: plain text in an archive."""
+
+HISTORY = frozenset({"commits", "changes"})
+"""Exported to be read; an import begins the log anew."""
+
+LEFT_OUT: Mapping[str, str] = {
+    "sessions": "opened with tokens of this installation; people sign in again",
+    "otps": "codes live for minutes",
+    "idempotency_keys": "answers to repeat, kept for a day",
+    "heads": "the counter of the log, which an import begins anew",
+}
+"""Tenant tables that are not exported, and why."""
+
+
+def statements(name: str) -> Mapping[str, Statement]:
+    """The statements of `sql/offboarding/<name>.sql`, in the file's order."""
+    return queries.read(files.sql("offboarding", f"{name}.sql")).statements
+
+
+def call(statement: Statement, **given: object) -> tuple[str, Sequence[object]]:
+    """What to send: the variant whose optional lines have their parameters given, and the values of those it has."""
+    key = sum(1 << bit for bit, condition in enumerate(statement.conditions) if condition in given)
+    variant = statement.variants[key]
+    return variant.text, [given[parameter] for parameter in variant.parameters]
+
+
+async def columns(connection: Connection, statement: Statement) -> dict[str, str]:
+    """The columns that a statement answers, with their types."""
+    try:
+        prepared = await connection.raw.prepare(statement.variants[0].text)
+    except Exception as error:
+        raise translate(error, connection_lost=connection.is_closed()) from error
+    return {attribute.name: attribute.type.name for attribute in prepared.get_attributes()}

@@ -1,0 +1,65 @@
+"""API keys: how programs get in."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from service.repos.query import Repository, query
+from service.repos.rows import Row
+
+KeyRole = Literal["admin", "member", "viewer"]
+
+
+class ApiKey(Row):
+    """A key that is not revoked; the key itself is known to its program alone."""
+
+    id: UUID
+    name: str
+    role: KeyRole
+    created_by: UUID
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class KeyBearer(Row):
+    """Which key a token is, and what could speak against serving its holder."""
+
+    key_id: UUID
+    user_id: UUID
+    role: KeyRole
+    tenant_status: str
+    is_expired: bool
+    is_unseen: bool
+
+
+class ApiKeys(Repository, aggregate="api_keys", noun="key"):
+    """The tenant's API keys."""
+
+    @query
+    async def create(
+        self, *, name: str, role: KeyRole, key_hash: bytes, created_by: UUID, expires_at: datetime | None
+    ) -> ApiKey: ...
+
+    @query
+    async def authenticate(self, key_hash: bytes, *, seen_every: timedelta) -> KeyBearer | None: ...
+
+    @query
+    async def page(
+        self,
+        *,
+        role: KeyRole | None = None,
+        after_created_at: datetime | None = None,
+        after_id: UUID | None = None,
+        limit: int = 50,
+    ) -> list[ApiKey]: ...
+
+    @query
+    async def revoke(self, id: UUID) -> int: ...
+
+    @query
+    async def touch(self, ids: list[UUID]) -> int: ...

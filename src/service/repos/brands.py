@@ -1,0 +1,182 @@
+"""Brands: the companies that campaigns are run for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Json
+
+from service.repos.niches import NicheSummary
+from service.repos.query import Repository, query
+from service.repos.rows import Personal, Row, Verified
+
+CompanyType = Literal["private_limited", "public_limited", "llp", "partnership", "sole_proprietorship", "other"]
+
+
+class Brand(Row):
+    """A live brand with its niches, by name; its profile is completed when legal name, type, contact and documents are there."""
+
+    id: UUID
+    brand_name: str
+    username: str
+    email: Personal
+    phone: Personal
+    legal_entity_name: str | None
+    company_type: CompanyType | None
+    brand_email: Personal | None
+    poc_name: str | None
+    poc_designation: str | None
+    poc_email: Personal | None
+    poc_contact_number: Personal | None
+    bio: str | None
+    profile_image: str | None
+    incorporation_document: Personal | None
+    gst_document: Personal | None
+    pan_document: Personal | None
+    is_phone_verified: bool
+    is_profile_completed: bool
+    is_active: bool
+    niches: Json[list[NicheSummary]]
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class BrandOutcome(Brand):
+    """A brand after an attempt to change it; not `applied` when its version was not the expected one."""
+
+    applied: bool
+
+
+class StaleBrand(Row):
+    """A brand whose values are to be sealed anew, as the database keeps them."""
+
+    id: UUID
+    version: int
+    email: bytes
+    phone: bytes
+    brand_email: bytes | None
+    poc_email: bytes | None
+    poc_contact_number: bytes | None
+    incorporation_document: bytes | None
+    gst_document: bytes | None
+    pan_document: bytes | None
+
+
+class Brands(Repository, aggregate="brands"):
+    """The tenant's brands."""
+
+    @query
+    async def create(
+        self,
+        *,
+        brand_name: str,
+        username: str,
+        email: Personal,
+        phone: Personal,
+        legal_entity_name: str | None = None,
+        company_type: CompanyType | None = None,
+        brand_email: Personal | None = None,
+        poc_name: str | None = None,
+        poc_designation: str | None = None,
+        poc_email: Personal | None = None,
+        poc_contact_number: Personal | None = None,
+        bio: str | None = None,
+        profile_image: str | None = None,
+        incorporation_document: Personal | None = None,
+        gst_document: Personal | None = None,
+        pan_document: Personal | None = None,
+        is_active: bool = True,
+        niche_ids: Sequence[UUID] = (),
+    ) -> Brand: ...
+
+    @query
+    async def find(self, id: UUID) -> Brand: ...
+
+    @query
+    async def find_many(self, ids: list[UUID]) -> list[Brand]: ...
+
+    @query
+    async def exists(self, id: UUID) -> bool: ...
+
+    @query
+    async def page(
+        self,
+        *,
+        username: str | None = None,
+        email: Personal | None = None,
+        phone: Personal | None = None,
+        is_active: bool | None = None,
+        company_type: CompanyType | None = None,
+        after_created_at: datetime | None = None,
+        after_id: UUID | None = None,
+        limit: int = 50,
+    ) -> list[Brand]: ...
+
+    @query
+    async def update(
+        self,
+        id: UUID,
+        *,
+        version: int | None = None,
+        given: list[str],
+        brand_name: str | None = None,
+        username: str | None = None,
+        email: Personal | None = None,
+        phone: Personal | None = None,
+        legal_entity_name: str | None = None,
+        company_type: CompanyType | None = None,
+        brand_email: Personal | None = None,
+        poc_name: str | None = None,
+        poc_designation: str | None = None,
+        poc_email: Personal | None = None,
+        poc_contact_number: Personal | None = None,
+        bio: str | None = None,
+        profile_image: str | None = None,
+        incorporation_document: Personal | None = None,
+        gst_document: Personal | None = None,
+        pan_document: Personal | None = None,
+        is_active: bool | None = None,
+    ) -> BrandOutcome | None: ...
+
+    @query
+    async def remove(self, id: UUID, *, version: int | None = None) -> bool | None: ...
+
+    @query
+    async def restore(self, id: UUID) -> Brand: ...
+
+    @query
+    async def attach_niche(self, id: UUID, niche_id: UUID) -> int: ...
+
+    @query
+    async def detach_niche(self, id: UUID, niche_id: UUID) -> int: ...
+
+    @query
+    async def replace_niches(self, id: UUID, niche_ids: list[UUID]) -> int: ...
+
+    @query
+    async def verify_phone(self, phone: Personal) -> list[Verified]: ...
+
+    @query
+    async def stale(self, prefix: bytes, *, after: UUID, limit: int) -> list[StaleBrand]: ...
+
+    @query
+    async def reseal(
+        self,
+        *,
+        ids: list[UUID],
+        versions: list[int],
+        emails: list[bytes],
+        email_indexes: list[bytes],
+        phones: list[bytes],
+        phone_indexes: list[bytes],
+        brand_emails: list[bytes | None],
+        poc_emails: list[bytes | None],
+        poc_contact_numbers: list[bytes | None],
+        incorporation_documents: list[bytes | None],
+        gst_documents: list[bytes | None],
+        pan_documents: list[bytes | None],
+    ) -> int: ...

@@ -1,0 +1,57 @@
+"""Influencers on campaigns: invited, accepted, declined or removed, and for what fee."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from service.repos.query import Repository, query
+from service.repos.rows import Row
+
+Status = Literal["invited", "accepted", "declined", "removed"]
+
+
+class CampaignInfluencer(Row):
+    """A live influencer on a live campaign; the fee is in minor units of `currency`."""
+
+    id: UUID
+    campaign_id: UUID
+    influencer_id: UUID
+    influencer_name: str
+    influencer_username: str
+    status: Status
+    fee_minor: int | None
+    currency: str | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class CampaignInfluencers(Repository, aggregate="campaign_influencers", noun="influencer on this campaign"):
+    """The influencers on the tenant's campaigns."""
+
+    @query
+    async def page(
+        self,
+        campaign_id: UUID,
+        *,
+        status: Status | None = None,
+        after_created_at: datetime | None = None,
+        after_id: UUID | None = None,
+        limit: int = 50,
+    ) -> list[CampaignInfluencer]: ...
+
+    @query
+    async def put(
+        self,
+        campaign_id: UUID,
+        influencer_id: UUID,
+        *,
+        status: Status = "invited",
+        fee_minor: int | None = None,
+        currency: str | None = None,
+    ) -> CampaignInfluencer | None: ...
+
+    @query
+    async def remove(self, campaign_id: UUID, influencer_id: UUID) -> int: ...

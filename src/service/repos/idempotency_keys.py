@@ -1,0 +1,46 @@
+"""Idempotency keys: answers to repeat."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from service.repos.query import Repository, query
+from service.repos.rows import Personal, Row
+
+
+class Settled(Row):
+    """What a key was used for, what was answered, and the number of the commit that the answer tells of, if any."""
+
+    fingerprint: bytes
+    answer: Personal | None
+    number: int | None
+
+
+class StaleAnswer(Row):
+    """An answer that is to be sealed anew, as the database keeps it."""
+
+    id: UUID
+    answer: bytes
+
+
+class IdempotencyKeys(Repository, aggregate="idempotency_keys", noun="key"):
+    """The keys that callers of the tenant have used."""
+
+    @query
+    async def claim(self, *, caller_id: UUID, key: str, fingerprint: bytes, expires_at: datetime) -> UUID | None: ...
+
+    @query
+    async def settle(self, id: UUID, answer: Personal) -> int: ...
+
+    @query
+    async def find(self, caller_id: UUID, key: str) -> Settled | None: ...
+
+    @query
+    async def purge(self, limit: int) -> int: ...
+
+    @query
+    async def stale(self, prefix: bytes, *, after: UUID, limit: int) -> list[StaleAnswer]: ...
+
+    @query
+    async def reseal(self, *, ids: list[UUID], answers: list[bytes]) -> int: ...

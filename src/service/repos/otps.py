@@ -1,0 +1,37 @@
+"""One-time codes: how somebody proves that a phone is theirs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from service.repos.query import Repository, query
+from service.repos.rows import Personal, Row
+
+
+class Otp(Row):
+    """A code that was made; the code itself is known to its receiver alone."""
+
+    id: UUID
+    expires_at: datetime
+
+
+class Attempt(Row):
+    """What a guess came to, and how many there were."""
+
+    id: UUID
+    is_right: bool
+    attempts: int
+
+
+class Otps(Repository, aggregate="otps", noun="code"):
+    """The tenant's one-time codes."""
+
+    @query
+    async def create(self, *, phone: Personal, code: Personal, expires_at: datetime) -> Otp: ...
+
+    @query
+    async def attempt(self, *, phone: Personal, code: Personal, attempts: int) -> Attempt | None: ...
+
+    @query
+    async def purge(self, limit: int) -> int: ...

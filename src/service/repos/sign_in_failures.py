@@ -1,0 +1,49 @@
+"""Failed sign-ins: a part of the audit."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
+from uuid import UUID
+
+from service.repos.query import Repository, query
+from service.repos.rows import Personal, Row
+
+
+class SignInFailure(Row):
+    """An attempt that was refused; `user_id` is whose address was tried, if anybody's."""
+
+    id: UUID
+    user_id: UUID | None
+    ip: IPv4Address | IPv6Address | None
+    user_agent: str | None
+    request_id: str | None
+    created_at: datetime
+
+
+class SignInFailures(Repository, aggregate="sign_in_failures"):
+    """The tenant's failed sign-ins."""
+
+    @query
+    async def create(
+        self,
+        *,
+        email: Personal,
+        user_id: UUID | None,
+        ip: IPv4Address | IPv6Address | None,
+        user_agent: str | None,
+        request_id: str | None,
+    ) -> SignInFailure: ...
+
+    @query
+    async def page(
+        self,
+        *,
+        user_id: UUID | None = None,
+        after_created_at: datetime | None = None,
+        after_id: UUID | None = None,
+        limit: int = 50,
+    ) -> list[SignInFailure]: ...
+
+    @query
+    async def prune(self, limit: int) -> int: ...

@@ -1,0 +1,116 @@
+"""What a process does beside its requests: notes when sessions and keys were used, and forgets what has ended.
+
+A request never waits for it and never writes for it: uses are collected and written together, one statement per tenant.
+What has ended is forgotten tenant by tenant, of tenants that were heard of lately; only they make new rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from time import monotonic
+from typing import Self
+from uuid import UUID
+
+import structlog
+
+from service.database import Database
+from service.errors import ServiceError
+from service.settings import Settings
+from service.tenancy.identity import TenantId
+from service.tokens import Kind
+from service.work import Work, run
+
+_SEEN_EVERY = 60.0
+"""Seconds: the precision of last_seen_at, and so the most that a session is written for being used."""
+_FLUSH_EVERY = 5.0
+_PURGE_EVERY = 3600.0
+_BATCH = 1000
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.upkeep")
+
+
+class Upkeep:
+    """Open it with `async with Upkeep.open(database, settings)`: it owns a task, and writes what is left at the end."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._idle = timedelta(seconds=settings.session_idle_timeout)
+        self.seen_every = timedelta(seconds=min(_SEEN_EVERY, settings.session_idle_timeout / 4))
+        """A use is noted when the last one noted is older than this."""
+        self._seen: dict[TenantId, dict[Kind, set[UUID]]] = {}
+        self._purged: dict[TenantId, float] = {}
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, database: Database, settings: Settings) -> AsyncIterator[Self]:
+        """Start the task; end it with the block."""
+        upkeep = cls(database, settings)
+        task = asyncio.create_task(upkeep._go_on(), name="upkeep")
+        try:
+            yield upkeep
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await upkeep.flush()
+
+    def seen(self, tenant: TenantId, kind: Kind, id: UUID) -> None:
+        """Note that a session or key has just been used."""
+        self._seen.setdefault(tenant, {}).setdefault(kind, set()).add(id)
+
+    async def flush(self) -> None:
+        """Write down what has been seen."""
+        seen, self._seen = self._seen, {}
+        for tenant, kinds in seen.items():
+
+            async def touch(work: Work, kinds: dict[Kind, set[UUID]] = kinds) -> None:
+                if sessions := kinds.get("session"):
+                    await work.sessions.touch(sorted(sessions))
+                if keys := kinds.get("key"):
+                    await work.api_keys.touch(sorted(keys))
+
+            await self._quietly(tenant, touch)
+
+    async def purge(self, tenant: TenantId) -> int:
+        """Forget what has ended long enough ago: sessions, codes, answers to repeat, the audit; answers how many rows."""
+
+        async def forget(work: Work) -> int:
+            return sum(
+                [
+                    await work.sessions.purge(_BATCH, idle=self._idle),
+                    await work.otps.purge(_BATCH),
+                    await work.idempotency_keys.purge(_BATCH),
+                    await work.sign_in_failures.prune(_BATCH),
+                    await work.tenants.prune_deleted(_BATCH),
+                    await work.log.prune(_BATCH),
+                ]
+            )
+
+        total = 0
+        while count := await self._quietly(tenant, forget) or 0:
+            total += count
+        return total
+
+    async def _go_on(self) -> None:
+        while True:
+            await asyncio.sleep(min(_FLUSH_EVERY, self.seen_every.total_seconds() / 2))
+            tenants = list(self._seen)
+            await self.flush()
+            for tenant in tenants:
+                if monotonic() - self._purged.get(tenant, -_PURGE_EVERY) >= _PURGE_EVERY:
+                    self._purged[tenant] = monotonic()
+                    await self.purge(tenant)
+
+    async def _quietly(self, tenant: TenantId, operation: Callable[[Work], Awaitable[int | None]]) -> int | None:
+        """Nothing depends on this work: what fails is logged, and done the next time."""
+        try:
+            return await run(self._database, operation, tenant)
+        except ServiceError as error:
+            log.info("upkeep_failed", reason=error.code)
+        except Exception:
+            # The task goes on: without it every session would end after the idle time, used or not.
+            log.exception("upkeep_failed")
+        return None

@@ -1,0 +1,87 @@
+"""/healthz and /metrics: for operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from application import Api, problem
+from factories import Factory, NewTenant
+from resources import draft_of
+
+PATHS = ("/healthz", "/metrics")
+TOKEN = "an operator's tokén"
+
+
+async def statuses(client: httpx.AsyncClient) -> list[int]:
+    return [(await client.get(path)).status_code for path in PATHS]
+
+
+async def test_the_report_says_of_every_check_whether_it_is_ok(api: Api) -> None:
+    answer = await (await api.client()).get("/healthz")
+    content = answer.json()
+    assert (answer.status_code, content["status"], content["failing"]) == (200, "ok", [])
+    assert {"database", "isolation", "pool"} <= set(content["checks"])
+    assert all(check["ok"] for check in content["checks"].values())
+
+
+async def test_the_report_says_what_fails(api: Api, superuser: Any) -> None:
+    superuser.execute("ALTER TABLE quarry.brands NO FORCE ROW LEVEL SECURITY")
+    superuser.commit()
+    nobody = await api.client()
+    answer = await nobody.get("/healthz")
+    assert (answer.status_code, answer.json()["status"], answer.json()["failing"]) == (
+        503,
+        "unavailable",
+        ["isolation"],
+    )
+    await api.state["database"].pool.close()
+    answer = await nobody.get("/healthz")
+    assert answer.status_code == 503
+    assert "database" in answer.json()["failing"]
+
+
+@pytest.mark.parametrize("environment", ["test", "development", "staging"])
+async def test_they_are_open_where_no_token_is_set(serve: Any, acme: NewTenant, environment: str) -> None:
+    api = await serve(environment=environment)
+    assert await statuses(await api.client()) == await statuses(await api.client(acme)) == [200, 200]
+
+
+async def test_production_has_none_without_a_token(serve: Any, acme: NewTenant) -> None:
+    api = await serve(environment="production")
+    for client in (await api.client(), await api.client(acme), await api.client(Authorization="Bearer ")):
+        for path in PATHS:
+            problem(await client.get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize("environment", ["production", "test"])
+async def test_a_token_that_is_set_is_asked_for(serve: Any, acme: NewTenant, environment: str) -> None:
+    api = await serve(environment=environment, operator_token=SecretStr(TOKEN))
+    for client in (await api.client(), await api.client(acme), await api.client(Authorization="Bearer x")):
+        for path in PATHS:
+            assert problem(await client.get(path), 401, "unauthorized")
+    for path in PATHS:
+        headers = {"Authorization": f"Bearer {TOKEN}".encode()}
+        assert (await (await api.client()).get(path, headers=headers)).status_code == 200
+    for path in ("/livez", "/readyz"):
+        assert (await (await api.client()).get(path)).status_code == 200
+
+
+async def test_the_operators_token_opens_no_tenant(serve: Any) -> None:
+    api = await serve(operator_token=SecretStr("operator"))
+    problem(await (await api.client(Authorization="Bearer operator")).get("/v1/campaigns"), 401, "unauthorized")
+
+
+async def test_the_metrics_count_requests_and_name_no_tenant(api: Api, new: Factory, acme: NewTenant) -> None:
+    client = await api.client(acme)
+    draft = draft_of("brands")
+    assert (await client.post("/v1/brands", json=draft)).status_code == 201
+    await client.get(f"/v1/campaigns/{(await new.campaign(acme)).id}")
+    answer = await (await api.client()).get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert 'method="POST",status="201"' in answer.text
+    for secret in (str(acme.id), acme.domain, str(acme.owner.id), draft["email"], draft["phone"], "192.0.2.7"):
+        assert secret not in answer.text

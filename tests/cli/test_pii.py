@@ -1,0 +1,127 @@
+"""`quarry pii`, and what migrations seal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service import keyring
+
+WITHOUT = {"PII_KEYS": "", "PII_INDEX_KEY": ""}
+PASSWORD = {"QUARRY_PASSWORD": "long enough"}
+
+
+def add(local: Any, email: str = "jo@acme.example", **variables: str) -> None:
+    local("tenants", "add", "acme.example", "--name", "Acme", **variables)
+    assert local("users", "add", "acme.example", email, **PASSWORD, **variables).status == 0
+
+
+def add_unsealed(superuser: Any) -> None:
+    superuser.execute(
+        "INSERT INTO quarry.users (tenant_id, email, email_index, display_name, password_hash)"
+        " SELECT id, app.unsealed('al@' || domain), app.unsealed_index('al@' || domain), 'Al', '!' FROM app.tenants"
+    )
+    superuser.commit()
+
+
+def test_keys_are_printed_as_the_settings_take_them(inside: Any) -> None:
+    key, index = inside("pii", "key"), inside("pii", "key", "--index")
+    assert (key.status, key.err, index.status, index.err) == (0, "", 0, "")
+    assert keyring.parse(key.out.strip(), index.out.strip()).current == key.out.partition(":")[0]
+    assert key.out != inside("pii", "key").out
+
+
+def test_rotation_seals_with_the_first_key_and_tells_how_much(local: Any, quarry: Any) -> None:
+    add(local)
+    newer = keyring.fresh_key()
+    keys = {"PII_KEYS": f"{newer},{quarry.variables['PII_KEYS']}"}
+    done = local("pii", "rotate", "--json", **keys)
+    assert (done.status, done.err) == (0, "quarry: sealed 1 users\n")
+    assert json.loads(done.out) == {"users": 1, "influencers": 0, "brands": 0, "idempotency_keys": 0}
+    again = local("pii", "rotate", PII_KEYS=newer)
+    assert (again.status, again.out, again.err) == (0, "", "quarry: sealed nothing\n")
+    assert local("users", "passwd", "acme.example", "jo@acme.example", **PASSWORD, PII_KEYS=newer).status == 0
+
+
+def test_a_new_key_is_put_in_front_of_those_in_the_directory(local: Any, tmp_path: Path) -> None:
+    add(local, **WITHOUT)
+    file = tmp_path / ".quarry" / "pii.keys"
+    before = file.read_text().splitlines()
+    done = local("pii", "rotate", "--new-key", **WITHOUT)
+    keys, index = file.read_text().splitlines()
+    newer = keys.removeprefix("PII_KEYS=").partition(":")[0]
+    assert (keys.endswith(before[0].removeprefix("PII_KEYS=")), index) == (True, before[1])
+    assert done.err.splitlines() == [
+        f"quarry: the key {newer} seals from now on; a service that is running needs a restart",
+        "quarry: sealed 1 users",
+    ]
+    assert local("users", "passwd", "acme.example", "jo@acme.example", **PASSWORD, **WITHOUT).status == 0
+
+
+def test_a_new_key_is_refused_where_the_keys_are_given(local: Any, tmp_path: Path) -> None:
+    refused = local("pii", "rotate", "--new-key")
+    assert (refused.status, refused.out) == (1, "")
+    message, remedy = refused.err.splitlines()
+    assert message == "quarry: the keys are given in PII_KEYS, and not kept in QUARRY_HOME"
+    assert "`quarry pii key`" in remedy
+    assert not (tmp_path / ".quarry").exists()
+
+
+def test_what_cannot_be_sealed_is_told_and_is_a_failure(local: Any) -> None:
+    add(local)
+    failed = local("pii", "rotate", "--json", PII_KEYS=keyring.fresh_key())
+    assert (failed.status, json.loads(failed.out)["users"]) == (1, 0)
+    row, done, message, remedy = failed.err.splitlines()
+    assert row.startswith("quarry: users ")
+    assert row.endswith("its key is not among PII_KEYS, or it is not what was sealed here.")
+    assert (done, message) == ("quarry: sealed nothing", "quarry: 1 could not be sealed anew and are as they were")
+    assert remedy.startswith("  → ")
+
+
+@pytest.mark.parametrize("command", [("pii", "rotate"), ("users", "add", "acme.example", "jo@acme.example")])
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (WITHOUT, "production needs keys for personal data"),
+        ({"PII_KEYS": "secret"}, "PII_KEYS can't be read"),
+        ({"PII_INDEX_KEY": "secret"}, "PII_INDEX_KEY can't be read"),
+        ({"PII_INDEX_KEY": ""}, "PII_KEYS and PII_INDEX_KEY are given together"),
+    ],
+)
+def test_keys_that_are_missing_or_wrong_are_one_line_and_a_remedy(
+    local: Any, command: tuple[str, ...], keys: dict[str, str], said: str
+) -> None:
+    answer = local(*command, ENVIRONMENT="production", **PASSWORD, **keys)
+    assert (answer.status, answer.out) == (1, "")
+    message, remedy = answer.err.splitlines()
+    assert (message, remedy[:4], "secret" in answer.err) == (f"quarry: {said}", "  → ", False)
+
+
+def test_migrating_seals_what_waits_and_says_so_once(local: Any, superuser: Any) -> None:
+    local("tenants", "add", "acme.example", "--name", "Acme")
+    add_unsealed(superuser)
+    assert local("migrate", "up").err == "quarry: sealed 1 users\nquarry: nothing to apply\n"
+    assert local("migrate", "up").err == "quarry: nothing to apply\n"
+    assert local("users", "passwd", "acme.example", "al@acme.example", **PASSWORD).status == 0
+
+
+def test_migrating_needs_no_keys_where_nothing_waits(local: Any, superuser: Any) -> None:
+    local("tenants", "add", "acme.example", "--name", "Acme")
+    done = local("migrate", "up", ENVIRONMENT="production", **WITHOUT)
+    assert (done.status, done.err) == (0, "quarry: nothing to apply\n")
+    add_unsealed(superuser)
+    done = local("migrate", "up", ENVIRONMENT="production", **WITHOUT)
+    assert done.status == 0
+    assert "may wait to be sealed was left as it is: production needs keys for personal data\n  → set" in done.err
+
+
+def test_migrating_says_what_a_login_that_may_not_list_tenants_has_left(local: Any, quarry: Any) -> None:
+    local("migrate", "down")
+    done = local("migrate", "up", DATABASE_PLATFORM_URL=quarry.variables["DATABASE_URL"])
+    assert (done.status, done.err.splitlines()[-1]) == (0, "quarry: 1 applied")
+    assert "may wait to be sealed was left as it is" in done.err
+    assert "this login may not become quarry_platform\n  → " in done.err
+    assert "set DATABASE_PLATFORM_URL; then run `quarry pii rotate`" in done.err

@@ -1,0 +1,141 @@
+"""A tenant leaves with everything and comes back as it was, here or elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from offboarding_rows import LONG_NUMBER, Stock, opened, quietly, settings_of
+from service import keyring
+from service.database import Database
+from service.embedded.server import Server
+from service.errors import OperatorError
+from service.offboarding import exporting, importing
+from service.offboarding.tables import HISTORY, LEFT_OUT
+from service.settings import Settings
+from service.tenancy.identity import TenantId
+from service.work import Work
+from tenancy_rows import cloned
+
+
+@pytest.fixture
+async def elsewhere(server: Server, template: Any) -> AsyncIterator[Settings]:
+    """Another installation: a database of its own and other keys."""
+    async with cloned(server, template) as url:
+        yield settings_of(server, url, "E")
+
+
+async def test_a_tenant_comes_back_as_it_was(stock: Stock, tmp_path: Path) -> None:
+    before, others = opened(stock.settings, stock.arranged, stock.a), stock.bytes_of(stock.b)
+    path = tmp_path / "a.tar.gz"
+    await stock.export(path)
+    await stock.erase(stock.a)
+    assert not any(opened(stock.settings, stock.arranged, stock.a).values())
+    await importing.restore(stock.settings, path, quietly)
+    after = opened(stock.settings, stock.arranged, stock.a)
+    assert all(before.values())
+    assert after == before
+    assert any(LONG_NUMBER in row.replace("\\", "") for row in after["app.tenants"])
+    # To the byte, with its log and its number.
+    assert stock.bytes_of(stock.b) == others
+
+
+async def test_the_log_begins_anew_and_tells_of_the_import(stock: Stock, tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    manifest = await stock.export(path)
+    await stock.erase(stock.a)
+    await importing.restore(stock.settings, path, quietly)
+    tracked = {"niches", "sign_in_failures", *HISTORY}
+    assert stock.one("SELECT head FROM app.heads WHERE tenant_id = %s", stock.a) == 1
+    assert stock.one("SELECT count(*) FROM app.changes WHERE tenant_id = %s", stock.a) == sum(
+        table.rows for table in manifest.tables if table.name not in tracked
+    )
+
+
+async def test_a_tenant_moves_to_an_installation_with_other_keys(
+    stock: Stock, elsewhere: Settings, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.tar.gz"
+    await stock.export(path)
+    await importing.restore(elsewhere, path, quietly)
+    assert opened(elsewhere, stock.arranged, stock.a) == opened(stock.settings, stock.arranged, stock.a)
+    user, password_hash = stock.superuser.execute(
+        "SELECT id, password_hash FROM quarry.users WHERE tenant_id = %s AND deleted_at IS NULL", [stock.a]
+    ).fetchone()
+    async with (
+        Database.open(elsewhere.address("quarry_app"), elsewhere.limits, keyring=keyring.of(elsewhere)) as database,
+        Work(database, TenantId(stock.a), read_only=True) as work,
+    ):
+        found = await work.users.find_credentials(f"email {user} ü")
+    assert found is not None
+    assert (found.id, found.password_hash) == (user, password_hash)
+    with psycopg.connect(elsewhere.administration().url) as connection:
+        assert connection.execute("SELECT name, icon FROM app.niches").fetchall() == [("shared", "🍜")]
+
+
+async def test_an_archive_holds_one_tenant_in_plain_text_and_nothing_that_is_left_out(
+    stock: Stock, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.tar.gz"
+    manifest = await stock.export(path)
+    with tarfile.open(path) as tar:
+        members = tar.getmembers()
+        held = {member.name: tar.extractfile(member).read().decode() for member in members}  # type: ignore[union-attr]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [member.name for member in members] == ["manifest.json", *(f"{t.name}.jsonl" for t in manifest.tables)]
+    assert not LEFT_OUT.keys() & {table.name for table in manifest.tables}
+    text = "".join(held.values())
+    assert str(stock.b) not in text
+    assert stock.domain(stock.b) not in text
+    user = json.loads(held["users.jsonl"].splitlines()[0])
+    assert user["email"] == f"email {user['id']} ü"
+    assert {"tenant_id", "email_index"}.isdisjoint(user)
+    assert json.loads(held["contents.jsonl"].splitlines()[0])["published_at"] == "2020-02-29T12:00:00.123456Z"
+    assert len(held["changes.jsonl"].splitlines()) == stock.one(
+        "SELECT count(*) FROM app.changes WHERE tenant_id = %s", stock.a
+    )
+
+
+async def test_tables_larger_than_a_batch_are_whole(
+    stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "_BATCH", 2)
+    monkeypatch.setattr(importing, "_BATCH_ROWS", 2)
+    before, path = opened(stock.settings, stock.arranged, stock.a), tmp_path / "a.tar.gz"
+    manifest = await stock.export(path)
+    counts = {table.name: table.rows for table in manifest.tables}
+    for name in HISTORY:
+        assert counts[name] == stock.one(f"SELECT count(*) FROM app.{name} WHERE tenant_id = %s", stock.a) > 2
+    await stock.erase(stock.a)
+    await importing.restore(stock.settings, path, quietly)
+    assert opened(stock.settings, stock.arranged, stock.a) == before
+
+
+async def test_an_export_is_of_one_moment(stock: Stock, tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+
+    def add_a_code(said: str) -> None:
+        if said.startswith("users "):
+            stock.superuser.execute(
+                "INSERT INTO quarry.sign_in_failures (tenant_id, id, email_hash) VALUES (%s, %s, sha256('x'))",
+                [stock.a, UUID(int=1)],
+            )
+
+    before = stock.one("SELECT count(*) FROM quarry.sign_in_failures WHERE tenant_id = %s", stock.a)
+    manifest = await exporting.export(stock.settings, stock.domain(stock.a), path, add_a_code)
+    assert {table.name: table.rows for table in manifest.tables}["sign_in_failures"] == before
+
+
+async def test_what_can_not_be_opened_is_not_exported(stock: Stock, tmp_path: Path) -> None:
+    stock.superuser.execute("UPDATE quarry.influencers SET phone = app.unsealed('+49') WHERE tenant_id = %s", [stock.a])
+    with pytest.raises(OperatorError, match=r"influencers\.phone of the row .* can't be opened"):
+        await stock.export(tmp_path / "a.tar.gz")
+    assert not os.listdir(tmp_path)  # noqa: PTH208  what it yields would be awaited

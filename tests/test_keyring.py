@@ -1,0 +1,171 @@
+"""The keys of personal data: what they seal, what they refuse to open, and where they are kept."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from service import keyring
+from service.keyring import Keyring, KeyringError, Undecipherable
+from service.settings import Settings
+
+ACME, GLOBEX = UUID(int=1), UUID(int=2)
+SECRET, OTHER = bytes(range(32)), bytes(range(32, 64))
+KEYS = Keyring("k1", {"k1": SECRET, "k0": OTHER}, b"i" * 32)
+SEALED = KEYS.seal("jo@acme.example", ACME, "users.email")
+
+
+def text(key: bytes) -> str:
+    return base64.b64encode(key).decode()
+
+
+def settings(home: Path, **values: object) -> Settings:
+    return Settings(_env_file=None, quarry_home=home, **values)  # type: ignore[arg-type, call-arg]
+
+
+@given(st.text())
+def test_what_was_sealed_opens_as_it_was_and_twice_looks_different(plain: str) -> None:
+    first, second = (KEYS.seal(plain, ACME, "users.email") for _ in range(2))
+    assert KEYS.open(first, ACME, "users.email") == KEYS.open(second, ACME, "users.email") == plain
+    assert first != second
+    assert first.startswith(KEYS.prefix)
+
+
+@given(st.integers(0, len(SEALED) * 8 - 1))
+def test_a_flipped_bit_is_undecipherable(bit: int) -> None:
+    flipped = bytearray(SEALED)
+    flipped[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(Undecipherable):
+        KEYS.open(bytes(flipped), ACME, "users.email")
+
+
+@given(st.one_of(st.binary(max_size=80), st.integers(0, len(SEALED) - 1).map(lambda size: SEALED[:size])))
+def test_whatever_else_is_undecipherable_and_nothing_worse(value: bytes) -> None:
+    with pytest.raises(Undecipherable):
+        KEYS.open(value, ACME, "users.email")
+
+
+@pytest.mark.parametrize(("tenant", "column"), [(GLOBEX, "users.email"), (ACME, "brands.email")])
+def test_a_value_that_was_moved_is_undecipherable(tenant: UUID, column: str) -> None:
+    with pytest.raises(Undecipherable):
+        KEYS.open(SEALED, tenant, column)
+
+
+def test_a_key_that_is_gone_and_plain_text_that_waits_are_undecipherable() -> None:
+    for value in (Keyring("k9", {"k9": SECRET}, b"i" * 32).seal("x", ACME, "users.email"), b"\x00jo@acme.example"):
+        with pytest.raises(Undecipherable):
+            KEYS.open(value, ACME, "users.email")
+
+
+def test_resealing_takes_older_keys_and_plain_text_and_refuses_the_rest() -> None:
+    older = Keyring("k0", KEYS.keys, KEYS.index_key).seal("jo", ACME, "users.email")
+    for value in (older, b"\x00jo"):
+        sealed, plain = KEYS.reseal(value, ACME, "users.email")
+        assert (plain, KEYS.open(sealed, ACME, "users.email")) == ("jo", "jo")
+        assert sealed.startswith(KEYS.prefix)
+    for value in (b"", b"\x00\xff", older[:-1], b"\x02jo"):
+        with pytest.raises(Undecipherable):
+            KEYS.reseal(value, ACME, "users.email")
+
+
+def test_an_index_is_the_same_for_the_same_text_tenant_and_column_alone() -> None:
+    index = KEYS.index("jo", ACME, "users.email")
+    assert index == Keyring("k0", {"k0": OTHER}, KEYS.index_key).index("jo", ACME, "users.email")
+    others = {
+        KEYS.index("Jo", ACME, "users.email"), KEYS.index("jo", GLOBEX, "users.email"),
+        KEYS.index("jo", ACME, "brands.email"), Keyring("k1", KEYS.keys, b"j" * 32).index("jo", ACME, "users.email"),
+    }  # fmt: skip
+    assert (len(index), len(others | {index})) == (32, 5)
+
+
+@pytest.mark.parametrize(
+    ("keys", "index", "variable"),
+    [
+        ("", text(OTHER), "PII_KEYS"),
+        (text(SECRET), text(OTHER), "PII_KEYS"),
+        (f"a:{text(SECRET)},a:{text(OTHER)}", text(OTHER), "PII_KEYS"),
+        (f"a:{text(SECRET)},", text(OTHER), "PII_KEYS"),
+        (f"ä:{text(SECRET)}", text(OTHER), "PII_KEYS"),
+        (f"a:{text(SECRET)[:-2]}", text(OTHER), "PII_KEYS"),
+        (f"a:{text(SECRET)}", text(OTHER)[:-2], "PII_INDEX_KEY"),
+        (f"a:{text(SECRET)}", f"é{text(OTHER)}", "PII_INDEX_KEY"),
+        (f"a:{text(SECRET)}", "", "PII_INDEX_KEY"),
+    ],
+)
+def test_a_mistake_in_the_keys_names_the_variable_and_repeats_no_key(keys: str, index: str, variable: str) -> None:
+    with pytest.raises(KeyringError) as caught:
+        keyring.parse(keys, index)
+    said = f"{caught.value.message} {caught.value.remedy}"
+    assert f"{variable} can't be read" in said
+    assert text(SECRET)[:20] not in said
+    assert text(OTHER)[:20] not in said
+
+
+def test_fresh_keys_are_read_in_their_order_in_either_alphabet_and_hide_in_a_repr() -> None:
+    first, second, index = keyring.fresh_key(), keyring.fresh_key(), keyring.fresh_index_key()
+    made = keyring.parse(f"{first}, {second.replace('+', '-').replace('/', '_').rstrip('=')}", index)
+    assert [made.current, *made.keys] == [first[:8], first[:8], second[:8]]
+    assert text(made.keys[second[:8]]) == second.partition(":")[2]
+    assert repr(made) == f"Keyring(current='{first[:8]}')"
+
+
+@pytest.mark.parametrize("given", [{}, {"pii_keys": SecretStr(f"a:{text(SECRET)}")}])
+def test_production_refuses_to_make_keys_and_half_of_them(tmp_path: Path, given: dict[str, object]) -> None:
+    with pytest.raises(KeyringError) as caught:
+        keyring.of(settings(tmp_path / "home", environment="production", **given))
+    assert "`quarry pii key`" in caught.value.remedy
+    assert not (tmp_path / "home").exists()
+
+
+def test_keys_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:
+    loaded = settings(tmp_path / "home")
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(keyring.of, [loaded] * 8))
+    assert made == [keyring.of(loaded)] * 8
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["pii.keys"]
+    assert (tmp_path / "home" / "pii.keys").stat().st_mode & 0o777 == 0o600
+
+
+def test_processes_that_start_at_once_have_the_same_keys(tmp_path: Path) -> None:
+    program = "from service import keyring, settings; print(keyring.of(settings.Settings(_env_file=None)).current)"
+    environment = {"PATH": os.environ["PATH"], "QUARRY_HOME": str(tmp_path / "home")}
+    started = [
+        subprocess.Popen([sys.executable, "-c", program], env=environment, text=True, stdout=subprocess.PIPE)
+        for _ in range(8)
+    ]
+    said = {process.communicate(timeout=60)[0] for process in started}
+    assert len(said) == 1
+    assert len(said.pop().strip()) == 8
+
+
+def test_a_key_put_in_front_seals_and_those_behind_it_open(tmp_path: Path) -> None:
+    loaded = settings(tmp_path)
+    assert not keyring.prepend(loaded, keyring.fresh_key())
+    before = keyring.of(loaded)
+    fresh = [keyring.fresh_key() for _ in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(lambda key: keyring.prepend(loaded, key), fresh))
+    after = keyring.of(loaded)
+    assert set(after.keys) == {before.current, *(key.partition(":")[0] for key in fresh)}
+    assert after.current != before.current
+    assert after.index_key == before.index_key
+    assert after.open(before.seal("jo", ACME, "users.email"), ACME, "users.email") == "jo"
+    assert (tmp_path / "pii.keys").stat().st_mode & 0o777 == 0o600
+
+
+def test_keys_that_are_given_are_not_kept_in_the_directory(tmp_path: Path) -> None:
+    given = {"pii_keys": SecretStr(f"a:{text(SECRET)}"), "pii_index_key": SecretStr(text(OTHER))}
+    loaded = settings(tmp_path, **given)
+    assert keyring.of(loaded).keys == {"a": SECRET}
+    assert not keyring.prepend(loaded, keyring.fresh_key())
+    assert list(tmp_path.iterdir()) == []
