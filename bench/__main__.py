@@ -9,13 +9,13 @@ from time import monotonic
 
 import structlog
 
-from bench import http, inprocess, report, sign_ins
+from bench import http, inprocess, report, sign_ins, throughput, tracking
 from bench.installation import Volume, installed
 from bench.rounds import Plan
 
 _SHORT = Plan(rounds=15, seconds=0.3, inner_rounds=100, calls=50)
 _LONG = Plan(rounds=100, seconds=0.5, inner_rounds=1000, calls=100)
-_PARTS = ("inprocess", "http", "sign_ins")
+_PARTS = ("inprocess", "http", "sign_ins", "tracking", "throughput")
 
 
 def main() -> None:
@@ -46,6 +46,10 @@ def main() -> None:
             tables.append(report.over_http(http.measure(installation, plan, others, say)))
         if "sign_ins" in parts:
             tables.append(report.beside_sign_ins(sign_ins.measure(installation, plan.rounds, others, say)))
+        if "tracking" in parts:
+            tables.append(tracking.report(tracking.measure(installation, plan, say)))
+        if "throughput" in parts:
+            tables.append(throughput.report(throughput.measure(installation, volume, plan, say)))
     print("\n" + "\n".join(tables))
 
 

@@ -17,6 +17,24 @@ $$;
 
 COMMENT ON FUNCTION app.claim_keys(given bytea) IS 'Whether these are the keys of this database; the first ones become so.';
 
+CREATE FUNCTION app.consumer_lag() RETURNS TABLE(consumer text, tenants bigint, failing bigint, cut_off bigint, oldest timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    SELECT c.consumer,
+           count(*) FILTER (WHERE c.number < h.head OR c.epoch <> i.epoch),
+           count(*) FILTER (WHERE c.failures > 0),
+           count(*) FILTER (WHERE c.cut_off_at IS NOT NULL),
+           min(coalesce(n.at, c.moved_at)) FILTER (WHERE c.number < h.head OR c.epoch <> i.epoch)
+      FROM app.cursors AS c
+     CROSS JOIN app.installation AS i
+      JOIN app.heads AS h ON h.tenant_id = c.tenant_id
+      LEFT JOIN app.commits AS n ON n.tenant_id = c.tenant_id AND n.number = c.number + 1
+     GROUP BY c.consumer
+$$;
+
+COMMENT ON FUNCTION app.consumer_lag() IS 'Health: per consumer how many tenants it is behind in, fails in, was cut off in, and since when it is behind.';
+
 CREATE FUNCTION app.current_tenant() RETURNS uuid
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path TO ''
@@ -32,6 +50,44 @@ END
 $$;
 
 COMMENT ON FUNCTION app.current_tenant() IS 'The tenant of this transaction (setting app.tenant_id); raises TN001 when unbound.';
+
+CREATE FUNCTION app.enter_life() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+DECLARE
+    life   app.installation;
+    server bigint  := (SELECT system_identifier FROM pg_control_system());
+    base   oid     := (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database());
+    line   integer;
+BEGIN
+    SELECT * INTO life FROM app.installation;
+    IF pg_is_in_recovery() THEN
+        RETURN life.epoch;
+    END IF;
+    line := ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer;
+    IF (life.system_identifier, life.database_oid, life.timeline) = (server, base, line) THEN
+        RETURN life.epoch;
+    END IF;
+    SELECT * INTO life FROM app.installation FOR UPDATE;
+    IF (life.system_identifier, life.database_oid, life.timeline) = (server, base, line) THEN
+        RETURN life.epoch;
+    END IF;
+    IF (life.system_identifier, life.database_oid) <> (server, base) THEN
+        -- Transaction ids of another cluster would meet the same ones of this cluster. They are moved to where none is
+        -- ever given, so that the audit survives a restore.
+        LOCK TABLE app.changes, app.commits IN SHARE ROW EXCLUSIVE MODE;
+        UPDATE app.changes SET xid = app.former_xid(xid, life.epoch) WHERE xid < '9223372036854775808'::xid8;
+        UPDATE app.commits SET xid = app.former_xid(xid, life.epoch) WHERE xid < '9223372036854775808'::xid8;
+    END IF;
+    UPDATE app.installation
+       SET epoch = epoch + 1, system_identifier = server, database_oid = base, timeline = line
+    RETURNING epoch INTO life.epoch;
+    RETURN life.epoch;
+END
+$$;
+
+COMMENT ON FUNCTION app.enter_life() IS 'The epoch; raised first when the database is not the one that it was: restored, promoted, copied.';
 
 CREATE FUNCTION app.find_tenant(host text) RETURNS TABLE(id uuid, status text)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -53,6 +109,26 @@ END
 $$;
 
 COMMENT ON FUNCTION app.fold_name() IS 'Keeps search_name, the lower-case name that prefix searches compare.';
+
+CREATE FUNCTION app.forget_consumer(name text) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    WITH forgotten AS (DELETE FROM app.cursors WHERE consumer = name RETURNING tenant_id)
+    SELECT count(*) FROM forgotten
+$$;
+
+COMMENT ON FUNCTION app.forget_consumer(name text) IS 'quarry changes forget: the places of a consumer that is no more; answers how many.';
+
+CREATE FUNCTION app.former_xid(given xid8, epoch integer) RETURNS xid8
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    -- The upper half of xid8, 2^44 ids for every epoch.
+    SELECT ((given::text::numeric + 9223372036854775808 + epoch::numeric * 17592186044416)::text)::xid8
+$$;
+
+COMMENT ON FUNCTION app.former_xid(given xid8, epoch integer) IS 'Where the transaction ids of an earlier life of the database are kept.';
 
 CREATE FUNCTION app.heads(tenants uuid[]) RETURNS TABLE(tenant_id uuid, head bigint, floor bigint)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -101,22 +177,38 @@ CREATE FUNCTION app.number_commit() RETURNS trigger
 DECLARE
     taken bigint;
 BEGIN
-    UPDATE app.heads SET head = head + 1 WHERE tenant_id = NEW.tenant_id RETURNING head INTO taken;
-    IF NOT FOUND THEN
+    WITH counted AS (
+        UPDATE app.heads SET head = head + 1 WHERE tenant_id = NEW.tenant_id RETURNING head
+    )
+    INSERT INTO app.commits (tenant_id, number, xid, actor_id, session_id, ip, request_id)
+    SELECT NEW.tenant_id, c.head, NEW.xid,
+           nullif(current_setting('app.actor_id', true), '')::uuid,
+           nullif(current_setting('app.session_id', true), '')::uuid,
+           nullif(current_setting('app.ip', true), '')::inet,
+           nullif(current_setting('app.request_id', true), '')
+      FROM counted AS c
+    RETURNING number INTO taken;
+    IF taken IS NULL THEN
         RAISE EXCEPTION 'tenant % has no stream', NEW.tenant_id USING ERRCODE = 'TN003';
     END IF;
-    INSERT INTO app.commits (tenant_id, number, xid, actor_id, session_id, ip, request_id)
-    VALUES (NEW.tenant_id, taken, NEW.xid,
-            nullif(current_setting('app.actor_id', true), '')::uuid,
-            nullif(current_setting('app.session_id', true), '')::uuid,
-            nullif(current_setting('app.ip', true), '')::inet,
-            nullif(current_setting('app.request_id', true), ''));
     RAISE INFO 'commit % % %', NEW.tenant_id, taken, NEW.xid USING ERRCODE = 'TN900';
     RETURN NULL;
 END
 $$;
 
 COMMENT ON FUNCTION app.number_commit() IS 'Gives a committing transaction its tenant''s next number.';
+
+CREATE FUNCTION app.number_shared() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+BEGIN
+    UPDATE app.installation SET shared_number = shared_number + 1;
+    RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION app.number_shared() IS 'Raises the number of the shared reference data.';
 
 CREATE FUNCTION app.open_stream() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -163,20 +255,52 @@ $$;
 
 COMMENT ON FUNCTION app.prune_log(tenant uuid, at_most integer) IS 'Deletes the bound tenant''s log beyond its retention, and says so by its floor.';
 
-CREATE FUNCTION app.record_changes(changed_table text, operation text, tenants uuid[], ids uuid[], changed text[]) RETURNS void
-    LANGUAGE sql
+CREATE FUNCTION app.raise_epoch() RETURNS integer
+    LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
     AS $$
+    UPDATE app.installation SET epoch = epoch + 1 RETURNING epoch
+$$;
+
+COMMENT ON FUNCTION app.raise_epoch() IS 'What nobody can notice: quarry changes reset, after a restore into the same database.';
+
+CREATE FUNCTION app.record_changes(changed_table text, operation text, tenants uuid[], ids uuid[], changed text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+DECLARE
+    only_one uuid := tenants[1];
+BEGIN
+    IF only_one = ALL (tenants) THEN
+        -- In one statement: app.enter_life() may be moving transaction ids, and has to be waited for before looking.
+        INSERT INTO app.changes (tenant_id, ordinal, table_name, operation, row_id, columns)
+        SELECT only_one,
+               coalesce((SELECT c.ordinal
+                           FROM app.changes AS c
+                          WHERE c.tenant_id = only_one AND c.xid = pg_current_xact_id()
+                          ORDER BY c.ordinal DESC
+                          LIMIT 1), 0) + r.position,
+               changed_table, record_changes.operation, r.id, string_to_array(r.columns, ',')
+          FROM unnest(ids, changed) WITH ORDINALITY AS r (id, columns, position);
+        RETURN;
+    END IF;
+    WITH last AS MATERIALIZED (
+        SELECT t.tenant_id,
+               (SELECT c.ordinal
+                  FROM app.changes AS c
+                 WHERE c.tenant_id = t.tenant_id AND c.xid = pg_current_xact_id()
+                 ORDER BY c.ordinal DESC
+                 LIMIT 1) AS ordinal
+          FROM (SELECT DISTINCT unnest(tenants)) AS t (tenant_id)
+    )
     INSERT INTO app.changes (tenant_id, ordinal, table_name, operation, row_id, columns)
     SELECT r.tenant_id,
-           coalesce(last.ordinal, 0) + row_number() OVER (PARTITION BY r.tenant_id ORDER BY r.position),
-           changed_table, operation, r.id, string_to_array(r.columns, ',')
+           coalesce(l.ordinal, 0) + row_number() OVER (PARTITION BY r.tenant_id ORDER BY r.position),
+           changed_table, record_changes.operation, r.id, string_to_array(r.columns, ',')
       FROM unnest(tenants, ids, changed) WITH ORDINALITY AS r (tenant_id, id, columns, position)
-      LEFT JOIN (SELECT c.tenant_id, max(c.ordinal) AS ordinal
-                   FROM app.changes AS c
-                  WHERE c.xid = pg_current_xact_id()
-                    AND c.tenant_id = ANY (ARRAY(SELECT DISTINCT t FROM unnest(tenants) AS t))
-                  GROUP BY c.tenant_id) AS last ON last.tenant_id = r.tenant_id
+      JOIN last AS l ON l.tenant_id = r.tenant_id;
+END
 $$;
 
 COMMENT ON FUNCTION app.record_changes(changed_table text, operation text, tenants uuid[], ids uuid[], changed text[]) IS 'Writes the changed rows of one statement to the log.';
@@ -184,6 +308,7 @@ COMMENT ON FUNCTION app.record_changes(changed_table text, operation text, tenan
 CREATE FUNCTION app.record_tenants() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_nestloop TO 'off'
     AS $$
 BEGIN
     CASE TG_OP
@@ -209,6 +334,17 @@ END
 $$;
 
 COMMENT ON FUNCTION app.record_tenants() IS 'Writes changes of app.tenants to the log; a tenant is the tenant of its own row.';
+
+CREATE FUNCTION app.refuse_truncate() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'TRUNCATE of % would not be recorded', TG_TABLE_NAME USING ERRCODE = 'TN007', HINT = 'DELETE its rows.';
+END
+$$;
+
+COMMENT ON FUNCTION app.refuse_truncate() IS 'Refuses what the log can''t record (TN007).';
 
 CREATE FUNCTION app.touch() RETURNS trigger
     LANGUAGE plpgsql
@@ -261,6 +397,22 @@ CREATE FUNCTION app.unsealed_index(plain text) RETURNS bytea
 $$;
 
 COMMENT ON FUNCTION app.unsealed_index(plain text) IS 'Stands in for the blind index of a value that waits to be sealed.';
+
+CREATE FUNCTION app.waiting(name text, at_most integer) RETURNS TABLE(tenant_id uuid)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    SELECT h.tenant_id
+      FROM app.heads AS h
+     CROSS JOIN app.installation AS i
+      LEFT JOIN app.cursors AS c ON c.tenant_id = h.tenant_id AND c.consumer = name
+     WHERE (c.number IS NULL OR c.number < h.head OR c.epoch <> i.epoch)
+       AND (c.retry_at IS NULL OR c.retry_at <= now())
+     ORDER BY c.moved_at NULLS FIRST
+     LIMIT at_most
+$$;
+
+COMMENT ON FUNCTION app.waiting(name text, at_most integer) IS 'Polling of consumers: ids only, no content of any tenant.';
 
 CREATE FUNCTION quarry.check_brand_unused() RETURNS trigger
     LANGUAGE plpgsql
@@ -486,6 +638,7 @@ COMMENT ON FUNCTION quarry.publish_content() IS 'Keeps published_at, which no ca
 CREATE FUNCTION quarry.record_api_keys() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_nestloop TO 'off'
     AS $$
 BEGIN
     CASE TG_OP
@@ -515,6 +668,7 @@ COMMENT ON FUNCTION quarry.record_api_keys() IS 'Writes changes of api_keys to t
 CREATE FUNCTION quarry.record_brand_niches() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_nestloop TO 'off'
     AS $$
 BEGIN
     CASE TG_OP
@@ -540,6 +694,7 @@ COMMENT ON FUNCTION quarry.record_brand_niches() IS 'Writes changes of brand_nic
 CREATE FUNCTION quarry.record_brands() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_nestloop TO 'off'
     AS $$
 BEGIN
     CASE TG_OP
@@ -585,6 +740,7 @@ COMMENT ON FUNCTION quarry.record_brands() IS 'Writes changes of brands to the l
 CREATE FUNCTION quarry.record_campaign_influencers() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_nestloop TO 'off'
     AS $$
 BEGIN
     CASE TG_OP
@@ -613,6 +769,7 @@ COMMENT ON FUNCTION quarry.record_campaign_influencers() IS 'Writes changes of c
 CREATE FUNCTION quarry.record_campaigns() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_nestloop TO 'off'
     AS $$
 BEGIN
     CASE TG_OP
@@ -646,6 +803,7 @@ COMMENT ON FUNCTION quarry.record_campaigns() IS 'Writes changes of campaigns to
 CREATE FUNCTION quarry.record_contents() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_nestloop TO 'off'
     AS $$
 BEGIN
     CASE TG_OP
@@ -677,6 +835,7 @@ COMMENT ON FUNCTION quarry.record_contents() IS 'Writes changes of contents to t
 CREATE FUNCTION quarry.record_influencer_niches() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_nestloop TO 'off'
     AS $$
 BEGIN
     CASE TG_OP
@@ -702,6 +861,7 @@ COMMENT ON FUNCTION quarry.record_influencer_niches() IS 'Writes changes of infl
 CREATE FUNCTION quarry.record_influencers() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_nestloop TO 'off'
     AS $$
 BEGIN
     CASE TG_OP
@@ -738,6 +898,7 @@ COMMENT ON FUNCTION quarry.record_influencers() IS 'Writes changes of influencer
 CREATE FUNCTION quarry.record_sessions() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_nestloop TO 'off'
     AS $$
 BEGIN
     CASE TG_OP
@@ -751,7 +912,8 @@ BEGIN
                 CASE WHEN n.ip IS DISTINCT FROM o.ip THEN 'ip' END,
                 CASE WHEN n.user_agent IS DISTINCT FROM o.user_agent THEN 'user_agent' END,
                 CASE WHEN n.expires_at IS DISTINCT FROM o.expires_at THEN 'expires_at' END,
-                CASE WHEN n.revoked_at IS DISTINCT FROM o.revoked_at THEN 'revoked_at' END)))
+                CASE WHEN n.revoked_at IS DISTINCT FROM o.revoked_at THEN 'revoked_at' END,
+                CASE WHEN n.expired_at IS DISTINCT FROM o.expired_at THEN 'expired_at' END)))
            FROM new_rows AS n JOIN old_rows AS o ON o.tenant_id = n.tenant_id AND o.id = n.id
           WHERE n.version <> o.version HAVING count(*) > 0;
     WHEN 'DELETE' THEN
@@ -767,6 +929,7 @@ COMMENT ON FUNCTION quarry.record_sessions() IS 'Writes changes of sessions to t
 CREATE FUNCTION quarry.record_users() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_nestloop TO 'off'
     AS $$
 BEGIN
     CASE TG_OP
@@ -826,6 +989,30 @@ ALTER TABLE ONLY app.commits FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE app.commits IS 'One row per tenant and transaction that changed something: its number, and who did it from where.';
 
+CREATE TABLE app.cursors (
+    tenant_id uuid NOT NULL,
+    consumer text NOT NULL,
+    epoch integer NOT NULL,
+    number bigint NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    retry_at timestamp with time zone,
+    cut_off_at timestamp with time zone,
+    moved_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT cursors_consumer_check CHECK ((consumer ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
+    CONSTRAINT cursors_failures_check CHECK ((failures >= 0)),
+    CONSTRAINT cursors_number_check CHECK ((number >= 0))
+);
+
+ALTER TABLE ONLY app.cursors FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE app.cursors IS 'How far each consumer has read each tenant''s stream. A failing one is asked again at retry_at; one that was cut off has missed something.';
+
+COMMENT ON CONSTRAINT cursors_consumer_check ON app.cursors IS 'A name as in code.';
+
+COMMENT ON CONSTRAINT cursors_failures_check ON app.cursors IS 'A count.';
+
+COMMENT ON CONSTRAINT cursors_number_check ON app.cursors IS 'Numbers count from 1; 0 is before all of them.';
+
 CREATE TABLE app.heads (
     tenant_id uuid NOT NULL,
     head bigint DEFAULT 0 NOT NULL,
@@ -849,6 +1036,8 @@ CREATE TABLE app.installation (
     keys_check bytea,
     log_retention interval DEFAULT '1 year'::interval NOT NULL,
     deleted_retention interval DEFAULT '90 days'::interval NOT NULL,
+    shared_number bigint DEFAULT 0 NOT NULL,
+    database_oid oid NOT NULL,
     CONSTRAINT installation_deleted_retention_check CHECK ((deleted_retention >= '1 day'::interval)),
     CONSTRAINT installation_epoch_check CHECK ((epoch > 0)),
     CONSTRAINT installation_keys_check_check CHECK ((octet_length(keys_check) = 32)),
@@ -1110,6 +1299,32 @@ COMMENT ON CONSTRAINT campaigns_name_check ON quarry.campaigns IS 'Names have 1 
 
 COMMENT ON CONSTRAINT campaigns_status_check ON quarry.campaigns IS 'The life of a campaign.';
 
+CREATE TABLE quarry.change_tickets (
+    tenant_id uuid DEFAULT app.current_tenant() NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    token_hash bytea NOT NULL,
+    bearer_kind text NOT NULL,
+    bearer_hash bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT change_tickets_bearer_hash_check CHECK ((octet_length(bearer_hash) = 32)),
+    CONSTRAINT change_tickets_bearer_kind_check CHECK ((bearer_kind = ANY (ARRAY['session'::text, 'key'::text]))),
+    CONSTRAINT change_tickets_expires_at_check CHECK ((expires_at > created_at)),
+    CONSTRAINT change_tickets_token_hash_check CHECK ((octet_length(token_hash) = 32))
+);
+
+ALTER TABLE ONLY quarry.change_tickets FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE quarry.change_tickets IS 'Tickets that open one change stream each, for browsers whose EventSource can''t send a header.';
+
+COMMENT ON CONSTRAINT change_tickets_bearer_hash_check ON quarry.change_tickets IS 'The hash that finds the session or key, which is asked whether it still holds.';
+
+COMMENT ON CONSTRAINT change_tickets_bearer_kind_check ON quarry.change_tickets IS 'Whom it stands for: a session or a key.';
+
+COMMENT ON CONSTRAINT change_tickets_expires_at_check ON quarry.change_tickets IS 'A ticket lives for a minute.';
+
+COMMENT ON CONSTRAINT change_tickets_token_hash_check ON quarry.change_tickets IS 'SHA-256 of the secret.';
+
 CREATE TABLE quarry.contents (
     tenant_id uuid DEFAULT app.current_tenant() NOT NULL,
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1274,6 +1489,7 @@ CREATE TABLE quarry.sessions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     version integer DEFAULT 1 NOT NULL,
+    expired_at timestamp with time zone,
     CONSTRAINT sessions_expires_at_check CHECK ((expires_at > created_at)),
     CONSTRAINT sessions_token_hash_check CHECK ((octet_length(token_hash) = 32)),
     CONSTRAINT sessions_user_agent_check CHECK ((char_length(user_agent) <= 500))
@@ -1353,6 +1569,11 @@ ALTER TABLE ONLY app.commits
 
 COMMENT ON CONSTRAINT commits_tenant_id_xid_key ON app.commits IS 'A transaction has one number per tenant.';
 
+ALTER TABLE ONLY app.cursors
+    ADD CONSTRAINT cursors_pkey PRIMARY KEY (tenant_id, consumer);
+
+COMMENT ON CONSTRAINT cursors_pkey ON app.cursors IS 'One place per consumer and tenant; cursors.take.';
+
 ALTER TABLE ONLY app.heads
     ADD CONSTRAINT heads_pkey PRIMARY KEY (tenant_id);
 
@@ -1422,6 +1643,16 @@ ALTER TABLE ONLY quarry.campaigns
     ADD CONSTRAINT campaigns_pkey PRIMARY KEY (tenant_id, id);
 
 COMMENT ON CONSTRAINT campaigns_pkey ON quarry.campaigns IS 'campaigns.find; referenced by contents and influencers on campaigns.';
+
+ALTER TABLE ONLY quarry.change_tickets
+    ADD CONSTRAINT change_tickets_pkey PRIMARY KEY (tenant_id, id);
+
+COMMENT ON CONSTRAINT change_tickets_pkey ON quarry.change_tickets IS 'One row per ticket that has not been used yet.';
+
+ALTER TABLE ONLY quarry.change_tickets
+    ADD CONSTRAINT change_tickets_tenant_id_token_hash_key UNIQUE (tenant_id, token_hash);
+
+COMMENT ON CONSTRAINT change_tickets_tenant_id_token_hash_key ON quarry.change_tickets IS 'change_tickets.redeem; a ticket is used once.';
 
 ALTER TABLE ONLY quarry.contents
     ADD CONSTRAINT contents_pkey PRIMARY KEY (tenant_id, id);
@@ -1554,6 +1785,10 @@ CREATE INDEX campaigns_status_created_at_idx ON quarry.campaigns USING btree (te
 
 COMMENT ON INDEX quarry.campaigns_status_created_at_idx IS 'Page order of campaigns.page when filtered by status.';
 
+CREATE INDEX change_tickets_expires_at_idx ON quarry.change_tickets USING btree (tenant_id, expires_at);
+
+COMMENT ON INDEX quarry.change_tickets_expires_at_idx IS 'change_tickets.purge.';
+
 CREATE INDEX contents_campaign_id_idx ON quarry.contents USING btree (tenant_id, campaign_id, created_at DESC, id DESC);
 
 COMMENT ON INDEX quarry.contents_campaign_id_idx IS 'Page order of contents.page, contents of a campaign, the foreign key.';
@@ -1628,6 +1863,8 @@ COMMENT ON INDEX quarry.users_tenant_id_email_key IS 'An address belongs to one 
 
 CREATE CONSTRAINT TRIGGER number_commit AFTER INSERT ON app.changes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.ordinal = 1)) EXECUTE FUNCTION app.number_commit();
 
+CREATE TRIGGER number_shared AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON app.niches FOR EACH STATEMENT EXECUTE FUNCTION app.number_shared();
+
 CREATE TRIGGER open_stream AFTER INSERT ON app.tenants FOR EACH ROW EXECUTE FUNCTION app.open_stream();
 
 CREATE TRIGGER record_delete AFTER DELETE ON app.tenants REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.record_tenants();
@@ -1635,6 +1872,8 @@ CREATE TRIGGER record_delete AFTER DELETE ON app.tenants REFERENCING OLD TABLE A
 CREATE TRIGGER record_insert AFTER INSERT ON app.tenants REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.record_tenants();
 
 CREATE TRIGGER record_update AFTER UPDATE ON app.tenants REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.record_tenants();
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON app.tenants FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate();
 
 CREATE TRIGGER touch BEFORE UPDATE ON app.niches FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.touch_shared();
 
@@ -1720,6 +1959,26 @@ CREATE TRIGGER record_update AFTER UPDATE ON quarry.sessions REFERENCING OLD TAB
 
 CREATE TRIGGER record_update AFTER UPDATE ON quarry.users REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION quarry.record_users();
 
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON quarry.api_keys FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate();
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON quarry.brand_niches FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate();
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON quarry.brands FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate();
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON quarry.campaign_influencers FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate();
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON quarry.campaigns FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate();
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON quarry.contents FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate();
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON quarry.influencer_niches FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate();
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON quarry.influencers FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate();
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON quarry.sessions FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate();
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON quarry.users FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate();
+
 CREATE TRIGGER touch BEFORE UPDATE ON quarry.api_keys FOR EACH ROW WHEN (((old.tenant_id <> new.tenant_id) OR (old.id <> new.id) OR (old.name <> new.name) OR (old.role <> new.role) OR (old.key_hash <> new.key_hash) OR (old.created_by <> new.created_by) OR (old.expires_at IS DISTINCT FROM new.expires_at) OR (old.revoked_at IS DISTINCT FROM new.revoked_at) OR (old.created_at <> new.created_at) OR (old.updated_at <> new.updated_at) OR (old.version <> new.version))) EXECUTE FUNCTION app.touch();
 
 CREATE TRIGGER touch BEFORE UPDATE ON quarry.brand_niches FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.touch();
@@ -1736,7 +1995,7 @@ CREATE TRIGGER touch BEFORE UPDATE ON quarry.influencer_niches FOR EACH ROW WHEN
 
 CREATE TRIGGER touch BEFORE UPDATE ON quarry.influencers FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.touch();
 
-CREATE TRIGGER touch BEFORE UPDATE ON quarry.sessions FOR EACH ROW WHEN (((old.user_id IS DISTINCT FROM new.user_id) OR (old.tenant_id <> new.tenant_id) OR (old.id <> new.id) OR (old.token_hash <> new.token_hash) OR (old.ip IS DISTINCT FROM new.ip) OR (old.version <> new.version) OR (old.user_agent IS DISTINCT FROM new.user_agent) OR (old.created_at <> new.created_at) OR (old.updated_at <> new.updated_at) OR (old.expires_at <> new.expires_at) OR (old.revoked_at IS DISTINCT FROM new.revoked_at))) EXECUTE FUNCTION app.touch();
+CREATE TRIGGER touch BEFORE UPDATE ON quarry.sessions FOR EACH ROW WHEN (((old.user_id IS DISTINCT FROM new.user_id) OR (old.tenant_id <> new.tenant_id) OR (old.id <> new.id) OR (old.token_hash <> new.token_hash) OR (old.ip IS DISTINCT FROM new.ip) OR (old.version <> new.version) OR (old.user_agent IS DISTINCT FROM new.user_agent) OR (old.created_at <> new.created_at) OR (old.updated_at <> new.updated_at) OR (old.expires_at <> new.expires_at) OR (old.revoked_at IS DISTINCT FROM new.revoked_at) OR (old.expired_at IS DISTINCT FROM new.expired_at))) EXECUTE FUNCTION app.touch();
 
 CREATE TRIGGER touch BEFORE UPDATE ON quarry.users FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.touch();
 
@@ -1799,6 +2058,11 @@ ALTER TABLE ONLY quarry.campaigns
     ADD CONSTRAINT campaigns_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES app.tenants(id);
 
 COMMENT ON CONSTRAINT campaigns_tenant_id_fkey ON quarry.campaigns IS 'Rows belong to a tenant that exists.';
+
+ALTER TABLE ONLY quarry.change_tickets
+    ADD CONSTRAINT change_tickets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES app.tenants(id);
+
+COMMENT ON CONSTRAINT change_tickets_tenant_id_fkey ON quarry.change_tickets IS 'Rows belong to a tenant that exists.';
 
 ALTER TABLE ONLY quarry.contents
     ADD CONSTRAINT contents_campaign_id_fkey FOREIGN KEY (tenant_id, campaign_id) REFERENCES quarry.campaigns(tenant_id, id) ON DELETE CASCADE;
@@ -1869,11 +2133,15 @@ ALTER TABLE app.changes ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE app.commits ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE app.cursors ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE app.heads ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY log ON app.changes TO quarry_owner USING (true) WITH CHECK (true);
 
 CREATE POLICY log ON app.commits TO quarry_owner USING (true) WITH CHECK (true);
+
+CREATE POLICY log ON app.cursors TO quarry_owner USING (true) WITH CHECK (true);
 
 CREATE POLICY log ON app.heads TO quarry_owner USING (true) WITH CHECK (true);
 
@@ -1884,6 +2152,8 @@ COMMENT ON POLICY platform ON app.tenants IS 'Platform work and the owner''s fun
 CREATE POLICY tenant ON app.changes TO quarry_app USING ((tenant_id = app.current_tenant())) WITH CHECK ((tenant_id = app.current_tenant()));
 
 CREATE POLICY tenant ON app.commits TO quarry_app USING ((tenant_id = app.current_tenant())) WITH CHECK ((tenant_id = app.current_tenant()));
+
+CREATE POLICY tenant ON app.cursors TO quarry_app USING ((tenant_id = app.current_tenant())) WITH CHECK ((tenant_id = app.current_tenant()));
 
 CREATE POLICY tenant ON app.heads TO quarry_app USING ((tenant_id = app.current_tenant())) WITH CHECK ((tenant_id = app.current_tenant()));
 
@@ -1902,6 +2172,8 @@ ALTER TABLE quarry.brands ENABLE ROW LEVEL SECURITY;
 ALTER TABLE quarry.campaign_influencers ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE quarry.campaigns ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE quarry.change_tickets ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE quarry.contents ENABLE ROW LEVEL SECURITY;
 
@@ -1936,6 +2208,10 @@ COMMENT ON POLICY tenant ON quarry.campaign_influencers IS 'Rows of the bound te
 CREATE POLICY tenant ON quarry.campaigns USING ((tenant_id = app.current_tenant())) WITH CHECK ((tenant_id = app.current_tenant()));
 
 COMMENT ON POLICY tenant ON quarry.campaigns IS 'Rows of the bound tenant only, for every role.';
+
+CREATE POLICY tenant ON quarry.change_tickets USING ((tenant_id = app.current_tenant())) WITH CHECK ((tenant_id = app.current_tenant()));
+
+COMMENT ON POLICY tenant ON quarry.change_tickets IS 'Rows of the bound tenant only, for every role.';
 
 CREATE POLICY tenant ON quarry.contents USING ((tenant_id = app.current_tenant())) WITH CHECK ((tenant_id = app.current_tenant()));
 
@@ -1982,11 +2258,24 @@ GRANT USAGE ON SCHEMA quarry TO quarry_backup;
 REVOKE ALL ON FUNCTION app.claim_keys(given bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.claim_keys(given bytea) TO quarry_app;
 
+REVOKE ALL ON FUNCTION app.consumer_lag() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.consumer_lag() TO quarry_app;
+GRANT ALL ON FUNCTION app.consumer_lag() TO quarry_platform;
+
+REVOKE ALL ON FUNCTION app.enter_life() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.enter_life() TO quarry_app;
+GRANT ALL ON FUNCTION app.enter_life() TO quarry_platform;
+
 REVOKE ALL ON FUNCTION app.find_tenant(host text) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.find_tenant(host text) TO quarry_app;
 GRANT ALL ON FUNCTION app.find_tenant(host text) TO quarry_platform;
 
 REVOKE ALL ON FUNCTION app.fold_name() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.forget_consumer(name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.forget_consumer(name text) TO quarry_platform;
+
+REVOKE ALL ON FUNCTION app.former_xid(given xid8, epoch integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.heads(tenants uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.heads(tenants uuid[]) TO quarry_app;
@@ -1999,14 +2288,21 @@ GRANT ALL ON FUNCTION app.merge_patch(target jsonb, patch jsonb) TO quarry_app;
 
 REVOKE ALL ON FUNCTION app.number_commit() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.number_shared() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.open_stream() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.prune_log(tenant uuid, at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.prune_log(tenant uuid, at_most integer) TO quarry_app;
 
+REVOKE ALL ON FUNCTION app.raise_epoch() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.raise_epoch() TO quarry_platform;
+
 REVOKE ALL ON FUNCTION app.record_changes(changed_table text, operation text, tenants uuid[], ids uuid[], changed text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.record_tenants() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.refuse_truncate() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.touch() FROM PUBLIC;
 
@@ -2017,6 +2313,9 @@ GRANT ALL ON FUNCTION app.unsealed(plain text) TO quarry_app;
 
 REVOKE ALL ON FUNCTION app.unsealed_index(plain text) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.unsealed_index(plain text) TO quarry_app;
+
+REVOKE ALL ON FUNCTION app.waiting(name text, at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.waiting(name text, at_most integer) TO quarry_app;
 
 REVOKE ALL ON FUNCTION quarry.check_brand_unused() FROM PUBLIC;
 
@@ -2065,6 +2364,25 @@ GRANT SELECT ON TABLE app.changes TO quarry_app;
 
 GRANT SELECT ON TABLE app.commits TO quarry_backup;
 GRANT SELECT ON TABLE app.commits TO quarry_app;
+
+GRANT SELECT ON TABLE app.cursors TO quarry_backup;
+GRANT SELECT ON TABLE app.cursors TO quarry_app;
+
+GRANT INSERT(tenant_id) ON TABLE app.cursors TO quarry_app;
+
+GRANT INSERT(consumer) ON TABLE app.cursors TO quarry_app;
+
+GRANT INSERT(epoch),UPDATE(epoch) ON TABLE app.cursors TO quarry_app;
+
+GRANT INSERT(number),UPDATE(number) ON TABLE app.cursors TO quarry_app;
+
+GRANT UPDATE(failures) ON TABLE app.cursors TO quarry_app;
+
+GRANT UPDATE(retry_at) ON TABLE app.cursors TO quarry_app;
+
+GRANT UPDATE(cut_off_at) ON TABLE app.cursors TO quarry_app;
+
+GRANT UPDATE(moved_at) ON TABLE app.cursors TO quarry_app;
 
 GRANT SELECT ON TABLE app.heads TO quarry_backup;
 GRANT SELECT ON TABLE app.heads TO quarry_app;
@@ -2237,6 +2555,21 @@ GRANT INSERT(ends_on),UPDATE(ends_on) ON TABLE quarry.campaigns TO quarry_app;
 
 GRANT UPDATE(deleted_at) ON TABLE quarry.campaigns TO quarry_app;
 
+GRANT SELECT ON TABLE quarry.change_tickets TO quarry_backup;
+GRANT SELECT,DELETE ON TABLE quarry.change_tickets TO quarry_app;
+
+GRANT INSERT(tenant_id) ON TABLE quarry.change_tickets TO quarry_app;
+
+GRANT INSERT(id) ON TABLE quarry.change_tickets TO quarry_app;
+
+GRANT INSERT(token_hash) ON TABLE quarry.change_tickets TO quarry_app;
+
+GRANT INSERT(bearer_kind) ON TABLE quarry.change_tickets TO quarry_app;
+
+GRANT INSERT(bearer_hash) ON TABLE quarry.change_tickets TO quarry_app;
+
+GRANT INSERT(expires_at) ON TABLE quarry.change_tickets TO quarry_app;
+
 GRANT SELECT ON TABLE quarry.contents TO quarry_backup;
 GRANT SELECT ON TABLE quarry.contents TO quarry_app;
 
@@ -2360,6 +2693,8 @@ GRANT UPDATE(last_seen_at) ON TABLE quarry.sessions TO quarry_app;
 GRANT INSERT(expires_at),UPDATE(expires_at) ON TABLE quarry.sessions TO quarry_app;
 
 GRANT UPDATE(revoked_at) ON TABLE quarry.sessions TO quarry_app;
+
+GRANT UPDATE(expired_at) ON TABLE quarry.sessions TO quarry_app;
 
 GRANT SELECT ON TABLE quarry.sign_in_failures TO quarry_backup;
 GRANT SELECT ON TABLE quarry.sign_in_failures TO quarry_app;

@@ -26,6 +26,10 @@ class Proxy:
         fate: list[str] = []
 
         async def forward() -> None:
+            with contextlib.suppress(OSError):
+                await carry_requests()
+
+        async def carry_requests() -> None:
             while data := await client.read(65536):
                 verdict = self.on_request(data)
                 if verdict == "drop":
@@ -38,6 +42,10 @@ class Proxy:
                 await request.drain()
 
         async def back() -> None:
+            with contextlib.suppress(OSError):
+                await carry_answers()
+
+        async def carry_answers() -> None:
             while data := await server.read(65536):
                 if "deaf" in fate:
                     return
@@ -46,10 +54,9 @@ class Proxy:
                 answer.write(data)
                 await answer.drain()
 
-        with contextlib.suppress(OSError):
-            await asyncio.wait(
-                {asyncio.create_task(forward()), asyncio.create_task(back())}, return_when=asyncio.FIRST_COMPLETED
-            )
+        await asyncio.wait(
+            {asyncio.create_task(forward()), asyncio.create_task(back())}, return_when=asyncio.FIRST_COMPLETED
+        )
         for writer in (request, answer):
             writer.transport.abort()
 

@@ -16,6 +16,16 @@ def _record_delete(definition: str) -> str:
     return f"DROP TRIGGER record_delete ON quarry.users; CREATE TRIGGER record_delete {definition}"
 
 
+def _number_shared(definition: str) -> str:
+    """The trigger of niches made anew."""
+    return f"DROP TRIGGER number_shared ON app.niches; CREATE TRIGGER number_shared {definition}"
+
+
+def _refuse_truncate(definition: str) -> str:
+    """The trigger of users made anew."""
+    return f"DROP TRIGGER refuse_truncate ON quarry.users; CREATE TRIGGER refuse_truncate {definition}"
+
+
 BREAKS: dict[str, list[str]] = {
     "role_bypasses_policies: quarry_app": ["ALTER ROLE quarry_app BYPASSRLS", "ALTER ROLE quarry_app REPLICATION"],
     "role_may_become_owner: quarry.users": ["GRANT quarry_owner TO quarry_app"],
@@ -31,6 +41,7 @@ BREAKS: dict[str, list[str]] = {
     ],
     "policies_not_forced: app.tenants": ["ALTER TABLE app.tenants DISABLE ROW LEVEL SECURITY"],
     "policies_not_forced: app.changes": ["ALTER TABLE app.changes NO FORCE ROW LEVEL SECURITY"],
+    "policies_not_forced: app.cursors": ["ALTER TABLE app.cursors DISABLE ROW LEVEL SECURITY"],
     "tenant_nullable: quarry.otps": [
         "ALTER TABLE quarry.otps DROP CONSTRAINT otps_pkey, ALTER tenant_id DROP NOT NULL"
     ],
@@ -46,6 +57,7 @@ BREAKS: dict[str, list[str]] = {
         f"CREATE POLICY stray ON quarry.users AS RESTRICTIVE USING {_OWN} WITH CHECK {_OWN}"
     ],
     _policy("app.heads tenant", "quarry_app", using="true"): ["ALTER POLICY tenant ON app.heads USING (true)"],
+    _policy("app.cursors tenant", "quarry_app", using="true"): ["ALTER POLICY tenant ON app.cursors USING (true)"],
     _policy("app.commits log", using="true", check="true"): ["ALTER POLICY log ON app.commits TO PUBLIC"],
     _policy("app.tenants platform", "quarry_app", using="true", check="true"): [
         "ALTER POLICY platform ON app.tenants TO quarry_app"
@@ -80,6 +92,7 @@ BREAKS: dict[str, list[str]] = {
         "GRANT DELETE ON app.changes TO quarry_app",
     ],
     "platform_table_writable: app.heads": ["GRANT UPDATE (head) ON app.heads TO quarry_app"],
+    "platform_table_writable: app.installation": ["GRANT UPDATE (shared_number) ON app.installation TO quarry_app"],
     "platform_table_writable: app.niches": ["GRANT UPDATE ON app.niches TO quarry_app"],
     "view_with_owner_rights: peek": [
         f"CREATE VIEW quarry.peek AS {_USERS}; GRANT {privilege} ON quarry.peek TO quarry_app"
@@ -121,6 +134,30 @@ BREAKS: dict[str, list[str]] = {
         "ALTER TABLE app.changes ENABLE REPLICA TRIGGER number_commit",
     ],
     "stream_not_opened: app.tenants": ["ALTER TABLE app.tenants DISABLE TRIGGER open_stream"],
+    "shared_not_numbered: app.niches": [
+        "DROP TRIGGER number_shared ON app.niches",
+        "ALTER TABLE app.niches DISABLE TRIGGER number_shared",
+        "ALTER TABLE app.niches ENABLE REPLICA TRIGGER number_shared",
+        _number_shared(
+            "AFTER INSERT OR UPDATE OR TRUNCATE ON app.niches FOR EACH STATEMENT EXECUTE FUNCTION app.number_shared()"
+        ),
+        _number_shared(
+            "AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON app.niches"
+            " FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION app.number_shared()"
+        ),
+    ],
+    "truncate_not_refused: app.tenants": ["DROP TRIGGER refuse_truncate ON app.tenants"],
+    "truncate_not_refused: quarry.users": [
+        "DROP TRIGGER refuse_truncate ON quarry.users",
+        "DROP FUNCTION app.refuse_truncate() CASCADE",
+        "ALTER TABLE quarry.users DISABLE TRIGGER refuse_truncate",
+        "ALTER TABLE quarry.users ENABLE REPLICA TRIGGER refuse_truncate",
+        _refuse_truncate("AFTER TRUNCATE ON quarry.users FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate()"),
+        _refuse_truncate("BEFORE TRUNCATE ON quarry.users FOR EACH STATEMENT EXECUTE FUNCTION app.fold_name()"),
+        _refuse_truncate(
+            "BEFORE TRUNCATE ON quarry.users FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION app.refuse_truncate()"
+        ),
+    ],
     "changes_not_recorded: quarry.users": [
         "DROP TRIGGER record_delete ON quarry.users",
         "ALTER TABLE quarry.users DISABLE TRIGGER record_update",
@@ -166,6 +203,7 @@ FOLLOWS = {
         *("role_may_become_owner", "role_shares_policy", "dangerous_privilege", "platform_table_writable"),
     },
     "tenant_nullable": {"key_without_tenant_first"},
+    "truncate_not_refused": {"truncate_not_refused"},
     "partition_unguarded": {"policies_not_forced", "policy_missing", "changes_not_recorded"},
 }
 """What can't be broken without breaking more: the codes of what else is found."""

@@ -24,6 +24,7 @@ APP = {"user": "quarry_app", "server_settings": {"search_path": "quarry, pg_temp
 LITERALS = {
     ("app.changes", "operation"): "insert",
     ("quarry.api_keys", "role"): "member",
+    ("quarry.change_tickets", "bearer_kind"): "session",
     ("quarry.contents", "kind"): "reel",
 }
 """What a CHECK asks for and no type can tell."""
@@ -97,7 +98,7 @@ def _made(column: str, type_name: str, salt: str) -> str:
         case "uuid":
             return str(uuid4())
         case "text":
-            return f"{column}.{salt}"
+            return f"{column}{salt}"  # which is a host name, too, and a name as in code
         case "bytea":
             return f"\\x01{secrets.token_hex(31)}"
         case "timestamp with time zone":

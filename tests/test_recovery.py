@@ -4,72 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import signal
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import httpx
 import pytest
 
 from application import Api
 from factories import Factory
-from service import migrations
+from restartable import Restartable, kill_a_backend
 from service.api.app import create_app
-from service.cli.installation import embedded_settings, provisioned
 from service.database import Database
-from service.embedded.processes import exists
-from service.embedded.server import Server, running, stop
 from service.settings import Settings
-
-MAJOR = int(os.environ.get("TEST_PG", "18"))
-
-
-class Restartable:
-    """A server that can be killed and started again at the same address."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.server = self.start()
-
-    def start(self, port: int | None = None) -> Server:
-        with running(self.directory, major=MAJOR, port=port, keep=True, say=lambda _: None) as server:
-            return server
-
-    def restart(self) -> None:
-        stop(self.directory)
-        self.server = self.start(self.server.port)
-
-    def kill_postmaster(self) -> None:
-        os.kill(self.server.pid, signal.SIGKILL)
-        while exists(self.server.pid):
-            time.sleep(0.001)
-        self.server = self.start(self.server.port)
 
 
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[Restartable]:
-    directory = Path(tempfile.mkdtemp(prefix="quarry-recovery-"))
-    directory.chmod(0o711)
-    try:
-        restartable = Restartable(directory)
+    with Restartable.made() as restartable:
         yield restartable
-    finally:
-        stop(directory)
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
 def own_settings(own_server: Restartable) -> Settings:
-    server = own_server.server
-    settings = embedded_settings(Settings(_env_file=None, environment="test", database_pool_max=5), server)
-    asyncio.run(provisioned(settings, server))
-    migrations.up(settings.address("quarry_owner"), settings.database_schema, lambda _: None)
-    return settings
+    return own_server.settings()
 
 
 class Writers:
@@ -115,10 +73,8 @@ class Writers:
 Fault = Callable[[Restartable, Settings], Awaitable[None]]
 
 
-async def kill_a_backend(own_server: Restartable, settings: Settings) -> None:
-    async with Database.open(settings.administration(), settings.limits) as database, database.connection() as root:
-        pid = await root.fetchval("SELECT pid FROM pg_stat_activity WHERE usename = 'quarry_app' LIMIT 1", ())
-    os.kill(pid, signal.SIGKILL)
+async def kill_one_backend(_: Restartable, settings: Settings) -> None:
+    await kill_a_backend(settings)
 
 
 async def restart(own_server: Restartable, _: Settings) -> None:
@@ -129,7 +85,7 @@ async def kill_the_postmaster(own_server: Restartable, _: Settings) -> None:
     await asyncio.to_thread(own_server.kill_postmaster)
 
 
-FAULTS = [kill_a_backend, restart, kill_the_postmaster]
+FAULTS = [kill_one_backend, restart, kill_the_postmaster]
 
 
 async def survive(own_server: Restartable, settings: Settings, fault: Fault, *, times: int, name: str) -> Writers:

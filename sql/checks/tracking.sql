@@ -24,7 +24,15 @@ SELECT n.nspname || '.' || c.relname AS name,
                   AND g.tgtype = 19
                   AND g.tgenabled IN ('O', 'A')
                   AND f.pronamespace::regnamespace::text = 'app'
-                  AND f.proname IN ('touch', 'touch_shared')) AS is_touched
+                  AND f.proname IN ('touch', 'touch_shared')) AS is_touched,
+       EXISTS (SELECT
+                 FROM pg_catalog.pg_trigger AS g
+                WHERE g.tgrelid = c.oid
+                  -- BEFORE is 2, TRUNCATE 32.
+                  AND g.tgtype = 34
+                  AND g.tgenabled IN ('O', 'A')
+                  AND g.tgqual IS NULL
+                  AND g.tgfoid = to_regproc('app.refuse_truncate')) AS is_truncate_refused
   FROM pg_catalog.pg_class AS c
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p')

@@ -44,6 +44,11 @@ DELETE FROM brand_niches WHERE tenant_id = :tenant_id;
 -- Brands.
 DELETE FROM brands WHERE tenant_id = :tenant_id;
 
+-- name: change_tickets :count
+-- scope: owner
+-- Tickets for change streams.
+DELETE FROM change_tickets WHERE tenant_id = :tenant_id;
+
 -- name: api_keys :count
 -- scope: owner
 -- API keys.
@@ -94,6 +99,11 @@ DELETE FROM app.changes WHERE tenant_id = :tenant_id;
 -- The log's commits.
 DELETE FROM app.commits WHERE tenant_id = :tenant_id;
 
+-- name: cursors :count
+-- scope: owner
+-- How far consumers have read the log.
+DELETE FROM app.cursors WHERE tenant_id = :tenant_id;
+
 -- name: heads :count
 -- scope: owner
 -- The log's counter.
@@ -103,7 +113,8 @@ DELETE FROM app.heads WHERE tenant_id = :tenant_id;
 -- scope: owner
 -- The planner keeps samples of what columns hold; new ones hold nothing of the tenant.
 ANALYZE app.tenants, app.changes, app.commits, app.heads, users, sessions, api_keys, sign_in_failures, influencers,
-        influencer_niches, brands, brand_niches, campaigns, contents, campaign_influencers, otps, idempotency_keys;
+        influencer_niches, brands, brand_niches, campaigns, contents, campaign_influencers, otps, idempotency_keys,
+        change_tickets, app.cursors;
 
 -- name: remains :many
 -- scope: owner

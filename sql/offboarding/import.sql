@@ -121,3 +121,13 @@ SELECT :tenant_id::uuid, id, name, role, key_hash, created_by, expires_at, last_
 INSERT INTO sign_in_failures (tenant_id, id, email_hash, user_id, ip, user_agent, request_id, created_at)
 SELECT :tenant_id::uuid, id, email_hash, user_id, ip, user_agent, request_id, created_at
   FROM jsonb_populate_recordset(NULL::sign_in_failures, :rows::jsonb);
+
+-- name: heads :count
+-- scope: owner
+-- The log goes on above every number that the tenant had; its floor says that those are gone. Milliseconds of the clock
+-- outrun any tenant's commits, so that a second import of one archive does not repeat the numbers of the first.
+UPDATE app.heads AS h
+   SET head  = n.start,
+       floor = n.start
+  FROM (SELECT greatest(:number::bigint + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint) AS start) AS n
+ WHERE h.tenant_id = :tenant_id;

@@ -12,7 +12,8 @@ RETURNING id, name, role, created_by, expires_at, last_used_at, created_at, upda
 -- outlives whoever made it; an admin ends it.
 SELECT k.id AS key_id, k.created_by AS user_id, k.role, t.status AS tenant_status,
        coalesce(k.expires_at <= now(), false) AS is_expired,
-       coalesce(k.last_used_at < now() - :seen_every::interval, true) AS is_unseen
+       coalesce(k.last_used_at < now() - :seen_every::interval, true) AS is_unseen,
+       k.expires_at
   FROM api_keys AS k
   JOIN app.tenants AS t ON t.id = k.tenant_id
  WHERE k.tenant_id = :tenant_id

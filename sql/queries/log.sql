@@ -10,8 +10,59 @@ SELECT head
 -- name: installation :one
 -- scope: shared
 -- Which life of the database this is.
-SELECT epoch, system_identifier, timeline, log_retention
+SELECT epoch, shared_number, log_retention
   FROM app.installation;
+
+-- name: enter_life :value
+-- scope: shared
+-- The epoch, raised first when this is not the database that it was: restored, promoted or copied.
+SELECT app.enter_life();
+
+-- name: raise_epoch :value
+-- scope: platform
+-- Begins another epoch by hand, and says which.
+SELECT app.raise_epoch();
+
+-- name: poll :many
+-- scope: shared
+-- Where the given tenants' streams stand, and the numbers that hold for all of them; one row without a tenant when none is there.
+SELECT i.epoch, i.shared_number, h.tenant_id AS tenant, h.head, h.floor
+  FROM app.installation AS i
+  LEFT JOIN app.heads(:tenants) AS h ON true;
+
+-- name: place :one
+-- Where the tenant's stream begins and ends now.
+SELECT i.epoch, i.shared_number, h.head, h.floor
+  FROM app.heads AS h
+ CROSS JOIN app.installation AS i
+ WHERE h.tenant_id = :tenant_id;
+
+-- name: commits_since :many
+-- The commits after a number, in order, each with its first so many changes in theirs; fewer than asked for where they
+-- have more than :budget changes together.
+SELECT p.number, p.at, d.changes, p.counted <= :most AS is_whole
+  FROM (SELECT c.number, c.at, c.xid, n.counted, sum(n.counted) OVER (ORDER BY c.number) AS total
+          FROM (SELECT x.number, x.at, x.xid
+                  FROM app.commits AS x
+                 WHERE x.tenant_id = :tenant_id
+                   AND x.number > :after
+                 ORDER BY x.number
+                 LIMIT :limit) AS c
+         CROSS JOIN LATERAL (SELECT count(*) AS counted
+                               FROM (SELECT
+                                       FROM app.changes AS x
+                                      WHERE x.tenant_id = :tenant_id
+                                        AND x.xid = c.xid
+                                      LIMIT :most + 1) AS h) AS n) AS p
+ CROSS JOIN LATERAL (SELECT coalesce(jsonb_agg(jsonb_build_array(h.table_name, h.operation, h.row_id, h.columns) ORDER BY h.ordinal), '[]') AS changes
+                       FROM (SELECT x.ordinal, x.table_name, x.operation, x.row_id, x.columns
+                               FROM app.changes AS x
+                              WHERE x.tenant_id = :tenant_id
+                                AND x.xid = p.xid
+                              ORDER BY x.ordinal
+                              LIMIT :most) AS h) AS d
+ WHERE p.total - p.counted < :budget::bigint
+ ORDER BY p.number;
 
 -- name: audit :many
 -- One page of what was done to which row by whom, newest first; :after_* is the last change of the page before.

@@ -19,10 +19,12 @@ SELECT u.tenant_id, u.id, :token_hash, :ip, :user_agent, :expires_at
 RETURNING id, user_id, ip, user_agent, created_at, last_seen_at, expires_at;
 
 -- name: authenticate :maybe
--- The first statement of a request: who holds this token, and all that could speak against serving them.
+-- The first statement of a request: who holds this token, and all that could speak against serving them. An open stream
+-- asks again.
 SELECT s.id AS session_id, s.user_id, u.role, u.is_active, t.status AS tenant_status,
-       s.expires_at <= now() OR s.last_seen_at <= now() - :idle::interval AS is_expired,
-       s.last_seen_at < now() - :seen_every::interval AS is_unseen
+       s.expired_at IS NOT NULL OR s.expires_at <= now() OR s.last_seen_at <= now() - :idle::interval AS is_expired,
+       s.last_seen_at < now() - :seen_every::interval AS is_unseen,
+       least(s.expires_at, s.last_seen_at + :idle::interval) AS expires_at
   FROM sessions AS s
   JOIN users AS u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
   JOIN app.tenants AS t ON t.id = s.tenant_id
@@ -40,6 +42,7 @@ SELECT id, user_id, ip, user_agent, created_at, last_seen_at, expires_at
  WHERE tenant_id = :tenant_id
    AND id = :id
    AND revoked_at IS NULL
+   AND expired_at IS NULL
    AND expires_at > now()
    AND last_seen_at > now() - :idle::interval;
 
@@ -50,6 +53,7 @@ SELECT id, user_id, ip, user_agent, created_at, last_seen_at, expires_at
  WHERE tenant_id = :tenant_id
    AND user_id = :user_id
    AND revoked_at IS NULL
+   AND expired_at IS NULL
    AND expires_at > now()
    AND last_seen_at > now() - :idle::interval
    AND (created_at, id) < (:after_created_at, :after_id)    -- when :after_id
@@ -82,7 +86,25 @@ UPDATE sessions
    SET last_seen_at = now()
  WHERE tenant_id = :tenant_id
    AND id = ANY (:ids::uuid[])
-   AND revoked_at IS NULL;
+   AND revoked_at IS NULL
+   AND expired_at IS NULL;
+
+-- name: expire :count
+-- Writes down that sessions have ended by time, some at a time, so that their end is an event like any other.
+UPDATE sessions
+   SET expired_at = now()
+ WHERE tenant_id = :tenant_id
+   AND id = ANY (ARRAY(SELECT s.id
+                         FROM sessions AS s
+                        WHERE s.tenant_id = :tenant_id
+                          AND s.expired_at IS NULL
+                          AND s.revoked_at IS NULL
+                          AND least(s.expires_at, s.last_seen_at + :idle::interval) <= now()
+                        LIMIT :limit))
+   -- Asked again of the row as it is once it is locked: it may have been revoked or used meanwhile.
+   AND expired_at IS NULL
+   AND revoked_at IS NULL
+   AND least(expires_at, last_seen_at + :idle::interval) <= now();
 
 -- name: purge :count
 -- Forgets sessions that ended a while ago, some at a time: revoked, expired, or not used for the idle time.

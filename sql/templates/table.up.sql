@@ -37,6 +37,8 @@ GRANT INSERT (tenant_id, id, name),
 CREATE FUNCTION record_$table() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = ''
+    -- Its plan is kept for statements with many rows; a nested loop would be quadratic.
+    SET enable_nestloop = off
 AS $$$$
 BEGIN
     CASE TG_OP
@@ -63,3 +65,5 @@ CREATE TRIGGER record_update AFTER UPDATE ON $table
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION record_$table();
 CREATE TRIGGER record_delete AFTER DELETE ON $table
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION record_$table();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON $table
+    FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate();

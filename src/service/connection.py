@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 import structlog
@@ -21,6 +21,56 @@ _NUMBERED = re.compile(r"commit (\S+) (\d+) (\d+)\Z")
 _NUMBERED_STATE = "TN900"
 COMMIT_GRACE = 2.0
 """Seconds that a cancelled COMMIT, or a rollback, may still take before the connection is given up."""
+
+
+class Statements(Protocol):
+    """What runs statements: a connection, or what will have one when it is needed."""
+
+    observe: Observer | None
+    """Told name, seconds and rows of every named statement, if anybody wants to know."""
+
+    async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
+        """All rows of one statement."""
+
+    async def fetchrow(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first row of one statement, or None."""
+
+    async def fetchval(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first column of the first row, or None."""
+
+    async def execute(self, text: str, values: Sequence[object] = ()) -> str:
+        """Run one statement; answers its command tag."""
+
+
+class Late:
+    """A connection that is opened by the first statement: work that finds everything in the cache needs none."""
+
+    __slots__ = ("_open", "connection", "observe")
+
+    def __init__(self, open: Callable[[], Awaitable[Connection]], observe: Observer | None) -> None:
+        self._open = open
+        self.connection: Connection | None = None
+        self.observe = observe
+
+    async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
+        """All rows of one statement."""
+        return await (self.connection or await self._opened()).fetch(text, values)
+
+    async def fetchrow(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first row of one statement, or None."""
+        return await (self.connection or await self._opened()).fetchrow(text, values)
+
+    async def fetchval(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first column of the first row, or None."""
+        return await (self.connection or await self._opened()).fetchval(text, values)
+
+    async def execute(self, text: str, values: Sequence[object] = ()) -> str:
+        """Run one statement; answers its command tag."""
+        return await (self.connection or await self._opened()).execute(text, values)
+
+    async def _opened(self) -> Connection:
+        self.connection = await self._open()
+        return self.connection
 
 
 class Connection:

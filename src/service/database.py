@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
+from uuid import UUID
 
 import asyncpg
 import structlog
 
 from service.addresses import Address, PoolLimits
+from service.cache import Cache
 from service.connection import COMMIT_GRACE, Connection
 from service.errors import DatabaseError, PoolExhausted
 from service.keyring import Keyring
@@ -23,6 +25,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.database")
 
 _OUTCOME_GRACE = 5.0
 """Seconds spent asking the server for the outcome of a commit whose answer was lost."""
+
+
+GREETING = "SELECT app.enter_life()"
+"""What a connection begins with that may write: the server may not be the one that it was."""
 
 
 class _PlainConnection(asyncpg.Connection):
@@ -39,12 +45,20 @@ class Database:
     """A pool of connections to one server as one role. Open it with `async with Database.open(…)`."""
 
     def __init__(
-        self, pool: Any, limits: PoolLimits, observe: Observer | None = None, keyring: Keyring | None = None
+        self,
+        pool: Any,
+        limits: PoolLimits,
+        observe: Observer | None = None,
+        keyring: Keyring | None = None,
+        cache: Cache | None = None,
     ) -> None:
         self.pool = pool
         self.limits = limits
         self.observe = observe
         self.keyring = keyring
+        self.cache = cache
+        self.on_numbered: Callable[[UUID, int], None] = lambda *_: None
+        """Told tenant and number of every commit, before whoever made it goes on."""
         self._is_down = False
 
     @classmethod
@@ -58,10 +72,13 @@ class Database:
         name: str = "quarry",
         observe: Observer | None = None,
         keyring: Keyring | None = None,
+        cache: Cache | None = None,
+        greeting: str | None = None,
     ) -> AsyncIterator[Self]:
         """Connect, with retries while the server is not there yet. Raises Unavailable when it stays away.
 
-        Work that meets personal data needs the `keyring`.
+        Work that meets personal data needs the `keyring`; work that only reads uses the `cache`. The `greeting` is a
+        statement that every new connection begins with.
         """
         options = address.asyncpg_options(
             application_name=name,
@@ -79,12 +96,12 @@ class Database:
                         max_inactive_connection_lifetime=limits.idle_timeout, timeout=limits.connect_timeout,
                         command_timeout=limits.query_timeout, connection_class=_PlainConnection,
                         statement_cache_size=1024, max_cached_statement_lifetime=0,
-                        init=_announce, **options,
+                        init=functools.partial(_announce, greeting), **options,
                     )  # fmt: skip
                 except Exception as error:
                     raise translate(error, connection_lost=True) from error
         try:
-            yield cls(pool, limits, observe, keyring)
+            yield cls(pool, limits, observe, keyring, cache)
         finally:
             await _close(pool)
 
@@ -147,7 +164,11 @@ class Database:
             return None
 
 
-async def _announce(raw: Any) -> None:
+async def _announce(greeting: str | None, raw: Any) -> None:
+    if greeting is not None:
+        # A database without tables yet has nothing to say.
+        with contextlib.suppress(asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError):
+            await raw.execute(greeting)
     pid = raw.get_server_pid()
     raw.add_termination_listener(functools.partial(_ended, pid))
     CONNECTIONS.labels(event="connected").inc()

@@ -226,6 +226,12 @@ class PreconditionRequired(RequestError):
     code = "precondition_required"
 
 
+class Gone(RequestError):
+    """What was committed after this position is not kept any more, or it is another life's: read the state anew."""
+
+    code = "gone"
+
+
 class RateLimited(RequestError):
     """Too many requests of this kind; try again later."""
 

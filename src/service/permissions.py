@@ -27,6 +27,7 @@ Permission = Literal[
     "influencers.read",
     "influencers.write",
     "codes.send",
+    "changes.read",
 ]
 
 _WEAKEST_ROLE: Mapping[Permission, str | None] = {
@@ -48,6 +49,7 @@ _WEAKEST_ROLE: Mapping[Permission, str | None] = {
     "influencers.read": "viewer",
     "influencers.write": "member",
     "codes.send": "member",
+    "changes.read": "viewer",
 }
 """Nobody asks "anyone" for a role; "operator" asks for the operator's token instead (api/operators.py)."""
 

@@ -94,6 +94,16 @@ class Settings(BaseSettings):
     redis_password: SecretStr | None = None
     redis_db: int = Field(default=0, ge=0)
 
+    cache_ttl: Seconds = 300.0
+    cache_max_entries: int = Field(default=10_000, ge=1)
+    cache_max_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
+
+    changes_listen_url: ServerUrl | None = None
+    changes_max_age: Seconds = 7 * 86400.0
+    changes_streams_per_tenant: int = Field(default=2_000, ge=1)
+    changes_heartbeat: Seconds = 15.0
+    consumers: str | None = None
+
     rate_limit_sign_in_address: Rate = "300/minute"
     rate_limit_sign_in_account: Rate = "20/5minutes"
     rate_limit_failures_tenant: Rate = "1000/hour"
@@ -178,6 +188,11 @@ class Settings(BaseSettings):
         url = own.get_secret_value() if own else self.serving_url()
         login = urlsplit(url).username
         return self._address(url, None if login == role else role)
+
+    def listening_address(self) -> Address:
+        """Where to LISTEN: a direct connection, where the others go through a pooler."""
+        url = self.changes_listen_url.get_secret_value() if self.changes_listen_url else self.serving_url()
+        return self._address(url, None if urlsplit(url).username == "quarry_app" else "quarry_app")
 
     def administration(self) -> Address:
         """Where to connect for set-up: the migration login in its own right, without taking a role."""

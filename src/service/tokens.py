@@ -13,14 +13,14 @@ from uuid import UUID
 
 from service.tenancy.identity import TenantId
 
-Kind = Literal["session", "key"]
+Kind = Literal["session", "key", "ticket"]
 
-_PREFIXES: Mapping[Kind, str] = {"session": "qs_", "key": "qk_"}
+_PREFIXES: Mapping[Kind, str] = {"session": "qs_", "key": "qk_", "ticket": "qt_"}
 _KINDS: Mapping[str, Kind] = {prefix: kind for kind, prefix in _PREFIXES.items()}
 _PREFIX_LENGTH = 3
 _SECRET_BYTES = 32
 _TENANT_BYTES = 16
-_TOKEN = re.compile(r"q[sk]_[A-Za-z0-9_-]{64}\Z")
+_TOKEN = re.compile(r"q[skt]_[A-Za-z0-9_-]{64}\Z")
 """48 bytes in base64, which has one spelling for them."""
 
 
@@ -40,9 +40,9 @@ def issue(tenant: TenantId, kind: Kind = "session") -> tuple[str, Token]:
     return text, Token(kind, tenant, hashlib.sha256(secret).digest())
 
 
-def read(text: str) -> Token | None:
-    """What a token says, or None when the text is no token."""
-    if not _TOKEN.match(text):
+def read(text: str, *kinds: Kind) -> Token | None:
+    """What a token says, or None when the text is no token of these kinds (a session's or a key's)."""
+    if not _TOKEN.match(text) or _KINDS[text[:_PREFIX_LENGTH]] not in (kinds or ("session", "key")):
         return None
     raw = base64.urlsafe_b64decode(text[_PREFIX_LENGTH:])
     secret = raw[_TENANT_BYTES:]

@@ -41,6 +41,7 @@ class Upkeep:
         self.seen_every = timedelta(seconds=min(_SEEN_EVERY, settings.session_idle_timeout / 4))
         """A use is noted when the last one noted is older than this."""
         self._seen: dict[TenantId, dict[Kind, set[UUID]]] = {}
+        self._expired: set[TenantId] = set()
         self._purged: dict[TenantId, float] = {}
 
     @classmethod
@@ -61,8 +62,15 @@ class Upkeep:
         """Note that a session or key has just been used."""
         self._seen.setdefault(tenant, {}).setdefault(kind, set()).add(id)
 
+    def expired(self, tenant: TenantId) -> None:
+        """Note that a session of the tenant has just been found expired."""
+        self._expired.add(tenant)
+
     async def flush(self) -> None:
-        """Write down what has been seen."""
+        """Write down what has been seen, and what has expired."""
+        expired, self._expired = self._expired, set()
+        for tenant in expired:
+            await self._quietly(tenant, lambda work: work.sessions.expire(_BATCH, idle=self._idle))
         seen, self._seen = self._seen, {}
         for tenant, kinds in seen.items():
 
@@ -80,6 +88,8 @@ class Upkeep:
         async def forget(work: Work) -> int:
             return sum(
                 [
+                    await work.sessions.expire(_BATCH, idle=self._idle),
+                    await work.change_tickets.purge(_BATCH),
                     await work.sessions.purge(_BATCH, idle=self._idle),
                     await work.otps.purge(_BATCH),
                     await work.idempotency_keys.purge(_BATCH),

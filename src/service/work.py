@@ -6,16 +6,20 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
+from uuid import UUID
 
 import structlog
 
-from service.connection import Connection
+from service.cache import Reading
+from service.connection import Connection, Late, Statements
 from service.database import Database
 from service.repos.api_keys import ApiKeys
 from service.repos.brands import Brands
 from service.repos.campaign_influencers import CampaignInfluencers
 from service.repos.campaigns import Campaigns
+from service.repos.change_tickets import ChangeTickets
 from service.repos.contents import Contents
+from service.repos.cursors import Cursors
 from service.repos.idempotency_keys import IdempotencyKeys
 from service.repos.influencers import Influencers
 from service.repos.log import Log
@@ -64,7 +68,9 @@ class Work:
     brands = Attached(Brands)
     campaign_influencers = Attached(CampaignInfluencers)
     campaigns = Attached(Campaigns)
+    change_tickets = Attached(ChangeTickets)
     contents = Attached(Contents)
+    cursors = Attached(Cursors)
     idempotency_keys = Attached(IdempotencyKeys)
     influencers = Attached(Influencers)
     log = Attached(Log)
@@ -85,43 +91,63 @@ class Work:
         read_only: bool = False,
         isolation: Isolation = "read committed",
         statement_timeout: float | None = None,
+        at_least: int = 0,
     ) -> None:
+        """`at_least` is a number of the tenant that has to be in what is read, from the cache too."""
         self.database = database
         self.tenant = tenant
         self.actor = actor
         self.attempt = 1
         self.number: int | None = None
         """After commit: the number that this tenant's commit got; None when it changed nothing."""
+        self.reading: Reading | None = None
+        """The cache as this work reads it; None when it may write."""
         self._begin = binding.begin(
             tenant, origin or Origin(), read_only=read_only, isolation=isolation, statement_timeout=statement_timeout
         )
         self._read_only = read_only
+        self._at_least = at_least
+        self._connection: Connection | None = None
         self._callbacks: list[Callback] = []
 
     async def __aenter__(self) -> Self:
-        self._connection = await self.database.acquire()
-        try:
-            await self._connection.begin(self._begin, is_numbered=not self._read_only)
-        except BaseException:
-            await self._leave()
-            raise
-        self.binding = Binding(self._connection, self.tenant, self.database.keyring)
-        self._savepoints = Savepoints(self._connection)
+        cache = self.database.cache
+        if cache is not None and self._read_only and self.tenant is not None:
+            self.reading = Reading(cache, self.tenant, self._at_least)
+            statements: Statements = Late(self._open, self.database.observe)
+        else:
+            statements = await self._open()
+        self.binding = Binding(statements, self.tenant, self.database.keyring, self.reading)
         return self
+
+    async def _open(self) -> Connection:
+        connection = await self.database.acquire()
+        try:
+            await connection.begin(self._begin, is_numbered=not self._read_only)
+        except BaseException:
+            await self._leave(connection)
+            raise
+        self._connection, self._savepoints = connection, Savepoints(connection)
+        return connection
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        connection = self._connection
+        if connection is None:
+            return
         try:
             if error is not None:
                 return
             if self._read_only:
-                await self._connection.end()
+                await connection.end()
             else:
-                numbers = await self._connection.commit(binding.attribution(self.actor))
+                numbers = await connection.commit(binding.attribution(self.actor))
+                for tenant, number in numbers.items():
+                    self.database.on_numbered(UUID(tenant), number)
                 self.number = numbers.get(str(self.tenant))
         finally:
-            await self._leave()
+            await self._leave(connection)
         for callback in self._callbacks:
             try:
                 await callback(self)
@@ -129,15 +155,17 @@ class Work:
                 # The work is committed: a callback's failure can't undo it and must not look as if it had.
                 log.exception("on_commit_failed")
 
-    async def _leave(self) -> None:
+    async def _leave(self, connection: Connection) -> None:
         try:
-            await self._connection.rollback()
+            await connection.rollback()
         finally:
-            await self.database.release(self._connection)
+            await self.database.release(connection)
 
     @property
     def connection(self) -> Connection:
-        """The connection itself, for what is no statement of a repository."""
+        """The connection itself, for what is no statement of a repository; work that reads the cache may have none."""
+        if self._connection is None:
+            raise RuntimeError("this work has not needed a connection yet")
         return self._connection
 
     def savepoint(self, name: str) -> contextlib.AbstractAsyncContextManager[None]:
@@ -161,6 +189,7 @@ async def run(
     read_only: bool = False,
     isolation: Isolation = "read committed",
     statement_timeout: float | None = None,
+    at_least: int = 0,
 ) -> T:
     """Run `operation` as one piece of work and repeat it, from the start, after a failure that left nothing behind:
     contention, a stale plan, a connection lost before COMMIT. `operation` may therefore be called again.
@@ -174,7 +203,7 @@ async def run(
     async def once(attempt: int) -> T:
         work = Work(
             database, tenant, origin=origin, actor=actor, read_only=read_only, isolation=isolation,
-            statement_timeout=statement_timeout,
+            statement_timeout=statement_timeout, at_least=at_least,
         )  # fmt: skip
         work.attempt = attempt
         async with work:

@@ -105,6 +105,8 @@ def ahead(name: str) -> Callable[[Held], None]:
         (first("tenants.jsonl", name="Other"), "holds another tenants.jsonl than its manifest describes"),
         (manifest(format=2), "has the format 2; this Quarry reads 1"),
         (manifest(tenant="x"), "has a manifest that can't be read: "),
+        (manifest(number=-1), "has a manifest that can't be read: "),
+        (manifest(number=2**63), "has a manifest that can't be read: "),
         (manifest(migrations=["9999.later"]), "migrations that this database does not have: 9999.later"),
         (manifest(tables=[]), "the archive has other tables than this database"),
         (added("manifest.json", b"}"), "has a manifest that can't be read: it is not JSON"),

@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from offboarding_rows import LONG_NUMBER, Stock, opened, quietly, settings_of
+from offboarding_rows import LONG_NUMBER, Stock, opened, quietly, rewrite, settings_of
 from service import keyring
 from service.database import Database
 from service.embedded.server import Server
@@ -54,10 +54,71 @@ async def test_the_log_begins_anew_and_tells_of_the_import(stock: Stock, tmp_pat
     await stock.erase(stock.a)
     await importing.restore(stock.settings, path, quietly)
     tracked = {"niches", "sign_in_failures", *HISTORY}
-    assert stock.one("SELECT head FROM app.heads WHERE tenant_id = %s", stock.a) == 1
+    assert stock.one("SELECT count(*) FROM app.commits WHERE tenant_id = %s", stock.a) == 1
     assert stock.one("SELECT count(*) FROM app.changes WHERE tenant_id = %s", stock.a) == sum(
         table.rows for table in manifest.tables if table.name not in tracked
     )
+
+
+def head(stock: Stock) -> int:
+    return int(stock.one("SELECT head FROM app.heads WHERE tenant_id = %s", stock.a))
+
+
+def change(stock: Stock) -> None:
+    """One more commit of the tenant that leaves."""
+    stock.superuser.execute(
+        "UPDATE quarry.users SET display_name = display_name || '!' WHERE tenant_id = %s", [stock.a]
+    )
+
+
+async def test_numbers_after_an_import_are_above_every_number_before(stock: Stock, tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    given = 0
+    for _ in range(3):
+        manifest = await stock.export(path)
+        change(stock)
+        assert given < manifest.number < head(stock)
+        given = head(stock)
+        await stock.erase(stock.a)
+        await importing.restore(stock.settings, path, quietly)
+        assert stock.one("SELECT min(number) FROM app.commits WHERE tenant_id = %s", stock.a) > given
+
+
+async def test_the_floor_says_that_old_numbers_are_gone(stock: Stock, tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    manifest = await stock.export(path)
+    await stock.erase(stock.a)
+    await importing.restore(stock.settings, path, quietly)
+    floor = stock.one("SELECT floor FROM app.heads WHERE tenant_id = %s", stock.a)
+    assert floor > manifest.number
+    # The commit of the import itself is there to be read.
+    assert floor == stock.one("SELECT min(number) FROM app.commits WHERE tenant_id = %s", stock.a) - 1
+
+
+async def test_a_second_import_of_an_archive_repeats_no_number(stock: Stock, tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    await stock.export(path)
+    given = 0
+    for _ in range(3):
+        await stock.erase(stock.a)
+        await importing.restore(stock.settings, path, quietly)
+        assert stock.one("SELECT min(number) FROM app.commits WHERE tenant_id = %s", stock.a) > given
+        change(stock)
+        given = head(stock)
+
+
+async def test_an_archive_without_a_number_is_imported(stock: Stock, tmp_path: Path) -> None:
+    def forget(held: dict[str, bytes]) -> None:
+        manifest = json.loads(held["manifest.json"])
+        assert manifest.pop("number") == before
+        held["manifest.json"] = json.dumps(manifest).encode()
+
+    before, path = head(stock), tmp_path / "a.tar.gz"
+    await stock.export(path)
+    rewrite(path, forget)
+    await stock.erase(stock.a)
+    assert (await importing.restore(stock.settings, path, quietly)).number == 0
+    assert head(stock) > before
 
 
 async def test_a_tenant_moves_to_an_installation_with_other_keys(
@@ -132,6 +193,14 @@ async def test_an_export_is_of_one_moment(stock: Stock, tmp_path: Path) -> None:
     before = stock.one("SELECT count(*) FROM quarry.sign_in_failures WHERE tenant_id = %s", stock.a)
     manifest = await exporting.export(stock.settings, stock.domain(stock.a), path, add_a_code)
     assert {table.name: table.rows for table in manifest.tables}["sign_in_failures"] == before
+
+
+async def test_the_number_is_of_the_moment_of_the_rows(stock: Stock, tmp_path: Path) -> None:
+    before = head(stock)
+    manifest = await exporting.export(
+        stock.settings, stock.domain(stock.a), tmp_path / "a.tar.gz", lambda _: change(stock)
+    )
+    assert manifest.number == before < head(stock)
 
 
 async def test_what_can_not_be_opened_is_not_exported(stock: Stock, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""Niches, and brands and influencers as one thing."""
+"""Niches, brands and influencers as one thing, and who waits for whom."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,21 @@ def add_niche(superuser: Any) -> Callable[[str], UUID]:
         return id
 
     return add
+
+
+@pytest.fixture
+def until_blocked(superuser: Any) -> Callable[[], Awaitable[None]]:
+    """Waits until a transaction waits for another one's lock."""
+    text = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    async def wait() -> None:
+        async with asyncio.timeout(30):
+            while superuser.execute(text).fetchone() == (0,):
+                superuser.rollback()
+                await asyncio.sleep(0.01)
+        superuser.rollback()
+
+    return wait
 
 
 @pytest.fixture(params=["brand", "influencer"])

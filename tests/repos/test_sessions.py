@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address
 from typing import Any
@@ -179,3 +181,92 @@ async def test_sessions_that_ended_a_day_ago_are_forgotten_some_at_a_time(
         assert await work.connection.fetchval("SELECT count(*) FROM sessions", ()) == 2
     async with Work(database, globex.id) as work:
         assert await work.connection.fetchval("SELECT count(*) FROM sessions", ()) == 1
+
+
+async def expired(database: Database, tenant: NewTenant, *, limit: int = 100, idle: timedelta = IDLE) -> int:
+    async with Work(database, tenant.id) as work:
+        return await work.sessions.expire(limit, idle=idle)
+
+
+def end(superuser: Any, *ends: str) -> None:
+    """Let the first sessions have ended like this, each in its way."""
+    superuser.execute("SET session_replication_role = replica")  # or the trigger would keep created_at and record it
+    for number, ended in enumerate(ends, 1):
+        superuser.execute(f"UPDATE quarry.sessions SET {ended} WHERE token_hash = %s", (bytes([number]) * 32,))
+    superuser.commit()
+
+
+BY_TIME = "created_at = now() - interval '1 day', expires_at = now()"
+BY_IDLENESS = "last_seen_at = now() - interval '1 hour'"
+BY_REVOCATION = f"{BY_TIME}, revoked_at = now()"
+
+
+async def test_that_a_session_ended_by_time_is_written_down_once(
+    database: Database, new: Factory, superuser: Any
+) -> None:
+    acme, globex = await new.tenant("acme"), await new.tenant("globex")
+    for number in range(1, 5):
+        await opened(database, acme, number)
+    await opened(database, globex)
+    end(superuser, BY_TIME, BY_IDLENESS, BY_REVOCATION)
+    assert await expired(database, acme) == 2
+    assert await expired(database, acme) == 0
+    rows = superuser.execute("SELECT expired_at IS NOT NULL FROM quarry.sessions WHERE tenant_id = %s"
+                             " ORDER BY token_hash", (acme.id,)).fetchall()  # fmt: skip
+    assert rows == [(True,), (True,), (False,), (False,)]
+    assert await expired(database, globex) == 1
+
+
+async def test_sessions_are_written_down_as_expired_some_at_a_time(
+    database: Database, new: Factory, superuser: Any
+) -> None:
+    acme = await new.tenant("acme")
+    for number in range(1, 4):
+        await opened(database, acme, number)
+    end(superuser, BY_IDLENESS, BY_IDLENESS, BY_TIME)
+    assert await expired(database, acme, idle=2 * IDLE, limit=9) == 1
+    assert [await expired(database, acme, limit=1) for _ in range(3)] == [1, 1, 0]
+
+
+async def test_that_a_session_has_expired_is_a_change_of_one_column(
+    database: Database, new: Factory, superuser: Any
+) -> None:
+    acme = await new.tenant("acme")
+    session = await opened(database, acme)
+    assert session is not None
+    end(superuser, BY_IDLENESS)
+    assert await expired(database, acme) == 1
+    async with Work(database, acme.id, read_only=True) as work:
+        (change,) = await work.log.audit(limit=1)
+    assert (change.table_name, change.operation, change.row_id) == ("sessions", "update", session.id)
+    assert change.columns == ["expired_at"]
+
+
+@pytest.mark.parametrize("first", ["expire", "revoke"])
+async def test_a_session_that_ends_twice_at_once_has_ended_the_first_way(
+    database: Database, new: Factory, superuser: Any, until_blocked: Callable[[], Awaitable[None]], first: str
+) -> None:
+    acme = await new.tenant("acme")
+    session = await opened(database, acme)
+    assert session is not None
+    end(superuser, BY_IDLENESS)
+    async with Work(database, acme.id) as work:
+        ending = work.sessions.revoke(session.id) if first == "revoke" else work.sessions.expire(9, idle=IDLE)
+        assert await ending == 1
+        second = asyncio.create_task(expired(database, acme))
+        await until_blocked()
+    assert await second == 0
+
+
+async def test_a_session_that_is_used_while_it_expires_does_not(
+    database: Database, new: Factory, superuser: Any, until_blocked: Callable[[], Awaitable[None]]
+) -> None:
+    acme = await new.tenant("acme")
+    session = await opened(database, acme)
+    assert session is not None
+    end(superuser, BY_IDLENESS)
+    async with Work(database, acme.id) as work:
+        assert await work.sessions.touch([session.id]) == 1
+        second = asyncio.create_task(expired(database, acme))
+        await until_blocked()
+    assert await second == 0

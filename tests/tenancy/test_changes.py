@@ -15,7 +15,9 @@ TRACKED = (
     "quarry.campaigns", "quarry.contents", "quarry.influencer_niches", "quarry.influencers", "quarry.sessions",
     "quarry.users",
 )  # fmt: skip
-UNTRACKED = ("quarry.idempotency_keys", "quarry.otps", "quarry.sign_in_failures")
+UNTRACKED = (
+    "app.cursors", "quarry.change_tickets", "quarry.idempotency_keys", "quarry.otps", "quarry.sign_in_failures",
+)  # fmt: skip
 KEPT = ("id", "tenant_id", "created_at", "updated_at", "version")
 """What a row's life cycle keeps; touching it alone is recorded, without the name of a column."""
 
@@ -184,3 +186,44 @@ async def test_a_merge_is_recorded_as_what_it_did(arranged: Arranged, app: Any) 
             row["id"],
         )
         assert await recorded(app, "quarry.campaigns") == [("update", ["name"])]
+
+
+async def test_ordinals_count_on_per_tenant_over_the_statements_of_a_transaction(arranged: Arranged, root: Any) -> None:
+    rename = "UPDATE users SET display_name = display_name || '!'"
+    async with bound(root, None):
+        for step in range(30):
+            await root.execute(rename if step % 3 else f"{rename} WHERE tenant_id = '{arranged.a}'")
+            await root.execute(f"SAVEPOINT undone; {rename}; ROLLBACK TO undone")
+        rows = await root.fetch(
+            "SELECT tenant_id::text, array_agg(ordinal ORDER BY ordinal) FROM app.changes"
+            " WHERE xid = pg_current_xact_id() GROUP BY tenant_id"
+        )
+        users = dict(await root.fetch("SELECT tenant_id::text, count(*) FROM users GROUP BY tenant_id"))
+    assert dict(rows) == {
+        arranged.a: list(range(1, 30 * users[arranged.a] + 1)),
+        arranged.b: list(range(1, 20 * users[arranged.b] + 1)),
+    }
+
+
+@pytest.mark.parametrize("name", TRACKED)
+async def test_not_even_a_superuser_truncates_what_is_tracked(arranged: Arranged, root: Any, name: str) -> None:
+    for cascade in ("", "CASCADE") if await is_referred_to(root, name) is False else ("CASCADE",):
+        async with bound(root, None):
+            found = await outcome(root, f"TRUNCATE {name} {cascade}", [])
+        assert (found.code, found.told[0]) == (
+            "TN007", f"TRUNCATE of {name.partition('.')[2]} would not be recorded",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["app.niches", "quarry.otps", "quarry.sign_in_failures"])
+async def test_a_truncate_that_would_reach_a_tracked_table_is_refused(arranged: Arranged, root: Any, name: str) -> None:
+    async with bound(root, None):
+        reaches = await is_referred_to(root, name)
+        found = await outcome(root, f"TRUNCATE {name} CASCADE", [])
+    assert found.code == ("TN007" if reaches else "TRUNCATE TABLE")
+
+
+async def is_referred_to(connection: Any, name: str) -> bool:
+    """Whether a foreign key leads to the table, so that TRUNCATE needs CASCADE."""
+    text = "SELECT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = $1::text::regclass)"
+    return bool(await connection.fetchval(text, name))

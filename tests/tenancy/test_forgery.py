@@ -24,6 +24,14 @@ FORGERIES = (
     "DELETE FROM app.changes",
     "UPDATE app.heads SET floor = head",
     "UPDATE app.installation SET log_retention = '1 day'",
+    "UPDATE app.installation SET epoch = epoch + 1",
+    "UPDATE app.installation SET shared_number = 0",
+    "SELECT app.raise_epoch()",
+    "SELECT app.former_xid(pg_current_xact_id(), 1)",
+    "SELECT app.forget_consumer('mail')",
+    "DELETE FROM app.cursors",
+    "UPDATE app.cursors SET consumer = 'mail'",
+    "INSERT INTO app.niches (name) VALUES ('forged')",
     "UPDATE sign_in_failures SET created_at = '2000-01-01'",
     "DELETE FROM sign_in_failures",
     "SELECT FROM app.heads FOR UPDATE",
@@ -36,6 +44,8 @@ SUPPRESSIONS = (
     "ALTER TABLE campaigns DISABLE TRIGGER ALL",
     "ALTER TABLE campaigns DISABLE TRIGGER touch",
     "ALTER TABLE app.changes DISABLE TRIGGER number_commit",
+    "ALTER TABLE app.niches DISABLE TRIGGER number_shared",
+    "ALTER TABLE campaigns DISABLE TRIGGER refuse_truncate",
     "DROP TRIGGER record_insert ON campaigns",
     "DROP FUNCTION record_campaigns() CASCADE",
     "ALTER FUNCTION app.current_tenant() SECURITY DEFINER",
@@ -89,9 +99,22 @@ async def test_only_these_functions_run_with_the_owners_rights_for_the_serving_r
         " AND pronamespace::regnamespace::text IN ('app', 'quarry') ORDER BY 1"
     )
     assert [function["name"] for function in functions] == [
-        "app.claim_keys(bytea)", "app.find_tenant(text)", "app.heads(uuid[])", "app.prune_log(uuid,integer)",
-        "prune_deleted(uuid,integer)", "prune_sign_in_failures(uuid,integer)",
+        "app.claim_keys(bytea)", "app.consumer_lag()", "app.enter_life()", "app.find_tenant(text)", "app.heads(uuid[])",
+        "app.prune_log(uuid,integer)", "app.waiting(text,integer)", "prune_deleted(uuid,integer)",
+        "prune_sign_in_failures(uuid,integer)",
     ]  # fmt: skip
+
+
+async def test_only_these_functions_are_for_everybody_or_for_the_platform(app: Any) -> None:
+    text = (
+        "SELECT oid::regprocedure::text AS name FROM pg_proc WHERE has_function_privilege($1, oid, 'EXECUTE')"
+        " AND pronamespace::regnamespace::text IN ('app', 'quarry') ORDER BY 1"
+    )
+    everybody = ["app.current_tenant()"]
+    assert [each["name"] for each in await app.fetch(text, "public")] == everybody
+    assert [each["name"] for each in await app.fetch(text, "quarry_platform")] == sorted([
+        *everybody, "app.consumer_lag()", "app.find_tenant(text)", "app.forget_consumer(text)", "app.raise_epoch()",
+    ])  # fmt: skip
 
 
 async def test_the_statistics_of_tenant_tables_are_not_shown(arranged: Arranged, app: Any) -> None:
@@ -115,3 +138,20 @@ async def test_polling_heads_answers_numbers_alone(arranged: Arranged, app: Any)
     async with bound(app, None):
         (row,) = await app.fetch("SELECT * FROM app.heads(ARRAY[$1::text::uuid])", arranged.b)
     assert list(row.keys()) == ["tenant_id", "head", "floor"]
+
+
+async def test_asking_who_waits_answers_ids_alone(arranged: Arranged, app: Any) -> None:
+    async with bound(app, None):
+        rows = await app.fetch("SELECT * FROM app.waiting('nobody', 99)")
+    assert {tuple((key, str(value)) for key, value in row.items()) for row in rows} == {
+        (("tenant_id", tenant),) for tenant in (arranged.a, arranged.b)
+    }
+
+
+async def test_asking_for_the_lag_answers_counts_and_a_time_alone(arranged: Arranged, app: Any) -> None:
+    async with bound(app, None):
+        rows = await app.fetch("SELECT * FROM app.consumer_lag()")
+    assert {row["consumer"] for row in rows} == {
+        arranged.rows[tenant]["app.cursors"]["consumer"] for tenant in (arranged.a, arranged.b)
+    }
+    assert list(rows[0].keys()) == ["consumer", "tenants", "failing", "cut_off", "oldest"]

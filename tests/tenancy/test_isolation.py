@@ -21,6 +21,7 @@ GRANTS = {
     "app.heads": "s",
     "app.commits": "s",
     "app.changes": "s",
+    "app.cursors": "siu",
     "quarry.users": "siu",
     "quarry.sessions": "siud",
     "quarry.api_keys": "siu",
@@ -34,6 +35,7 @@ GRANTS = {
     "quarry.campaign_influencers": "siud",
     "quarry.otps": "siud",
     "quarry.idempotency_keys": "siud",
+    "quarry.change_tickets": "sid",
 }
 """A new tenant table is not covered before it stands here."""
 

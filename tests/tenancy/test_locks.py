@@ -34,6 +34,7 @@ BY_NAME = {
     "after_id": UUID(int=2**128 - 1),
     "after_number": 2**62,
     "attempts": 5,
+    "budget": 1000,
     "company_type": "llp",
     "gender": "other",
     "keep": UUID(int=0),
@@ -41,7 +42,7 @@ BY_NAME = {
 }
 BY_TYPE = {
     "bool": True, "bytea": b"\0" * 32, "date": date(2026, 1, 1), "inet": "192.0.2.1", "int4": 1, "int8": 1,
-    "interval": timedelta(hours=1), "jsonb": "{}", "text": "text",
+    "interval": timedelta(hours=1), "jsonb": "{}", "numeric": 1, "text": "text",
     "timestamptz": datetime(2100, 1, 1, tzinfo=UTC), "uuid": UUID(int=0), "varchar": "text",
 }  # fmt: skip
 CHECKS_INSIDE = {
@@ -61,6 +62,8 @@ INSERT INTO otps (tenant_id, phone_index, code_hash, created_at, expires_at)
 SELECT tenant_id, phone_index, code_hash, '2000-01-01', '2000-01-02' FROM otps;
 INSERT INTO sessions (tenant_id, user_id, token_hash, created_at, expires_at)
 SELECT tenant_id, user_id, sha256(token_hash), '2000-01-01', '2000-01-02' FROM sessions;
+INSERT INTO change_tickets (tenant_id, token_hash, bearer_kind, bearer_hash, created_at, expires_at)
+SELECT tenant_id, sha256(token_hash), bearer_kind, bearer_hash, '2000-01-01', '2000-01-02' FROM change_tickets;
 INSERT INTO idempotency_keys (tenant_id, caller_id, key, fingerprint, created_at, expires_at)
 SELECT tenant_id, caller_id, 'old', fingerprint, '2000-01-01', '2000-01-02' FROM idempotency_keys;
 """
@@ -140,9 +143,10 @@ class Attacker:
         """B's row of every aggregate, with the columns of the rows that it refers to, and the beginning of its name."""
         self.keys: dict[str, dict[str, object]] = {}
         for name, table in self.arranged.tables.items():
-            if "id" not in table.types:
+            if name in LOG:
                 continue
-            row = dict(await self._row(name, UUID(self.arranged.rows[self.arranged.b][name]["id"])))
+            where, key = table.where(self.arranged.rows[self.arranged.b][name])
+            row = dict(await self.connection.fetchrow(f"SELECT * FROM {name} {where}", *key))
             for column, target in table.references.items():
                 row = {**await self._row(target, row[column]), **row}
             self.keys[name.partition(".")[2]] = {**row, "q": str(row.get("search_name", ""))[:3]}

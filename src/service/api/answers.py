@@ -100,17 +100,31 @@ def created(model: type[M], row: M, location: str | None = None) -> Created[M]:
     return Created(model.__pydantic_serializer__.to_json(row), Created.status, headers)
 
 
-def page(items: TypeAdapter[list[M]], rows: list[M], limit: int, cursor: Callable[[Any], str] = cursor_of) -> Page[M]:
+def page(
+    items: TypeAdapter[list[M]],
+    rows: list[M],
+    limit: int,
+    cursor: Callable[[Any], str] = cursor_of,
+    *,
+    etag: str | None = None,
+) -> Page[M]:
     """One page of a list; `rows` holds one more than `limit` when there is a next page, which begins after `cursor`.
 
-    The weak ETag is of the answer itself.
+    The weak ETag is of the answer itself, unless there is a better one (lists.py).
     """
     following = b"null"
     if len(rows) > limit:
         rows = rows[:limit]
         following = b'"' + cursor(rows[-1]).encode() + b'"'
     body = b'{"items":' + items.dump_json(rows) + b',"next":' + following + b"}"
-    return Page(body, headers={"ETag": f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'})
+    return Page(body, headers={"ETag": etag or f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'})
+
+
+def unmodified_page(etag: str) -> Page[Any]:
+    """304: the client holds the page already."""
+    unmodified: Page[Any] = Page(status_code=304, headers={"ETag": etag})
+    del unmodified.headers["content-type"]
+    return unmodified
 
 
 def accepted() -> Accepted:
@@ -128,8 +142,11 @@ def unmodified(answer: Response, if_none_match: Sequence[str]) -> bool:
     if not if_none_match or answer.status_code != 200:
         return False
     etag = answer.headers.get("etag")
-    if etag is None:
-        return False
+    return etag is not None and holds(etag, if_none_match)
+
+
+def holds(etag: str, if_none_match: Sequence[str]) -> bool:
+    """Whether the client holds this version already (weak comparison, RFC 9110)."""
     held = [tag.strip().removeprefix("W/") for header in if_none_match for tag in header.split(",")]
     return etag.removeprefix("W/") in held or held == ["*"]
 

@@ -19,6 +19,7 @@ from service.api import (
     brands,
     campaign_influencers,
     campaigns,
+    changes,
     contents,
     influencers,
     keys,
@@ -37,15 +38,20 @@ from service.api.limits import Limits
 from service.api.middleware import Answered, RequestId
 from service.api.reference import Reference
 from service.api.resources import Endpoint, Resource
+from service.api.shutdown import told_to_stop
 from service.api.state import State
-from service.database import Database
+from service.cache import Cache
+from service.changes.consumers import Consumer, named
+from service.changes.feed import Feed
+from service.changes.sessions import session_events
+from service.database import GREETING, Database
 from service.errors import Malformed, NotFound
 from service.logs import observer
 from service.passwords import Passwords
 from service.settings import Settings
 from service.tenancy import guard
 from service.upkeep import Upkeep
-from service.work import run
+from service.watermarks import Watermarks
 
 # fmt: off
 ENDPOINTS: Sequence[Endpoint] = (
@@ -81,6 +87,9 @@ ENDPOINTS: Sequence[Endpoint] = (
     Endpoint("POST", "/v1/influencers/{id}/restore", "influencers.write", influencers.restore),
     Endpoint("PUT", "/v1/influencers/{id}/niches/{niche_id}", "influencers.write", influencers.attach),
     Endpoint("DELETE", "/v1/influencers/{id}/niches/{niche_id}", "influencers.write", influencers.detach),
+    Endpoint("GET", "/v1/changes", "changes.read", changes.page, refuses=("gone",)),
+    Endpoint("GET", "/v1/changes/stream", "changes.read", changes.stream, refuses=("rate_limited",)),
+    Endpoint("POST", "/v1/changes/tickets", "changes.read", changes.create_ticket),
     Endpoint("GET", "/livez", "anyone", probes.live),
     Endpoint("GET", "/readyz", "anyone", probes.ready),
     Endpoint("GET", "/healthz", "operator", operators.report),
@@ -115,16 +124,24 @@ ENDPOINTS: Sequence[Endpoint] = (
 # fmt: on
 
 
-def create_app(settings: Settings, endpoints: Sequence[Endpoint] = ENDPOINTS) -> Starlette:
-    """The ASGI application. Its lifespan opens the database and refuses to start on an unsafe one."""
+def create_app(
+    settings: Settings, endpoints: Sequence[Endpoint] = ENDPOINTS, consumers: Sequence[Consumer] = ()
+) -> Starlette:
+    """The ASGI application. Its lifespan opens the database and refuses to start on an unsafe one.
+
+    `consumers` are handed every commit (changes/consumers.py), beside those of the setting CONSUMERS.
+    """
+    document = Reference.of(endpoints)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
-        keys = keyring.of(settings)
+        keys, watermarks = keyring.of(settings), Watermarks()
         async with (
+            Cache.open(settings, watermarks) as cache,
             Database.open(
                 settings.address("quarry_app"), settings.limits, schema=settings.database_schema,
-                observe=observer(settings), keyring=keys,
+                observe=observer(settings), keyring=keys, cache=cache if settings.cache_ttl else None,
+                greeting=GREETING,
             ) as database,
             Passwords.open() as passwords,
             Limits.open(settings) as limits,
@@ -133,11 +150,14 @@ def create_app(settings: Settings, endpoints: Sequence[Endpoint] = ENDPOINTS) ->
             async with database.connection() as connection:
                 await guard.require(connection)
                 await guard.require_keys(connection, keys)
-            installation = await run(database, lambda work: work.log.installation(), None, read_only=True)
-            yield State(
-                settings=settings, database=database, passwords=passwords, limits=limits, upkeep=upkeep,
-                sender=codes.sender(settings), epoch=installation.epoch,
-            )  # fmt: skip
+            handlers = (session_events(), *named(settings), *consumers)
+            async with Feed.open(settings, database, watermarks, handlers) as feed:
+                with told_to_stop(feed.close):
+                    yield State(
+                        settings=settings, database=database, passwords=passwords, limits=limits, upkeep=upkeep,
+                        sender=codes.sender(settings), watermarks=watermarks, feed=feed,
+                        revision=document.revision,
+                    )  # fmt: skip
 
     app = Starlette(
         routes=_routes(endpoints),
@@ -145,7 +165,7 @@ def create_app(settings: Settings, endpoints: Sequence[Endpoint] = ENDPOINTS) ->
         exception_handlers={HTTPException: _refused},
         lifespan=lifespan,
     )
-    app.state.reference = Reference.of(endpoints)
+    app.state.reference = document
     # /v1/campaigns/ is no path of ours, and a redirect would lose the body of a POST.
     app.router.redirect_slashes = False
     return app

@@ -9,6 +9,7 @@ from service.api.answers import Created, Entity, Nothing, Page
 from service.api.caller import Call
 from service.api.fields import DocumentReference, Email, LongText, Name, NicheIds, Phone, PhoneFilter, Url, Username
 from service.api.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
+from service.api.lists import numbered_page
 from service.api.pages import PageQuery
 from service.api.preconditions import Precondition, expected
 from service.errors import NotFound
@@ -90,8 +91,7 @@ class BrandPatch(Patch):
 
 async def page(call: Call, query: Parsed[BrandQuery]) -> Page[Brand]:
     """List the brands with their niches, newest first."""
-    rows = await call.run(lambda work: work.brands.page(**query.get().arguments()))
-    return answers.page(_BRANDS, rows, query.get().limit)
+    return await numbered_page(call, query, _BRANDS, lambda work: work.brands.page(**query.get().arguments()))
 
 
 async def create(call: Call, body: Parsed[BrandDraft]) -> Created[Brand]:

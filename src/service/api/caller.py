@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import TypeVar
 from uuid import UUID
@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import BaseModel
 from starlette.requests import Request
 
-from service import tokens
+from service import positions, tokens
 from service.api.answers import Answer
 from service.api.idempotency import IdempotentRequest, read_key
 from service.api.inputs import Parsed, parse_body, read_bytes, read_query
@@ -22,12 +22,14 @@ from service.api.state import State
 from service.errors import (
     DatabaseError,
     Forbidden,
+    Malformed,
     NotFound,
     SessionExpired,
     TenantSuspended,
     Unauthorized,
 )
 from service.permissions import Permission, allows, is_for_people
+from service.positions import Position
 from service.repos.api_keys import KeyBearer
 from service.repos.sessions import Bearer
 from service.repos.users import Role
@@ -54,6 +56,7 @@ class Caller:
     user_id: UUID
     session_id: UUID | None
     role: Role
+    expires_at: datetime | None = None
 
 
 class Call:
@@ -69,6 +72,8 @@ class Call:
         """Known once the token has been admitted."""
         self.number: int | None = None
         """What this call's commit got, None when it changed nothing."""
+        self.bearer_token: Token | None = None
+        """The token that counts, where it is not the one of the header."""
         self._key = read_key(request.headers.getlist("idempotency-key")) if self.writes and may_repeat else None
         self._raw = b""
 
@@ -105,7 +110,23 @@ class Call:
         """If-Match."""
         return Precondition(self.request.headers.getlist("if-match"))
 
-    async def run(self, operation: Callable[[Work], Awaitable[R]]) -> R:
+    @property
+    def if_none_match(self) -> Sequence[str]:
+        """If-None-Match."""
+        return self.request.headers.getlist("if-none-match")
+
+    @property
+    def at_least(self) -> int:
+        """The number that Consistency asks for; of another epoch it asks for nothing. Raises Malformed."""
+        given = self.request.headers.get("consistency")
+        if given is None or self.writes:
+            return 0
+        position = positions.read(given)
+        if position is None:
+            raise Malformed("Consistency is what an answer to a write said: <epoch>-<number>.")
+        return position.number if position.epoch == self.state["watermarks"].epoch else 0
+
+    async def run(self, operation: Callable[[Work], Awaitable[R]], *, at_least: int = 0) -> R:
         """Run `operation` as the caller, in one transaction whose first statement finds out who that is.
 
         A suspended tenant, an inactive user, a revoked session or key are refused at once. Raises Unauthorized,
@@ -113,6 +134,7 @@ class Call:
         """
         token = self.token()
         settings = self.state["settings"]
+        at_least = max(at_least, self.at_least)
 
         async def as_caller(work: Work) -> tuple[R, Work]:
             await self._admit(work, token)
@@ -120,7 +142,7 @@ class Call:
 
         result, work = await run(
             self.state["database"], as_caller, token.tenant, origin=self.origin if self.writes else None,
-            read_only=not self.writes, deadline=settings.request_timeout,
+            read_only=not self.writes, deadline=settings.request_timeout, at_least=at_least,
         )  # fmt: skip
         self.tenant, self.number = token.tenant, work.number
         return result
@@ -165,10 +187,12 @@ class Call:
                 number = await run(self.state["database"], lambda work: work.log.head(), self.tenant, read_only=True)
             except DatabaseError:
                 return None
-        return f"{self.state['epoch']}-{number}"
+        return str(Position(self.state["watermarks"].epoch, number))
 
     def token(self) -> Token:
         """The bearer token. Raises Unauthorized when there is none that can be read."""
+        if self.bearer_token is not None:
+            return self.bearer_token
         token = tokens.read(self.bearer())
         if token is None:
             raise Unauthorized
@@ -187,7 +211,11 @@ class Call:
             bearer = await work.sessions.authenticate(token.hash, idle=idle, seen_every=seen_every)
         else:
             bearer = await work.api_keys.authenticate(token.hash, seen_every=seen_every)
-        self.caller = caller = admit(token, bearer, self.permission)
+        try:
+            self.caller = caller = admit(token, bearer, self.permission)
+        except SessionExpired:
+            self.state["upkeep"].expired(token.tenant)
+            raise
         if bearer is not None and bearer.is_unseen:
             self.state["upkeep"].seen(token.tenant, token.kind, caller.session_id or caller.id)
         if self.writes:
@@ -214,5 +242,5 @@ def admit(token: Token, bearer: Bearer | KeyBearer | None, permission: Permissio
     if not allows(bearer.role, permission) or (is_for_people(permission) and not is_person):
         raise Forbidden
     if isinstance(bearer, Bearer):
-        return Caller(token.tenant, bearer.user_id, bearer.user_id, bearer.session_id, bearer.role)
-    return Caller(token.tenant, bearer.key_id, bearer.user_id, None, bearer.role)
+        return Caller(token.tenant, bearer.user_id, bearer.user_id, bearer.session_id, bearer.role, bearer.expires_at)
+    return Caller(token.tenant, bearer.key_id, bearer.user_id, None, bearer.role, bearer.expires_at)

@@ -9,6 +9,7 @@ from service.api.answers import Entity, Nothing, Page
 from service.api.caller import Call
 from service.api.fields import Currency, MinorUnits
 from service.api.inputs import Body, Parsed, example
+from service.api.lists import numbered_page
 from service.api.pages import PageQuery
 from service.errors import NotFound
 from service.repos.campaign_influencers import CampaignInfluencer, Status
@@ -51,7 +52,7 @@ async def page(call: Call, query: Parsed[CampaignInfluencerQuery]) -> Page[Campa
         query.get()
         return rows
 
-    return answers.page(_INFLUENCERS, await call.run(operation), query.get().limit)
+    return await numbered_page(call, query, _INFLUENCERS, operation)
 
 
 async def put(call: Call, body: Parsed[Agreement]) -> Entity[CampaignInfluencer]:

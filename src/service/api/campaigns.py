@@ -12,6 +12,7 @@ from service.api.answers import Created, Entity, Nothing, Page
 from service.api.caller import Call
 from service.api.fields import Currency, Day, LongText, MinorUnits, Name
 from service.api.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
+from service.api.lists import numbered_page
 from service.api.pages import PageQuery
 from service.api.preconditions import Precondition, expected
 from service.repos.campaigns import Campaign, Status
@@ -72,8 +73,7 @@ class CampaignPatch(Patch):
 
 async def page(call: Call, query: Parsed[CampaignQuery]) -> Page[Campaign]:
     """List the campaigns, newest first."""
-    rows = await call.run(lambda work: work.campaigns.page(**query.get().arguments()))
-    return answers.page(_CAMPAIGNS, rows, query.get().limit)
+    return await numbered_page(call, query, _CAMPAIGNS, lambda work: work.campaigns.page(**query.get().arguments()))
 
 
 async def create(call: Call, body: Parsed[CampaignDraft]) -> Created[Campaign]:

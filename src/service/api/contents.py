@@ -9,6 +9,7 @@ from service.api.answers import Created, Entity, Nothing, Page
 from service.api.caller import Call
 from service.api.fields import LongText, Name, Url
 from service.api.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
+from service.api.lists import numbered_page
 from service.api.pages import PageQuery
 from service.api.preconditions import Precondition, expected
 from service.errors import NotFound
@@ -64,7 +65,7 @@ async def page(call: Call, query: Parsed[ContentQuery]) -> Page[Content]:
         query.get()
         return rows
 
-    return answers.page(_CONTENTS, await call.run(operation), query.get().limit)
+    return await numbered_page(call, query, _CONTENTS, operation)
 
 
 async def create(call: Call, body: Parsed[ContentDraft]) -> Created[Content]:

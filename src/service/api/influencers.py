@@ -9,6 +9,7 @@ from service.api.answers import Created, Entity, Nothing, Page
 from service.api.caller import Call
 from service.api.fields import Email, LongText, Name, NicheIds, PastDay, Phone, PhoneFilter, Url, Username
 from service.api.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
+from service.api.lists import numbered_page
 from service.api.pages import PageQuery
 from service.api.preconditions import Precondition, expected
 from service.errors import NotFound
@@ -74,8 +75,7 @@ class InfluencerPatch(Patch):
 
 async def page(call: Call, query: Parsed[InfluencerQuery]) -> Page[Influencer]:
     """List the influencers with their niches, newest first."""
-    rows = await call.run(lambda work: work.influencers.page(**query.get().arguments()))
-    return answers.page(_INFLUENCERS, rows, query.get().limit)
+    return await numbered_page(call, query, _INFLUENCERS, lambda work: work.influencers.page(**query.get().arguments()))
 
 
 async def create(call: Call, body: Parsed[InfluencerDraft]) -> Created[Influencer]:

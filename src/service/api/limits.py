@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Literal, Self, TypeVar, get_args
 
-import structlog
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
@@ -24,6 +23,7 @@ from redis.asyncio import BlockingConnectionPool
 from service import keyring
 from service.errors import RateLimited
 from service.metrics import RATE_LIMITED
+from service.redis_circuit import RedisCircuit, Unreachable
 from service.settings import Settings
 
 LimitName = Literal[
@@ -38,22 +38,15 @@ LimitName = Literal[
 ]
 
 _BY_ADDRESS: frozenset[LimitName] = frozenset({"sign_in_address", "seeds"})
-_PATIENCE = 0.25
-"""Seconds for connecting to Redis, and for a command."""
-_PAUSE = 3.0
-"""Seconds without Redis after it has failed; then one request tries it again."""
 _SWEEP_EVERY = 10.0
-_CONNECTIONS = 10
 
 R = TypeVar("R")
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger("service.limits")
 
 
 class Limits:
     """Open it with `async with Limits.open(settings)`: it owns a task, and the connections to Redis."""
 
-    def __init__(self, settings: Settings, pool: BlockingConnectionPool | None) -> None:
+    def __init__(self, settings: Settings, redis: RedisCircuit | None) -> None:
         # The same in all processes that count together.
         self._secret = keyring.of(settings).index_key
         self._items: dict[LimitName, RateLimitItem] = {
@@ -64,16 +57,15 @@ class Limits:
         # The moving window is exact: it never admits more, and knows when there is room again.
         self._memory = MemoryStorage()
         self._own = MovingWindowRateLimiter(self._memory)
-        self._shared = None if pool is None else MovingWindowRateLimiter(_storage(pool))
-        self._is_lost = False
-        self._next_try = 0.0
+        self._redis = redis
+        self._shared = None if redis is None else MovingWindowRateLimiter(_storage(redis.pool))
 
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator[Self]:
         """Start counting. Redis is first spoken to by the first count."""
-        pool = _pool(settings)
-        limits = cls(settings, pool)
+        redis = RedisCircuit.of(settings)
+        limits = cls(settings, redis)
         # The library sweeps at every hit, in a thread per key, and fails over keys that are cleared meanwhile. It leaves
         # that to a task which is there already.
         limits._memory.timer = sweeper = asyncio.create_task(limits._sweep(), name="limits")
@@ -83,8 +75,8 @@ class Limits:
             sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeper
-            if pool is not None:
-                await pool.aclose()
+            if redis is not None:
+                await redis.aclose()
 
     async def hit(self, name: LimitName, *key: str) -> None:
         """Count one for `key`. Raises RateLimited, and counts nothing, when that were one too many."""
@@ -137,34 +129,11 @@ class Limits:
 
     async def _ask(self, operation: Callable[[MovingWindowRateLimiter], Awaitable[R]]) -> R:
         """The operation on the shared counts if they can be had, on this process's own otherwise."""
-        if self._shared is None or not self._may_try():
-            return await operation(self._own)
-        is_trial = self._is_lost
-        try:
-            # The connection's own bounds are per read; a server that trickles would outlast them.
-            async with asyncio.timeout(2 * _PATIENCE):
-                answer = await operation(self._shared)
-        except Exception as error:  # noqa: BLE001  whatever is wrong with Redis, requests go on; our own faults show below
-            self._next_try = time.monotonic() + _PAUSE
-            if not self._is_lost:
-                self._is_lost = True
-                log.warning("redis_lost", reason=str(error) or type(error).__name__)
-            return await operation(self._own)
-        # What was on its way when Redis was lost says nothing about it now.
-        if is_trial:
-            self._is_lost = False
-            log.info("redis_recovered")
-        return answer
-
-    def _may_try(self) -> bool:
-        if not self._is_lost:
-            return True
-        now = time.monotonic()
-        if now < self._next_try:
-            return False
-        # One request tries; the others need not wait for what it finds.
-        self._next_try = now + _PAUSE
-        return True
+        shared = self._shared
+        if self._redis is not None and shared is not None:
+            with contextlib.suppress(Unreachable):
+                return await self._redis.ask(lambda: operation(shared))
+        return await operation(self._own)
 
     async def _sweep(self) -> None:
         """Forget, every now and then, what has left its window."""
@@ -179,26 +148,6 @@ class Limits:
                     entries.pop()
                 if not entries:
                     await self._memory.clear(key)
-
-
-def _pool(settings: Settings) -> BlockingConnectionPool | None:
-    """The connections to Redis, none of them made yet; None when no Redis is named."""
-    options: dict[str, Any] = {
-        "max_connections": _CONNECTIONS,
-        # Waiting for one of them ends with the whole call.
-        "timeout": None,
-        "socket_connect_timeout": _PATIENCE,
-        "socket_timeout": _PATIENCE,
-    }
-    if settings.redis_url is not None:
-        return BlockingConnectionPool.from_url(settings.redis_url.get_secret_value(), **options)
-    if settings.redis_host is None:
-        return None
-    password = settings.redis_password
-    return BlockingConnectionPool(
-        host=settings.redis_host, port=settings.redis_port, db=settings.redis_db,
-        password=password.get_secret_value() if password else None, **options,
-    )  # fmt: skip
 
 
 def _storage(pool: BlockingConnectionPool) -> RedisStorage:

@@ -8,6 +8,7 @@ from service.api import answers
 from service.api.answers import Entity, Page
 from service.api.caller import Call
 from service.api.inputs import Parsed
+from service.api.lists import numbered_page
 from service.api.pages import PageQuery
 from service.repos.niches import Niche
 
@@ -22,8 +23,7 @@ class NicheQuery(PageQuery):
 
 async def page(call: Call, query: Parsed[NicheQuery]) -> Page[Niche]:
     """List the niches, newest first."""
-    rows = await call.run(lambda work: work.niches.page(**query.get().arguments()))
-    return answers.page(_NICHES, rows, query.get().limit)
+    return await numbered_page(call, query, _NICHES, lambda work: work.niches.page(**query.get().arguments()))
 
 
 async def find(call: Call) -> Entity[Niche]:

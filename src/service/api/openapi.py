@@ -10,9 +10,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from service import positions
 from service.api.answers import Answer, Created, Entity, Page, Text
 from service.api.problems import PROBLEM, problems
 from service.api.resources import Endpoint
+from service.api.streaming import EventStream
 from service.permissions import weakest_role
 
 Document = dict[str, Any]
@@ -160,6 +162,10 @@ def _headers(endpoint: Endpoint) -> list[dict[str, Any]]:
         headers.append(_header("Idempotency-Key", "Any text of yours; repeating the request with it is safe.", None))
     if endpoint.method == "GET" and _has_etag(endpoint):
         headers.append(_header("If-None-Match", "The ETag that you hold; 304 when it still is the one.", None))
+    if endpoint.method == "GET" and endpoint.permission not in ("anyone", "operator"):
+        headers.append(_header("Consistency", "What a write was answered with: the read sees it.", None))
+    if issubclass(endpoint.contract.answer, EventStream):
+        headers.append(_header("Last-Event-ID", "The id of the last event that you have; goes before ?since=.", None))
     return headers
 
 
@@ -168,6 +174,8 @@ def _header(name: str, description: str, example: str | None, *, is_required: bo
     schema: dict[str, Any] = {"type": "string"}
     if name == "Idempotency-Key":
         schema["pattern"] = r"^[\x21-\x7e]{1,200}$"
+    elif name == "Consistency":
+        schema["pattern"] = positions.PATTERN
     shown = {} if example is None else {"example": example}
     return {
         "name": name,
@@ -194,6 +202,8 @@ def _answer(endpoint: Endpoint, names: Names, located: set[str]) -> dict[str, An
                 },
             }
         answer["content"] = {"application/json": {"schema": schema}}
+    elif issubclass(contract.answer, EventStream):
+        answer["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
     elif issubclass(contract.answer, Text):
         answer["content"] = {"*/*": {"schema": {"type": "string"}}}
     elif contract.answer is Answer:

@@ -16,7 +16,8 @@ from service.errors import NotFound, Unauthorized
 async def report(call: Call) -> Answer:
     """The detailed state of the service, each check by name."""
     _admit(call)
-    checks = await health.report(call.state["database"])
+    state = call.state
+    checks = await health.report(state["database"], state["feed"], state["settings"].changes_max_age)
     failing = [name for name, check in checks.items() if not check["ok"]]
     status = "unavailable" if failing else "ok"
     return Answer(to_json({"status": status, "failing": failing, "checks": checks}), 503 if failing else 200)

@@ -19,6 +19,9 @@ def codes_of(endpoint: Endpoint) -> list[str]:
     codes: list[str] = [*_ALWAYS]
     if endpoint.permission != "anyone":
         codes += _OF_CALLERS
+        if endpoint.method == "GET":
+            # Consistency.
+            codes.append("malformed")
     if "{" in endpoint.path:
         codes.append("not_found")
     if endpoint.contract.body is not None:

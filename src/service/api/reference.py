@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -23,12 +24,15 @@ class Reference:
 
     openapi: bytes
     page: bytes
+    revision: str
+    """Tells releases apart whose answers may look different."""
 
     @classmethod
     def of(cls, endpoints: Sequence[Endpoint]) -> Self:
         """The reference of these endpoints."""
         made = document(endpoints)
-        return cls(to_json(made), manual.render(made).encode())
+        text = to_json(made)
+        return cls(text, manual.render(made).encode(), hashlib.sha256(text).hexdigest()[:16])
 
 
 async def openapi(call: Call) -> Answer:

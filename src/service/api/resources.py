@@ -80,7 +80,7 @@ class Resource:
             answer, call.tenant, call.number = replayed.answer, call.caller.tenant, replayed.number
         if (token_of_commit := await call.consistency()) is not None:
             answer.headers["Consistency"] = token_of_commit
-        if not call.writes and answers.unmodified(answer, request.headers.getlist("if-none-match")):
+        if not call.writes and answers.unmodified(answer, call.if_none_match):
             return Response(status_code=304, headers={"ETag": answer.headers["etag"]})
         return answer
 

@@ -24,4 +24,5 @@ async def niches(call: Call) -> Entity[Seeded]:
     await call.state["limits"].hit("seeds", str(call.origin.ip))
     lines: list[str] = []
     await seeding.seed(call.state["settings"], "base", lines.append)
+    call.state["watermarks"].doubt_shared()
     return answers.entity(Seeded, Seeded(lines=lines))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TypedDict
 
 from service.api.limits import Limits
+from service.changes.feed import Feed
 from service.codes import CodeSender
 from service.database import Database
 from service.passwords import Passwords
 from service.settings import Settings
 from service.upkeep import Upkeep
+from service.watermarks import Watermarks
 
 
 class State(TypedDict):
@@ -21,4 +23,6 @@ class State(TypedDict):
     limits: Limits
     upkeep: Upkeep
     sender: CodeSender | None
-    epoch: int
+    watermarks: Watermarks
+    feed: Feed
+    revision: str

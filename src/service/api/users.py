@@ -9,6 +9,7 @@ from service.api.answers import Created, Entity, Nothing, Page
 from service.api.caller import Call
 from service.api.fields import Email, Name, Password
 from service.api.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
+from service.api.lists import numbered_page
 from service.api.pages import PageQuery
 from service.api.preconditions import Precondition, expected
 from service.errors import Forbidden, InvalidInput, NotFound
@@ -67,8 +68,7 @@ class PasswordChange(Body):
 
 async def page(call: Call, query: Parsed[UserQuery]) -> Page[User]:
     """List the users, newest first."""
-    rows = await call.run(lambda work: work.users.page(**query.get().arguments()))
-    return answers.page(_USERS, rows, query.get().limit)
+    return await numbered_page(call, query, _USERS, lambda work: work.users.page(**query.get().arguments()))
 
 
 async def create(call: Call, body: Parsed[UserDraft]) -> Created[User]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from service.cli import archives, config, db, migrate, pii, seed, serve, tenants, users
+from service.cli import archives, changes, config, db, migrate, pii, seed, serve, tenants, users
 from service.cli.installation import say
 from service.errors import OperatorError, ServiceError
 
@@ -28,6 +28,7 @@ tenants.app.command("import")(archives.import_)
 tenants.app.command("delete")(archives.delete)
 app.add_typer(users.app, name="users")
 app.add_typer(pii.app, name="pii")
+app.add_typer(changes.app, name="changes")
 app.add_typer(config.app, name="config")
 
 

@@ -7,12 +7,14 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, TypeVar
+from uuid import UUID
 
 from pydantic import SecretStr
 
 from service import keyring, logs, provisioning
 from service.addresses import Address, PoolLimits
-from service.database import Database
+from service.changes.listener import announce
+from service.database import GREETING, Database
 from service.diagnosis import explained
 from service.embedded.server import Server, running
 from service.errors import DatabaseError, OperatorError
@@ -98,12 +100,18 @@ async def database(local: Settings, role: str = "quarry_app", *, personal: bool 
     async with contextlib.AsyncExitStack() as stack:
         with explaining(address):
             opened = await stack.enter_async_context(
-                Database.open(address, limits, schema=local.database_schema, name="quarry cli", keyring=keys)
+                Database.open(
+                    address, limits, schema=local.database_schema, name="quarry cli", keyring=keys, greeting=GREETING
+                )
             )
             if keys is not None:
                 async with opened.connection() as connection:
                     await guard.require_keys(connection, keys)
+        numbered: set[UUID] = set()
+        opened.on_numbered = lambda tenant, _: numbered.add(tenant)
         yield opened
+        if numbered:
+            await announce(opened, numbered)
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:

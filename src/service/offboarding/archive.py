@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import OperatorError
 
@@ -48,12 +48,13 @@ class Table(_Part):
 
 
 class Manifest(_Part):
-    """What the archive is."""
+    """What the archive is; `number` is the tenant's last one, 0 in archives that were written before it was kept."""
 
     format: Literal[1] = FORMAT
     made_at: datetime
     tenant: UUID
     domain: str
+    number: int = Field(default=0, ge=0, lt=2**62)
     quarry: str
     migrations: tuple[str, ...]
     tables: tuple[Table, ...]

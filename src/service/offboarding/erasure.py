@@ -16,7 +16,7 @@ from service.work import Work, run
 
 _LOCK = "lock"
 _AFTERWARDS = ("statistics", "remains")
-_SHARED = ("tenants", "changes", "commits", "heads")
+_SHARED = ("tenants", "changes", "commits", "cursors", "heads")
 
 Say = Callable[[str], None]
 

@@ -42,6 +42,7 @@ async def export(settings: Settings, domain: str, path: Path, say: Say) -> Manif
             tenant = TenantId(entry.id)
             made_at = datetime.now(UTC)
             async with Work(database, tenant, read_only=True, isolation="repeatable read") as work:
+                number = await work.log.head()
                 for name, statement in statements("export").items():
                     types = await columns(work.connection, statement)
                     spool = Spool(name, types, path.parent)
@@ -50,8 +51,8 @@ async def export(settings: Settings, domain: str, path: Path, say: Say) -> Manif
                     await _fill(spool, work.binding, statement, types)
                     say(f"{name} {spool.rows} rows")
         manifest = Manifest(
-            made_at=made_at, tenant=tenant, domain=domain, quarry=importlib.metadata.version("quarry"),
-            migrations=migrations, tables=tuple(spool.table for spool in spools),
+            made_at=made_at, tenant=tenant, domain=domain, number=number,
+            quarry=importlib.metadata.version("quarry"), migrations=migrations, tables=tuple(spool.table for spool in spools),
         )  # fmt: skip
         archive.write(path, manifest, spools)
         return manifest

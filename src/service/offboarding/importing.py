@@ -41,6 +41,7 @@ async def restore(settings: Settings, path: Path, say: Say) -> Manifest:
                     if table.name not in HISTORY:
                         await loading.load(table, lines)
                         say(f"{table.name} {table.rows} rows")
+                await loading.skip_numbers(manifest.number)
         return manifest
 
 
@@ -93,7 +94,7 @@ class _Loading:
             try:
                 if table.name == "niches":
                     await self._map_niches(rows)
-                elif await self._execute(table.name, rows) != len(batch):
+                elif await self._execute(table.name, rows=rows) != len(batch):
                     raise ArchiveError(f"{table.name}.jsonl is not of the tenant that the manifest names")
             except (Conflict, InvalidInput) as error:
                 details = "; ".join(f"{each.field}: {each.message}" for each in error.errors)
@@ -102,13 +103,17 @@ class _Loading:
                     "nothing was imported",
                 ) from error
 
+    async def skip_numbers(self, number: int) -> None:
+        """Have the import's commit numbered above `number`, and above those given after the export."""
+        await self._execute("heads", number=number)
+
     async def _map_niches(self, rows: str) -> None:
-        await self._execute("new_niches", rows)
+        await self._execute("new_niches", rows=rows)
         found = await self._binding.connection.fetch(*call(self._statements["niches"], rows=rows))
         self._niches |= {str(row["archived_id"]): str(row["id"]) for row in found}
 
-    async def _execute(self, name: str, rows: str) -> int:
-        text, values = call(self._statements[name], tenant_id=self._binding.tenant, rows=rows)
+    async def _execute(self, name: str, **given: object) -> int:
+        text, values = call(self._statements[name], tenant_id=self._binding.tenant, **given)
         return int((await self._binding.connection.execute(text, values)).rpartition(" ")[2])
 
     def _row(self, table: Table, number: int, line: bytes) -> str:

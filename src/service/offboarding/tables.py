@@ -19,7 +19,9 @@ LEFT_OUT: Mapping[str, str] = {
     "sessions": "opened with tokens of this installation; people sign in again",
     "otps": "codes live for minutes",
     "idempotency_keys": "answers to repeat, kept for a day",
-    "heads": "the counter of the log, which an import begins anew",
+    "change_tickets": "live for a minute",
+    "cursors": "how far consumers of this installation have read",
+    "heads": "the counter of the log, which an import sets above the old numbers",
 }
 """Tenant tables that are not exported, and why."""
 

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
+from service.repos.cached import Cached
 from service.repos.query import Repository, query
 from service.repos.rows import Row
+from service.watermarks import LEASE
 
 KeyRole = Literal["admin", "member", "viewer"]
 
@@ -35,6 +37,7 @@ class KeyBearer(Row):
     tenant_status: str
     is_expired: bool
     is_unseen: bool
+    expires_at: datetime | None
 
 
 class ApiKeys(Repository, aggregate="api_keys", noun="key"):
@@ -45,7 +48,7 @@ class ApiKeys(Repository, aggregate="api_keys", noun="key"):
         self, *, name: str, role: KeyRole, key_hash: bytes, created_by: UUID, expires_at: datetime | None
     ) -> ApiKey: ...
 
-    @query
+    @query(cached=Cached(lifetime=LEASE))
     async def authenticate(self, key_hash: bytes, *, seen_every: timedelta) -> KeyBearer | None: ...
 
     @query

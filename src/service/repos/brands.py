@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import Json
 
+from service.repos.cached import Cached
 from service.repos.niches import NicheSummary
 from service.repos.query import Repository, query
 from service.repos.rows import Personal, Row, Verified
@@ -93,7 +94,7 @@ class Brands(Repository, aggregate="brands"):
         niche_ids: Sequence[UUID] = (),
     ) -> Brand: ...
 
-    @query
+    @query(cached=Cached(row="id"))
     async def find(self, id: UUID) -> Brand: ...
 
     @query
@@ -102,7 +103,7 @@ class Brands(Repository, aggregate="brands"):
     @query
     async def exists(self, id: UUID) -> bool: ...
 
-    @query
+    @query(cached=Cached())
     async def page(
         self,
         *,

@@ -9,7 +9,8 @@ from time import perf_counter
 from typing import Any
 
 from service.errors import NotFound, TenantUnbound
-from service.repos.rows import Row, builder, reader
+from service.repos.cached import Cached, cached_reader
+from service.repos.rows import Row, reader
 from service.statements import TENANT_PARAMETER, Statement
 from service.tenancy.binding import Binding
 
@@ -60,11 +61,14 @@ def compile_call(
     noun: str,
     aggregate: str = "",
     personal: Sequence[str] = (),
+    cached: Cached | None = None,
 ) -> Callable[..., Awaitable[Any]]:
     """The method that runs `statement` on a repository's binding; `personal` are the parameters of that kind."""
     sealing = _sealing(statement, arguments, aggregate, personal)
     choose = _chooser(statement, arguments, [name for name, _, _, _ in sealing])
     answer = _ANSWERS[statement.kind](model, noun, aggregate)
+    through_cache = None if cached is None else cached_reader(statement, cached)
+    shape = _SHAPES[statement.kind](model, noun, aggregate) if through_cache is not None else None
     label = statement.label
     arrange = arguments.arrange
     needs_tenant = TENANT_PARAMETER in statement.parameters
@@ -79,6 +83,8 @@ def compile_call(
             plain: Any = values[position]
             values.append(None if plain is None else make(binding, plain, column))
         text, pick = choose(values)
+        if through_cache is not None and shape is not None and (reading := binding.reading) is not None:
+            return shape(await through_cache(reading, binding, text, pick(values)), binding)
         observe = binding.connection.observe
         if observe is None:
             return await answer(binding, text, pick(values))
@@ -147,34 +153,56 @@ def _picker(positions: list[int]) -> Callable[[Sequence[object]], Sequence[objec
     return itemgetter(*positions)
 
 
-def _one(model: Any, noun: str, aggregate: str) -> Callable[..., Awaitable[Any]]:
-    build = builder(model, aggregate)
+Shape = Callable[[Sequence[Any], Binding], Any]
+"""From the records of an answer to what the caller gets."""
+
+
+def _shape_one(model: Any, noun: str, aggregate: str) -> Shape:
+    read = reader(model, aggregate)
     missing = f"There is no such {noun}."
 
-    async def one(binding: Binding, text: str, values: Sequence[object]) -> Any:
-        record = await binding.connection.fetchrow(text, values)
-        if record is None:
+    def one(records: Sequence[Any], binding: Binding) -> Any:
+        if not records:
             raise NotFound(missing)
-        return build(record, binding)
+        return read(records, binding)[0]
 
     return one
 
 
-def _maybe(model: Any, _: str, aggregate: str) -> Callable[..., Awaitable[Any]]:
-    build = builder(model, aggregate)
-
-    async def maybe(binding: Binding, text: str, values: Sequence[object]) -> Any:
-        record = await binding.connection.fetchrow(text, values)
-        return None if record is None else build(record, binding)
-
-    return maybe
-
-
-def _many(model: Any, _: str, aggregate: str) -> Callable[..., Awaitable[Any]]:
+def _shape_maybe(model: Any, _: str, aggregate: str) -> Shape:
     read = reader(model, aggregate)
+    return lambda records, binding: read(records, binding)[0] if records else None
+
+
+def _shape_many(model: Any, _: str, aggregate: str) -> Shape:
+    return reader(model, aggregate)
+
+
+def _shape_value(_: Any, __: str, ___: str) -> Shape:
+    return lambda records, _: next(iter(records[0].values())) if records else None
+
+
+_SHAPES: dict[str, Callable[[Any, str, str], Shape]] = {
+    "one": _shape_one,
+    "maybe": _shape_maybe,
+    "many": _shape_many,
+    "value": _shape_value,
+}
+
+
+def _row(shape: Shape) -> Callable[..., Awaitable[Any]]:
+    async def row(binding: Binding, text: str, values: Sequence[object]) -> Any:
+        record = await binding.connection.fetchrow(text, values)
+        return shape(() if record is None else (record,), binding)
+
+    return row
+
+
+def _many(model: Any, noun: str, aggregate: str) -> Callable[..., Awaitable[Any]]:
+    shape = _shape_many(model, noun, aggregate)
 
     async def many(binding: Binding, text: str, values: Sequence[object]) -> Any:
-        return read(await binding.connection.fetch(text, values), binding)
+        return shape(await binding.connection.fetch(text, values), binding)
 
     return many
 
@@ -195,8 +223,8 @@ def _count(_: Any, __: str, ___: str) -> Callable[..., Awaitable[Any]]:
 
 
 _ANSWERS: dict[str, Callable[[Any, str, str], Callable[..., Awaitable[Any]]]] = {
-    "one": _one,
-    "maybe": _maybe,
+    "one": lambda *row: _row(_shape_one(*row)),
+    "maybe": lambda *row: _row(_shape_maybe(*row)),
     "many": _many,
     "value": _value,
     "count": _count,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from service.repos.cached import Cached
 from service.repos.query import Repository, query
 from service.repos.rows import Row
 
@@ -31,7 +32,7 @@ class CampaignInfluencer(Row):
 class CampaignInfluencers(Repository, aggregate="campaign_influencers", noun="influencer on this campaign"):
     """The influencers on the tenant's campaigns."""
 
-    @query
+    @query(cached=Cached())
     async def page(
         self,
         campaign_id: UUID,

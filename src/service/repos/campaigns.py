@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Json
 
+from service.repos.cached import Cached
 from service.repos.query import Repository, query
 from service.repos.rows import Row
 
@@ -71,7 +72,7 @@ class Campaigns(Repository, aggregate="campaigns"):
         ends_on: date | None = None,
     ) -> Campaign: ...
 
-    @query
+    @query(cached=Cached(row="id"))
     async def find(self, id: UUID) -> Campaign: ...
 
     @query
@@ -86,7 +87,7 @@ class Campaigns(Repository, aggregate="campaigns"):
     @query
     async def count(self, *, status: Status | None = None) -> int: ...
 
-    @query
+    @query(cached=Cached())
     async def page(
         self,
         *,

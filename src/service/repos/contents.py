@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from service.repos.cached import Cached
 from service.repos.query import Repository, query
 from service.repos.rows import Row
 
@@ -50,10 +51,10 @@ class Contents(Repository, aggregate="contents"):
         status: Status = "draft",
     ) -> Content | None: ...
 
-    @query
+    @query(cached=Cached(row="id"))
     async def find(self, campaign_id: UUID, id: UUID) -> Content: ...
 
-    @query
+    @query(cached=Cached())
     async def page(
         self,
         campaign_id: UUID,

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import Json
 
+from service.repos.cached import Cached
 from service.repos.niches import NicheSummary
 from service.repos.query import Repository, query
 from service.repos.rows import Personal, Row, Verified
@@ -70,7 +71,7 @@ class Influencers(Repository, aggregate="influencers"):
         niche_ids: Sequence[UUID] = (),
     ) -> Influencer: ...
 
-    @query
+    @query(cached=Cached(row="id"))
     async def find(self, id: UUID) -> Influencer: ...
 
     @query
@@ -79,7 +80,7 @@ class Influencers(Repository, aggregate="influencers"):
     @query
     async def exists(self, id: UUID) -> bool: ...
 
-    @query
+    @query(cached=Cached())
     async def page(
         self,
         *,

@@ -4,23 +4,54 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
+
+from pydantic import Json
 
 from service.repos.query import Repository, query
 from service.repos.rows import Row
+
+_BUDGET = 20_000
+"""Changes that are read at a time, and those of one commit more."""
+
+Operation = Literal["insert", "update", "delete"]
 
 
 class Installation(Row):
     """Which life of the database this is; numbers of another epoch mean nothing here."""
 
     epoch: int
-    system_identifier: int
-    timeline: int
+    shared_number: int
     log_retention: timedelta
 
 
-Operation = Literal["insert", "update", "delete"]
+class Place(Row):
+    """Where a stream stands: its numbers reach from after `floor` to `head`; `shared_number` is of the shared data."""
+
+    epoch: int
+    shared_number: int
+    head: int
+    floor: int
+
+
+class PolledPlace(Row):
+    """The same of one of several tenants; the first three are null where none of them is there."""
+
+    tenant: UUID | None
+    head: int | None
+    floor: int | None
+    epoch: int
+    shared_number: int
+
+
+class LoggedCommit(Row):
+    """A commit with its changes as `[table, operation, row_id, columns]`; not `is_whole` when it has more than these."""
+
+    number: int
+    at: datetime
+    changes: Json[list[tuple[str, Operation, UUID, list[str] | None]]]
+    is_whole: bool
 
 
 class AuditedChange(Row):
@@ -39,6 +70,13 @@ class AuditedChange(Row):
     columns: list[str] | None
 
 
+class Page(NamedTuple):
+    """Commits that follow each other; after the last one there is `more`, or was not when they were read."""
+
+    commits: list[LoggedCommit]
+    more: bool
+
+
 class Log(Repository, aggregate="log", noun="installation"):
     """The tenant's numbers, and the installation that they belong to."""
 
@@ -47,6 +85,27 @@ class Log(Repository, aggregate="log", noun="installation"):
 
     @query
     async def installation(self) -> Installation: ...
+
+    @query
+    async def enter_life(self) -> int: ...
+
+    @query
+    async def raise_epoch(self) -> int: ...
+
+    @query
+    async def poll(self, tenants: list[UUID]) -> list[PolledPlace]: ...
+
+    @query
+    async def place(self) -> Place: ...
+
+    @query
+    async def commits_since(self, after: int, *, most: int, budget: int, limit: int) -> list[LoggedCommit]: ...
+
+    async def read_on(self, after: int, *, most: int, limit: int) -> Page:
+        """The commits after a number with at most `most` changes of each, as many as are good to have in memory at once."""
+        commits = await self.commits_since(after, most=most, budget=_BUDGET, limit=limit)
+        counted = sum(len(commit.changes) + (not commit.is_whole) for commit in commits)
+        return Page(commits, len(commits) == limit or counted >= _BUDGET)
 
     @query
     async def audit(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from service.repos.cached import Cached
 from service.repos.query import Repository, query
 from service.repos.rows import Row
 
@@ -33,10 +34,10 @@ class NicheSummary(Row):
 class Niches(Repository, aggregate="niches"):
     """The niches, the same for every tenant."""
 
-    @query
+    @query(cached=Cached())
     async def find(self, id: UUID) -> Niche: ...
 
-    @query
+    @query(cached=Cached())
     async def page(
         self,
         *,

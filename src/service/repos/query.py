@@ -11,11 +11,13 @@ import itertools
 import types
 import typing
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, overload
 
 from pydantic import BaseModel
 
 from service import queries
+from service.repos.cached import Cached
 from service.repos.calls import INDEX_SUFFIX, Arguments, compile_call
 from service.repos.rows import Row, is_personal
 from service.statements import TENANT_PARAMETER, ResultKind, Statement, suggest
@@ -25,15 +27,29 @@ P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S", bound="Repository")
 
-_MARK = "_is_query"
+_MARK = "_declared"
 
 
-def query(
-    method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
-) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
-    """Declare that the statement of this name is the method's body."""
-    setattr(method, _MARK, True)
-    return method
+Method = Callable[Concatenate[S, P], Coroutine[Any, Any, R]]
+
+
+@overload
+def query(method: Method[S, P, R], /) -> Method[S, P, R]: ...
+@overload
+def query(*, cached: Cached) -> Callable[[Method[S, P, R]], Method[S, P, R]]: ...
+def query(method: Any = None, /, *, cached: Cached | None = None) -> Any:
+    """Declare that the statement of this name is the method's body; its answers may be cached (see Cached)."""
+
+    def declare(method: Any) -> Any:
+        setattr(method, _MARK, _Declared(cached))
+        return method
+
+    return declare if method is None else declare(method)
+
+
+@dataclass(frozen=True)
+class _Declared:
+    cached: Cached | None
 
 
 class Repository:
@@ -60,7 +76,7 @@ class Repository:
         cls.aggregate = aggregate
         cls.noun = noun or aggregate.removesuffix("s")
         file = file or queries.of_aggregate(aggregate)
-        declared = {name: value for name, value in vars(cls).items() if getattr(value, _MARK, False)}
+        declared = {name: value for name, value in vars(cls).items() if hasattr(value, _MARK)}
         for name, statement in file.statements.items():
             if name not in declared:
                 raise statement.error(
@@ -103,9 +119,12 @@ def _bind(
             raise statement.error(f"{where}: '{name}' stands in an optional line, so it needs '= None'")
     model = _result(statement, where, hints.get("return"))
     arguments = Arguments(where, tuple(signature.parameters.values())[1:])
-    bound = compile_call(statement, arguments, model, noun=cls.noun, aggregate=cls.aggregate, personal=personal)
+    declared: _Declared = getattr(method, _MARK)
+    bound = compile_call(
+        statement, arguments, model, noun=cls.noun, aggregate=cls.aggregate, personal=personal, cached=declared.cached
+    )
     bound.__name__, bound.__qualname__, bound.__doc__ = statement.name, where, statement.doc
-    bound.statement, bound.model = statement, model  # type: ignore[attr-defined]  # read by the checks
+    bound.statement, bound.model, bound.cached = statement, model, declared.cached  # type: ignore[attr-defined]  # read by the checks
     return bound
 
 

@@ -104,12 +104,6 @@ def removed(applied: bool | None) -> None:
         raise StaleVersion
 
 
-def builder(model: type[M], aggregate: str = "") -> Callable[[Any, Binding], M]:
-    """A function from an asyncpg record to a `model`. Raises pydantic's ValidationError when they do not fit."""
-    read = reader(model, aggregate)
-    return lambda record, binding: read((record,), binding)[0]
-
-
 def reader(model: type[M], aggregate: str = "") -> Callable[[Sequence[Any], Binding], list[M]]:
     """A function from the asyncpg records of one answer to `model`s. Raises pydantic's ValidationError.
 

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
+from service.repos.cached import Cached
 from service.repos.query import Repository, query
 from service.repos.rows import Row
 from service.repos.users import Role
+from service.watermarks import LEASE
 
 
 class Session(Row):
@@ -33,6 +35,7 @@ class Bearer(Row):
     tenant_status: str
     is_expired: bool
     is_unseen: bool
+    expires_at: datetime
 
 
 class Sessions(Repository, aggregate="sessions"):
@@ -50,7 +53,7 @@ class Sessions(Repository, aggregate="sessions"):
         expires_at: datetime,
     ) -> Session | None: ...
 
-    @query
+    @query(cached=Cached(lifetime=LEASE))
     async def authenticate(self, token_hash: bytes, *, idle: timedelta, seen_every: timedelta) -> Bearer | None: ...
 
     @query
@@ -75,6 +78,9 @@ class Sessions(Repository, aggregate="sessions"):
 
     @query
     async def touch(self, ids: list[UUID]) -> int: ...
+
+    @query
+    async def expire(self, limit: int, *, idle: timedelta) -> int: ...
 
     @query
     async def purge(self, limit: int, *, idle: timedelta) -> int: ...

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Json
 
+from service.repos.cached import Cached
 from service.repos.query import Repository, query
 from service.repos.rows import Row
 
@@ -49,7 +50,7 @@ class Tenants(Repository, aggregate="tenants"):
     @query
     async def find_by_domain(self, domain: str) -> TenantEntry | None: ...
 
-    @query
+    @query(cached=Cached())
     async def current(self) -> Tenant: ...
 
     @query

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from service.repos.cached import Cached
 from service.repos.query import Repository, query
 from service.repos.rows import Personal, Row
 
@@ -55,7 +56,7 @@ class Users(Repository, aggregate="users"):
         self, *, email: Personal, display_name: str, password_hash: str, role: Role = "member", is_active: bool = True
     ) -> User: ...
 
-    @query
+    @query(cached=Cached(row="id"))
     async def find(self, id: UUID) -> User: ...
 
     @query
@@ -67,7 +68,7 @@ class Users(Repository, aggregate="users"):
     @query
     async def credentials(self, id: UUID) -> Credentials: ...
 
-    @query
+    @query(cached=Cached())
     async def page(
         self,
         *,

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from service.connection import Connection
+from service.cache import Reading
+from service.connection import Statements
 from service.errors import TenantUnbound
 from service.keyring import Keyring
 from service.tenancy.identity import Actor, Origin, TenantId, as_uuid
@@ -22,9 +23,11 @@ Isolation = Literal["read committed", "repeatable read", "serializable"]
 class Binding:
     """A connection inside a transaction and the tenant that the transaction is bound to (None: no tenant)."""
 
-    connection: Connection
+    connection: Statements
     tenant: TenantId | None
     keyring: Keyring | None = None
+    reading: Reading | None = None
+    """The cache, for work that can't have written anything."""
 
     def seal(self, plain: str, column: str) -> bytes:
         """Personal data of the bound tenant as the database keeps it; `column` is `<table>.<column>`."""

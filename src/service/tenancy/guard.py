@@ -26,10 +26,11 @@ _REASONS: Mapping[tuple[str, str], str] = {
     ("unique_without_tenant", "app.tenants app.tenants_domain_key"): "a host name leads to one tenant",
     ("policy_not_canonical", f"app.tenants {_OWN.format('id')}"): "the same predicate on id, for the serving role",
     ("policy_not_canonical", f"app.tenants platform: {_PLATFORM}"): "the platform's work is about all tenants",
+    ("platform_table_writable", "app.cursors"): "consumers move their own places, tenant by tenant",
     ("several_policies", "app.tenants"): "one for the serving role, one for the platform",
     **{
         (code, f"app.{table}{suffix}"): reason
-        for table in ("heads", "commits", "changes")
+        for table in ("heads", "commits", "changes", "cursors")
         for code, suffix, reason in (
             ("tenant_without_default", "", "written by the owner's functions with the row's own tenant"),
             ("policy_not_canonical", f" {_OWN.format('tenant_id')}", "the same predicate, for the serving role alone"),
@@ -43,9 +44,11 @@ UNTRACKED: Mapping[str, str] = {
     "app.heads": "the log itself",
     "app.commits": "the log itself",
     "app.changes": "the log itself",
+    "app.cursors": "how far the log has been read",
     "otps": "codes live for minutes and nobody streams them",
     "sign_in_failures": "a log of its own",
     "idempotency_keys": "answers to repeat, kept for a day; what they tell of is recorded itself",
+    "change_tickets": "live for a minute and are used once",
 }
 """Tenant tables whose changes are not recorded, and why; tables outside `app` by their bare name."""
 
@@ -121,6 +124,8 @@ def _tracking(rows: Iterable[Mapping[str, object]]) -> list[Finding]:
             continue
         if not row["is_touched"]:
             findings.append(Finding("version_not_raised", name))
+        if not row["is_truncate_refused"]:
+            findings.append(Finding("truncate_not_refused", name))
         recorded = {column for column, other, label in _COMPARED.findall(str(source)) if column == other == label}
         expected = set(row["columns"]) - _BOOKKEEPING - UNRECORDED_COLUMNS.get(table, frozenset())  # type: ignore[call-overload]
         findings += [Finding("column_not_recorded", f"{name}.{column}") for column in sorted(expected - recorded)]

@@ -1,0 +1,25 @@
+-- repository: ChangeTickets
+-- A ticket opens one change stream for a browser, whose EventSource can't send a header.
+
+-- name: create :count
+-- A new ticket of a session or of a key.
+INSERT INTO change_tickets (tenant_id, token_hash, bearer_kind, bearer_hash, expires_at)
+VALUES (:tenant_id, :token_hash, :bearer_kind, :bearer_hash, :expires_at);
+
+-- name: redeem :maybe
+-- Uses a ticket up, and says whose it was; no row when it has been used or has expired.
+DELETE FROM change_tickets
+ WHERE tenant_id = :tenant_id
+   AND token_hash = :token_hash
+   AND expires_at > now()
+RETURNING bearer_kind, bearer_hash;
+
+-- name: purge :count
+-- Forgets tickets that nobody has used, some at a time.
+DELETE FROM change_tickets
+ WHERE tenant_id = :tenant_id
+   AND id = ANY (ARRAY(SELECT t.id
+                         FROM change_tickets AS t
+                        WHERE t.tenant_id = :tenant_id
+                          AND t.expires_at <= now()
+                        LIMIT :limit));

@@ -1,0 +1,63 @@
+-- repository: Cursors
+-- A cursor is how far a consumer has read a tenant's stream; whoever holds its row is the one that reads on.
+
+-- name: waiting :many
+-- scope: shared
+-- Some tenants whose streams have something for a consumer, or for which a pause after a failure is over.
+SELECT w.tenant_id AS tenant
+  FROM app.waiting(:consumer, :limit) AS w;
+
+-- name: lag :many
+-- scope: shared
+-- How far behind every consumer is, over all tenants.
+SELECT l.consumer, l.tenants, l.failing, l.cut_off, l.oldest
+  FROM app.consumer_lag() AS l
+ ORDER BY l.consumer;
+
+-- name: forget :value
+-- scope: platform
+-- Takes away all places of a consumer that is no more; answers how many.
+SELECT app.forget_consumer(:consumer);
+
+-- name: open :count
+-- The place of a consumer that is new to this tenant; it is of no epoch, so that it begins with a reset.
+INSERT INTO app.cursors (tenant_id, consumer, epoch, number)
+VALUES (:tenant_id, :consumer, 0, 0)
+    ON CONFLICT ON CONSTRAINT cursors_pkey DO NOTHING;
+
+-- name: take :maybe
+-- Takes a consumer's place for this transaction; no row when another process has it, or while a pause goes on.
+SELECT epoch, number, failures, cut_off_at
+  FROM app.cursors
+ WHERE tenant_id = :tenant_id
+   AND consumer = :consumer
+   AND (retry_at IS NULL OR retry_at <= now())
+   FOR UPDATE SKIP LOCKED;
+
+-- name: move :count
+-- What a consumer has handled up to now.
+UPDATE app.cursors
+   SET epoch      = :epoch,
+       number     = :number,
+       failures   = 0,
+       retry_at   = NULL,
+       cut_off_at = NULL,
+       moved_at   = now()
+ WHERE tenant_id = :tenant_id
+   AND consumer = :consumer;
+
+-- name: fail :count
+-- A consumer has failed: it is asked again after a pause.
+UPDATE app.cursors
+   SET failures = failures + 1,
+       retry_at = now() + :pause::interval
+ WHERE tenant_id = :tenant_id
+   AND consumer = :consumer;
+
+-- name: cut_off :count
+-- A consumer that is too far behind has missed something until it has handled a reset.
+UPDATE app.cursors
+   SET cut_off_at = now()
+ WHERE tenant_id = :tenant_id
+   AND consumer = :consumer
+   AND cut_off_at IS NULL;

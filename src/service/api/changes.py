@@ -1,0 +1,158 @@
+"""/v1/changes"""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, Field, PlainValidator, WithJsonSchema
+
+from service import positions, tokens
+from service.api import answers
+from service.api.answers import Created, Entity
+from service.api.caller import Call
+from service.api.inputs import Body, Parsed
+from service.api.streaming import EventStream
+from service.changes.events import MOST_CHANGES, CutEvent, Event, event
+from service.changes.subscription import Admission
+from service.errors import Gone, NotFound, Unauthorized
+from service.positions import Position
+from service.repos.log import Place
+from service.tokens import Token
+from service.work import Work, run
+
+_TICKET_LIFETIME = timedelta(seconds=60)
+
+
+def _position(text: object) -> Position:
+    position = positions.read(str(text))
+    if position is None:
+        raise ValueError("this is not a position: <epoch>-<number>")
+    return position
+
+
+Since = Annotated[Position, PlainValidator(_position), WithJsonSchema({"type": "string", "pattern": positions.PATTERN})]
+
+
+class ChangesQuery(Body):
+    """Where to begin: after the commit `since`, or with the oldest that is kept."""
+
+    since: Since | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class StreamQuery(Body):
+    """Where to begin: after the commit `since`, or with the next one. Last-Event-ID comes before it."""
+
+    since: Since | None = None
+    ticket: str | None = None
+
+
+class ChangePage(BaseModel):
+    """Commits in order. `next` continues after them, `head` is the last one that there is."""
+
+    items: list[Event | CutEvent]
+    next: str
+    head: str
+
+
+class Ticket(BaseModel):
+    """Opens one stream, within a minute: ?ticket=."""
+
+    ticket: str
+
+
+async def page(call: Call, query: Parsed[ChangesQuery]) -> Entity[ChangePage]:
+    """List the committed changes, in order."""
+
+    async def operation(work: Work) -> Entity[ChangePage]:
+        wanted = query.get()
+        place = await work.log.place()
+        since = wanted.since or Position(place.epoch, place.floor)
+        if since.epoch != place.epoch or not place.floor <= since.number <= place.head:
+            raise Gone
+        commits = (await work.log.read_on(since.number, most=MOST_CHANGES, limit=wanted.limit)).commits
+        if commits and commits[0].number != since.number + 1:
+            raise Gone
+        last = commits[-1].number if commits else since.number
+        shown = ChangePage(
+            items=[event(place.epoch, commit) for commit in commits],
+            next=str(Position(place.epoch, last)),
+            # What was committed after the place was asked for may be among them.
+            head=str(Position(place.epoch, max(place.head, last))),
+        )
+        return answers.entity(ChangePage, shown)
+
+    return await call.run(operation)
+
+
+async def create_ticket(call: Call) -> Created[Ticket]:
+    """A ticket for a browser's EventSource, which can't send a header; it opens one stream within a minute."""
+    bearer = call.token()
+    text, ticket = tokens.issue(bearer.tenant, "ticket")
+
+    async def operation(work: Work) -> Created[Ticket]:
+        await work.change_tickets.create(
+            token_hash=ticket.hash,
+            bearer_kind=bearer.kind,
+            bearer_hash=bearer.hash,
+            expires_at=datetime.now(UTC) + _TICKET_LIFETIME,
+        )
+        return answers.created(Ticket, Ticket(ticket=text))
+
+    return await call.write(operation)
+
+
+async def stream(call: Call, query: Parsed[StreamQuery]) -> EventStream:
+    """Stream the committed changes as server-sent events."""
+    call.bearer_token = token = await _bearer(call)
+    # Before the caller is admitted: what ends the admission from now on comes by the stream itself.
+    place = await _place(call, token)
+
+    async def nothing(_: Work) -> None: ...
+
+    async def prove(at_least: int = 0) -> Admission:
+        await call.run(nothing, at_least=at_least)
+        caller = call.caller
+        rows = {caller.tenant, caller.id, *([caller.session_id] if caller.session_id else ())}
+        return Admission(frozenset(rows), caller.expires_at)
+
+    admission = await prove(place.head)
+    since = _resumed(call) or query.get().since
+    async with contextlib.AsyncExitStack() as stack:
+        subscription = await stack.enter_async_context(
+            call.state["feed"].subscription(token.tenant, place=place, admission=admission, prove=prove)
+        )
+        return EventStream(subscription, since, stack.pop_all())
+
+
+async def _bearer(call: Call) -> Token:
+    """The token of the header, or the one that a ticket stands for. Raises Unauthorized."""
+    given = call.request.query_params.get("ticket")
+    if given is None:
+        return call.token()
+    ticket = tokens.read(given, "ticket")
+    if ticket is None:
+        raise Unauthorized
+    holder = await run(
+        call.state["database"], lambda work: work.change_tickets.redeem(ticket.hash), ticket.tenant, attempts=1
+    )
+    if holder is None:
+        raise Unauthorized("The ticket has been used, or its minute is over.")
+    return Token(holder.bearer_kind, ticket.tenant, holder.bearer_hash)
+
+
+async def _place(call: Call, token: Token) -> Place:
+    try:
+        return await run(call.state["database"], lambda work: work.log.place(), token.tenant, read_only=True)
+    except NotFound:
+        raise Unauthorized from None
+
+
+def _resumed(call: Call) -> Position | None:
+    """Last-Event-ID, which a browser sends when it comes again; one that can't be read is another life's."""
+    given = call.request.headers.get("last-event-id", "")
+    if not given:
+        return None
+    return positions.read(given) or Position(0, 0)

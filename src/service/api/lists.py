@@ -1,0 +1,56 @@
+"""Lists whose answer follows from the tenant's number: an unchanged one is known by that number alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter
+
+from service.api import answers
+from service.api.answers import Page
+from service.api.caller import Call
+from service.api.inputs import Parsed
+from service.api.pages import PageQuery
+from service.positions import Position
+from service.work import Work
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def numbered_page(
+    call: Call,
+    query: Parsed[Any],
+    items: TypeAdapter[list[M]],
+    read: Callable[[Work], Awaitable[list[M]]],
+) -> Page[M]:
+    """One page of a list that nothing but commits of the tenant and of the shared data can change.
+
+    Its weak ETag is of the release, the address and those two numbers. A client that holds it is told so without `read`,
+    whatever the list costs.
+    """
+
+    async def operation(work: Work) -> Page[M]:
+        wanted: PageQuery | None = None if query.error else query.get()
+        etag = await _etag(call, work)
+        if wanted is not None and answers.holds(etag, call.if_none_match):
+            return answers.unmodified_page(etag)
+        rows = await read(work)
+        return answers.page(items, rows, query.get().limit, etag=etag)
+
+    return await call.run(operation)
+
+
+async def _etag(call: Call, work: Work) -> str:
+    epoch = call.state["watermarks"].epoch
+    numbers = None if work.reading is None else work.reading.place()
+    if numbers is None:
+        place = await work.log.place()
+        epoch, numbers = place.epoch, (place.head, place.shared_number)
+    if work.reading is not None:
+        # What is read may be younger than the number, never older: the number would vouch for it.
+        work.reading.require(numbers[0])
+    url = call.request.url
+    text = f"{call.state['revision']} {Position(epoch, numbers[0])} {numbers[1]} {url.path}?{url.query}"
+    return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:24]}"'

@@ -1,0 +1,196 @@
+"""Consumers: code that is handed every commit of every tenant, after it happened, in order, at least once.
+
+Each has a durable place per tenant (app.cursors). Whoever holds the place's row hands on the next commits, in the
+transaction that moves the place: what a handler writes with it happens exactly once, whatever else it does at least once.
+A consumer that is new, has missed something or belongs to another life of the database is told to reset first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Self, cast
+from uuid import UUID
+
+import structlog
+
+from service.changes.events import MOST_CHANGES
+from service.database import Database
+from service.errors import OperatorError, ServiceError
+from service.metrics import CONSUMED, CONSUMER_FAILURES, CONSUMER_RESETS
+from service.repos.log import LoggedCommit
+from service.settings import Settings
+from service.tenancy.identity import TenantId
+from service.work import Work, run
+
+_PAGE = 100
+_EVERY = 0.5
+"""Seconds between looks at tenants that are known to have something."""
+_SWEEP_EVERY = 10.0
+"""Seconds between looks at all tenants."""
+_MOST_TENANTS = 500
+_AT_ONCE = 2
+_PATIENCE = 30.0
+"""Seconds that a handler may take for a page."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.consumers")
+
+
+async def _nothing(_: Work) -> None:
+    """For a consumer that has no state to build anew."""
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """`handle` gets the next commits of the work's tenant; `reset` is called before, where some can't be had any more.
+
+    Both may write with the work. Raising means being called again with the same, after a pause.
+    """
+
+    name: str
+    handle: Callable[[Work, Sequence[LoggedCommit]], Awaitable[None]]
+    reset: Callable[[Work], Awaitable[None]] = _nothing
+
+
+class Consumers:
+    """Open it with `async with Consumers.open(…)`: it owns a task per consumer."""
+
+    def __init__(self, database: Database, consumers: Sequence[Consumer], max_age: float) -> None:
+        self._database = database
+        self._max_age = timedelta(seconds=max_age)
+        self._consumers = consumers
+        self._pending: dict[str, set[UUID]] = {consumer.name: set() for consumer in consumers}
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, database: Database, consumers: Sequence[Consumer], max_age: float) -> AsyncIterator[Self]:
+        """Start them; `max_age` is how many seconds one may be behind. Raises OperatorError for two of one name."""
+        if len({consumer.name for consumer in consumers}) != len(consumers):
+            raise OperatorError("two consumers have one name", "a name is a consumer's place in the log")
+        running = cls(database, consumers, max_age)
+        tasks = [asyncio.create_task(running._go_on(each), name=f"consumer {each.name}") for each in consumers]
+        try:
+            yield running
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def committed(self, tenant: UUID) -> None:
+        """There is something to hand on."""
+        for pending in self._pending.values():
+            pending.add(tenant)
+
+    async def _go_on(self, consumer: Consumer) -> None:
+        swept_at = -_SWEEP_EVERY
+        slots = asyncio.Semaphore(_AT_ONCE)
+        while True:
+            tenants, self._pending[consumer.name] = self._pending[consumer.name], set()
+            if monotonic() - swept_at >= _SWEEP_EVERY:
+                swept_at = monotonic()
+                tenants |= await self._waiting(consumer)
+            await asyncio.gather(*(self._hand_all(consumer, TenantId(tenant), slots) for tenant in tenants))
+            await asyncio.sleep(_EVERY * random.uniform(0.8, 1.2))
+
+    async def _waiting(self, consumer: Consumer) -> set[UUID]:
+        try:
+            rows = await run(
+                self._database, lambda work: work.cursors.waiting(consumer.name, _MOST_TENANTS), None, read_only=True
+            )
+        except ServiceError as error:
+            log.info("consumer_waits", consumer=consumer.name, reason=error.code)
+            return set()
+        return {row.tenant for row in rows}
+
+    async def _hand_all(self, consumer: Consumer, tenant: TenantId, slots: asyncio.Semaphore) -> None:
+        async with slots:
+            with contextlib.suppress(ServiceError):
+                while await self.hand_on(consumer, tenant):
+                    pass
+
+    async def hand_on(self, consumer: Consumer, tenant: TenantId) -> bool:
+        """Hand the tenant's next commits to the consumer; whether there may be more.
+
+        What the consumer raises is logged and ends in a pause. Raises DatabaseError when the database fails.
+        """
+        handled = _Handled()
+        try:
+            more = await run(self._database, lambda work: self._step(consumer, work, handled), tenant, attempts=1)
+        except Exception as error:
+            if not handled.has_begun or (isinstance(error, ServiceError) and not handled.has_failed):
+                # The database, not the consumer.
+                raise
+            CONSUMER_FAILURES.labels(consumer=consumer.name).inc()
+            log.exception("consumer_failed", consumer=consumer.name, tenant=str(tenant), failures=handled.failures + 1)
+            pause = min(_FIRST_PAUSE * 2 ** min(handled.failures, 20), _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+            await run(
+                self._database, lambda work: work.cursors.fail(consumer.name, pause=timedelta(seconds=pause)), tenant
+            )
+            return False
+        CONSUMED.labels(consumer=consumer.name).inc(handled.commits)
+        return more
+
+    async def _step(self, consumer: Consumer, work: Work, handled: _Handled) -> bool:
+        cursor = await work.cursors.take(consumer.name)
+        if cursor is None:
+            # Somebody else has it, or it pauses; where there was none, the next look finds it.
+            return bool(await work.cursors.open(consumer.name))
+        handled.failures = cursor.failures
+        place = await work.log.place()
+        lost = cursor.epoch != place.epoch or not place.floor <= cursor.number <= place.head
+        if lost or cursor.cut_off_at is not None:
+            CONSUMER_RESETS.labels(consumer=consumer.name, reason="lost" if lost else "cut_off").inc()
+            await handled.by(consumer.reset(work))
+            await work.cursors.move(consumer.name, epoch=place.epoch, number=place.head)
+            return True
+        page = await work.log.read_on(cursor.number, most=MOST_CHANGES, limit=_PAGE)
+        if not page.commits:
+            return False
+        if datetime.now(UTC) - page.commits[0].at > self._max_age:
+            log.error("consumer_cut_off", consumer=consumer.name, tenant=str(work.tenant), since=page.commits[0].at)
+            await work.cursors.cut_off(consumer.name)
+            return True
+        await handled.by(consumer.handle(work, page.commits))
+        await work.cursors.move(consumer.name, epoch=place.epoch, number=page.commits[-1].number)
+        handled.commits = len(page.commits)
+        return page.more
+
+
+@dataclass
+class _Handled:
+    """How far a handler got."""
+
+    has_begun: bool = False
+    has_failed: bool = False
+    failures: int = 0
+    commits: int = 0
+
+    async def by(self, handling: Awaitable[None]) -> None:
+        self.has_begun = True
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await handling
+        except Exception:
+            self.has_failed = True
+            raise
+
+
+def named(settings: Settings) -> Sequence[Consumer]:
+    """The consumers that CONSUMERS names (`module:name` of a function of the settings). Raises OperatorError."""
+    if settings.consumers is None:
+        return ()
+    module, _, name = settings.consumers.partition(":")
+    try:
+        make = cast("Callable[[Settings], Sequence[Consumer]]", getattr(importlib.import_module(module), name))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise OperatorError(
+            f"CONSUMERS: {settings.consumers} can't be had: {error}", "name it as package.module:function"
+        ) from error
+    return make(settings)

@@ -1,0 +1,104 @@
+"""What a change stream shows of a commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import to_json
+
+from service.positions import Position
+from service.repos.log import LoggedCommit, Operation
+
+MOST_CHANGES = 10_000
+"""Changes of one commit that are shown; of a larger one the first so many."""
+
+PUBLIC = frozenset(
+    {
+        "tenants",
+        "users",
+        "brands",
+        "brand_niches",
+        "influencers",
+        "influencer_niches",
+        "campaigns",
+        "campaign_influencers",
+        "contents",
+    }
+)
+"""Tables whose changes are shown. Of a commit that touched none of them the number alone is: no number is missing."""
+
+ADMITTING = frozenset({"tenants", "users", "sessions", "api_keys"})
+"""Tables that decide who may read on."""
+
+
+class Change(BaseModel):
+    """A changed row; `columns` are the changed ones of an update."""
+
+    model_config = ConfigDict(frozen=True)
+
+    table: str
+    op: Operation
+    id: UUID
+    columns: list[str] | None
+
+
+class Event(BaseModel):
+    """A committed transaction; `id` is its place in the tenant's stream."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    at: datetime
+    changes: list[Change]
+
+
+class CutEvent(Event):
+    """A transaction that changed more rows than are shown: its tables have to be read anew."""
+
+    truncated: Literal[True] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A commit as it is sent to subscribers; `admitting` are the rows among it that decide who may read on."""
+
+    number: int
+    data: bytes
+    admitting: frozenset[UUID]
+
+
+def event(epoch: int, commit: LoggedCommit) -> Event:
+    """The commit as it is shown."""
+    kind = Event if commit.is_whole else CutEvent
+    return kind(
+        id=str(Position(epoch, commit.number)),
+        at=commit.at,
+        changes=[
+            Change(table=table, op=operation, id=row, columns=columns)
+            for table, operation, row, columns in commit.changes
+            if table in PUBLIC
+        ],
+    )
+
+
+def frame(epoch: int, commit: LoggedCommit) -> Frame:
+    """The commit as a server-sent event."""
+    shown = event(epoch, commit)
+    admitting = frozenset(row for table, _, row, _ in commit.changes if table in ADMITTING)
+    return Frame(commit.number, sse("commit", shown, id=shown.id), admitting)
+
+
+def sse(name: str, data: object, *, id: str | None = None) -> bytes:
+    """A server-sent event (WHATWG HTML, server-sent events); `data` becomes one line of JSON."""
+    place = b"" if id is None else f"id: {id}\n".encode()
+    return place + f"event: {name}\ndata: ".encode() + to_json(data) + b"\n\n"
+
+
+def touched(commit: LoggedCommit) -> Iterable[tuple[str, UUID]]:
+    """The tables and rows that the commit touched."""
+    return ((table, row) for table, _, row, _ in commit.changes)

@@ -1,0 +1,117 @@
+"""Everything that follows changes in this process, opened together: relay, listener, consumers, subscriptions."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from time import monotonic
+from typing import Any, Self
+from uuid import UUID
+
+from service.addresses import PoolLimits
+from service.changes.consumers import Consumer, Consumers
+from service.changes.listener import Listener
+from service.changes.relay import Relay
+from service.changes.subscription import Admission, Prove, Subscription
+from service.database import GREETING, Database
+from service.errors import RateLimited, Unavailable
+from service.metrics import STREAMS, STREAMS_CLOSED
+from service.repos.log import Place
+from service.settings import Settings
+from service.tenancy.identity import TenantId
+from service.watermarks import Watermarks
+
+_RETRY_AFTER = 10
+_LOST_AFTER = 10.0
+"""Seconds without an answer of the log after which health says so."""
+
+
+class Feed:
+    """Open it with `async with Feed.open(…)`."""
+
+    def __init__(self, database: Database, relay: Relay, listener: Listener, settings: Settings) -> None:
+        self._database, self._relay, self._listener = database, relay, listener
+        self._heartbeat = settings.changes_heartbeat
+        self._most = settings.changes_streams_per_tenant
+        self._subscriptions: set[Subscription] = set()
+        self._is_closing = False
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls, settings: Settings, database: Database, watermarks: Watermarks, consumers: Sequence[Consumer]
+    ) -> AsyncIterator[Self]:
+        """Follow the log beside the pool that serves, and be told of its commits."""
+        limits = settings.limits
+        own = PoolLimits(
+            minimum=1, maximum=3, idle_timeout=limits.idle_timeout, acquire_timeout=limits.acquire_timeout,
+            connect_timeout=limits.connect_timeout, connect_attempts=limits.connect_attempts,
+        )  # fmt: skip
+        async with contextlib.AsyncExitStack() as stack:
+            relay_database = await stack.enter_async_context(
+                Database.open(
+                    settings.address("quarry_app"), own, schema=settings.database_schema, name="quarry relay",
+                    observe=database.observe, greeting=GREETING,
+                )
+            )  # fmt: skip
+            has_redis = settings.redis_url is not None or settings.redis_host is not None
+            relay = await stack.enter_async_context(Relay.open(relay_database, watermarks, reaches_back=has_redis))
+            listener = await stack.enter_async_context(
+                Listener.open(settings.listening_address(), on_hint=relay.hint, on_connected=relay.hint_all)
+            )
+            running = await stack.enter_async_context(Consumers.open(database, consumers, settings.changes_max_age))
+            feed = cls(database, relay, listener, settings)
+
+            def committed(tenant: UUID, number: int) -> None:
+                relay.committed(tenant, number)
+                listener.hint(tenant)
+                running.committed(tenant)
+
+            database.on_numbered = committed
+            try:
+                yield feed
+            finally:
+                feed.close()
+
+    @contextlib.asynccontextmanager
+    async def subscription(
+        self, tenant: TenantId, *, place: Place, admission: Admission, prove: Prove
+    ) -> AsyncIterator[Subscription]:
+        """A subscription of the tenant's stream. Raises RateLimited when the tenant has too many, or Unavailable."""
+        if self._is_closing:
+            raise Unavailable
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                ring = await stack.enter_async_context(self._relay.ring(tenant))
+            except TimeoutError as error:
+                raise Unavailable from error
+            if ring.subscribers > self._most:
+                raise RateLimited(_RETRY_AFTER)
+            subscription = Subscription(
+                self._database, tenant, ring, place=place, admission=admission, prove=prove, heartbeat=self._heartbeat
+            )
+            self._subscriptions.add(subscription)
+            STREAMS.inc()
+            try:
+                yield subscription
+            finally:
+                self._subscriptions.discard(subscription)
+                STREAMS.dec()
+                STREAMS_CLOSED.labels(reason=subscription.reason).inc()
+
+    def close(self) -> None:
+        """End all streams, as the process stops: their clients come again, to another process or to the next one."""
+        self._is_closing = True
+        for subscription in tuple(self._subscriptions):
+            subscription.close("stopping")
+
+    def report(self) -> dict[str, Any]:
+        """For health: whether the log answers, and whether hints arrive."""
+        behind = monotonic() - self._relay.confirmed_at
+        is_following = bool(self._relay.watermarks.followed(monotonic()))
+        return {
+            "ok": not is_following or behind < _LOST_AFTER,
+            "listener": self._listener.state,
+            "streams": len(self._subscriptions),
+            "epoch": self._relay.watermarks.epoch,
+        }

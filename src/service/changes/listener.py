@@ -1,0 +1,177 @@
+"""Hints between processes: LISTEN and NOTIFY on a connection of its own, never inside anybody's transaction.
+
+A hint says that there is news of a tenant. It is forged or lost without harm: the relay looks into the log, and looks there
+every now and then anyway. Whether hints arrive at all is found out by sending one to oneself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import random
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable
+from itertools import islice
+from typing import Any, Literal, Self
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from service.addresses import Address
+from service.database import Database
+from service.errors import DatabaseError
+from service.metrics import LISTENER
+
+CHANNEL = "quarry_changes"
+_SPACING = 0.01
+"""Seconds between hints: commits that come closer share one."""
+_MOST_TENANTS = 300
+"""Tenants in one hint; a payload has at most 7999 bytes."""
+_ECHO_EVERY = 5.0
+_PATIENCE = 2.0
+_LONGEST_PAUSE = 10.0
+_REFUSED_PAUSE = 60.0
+_ID = re.compile(r"[A-Za-z0-9_-]{22}\Z")
+"""A UUID in base64."""
+
+State = Literal["connecting", "listening", "deaf", "refused"]
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.listener")
+
+
+class Listener:
+    """Open it with `async with Listener.open(…)`: it owns a task and a connection."""
+
+    def __init__(self, address: Address, on_hint: Callable[[UUID], None], on_connected: Callable[[], None]) -> None:
+        self.state: State = "connecting"
+        self._address = address
+        self._on_hint, self._on_connected = on_hint, on_connected
+        self._sender = secrets.token_urlsafe(9)
+        self._pending: set[UUID] = set()
+        self._news = asyncio.Event()
+        self._echo = asyncio.Event()
+        self._nonce = ""
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls, address: Address, *, on_hint: Callable[[UUID], None], on_connected: Callable[[], None]
+    ) -> AsyncIterator[Self]:
+        """Start listening, and go on through every loss. `on_connected` is told that hints may have been missed."""
+        listener = cls(address, on_hint, on_connected)
+        task = asyncio.create_task(listener._go_on(), name="listener")
+        try:
+            yield listener
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def hint(self, tenant: UUID) -> None:
+        """Tell the other processes, soon."""
+        self._pending.add(tenant)
+        self._news.set()
+
+    async def _go_on(self) -> None:
+        failures = 0
+        while True:
+            try:
+                async with self._connected() as connection:
+                    if await _is_pooled(connection):
+                        self._turn("refused", "LISTEN needs a connection without a pooler: set CHANGES_LISTEN_URL")
+                    else:
+                        await self._listen(connection)
+                        failures = 0
+                        await self._serve(connection)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                self._turn("deaf", str(error) or type(error).__name__)
+            except Exception:
+                # Hints only save time, but nobody else would start this task again.
+                self._turn("deaf", "unforeseen")
+                log.exception("listener_failed")
+            failures += 1
+            longest = min(_LONGEST_PAUSE, 0.05 * 2 ** min(failures, 10))
+            await asyncio.sleep(_REFUSED_PAUSE if self.state == "refused" else random.uniform(0.01, longest))
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Any]:
+        options = self._address.asyncpg_options(application_name="quarry listener")
+        connection = await asyncpg.connect(
+            self._address.url, timeout=self._address.connect_timeout, command_timeout=_PATIENCE, **options
+        )
+        try:
+            yield connection
+        finally:
+            # Without a word: nothing is lost with it, and what doesn't answer would be waited for.
+            connection.terminate()
+
+    async def _listen(self, connection: Any) -> None:
+        await connection.add_listener(CHANNEL, self._heard)
+        self._turn("listening", "")
+        # The log is looked into after LISTEN has been answered, so that nothing falls in between.
+        self._on_connected()
+
+    async def _serve(self, connection: Any) -> None:
+        """Send what is pending, and listen to oneself now and then. Raises when the connection does not carry it."""
+        loop = asyncio.get_running_loop()
+        echo_at = loop.time()
+        while True:
+            if loop.time() >= echo_at:
+                await self._listen_to_oneself(connection)
+                echo_at = loop.time() + _ECHO_EVERY
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(echo_at - loop.time(), 0)):
+                    await self._news.wait()
+            if self._pending:
+                await asyncio.sleep(_SPACING)
+                self._news.clear()
+                tenants = [self._pending.pop() for _ in range(min(len(self._pending), _MOST_TENANTS))]
+                if self._pending:
+                    self._news.set()
+                await self._notify(connection, ",".join(map(_encoded, tenants)))
+
+    async def _listen_to_oneself(self, connection: Any) -> None:
+        self._nonce = secrets.token_urlsafe(9)
+        self._echo.clear()
+        await self._notify(connection, self._nonce)
+        async with asyncio.timeout(_PATIENCE):
+            await self._echo.wait()
+
+    async def _notify(self, connection: Any, text: str) -> None:
+        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"{self._sender} {text}")
+
+    def _heard(self, _: object, __: int, ___: str, payload: str) -> None:
+        """Anybody who may connect can say anything here."""
+        sender, _, text = payload.partition(" ")
+        if sender == self._sender:
+            if text == self._nonce:
+                self._echo.set()
+            return
+        for each in text.split(","):
+            if _ID.match(each):
+                self._on_hint(UUID(bytes=base64.urlsafe_b64decode(f"{each}==")))
+
+    def _turn(self, state: State, reason: str) -> None:
+        if state != self.state:
+            self.state = state
+            LISTENER.labels(event=state).inc()
+            log.info("listener", state=state, **({"reason": reason} if reason else {}))
+
+
+async def announce(database: Database, tenants: Iterable[UUID]) -> None:
+    """Give the hint from elsewhere: after commits of a command that has no listener of its own."""
+    text = ",".join(map(_encoded, islice(tenants, _MOST_TENANTS)))
+    with contextlib.suppress(DatabaseError):
+        async with database.connection() as connection:
+            await connection.execute("SELECT pg_notify($1, $2)", (CHANNEL, f"command {text}"))
+
+
+async def _is_pooled(connection: Any) -> bool:
+    """Whether a pooler stands between: the process that answers is not the one that was connected to."""
+    return bool(connection.get_server_pid() != await connection.fetchval("SELECT pg_backend_pid()"))
+
+
+def _encoded(tenant: UUID) -> str:
+    return base64.urlsafe_b64encode(tenant.bytes).decode().rstrip("=")

@@ -1,0 +1,265 @@
+"""The relay: follows the log of every tenant that is read here, into the watermarks and the rings.
+
+Heads are polled as the ground truth; own commits and hints of others (listener.py) only make it look sooner. Nothing is
+taken in but what the log says, read as its tenant, number after number without a gap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Iterable, Sequence
+from time import monotonic
+from typing import Self
+from uuid import UUID
+
+import structlog
+
+from service.changes.events import MOST_CHANGES, frame, touched
+from service.changes.ring import Ring
+from service.database import Database
+from service.errors import ServiceError
+from service.repos.log import LoggedCommit, Page, PolledPlace
+from service.tenancy.identity import TenantId
+from service.watermarks import Watermarks
+from service.work import Work, run
+
+POLL_EVERY = 0.4
+"""Seconds between polls; well inside watermarks.LEASE."""
+_PATIENCE = 2.0
+_PAGE = 500
+_MOST_FOLLOWED = 100
+"""Changes of one commit that are told apart where nobody is subscribed; a larger one counts as touching everything."""
+_READERS = 2
+_REACH = 500
+"""Commits before the first one followed that are read as well, so that entries of other processes can be judged."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.relay")
+
+
+class Relay:
+    """Open it with `async with Relay.open(…)`: it owns a task. The database is its own small pool, as the serving role."""
+
+    def __init__(self, database: Database, watermarks: Watermarks, *, reaches_back: bool) -> None:
+        self.database, self.watermarks = database, watermarks
+        self.rings: dict[TenantId, Ring] = {}
+        self.confirmed_at = monotonic()
+        """When the database last told how far the tenants are."""
+        self._reach = _REACH if reaches_back else 0
+        self._hinted: set[UUID] = set()
+        self._numbered: set[UUID] = set()
+        self._news = asyncio.Event()
+        self._readers: dict[UUID, asyncio.Task[None]] = {}
+        self._again: set[UUID] = set()
+        self._slots = asyncio.Semaphore(_READERS)
+        self._is_lost = False
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, database: Database, watermarks: Watermarks, *, reaches_back: bool) -> AsyncIterator[Self]:
+        """Start the task; end it with the block. Raises DatabaseError when the epoch can't be asked for."""
+        relay = cls(database, watermarks, reaches_back=reaches_back)
+        watermarks.enter(await run(database, lambda work: work.log.enter_life(), None))
+        watermarks.on_news = relay.hint
+        task = asyncio.create_task(relay._go_on(), name="relay")
+        try:
+            yield relay
+        finally:
+            tasks = [task, *relay._readers.values()]
+            for each in tasks:
+                each.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def hint(self, tenant: UUID) -> None:
+        """Somebody says that there is news of a tenant; nothing depends on whether that is true."""
+        self._hinted.add(tenant)
+        self._news.set()
+
+    def hint_all(self) -> None:
+        """Look at all of them: hints may have been missed."""
+        self._hinted.update(self.watermarks.followed(monotonic()))
+        self._news.set()
+
+    def committed(self, tenant: UUID, number: int) -> None:
+        """A commit of this process."""
+        self.watermarks.committed(tenant, number)
+        if self.watermarks.known(tenant) is not None:
+            self._numbered.add(tenant)
+            self._news.set()
+
+    @contextlib.asynccontextmanager
+    async def ring(self, tenant: TenantId) -> AsyncIterator[Ring]:
+        """The tenant's ring, kept up to date while the block lasts. Raises TimeoutError when the log can't be reached."""
+        self.watermarks.use(tenant, monotonic())
+        async with asyncio.timeout(2 * _PATIENCE):
+            while (head := self.watermarks.known(tenant)) is None:
+                self.hint(tenant)
+                await asyncio.sleep(0.01)
+        ring = self.rings.get(tenant)
+        if ring is None:
+            ring = self.rings[tenant] = Ring(self.watermarks.epoch, head)
+        ring.subscribers += 1
+        try:
+            yield ring
+        finally:
+            ring.subscribers -= 1
+            if not ring.subscribers and self.rings.get(tenant) is ring:
+                del self.rings[tenant]
+
+    async def _go_on(self) -> None:
+        due = monotonic()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(due - monotonic(), 0)):
+                    await self._news.wait()
+            self._news.clear()
+            hinted, self._hinted = self._hinted, set()
+            numbered, self._numbered = self._numbered, set()
+            for tenant in numbered:
+                self._read_on(tenant)
+            now = monotonic()
+            for tenant in self.rings:
+                self.watermarks.use(tenant, now)
+            followed = self.watermarks.followed(now)
+            if now >= due:
+                due = now + POLL_EVERY * random.uniform(0.8, 1.2)
+                asked: Iterable[UUID] = followed
+            else:
+                asked = hinted.intersection(followed)
+            if asked := list(asked):
+                await self._poll(asked)
+
+    async def _poll(self, tenants: list[UUID]) -> None:
+        asked_at = monotonic()
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                places = await run(
+                    self.database,
+                    lambda work: self._places(work, tenants),
+                    None,
+                    attempts=1,
+                    read_only=not self._is_lost,
+                )
+        except (ServiceError, TimeoutError) as error:
+            if not self._is_lost:
+                self._is_lost = True
+                log.warning("log_lost", reason=str(error) or type(error).__name__)
+            # Asked again at the next poll, without a storm of hints in between.
+            await asyncio.sleep(POLL_EVERY / 4)
+            return
+        if self._is_lost:
+            self._is_lost = False
+            log.info("log_recovered")
+        self.confirmed_at = asked_at
+        self._take_places(places, asked_at)
+
+    async def _places(self, work: Work, tenants: list[UUID]) -> list[PolledPlace]:
+        if self._is_lost:
+            # It may be another server that answers now.
+            await work.log.enter_life()
+        return await work.log.poll(tenants)
+
+    def _take_places(self, places: Sequence[PolledPlace], asked_at: float) -> None:
+        epoch = places[0].epoch
+        if epoch != self.watermarks.epoch:
+            if epoch < self.watermarks.epoch:
+                # Asked for before the epoch was raised.
+                return
+            log.warning("epoch_raised", epoch=epoch)
+            self.watermarks.enter(epoch)
+        self.watermarks.confirm_shared(places[0].shared_number, asked_at=asked_at)
+        for place in places:
+            if place.tenant is None or place.head is None or place.floor is None:
+                continue
+            if self.watermarks.known(place.tenant) is None:
+                self._begin(TenantId(place.tenant), place.head, place.floor, asked_at)
+            elif not self.watermarks.confirm(place.tenant, place.head, asked_at=asked_at):
+                self._read_on(place.tenant)
+
+    def _begin(self, tenant: TenantId, head: int, floor: int, asked_at: float) -> None:
+        self.watermarks.begin(tenant, head, asked_at=asked_at)
+        if (ring := self.rings.get(tenant)) is not None:
+            ring.restart(self.watermarks.epoch, head)
+        if self._reach and head > floor:
+            self._read_on(tenant, back_from=max(floor, head - self._reach))
+
+    def _read_on(self, tenant: UUID, *, back_from: int | None = None) -> None:
+        if tenant in self._readers:
+            self._again.add(tenant)
+            return
+        task = asyncio.create_task(self._read(TenantId(tenant), back_from), name=f"relay {tenant}")
+        self._readers[tenant] = task
+        task.add_done_callback(lambda _: self._readers.pop(tenant, None))
+
+    async def _read(self, tenant: TenantId, back_from: int | None) -> None:
+        try:
+            async with self._slots:
+                if back_from is not None:
+                    await self._reach_back(tenant, back_from)
+                while await self._read_page(tenant):
+                    pass
+        except (ServiceError, TimeoutError) as error:
+            log.info("log_unread", tenant=str(tenant), reason=str(error) or type(error).__name__)
+        except Exception:
+            # The tenant is read again at the next poll.
+            log.exception("log_unread", tenant=str(tenant))
+
+    async def _read_page(self, tenant: TenantId) -> bool:
+        """Take in the next commits of a tenant; whether there is more to read."""
+        self._again.discard(tenant)
+        epoch, known = self.watermarks.epoch, self.watermarks.known(tenant)
+        if known is None:
+            return False
+        ring = self.rings.get(tenant)
+        asked_at = monotonic()
+        commits, more = await self._commits(tenant, known, most=_MOST_FOLLOWED if ring is None else MOST_CHANGES)
+        if (self.watermarks.epoch, self.watermarks.known(tenant)) != (epoch, known):
+            return True
+        if commits and commits[0].number != known + 1:
+            log.warning("log_pruned", tenant=str(tenant), known=known, next=commits[0].number)
+            self.watermarks.begin(tenant, commits[0].number - 1, asked_at=asked_at)
+            if ring is not None:
+                ring.restart(epoch, commits[0].number - 1)
+            return True
+        for commit in commits:
+            self.watermarks.apply(tenant, commit.number, touched(commit), is_whole=commit.is_whole)
+        if (ring := self.rings.get(tenant)) is not None and commits:
+            self._append(ring, epoch, known, commits)
+        if more:
+            return True
+        self.watermarks.confirm(tenant, known + len(commits), asked_at=asked_at)
+        return tenant in self._again
+
+    def _append(self, ring: Ring, epoch: int, known: int, commits: Sequence[LoggedCommit]) -> None:
+        if (ring.epoch, ring.head) != (epoch, known) or not all(commit.is_whole for commit in commits):
+            # Opened, or read for watermarks alone, meanwhile: its subscribers catch up from the log.
+            ring.restart(epoch, commits[-1].number)
+            return
+        ring.append([frame(epoch, commit) for commit in commits])
+
+    async def _reach_back(self, tenant: TenantId, start: int) -> None:
+        head = self.watermarks.known(tenant)
+        if head is None:
+            return
+        page = await self._commits(tenant, start, most=_MOST_FOLLOWED)
+        commits = [each for each in page.commits if each.number <= head]
+        if len(commits) < head - start:
+            return
+        whole: list[LoggedCommit] = []
+        for commit in reversed(commits):
+            if not commit.is_whole:
+                start = commit.number
+                break
+            whole.append(commit)
+        self.watermarks.reach_back(tenant, start, [(each.number, touched(each)) for each in whole])
+
+    async def _commits(self, tenant: TenantId, after: int, *, most: int) -> Page:
+        async with asyncio.timeout(_PATIENCE * 5):
+            return await run(
+                self.database,
+                lambda work: work.log.read_on(after, most=most, limit=_PAGE),
+                tenant,
+                attempts=1,
+                read_only=True,
+            )

@@ -1,0 +1,174 @@
+"""One subscriber of a tenant's stream: where it is, what it gets next, and whether it may still read."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from uuid import UUID
+
+from service.changes.events import MOST_CHANGES, Frame, frame, sse
+from service.changes.ring import Ring
+from service.database import Database
+from service.errors import ServiceError
+from service.positions import Position
+from service.repos.log import Place
+from service.tenancy.identity import TenantId
+from service.work import Work, run
+
+_CATCH_UP = 100
+_PROVE_EVERY = 60.0
+"""Seconds after which a subscriber is asked for again, changes or not; an open stream is a use of its session."""
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Who reads: the rows that decide it (session, user, key, tenant), and when it ends by itself."""
+
+    rows: frozenset[UUID]
+    expires_at: datetime | None
+
+
+Prove = Callable[[int], Awaitable[Admission]]
+"""Asks again whether the subscriber may read, with everything up to a number in the answer. Raises Unauthorized and its
+like when not any more."""
+
+
+class Subscription:
+    """`async for data in subscription.frames(since)`: bytes to send, until the subscriber may read no more, or `close`.
+
+    `place` was asked for before the subscriber was admitted, so that no end of the admission is missed in between.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        tenant: TenantId,
+        ring: Ring,
+        *,
+        place: Place,
+        admission: Admission,
+        prove: Prove,
+        heartbeat: float,
+    ) -> None:
+        self.reason = "left"
+        """Why it has ended."""
+        self._database, self._tenant, self._ring = database, tenant, ring
+        self._opening = place
+        self._admission, self._prove, self._proven_at = admission, prove, monotonic()
+        self._heartbeat = heartbeat
+        self._is_closing = False
+        self._patience: asyncio.Timeout | None = None
+        self._epoch, self._cursor = place.epoch, place.head
+
+    def close(self, reason: str) -> None:
+        """End it now, or before the next frame."""
+        if self._is_closing:
+            return
+        self.reason, self._is_closing = reason, True
+        if self._patience is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time())
+
+    async def frames(self, since: Position | None) -> AsyncGenerator[bytes, None]:
+        """What to send, from after `since` on, or from now on."""
+        # Browsers reconnect after so many milliseconds; not all of them at once.
+        yield f"retry: {random.randint(1000, 3000)}\n\n".encode()
+        lost = None if since is None else _loss(since, self._opening)
+        if lost is not None:
+            yield self._reset(lost, self._opening)
+        elif since is not None:
+            self._cursor = since.number
+        yield self._ready(self._opening)
+        while not self._is_closing:
+            # Taken before looking, so that what comes in between is not slept over.
+            news = self._ring.news
+            if self._is_doubtful() and not await self._is_admitted(self._cursor):
+                return
+            frames, lost = await self._next()
+            if lost is not None:
+                place = await self._place()
+                yield self._reset(lost, place)
+                yield self._ready(place)
+            elif frames:
+                last = frames[-1].number
+                if any(self._admission.rows & each.admitting for each in frames) and not await self._is_admitted(last):
+                    return
+                self._cursor = last
+                yield b"".join(each.data for each in frames)
+            elif not await self._wait(news):
+                yield f": {Position(self._epoch, self._ring.head)}\n\n".encode()
+
+    async def _next(self) -> tuple[Sequence[Frame], str | None]:
+        """The next frames, or why there are none to be had."""
+        if self._ring.epoch != self._epoch:
+            # A ring that is behind will be here soon.
+            return (), "epoch" if self._ring.epoch > self._epoch else None
+        frames = self._ring.after(self._cursor)
+        if frames is not None:
+            return frames, None
+        return await self._caught_up()
+
+    async def _wait(self, news: asyncio.Event) -> bool:
+        """Whether there is news before the next heartbeat, or before the admission ends."""
+        try:
+            async with asyncio.timeout(max(min(self._heartbeat, self._expires_in()), 0)) as self._patience:
+                await news.wait()
+        except TimeoutError:
+            return self._is_closing
+        finally:
+            self._patience = None
+        return True
+
+    def _expires_in(self) -> float:
+        expires_at = self._admission.expires_at
+        return self._heartbeat if expires_at is None else (expires_at - datetime.now(UTC)).total_seconds()
+
+    def _is_doubtful(self) -> bool:
+        return self._expires_in() <= 0 or monotonic() - self._proven_at > _PROVE_EVERY
+
+    async def _is_admitted(self, at_least: int) -> bool:
+        try:
+            self._admission, self._proven_at = await self._prove(at_least), monotonic()
+        except ServiceError as error:
+            self.close(error.code)
+            return False
+        return True
+
+    async def _place(self) -> Place:
+        return await run(self._database, lambda work: work.log.place(), self._tenant, read_only=True)
+
+    async def _caught_up(self) -> tuple[Sequence[Frame], str | None]:
+        """The next frames from the log itself."""
+
+        async def read(work: Work) -> tuple[Sequence[Frame], str | None]:
+            page = await work.log.read_on(self._cursor, most=MOST_CHANGES, limit=_CATCH_UP)
+            # After the page, so that what is pruned meanwhile is noticed.
+            place = await work.log.place()
+            if (lost := _loss(Position(self._epoch, self._cursor), place)) is not None:
+                return (), lost
+            return [frame(self._epoch, commit) for commit in page.commits], None
+
+        return await run(self._database, read, self._tenant, read_only=True)
+
+    def _reset(self, reason: str, place: Place) -> bytes:
+        """What was missed can't be told: the client reads the state anew, and goes on from here."""
+        self._epoch, self._cursor = place.epoch, place.head
+        head = str(Position(place.epoch, place.head))
+        return sse("reset", {"reason": reason, "head": head}, id=head)
+
+    def _ready(self, place: Place) -> bytes:
+        here = str(Position(self._epoch, self._cursor))
+        limits = {
+            name: str(Position(place.epoch, number)) for name, number in (("head", place.head), ("floor", place.floor))
+        }
+        return sse("ready", {"since": here, **limits}, id=here)
+
+
+def _loss(since: Position, place: Place) -> str | None:
+    """Why a stream can't be resumed there."""
+    if since.epoch != place.epoch or since.number > place.head:
+        return "epoch"
+    return "pruned" if since.number < place.floor else None

@@ -1,0 +1,63 @@
+"""quarry changes"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from service.cli.installation import database, installed, say, wait_for
+from service.errors import OperatorError
+from service.settings import Settings
+from service.work import Work, run
+
+T = TypeVar("T")
+
+app = typer.Typer(help="Change streams: reset, consumers, forget.", no_args_is_help=True)
+
+
+@app.command()
+def reset(
+    yes: Annotated[bool, typer.Option("--yes", help="Without asking.")] = False,
+) -> None:
+    """Begin another epoch: all streams, consumers and caches start anew.
+
+    Needed after a restore into the very same database; a new, promoted or copied one is noticed by itself.
+    """
+    if not yes and not typer.confirm("Every client and consumer will read its state anew. Go on?", err=True):
+        raise OperatorError("nothing was done")
+    with installed() as local:
+        epoch = wait_for(_as_platform(local, lambda work: work.log.raise_epoch()))
+        say(f"quarry: the epoch is {epoch}")
+
+
+@app.command()
+def consumers(
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+) -> None:
+    """List how far behind the consumers are: in how many tenants, since when."""
+    with installed() as local:
+        lags = wait_for(_as_platform(local, lambda work: work.cursors.lag()))
+    if as_json:
+        print(json.dumps([each.model_dump(mode="json") for each in lags], indent=2))
+        return
+    for each in lags:
+        since = "" if each.oldest is None else f", since {each.oldest:%Y-%m-%d %H:%M:%S}"
+        print(f"{each.consumer}  behind in {each.tenants}, failing in {each.failing}, cut off in {each.cut_off}{since}")
+
+
+@app.command()
+def forget(name: Annotated[str, typer.Argument(help="As `quarry changes consumers` shows it.")]) -> None:
+    """Forget a consumer that is no more; one that still runs would be reset."""
+    with installed() as local:
+        places = wait_for(_as_platform(local, lambda work: work.cursors.forget(name)))
+        if not places:
+            raise OperatorError(f"there is no consumer '{name}'", "list them with `quarry changes consumers`")
+        say(f"quarry: forgot {name} in {places} tenants")
+
+
+async def _as_platform(local: Settings, operation: Callable[[Work], Awaitable[T]]) -> T:
+    async with database(local, "quarry_platform") as opened:
+        return await run(opened, operation, None)

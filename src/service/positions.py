@@ -1,0 +1,25 @@
+"""Positions in a tenant's stream: `<epoch>-<number>`, also the token of `Consistency`."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_POSITION = re.compile(r"(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,17})\Z")
+PATTERN = r"^(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,17})$"
+
+
+class Position(NamedTuple):
+    """After commit `number` in that epoch."""
+
+    epoch: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.number}"
+
+
+def read(text: str) -> Position | None:
+    """The position that a text names, or None when it names none."""
+    match = _POSITION.match(text)
+    return None if match is None else Position(int(match[1]), int(match[2]))

@@ -1,0 +1,93 @@
+"""Redis as far as it answers: short patience, and a pause after a failure in which nobody asks it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+from redis.asyncio import BlockingConnectionPool
+
+from service.settings import Settings
+
+_PATIENCE = 0.25
+"""Seconds for connecting, and for a command."""
+_PAUSE = 3.0
+"""Seconds without Redis after it has failed; then one caller tries it again."""
+_CONNECTIONS = 10
+
+R = TypeVar("R")
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.redis")
+
+
+class Unreachable(Exception):
+    """Redis did not answer in time, or is not asked at the moment."""
+
+
+class RedisCircuit:
+    """Connections to Redis, none of them made yet; `aclose` them."""
+
+    def __init__(self, pool: BlockingConnectionPool) -> None:
+        self.pool = pool
+        self._is_lost = False
+        self._next_try = 0.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> RedisCircuit | None:
+        """The circuit to the Redis that is named; None when none is."""
+        options: dict[str, Any] = {
+            "max_connections": _CONNECTIONS,
+            # Waiting for one of them ends with the whole call.
+            "timeout": None,
+            "socket_connect_timeout": _PATIENCE,
+            "socket_timeout": _PATIENCE,
+        }
+        if settings.redis_url is not None:
+            return cls(BlockingConnectionPool.from_url(settings.redis_url.get_secret_value(), **options))
+        if settings.redis_host is None:
+            return None
+        password = settings.redis_password
+        return cls(
+            BlockingConnectionPool(
+                host=settings.redis_host, port=settings.redis_port, db=settings.redis_db,
+                password=password.get_secret_value() if password else None, **options,
+            )
+        )  # fmt: skip
+
+    async def ask(self, operation: Callable[[], Awaitable[R]]) -> R:
+        """What `operation` answers. Raises Unreachable when Redis fails, whatever the reason."""
+        if not self._may_try():
+            raise Unreachable
+        is_trial = self._is_lost
+        try:
+            # The connection's own bounds are per read; a server that trickles would outlast them.
+            async with asyncio.timeout(2 * _PATIENCE):
+                answer = await operation()
+        except Exception as error:
+            self._next_try = time.monotonic() + _PAUSE
+            if not self._is_lost:
+                self._is_lost = True
+                log.warning("redis_lost", reason=str(error) or type(error).__name__)
+            raise Unreachable from error
+        # What was on its way when Redis was lost says nothing about it now.
+        if is_trial:
+            self._is_lost = False
+            log.info("redis_recovered")
+        return answer
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.pool.aclose()
+
+    def _may_try(self) -> bool:
+        if not self._is_lost:
+            return True
+        now = time.monotonic()
+        if now < self._next_try:
+            return False
+        # One caller tries; the others need not wait for what it finds.
+        self._next_try = now + _PAUSE
+        return True

@@ -1,0 +1,29 @@
+"""Tickets: each opens one change stream, within a minute."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from service.repos.query import Repository, query
+from service.repos.rows import Row
+
+
+class TicketHolder(Row):
+    """Whom a ticket stands for: what finds the session or the key."""
+
+    bearer_kind: Literal["session", "key"]
+    bearer_hash: bytes
+
+
+class ChangeTickets(Repository, aggregate="change_tickets", noun="ticket"):
+    """The tenant's tickets that have not been used."""
+
+    @query
+    async def create(self, *, token_hash: bytes, bearer_kind: str, bearer_hash: bytes, expires_at: datetime) -> int: ...
+
+    @query
+    async def redeem(self, token_hash: bytes) -> TicketHolder | None: ...
+
+    @query
+    async def purge(self, limit: int) -> int: ...
