@@ -9,13 +9,13 @@ from time import monotonic
 
 import structlog
 
-from bench import http, inprocess, report, sign_ins, throughput, tracking
+from bench import http, inprocess, report, sign_ins, streams, throughput, tracking
 from bench.installation import Volume, installed
 from bench.rounds import Plan
 
 _SHORT = Plan(rounds=15, seconds=0.3, inner_rounds=100, calls=50)
 _LONG = Plan(rounds=100, seconds=0.5, inner_rounds=1000, calls=100)
-_PARTS = ("inprocess", "http", "sign_ins", "tracking", "throughput")
+_PARTS = ("inprocess", "http", "sign_ins", "tracking", "throughput", "streams")
 
 
 def main() -> None:
@@ -50,6 +50,8 @@ def main() -> None:
             tables.append(tracking.report(tracking.measure(installation, plan, say)))
         if "throughput" in parts:
             tables.append(throughput.report(throughput.measure(installation, volume, plan, say)))
+        if "streams" in parts:
+            tables.append(streams.report(streams.measure(installation, say)))
     print("\n" + "\n".join(tables))
 
 

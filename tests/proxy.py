@@ -22,7 +22,12 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def _carry(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
-        server, request = await asyncio.open_connection(*self.target)
+        try:
+            server, request = await asyncio.open_connection(*self.target)
+        except OSError:
+            # Whoever comes while the server is away is turned away as by the server.
+            answer.transport.abort()
+            return
         fate: list[str] = []
 
         async def forward() -> None:

@@ -182,7 +182,7 @@ class Cache:
             stamp = Stamp(int(epoch), int(number), int(shared), -math.inf)
         except Unreachable:
             return None
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             log.warning("cache_entry_unreadable", reason=str(error))
             return None
         now = time.monotonic()

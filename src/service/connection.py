@@ -157,7 +157,12 @@ class Connection:
         Raises TransactionAborted when COMMIT answered ROLLBACK, CommitUnknown when the connection was lost and the
         server could not be asked either.
         """
-        task = asyncio.ensure_future(self._raw.execute(f"{before}COMMIT"))
+        try:
+            sending = self._raw.execute(f"{before}COMMIT")
+        except asyncpg.InterfaceError as error:
+            # The pool has taken a lost connection away: COMMIT was never sent.
+            raise self._translated(error) from error
+        task = asyncio.ensure_future(sending)
         try:
             tag = await asyncio.shield(task)
         except asyncio.CancelledError:

@@ -38,7 +38,7 @@ def unpack(data: bytes) -> Any:
     """What `pack` was given, tuples as lists. Raises ValueError when it is nothing of the kind."""
     try:
         return json.loads(data, object_hook=_untagged)
-    except (KeyError, TypeError, RecursionError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
         raise ValueError("not packed here") from error
 
 

@@ -18,7 +18,8 @@ LEASE = 1.0
 """Seconds after which knowledge that was not confirmed is worth nothing: the most that a cached answer is behind."""
 _MOST_ROWS = 20_000
 """Rows of one tenant that are told apart; beyond it everything read earlier is given up."""
-_FORGET_AFTER = 300.0
+_FORGET_AFTER, _FORGET_UNBEGUN_AFTER = 300.0, 10.0
+"""Seconds without a use; soon where nothing has been learned, as of a tenant that a forged token names."""
 
 Tag = tuple[str, UUID | None]
 """A table, or one row of it."""
@@ -39,6 +40,8 @@ class _Known:
     """One tenant: commits after `start` up to `known` are in `tables` and `rows`."""
 
     used_at: float
+    since: float
+    """Own commits are noted from then on: what was read or asked for before may miss one."""
     is_begun: bool = False
     start: int = 0
     known: int = 0
@@ -74,7 +77,7 @@ class Watermarks:
         needed = max(known.required, at_least)
         if known.known < needed and stamp.number < needed:
             return False
-        if max(known.confirmed_at, stamp.read_at) < now - LEASE:
+        if max(known.confirmed_at, stamp.read_at) < max(now - LEASE, known.since):
             return False
         if is_shared and not self._shared_holds(stamp, now):
             return False
@@ -85,16 +88,15 @@ class Watermarks:
         return True
 
     def _shared_holds(self, stamp: Stamp, now: float) -> bool:
-        if stamp.shared < self._shared or stamp.read_at <= self._shared_doubted_at:
-            return False
-        return max(self._shared_asked_at, stamp.read_at) >= now - LEASE
+        latest = max(self._shared_asked_at, stamp.read_at)
+        return stamp.shared >= self._shared and latest >= now - LEASE and latest > self._shared_doubted_at
 
     def place(self, tenant: UUID, *, at_least: int, now: float) -> tuple[int, int] | None:
         """The tenant's and the shared number as of a second ago at most, with `at_least` included; None when unknown."""
         known = self._tenants.get(tenant)
         if known is None or known.known < max(known.required, at_least):
             return None
-        if min(known.confirmed_at, self._shared_asked_at) < now - LEASE:
+        if min(known.confirmed_at, self._shared_asked_at) < now - LEASE or known.confirmed_at < known.since:
             return None
         return known.known, self._shared
 
@@ -102,7 +104,7 @@ class Watermarks:
         """Note that the tenant is read; a new one is followed from now on."""
         known = self._tenants.get(tenant)
         if known is None:
-            self._tenants[tenant] = _Known(now)
+            self._tenants[tenant] = _Known(used_at=now, since=now)
             self.on_news(tenant)
         else:
             known.used_at = now
@@ -134,7 +136,7 @@ class Watermarks:
 
     def begin(self, tenant: UUID, head: int, *, asked_at: float) -> None:
         """Know the tenant from `head` on, which was asked for at a monotonic time; all that was known before is given up."""
-        known = self._tenants.setdefault(tenant, _Known(asked_at))
+        known = self._tenants.setdefault(tenant, _Known(used_at=asked_at, since=monotonic()))
         known.is_begun, known.start, known.known, known.confirmed_at = True, head, head, asked_at
         known.tables.clear()
         known.rows.clear()
@@ -185,8 +187,10 @@ class Watermarks:
         """Another life of the database: everything that was known is of no use."""
         self.epoch = epoch
         self._shared, self._shared_asked_at = 0, -math.inf
+        now = monotonic()
         for known in self._tenants.values():
-            known.is_begun, known.required, known.confirmed_at = False, 0, -math.inf
+            # Numbers of own commits may be of either life; whatever is asked for from now on has them.
+            known.is_begun, known.required, known.confirmed_at, known.since = False, 0, -math.inf, now
 
     def known(self, tenant: UUID) -> int | None:
         """Up to which number the tenant's commits are known; None when it is not followed yet."""
@@ -195,6 +199,7 @@ class Watermarks:
 
     def followed(self, now: float) -> list[UUID]:
         """The tenants to follow; those that nobody has read for minutes are forgotten."""
-        for tenant in [each for each, known in self._tenants.items() if known.used_at < now - _FORGET_AFTER]:
-            del self._tenants[tenant]
+        for tenant, known in list(self._tenants.items()):
+            if known.used_at < now - (_FORGET_AFTER if known.is_begun else _FORGET_UNBEGUN_AFTER):
+                del self._tenants[tenant]
         return list(self._tenants)

@@ -98,9 +98,11 @@ class Listener:
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[Any]:
         options = self._address.asyncpg_options(application_name="quarry listener")
+        # Without names for its statements, so that a pooler is found out also where another process has had the same ones.
         connection = await asyncpg.connect(
-            self._address.url, timeout=self._address.connect_timeout, command_timeout=_PATIENCE, **options
-        )
+            self._address.url, timeout=self._address.connect_timeout, command_timeout=_PATIENCE,
+            statement_cache_size=0, **options,
+        )  # fmt: skip
         try:
             yield connection
         finally:

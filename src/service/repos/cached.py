@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
+from uuid import UUID
 
 from service import files
 from service.cache import Question, Reading, Rows
@@ -18,6 +19,7 @@ from service.watermarks import Stamp, Tag
 _MARKER = "/* the statement */"
 _NUMBERS = 4
 """Columns before the statement's own: epoch, number, shared number, whether there is a row."""
+_NO_EPOCH = -1
 _SHARED_TABLES = frozenset({"niches"})
 
 
@@ -74,8 +76,8 @@ def cached_reader(
     async def read(reading: Reading, binding: Binding, text: str, values: Sequence[object]) -> Rows:
         position = positions[text]
         tags = tables_of
-        if position is not None:
-            row: Any = values[position]
+        # The server takes an id in other forms too, under which nothing would ever be found touched.
+        if position is not None and isinstance(row := values[position], UUID):
             tags = ((own[0], row), *tables_of[1:])
         key = tuple(tuple(value) if isinstance(value, list) else value for value in values)
         question = Question(reading.tenant, text, key, tags, is_shared, cached.lifetime)
@@ -85,6 +87,9 @@ def cached_reader(
             records = await binding.connection.fetch(stamped[text], values)
             if binding.connection.observe is not None:
                 binding.connection.observe(statement.label, monotonic() - asked_at, len(records))
+            if not records:
+                # A tenant that is not there has no numbers, and nothing of it is kept.
+                return Stamp(_NO_EPOCH, 0, 0, asked_at), await binding.connection.fetch(text, values)
             epoch, number, shared, *_ = records[0].values()
             return Stamp(epoch, number, shared, asked_at), [
                 _own(record) for record in records if record["#is_row"] is not None
