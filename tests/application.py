@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from factories import Factory, NewTenant
 from service.repos.users import User
 
+R = TypeVar("R")
+
 
 class Api:
-    """Clients of the running application; a client sends its caller's token."""
+    """Clients of the running application; a client sends its caller's token.
+
+    They get an answer once it is whole, so they leave a change stream after its first event.
+    """
 
     def __init__(self, app: Any, state: Any, stack: AsyncExitStack, new: Factory) -> None:
         self.app, self.state, self.stack, self.new = app, state, stack, new
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         scope["state"] = dict(self.state)
+        if scope["path"] == "/v1/changes/stream":
+            receive, send = _leaving(receive, send)
         await self.app(scope, receive, send)
 
     async def client(
@@ -31,6 +40,33 @@ class Api:
         return await self.stack.enter_async_context(
             httpx.AsyncClient(transport=transport, base_url="http://quarry.test", headers=headers)
         )
+
+
+def _leaving(receive: Any, send: Any) -> tuple[Any, Any]:
+    """A client that goes away when it has got the first event."""
+    has_enough = asyncio.Event()
+
+    async def receive_or_leave() -> Any:
+        message = await receive()
+        while message.get("more_body"):
+            message = await receive()
+        await has_enough.wait()
+        return {"type": "http.disconnect"}
+
+    async def send_noting(message: Any) -> None:
+        await send(message)
+        if b"event: " in message.get("body", b""):
+            has_enough.set()
+
+    return receive_or_leave, send_noting
+
+
+async def until(ask: Callable[[], Awaitable[R]], holds: Callable[[R], Any]) -> R:
+    """The first answer of `ask` that holds. What others have committed is seen within a second; half a minute must do."""
+    async with asyncio.timeout(30):
+        while not holds(answer := await ask()):
+            await asyncio.sleep(0.02)
+    return answer
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -393,7 +393,7 @@ QUESTIONS = (
 ROWS: tuple[Touched, ...] = (("a", A0), ("a", A1), ("b", B0))
 TAGS: tuple[Tag, ...] = (*ROWS, ("a", None), ("b", None))
 PAGE = 3
-times = some.sampled_from([0.01, 0.05, 0.2, 0.4, 0.8, 1.2, 9.0, 400.0])
+times = some.sampled_from([0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.9, 1.2, 400.0])
 touches = some.lists(some.sampled_from(ROWS), max_size=2, unique=True)
 
 
@@ -487,6 +487,7 @@ class Truth(RuleBasedStateMachine):
         self.own_shared_at = max(self.own_shared_at, self.unacknowledged_shared.pop(0))
         self.marks.doubt_shared()
 
+    @precondition(lambda self: self.state.epoch < 3)
     @rule(back=some.integers(0, 3))
     def the_database_begins_another_life(self, back: int) -> None:
         former = self.states[max(0, len(self.states) - 1 - back)]
@@ -567,6 +568,20 @@ class Truth(RuleBasedStateMachine):
         if len(page.commits) < PAGE:
             self.marks.confirm(ACME, page.after + len(page.commits), asked_at=page.asked_at)
 
+    @rule()
+    def the_relay_is_quick(self) -> None:
+        self.heads_are_asked_for()
+        while any(poll.state is None for poll in self.polls):
+            self.the_poll_is_seen()
+        while self.polls:
+            self.the_poll_is_answered()
+        for _ in range(3):
+            if self.page and not self.page.state:
+                self.the_page_is_seen()
+            if self.page:
+                self.the_page_is_answered()
+            self.ask_for_page()
+
     # The cache.
 
     @precondition(lambda self: len(self.fills) < 3)
@@ -592,6 +607,14 @@ class Truth(RuleBasedStateMachine):
         stamp = Stamp(fill.state.epoch, fill.state.number, fill.state.shared, fill.asked_at)
         if self.marks.learn(ACME, stamp):
             self.keep(stamp, fill.state)
+
+    @rule()
+    def a_read_is_quick(self) -> None:
+        self.a_read_begins()
+        while any(fill.state is None for fill in self.fills):
+            self.the_read_is_seen()
+        while self.fills:
+            self.the_read_is_answered()
 
     @rule(ago=some.integers(0, 4))
     def another_process_leaves_an_entry(self, ago: int) -> None:
@@ -655,7 +678,7 @@ class Truth(RuleBasedStateMachine):
 def play(examples: int) -> None:
     Truth.held = 0
     run_state_machine_as_test(Truth, settings=settings(max_examples=examples, stateful_step_count=60, deadline=None))
-    assert Truth.held > 20 * examples
+    assert Truth.held > 50 * examples
 
 
 def test_what_holds_is_true_enough_whatever_happens_in_whatever_order() -> None:
@@ -665,5 +688,5 @@ def test_what_holds_is_true_enough_whatever_happens_in_whatever_order() -> None:
 @pytest.mark.soak
 @pytest.mark.skipif("SOAK" not in os.environ, reason="full counts: make soak")
 def test_the_same_at_length() -> None:
-    play(10_000)
-    print(f"\nwatermarks: 10000 random histories, {Truth.held} answers held, each of them true within the lease")
+    play(3_000)
+    print(f"\nwatermarks: 3000 random histories, {Truth.held} answers held, each of them true within the lease")

@@ -16,7 +16,7 @@ from uuid import UUID
 
 LEASE = 1.0
 """Seconds after which knowledge that was not confirmed is worth nothing: the most that a cached answer is behind."""
-_MOST_ROWS = 20_000
+_MOST_ROWS = 2_000
 """Rows of one tenant that are told apart; beyond it everything read earlier is given up."""
 _FORGET_AFTER, _FORGET_UNBEGUN_AFTER = 300.0, 10.0
 """Seconds without a use; soon where nothing has been learned, as of a tenant that a forged token names."""

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+import structlog
 
 from factories import NewTenant
 from proxy import Proxy, proxied
@@ -170,9 +171,22 @@ async def logged(database: Database, tenant: NewTenant, after: int = 0) -> list[
 
 def prune(superuser: Any, tenant: NewTenant) -> int:
     """Forget the tenant's log up to now; answers how many commits that were."""
-    superuser.execute("UPDATE app.installation SET log_retention = '0'")
+    age(superuser, tenant)
     superuser.execute("SELECT set_config('app.tenant_id', %s, false)", [str(tenant.id)])
     return int(superuser.execute("SELECT app.prune_log(%s, 10000)", [tenant.id]).fetchone()[0])
+
+
+def age(superuser: Any, tenant: NewTenant) -> None:
+    """Let everything that the tenant has committed have been a year ago."""
+    superuser.execute("UPDATE app.commits SET at = at - interval '1 year' WHERE tenant_id = %s", [tenant.id])
+
+
+@contextlib.contextmanager
+def logging() -> Iterator[list[Any]]:
+    """What is logged from `info` on, which the tests are otherwise spared."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("info"))
+    with structlog.testing.capture_logs() as captured:
+        yield captured
 
 
 def numbers(ring: Ring, after: int) -> list[int]:

@@ -65,7 +65,13 @@ class Fleet:
         directory.mkdir()
         stack = ExitStack()
         service = stack.enter_context(
-            serving(self._settings, directory, CHANGES_LISTEN_URL=self._listen_url, CHANGES_HEARTBEAT="1s")
+            serving(
+                self._settings,
+                directory,
+                CHANGES_LISTEN_URL=self._listen_url,
+                CHANGES_HEARTBEAT="1s",
+                DATABASE_CONNECT_ATTEMPTS="10",
+            )
         )
         self._running.append((service, stack))
 

@@ -41,7 +41,9 @@ class EventStream(Answer):
                     await self._send_frames(send)
                 finally:
                     gone.cancel()
-            await send({"type": "http.response.body", "body": b""})
+            # To a client that takes nothing the end can't be told; the server closes what was left open.
+            if self._subscription.reason != "stuck":
+                await send({"type": "http.response.body", "body": b""})
 
     async def _send_frames(self, send: Send) -> None:
         try:
@@ -51,7 +53,6 @@ class EventStream(Answer):
                         await send({"type": "http.response.body", "body": data, "more_body": True})
         except TimeoutError:
             self._subscription.close("stuck")
-            raise
         except ServiceError as error:
             # The client comes again, and is told then.
             self._subscription.close(error.code)

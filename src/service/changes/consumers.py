@@ -111,9 +111,14 @@ class Consumers:
 
     async def _hand_all(self, consumer: Consumer, tenant: TenantId, slots: asyncio.Semaphore) -> None:
         async with slots:
-            with contextlib.suppress(ServiceError):
+            try:
                 while await self.hand_on(consumer, tenant):
                     pass
+            except ServiceError as error:
+                log.info("consumer_waits", consumer=consumer.name, reason=error.code)
+            except Exception:
+                # The task goes on for the other tenants.
+                log.exception("consumer_waits", consumer=consumer.name)
 
     async def hand_on(self, consumer: Consumer, tenant: TenantId) -> bool:
         """Hand the tenant's next commits to the consumer; whether there may be more.

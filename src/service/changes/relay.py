@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from time import monotonic
 from typing import Self
 from uuid import UUID
@@ -114,21 +114,27 @@ class Relay:
                 async with asyncio.timeout(max(due - monotonic(), 0)):
                     await self._news.wait()
             self._news.clear()
-            hinted, self._hinted = self._hinted, set()
-            numbered, self._numbered = self._numbered, set()
-            for tenant in numbered:
-                self._read_on(tenant)
-            now = monotonic()
-            for tenant in self.rings:
-                self.watermarks.use(tenant, now)
-            followed = self.watermarks.followed(now)
-            if now >= due:
-                due = now + POLL_EVERY * random.uniform(0.8, 1.2)
-                asked: Iterable[UUID] = followed
-            else:
-                asked = hinted.intersection(followed)
-            if asked := list(asked):
-                await self._poll(asked)
+            is_due = monotonic() >= due
+            if is_due:
+                due = monotonic() + POLL_EVERY * random.uniform(0.8, 1.2)
+            try:
+                await self._look(everywhere=is_due)
+            except Exception:
+                # Without this task nothing cached holds and no stream goes on.
+                log.exception("relay_failed")
+
+    async def _look(self, *, everywhere: bool) -> None:
+        """Look at tenants with news, or at all that are followed."""
+        hinted, self._hinted = self._hinted, set()
+        numbered, self._numbered = self._numbered, set()
+        for tenant in numbered:
+            self._read_on(tenant)
+        now = monotonic()
+        for ring_of in self.rings:
+            self.watermarks.use(ring_of, now)
+        followed = self.watermarks.followed(now)
+        if asked := followed if everywhere else list(hinted.intersection(followed)):
+            await self._poll(asked)
 
     async def _poll(self, tenants: list[UUID]) -> None:
         asked_at = monotonic()
@@ -172,7 +178,11 @@ class Relay:
         for place in places:
             if place.tenant is None or place.head is None or place.floor is None:
                 continue
-            if self.watermarks.known(place.tenant) is None:
+            known = self.watermarks.known(place.tenant)
+            if known is not None and known < place.floor:
+                log.warning("log_pruned", tenant=str(place.tenant), known=known, floor=place.floor)
+                known = None
+            if known is None:
                 self._begin(TenantId(place.tenant), place.head, place.floor, asked_at)
             elif not self.watermarks.confirm(place.tenant, place.head, asked_at=asked_at):
                 self._read_on(place.tenant)
@@ -228,7 +238,9 @@ class Relay:
             self._append(ring, epoch, known, commits)
         if more:
             return True
-        self.watermarks.confirm(tenant, known + len(commits), asked_at=asked_at)
+        if commits:
+            # Where there are none they may have been pruned, which the next poll tells.
+            self.watermarks.confirm(tenant, known + len(commits), asked_at=asked_at)
         return tenant in self._again
 
     def _append(self, ring: Ring, epoch: int, known: int, commits: Sequence[LoggedCommit]) -> None:

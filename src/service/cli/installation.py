@@ -89,13 +89,15 @@ async def provisioned(local: Settings, server: Server) -> None:
 
 
 @contextlib.asynccontextmanager
-async def database(local: Settings, role: str = "quarry_app", *, personal: bool = True) -> AsyncIterator[Database]:
-    """One connection as `role`. Raises OperatorError with a remedy when there is none to be had.
+async def database(
+    local: Settings, role: str = "quarry_app", *, personal: bool = True, attempts: int = 1
+) -> AsyncIterator[Database]:
+    """One connection as `role`. Raises OperatorError with a remedy when there is none to be had in so many attempts.
 
     The serving role meets personal data and needs the keys, unless it is opened without (`personal=False`).
     """
     address = local.address(role)  # type: ignore[arg-type]
-    limits = PoolLimits(minimum=1, maximum=1, connect_attempts=1)
+    limits = PoolLimits(minimum=1, maximum=1, connect_attempts=attempts)
     keys = keyring.of(local) if personal and role == "quarry_app" else None
     async with contextlib.AsyncExitStack() as stack:
         with explaining(address):

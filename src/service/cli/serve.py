@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import sys
@@ -22,6 +23,11 @@ from service.errors import OperatorError
 from service.settings import Settings
 from service.tenancy import guard
 
+_TAKEN_WITHIN = 60_000
+"""Milliseconds."""
+_OPEN_FILES = 65_536
+"""Every open stream is one."""
+
 _HAS_TABLES = """SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
  WHERE (n.nspname, c.relname) = ('app', 'installation'))"""
 
@@ -33,6 +39,7 @@ def dev(host: Host = None, port: Port = None) -> None:
     """Everything for a first look: embedded PostgreSQL, roles, migrations, demo data, the service."""
     loaded = settings()
     refuse_in_production(loaded, "dev")
+    _allow_connections()
     with _listening(loaded, host, port) as listener, installed() as local:
         migrate(local)
         wait_for(seeding.seed(local, "base", say))
@@ -56,6 +63,7 @@ def serve(
     with_migrations: Annotated[bool, typer.Option("--migrate", help="Apply pending migrations first.")] = False,
 ) -> None:
     """Serve the API. Refuses a database that does not keep tenants apart."""
+    _allow_connections()
     with _listening(settings(), host, port) as listener, installed() as local:
         if with_migrations:
             migrate(local)
@@ -80,7 +88,10 @@ def worker() -> Starlette:
 
 async def _admit(local: Settings) -> None:
     codes.sender(local)
-    async with database(local) as opened, opened.connection() as connection:
+    async with (
+        database(local, attempts=local.database_connect_attempts) as opened,
+        opened.connection() as connection,
+    ):
         if not await connection.fetchval(_HAS_TABLES, ()):
             raise OperatorError("the database has no tables yet", "run `quarry migrate up` first, or add --migrate")
         await guard.require(connection)
@@ -89,6 +100,14 @@ async def _admit(local: Settings) -> None:
             raise OperatorError(
                 "production does not serve with a superuser login", "let DATABASE_URL log in as quarry_app"
             )
+
+
+def _allow_connections() -> None:
+    """As many open files as this process may have; shells commonly leave 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _serve(local: Settings, listener: socket.socket) -> None:
@@ -116,6 +135,9 @@ def _listening(loaded: Settings, host: str | None, port: int | None) -> socket.s
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections inherit it: one whose client takes nothing any more is given up by the kernel too.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TAKEN_WITHIN)
     try:
         listener.bind(address)
     except (OSError, UnicodeError) as error:
