@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import secrets
-from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Protocol, runtime_checkable
 
 import structlog
 
-from service.errors import OperatorError
+from service import extensions
 from service.settings import Settings
 
 DIGITS = 6
@@ -21,6 +19,7 @@ LIFETIME = 600.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.codes")
 
 
+@runtime_checkable
 class CodeSender(Protocol):
     """Whatever brings a code to a phone. What `send` raises is logged, and answered as `unavailable`."""
 
@@ -48,11 +47,5 @@ def sender(settings: Settings) -> CodeSender | None:
     """
     if settings.code_sender is None:
         return LoggedCodes() if settings.environment in ("development", "test") else None
-    module, _, name = settings.code_sender.partition(":")
-    try:
-        make = cast("Callable[[Settings], CodeSender]", getattr(importlib.import_module(module), name))
-    except (ImportError, AttributeError, ValueError) as error:
-        raise OperatorError(
-            f"CODE_SENDER: {settings.code_sender} can't be had: {error}", "name it as package.module:function"
-        ) from error
-    return make(settings)
+    made: CodeSender = extensions.made(settings, "code_sender", CodeSender)
+    return made

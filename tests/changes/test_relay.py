@@ -13,7 +13,19 @@ from typing import Any
 
 import pytest
 
-from changes.followers import NEVER, behind_proxy, change, listening, logged, logging, numbers, prune, relaying, unreachable, until
+from changes.followers import (
+    NEVER,
+    behind_proxy,
+    change,
+    listening,
+    logged,
+    logging,
+    numbers,
+    prune,
+    relaying,
+    unreachable,
+    until,
+)
 from factories import Factory, NewTenant
 from service import watermarks
 from service.changes import relay as relays
@@ -431,8 +443,8 @@ async def test_it_reads_as_the_serving_role_and_sees_the_bound_tenant_alone(
     globex = await new.tenant("globex")
     count = "SELECT count(*) FROM app.commits"
     async with Work(relay.database, acme.id, read_only=True) as work:
-        role = "SELECT session_user = 'quarry_app' AND NOT rolsuper AND NOT rolbypassrls FROM pg_roles WHERE rolname = current_user"
-        assert await work.connection.fetchval(role, ())
+        role = "SELECT rolname, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = session_user"
+        assert tuple(await work.connection.fetchrow(role, ()) or ()) == ("quarry_app", False, False)
         assert await work.connection.fetchval(f"{count} WHERE tenant_id <> $1", [acme.id]) == 0
         assert await work.connection.fetchval(count, ()) == await work.log.head() > 0
     assert len(await logged(database, globex)) > 0

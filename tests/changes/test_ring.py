@@ -90,9 +90,7 @@ async def test_everybody_who_waits_is_woken_by_every_change() -> None:
 
 
 @given(st.integers(0, 1000), st.lists(st.lists(st.integers(0, 300), max_size=8) | st.just("restart")))
-def test_a_ring_is_dense_and_within_its_bounds_whatever_happens_to_it(
-    head: int, steps: list[list[int] | str]
-) -> None:
+def test_a_ring_is_dense_and_within_its_bounds_whatever_happens_to_it(head: int, steps: list[list[int] | str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name, most in (("_MOST_FRAMES", 10), ("_MOST_BYTES", 1000), ("_MOST_AT_ONCE", 200)):
             patch.setattr(rings, name, most)

@@ -2,28 +2,40 @@
 
 Each has a durable place per tenant (app.cursors). Whoever holds the place's row hands on the next commits, in the
 transaction that moves the place: what a handler writes with it happens exactly once, whatever else it does at least once.
-A consumer that is new, has missed something or belongs to another life of the database is told to reset first.
+A consumer that is new, has missed something or belongs to another life of the database is told to reset first; one that
+is there before the tenant is handed everything from the tenant's first commit on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Self, cast
+from typing import Self
 from uuid import UUID
 
 import structlog
 
+from service import extensions
 from service.changes.events import MOST_CHANGES
 from service.database import Database
-from service.errors import OperatorError, ServiceError
+from service.errors import (
+    CommitUnknown,
+    Contention,
+    OperatorError,
+    ReadOnly,
+    ServiceError,
+    StalePlan,
+    Timeout,
+    Unavailable,
+)
 from service.metrics import CONSUMED, CONSUMER_FAILURES, CONSUMER_RESETS
+from service.repos.cursors import NO_EPOCH
 from service.repos.log import LoggedCommit
 from service.settings import Settings
 from service.tenancy.identity import TenantId
@@ -39,6 +51,9 @@ _AT_ONCE = 2
 _PATIENCE = 30.0
 """Seconds that a handler may take for a page."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
+_OF_THE_DATABASE = (CommitUnknown, Contention, ReadOnly, StalePlan, Timeout, Unavailable)
+"""What may happen to work after it was handled, and is no fault of the handler."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.consumers")
 
@@ -65,15 +80,14 @@ class Consumers:
     def __init__(self, database: Database, consumers: Sequence[Consumer], max_age: float) -> None:
         self._database = database
         self._max_age = timedelta(seconds=max_age)
-        self._consumers = consumers
+        self._since = datetime.now(UTC)
         self._pending: dict[str, set[UUID]] = {consumer.name: set() for consumer in consumers}
 
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, database: Database, consumers: Sequence[Consumer], max_age: float) -> AsyncIterator[Self]:
-        """Start them; `max_age` is how many seconds one may be behind. Raises OperatorError for two of one name."""
-        if len({consumer.name for consumer in consumers}) != len(consumers):
-            raise OperatorError("two consumers have one name", "a name is a consumer's place in the log")
+        """Start them; `max_age` is how many seconds one may be behind. Raises OperatorError for names that are none."""
+        require_names(consumers)
         running = cls(database, consumers, max_age)
         tasks = [asyncio.create_task(running._go_on(each), name=f"consumer {each.name}") for each in consumers]
         try:
@@ -91,13 +105,27 @@ class Consumers:
     async def _go_on(self, consumer: Consumer) -> None:
         swept_at = -_SWEEP_EVERY
         slots = asyncio.Semaphore(_AT_ONCE)
-        while True:
-            tenants, self._pending[consumer.name] = self._pending[consumer.name], set()
-            if monotonic() - swept_at >= _SWEEP_EVERY:
-                swept_at = monotonic()
-                tenants |= await self._waiting(consumer)
-            await asyncio.gather(*(self._hand_all(consumer, TenantId(tenant), slots) for tenant in tenants))
-            await asyncio.sleep(_EVERY * random.uniform(0.8, 1.2))
+        at_work: set[UUID] = set()
+
+        async def hand_all(tenant: UUID) -> None:
+            try:
+                async with slots:
+                    await self._hand_all(consumer, TenantId(tenant))
+            finally:
+                at_work.discard(tenant)
+
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                tenants, self._pending[consumer.name] = self._pending[consumer.name], set()
+                if monotonic() - swept_at >= _SWEEP_EVERY:
+                    swept_at = monotonic()
+                    tenants |= await self._waiting(consumer)
+                # One that takes its time holds up nobody else; it is looked at again when it is done.
+                self._pending[consumer.name] |= tenants & at_work
+                for tenant in tenants - at_work:
+                    at_work.add(tenant)
+                    tasks.create_task(hand_all(tenant), name=f"consumer {consumer.name} {tenant}")
+                await asyncio.sleep(_EVERY * random.uniform(0.8, 1.2))
 
     async def _waiting(self, consumer: Consumer) -> set[UUID]:
         try:
@@ -107,18 +135,21 @@ class Consumers:
         except ServiceError as error:
             log.info("consumer_waits", consumer=consumer.name, reason=error.code)
             return set()
+        except Exception:
+            # Nobody else would start this task again.
+            log.exception("consumer_waits", consumer=consumer.name)
+            return set()
         return {row.tenant for row in rows}
 
-    async def _hand_all(self, consumer: Consumer, tenant: TenantId, slots: asyncio.Semaphore) -> None:
-        async with slots:
-            try:
-                while await self.hand_on(consumer, tenant):
-                    pass
-            except ServiceError as error:
-                log.info("consumer_waits", consumer=consumer.name, reason=error.code)
-            except Exception:
-                # The task goes on for the other tenants.
-                log.exception("consumer_waits", consumer=consumer.name)
+    async def _hand_all(self, consumer: Consumer, tenant: TenantId) -> None:
+        try:
+            while await self.hand_on(consumer, tenant):
+                pass
+        except ServiceError as error:
+            log.info("consumer_waits", consumer=consumer.name, reason=error.code)
+        except Exception:
+            # The task goes on for the other tenants.
+            log.exception("consumer_waits", consumer=consumer.name)
 
     async def hand_on(self, consumer: Consumer, tenant: TenantId) -> bool:
         """Hand the tenant's next commits to the consumer; whether there may be more.
@@ -129,7 +160,7 @@ class Consumers:
         try:
             more = await run(self._database, lambda work: self._step(consumer, work, handled), tenant, attempts=1)
         except Exception as error:
-            if not handled.has_begun or (isinstance(error, ServiceError) and not handled.has_failed):
+            if not handled.has_begun or (isinstance(error, _OF_THE_DATABASE) and not handled.has_failed):
                 # The database, not the consumer.
                 raise
             CONSUMER_FAILURES.labels(consumer=consumer.name).inc()
@@ -150,6 +181,9 @@ class Consumers:
         handled.failures = cursor.failures
         place = await work.log.place()
         lost = cursor.epoch != place.epoch or not place.floor <= cursor.number <= place.head
+        if cursor.epoch == NO_EPOCH and place.floor == 0 and await self._is_older_than_all(work):
+            await work.cursors.move(consumer.name, epoch=place.epoch, number=0)
+            return True
         if lost or cursor.cut_off_at is not None:
             CONSUMER_RESETS.labels(consumer=consumer.name, reason="lost" if lost else "cut_off").inc()
             await handled.by(consumer.reset(work))
@@ -158,6 +192,9 @@ class Consumers:
         page = await work.log.read_on(cursor.number, most=MOST_CHANGES, limit=_PAGE)
         if not page.commits:
             return False
+        if page.commits[0].number != cursor.number + 1:
+            # Pruned since the place was asked for, which is found at the next look.
+            return True
         if datetime.now(UTC) - page.commits[0].at > self._max_age:
             log.error("consumer_cut_off", consumer=consumer.name, tenant=str(work.tenant), since=page.commits[0].at)
             await work.cursors.cut_off(consumer.name)
@@ -166,6 +203,11 @@ class Consumers:
         await work.cursors.move(consumer.name, epoch=place.epoch, number=page.commits[-1].number)
         handled.commits = len(page.commits)
         return page.more
+
+    async def _is_older_than_all(self, work: Work) -> bool:
+        """Whether the consumers were there before everything in the tenant's log."""
+        first = await work.log.read_on(0, most=1, limit=1)
+        return bool(first.commits) and first.commits[0].at >= self._since
 
 
 @dataclass
@@ -182,20 +224,29 @@ class _Handled:
         try:
             async with asyncio.timeout(_PATIENCE):
                 await handling
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            self.has_failed = True
+            raise RuntimeError("something that it waited for was cancelled") from error
         except Exception:
             self.has_failed = True
             raise
+
+
+def require_names(consumers: Sequence[Consumer]) -> None:
+    """Raise OperatorError unless each has a name, and one of its own."""
+    for each in consumers:
+        if not _NAME.match(each.name):
+            raise OperatorError(f"{each.name!r} is no name of a consumer", "take a-z, 0-9 and _, at most 63 of them")
+    if len({each.name for each in consumers}) != len(consumers):
+        raise OperatorError("two consumers have one name", "a name is a consumer's place in the log")
 
 
 def named(settings: Settings) -> Sequence[Consumer]:
     """The consumers that CONSUMERS names (`module:name` of a function of the settings). Raises OperatorError."""
     if settings.consumers is None:
         return ()
-    module, _, name = settings.consumers.partition(":")
-    try:
-        make = cast("Callable[[Settings], Sequence[Consumer]]", getattr(importlib.import_module(module), name))
-    except (ImportError, AttributeError, ValueError) as error:
-        raise OperatorError(
-            f"CONSUMERS: {settings.consumers} can't be had: {error}", "name it as package.module:function"
-        ) from error
-    return make(settings)
+    made: tuple[Consumer, ...] = extensions.made(settings, "consumers", Consumer, many=True)
+    return made

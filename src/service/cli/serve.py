@@ -17,6 +17,8 @@ from uvicorn.supervisors import Multiprocess
 
 from service import codes, seeding
 from service.api.app import create_app
+from service.changes.consumers import named, require_names
+from service.changes.sessions import session_events
 from service.cli.installation import database, installed, refuse_in_production, say, settings, wait_for
 from service.cli.migrate import migrate
 from service.errors import OperatorError
@@ -39,6 +41,7 @@ def dev(host: Host = None, port: Port = None) -> None:
     """Everything for a first look: embedded PostgreSQL, roles, migrations, demo data, the service."""
     loaded = settings()
     refuse_in_production(loaded, "dev")
+    _require_extensions(loaded)
     _allow_connections()
     with _listening(loaded, host, port) as listener, installed() as local:
         migrate(local)
@@ -63,8 +66,10 @@ def serve(
     with_migrations: Annotated[bool, typer.Option("--migrate", help="Apply pending migrations first.")] = False,
 ) -> None:
     """Serve the API. Refuses a database that does not keep tenants apart."""
+    loaded = settings()
+    _require_extensions(loaded)
     _allow_connections()
-    with _listening(settings(), host, port) as listener, installed() as local:
+    with _listening(loaded, host, port) as listener, installed() as local:
         if with_migrations:
             migrate(local)
         wait_for(_admit(local))
@@ -87,7 +92,6 @@ def worker() -> Starlette:
 
 
 async def _admit(local: Settings) -> None:
-    codes.sender(local)
     async with (
         database(local, attempts=local.database_connect_attempts) as opened,
         opened.connection() as connection,
@@ -100,6 +104,12 @@ async def _admit(local: Settings) -> None:
             raise OperatorError(
                 "production does not serve with a superuser login", "let DATABASE_URL log in as quarry_app"
             )
+
+
+def _require_extensions(loaded: Settings) -> None:
+    """Raise OperatorError for code that a setting names and that can't be had, before anything is served."""
+    codes.sender(loaded)
+    require_names((session_events(), *named(loaded)))
 
 
 def _allow_connections() -> None:

@@ -8,6 +8,9 @@ from uuid import UUID
 from service.repos.query import Repository, query
 from service.repos.rows import Row
 
+NO_EPOCH = 0
+"""Of a place that is just opened."""
+
 
 class WaitingTenant(Row):
     """A tenant whose stream has something for a consumer."""

@@ -1,0 +1,32 @@
+"""Code of the operator's that a setting names."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from service.errors import OperatorError
+from service.settings import Settings
+
+
+def made(settings: Settings, setting: str, kind: type[Any], *, many: bool = False) -> Any:
+    """What the function that a setting names (`module:name`) makes of the settings.
+
+    `kind` is what it has to be, or, with `many`, each of what it answers (then a tuple). Raises OperatorError for whatever
+    goes wrong: it is not our code, and may fail in any way.
+    """
+    named = getattr(settings, setting)
+    module, _, name = named.partition(":")
+    try:
+        make: Callable[[Settings], Any] = getattr(importlib.import_module(module), name)
+        answer = tuple(make(settings)) if many else make(settings)
+        for each in answer if many else (answer,):
+            if not isinstance(each, kind):
+                raise TypeError(f"it answers {type(each).__name__}, not {kind.__name__}")
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise OperatorError(
+            f"{setting.upper()}: {named} can't be had: {reason}", "name it as package.module:function"
+        ) from error
+    return answer
