@@ -27,7 +27,7 @@ class Api:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         scope["state"] = dict(self.state)
         if scope["path"] == "/v1/changes/stream":
-            receive, send = _leaving(receive, send)
+            receive, send = _leaving(send)
         await self.app(scope, receive, send)
 
     async def client(
@@ -42,14 +42,11 @@ class Api:
         )
 
 
-def _leaving(receive: Any, send: Any) -> tuple[Any, Any]:
+def _leaving(send: Any) -> tuple[Any, Any]:
     """A client that goes away when it has got the first event."""
     has_enough = asyncio.Event()
 
-    async def receive_or_leave() -> Any:
-        message = await receive()
-        while message.get("more_body"):
-            message = await receive()
+    async def leave() -> Any:
         await has_enough.wait()
         return {"type": "http.disconnect"}
 
@@ -58,7 +55,7 @@ def _leaving(receive: Any, send: Any) -> tuple[Any, Any]:
         if b"event: " in message.get("body", b""):
             has_enough.set()
 
-    return receive_or_leave, send_noting
+    return leave, send_noting
 
 
 async def until(ask: Callable[[], Awaitable[R]], holds: Callable[[R], Any]) -> R:

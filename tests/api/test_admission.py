@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from application import Api, problem
+from application import Api, problem, until
 from factories import Factory, NewTenant
 from service import tokens
 from service.database import Database
@@ -83,11 +83,12 @@ async def test_a_tenant_is_refused_while_it_is_not_active(
     for status in ("suspended", "archived"):
         async with Work(platform, None) as work:
             await work.tenants.set_status(acme.domain, status)  # type: ignore[arg-type]
+        await until(lambda: client.get("/v1/campaigns"), lambda answer: answer.status_code == 403)
         await refused(client, 403, "tenant_suspended")
         assert (await other.get("/v1/campaigns")).status_code == 200
     async with Work(platform, None) as work:
         await work.tenants.set_status(acme.domain, "active")
-    assert (await client.get("/v1/campaigns")).status_code == 200
+    await until(lambda: client.get("/v1/campaigns"), lambda answer: answer.status_code == 200)
 
 
 async def test_another_role_counts_from_the_next_request_on(api: Api, new: Factory, acme: NewTenant) -> None:

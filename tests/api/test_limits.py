@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
+from service import redis_circuit
 from service.api import limits as module
 from service.api.answers import problem
 from service.api.limits import Limits
@@ -28,7 +29,7 @@ def of(**settings: Any) -> AbstractAsyncContextManager[Limits]:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is busy with tests is no reason to give Redis up."""
-    monkeypatch.setattr(module, "_PATIENCE", 1.0)
+    monkeypatch.setattr(redis_circuit, "_PATIENCE", 1.0)
 
 
 @pytest.fixture
@@ -197,7 +198,7 @@ async def test_what_has_left_its_window_is_forgotten(monkeypatch, key) -> None:
 
 @pytest.mark.parametrize("how", ["pause", "stop"])
 async def test_lost_redis_leaves_limits_in_process_and_comes_back(redis, monkeypatch, lines, key, how: str) -> None:
-    monkeypatch.setattr(module, "_PAUSE", 0.05)
+    monkeypatch.setattr(redis_circuit, "_PAUSE", 0.05)
     async with of(rate_limit_guesses="10/hour", redis_url=redis.url) as limits:
         assert await admitted(limits, key, 4) == 4
         getattr(redis, how)()
@@ -233,9 +234,9 @@ async def test_one_request_tries_a_lost_redis_while_the_others_go_on(redis, key)
     async with of(rate_limit_guesses="1000/hour", redis_url=redis.url) as limits:
         redis.pause()
         await limits.hit("guesses", key)
-        limits._next_try = 0.0
+        limits._redis._next_try = 0.0
         trial = asyncio.create_task(limits.hit("guesses", key))
-        await until(lambda: limits._next_try)
+        await until(lambda: limits._redis._next_try)
         for _ in range(50):
             await limits.hit("guesses", key)
         assert not trial.done()
@@ -249,7 +250,7 @@ async def test_success_forgives_what_was_counted_here_while_redis_was_away(redis
         await limits.forgive("guesses", key)
         assert await admitted(limits, key, 5) == 3
         redis.restore()
-        limits._next_try = 0.0
+        limits._redis._next_try = 0.0
         await limits.forgive("guesses", key)
         assert lines[-1]["event"] == "redis_recovered"
         redis.stop()

@@ -44,6 +44,9 @@ WEAKEST = {
     "PATCH /v1/users/{id}": "admin",
     "DELETE /v1/users/{id}": "admin",
     "PUT /v1/users/{id}/password": "admin",
+    "GET /v1/changes": "viewer",
+    "GET /v1/changes/stream": "viewer",
+    "POST /v1/changes/tickets": "viewer",
     "GET /v1/niches": "viewer",
     "GET /v1/niches/{id}": "viewer",
     "GET /v1/audit": "admin",
@@ -149,7 +152,7 @@ def body_of(route: str) -> dict[str, Any] | None:
         return {"phone": "+14155550100", "code": "000000"}
     kinds = ("contents", "campaigns", "users", "tenant", "keys", "otps", "brands", "influencers")
     kind = next((kind for kind in kinds if f"/{kind}" in path), "")
-    if method == "POST" and not path.endswith("/restore"):
+    if method == "POST" and not path.endswith(("/restore", "/tickets")):
         return draft_of(kind)
     return PATCHES[kind] if method == "PATCH" else {} if method == "PUT" else None
 

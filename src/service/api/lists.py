@@ -27,14 +27,15 @@ async def numbered_page(
 ) -> Page[M]:
     """One page of a list that nothing but commits of the tenant and of the shared data can change.
 
-    Its weak ETag is of the release, the address and those two numbers. A client that holds it is told so without `read`,
-    whatever the list costs.
+    Its weak ETag is of the release, the tenant, the address and those two numbers. A client that holds it is told so
+    without `read`, whatever the list costs.
     """
 
     async def operation(work: Work) -> Page[M]:
         wanted: PageQuery | None = None if query.error else query.get()
         etag = await _etag(call, work)
-        if wanted is not None and answers.holds(etag, call.if_none_match):
+        # * asks whether there is anything here, which only reading tells.
+        if wanted is not None and call.if_none_match != ["*"] and answers.holds(etag, call.if_none_match):
             return answers.unmodified_page(etag)
         rows = await read(work)
         return answers.page(items, rows, query.get().limit, etag=etag)
@@ -52,5 +53,6 @@ async def _etag(call: Call, work: Work) -> str:
         # What is read may be younger than the number, never older: the number would vouch for it.
         work.reading.require(numbers[0])
     url = call.request.url
-    text = f"{call.state['revision']} {Position(epoch, numbers[0])} {numbers[1]} {url.path}?{url.query}"
+    # With the tenant: a browser asks with what it holds of this address, whoever is signed in by now.
+    text = f"{call.state['revision']} {work.tenant} {Position(epoch, numbers[0])} {numbers[1]} {url.path}?{url.query}"
     return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:24]}"'
