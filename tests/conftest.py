@@ -105,6 +105,12 @@ class RedisServer:
     def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)
 
+    def flush(self) -> None:
+        """Let it forget everything."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(b"FLUSHALL\r\n")
+            assert connection.recv(5) == b"+OK\r\n"
+
     def stop(self) -> None:
         """End it at once, paused or not."""
         self._process.kill()

@@ -173,6 +173,7 @@ def test_after_an_own_write_of_shared_data_what_was_read_or_asked_before_does_no
     # A poll that was on its way.
     marks.confirm_shared(3, asked_at=NOW + 0.05)
     assert not holds(marks, read(at=NOW), is_shared=True, now=written)
+    assert marks.place(ACME, at_least=0, now=written) is None
     assert holds(marks, read(at=written + 0.01, shared=4), is_shared=True, now=written + 0.02)
     marks.confirm_shared(4, asked_at=written + 0.03)
     assert not holds(marks, read(at=NOW), is_shared=True, now=written + 0.04)
@@ -255,6 +256,7 @@ def test_confirmations_may_arrive_in_any_order(marks: Watermarks) -> None:
 
 def test_a_new_epoch_gives_everything_up(marks: Watermarks, clock: Clock) -> None:
     marks.committed(ACME, 50)
+    marks.apply(ACME, 11, [("campaigns", A0)], is_whole=True)
     clock.now = NOW + 0.1
     marks.enter(2)
     assert marks.known(ACME) is None
@@ -338,6 +340,13 @@ def test_news_is_asked_for_when_an_answer_knows_more(marks: Watermarks, clock: C
     assert marks.learn(GLOBEX, read(4, at=NOW))
     assert marks.known(GLOBEX) == 4
     assert holds(marks, read(4, at=NOW), tenant=GLOBEX)
+
+
+def test_what_is_begun_with_an_answer_is_as_old_as_its_question(marks: Watermarks, clock: Clock) -> None:
+    marks.use(GLOBEX, NOW)
+    clock.now = NOW + 5
+    marks.learn(GLOBEX, read(4, at=NOW))
+    assert not holds(marks, read(4), tenant=GLOBEX, now=clock.now)
 
 
 def test_a_place_is_told_only_when_what_is_asked_for_is_in_it(marks: Watermarks) -> None:
@@ -580,7 +589,6 @@ class Truth(RuleBasedStateMachine):
                 self.the_page_is_seen()
             if self.page:
                 self.the_page_is_answered()
-            self.ask_for_page()
 
     # The cache.
 
