@@ -34,6 +34,9 @@ _VALUE_BYTES = 56
 _MOST_WRITES = 100
 """Entries on their way to Redis at a time; further ones stay in the process."""
 
+_MOST_JOINED = 2
+"""Readers that one waits for before reading for itself: a failing database is not asked by one after the other."""
+
 Rows = Sequence[Mapping[str, Any]]
 Fill = Callable[[], Awaitable[tuple[Stamp, Rows]]]
 
@@ -117,8 +120,10 @@ class Cache:
                 CACHE.labels(outcome="hit").inc()
                 return entry.rows
             CACHE.labels(outcome="stale").inc()
-        flight = self._flights.get(key)
-        if flight is not None:
+        # One whose reader was given up, or began before a commit, is followed by one that all the others join.
+        for _ in range(_MOST_JOINED):
+            if (flight := self._flights.get(key)) is None:
+                break
             # It never fails: who reads for others tells them that there is nothing.
             entry = await asyncio.shield(flight)
             if entry is not None and self._holds(question, entry, at_least, time.monotonic()):

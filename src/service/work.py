@@ -101,18 +101,19 @@ class Work:
         self.number: int | None = None
         """After commit: the number that this tenant's commit got; None when it changed nothing."""
         self.reading: Reading | None = None
-        """The cache as this work reads it; None when it may write."""
+        """The cache as this work reads it; None when it may write, or wants one snapshot for all that it reads."""
         self._begin = binding.begin(
             tenant, origin or Origin(), read_only=read_only, isolation=isolation, statement_timeout=statement_timeout
         )
         self._read_only = read_only
+        self._may_be_cached = read_only and tenant is not None and isolation == "read committed"
         self._at_least = at_least
         self._connection: Connection | None = None
         self._callbacks: list[Callback] = []
 
     async def __aenter__(self) -> Self:
         cache = self.database.cache
-        if cache is not None and self._read_only and self.tenant is not None:
+        if cache is not None and self._may_be_cached and self.tenant is not None:
             self.reading = Reading(cache, self.tenant, self._at_least)
             statements: Statements = Late(self._open, self.database.observe)
         else:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from application import Api
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
+
+from prometheus_client import REGISTRY
+
+from api.conftest import Serve
+from application import Api, problem, until
 from factories import Factory, NewTenant
 from resources import KINDS, LISTS, PATCHES, draft_of, list_of, path_of
+from service.database import Database
+from service.work import Work
 
 
 async def test_what_the_client_has_already_is_not_sent_again(api: Api, new: Factory, acme: NewTenant) -> None:
@@ -80,3 +90,88 @@ async def test_head_answers_as_get_does(api: Api, new: Factory, acme: NewTenant)
             }
     etag = (await client.get(paths[0])).headers["etag"]
     assert (await client.head(paths[0], headers={"If-None-Match": etag})).status_code == 304
+
+
+def runs(statement: str) -> float:
+    """How often a statement has been run in this process."""
+    return REGISTRY.get_sample_value("quarry_statement_seconds_count", {"statement": statement}) or 0.0
+
+
+async def test_an_unchanged_list_is_not_read(serve: Serve, new: Factory, acme: NewTenant) -> None:
+    # The cache would spare the statement as well.
+    client = await (await serve(cache_ttl=0.0)).client(acme)
+    for kind in LISTS:
+        path = await list_of(kind, new, acme)
+        before = runs(f"{kind}.page")
+        etag = (await client.get(path)).headers["etag"]
+        assert runs(f"{kind}.page") == before + 1, kind
+        assert (await client.get(path, headers={"If-None-Match": etag})).status_code == 304
+        assert runs(f"{kind}.page") == before + 1, kind
+
+
+async def test_an_etag_of_one_tenant_never_holds_in_another(
+    api: Api, acme: NewTenant, globex: NewTenant, database: Database
+) -> None:
+    client, stranger = await api.client(acme), await api.client(globex)
+    heads = []
+    for tenant in (acme, globex):
+        async with Work(database, tenant.id) as work:
+            heads.append(await work.log.head())
+    assert heads[0] == heads[1]
+    for path in ("/v1/campaigns", "/v1/brands", "/v1/influencers"):
+        answer = await client.get(path)
+        other = await stranger.get(path, headers={"If-None-Match": answer.headers["etag"]})
+        assert (other.status_code, other.content) == (200, answer.content)
+        assert other.headers["etag"] != answer.headers["etag"]
+
+
+async def test_an_etag_is_of_one_address(api: Api, new: Factory, acme: NewTenant) -> None:
+    client = await api.client(acme)
+    addresses = ("/v1/campaigns", "/v1/campaigns?limit=1", "/v1/campaigns?limit=2", "/v1/campaigns?q=S", "/v1/brands")
+    etags = [(await client.get(address)).headers["etag"] for address in addresses]
+    assert len(set(etags)) == len(addresses)
+
+
+async def test_an_etag_moves_with_the_shared_data(
+    api: Api, acme: NewTenant, add_niche: Callable[..., UUID], superuser: Any
+) -> None:
+    client, niche = await api.client(acme), add_niche("Tea")
+    held = {path: (await client.get(path)).headers["etag"] for path in ("/v1/niches", "/v1/brands")}
+    superuser.execute("UPDATE app.niches SET name = 'Coffee' WHERE id = %s", [niche])
+    superuser.commit()
+    for path, etag in held.items():
+        await until(
+            partial(client.get, path, headers={"If-None-Match": etag}), lambda answer: answer.status_code == 200
+        )
+    assert [each["name"] for each in (await client.get("/v1/niches")).json()["items"]] == ["Coffee"]
+
+
+async def test_an_etag_of_another_release_does_not_hold(api: Api, acme: NewTenant) -> None:
+    client = await api.client(acme)
+    etag = (await client.get("/v1/campaigns")).headers["etag"]
+    api.state["revision"] = "the next one"
+    assert (await client.get("/v1/campaigns", headers={"If-None-Match": etag})).status_code == 200
+
+
+async def test_an_etag_of_before_a_restore_does_not_hold(api: Api, acme: NewTenant, platform: Database) -> None:
+    client = await api.client(acme)
+    etag = (await client.get("/v1/campaigns")).headers["etag"]
+    async with Work(platform, None) as work:
+        await work.log.raise_epoch()
+    held = {"If-None-Match": etag}
+    answer = await until(partial(client.get, "/v1/campaigns", headers=held), lambda answer: answer.status_code == 200)
+    assert answer.headers["etag"] != etag
+
+
+async def test_an_asterisk_holds_of_what_is_there_alone(api: Api, acme: NewTenant) -> None:
+    client, star = await api.client(acme), {"If-None-Match": "*"}
+    problem(await client.get(f"/v1/campaigns/{uuid4()}/contents", headers=star), 404, "not_found")
+    assert (await client.get("/v1/campaigns", headers=star)).status_code == 304
+    assert (await client.get("/v1/campaigns", headers={"If-None-Match": '"*"'})).status_code == 200
+
+
+async def test_one_who_holds_an_etag_is_shut_out_like_anybody(api: Api, acme: NewTenant) -> None:
+    client = await api.client(acme)
+    etag = (await client.get("/v1/campaigns")).headers["etag"]
+    await client.delete("/v1/sessions/current")
+    problem(await client.get("/v1/campaigns", headers={"If-None-Match": etag}), 401, "unauthorized")

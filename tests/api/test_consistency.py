@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from uuid import UUID
 
-from application import Api
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from api.conftest import Serve
+from application import Api, problem, until
+from changes.followers import NEVER
 from factories import PASSWORD, Factory, NewTenant
 from resources import DELETABLE, KINDS, LISTS, PATCHES, draft_of, list_of, path_of
+from service import watermarks
+from service.changes import relay
 from service.database import Database
 from service.work import Work
 
@@ -72,3 +81,76 @@ async def test_a_read_and_a_refused_write_promise_nothing(api: Api, new: Factory
         await client.patch(path, json={"name": "Other"}, headers={"If-Match": '"7"'}),
     ):
         assert "consistency" not in answer.headers
+
+
+@pytest.mark.parametrize("token", ["", "x", "1", "1-", "-1", "1-x", "01-1", "1-01", "1-1, 1-2", "9" * 40])
+async def test_a_token_that_cannot_be_read_is_malformed(api: Api, new: Factory, acme: NewTenant, token: str) -> None:
+    client = await api.client(acme)
+    for path in ("/v1/campaigns", await path_of("campaigns", new, acme), "/v1/changes", "/v1/changes/stream"):
+        problem(await client.get(path, headers={"Consistency": token}), 400, "malformed")
+
+
+async def test_a_write_does_not_look_at_a_token(api: Api, acme: NewTenant) -> None:
+    client = await api.client(acme)
+    answer = await client.post("/v1/campaigns", json={"name": "Summer"}, headers={"Consistency": "x"})
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("token", ["{earlier}-999999", "{later}-999999", "{epoch}-999999"])
+async def test_a_token_of_another_life_or_of_the_future_does_no_harm(
+    api: Api, acme: NewTenant, database: Database, token: str
+) -> None:
+    client = await api.client(acme)
+    epoch = int((await head(database, acme)).partition("-")[0])
+    headers = {"Consistency": token.format(epoch=epoch, earlier=epoch - 1, later=epoch + 1)}
+    for _ in range(2):
+        assert (await client.get("/v1/campaigns", headers=headers)).status_code == 200
+
+
+@pytest.fixture
+async def behind(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """Another process, which hears of no commit and is as content with what it once read as it ever may be."""
+    monkeypatch.setattr(relay, "POLL_EVERY", NEVER)
+    monkeypatch.setattr(watermarks, "LEASE", NEVER)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    return await serve(changes_listen_url=SecretStr(f"postgresql://quarry_app@127.0.0.1:{port}/quarry"))
+
+
+async def test_a_read_with_the_token_of_a_write_sees_it_in_another_process(
+    api: Api, behind: Api, new: Factory, acme: NewTenant
+) -> None:
+    writer, reader, path = await api.client(acme), await behind.client(acme), await path_of("campaigns", new, acme)
+    for _ in range(2):
+        assert (await reader.get(path)).json()["name"] == "Summer"
+    written = await writer.patch(path, json={"name": "Autumn"}, headers=ANY)
+    assert (await reader.get(path)).json()["name"] == "Summer", "it does not know yet"
+    token = {"Consistency": written.headers["consistency"]}
+    assert (await reader.get(path, headers=token)).json()["name"] == "Autumn"
+
+
+async def test_a_list_with_the_token_of_a_write_is_not_unmodified_in_another_process(
+    api: Api, behind: Api, acme: NewTenant
+) -> None:
+    writer, reader = await api.client(acme), await behind.client(acme)
+
+    async def ask(**headers: str) -> httpx.Response:
+        return await reader.get("/v1/campaigns", headers=headers)
+
+    await until(ask, lambda _: behind.state["watermarks"].known(acme.id) is not None)
+    held = (await ask()).headers["etag"]
+    written = await writer.post("/v1/campaigns", json={"name": "Summer"})
+    assert (await ask(**{"If-None-Match": held})).status_code == 304, "it does not know yet"
+    answer = await ask(**{"If-None-Match": held, "Consistency": written.headers["consistency"]})
+    assert (answer.status_code, [item["name"] for item in answer.json()["items"]]) == (200, ["Summer"])
+
+
+async def test_one_who_was_shut_out_by_a_write_is_not_served_with_its_token(
+    api: Api, behind: Api, new: Factory, acme: NewTenant
+) -> None:
+    token = await new.token(acme)
+    reader = await behind.client(Authorization=f"Bearer {token}")
+    assert (await reader.get("/v1/campaigns")).status_code == 200
+    ended = await (await api.client(Authorization=f"Bearer {token}")).delete("/v1/sessions/current")
+    headers = {"Consistency": ended.headers["consistency"]}
+    problem(await reader.get("/v1/campaigns", headers=headers), 401, "unauthorized")

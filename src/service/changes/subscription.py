@@ -20,6 +20,8 @@ from service.tenancy.identity import TenantId
 from service.work import Work, run
 
 _CATCH_UP = 100
+_ASK_AGAIN = 0.25
+"""Seconds until an admission that is over by the clock is asked for again: the answer may be a second old."""
 _PROVE_EVERY = 60.0
 """Seconds after which a subscriber is asked for again, changes or not; an open stream is a use of its session."""
 
@@ -114,7 +116,7 @@ class Subscription:
     async def _wait(self, news: asyncio.Event) -> bool:
         """Whether there is news before the next heartbeat, or before the admission ends."""
         try:
-            async with asyncio.timeout(max(min(self._heartbeat, self._expires_in()), 0)) as self._patience:
+            async with asyncio.timeout(min(self._heartbeat, max(self._expires_in(), _ASK_AGAIN))) as self._patience:
                 await news.wait()
         except TimeoutError:
             return self._is_closing

@@ -27,7 +27,7 @@ _SHARED_TABLES = frozenset({"niches"})
 class Cached:
     """That a statement's answers are cached until one of the tables that it reads is touched.
 
-    With `row`, a parameter, of its first table that row alone counts. `lifetime` in seconds is for answers that time
+    With `row`, a parameter, of its outermost table that row alone counts. `lifetime` in seconds is for answers that time
     changes too; they stay in the process.
     """
 
@@ -36,18 +36,22 @@ class Cached:
 
 
 def tables(statement: Statement) -> tuple[str, ...]:
-    """The tables that a statement reads, by their bare names, in the order in which it names them."""
+    """The tables that a statement reads, by their bare names: the outermost first, then as it names them."""
     words = [
         lexeme.text
         for lexeme in scan(statement.variants[max(statement.variants)].text)
         if lexeme.kind in (Kind.WORD, Kind.SYMBOL)
     ]
-    found: dict[str, None] = {}
+    found: dict[str, int] = {}
+    depth = 0
     for position, word in enumerate(words[:-1]):
+        # A list of columns may hold a whole SELECT, before the FROM that the row is of.
+        depth += (word == "(") - (word == ")")
         if word in ("FROM", "JOIN") and words[position + 1].isidentifier() and words[position + 1].islower():
             schema, dot, table = (*words[position + 1 :], "", "")[:3]
-            found[table if dot == "." else schema] = None
-    return tuple(found)
+            name = table if dot == "." else schema
+            found[name] = min(depth, found.get(name, depth))
+    return tuple(sorted(found, key=found.__getitem__))
 
 
 def cached_reader(

@@ -1,0 +1,75 @@
+"""Processes that read through the cache, each with connections, memory and knowledge of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, TypeVar
+
+from changes.followers import until
+from factories import NewTenant
+from service import keyring
+from service.cache import Cache
+from service.changes.feed import Feed
+from service.database import GREETING, Database
+from service.settings import Settings
+from service.watermarks import Watermarks
+from service.work import Attached, Work
+
+T = TypeVar("T")
+
+CACHED: dict[str, Any] = {
+    method.statement.label: method
+    for attached in vars(Work).values()
+    if isinstance(attached, Attached)
+    for method in vars(attached._repository).values()
+    if getattr(method, "cached", None) is not None
+}
+"""Every method whose answers are cached, by its statement's label."""
+
+
+@dataclass
+class Process:
+    """One of them; `asked` counts the statements that it has sent."""
+
+    database: Database
+    cache: Cache
+    asked: Counter[str]
+
+    async def read(self, tenant: NewTenant, question: Callable[[Work], Awaitable[T]], *, at_least: int = 0) -> T:
+        """What a piece of work that only reads is answered."""
+        async with Work(self.database, tenant.id, read_only=True, at_least=at_least) as work:
+            return await question(work)
+
+    async def catch_up(self, tenant: NewTenant) -> None:
+        """Wait until all is known that has been committed until now."""
+        async with Work(self.database, tenant.id) as work:
+            head, shared = await work.log.head(), (await work.log.installation()).shared_number
+
+        def is_known() -> bool:
+            now = monotonic()
+            self.cache.watermarks.use(tenant.id, now)
+            place = self.cache.watermarks.place(tenant.id, at_least=head, now=now)
+            return place is not None and place[1] >= shared
+
+        await until(is_known)
+
+
+@contextlib.asynccontextmanager
+async def process(settings: Settings, **changes: Any) -> AsyncIterator[Process]:
+    """One, put together as the application does it."""
+    settings = settings.model_copy(update=changes)
+    asked: Counter[str] = Counter()
+    watermarks = Watermarks()
+    async with (
+        Cache.open(settings, watermarks) as cache,
+        Database.open(
+            settings.address("quarry_app"), settings.limits, observe=lambda name, *_: asked.update([name]),
+            keyring=keyring.of(settings), cache=cache, greeting=GREETING,
+        ) as database,
+        Feed.open(settings, database, watermarks, ()),
+    ):  # fmt: skip
+        yield Process(database, cache, asked)
