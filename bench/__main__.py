@@ -9,13 +9,13 @@ from time import monotonic
 
 import structlog
 
-from bench import http, inprocess, report, sign_ins, streams, throughput, tracking
+from bench import cached, http, inprocess, report, sign_ins, streams, throughput, tracking
 from bench.installation import Volume, installed
 from bench.rounds import Plan
 
 _SHORT = Plan(rounds=15, seconds=0.3, inner_rounds=100, calls=50)
 _LONG = Plan(rounds=100, seconds=0.5, inner_rounds=1000, calls=100)
-_PARTS = ("inprocess", "http", "sign_ins", "tracking", "throughput", "streams")
+_PARTS = ("inprocess", "http", "sign_ins", "tracking", "throughput", "streams", "cached")
 
 
 def main() -> None:
@@ -52,6 +52,8 @@ def main() -> None:
             tables.append(throughput.report(throughput.measure(installation, volume, plan, say)))
         if "streams" in parts:
             tables.append(streams.report(streams.measure(installation, say)))
+        if "cached" in parts:
+            tables.append(cached.report(cached.measure(installation, plan, say)))
     print("\n" + "\n".join(tables))
 
 

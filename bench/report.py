@@ -9,7 +9,7 @@ from importlib.metadata import version
 from statistics import median
 from typing import NamedTuple
 
-from bench.http import KINDS
+from bench.http import CACHED, KINDS
 from bench.installation import Installation, Volume
 from bench.load import CONNECTIONS
 from bench.rounds import Samples
@@ -21,6 +21,7 @@ _NAMES = {
     "dicts": "asyncpg, records to dicts",
     "quarry": "Quarry",
     "observed": "Quarry with statement metrics",
+    CACHED: "Quarry with its cache",
     "handwritten": "by hand on asyncpg",
     "aiosql": "aiosql on asyncpg",
     "sqlalchemy": "SQLAlchemy's ORM",

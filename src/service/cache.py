@@ -30,7 +30,8 @@ from service.watermarks import Stamp, Tag, Watermarks
 _PREFIX = "quarry:cache"
 _ROW_BYTES = 300
 _VALUE_BYTES = 56
-"""About what a row, and a value that is not text, take in memory."""
+"""About what a row, and a value beside its text, take in memory."""
+_TEXTS = frozenset({str, bytes})
 _MOST_WRITES = 100
 """Entries on their way to Redis at a time; further ones stay in the process."""
 
@@ -234,7 +235,6 @@ class Reading:
 
 def _size(rows: Rows) -> int:
     """About how many bytes the rows take."""
-    return _ROW_BYTES + sum(
-        _ROW_BYTES + sum(len(value) if isinstance(value, str | bytes) else _VALUE_BYTES for value in row.values())
-        for row in rows
-    )
+    values = len(rows) * len(rows[0]) if rows else 0
+    texts = [value for row in rows for value in row.values() if type(value) in _TEXTS]
+    return _ROW_BYTES * (1 + len(rows)) + _VALUE_BYTES * values + sum(map(len, texts))

@@ -38,6 +38,9 @@ class Statements(Protocol):
     async def fetchval(self, text: str, values: Sequence[object]) -> Any | None:
         """The first column of the first row, or None."""
 
+    def is_in_transaction(self) -> bool:
+        """Whether the server has a transaction open here."""
+
     async def execute(self, text: str, values: Sequence[object] = ()) -> str:
         """Run one statement; answers its command tag."""
 
@@ -67,6 +70,10 @@ class Late:
     async def execute(self, text: str, values: Sequence[object] = ()) -> str:
         """Run one statement; answers its command tag."""
         return await (self.connection or await self._opened()).execute(text, values)
+
+    def is_in_transaction(self) -> bool:
+        """Whether the server has a transaction open here."""
+        return self.connection is not None and self.connection.is_in_transaction()
 
     async def _opened(self) -> Connection:
         self.connection = await self._open()

@@ -10,6 +10,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 from uuid import UUID
 
+from asyncpg.pgproto import pgproto
+
 _PACK: Mapping[type, Callable[[Any], tuple[str, Any]]] = {
     bytes: lambda value: ("b", base64.b64encode(value).decode()),
     UUID: lambda value: ("u", value.hex),
@@ -21,7 +23,8 @@ _PACK: Mapping[type, Callable[[Any], tuple[str, Any]]] = {
 }
 _UNPACK: Mapping[str, Callable[[Any], Any]] = {
     "b": base64.b64decode,
-    "u": UUID,
+    # As asyncpg makes them: a subclass, in a tenth of the time.
+    "u": pgproto.UUID,
     "t": dt.datetime.fromisoformat,
     "d": dt.date.fromisoformat,
     "s": lambda parts: dt.timedelta(*parts),

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import structlog
 
-from service.connection import Connection
+from service.connection import Statements
 from service.errors import DatabaseError, TooManySavepoints
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.transactions")
@@ -23,7 +23,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 class Savepoints:
     """The savepoints of one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Statements) -> None:
         self._connection = connection
         self._opened = 0
         self._depth = 0

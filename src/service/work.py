@@ -118,6 +118,7 @@ class Work:
             statements: Statements = Late(self._open, self.database.observe)
         else:
             statements = await self._open()
+        self._savepoints = Savepoints(statements)
         self.binding = Binding(statements, self.tenant, self.database.keyring, self.reading)
         return self
 
@@ -128,7 +129,7 @@ class Work:
         except BaseException:
             await self._leave(connection)
             raise
-        self._connection, self._savepoints = connection, Savepoints(connection)
+        self._connection = connection
         return connection
 
     async def __aexit__(

@@ -12,7 +12,7 @@ import pytest
 
 from application import Api, problem, wrong_fields
 from changes.followers import change, prune
-from factories import Factory, NewTenant
+from factories import PASSWORD, Factory, NewTenant
 from resources import PATCHES, path_of
 from service.api import changes
 from service.changes.events import PUBLIC
@@ -101,6 +101,17 @@ async def test_an_item_is_a_transaction_with_the_rows_and_columns_that_it_change
         {"table": "contents", "op": "insert", "id": str(content.id), "columns": None},
         {"table": "campaigns", "op": "update", "id": str(campaign.id), "columns": ["name", "description"]},
     ]
+
+
+async def test_columns_that_the_api_has_no_field_for_are_nobodys_news(api: Api, new: Factory, acme: NewTenant) -> None:
+    client, brand = await api.client(acme), await new.brand(acme)
+    new_password = {"password": "another long password", "current_password": PASSWORD}
+    assert (await client.put(f"/v1/users/{acme.owner.id}/password", json=new_password)).status_code == 204
+    renamed = await client.patch(f"/v1/brands/{brand.id}", json={"email": "new@example.com"}, headers={"If-Match": "*"})
+    assert renamed.status_code == 200
+    (*_, user, brand_change) = [each for item in await everything(client) for each in item["changes"]]
+    assert (user["table"], user["columns"]) == ("users", [])
+    assert (brand_change["table"], brand_change["columns"]) == ("brands", ["email"])
 
 
 async def test_a_position_is_the_one_that_the_write_was_answered_with(api: Api, acme: NewTenant) -> None:

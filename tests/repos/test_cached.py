@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from time import monotonic
 from typing import Any
@@ -75,6 +76,16 @@ async def test_what_was_read_is_not_asked_again(reader: Process, acme: NewTenant
         assert await reader.read(acme, lambda work: work.campaigns.find(campaign.id)) == campaign
         assert await reader.read(acme, lambda work: work.campaigns.page()) == [campaign]
     assert (reader.asked["campaigns.find"], reader.asked["campaigns.page"]) == (1, 1)
+
+
+async def test_a_savepoint_may_come_before_whatever_is_asked(
+    reader: Process, acme: NewTenant, campaign: Campaign
+) -> None:
+    async with Work(reader.database, acme.id, read_only=True) as work:
+        with contextlib.suppress(Undo):
+            async with work.savepoint("step"):
+                raise Undo
+        assert await work.campaigns.find(campaign.id) == campaign
 
 
 async def test_work_that_finds_everything_there_has_no_connection(

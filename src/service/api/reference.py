@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,9 +31,15 @@ class Reference:
     @classmethod
     def of(cls, endpoints: Sequence[Endpoint]) -> Self:
         """The reference of these endpoints."""
-        made = document(endpoints)
-        text = to_json(made)
-        return cls(text, manual.render(made).encode(), hashlib.sha256(text).hexdigest()[:16])
+        return cls(*_made(tuple(endpoints)))
+
+
+@functools.cache
+def _made(endpoints: tuple[Endpoint, ...]) -> tuple[bytes, bytes, str]:
+    """Once for the same endpoints: an application is made more often than its endpoints change, as in tests."""
+    made = document(endpoints)
+    text = to_json(made)
+    return text, manual.render(made).encode(), hashlib.sha256(text).hexdigest()[:16]
 
 
 async def openapi(call: Call) -> Answer:

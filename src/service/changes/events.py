@@ -35,9 +35,12 @@ PUBLIC = frozenset(
 ADMITTING = frozenset({"tenants", "users", "sessions", "api_keys"})
 """Tables that decide who may read on."""
 
+_UNSHOWN = ("_hash", "_index")
+"""How columns end that the API has no field for."""
+
 
 class Change(BaseModel):
-    """A changed row; `columns` are the changed ones of an update."""
+    """A changed row; `columns` are the changed ones of an update that the API has fields for, and may be none."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -79,11 +82,15 @@ def event(epoch: int, commit: LoggedCommit) -> Event:
         id=str(Position(epoch, commit.number)),
         at=commit.at,
         changes=[
-            Change(table=table, op=operation, id=row, columns=columns)
+            Change(table=table, op=operation, id=row, columns=_shown(columns))
             for table, operation, row, columns in commit.changes
             if table in PUBLIC
         ],
     )
+
+
+def _shown(columns: list[str] | None) -> list[str] | None:
+    return columns if columns is None else [each for each in columns if not each.endswith(_UNSHOWN)]
 
 
 def frame(epoch: int, commit: LoggedCommit) -> Frame:
