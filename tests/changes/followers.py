@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 from uuid import UUID
@@ -26,7 +27,7 @@ from service.changes.ring import Ring
 from service.database import GREETING, Database
 from service.repos.log import LoggedCommit
 from service.settings import Settings
-from service.watermarks import Watermarks
+from service.watermarks import Stamp, Tag, Watermarks
 from service.work import Work
 
 T = TypeVar("T")
@@ -147,6 +148,18 @@ def unreachable(superuser: Any) -> Iterator[None]:
         yield
     finally:
         superuser.execute(f"GRANT CONNECT ON DATABASE {superuser.info.dbname} TO quarry_app")
+
+
+def follow(relay: Relay, tenant: NewTenant) -> None:
+    """Follow a tenant's watermarks alone, as reads from the cache do."""
+    relay.watermarks.use(tenant.id, monotonic())
+
+
+def holds(relay: Relay, tenant: NewTenant, number: int, *tags: Tag) -> bool:
+    """Whether what was read with that number holds, as of the last time that the log answered."""
+    known = relay.watermarks._tenants[tenant.id]
+    stamp = Stamp(relay.watermarks.epoch, number, 0, -1e9)
+    return relay.watermarks.holds(tenant.id, stamp, tags, is_shared=False, at_least=0, now=known.confirmed_at)
 
 
 async def change(database: Database, tenant: NewTenant, *, times: int = 1) -> int:

@@ -1,0 +1,53 @@
+"""A tenant, what a process knows of it, and a consumer of its commits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from changes.followers import relaying
+from changes.mail import WEEK, Mail
+from factories import Factory, NewTenant
+from service.changes import consumers
+from service.changes.consumers import Consumers
+from service.changes.relay import Relay
+from service.changes.ring import Ring
+from service.database import Database
+from service.settings import Settings
+
+
+@pytest.fixture
+async def acme(new: Factory) -> NewTenant:
+    return await new.tenant("acme")
+
+
+@pytest.fixture
+async def relay(settings: Settings, acme: NewTenant) -> AsyncIterator[Relay]:
+    async with relaying(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def ring(relay: Relay, acme: NewTenant) -> AsyncIterator[Ring]:
+    """The stream of acme, from now on."""
+    async with relay.ring(acme.id) as opened:
+        yield opened
+
+
+@pytest.fixture
+def mail() -> Mail:
+    return Mail()
+
+
+@pytest.fixture
+def one(database: Database, mail: Mail) -> Consumers:
+    """A process whose consumer moves when it is told to."""
+    return Consumers(database, [mail.consumer], WEEK)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks and pauses that a test can wait for."""
+    for name, seconds in (("_EVERY", 0.01), ("_SWEEP_EVERY", 0.05), ("_FIRST_PAUSE", 0.1)):
+        monkeypatch.setattr(consumers, name, seconds)
