@@ -29,6 +29,18 @@ Lists are pages, newest first: follow `next` with `?after=`. Changes name the ve
 with the `ETag` that was read). Send an `Idempotency-Key` with a write, and repeating it is safe. Errors are
 `application/problem+json` with a stable `code`."""
 
+_EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "One event of the stream. Its `data` are JSON: where the stream is (`ready`), an item as of GET /v1/changes "
+    "(`commit`), or why what was missed can't be told (`reset`).",
+    "properties": {
+        "event": {"enum": ["ready", "commit", "reset"]},
+        "id": {"type": "string", "pattern": positions.PATTERN},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "id", "data"],
+}
+
 
 def document(endpoints: Sequence[Endpoint]) -> Document:
     """The document for these endpoints."""
@@ -203,7 +215,7 @@ def _answer(endpoint: Endpoint, names: Names, located: set[str]) -> dict[str, An
             }
         answer["content"] = {"application/json": {"schema": schema}}
     elif issubclass(contract.answer, EventStream):
-        answer["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+        answer["content"] = {"text/event-stream": {"schema": _EVENT}}
     elif issubclass(contract.answer, Text):
         answer["content"] = {"*/*": {"schema": {"type": "string"}}}
     elif contract.answer is Answer:
