@@ -2,6 +2,7 @@
 PORT ?= 8000
 TEST_PG ?= 18
 TESTS ?=
+WORKERS ?= auto
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,8 +25,8 @@ $(VENV)/.served: pyproject.toml constraints.txt
 run: $(VENV)/.served ## Start everything for a first look: PORT=8000
 	$(BIN)/quarry dev --port $(PORT)
 
-test: install ## Run all tests: TEST_PG=18, 16 or 15, TESTS=tests/repos
-	TEST_PG=$(TEST_PG) $(BIN)/python -m pytest $(TESTS)
+test: install ## Run all tests: TEST_PG=18, 16 or 15, TESTS=tests/repos, WORKERS=2
+	TEST_PG=$(TEST_PG) $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(TESTS)
 
 check: install ## Lint, types, floors
 	$(BIN)/ruff check src tests bench sql

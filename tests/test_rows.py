@@ -25,8 +25,8 @@ UNBOUND = Binding(None, None)  # type: ignore[arg-type]
 
 def builder(model: type[M]) -> Callable[[Any], M]:
     """A function from a record to a `model`."""
-    build = rows.builder(model)
-    return lambda record: build(record, UNBOUND)
+    read = rows.reader(model)
+    return lambda record: read([record], UNBOUND)[0]
 
 
 class Simple(Row):

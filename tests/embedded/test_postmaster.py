@@ -49,7 +49,11 @@ def test_server_starts_again_after_its_postmaster_was_killed(
                 assert query(server.url(), "SELECT 1") == "1"
 
 
-@pytest.mark.parametrize("content", [f"{os.getpid()}\n/elsewhere\n0\n5432\n", "0\n/elsewhere\n0\n5432\n", ""])
+@pytest.mark.parametrize(
+    "content",
+    [f"{os.getpid()}\n/elsewhere\n0\n5432\n", "0\n/elsewhere\n0\n5432\n", ""],
+    ids=["alive", "nobody", "empty"],
+)
 def test_misleading_pid_file_does_not_prevent_a_start(state: Path, query: Query, content: str) -> None:
     with running(state) as server:
         pass

@@ -113,7 +113,8 @@ async def test_only_these_functions_are_for_everybody_or_for_the_platform(app: A
     everybody = ["app.current_tenant()"]
     assert [each["name"] for each in await app.fetch(text, "public")] == everybody
     assert [each["name"] for each in await app.fetch(text, "quarry_platform")] == sorted([
-        *everybody, "app.consumer_lag()", "app.find_tenant(text)", "app.forget_consumer(text)", "app.raise_epoch()",
+        *everybody, "app.consumer_lag()", "app.enter_life()", "app.find_tenant(text)", "app.forget_consumer(text)",
+        "app.raise_epoch()",
     ])  # fmt: skip
 
 
