@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
+from prometheus_client import REGISTRY
+
 from changes.followers import until
 from factories import NewTenant
 from service import keyring
@@ -73,3 +75,11 @@ async def process(settings: Settings, **changes: Any) -> AsyncIterator[Process]:
         Feed.open(settings, database, watermarks, ()),
     ):  # fmt: skip
         yield Process(database, cache, asked)
+
+
+def outcomes() -> Counter[str]:
+    """How the cached reads of this process were answered so far."""
+    names = ("hit", "joined", "shared", "stale", "miss")
+    return Counter({
+        name: int(REGISTRY.get_sample_value("quarry_cache_reads_total", {"outcome": name}) or 0) for name in names
+    })  # fmt: skip

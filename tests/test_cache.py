@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
-from prometheus_client import REGISTRY
 
+from caching import outcomes
 from changes.followers import NEVER
 from questions import ACME, GLOBEX, ROW, Source, opened, question, together
 from service import cache as module
@@ -30,13 +30,6 @@ class Clock:
         return self.now
 
     time = monotonic
-
-
-def outcomes() -> Counter[str]:
-    names = ("hit", "stale", "joined", "miss", "shared")
-    return Counter({
-        name: int(REGISTRY.get_sample_value("quarry_cache_reads_total", {"outcome": name}) or 0) for name in names
-    })  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
+from caching import outcomes
 from changes.followers import until
 from factories import Factory
 from service.database import Database
@@ -25,20 +23,7 @@ _PROCESSES = 3
 _READS_PER_WRITE = 40
 
 
-@pytest.fixture
-def redis(redis_server: Any) -> Iterator[Any]:
-    yield redis_server
-    redis_server.restore()
-
-
 FAULTS = ("pause", "flush", "kill", "deaf")
-
-
-def outcomes() -> Counter[str]:
-    """How cached reads were answered so far."""
-    named = ("hit", "joined", "shared", "stale", "miss")
-    value = REGISTRY.get_sample_value
-    return Counter({name: int(value("quarry_cache_reads_total", {"outcome": name}) or 0) for name in named})
 
 
 async def befall(fault: str, rows: Rows, process: Process, redis: Any, every: int) -> None:

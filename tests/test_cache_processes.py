@@ -30,19 +30,6 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def redis(redis_server: Any) -> Iterator[Any]:
-    """The server, whole again afterwards."""
-    yield redis_server
-    redis_server.restore()
-
-
-@pytest.fixture
-async def client(redis: Any) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis.url) as connected:
-        yield connected
-
-
-@pytest.fixture
 def url(redis: Any) -> SecretStr:
     return SecretStr(redis.url)
 
@@ -102,7 +89,7 @@ async def test_a_process_that_begins_later_takes_what_no_commit_has_touched_sinc
 
 @pytest.mark.parametrize("how", ["pause", "stop", "flush", "restart", "damage"])
 async def test_answers_are_the_same_whatever_happens_to_redis(
-    one: Process, other: Process, acme: NewTenant, new: Factory, redis: Any, client: Redis,
+    one: Process, other: Process, acme: NewTenant, new: Factory, redis: Any, redis_client: Redis,
     monkeypatch: pytest.MonkeyPatch, how: str,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(redis_circuit, "_PATIENCE", 0.25)
@@ -119,12 +106,12 @@ async def test_answers_are_the_same_whatever_happens_to_redis(
     await same_and_true("Before")
     for each in (one, other):
         await left(each)
-    keys = await client.keys(f"*{acme.id.hex}*")
+    keys = await redis_client.keys(f"*{acme.id.hex}*")
     assert keys
     if how == "flush":
-        await client.flushall()
+        await redis_client.flushall()
     elif how == "damage":
-        await client.mset(dict.fromkeys(keys, b"\x00damaged"))
+        await redis_client.mset(dict.fromkeys(keys, b"\x00damaged"))
     else:
         getattr(redis, "stop" if how == "restart" else how)()
         if how == "restart":
@@ -156,7 +143,7 @@ async def test_redis_that_comes_back_is_shared_again(
     assert other.asked["campaigns.find"] == 0
 
 
-async def test_tenants_share_nothing(one: Process, acme: NewTenant, new: Factory, client: Redis) -> None:
+async def test_tenants_share_nothing(one: Process, acme: NewTenant, new: Factory, redis_client: Redis) -> None:
     globex = await new.tenant("globex")
     campaigns = {tenant: await new.campaign(tenant, tenant.domain) for tenant in (acme, globex)}
     for _ in range(2):
@@ -165,7 +152,7 @@ async def test_tenants_share_nothing(one: Process, acme: NewTenant, new: Factory
         await left(one)
         one.cache._entries.clear()
     for tenant in campaigns:
-        (value,) = [await client.get(key) for key in await client.keys(f"*{tenant.id.hex}*")]
+        (value,) = [await redis_client.get(key) for key in await redis_client.keys(f"*{tenant.id.hex}*")]
         held = {other.domain for other, campaign in campaigns.items() if campaign.id.hex.encode() in value}
         assert held == {tenant.domain}
 
@@ -180,7 +167,7 @@ def inside(value: Any) -> Iterator[bytes]:
 
 
 async def test_personal_data_is_sealed_in_what_redis_holds(
-    one: Process, acme: NewTenant, new: Factory, client: Redis
+    one: Process, acme: NewTenant, new: Factory, redis_client: Redis
 ) -> None:
     email, phone = f"{MARKER}@example.com", "+14155550199"
     brand = await new.brand(acme, email=email, phone=phone, poc_email=email, brand_email=email, gst_document=MARKER)
@@ -194,7 +181,7 @@ async def test_personal_data_is_sealed_in_what_redis_holds(
         found = await one.read(acme, question)
         assert email in str((found[0] if isinstance(found, list) else found).model_dump())
     await left(one)
-    held = {key: await client.get(key) for key in await client.keys(f"*{acme.id.hex}*")}
+    held = {key: await redis_client.get(key) for key in await redis_client.keys(f"*{acme.id.hex}*")}
     assert len(held) == 6
     for key, value in held.items():
         for secret in (MARKER.encode(), phone[1:].encode()):

@@ -7,7 +7,6 @@ import contextlib
 import json
 import pickle
 import time
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -31,19 +30,6 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is busy with tests is no reason to give Redis or an answer up."""
     monkeypatch.setattr(redis_circuit, "_PATIENCE", 2.0)
     monkeypatch.setattr(watermarks, "LEASE", NEVER)
-
-
-@pytest.fixture
-def redis(redis_server: Any) -> Iterator[Any]:
-    """The server, whole again afterwards."""
-    yield redis_server
-    redis_server.restore()
-
-
-@pytest.fixture
-async def client(redis: Any) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis.url) as connected:
-        yield connected
 
 
 @pytest.fixture
@@ -82,9 +68,11 @@ async def test_an_answer_that_another_process_has_left_is_counted_as_one(url: Se
         assert counted() == before + 1
 
 
-async def test_redis_is_not_asked_for_what_could_not_be_judged(url: SecretStr, tenant: UUID, client: Redis) -> None:
+async def test_redis_is_not_asked_for_what_could_not_be_judged(
+    url: SecretStr, tenant: UUID, redis_client: Redis
+) -> None:
     async def gets() -> int:
-        return (await client.info("commandstats")).get("cmdstat_get", {"calls": 0})["calls"]
+        return (await redis_client.info("commandstats")).get("cmdstat_get", {"calls": 0})["calls"]
 
     async with reader(url, uuid4()) as one:
         for asked in (0, 1):
@@ -143,25 +131,25 @@ async def test_an_entry_of_another_epoch_is_not_taken(url: SecretStr, tenant: UU
 
 
 async def test_an_entry_that_was_put_back_from_before_a_change_is_not_taken(
-    url: SecretStr, tenant: UUID, client: Redis
+    url: SecretStr, tenant: UUID, redis_client: Redis
 ) -> None:
     async with reader(url, tenant) as one, reader(url, tenant) as other:
         await one.leave(question(tenant))
-        former = await client.get(question(tenant).name)
+        former = await redis_client.get(question(tenant).name)
         for each in (one, other):
             each.cache.watermarks.apply(tenant, 11, [("things", ROW)], is_whole=True)
         one.number = 11
         await one.leave(question(tenant), [{"id": 2}])
-        await client.set(question(tenant).name, former)
+        await redis_client.set(question(tenant).name, former)
         assert await other.read(question(tenant), [{"id": 2}]) == [{"id": 2}]
 
 
 async def test_an_entry_lives_as_long_as_the_setting_says_wherever_it_has_been(
-    url: SecretStr, tenant: UUID, client: Redis, monkeypatch: pytest.MonkeyPatch
+    url: SecretStr, tenant: UUID, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with reader(url, tenant, cache_ttl="5m") as one, reader(url, tenant, cache_ttl="5m") as other:
         await one.leave(question(tenant))
-        assert 290_000 < await client.pttl(question(tenant).name) <= 300_000
+        assert 290_000 < await redis_client.pttl(question(tenant).name) <= 300_000
         now, passed = (time.monotonic(), time.time()), 200.0
 
         class Later:
@@ -180,11 +168,11 @@ async def test_an_entry_lives_as_long_as_the_setting_says_wherever_it_has_been(
 
 
 async def test_an_answer_with_a_lifetime_of_its_own_stays_in_the_process(
-    url: SecretStr, tenant: UUID, client: Redis
+    url: SecretStr, tenant: UUID, redis_client: Redis
 ) -> None:
     async with reader(url, tenant) as one:
         await one.leave(question(tenant, lifetime=1.0))
-        assert await client.keys(f"*{tenant.hex}*") == []
+        assert await redis_client.keys(f"*{tenant.hex}*") == []
 
 
 async def test_an_answer_with_a_lifetime_of_its_own_is_not_looked_for_elsewhere(url: SecretStr, tenant: UUID) -> None:
@@ -193,10 +181,10 @@ async def test_an_answer_with_a_lifetime_of_its_own_is_not_looked_for_elsewhere(
         assert await other.read(question(tenant, lifetime=1.0), [{"id": 2}]) == [{"id": 2}]
 
 
-async def test_an_answer_that_is_too_large_stays_away(url: SecretStr, tenant: UUID, client: Redis) -> None:
+async def test_an_answer_that_is_too_large_stays_away(url: SecretStr, tenant: UUID, redis_client: Redis) -> None:
     async with reader(url, tenant, cache_max_bytes=1024**2) as one:
         await one.leave(question(tenant), [{"text": "x" * 200_000}])
-        assert await client.keys(f"*{tenant.hex}*") == []
+        assert await redis_client.keys(f"*{tenant.hex}*") == []
 
 
 async def test_another_statement_value_type_or_tenant_has_another_name(tenant: UUID) -> None:
@@ -206,12 +194,14 @@ async def test_another_statement_value_type_or_tenant_has_another_name(tenant: U
     assert all(each.tenant.hex in each.name for each in asked)
 
 
-async def test_an_entry_under_the_name_of_another_is_not_taken(url: SecretStr, tenant: UUID, client: Redis) -> None:
+async def test_an_entry_under_the_name_of_another_is_not_taken(
+    url: SecretStr, tenant: UUID, redis_client: Redis
+) -> None:
     globex = uuid4()
     async with reader(url, tenant) as acmes, reader(url, globex) as globexs:
         await acmes.leave(question(tenant))
         for foreign in (question(globex), question(globex, 2)):
-            await client.copy(question(tenant).name, foreign.name)
+            await redis_client.copy(question(tenant).name, foreign.name)
             assert await globexs.read(foreign, [{"id": 2}]) == [{"id": 2}]
         assert globexs.asked == 2
 
@@ -238,19 +228,21 @@ GARBAGE = {
 
 @pytest.mark.parametrize("garbage", GARBAGE)
 async def test_whatever_is_no_entry_is_asked_anew_and_replaced(
-    url: SecretStr, tenant: UUID, client: Redis, garbage: str
+    url: SecretStr, tenant: UUID, redis_client: Redis, garbage: str
 ) -> None:
     async with reader(url, tenant) as one, reader(url, tenant) as other, reader(url, tenant) as third:
         await one.leave(question(tenant))
         name, put = question(tenant).name, GARBAGE[garbage]
-        put = put(await client.get(name)) if callable(put) else put
-        await client.set(name, put)
+        put = put(await redis_client.get(name)) if callable(put) else put
+        await redis_client.set(name, put)
         await other.leave(question(tenant), [{"id": 2}])
         assert (other.asked, await third.read(question(tenant), [])) == (1, [{"id": 2}])
 
 
-async def test_what_is_no_entry_is_logged_without_what_it_holds(url: SecretStr, tenant: UUID, client: Redis) -> None:
-    await client.set(question(tenant).name, b"confidential")
+async def test_what_is_no_entry_is_logged_without_what_it_holds(
+    url: SecretStr, tenant: UUID, redis_client: Redis
+) -> None:
+    await redis_client.set(question(tenant).name, b"confidential")
     async with reader(url, tenant) as one:
         with logging() as lines:
             await one.read(question(tenant))
@@ -258,8 +250,8 @@ async def test_what_is_no_entry_is_logged_without_what_it_holds(url: SecretStr, 
     assert "confidential" not in json.dumps(lines)
 
 
-async def test_a_value_of_another_kind_is_asked_anew(url: SecretStr, tenant: UUID, client: Redis) -> None:
-    await client.rpush(question(tenant).name, b"a", b"b")
+async def test_a_value_of_another_kind_is_asked_anew(url: SecretStr, tenant: UUID, redis_client: Redis) -> None:
+    await redis_client.rpush(question(tenant).name, b"a", b"b")
     async with reader(url, tenant) as one:
         assert await one.read(question(tenant), [{"id": 2}]) == [{"id": 2}]
 

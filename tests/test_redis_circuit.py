@@ -28,13 +28,6 @@ def times(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def redis(redis_server: Any) -> Iterator[Any]:
-    """The server, whole again afterwards."""
-    yield redis_server
-    redis_server.restore()
-
-
-@pytest.fixture
 def lines() -> Iterator[list[Any]]:
     with logging() as captured:
         yield captured

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,6 @@ from uuid import uuid4
 import pytest
 import structlog
 from prometheus_client import REGISTRY
-from redis.asyncio import Redis
 
 from service import redis_circuit
 from service.api import limits as module
@@ -40,13 +39,6 @@ def lines() -> Iterator[list[Any]]:
         yield captured
 
 
-@pytest.fixture
-def redis(redis_server: Any) -> Iterator[Any]:
-    """The server, whole again afterwards."""
-    yield redis_server
-    redis_server.restore()
-
-
 @pytest.fixture(params=["memory", "redis"])
 def place(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Settings of where is counted."""
@@ -57,12 +49,6 @@ def place(request: pytest.FixtureRequest) -> dict[str, Any]:
 def key() -> str:
     """Something that no other test counts for."""
     return uuid4().hex
-
-
-@pytest.fixture
-async def redis_client(redis_server: Any) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_server.url) as client:
-        yield client
 
 
 async def admitted(limits: Limits, key: str, times: int, name: Any = "guesses") -> int:
