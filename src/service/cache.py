@@ -217,14 +217,22 @@ class Reading:
     def __init__(self, cache: Cache, tenant: UUID, at_least: int) -> None:
         self.tenant = tenant
         self._cache, self._at_least = cache, at_least
+        self._passes_by = False
 
     async def read(self, question: Question, fill: Fill) -> Rows:
         """See Cache.read."""
+        if self._passes_by:
+            _, rows = await fill()
+            return rows
         return await self._cache.read(question, fill, at_least=self._at_least)
 
     def require(self, number: int) -> None:
         """From now on commit `number` has to be in what is read."""
         self._at_least = max(self._at_least, number)
+
+    def pass_by(self) -> None:
+        """From now on ask the database: it has told something that may be news to the cache."""
+        self._passes_by = True
 
     def place(self) -> tuple[int, int] | None:
         """The tenant's and the shared number, if they are known well enough."""

@@ -44,14 +44,16 @@ async def numbered_page(
 
 
 async def _etag(call: Call, work: Work) -> str:
-    epoch = call.state["watermarks"].epoch
-    numbers = None if work.reading is None else work.reading.place()
-    if numbers is None:
+    # What is read may be younger than the numbers, never older: they would vouch for it.
+    reading = work.reading
+    if reading is not None and (numbers := reading.place()) is not None:
+        epoch = call.state["watermarks"].epoch
+        reading.require(numbers[0])
+    else:
         place = await work.log.place()
         epoch, numbers = place.epoch, (place.head, place.shared_number)
-    if work.reading is not None:
-        # What is read may be younger than the number, never older: the number would vouch for it.
-        work.reading.require(numbers[0])
+        if reading is not None:
+            reading.pass_by()
     url = call.request.url
     # With the tenant: a browser asks with what it holds of this address, whoever is signed in by now.
     text = f"{call.state['revision']} {work.tenant} {Position(epoch, numbers[0])} {numbers[1]} {url.path}?{url.query}"
