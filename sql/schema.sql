@@ -17,6 +17,30 @@ $$;
 
 COMMENT ON FUNCTION app.claim_keys(given bytea) IS 'Whether these are the keys of this database; the first ones become so.';
 
+CREATE FUNCTION app.commit_outcome(tenant uuid, numbered bigint, transaction_id xid8, microseconds bigint) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+BEGIN
+    BEGIN
+        IF pg_xact_status(transaction_id) = 'in progress' THEN
+            RETURN 'in progress';
+        END IF;
+    EXCEPTION WHEN invalid_parameter_value THEN
+        -- It has not been given yet: a crash has lost it.
+        NULL;
+    END;
+    -- Of a statement that begins after the transaction has ended.
+    PERFORM FROM app.commits AS c
+      WHERE c.tenant_id = tenant
+        AND c.number = numbered
+        AND (extract(epoch FROM c.at) * 1000000)::bigint = microseconds;
+    RETURN CASE WHEN FOUND THEN 'committed' ELSE 'aborted' END;
+END
+$$;
+
+COMMENT ON FUNCTION app.commit_outcome(tenant uuid, numbered bigint, transaction_id xid8, microseconds bigint) IS 'Whether a commit whose answer was lost has happened: committed, aborted or in progress.';
+
 CREATE FUNCTION app.consumer_lag() RETURNS TABLE(consumer text, tenants bigint, failing bigint, cut_off bigint, oldest timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -176,6 +200,7 @@ CREATE FUNCTION app.number_commit() RETURNS trigger
     AS $$
 DECLARE
     taken bigint;
+    moment timestamptz;
 BEGIN
     WITH counted AS (
         UPDATE app.heads SET head = head + 1 WHERE tenant_id = NEW.tenant_id RETURNING head
@@ -187,11 +212,11 @@ BEGIN
            nullif(current_setting('app.ip', true), '')::inet,
            nullif(current_setting('app.request_id', true), '')
       FROM counted AS c
-    RETURNING number INTO taken;
+    RETURNING number, at INTO taken, moment;
     IF taken IS NULL THEN
         RAISE EXCEPTION 'tenant % has no stream', NEW.tenant_id USING ERRCODE = 'TN003';
     END IF;
-    RAISE INFO 'commit % % %', NEW.tenant_id, taken, NEW.xid USING ERRCODE = 'TN900';
+    RAISE INFO 'commit % % % %', NEW.tenant_id, taken, NEW.xid, (extract(epoch FROM moment) * 1000000)::bigint USING ERRCODE = 'TN900';
     RETURN NULL;
 END
 $$;
@@ -2257,6 +2282,10 @@ GRANT USAGE ON SCHEMA quarry TO quarry_backup;
 
 REVOKE ALL ON FUNCTION app.claim_keys(given bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.claim_keys(given bytea) TO quarry_app;
+
+REVOKE ALL ON FUNCTION app.commit_outcome(tenant uuid, numbered bigint, transaction_id xid8, microseconds bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.commit_outcome(tenant uuid, numbered bigint, transaction_id xid8, microseconds bigint) TO quarry_app;
+GRANT ALL ON FUNCTION app.commit_outcome(tenant uuid, numbered bigint, transaction_id xid8, microseconds bigint) TO quarry_platform;
 
 REVOKE ALL ON FUNCTION app.consumer_lag() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.consumer_lag() TO quarry_app;

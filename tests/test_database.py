@@ -13,6 +13,7 @@ import pytest
 from factories import Factory, NewTenant
 from proxy import Proxy, proxied
 from service.addresses import Address
+from service.connection import Numbered
 from service.database import Database
 from service.errors import CommitUnknown, PoolExhausted, Timeout, Unavailable
 from service.settings import Settings
@@ -129,18 +130,41 @@ async def test_a_lost_answer_to_commit_is_unknown_and_not_repeated(settings: Set
         assert await count(database, acme) == 1
 
 
+async def numbered(database: Database, tenant: NewTenant) -> Numbered:
+    """A commit as its message tells it."""
+    async with Work(database, tenant.id) as work:
+        await work.campaigns.create(name="Summer", owner_id=tenant.owner.id)
+        told = work.connection._commits
+    return told[0]
+
+
 async def test_the_outcome_of_a_numbered_commit_is_asked_for(database: Database, new: Factory) -> None:
+    commit = await numbered(database, await new.tenant("acme"))
+    assert await database.outcome(commit) == "committed"
+
+
+async def test_a_commit_that_a_crash_has_lost_is_not_taken_for_the_one_that_got_its_numbers(
+    database: Database, new: Factory
+) -> None:
+    commit = await numbered(database, await new.tenant("acme"))
+    assert await database.outcome(commit._replace(at=commit.at - 1)) == "aborted"
+    assert await database.outcome(commit._replace(number=commit.number + 1)) == "aborted"
+    # Its transaction id may not have been given again yet.
+    assert await database.outcome(commit._replace(number=commit.number + 1, xid=commit.xid + 1_000_000)) == "aborted"
+
+
+async def test_the_outcome_of_a_commit_that_goes_on_is_awaited(database: Database, new: Factory) -> None:
     acme = await new.tenant("acme")
     async with Work(database, acme.id) as work:
         await work.campaigns.create(name="Summer", owner_id=acme.owner.id)
-        xid = int(await work.connection.fetchval("SELECT pg_current_xact_id()::text", ()))
-    assert await database.outcome(xid) == "committed"
-    with pytest.raises(ZeroDivisionError):
-        async with Work(database, acme.id) as work:
-            await work.campaigns.create(name="Winter", owner_id=acme.owner.id)
-            xid = int(await work.connection.fetchval("SELECT pg_current_xact_id()::text", ()))
-            raise ZeroDivisionError
-    assert await database.outcome(xid) == "aborted"
+        await work.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        (commit,) = work.connection._commits
+        outcome = asyncio.create_task(database.outcome(commit))
+        async with asyncio.timeout(30), database.connection() as other:
+            text = "SELECT app.commit_outcome($1::text::uuid, $2, $3::text::xid8, $4)"
+            assert await other.fetchval(text, (acme.id.hex, commit.number, str(commit.xid), commit.at)) == "in progress"
+        assert not outcome.done()
+    assert await outcome == "committed"
 
 
 async def test_a_cancelled_commit_is_finished_first(database: Database, new: Factory) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 import structlog
@@ -17,7 +17,7 @@ from service.translation import translate
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.connection")
 
-_NUMBERED = re.compile(r"commit (\S+) (\d+) (\d+)\Z")
+_NUMBERED = re.compile(r"commit (\S+) (\d+) (\d+) (\d+)\Z")
 _NUMBERED_STATE = "TN900"
 COMMIT_GRACE = 2.0
 """Seconds that a cancelled COMMIT, or a rollback, may still take before the connection is given up."""
@@ -43,6 +43,15 @@ class Statements(Protocol):
 
     async def execute(self, text: str, values: Sequence[object] = ()) -> str:
         """Run one statement; answers its command tag."""
+
+
+class Numbered(NamedTuple):
+    """A transaction as the message of its number tells it; `at` is in microseconds since 1970, as its row has it."""
+
+    tenant: str
+    number: int
+    xid: int
+    at: int
 
 
 class Late:
@@ -89,11 +98,11 @@ class Connection:
     """Told name, seconds and rows of every named statement, if anybody wants to know."""
 
     def __init__(
-        self, raw: Any, ask_outcome: Callable[[int], Awaitable[str | None]], observe: Observer | None = None
+        self, raw: Any, ask_outcome: Callable[[Numbered], Awaitable[str | None]], observe: Observer | None = None
     ) -> None:
         self._raw = raw
         self._ask_outcome = ask_outcome
-        self._commits: list[tuple[str, int, int]] = []
+        self._commits: list[Numbered] = []
         self._has_begun = False
         self._is_numbered = False
         self.observe = observe
@@ -185,7 +194,7 @@ class Connection:
         self._has_begun = False
         if tag != "COMMIT":
             raise TransactionAborted
-        return {tenant: number for tenant, number, _ in self._commits}
+        return {commit.tenant: commit.number for commit in self._commits}
 
     async def end(self) -> None:
         """Commit what has only read: nothing depends on the outcome, so a cancellation may interrupt it."""
@@ -227,7 +236,8 @@ class Connection:
 
     def _note(self, _: object, message: Any) -> None:
         if message.sqlstate == _NUMBERED_STATE and (match := _NUMBERED.match(message.message)):
-            self._commits.append((match.group(1), int(match.group(2)), int(match.group(3))))
+            tenant, *numbers = match.groups()
+            self._commits.append(Numbered(tenant, *map(int, numbers)))
 
     def _translated(self, error: Exception) -> Exception:
         known = translate(error, connection_lost=self.is_closed())
@@ -245,8 +255,8 @@ class Connection:
             self._abandon()
 
     async def _resolve(self, error: Exception) -> None:
-        """The connection was lost at COMMIT: ask for the outcome if the number's message told us the xid."""
-        outcome = await self._ask_outcome(self._commits[0][2]) if self._commits else None
+        """The connection was lost at COMMIT: ask for the outcome if the number's message had arrived."""
+        outcome = await self._ask_outcome(self._commits[0]) if self._commits else None
         log.warning("commit_lost", outcome=outcome or "unknown", error=str(error))
         if outcome == "aborted":
             raise Unavailable from error

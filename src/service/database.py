@@ -14,7 +14,7 @@ import structlog
 
 from service.addresses import Address, PoolLimits
 from service.cache import Cache
-from service.connection import COMMIT_GRACE, Connection
+from service.connection import COMMIT_GRACE, Connection, Numbered
 from service.errors import DatabaseError, PoolExhausted
 from service.keyring import Keyring
 from service.metrics import CONNECTIONS, Observer
@@ -25,7 +25,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.database")
 
 _OUTCOME_GRACE = 5.0
 """Seconds spent asking the server for the outcome of a commit whose answer was lost."""
-
+_OUTCOME = "SELECT app.commit_outcome($1::text::uuid, $2, $3::text::xid8, $4)"
 
 GREETING = "SELECT app.enter_life()"
 """What a connection begins with that may write: the server may not be the one that it was."""
@@ -149,14 +149,15 @@ class Database:
             CONNECTIONS.labels(event="recovered").inc()
             log.warning("database_recovered")
 
-    async def outcome(self, xid: int) -> str | None:
+    async def outcome(self, commit: Numbered) -> str | None:
         """`committed`, `aborted`, or None when the server can't be asked in time."""
+        values = (commit.tenant, commit.number, str(commit.xid), commit.at)
         try:
             async with asyncio.timeout(_OUTCOME_GRACE):
                 while True:
                     with contextlib.suppress(DatabaseError):
                         async with self.connection() as connection:
-                            status = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", [str(xid)])
+                            status = await connection.fetchval(_OUTCOME, values)
                         if status in ("committed", "aborted"):
                             return str(status)
                     await asyncio.sleep(0.05)

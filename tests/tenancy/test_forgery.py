@@ -99,9 +99,9 @@ async def test_only_these_functions_run_with_the_owners_rights_for_the_serving_r
         " AND pronamespace::regnamespace::text IN ('app', 'quarry') ORDER BY 1"
     )
     assert [function["name"] for function in functions] == [
-        "app.claim_keys(bytea)", "app.consumer_lag()", "app.enter_life()", "app.find_tenant(text)", "app.heads(uuid[])",
-        "app.prune_log(uuid,integer)", "app.waiting(text,integer)", "prune_deleted(uuid,integer)",
-        "prune_sign_in_failures(uuid,integer)",
+        "app.claim_keys(bytea)", "app.commit_outcome(uuid,bigint,xid8,bigint)", "app.consumer_lag()", "app.enter_life()",
+        "app.find_tenant(text)", "app.heads(uuid[])", "app.prune_log(uuid,integer)", "app.waiting(text,integer)",
+        "prune_deleted(uuid,integer)", "prune_sign_in_failures(uuid,integer)",
     ]  # fmt: skip
 
 
@@ -113,8 +113,8 @@ async def test_only_these_functions_are_for_everybody_or_for_the_platform(app: A
     everybody = ["app.current_tenant()"]
     assert [each["name"] for each in await app.fetch(text, "public")] == everybody
     assert [each["name"] for each in await app.fetch(text, "quarry_platform")] == sorted([
-        *everybody, "app.consumer_lag()", "app.enter_life()", "app.find_tenant(text)", "app.forget_consumer(text)",
-        "app.raise_epoch()",
+        *everybody, "app.commit_outcome(uuid,bigint,xid8,bigint)", "app.consumer_lag()", "app.enter_life()",
+        "app.find_tenant(text)", "app.forget_consumer(text)", "app.raise_epoch()",
     ])  # fmt: skip
 
 

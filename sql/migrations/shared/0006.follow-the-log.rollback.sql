@@ -1,4 +1,5 @@
 SET LOCAL lock_timeout = '4s';
+DROP FUNCTION app.commit_outcome(uuid, bigint, xid8, bigint);
 DROP FUNCTION app.forget_consumer(text);
 DROP FUNCTION app.consumer_lag();
 DROP FUNCTION app.waiting(text, integer);

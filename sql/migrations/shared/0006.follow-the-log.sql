@@ -44,13 +44,15 @@ BEGIN
 END
 $$;
 
--- The same as before in one statement instead of two: it is on the way of every commit.
+-- The same as before in one statement instead of two: it is on the way of every commit. Its message tells the row's time
+-- too, in microseconds since 1970: number and xid alone are given again after a crash.
 CREATE OR REPLACE FUNCTION app.number_commit() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = ''
 AS $$
 DECLARE
     taken bigint;
+    moment timestamptz;
 BEGIN
     WITH counted AS (
         UPDATE app.heads SET head = head + 1 WHERE tenant_id = NEW.tenant_id RETURNING head
@@ -62,14 +64,40 @@ BEGIN
            nullif(current_setting('app.ip', true), '')::inet,
            nullif(current_setting('app.request_id', true), '')
       FROM counted AS c
-    RETURNING number INTO taken;
+    RETURNING number, at INTO taken, moment;
     IF taken IS NULL THEN
         RAISE EXCEPTION 'tenant % has no stream', NEW.tenant_id USING ERRCODE = 'TN003';
     END IF;
-    RAISE INFO 'commit % % %', NEW.tenant_id, taken, NEW.xid USING ERRCODE = 'TN900';
+    RAISE INFO 'commit % % % %', NEW.tenant_id, taken, NEW.xid, (extract(epoch FROM moment) * 1000000)::bigint USING ERRCODE = 'TN900';
     RETURN NULL;
 END
 $$;
+
+-- What became of a commit whose answer was lost, as its message told it. The transaction id alone can't tell: one that a
+-- crash has lost is given again, to a transaction that may commit. The row that was written with it can.
+CREATE FUNCTION app.commit_outcome(tenant uuid, numbered bigint, transaction_id xid8, microseconds bigint) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = ''
+AS $$
+BEGIN
+    BEGIN
+        IF pg_xact_status(transaction_id) = 'in progress' THEN
+            RETURN 'in progress';
+        END IF;
+    EXCEPTION WHEN invalid_parameter_value THEN
+        -- It has not been given yet: a crash has lost it.
+        NULL;
+    END;
+    -- Of a statement that begins after the transaction has ended.
+    PERFORM FROM app.commits AS c
+      WHERE c.tenant_id = tenant
+        AND c.number = numbered
+        AND (extract(epoch FROM c.at) * 1000000)::bigint = microseconds;
+    RETURN CASE WHEN FOUND THEN 'committed' ELSE 'aborted' END;
+END
+$$;
+COMMENT ON FUNCTION app.commit_outcome(uuid, bigint, xid8, bigint) IS 'Whether a commit whose answer was lost has happened: committed, aborted or in progress.';
+GRANT EXECUTE ON FUNCTION app.commit_outcome(uuid, bigint, xid8, bigint) TO quarry_app, quarry_platform;
 
 -- Its plan is made with the first statement's rows and kept for statements with many; a nested loop would be quadratic.
 ALTER FUNCTION app.record_tenants() SET enable_nestloop = off;
