@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -12,11 +14,14 @@ import httpx
 import pytest
 
 from application import Api
-from factories import Factory
+from factories import Factory, NewTenant
 from restartable import Restartable, kill_a_backend
+from service import keyring
 from service.api.app import create_app
 from service.database import Database
+from service.errors import ServiceError
 from service.settings import Settings
+from service.work import Work
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +139,57 @@ async def test_many_faults_lose_no_acknowledged_write(
     )
     assert missing == 0
     assert set(writers.codes) <= {"unavailable", "commit_unknown"}
+
+
+async def crash_at_commit(database: Database, tenant: NewTenant, name: str) -> str:
+    """A write whose backend is killed between its number's message and the flush of its WAL; answers how it ended."""
+    try:
+        async with Work(database, tenant.id) as work:
+            await work.campaigns.create(name=name, owner_id=tenant.owner.id)
+            pid = work.connection.raw.get_server_pid()
+            work.connection.raw.add_log_listener(lambda *_: os.kill(pid, signal.SIGKILL))
+    except ServiceError as error:
+        return error.code
+    return "committed"
+
+
+async def test_a_commit_that_a_crash_has_lost_is_never_taken_for_another(
+    own_server: Restartable, own_settings: Settings
+) -> None:
+    async with (
+        Database.open(
+            own_settings.address("quarry_app"), own_settings.limits, keyring=keyring.of(own_settings)
+        ) as database,
+        Database.open(own_settings.address("quarry_platform"), own_settings.limits) as platform,
+        Database.open(own_settings.administration(), own_settings.limits) as root,
+    ):
+        tenant = await Factory(database, platform).tenant("crashed")
+        async with root.connection() as connection:
+            # Time between the message and the flush, in which whoever comes next is killed too.
+            for text in ("commit_delay = 100000", "commit_siblings = 0"):
+                await connection.execute(f"ALTER SYSTEM SET {text}")
+            await connection.execute("SELECT pg_reload_conf()")
+        told = {}
+        for n in range(3):
+            # The writer beside it is given the transaction id that was lost.
+            others = asyncio.create_task(written_beside(database, tenant, 5))
+            told[f"Lost {n}"] = await crash_at_commit(database, tenant, f"Lost {n}")
+            await others
+        async with root.connection() as connection:
+            await connection.execute("ALTER SYSTEM RESET ALL")
+            await connection.execute("SELECT pg_reload_conf()")
+        async with Work(database, tenant.id) as work:
+            there = {campaign.name for campaign in await work.campaigns.page(limit=200)}
+    assert set(told.values()) <= {"committed", "unavailable", "commit_unknown"}
+    assert {name for name, how in told.items() if how == "committed"} <= there
+    assert not {name for name, how in told.items() if how == "unavailable"} & there
+
+
+async def written_beside(database: Database, tenant: NewTenant, count: int) -> None:
+    """So many campaigns, however often the server has to be asked."""
+    while count:
+        with contextlib.suppress(ServiceError):
+            async with Work(database, tenant.id) as work:
+                await work.campaigns.create(name="Beside", owner_id=tenant.owner.id)
+            count -= 1
+        await asyncio.sleep(0.005)
