@@ -21,7 +21,7 @@ _PARTS = ("inprocess", "http", "sign_ins", "tracking", "throughput", "streams", 
 def main() -> None:
     """Read the options and run."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--long", action="store_true", help="more and longer rounds: about fifteen minutes")
+    parser.add_argument("--long", action="store_true", help="more and longer rounds")
     parser.add_argument("--only", choices=_PARTS, help="one part of it")
     parser.add_argument(
         "--against", action="append", default=[], metavar="LABEL=SRC", help="also Quarry from another source tree"
