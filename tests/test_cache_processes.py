@@ -136,7 +136,7 @@ async def test_redis_that_comes_back_is_shared_again(
         one.cache._entries.clear()
         await one.read(acme, lambda work: work.campaigns.find(campaign.id))
         await left(one)
-        return not one.cache._circuit._is_lost
+        return not one.cache._redis._is_lost
 
     await until(is_left)
     assert await other.read(acme, lambda work: work.campaigns.find(campaign.id)) == campaign

@@ -264,7 +264,7 @@ async def test_a_cache_closes_at_once_with_entries_on_their_way(
     async with contextlib.AsyncExitStack() as stack:
         one = await stack.enter_async_context(reader(url, tenant))
         await one.read(question(tenant), meanwhile=getattr(redis, how))
-        await until(lambda: how == "stop" or one.cache._circuit.pool._in_use_connections)
+        await until(lambda: how == "stop" or one.cache._redis.pool._in_use_connections)
         asked_at = time.monotonic()
         await stack.aclose()
     assert time.monotonic() - asked_at < redis_circuit._PATIENCE / 2

@@ -19,7 +19,6 @@ from typing import Any, Self
 from uuid import UUID
 
 import structlog
-from redis.asyncio import Redis
 
 from service.metrics import CACHE
 from service.packing import pack, unpack
@@ -34,7 +33,6 @@ _VALUE_BYTES = 56
 _TEXTS = frozenset({str, bytes})
 _MOST_WRITES = 100
 """Entries on their way to Redis at a time; further ones stay in the process."""
-
 _MOST_JOINED = 2
 """Readers that one waits for before reading for itself: a failing database is not asked by one after the other."""
 
@@ -84,8 +82,7 @@ class Cache:
         self.watermarks = watermarks
         self._lifetime = settings.cache_ttl
         self._most_entries, self._most_bytes = settings.cache_max_entries, settings.cache_max_bytes
-        self._circuit = redis
-        self._redis: Redis | None = None if redis is None else Redis(connection_pool=redis.pool)
+        self._redis = redis
         self._entries: OrderedDict[tuple[object, ...], _Entry] = OrderedDict()
         self._bytes = 0
         self._flights: dict[tuple[object, ...], asyncio.Future[_Entry | None]] = {}
@@ -173,13 +170,12 @@ class Cache:
 
     async def _from_redis(self, question: Question, at_least: int) -> _Entry | None:
         """The entry that another process, or this one earlier, has left there, if it still holds."""
-        if self._redis is None or self._circuit is None or question.lifetime is not None:
+        redis = self._redis
+        if redis is None or question.lifetime is not None or self.watermarks.known(question.tenant) is None:
             return None
-        if self.watermarks.known(question.tenant) is None:
-            return None
-        redis, name = self._redis, question.name
+        name = question.name
         try:
-            data = await self._circuit.ask(lambda: redis.get(name))
+            data = await redis.ask(lambda: redis.client.get(name))
             if not isinstance(data, bytes):
                 return None
             called, epoch, number, shared, made_at, columns, values = unpack(data)
@@ -199,16 +195,16 @@ class Cache:
         self._keep(question, entry)
         return entry
 
-    async def _to_redis(self, redis: Redis, question: Question, stamp: Stamp, rows: Rows) -> None:
-        columns = list(rows[0]) if rows else []
+    async def _to_redis(self, redis: RedisCircuit, question: Question, stamp: Stamp, rows: Rows) -> None:
+        name, columns = question.name, list(rows[0]) if rows else []
         # Its own name is in it, so that an entry that got under another one is noticed.
         packed = pack(
-            [question.name, stamp.epoch, stamp.number, stamp.shared, time.time(), columns, [list(row.values()) for row in rows]]
+            [name, stamp.epoch, stamp.number, stamp.shared, time.time(), columns, [list(row.values()) for row in rows]]
         )  # fmt: skip
-        if len(packed) > self._most_bytes // 8 or self._circuit is None:
+        if len(packed) > self._most_bytes // 8:
             return
         with contextlib.suppress(Unreachable):
-            await self._circuit.ask(lambda: redis.set(question.name, packed, px=int(self._lifetime * 1000)))
+            await redis.ask(lambda: redis.client.set(name, packed, px=int(self._lifetime * 1000)))
 
 
 class Reading:

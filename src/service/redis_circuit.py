@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
-from redis.asyncio import BlockingConnectionPool
+from redis.asyncio import BlockingConnectionPool, Redis
 
 from service.settings import Settings
 
@@ -32,6 +32,7 @@ class RedisCircuit:
 
     def __init__(self, pool: BlockingConnectionPool) -> None:
         self.pool = pool
+        self.client = Redis(connection_pool=pool)
         self._is_lost = False
         self._next_try = 0.0
 

@@ -135,11 +135,20 @@ class Work:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        connection = self._connection
-        if connection is None:
+        if self._connection is not None:
+            await self._end(self._connection, is_undone=error is not None)
+        if error is not None:
             return
+        for callback in self._callbacks:
+            try:
+                await callback(self)
+            except Exception:
+                # The work is committed: a callback's failure can't undo it and must not look as if it had.
+                log.exception("on_commit_failed")
+
+    async def _end(self, connection: Connection, *, is_undone: bool) -> None:
         try:
-            if error is not None:
+            if is_undone:
                 return
             if self._read_only:
                 await connection.end()
@@ -150,12 +159,6 @@ class Work:
                 self.number = numbers.get(str(self.tenant))
         finally:
             await self._leave(connection)
-        for callback in self._callbacks:
-            try:
-                await callback(self)
-            except Exception:
-                # The work is committed: a callback's failure can't undo it and must not look as if it had.
-                log.exception("on_commit_failed")
 
     async def _leave(self, connection: Connection) -> None:
         try:

@@ -306,3 +306,18 @@ async def test_a_tenant_that_is_not_there_has_no_entries(reader: Process) -> Non
         assert await reader.read(nobody, lambda work: work.campaigns.page()) == []
     assert reader.asked["campaigns.page"] == 2
     await until(lambda: reader.cache.watermarks.known(nobody.id) is None)
+
+
+async def test_work_that_needed_no_connection_calls_back_too(reader: Process, acme: NewTenant) -> None:
+    called: list[str] = []
+
+    async def note(_: Work) -> None:
+        called.append("done")
+
+    async with Work(reader.database, acme.id, read_only=True) as work:
+        work.on_commit(note)
+    with pytest.raises(Undo):
+        async with Work(reader.database, acme.id, read_only=True) as work:
+            work.on_commit(note)
+            raise Undo
+    assert called == ["done"]

@@ -120,8 +120,8 @@ def page(
     return Page(body, headers={"ETag": etag or f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'})
 
 
-def unmodified_page(etag: str) -> Page[Any]:
-    """304: the client holds the page already."""
+def not_modified(etag: str) -> Page[Any]:
+    """304: the client holds it already."""
     unmodified: Page[Any] = Page(status_code=304, headers={"ETag": etag})
     del unmodified.headers["content-type"]
     return unmodified

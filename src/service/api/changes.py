@@ -70,7 +70,7 @@ async def page(call: Call, query: Parsed[ChangesQuery]) -> Entity[ChangePage]:
         wanted = query.get()
         place = await work.log.place()
         since = wanted.since or Position(place.epoch, place.floor)
-        if since.epoch != place.epoch or not place.floor <= since.number <= place.head:
+        if place.loss_after(since) is not None:
             raise Gone
         commits = (await work.log.read_on(since.number, most=MOST_CHANGES, limit=wanted.limit)).commits
         if commits and commits[0].number != since.number + 1:

@@ -12,7 +12,6 @@ from service.api import answers
 from service.api.answers import Page
 from service.api.caller import Call
 from service.api.inputs import Parsed
-from service.api.pages import PageQuery
 from service.positions import Position
 from service.work import Work
 
@@ -32,11 +31,10 @@ async def numbered_page(
     """
 
     async def operation(work: Work) -> Page[M]:
-        wanted: PageQuery | None = None if query.error else query.get()
         etag = await _etag(call, work)
         # * asks whether there is anything here, which only reading tells.
-        if wanted is not None and call.if_none_match != ["*"] and answers.holds(etag, call.if_none_match):
-            return answers.unmodified_page(etag)
+        if not query.error and call.if_none_match != ["*"] and answers.holds(etag, call.if_none_match):
+            return answers.not_modified(etag)
         rows = await read(work)
         return answers.page(items, rows, query.get().limit, etag=etag)
 

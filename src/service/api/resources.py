@@ -81,7 +81,7 @@ class Resource:
         if (token_of_commit := await call.consistency()) is not None:
             answer.headers["Consistency"] = token_of_commit
         if not call.writes and answers.unmodified(answer, call.if_none_match):
-            return Response(status_code=304, headers={"ETag": answer.headers["etag"]})
+            return answers.not_modified(answer.headers["etag"])
         return answer
 
 

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -35,6 +35,7 @@ from service.errors import (
     Unavailable,
 )
 from service.metrics import CONSUMED, CONSUMER_FAILURES, CONSUMER_RESETS
+from service.positions import Position
 from service.repos.cursors import NO_EPOCH
 from service.repos.log import LoggedCommit
 from service.settings import Settings
@@ -110,7 +111,9 @@ class Consumers:
         async def hand_all(tenant: UUID) -> None:
             try:
                 async with slots:
-                    await self._hand_all(consumer, TenantId(tenant))
+                    with _survived(consumer):
+                        while await self.hand_on(consumer, TenantId(tenant)):
+                            pass
             finally:
                 at_work.discard(tenant)
 
@@ -119,7 +122,8 @@ class Consumers:
                 tenants, self._pending[consumer.name] = self._pending[consumer.name], set()
                 if monotonic() - swept_at >= _SWEEP_EVERY:
                     swept_at = monotonic()
-                    tenants |= await self._waiting(consumer)
+                    with _survived(consumer):
+                        tenants |= await self._waiting(consumer)
                 # One that takes its time holds up nobody else; it is looked at again when it is done.
                 self._pending[consumer.name] |= tenants & at_work
                 for tenant in tenants - at_work:
@@ -128,28 +132,10 @@ class Consumers:
                 await asyncio.sleep(_EVERY * random.uniform(0.8, 1.2))
 
     async def _waiting(self, consumer: Consumer) -> set[UUID]:
-        try:
-            rows = await run(
-                self._database, lambda work: work.cursors.waiting(consumer.name, _MOST_TENANTS), None, read_only=True
-            )
-        except ServiceError as error:
-            log.info("consumer_waits", consumer=consumer.name, reason=error.code)
-            return set()
-        except Exception:
-            # Nobody else would start this task again.
-            log.exception("consumer_waits", consumer=consumer.name)
-            return set()
+        rows = await run(
+            self._database, lambda work: work.cursors.waiting(consumer.name, _MOST_TENANTS), None, read_only=True
+        )
         return {row.tenant for row in rows}
-
-    async def _hand_all(self, consumer: Consumer, tenant: TenantId) -> None:
-        try:
-            while await self.hand_on(consumer, tenant):
-                pass
-        except ServiceError as error:
-            log.info("consumer_waits", consumer=consumer.name, reason=error.code)
-        except Exception:
-            # The task goes on for the other tenants.
-            log.exception("consumer_waits", consumer=consumer.name)
 
     async def hand_on(self, consumer: Consumer, tenant: TenantId) -> bool:
         """Hand the tenant's next commits to the consumer; whether there may be more.
@@ -180,7 +166,7 @@ class Consumers:
             return bool(await work.cursors.open(consumer.name))
         handled.failures = cursor.failures
         place = await work.log.place()
-        lost = cursor.epoch != place.epoch or not place.floor <= cursor.number <= place.head
+        lost = place.loss_after(Position(cursor.epoch, cursor.number)) is not None
         if cursor.epoch == NO_EPOCH and place.floor == 0 and await self._is_older_than_all(work):
             await work.cursors.move(consumer.name, epoch=place.epoch, number=0)
             return True
@@ -208,6 +194,18 @@ class Consumers:
         """Whether the consumers were there before everything in the tenant's log."""
         first = await work.log.read_on(0, most=1, limit=1)
         return bool(first.commits) and first.commits[0].at >= self._since
+
+
+@contextlib.contextmanager
+def _survived(consumer: Consumer) -> Iterator[None]:
+    """What fails in here is logged, and tried again at the next look: nobody else would start the task again."""
+    try:
+        yield
+    except ServiceError as error:
+        log.info("consumer_waits", consumer=consumer.name, reason=error.code)
+    except Exception:
+        # Not foreseen, but no reason to hand on nothing any more.
+        log.exception("consumer_waits", consumer=consumer.name)
 
 
 @dataclass

@@ -78,7 +78,7 @@ class Subscription:
         """What to send, from after `since` on, or from now on."""
         # Browsers reconnect after so many milliseconds; not all of them at once.
         yield f"retry: {random.randint(1000, 3000)}\n\n".encode()
-        lost = None if since is None else _loss(since, self._opening)
+        lost = None if since is None else self._opening.loss_after(since)
         if lost is not None:
             yield self._reset(lost, self._opening)
         elif since is not None:
@@ -149,7 +149,7 @@ class Subscription:
             page = await work.log.read_on(self._cursor, most=MOST_CHANGES, limit=_CATCH_UP)
             # After the page, so that what is pruned meanwhile is noticed.
             place = await work.log.place()
-            if (lost := _loss(Position(self._epoch, self._cursor), place)) is not None:
+            if (lost := place.loss_after(Position(self._epoch, self._cursor))) is not None:
                 return (), lost
             return [frame(self._epoch, commit) for commit in page.commits], None
 
@@ -167,10 +167,3 @@ class Subscription:
             name: str(Position(place.epoch, number)) for name, number in (("head", place.head), ("floor", place.floor))
         }
         return sse("ready", {"since": here, **limits}, id=here)
-
-
-def _loss(since: Position, place: Place) -> str | None:
-    """Why a stream can't be resumed there."""
-    if since.epoch != place.epoch or since.number > place.head:
-        return "epoch"
-    return "pruned" if since.number < place.floor else None

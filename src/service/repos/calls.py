@@ -66,9 +66,9 @@ def compile_call(
     """The method that runs `statement` on a repository's binding; `personal` are the parameters of that kind."""
     sealing = _sealing(statement, arguments, aggregate, personal)
     choose = _chooser(statement, arguments, [name for name, _, _, _ in sealing])
-    answer = _ANSWERS[statement.kind](model, noun, aggregate)
+    shape = _SHAPES.get(statement.kind, _shape_value)(model, noun, aggregate)
+    answer = _ANSWERS[statement.kind](shape)
     through_cache = None if cached is None else cached_reader(statement, cached)
-    shape = _SHAPES[statement.kind](model, noun, aggregate) if through_cache is not None else None
     label = statement.label
     arrange = arguments.arrange
     needs_tenant = TENANT_PARAMETER in statement.parameters
@@ -83,7 +83,7 @@ def compile_call(
             plain: Any = values[position]
             values.append(None if plain is None else make(binding, plain, column))
         text, pick = choose(values)
-        if through_cache is not None and shape is not None and (reading := binding.reading) is not None:
+        if through_cache is not None and (reading := binding.reading) is not None:
             return shape(await through_cache(reading, binding, text, pick(values)), binding)
         observe = binding.connection.observe
         if observe is None:
@@ -182,15 +182,14 @@ def _shape_value(_: Any, __: str, ___: str) -> Shape:
     return lambda records, _: next(iter(records[0].values())) if records else None
 
 
-_SHAPES: dict[str, Callable[[Any, str, str], Shape]] = {
-    "one": _shape_one,
-    "maybe": _shape_maybe,
-    "many": _shape_many,
-    "value": _shape_value,
-}
+_SHAPES: dict[str, Callable[[Any, str, str], Shape]] = {"one": _shape_one, "maybe": _shape_maybe, "many": _shape_many}
 
 
-def _row(shape: Shape) -> Callable[..., Awaitable[Any]]:
+Ask = Callable[[Binding, str, Sequence[object]], Awaitable[Any]]
+"""From the statement's text and values to what the caller gets."""
+
+
+def _row(shape: Shape) -> Ask:
     async def row(binding: Binding, text: str, values: Sequence[object]) -> Any:
         record = await binding.connection.fetchrow(text, values)
         return shape(() if record is None else (record,), binding)
@@ -198,34 +197,26 @@ def _row(shape: Shape) -> Callable[..., Awaitable[Any]]:
     return row
 
 
-def _many(model: Any, noun: str, aggregate: str) -> Callable[..., Awaitable[Any]]:
-    shape = _shape_many(model, noun, aggregate)
-
+def _many(shape: Shape) -> Ask:
     async def many(binding: Binding, text: str, values: Sequence[object]) -> Any:
         return shape(await binding.connection.fetch(text, values), binding)
 
     return many
 
 
-def _value(_: Any, __: str, ___: str) -> Callable[..., Awaitable[Any]]:
-    async def value(binding: Binding, text: str, values: Sequence[object]) -> Any:
-        return await binding.connection.fetchval(text, values)
-
-    return value
+async def _value(binding: Binding, text: str, values: Sequence[object]) -> Any:
+    return await binding.connection.fetchval(text, values)
 
 
-def _count(_: Any, __: str, ___: str) -> Callable[..., Awaitable[Any]]:
-    async def count(binding: Binding, text: str, values: Sequence[object]) -> Any:
-        tag = await binding.connection.execute(text, values)
-        return int(tag.rpartition(" ")[2])
-
-    return count
+async def _count(binding: Binding, text: str, values: Sequence[object]) -> int:
+    tag = await binding.connection.execute(text, values)
+    return int(tag.rpartition(" ")[2])
 
 
-_ANSWERS: dict[str, Callable[[Any, str, str], Callable[..., Awaitable[Any]]]] = {
-    "one": lambda *row: _row(_shape_one(*row)),
-    "maybe": lambda *row: _row(_shape_maybe(*row)),
+_ANSWERS: dict[str, Callable[[Shape], Ask]] = {
+    "one": _row,
+    "maybe": _row,
     "many": _many,
-    "value": _value,
-    "count": _count,
+    "value": lambda _: _value,
+    "count": lambda _: _count,
 }

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import Json
 
+from service.positions import Position
 from service.repos.query import Repository, query
 from service.repos.rows import Row
 
@@ -33,6 +34,12 @@ class Place(Row):
     shared_number: int
     head: int
     floor: int
+
+    def loss_after(self, since: Position) -> str | None:
+        """Why what came after a position can't be told (`epoch`, `pruned`), if it can't."""
+        if since.epoch != self.epoch or since.number > self.head:
+            return "epoch"
+        return "pruned" if since.number < self.floor else None
 
 
 class PolledPlace(Row):
