@@ -117,6 +117,7 @@ async def test_many_tenants_are_told_in_payloads_that_postgresql_takes(settings:
         for tenant in tenants:
             ear.listener.hint(tenant)
         await until(lambda: tenants == set(other.heard))
+        await until(lambda: tenants == set().union(*(named(payload) for _, payload in overheard)))
         payloads = [payload for _, payload in overheard if named(payload)]
     assert ear.listener.state == "listening"
     assert len(payloads) == 4
