@@ -2273,12 +2273,12 @@ COMMENT ON POLICY tenant ON quarry.users IS 'Rows of the bound tenant only, for 
 ALTER TABLE quarry.users ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA app TO quarry_app;
-GRANT USAGE ON SCHEMA app TO quarry_platform;
 GRANT USAGE ON SCHEMA app TO quarry_backup;
+GRANT USAGE ON SCHEMA app TO quarry_platform;
 
 GRANT USAGE ON SCHEMA quarry TO quarry_app;
-GRANT USAGE ON SCHEMA quarry TO quarry_platform;
 GRANT USAGE ON SCHEMA quarry TO quarry_backup;
+GRANT USAGE ON SCHEMA quarry TO quarry_platform;
 
 REVOKE ALL ON FUNCTION app.claim_keys(given bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.claim_keys(given bytea) TO quarry_app;
@@ -2388,44 +2388,47 @@ REVOKE ALL ON FUNCTION quarry.record_sessions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION quarry.record_users() FROM PUBLIC;
 
-GRANT SELECT ON TABLE app.changes TO quarry_backup;
 GRANT SELECT ON TABLE app.changes TO quarry_app;
+GRANT SELECT ON TABLE app.changes TO quarry_backup;
 
-GRANT SELECT ON TABLE app.commits TO quarry_backup;
 GRANT SELECT ON TABLE app.commits TO quarry_app;
+GRANT SELECT ON TABLE app.commits TO quarry_backup;
 
 GRANT SELECT ON TABLE app.cursors TO quarry_backup;
-GRANT SELECT ON TABLE app.cursors TO quarry_app;
 
-GRANT INSERT(tenant_id) ON TABLE app.cursors TO quarry_app;
+GRANT SELECT(tenant_id),INSERT(tenant_id) ON TABLE app.cursors TO quarry_app;
 
-GRANT INSERT(consumer) ON TABLE app.cursors TO quarry_app;
+GRANT SELECT(consumer),INSERT(consumer) ON TABLE app.cursors TO quarry_app;
 
-GRANT INSERT(epoch),UPDATE(epoch) ON TABLE app.cursors TO quarry_app;
+GRANT SELECT(epoch),INSERT(epoch),UPDATE(epoch) ON TABLE app.cursors TO quarry_app;
 
-GRANT INSERT(number),UPDATE(number) ON TABLE app.cursors TO quarry_app;
+GRANT SELECT(number),INSERT(number),UPDATE(number) ON TABLE app.cursors TO quarry_app;
 
-GRANT UPDATE(failures) ON TABLE app.cursors TO quarry_app;
+GRANT SELECT(failures),UPDATE(failures) ON TABLE app.cursors TO quarry_app;
 
-GRANT UPDATE(retry_at) ON TABLE app.cursors TO quarry_app;
+GRANT SELECT(retry_at),UPDATE(retry_at) ON TABLE app.cursors TO quarry_app;
 
-GRANT UPDATE(cut_off_at) ON TABLE app.cursors TO quarry_app;
+GRANT SELECT(cut_off_at),UPDATE(cut_off_at) ON TABLE app.cursors TO quarry_app;
 
 GRANT UPDATE(moved_at) ON TABLE app.cursors TO quarry_app;
 
-GRANT SELECT ON TABLE app.heads TO quarry_backup;
 GRANT SELECT ON TABLE app.heads TO quarry_app;
+GRANT SELECT ON TABLE app.heads TO quarry_backup;
 
 GRANT SELECT ON TABLE app.installation TO quarry_backup;
-GRANT SELECT ON TABLE app.installation TO quarry_app;
 GRANT SELECT ON TABLE app.installation TO quarry_platform;
 
+GRANT SELECT(epoch) ON TABLE app.installation TO quarry_app;
+
+GRANT SELECT(log_retention) ON TABLE app.installation TO quarry_app;
 GRANT UPDATE(log_retention) ON TABLE app.installation TO quarry_platform;
 
 GRANT UPDATE(deleted_retention) ON TABLE app.installation TO quarry_platform;
 
-GRANT SELECT ON TABLE app.niches TO quarry_backup;
+GRANT SELECT(shared_number) ON TABLE app.installation TO quarry_app;
+
 GRANT SELECT ON TABLE app.niches TO quarry_app;
+GRANT SELECT ON TABLE app.niches TO quarry_backup;
 GRANT SELECT,DELETE ON TABLE app.niches TO quarry_platform;
 
 GRANT INSERT(name),UPDATE(name) ON TABLE app.niches TO quarry_platform;
@@ -2436,14 +2439,14 @@ GRANT INSERT(description),UPDATE(description) ON TABLE app.niches TO quarry_plat
 
 GRANT INSERT(is_active),UPDATE(is_active) ON TABLE app.niches TO quarry_platform;
 
-GRANT SELECT ON TABLE app.tenants TO quarry_backup;
 GRANT SELECT ON TABLE app.tenants TO quarry_app;
+GRANT SELECT ON TABLE app.tenants TO quarry_backup;
 GRANT SELECT,DELETE ON TABLE app.tenants TO quarry_platform;
 
 GRANT INSERT(id) ON TABLE app.tenants TO quarry_platform;
 
-GRANT UPDATE(name) ON TABLE app.tenants TO quarry_app;
 GRANT INSERT(name),UPDATE(name) ON TABLE app.tenants TO quarry_platform;
+GRANT UPDATE(name) ON TABLE app.tenants TO quarry_app;
 
 GRANT INSERT(domain),UPDATE(domain) ON TABLE app.tenants TO quarry_platform;
 
@@ -2451,18 +2454,16 @@ GRANT INSERT(status),UPDATE(status) ON TABLE app.tenants TO quarry_platform;
 
 GRANT INSERT(plan),UPDATE(plan) ON TABLE app.tenants TO quarry_platform;
 
-GRANT UPDATE(features) ON TABLE app.tenants TO quarry_app;
 GRANT INSERT(features),UPDATE(features) ON TABLE app.tenants TO quarry_platform;
+GRANT UPDATE(features) ON TABLE app.tenants TO quarry_app;
 
-GRANT UPDATE(configuration) ON TABLE app.tenants TO quarry_app;
 GRANT INSERT(configuration),UPDATE(configuration) ON TABLE app.tenants TO quarry_platform;
+GRANT UPDATE(configuration) ON TABLE app.tenants TO quarry_app;
 
-GRANT SELECT ON TABLE quarry.api_keys TO quarry_backup;
 GRANT SELECT ON TABLE quarry.api_keys TO quarry_app;
+GRANT SELECT ON TABLE quarry.api_keys TO quarry_backup;
 
 GRANT INSERT(tenant_id) ON TABLE quarry.api_keys TO quarry_app;
-
-GRANT INSERT(id) ON TABLE quarry.api_keys TO quarry_app;
 
 GRANT INSERT(name) ON TABLE quarry.api_keys TO quarry_app;
 
@@ -2483,14 +2484,12 @@ GRANT SELECT,DELETE ON TABLE quarry.brand_niches TO quarry_app;
 
 GRANT INSERT(tenant_id) ON TABLE quarry.brand_niches TO quarry_app;
 
-GRANT INSERT(id) ON TABLE quarry.brand_niches TO quarry_app;
-
 GRANT INSERT(brand_id) ON TABLE quarry.brand_niches TO quarry_app;
 
 GRANT INSERT(niche_id) ON TABLE quarry.brand_niches TO quarry_app;
 
-GRANT SELECT ON TABLE quarry.brands TO quarry_backup;
 GRANT SELECT ON TABLE quarry.brands TO quarry_app;
+GRANT SELECT ON TABLE quarry.brands TO quarry_backup;
 
 GRANT INSERT(tenant_id) ON TABLE quarry.brands TO quarry_app;
 
@@ -2545,8 +2544,6 @@ GRANT SELECT,DELETE ON TABLE quarry.campaign_influencers TO quarry_app;
 
 GRANT INSERT(tenant_id) ON TABLE quarry.campaign_influencers TO quarry_app;
 
-GRANT INSERT(id) ON TABLE quarry.campaign_influencers TO quarry_app;
-
 GRANT INSERT(campaign_id) ON TABLE quarry.campaign_influencers TO quarry_app;
 
 GRANT INSERT(influencer_id) ON TABLE quarry.campaign_influencers TO quarry_app;
@@ -2584,23 +2581,23 @@ GRANT INSERT(ends_on),UPDATE(ends_on) ON TABLE quarry.campaigns TO quarry_app;
 
 GRANT UPDATE(deleted_at) ON TABLE quarry.campaigns TO quarry_app;
 
+GRANT DELETE ON TABLE quarry.change_tickets TO quarry_app;
 GRANT SELECT ON TABLE quarry.change_tickets TO quarry_backup;
-GRANT SELECT,DELETE ON TABLE quarry.change_tickets TO quarry_app;
 
-GRANT INSERT(tenant_id) ON TABLE quarry.change_tickets TO quarry_app;
+GRANT SELECT(tenant_id),INSERT(tenant_id) ON TABLE quarry.change_tickets TO quarry_app;
 
-GRANT INSERT(id) ON TABLE quarry.change_tickets TO quarry_app;
+GRANT SELECT(id) ON TABLE quarry.change_tickets TO quarry_app;
 
-GRANT INSERT(token_hash) ON TABLE quarry.change_tickets TO quarry_app;
+GRANT SELECT(token_hash),INSERT(token_hash) ON TABLE quarry.change_tickets TO quarry_app;
 
-GRANT INSERT(bearer_kind) ON TABLE quarry.change_tickets TO quarry_app;
+GRANT SELECT(bearer_kind),INSERT(bearer_kind) ON TABLE quarry.change_tickets TO quarry_app;
 
-GRANT INSERT(bearer_hash) ON TABLE quarry.change_tickets TO quarry_app;
+GRANT SELECT(bearer_hash),INSERT(bearer_hash) ON TABLE quarry.change_tickets TO quarry_app;
 
-GRANT INSERT(expires_at) ON TABLE quarry.change_tickets TO quarry_app;
+GRANT SELECT(expires_at),INSERT(expires_at) ON TABLE quarry.change_tickets TO quarry_app;
 
-GRANT SELECT ON TABLE quarry.contents TO quarry_backup;
 GRANT SELECT ON TABLE quarry.contents TO quarry_app;
+GRANT SELECT ON TABLE quarry.contents TO quarry_backup;
 
 GRANT INSERT(tenant_id) ON TABLE quarry.contents TO quarry_app;
 
@@ -2620,38 +2617,36 @@ GRANT INSERT(status),UPDATE(status) ON TABLE quarry.contents TO quarry_app;
 
 GRANT UPDATE(deleted_at) ON TABLE quarry.contents TO quarry_app;
 
+GRANT DELETE ON TABLE quarry.idempotency_keys TO quarry_app;
 GRANT SELECT ON TABLE quarry.idempotency_keys TO quarry_backup;
-GRANT SELECT,DELETE ON TABLE quarry.idempotency_keys TO quarry_app;
 
-GRANT INSERT(tenant_id) ON TABLE quarry.idempotency_keys TO quarry_app;
+GRANT SELECT(tenant_id),INSERT(tenant_id) ON TABLE quarry.idempotency_keys TO quarry_app;
 
-GRANT INSERT(id) ON TABLE quarry.idempotency_keys TO quarry_app;
+GRANT SELECT(id) ON TABLE quarry.idempotency_keys TO quarry_app;
 
-GRANT INSERT(caller_id) ON TABLE quarry.idempotency_keys TO quarry_app;
+GRANT SELECT(caller_id),INSERT(caller_id) ON TABLE quarry.idempotency_keys TO quarry_app;
 
-GRANT INSERT(key) ON TABLE quarry.idempotency_keys TO quarry_app;
+GRANT SELECT(key),INSERT(key) ON TABLE quarry.idempotency_keys TO quarry_app;
 
-GRANT INSERT(fingerprint),UPDATE(fingerprint) ON TABLE quarry.idempotency_keys TO quarry_app;
+GRANT SELECT(fingerprint),INSERT(fingerprint),UPDATE(fingerprint) ON TABLE quarry.idempotency_keys TO quarry_app;
 
-GRANT UPDATE(xid) ON TABLE quarry.idempotency_keys TO quarry_app;
+GRANT SELECT(xid),UPDATE(xid) ON TABLE quarry.idempotency_keys TO quarry_app;
 
-GRANT UPDATE(answer) ON TABLE quarry.idempotency_keys TO quarry_app;
+GRANT SELECT(answer),UPDATE(answer) ON TABLE quarry.idempotency_keys TO quarry_app;
 
-GRANT INSERT(expires_at),UPDATE(expires_at) ON TABLE quarry.idempotency_keys TO quarry_app;
+GRANT SELECT(expires_at),INSERT(expires_at),UPDATE(expires_at) ON TABLE quarry.idempotency_keys TO quarry_app;
 
 GRANT SELECT ON TABLE quarry.influencer_niches TO quarry_backup;
 GRANT SELECT,DELETE ON TABLE quarry.influencer_niches TO quarry_app;
 
 GRANT INSERT(tenant_id) ON TABLE quarry.influencer_niches TO quarry_app;
 
-GRANT INSERT(id) ON TABLE quarry.influencer_niches TO quarry_app;
-
 GRANT INSERT(influencer_id) ON TABLE quarry.influencer_niches TO quarry_app;
 
 GRANT INSERT(niche_id) ON TABLE quarry.influencer_niches TO quarry_app;
 
-GRANT SELECT ON TABLE quarry.influencers TO quarry_backup;
 GRANT SELECT ON TABLE quarry.influencers TO quarry_app;
+GRANT SELECT ON TABLE quarry.influencers TO quarry_backup;
 
 GRANT INSERT(tenant_id) ON TABLE quarry.influencers TO quarry_app;
 
@@ -2690,8 +2685,6 @@ GRANT SELECT,DELETE ON TABLE quarry.otps TO quarry_app;
 
 GRANT INSERT(tenant_id) ON TABLE quarry.otps TO quarry_app;
 
-GRANT INSERT(id) ON TABLE quarry.otps TO quarry_app;
-
 GRANT INSERT(phone_index) ON TABLE quarry.otps TO quarry_app;
 
 GRANT INSERT(code_hash) ON TABLE quarry.otps TO quarry_app;
@@ -2702,35 +2695,35 @@ GRANT INSERT(expires_at) ON TABLE quarry.otps TO quarry_app;
 
 GRANT UPDATE(used_at) ON TABLE quarry.otps TO quarry_app;
 
+GRANT DELETE ON TABLE quarry.sessions TO quarry_app;
 GRANT SELECT ON TABLE quarry.sessions TO quarry_backup;
-GRANT SELECT,DELETE ON TABLE quarry.sessions TO quarry_app;
 
-GRANT INSERT(tenant_id) ON TABLE quarry.sessions TO quarry_app;
+GRANT SELECT(tenant_id),INSERT(tenant_id) ON TABLE quarry.sessions TO quarry_app;
 
-GRANT INSERT(id) ON TABLE quarry.sessions TO quarry_app;
+GRANT SELECT(id) ON TABLE quarry.sessions TO quarry_app;
 
-GRANT INSERT(user_id) ON TABLE quarry.sessions TO quarry_app;
+GRANT SELECT(user_id),INSERT(user_id) ON TABLE quarry.sessions TO quarry_app;
 
-GRANT INSERT(token_hash) ON TABLE quarry.sessions TO quarry_app;
+GRANT SELECT(token_hash),INSERT(token_hash) ON TABLE quarry.sessions TO quarry_app;
 
-GRANT INSERT(ip) ON TABLE quarry.sessions TO quarry_app;
+GRANT SELECT(ip),INSERT(ip) ON TABLE quarry.sessions TO quarry_app;
 
-GRANT INSERT(user_agent) ON TABLE quarry.sessions TO quarry_app;
+GRANT SELECT(user_agent),INSERT(user_agent) ON TABLE quarry.sessions TO quarry_app;
 
-GRANT UPDATE(last_seen_at) ON TABLE quarry.sessions TO quarry_app;
+GRANT SELECT(last_seen_at),UPDATE(last_seen_at) ON TABLE quarry.sessions TO quarry_app;
 
-GRANT INSERT(expires_at),UPDATE(expires_at) ON TABLE quarry.sessions TO quarry_app;
+GRANT SELECT(expires_at),INSERT(expires_at) ON TABLE quarry.sessions TO quarry_app;
 
-GRANT UPDATE(revoked_at) ON TABLE quarry.sessions TO quarry_app;
+GRANT SELECT(revoked_at),UPDATE(revoked_at) ON TABLE quarry.sessions TO quarry_app;
 
-GRANT UPDATE(expired_at) ON TABLE quarry.sessions TO quarry_app;
+GRANT SELECT(created_at) ON TABLE quarry.sessions TO quarry_app;
 
-GRANT SELECT ON TABLE quarry.sign_in_failures TO quarry_backup;
+GRANT SELECT(expired_at),UPDATE(expired_at) ON TABLE quarry.sessions TO quarry_app;
+
 GRANT SELECT ON TABLE quarry.sign_in_failures TO quarry_app;
+GRANT SELECT ON TABLE quarry.sign_in_failures TO quarry_backup;
 
 GRANT INSERT(tenant_id) ON TABLE quarry.sign_in_failures TO quarry_app;
-
-GRANT INSERT(id) ON TABLE quarry.sign_in_failures TO quarry_app;
 
 GRANT INSERT(email_hash) ON TABLE quarry.sign_in_failures TO quarry_app;
 
@@ -2742,8 +2735,8 @@ GRANT INSERT(user_agent) ON TABLE quarry.sign_in_failures TO quarry_app;
 
 GRANT INSERT(request_id) ON TABLE quarry.sign_in_failures TO quarry_app;
 
-GRANT SELECT ON TABLE quarry.users TO quarry_backup;
 GRANT SELECT ON TABLE quarry.users TO quarry_app;
+GRANT SELECT ON TABLE quarry.users TO quarry_backup;
 
 GRANT INSERT(tenant_id) ON TABLE quarry.users TO quarry_app;
 

@@ -27,7 +27,7 @@ CACHED: dict[str, Any] = {
     method.statement.label: method
     for attached in vars(Work).values()
     if isinstance(attached, Attached)
-    for method in vars(attached._repository).values()
+    for method in vars(attached.repository).values()
     if getattr(method, "cached", None) is not None
 }
 """Every method whose answers are cached, by its statement's label."""

@@ -23,7 +23,17 @@ def schema(server: Server, database: str) -> str:
     bodies = re.split(r"(AS \$\$.*?\$\$;|AS \$_\$.*?\$_\$;)", dumped, flags=re.DOTALL)
     # The bodies of functions stay as they are.
     bodies[::2] = [re.sub(r"\n{2,}", "\n\n", _NOISE.sub("", part)) for part in bodies[::2]]
-    return "".join(bodies).strip() + "\n"
+    return _sorted_grants("".join(bodies).strip() + "\n")
+
+
+def _sorted_grants(dumped: str) -> str:
+    """Which privilege on an object was given first means nothing."""
+    blocks = dumped.strip().split("\n\n")
+    return "\n\n".join(_sorted(block) if block.startswith("GRANT ") else block for block in blocks) + "\n"
+
+
+def _sorted(block: str) -> str:
+    return "\n".join(sorted(block.split("\n")))
 
 
 def content(server: Server, database: str) -> str:

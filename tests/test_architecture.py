@@ -37,17 +37,17 @@ def test_a_module_has_at_most_300_lines_and_says_what_it_is_for(module: Path) ->
 
 
 def test_every_query_file_belongs_to_a_repository_of_the_work() -> None:
-    owned = {value._repository.aggregate for value in vars(Work).values() if isinstance(value, Attached)}
+    owned = {value.repository.aggregate for value in vars(Work).values() if isinstance(value, Attached)}
     assert {path.stem for path in files.sql("queries").glob("*.sql")} == owned
 
 
 def test_every_statement_is_named_in_what_is_sent() -> None:
     for attached in vars(Work).values():
         if isinstance(attached, Attached):
-            for method in vars(attached._repository).values():
+            for method in vars(attached.repository).values():
                 statement: Statement | None = getattr(method, "statement", None)
                 if statement is not None:
-                    label = f"/* {attached._repository.aggregate}.{statement.name} */ "
+                    label = f"/* {attached.repository.aggregate}.{statement.name} */ "
                     assert all(variant.text.startswith(label) for variant in statement.variants.values())
 
 

@@ -95,9 +95,9 @@ def test_every_column_that_a_row_declares_personal_is_rotated() -> None:
     declared: dict[str, set[str]] = {}
     for attached in vars(Work).values():
         if isinstance(attached, Attached):
-            for method in vars(attached._repository).values():
+            for method in vars(attached.repository).values():
                 if personal := getattr(getattr(method, "model", None), "personal", None):
-                    declared.setdefault(attached._repository.aggregate, set()).update(personal)
+                    declared.setdefault(attached.repository.aggregate, set()).update(personal)
     assert declared == {each.name: set(each.personal) for each in AGGREGATES}
 
 

@@ -47,6 +47,7 @@ SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.
    AND b.deleted_at IS NULL;
 
 -- name: find_many :many
+-- unbounded: one row for each id that is asked for
 -- The live brands among the given ids with their niches, in id order.
 SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.company_type, b.brand_email,
        b.poc_name, b.poc_designation, b.poc_email, b.poc_contact_number, b.bio, b.profile_image,

@@ -18,6 +18,7 @@ SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency
    AND deleted_at IS NULL;
 
 -- name: find_many :many
+-- unbounded: one row for each id that is asked for
 -- The live campaigns among the given ids, in id order.
 SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
        created_at, updated_at, version
@@ -47,6 +48,7 @@ SELECT c.id, c.name, c.description, c.status, c.owner_id, c.brand_id, c.budget_m
 SELECT EXISTS (SELECT FROM campaigns WHERE tenant_id = :tenant_id AND id = :id AND deleted_at IS NULL);
 
 -- name: count :value
+-- grows: tenant
 -- How many live campaigns there are, in all or of one status.
 SELECT count(*)
   FROM campaigns

@@ -15,6 +15,8 @@ DELETE FROM change_tickets
 RETURNING bearer_kind, bearer_hash;
 
 -- name: purge :count
+-- grows: page
+-- unordered: it doesn't matter which go first, all of them will
 -- Forgets tickets that nobody has used, some at a time.
 DELETE FROM change_tickets
  WHERE tenant_id = :tenant_id

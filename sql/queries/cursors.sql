@@ -3,12 +3,25 @@
 
 -- name: waiting :many
 -- scope: shared
+-- grows: tenant
+-- unbounded: app.waiting answers :limit rows at most
+-- calls: app.waiting because a process hands on the streams of all tenants; it answers their ids and nothing else
+-- notnull: tenant because it is a column of app.cursors, NOT NULL
+-- crosses: the service itself is told which tenants wait, no caller is
 -- Some tenants whose streams have something for a consumer, or for which a pause after a failure is over.
 SELECT w.tenant_id AS tenant
   FROM app.waiting(:consumer, :limit) AS w;
 
 -- name: lag :many
 -- scope: shared
+-- grows: tenant
+-- unbounded: one row for each consumer, and consumers are code
+-- calls: app.consumer_lag because health is about all tenants; it answers numbers and names of consumers
+-- notnull: consumer because it is what the function groups by, NOT NULL
+-- notnull: tenants because it is a count
+-- notnull: failing because it is a count
+-- notnull: cut_off because it is a count
+-- crosses: operators are told, by numbers, no caller is
 -- How far behind every consumer is, over all tenants.
 SELECT l.consumer, l.tenants, l.failing, l.cut_off, l.oldest
   FROM app.consumer_lag() AS l
@@ -16,6 +29,9 @@ SELECT l.consumer, l.tenants, l.failing, l.cut_off, l.oldest
 
 -- name: forget :value
 -- scope: platform
+-- grows: tenant
+-- calls: app.forget_consumer because a consumer that is no more is none for any tenant
+-- notnull: forget_consumer because it is a count
 -- Takes away all places of a consumer that is no more; answers how many.
 SELECT app.forget_consumer(:consumer);
 

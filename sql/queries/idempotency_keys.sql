@@ -31,6 +31,8 @@ SELECT k.fingerprint, k.answer, c.number
    AND k.expires_at > now();
 
 -- name: purge :count
+-- grows: page
+-- unordered: it doesn't matter which go first, all of them will
 -- Forgets expired answers, some at a time.
 DELETE FROM idempotency_keys
  WHERE tenant_id = :tenant_id

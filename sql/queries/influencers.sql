@@ -38,6 +38,7 @@ SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.
    AND i.deleted_at IS NULL;
 
 -- name: find_many :many
+-- unbounded: one row for each id that is asked for
 -- The live influencers among the given ids with their niches, in id order.
 SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.bio, i.profile_image,
        i.is_phone_verified, i.is_active, i.created_at, i.updated_at, i.version,

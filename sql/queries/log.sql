@@ -2,6 +2,7 @@
 -- The log holds every committed change of a tenant under one number per transaction.
 
 -- name: head :value
+-- notnull: head because every tenant has a counter from its first moment
 -- The number of the tenant's last commit.
 SELECT head
   FROM app.heads
@@ -15,16 +16,22 @@ SELECT epoch, shared_number, log_retention
 
 -- name: enter_life :value
 -- scope: shared
+-- calls: app.enter_life because only the owner may raise the epoch
+-- notnull: enter_life because every path of it returns the epoch
 -- The epoch, raised first when this is not the database that it was: restored, promoted or copied.
 SELECT app.enter_life();
 
 -- name: raise_epoch :value
 -- scope: platform
+-- calls: app.raise_epoch because only the owner may raise the epoch
+-- notnull: raise_epoch because the installation has its one row
 -- Begins another epoch by hand, and says which.
 SELECT app.raise_epoch();
 
 -- name: poll :many
 -- scope: shared
+-- unbounded: one row for each tenant that is asked for
+-- calls: app.heads because numbers of several tenants are polled at once; it answers nothing else of them
 -- Where the given tenants' streams stand, and the numbers that hold for all of them; one row without a tenant when none is there.
 SELECT i.epoch, i.shared_number, h.tenant_id AS tenant, h.head, h.floor
   FROM app.installation AS i
@@ -38,6 +45,7 @@ SELECT i.epoch, i.shared_number, h.head, h.floor
  WHERE h.tenant_id = :tenant_id;
 
 -- name: commits_since :many
+-- unbounded: its innermost query takes :limit commits
 -- The commits after a number, in order, each with its first so many changes in theirs; fewer than asked for where they
 -- have more than :budget changes together.
 SELECT p.number, p.at, d.changes, p.counted <= :most AS is_whole
@@ -65,6 +73,7 @@ SELECT p.number, p.at, d.changes, p.counted <= :most AS is_whole
  ORDER BY p.number;
 
 -- name: audit :many
+-- grows: tenant
 -- One page of what was done to which row by whom, newest first; :after_* is the last change of the page before.
 SELECT c.number, h.ordinal, c.at, c.actor_id, c.session_id, c.ip, c.request_id, h.table_name, h.operation, h.row_id, h.columns
   FROM app.commits AS c
@@ -80,5 +89,8 @@ SELECT c.number, h.ordinal, c.at, c.actor_id, c.session_id, c.ip, c.request_id, 
  LIMIT :limit;
 
 -- name: prune :value
+-- grows: tenant
+-- calls: app.prune_log because the log can't be written by the serving role; it asks for the bound tenant again
+-- notnull: prune_log because every path of it returns a number
 -- Forgets some of the commits that are older than the retention, which the database itself knows.
 SELECT app.prune_log(:tenant_id, :limit);

@@ -27,6 +27,8 @@ RETURNING id, expires_at;
 RETURNING o.id, o.used_at IS NOT NULL AS is_right, o.attempts;
 
 -- name: purge :count
+-- grows: page
+-- unordered: it doesn't matter which go first, all of them will
 -- Forgets codes that ended a day ago, some at a time.
 DELETE FROM otps
  WHERE tenant_id = :tenant_id

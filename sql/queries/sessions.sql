@@ -90,6 +90,9 @@ UPDATE sessions
    AND expired_at IS NULL;
 
 -- name: expire :count
+-- grows: tenant
+-- unordered: it doesn't matter which go first, all of them will
+-- unindexed: sessions because the idle time is a setting, so no index can hold when a session ends
 -- Writes down that sessions have ended by time, some at a time, so that their end is an event like any other.
 UPDATE sessions
    SET expired_at = now()
@@ -107,6 +110,9 @@ UPDATE sessions
    AND least(expires_at, last_seen_at + :idle::interval) <= now();
 
 -- name: purge :count
+-- grows: tenant
+-- unordered: it doesn't matter which go first, all of them will
+-- unindexed: sessions because the idle time is a setting, so no index can hold when a session ends
 -- Forgets sessions that ended a while ago, some at a time: revoked, expired, or not used for the idle time.
 DELETE FROM sessions
  WHERE tenant_id = :tenant_id

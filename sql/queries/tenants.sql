@@ -3,6 +3,11 @@
 
 -- name: find_by_domain :maybe
 -- scope: shared
+-- calls: app.find_tenant because nothing is bound before it is known who asks; it answers id and status alone
+-- one: a domain is unique
+-- notnull: id because it is a column of app.tenants, NOT NULL
+-- notnull: status because it is a column of app.tenants, NOT NULL
+-- values: status because the CHECK of app.tenants.status lists them
 -- The tenant of a host name, before anything is bound.
 SELECT id, status
   FROM app.find_tenant(:domain);
@@ -34,6 +39,9 @@ SELECT id, name, domain, status, plan, features, configuration, created_at, upda
    AND NOT EXISTS (SELECT FROM updated);
 
 -- name: prune_deleted :value
+-- grows: tenant
+-- calls: quarry.prune_deleted because users can't be deleted by the serving role; it asks for the bound tenant again
+-- notnull: prune_deleted because it is a sum of counts
 -- Deletes for good some of what was deleted longer ago than the retention, which the database itself knows.
 SELECT prune_deleted(:tenant_id, :limit);
 

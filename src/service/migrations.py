@@ -60,6 +60,12 @@ def sources() -> tuple[Path, ...]:
     return files.sql("migrations", "shared"), files.sql("migrations", "tenant")
 
 
+def ordered(folders: Sequence[Path] | None = None) -> list[Path]:
+    """The files of all migrations, in the order in which an empty database gets them. Raises MigrationError."""
+    with _reported():
+        return [Path(migration.path) for migration in topological_sort(_read(folders))]
+
+
 def status(address: Address, schema: str, folders: Sequence[Path] | None = None) -> list[Status]:
     """All migrations: applied ones in the order of application, pending ones, then those whose file is gone."""
     with _reported(), psycopg.connect(_libpq_url(address, schema, "quarry"), autocommit=True) as connection:

@@ -10,12 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service import files
-from service.statements import KINDS, SCOPES, Place, Scope, Statement, StatementError, compile_statement, suggest
+from service.statements import KINDS, SCOPES, Note, Place, Scope, Statement, StatementError, compile_statement, suggest
 
 _NAME = re.compile(r"^-- name:(.*)$")
 _NAME_VALUE = re.compile(r"^\s+([a-z][a-z0-9_]*)\s+:([a-z]+)\s*$")
 _HEADER = re.compile(r"^-- ([a-z][a-z_-]*):(?:\s+(.*))?$")
-_STATEMENT_KEYS = ("name", "scope")
+GROWTH = ("const", "page", "tenant")
+"""How what a statement touches grows with the tenant's rows: not at all, to the length of a page, as they do."""
+_REASONED = ("one", "unbounded", "unordered", "crosses")
+_SUBJECTS = {
+    "null": "a column",
+    "notnull": "a column",
+    "values": "a column",
+    "unindexed": "a relation",
+    "calls": "a function",
+    "unnamed": "a relation",
+}
 
 
 @dataclass(frozen=True)
@@ -85,28 +95,26 @@ def _statement(lines: Sequence[str], head: Place) -> Statement:
     kind = next((known for known in KINDS if known == match.group(2)), None)
     if kind is None:
         raise head.error(0, f"unknown result kind ':{match.group(2)}'", suggest(match.group(2), KINDS))
-    scope: Scope = "tenant"
+    scopes: list[Scope] = []
     doc: list[str] = []
-    scopes = 0
+    notes: list[Note] = []
     offset = 1
     while offset < len(lines) and lines[offset].startswith("--"):
         header = _HEADER.match(lines[offset])
         if header is None:
             doc.append(lines[offset][2:].strip())
         elif header.group(1) == "scope":
-            scope, scopes = _scope(header.group(2) or "", head, offset), scopes + 1
-            if scopes > 1:
+            scopes.append(_scope(header.group(2) or "", head, offset))
+            if len(scopes) > 1:
                 raise head.error(offset, f"'{name}' has two scopes")
         else:
-            raise head.error(
-                offset, f"unknown header key '{header.group(1)}'", suggest(header.group(1), _STATEMENT_KEYS)
-            )
+            notes.append(_note(header.group(1), (header.group(2) or "").strip(), head, offset))
         offset += 1
     if not any(doc):
         raise head.error(0, f"'{name}' has no sentence that says what it does", "write it above the statement")
     return compile_statement(
-        "\n".join(lines[offset:]), name=name, kind=kind, scope=scope, doc=" ".join(doc),
-        head=head, body=Place(head.path, head.line + offset),
+        "\n".join(lines[offset:]), name=name, kind=kind, scope=scopes[0] if scopes else "tenant", doc=" ".join(doc),
+        head=head, body=Place(head.path, head.line + offset), notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -115,3 +123,26 @@ def _scope(text: str, head: Place, offset: int) -> Scope:
         if scope == text.strip():
             return scope
     raise head.error(offset, f"unknown scope '{text.strip()}'", suggest(text.strip(), SCOPES))
+
+
+def _note(key: str, text: str, head: Place, offset: int) -> Note:
+    """`-- key: reason`, or `-- key: subject because reason`."""
+    line = head.line + offset
+    if key == "grows":
+        if text not in GROWTH:
+            raise head.error(offset, f"unknown growth '{text}'", suggest(text, GROWTH))
+        return Note(key, text, "", line)
+    if key in _REASONED:
+        if not text:
+            raise head.error(offset, f"'{key}' has no reason", f"write '-- {key}: why that is well'")
+        return Note(key, "", text, line)
+    if key in _SUBJECTS:
+        subject, because, reason = text.partition(" because ")
+        if not because or not subject.strip() or not reason.strip():
+            raise head.error(
+                offset, f"'{key}' names {_SUBJECTS[key]} and a reason",
+                f"write '-- {key}: {_SUBJECTS[key].split()[-1]} because …'",
+            )  # fmt: skip
+        return Note(key, subject.strip(), reason.strip(), line)
+    known = ("name", "scope", "grows", *_REASONED, *_SUBJECTS)
+    raise head.error(offset, f"unknown header key '{key}'", suggest(key, known))

@@ -52,6 +52,19 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Note:
+    """What a header declares beside name and scope: a class of growth, or an exception with its reason.
+
+    `subject` is the column, relation or function that it is about, '' where it is about the statement.
+    """
+
+    key: str
+    subject: str
+    reason: str
+    line: int
+
+
+@dataclass(frozen=True)
 class Variant:
     """One exact text of a statement; `parameters[i]` is the name of `$i+1`."""
 
@@ -64,7 +77,8 @@ class Statement:
     """A named statement.
 
     `conditions` are the parameters whose lines are optional; bit i of a key in `variants` says that the lines of
-    condition i are in. `groups` maps a condition to the parameters that occur under it alone.
+    condition i are in. `groups` maps a condition to the parameters that occur under it alone. `source` is the text as it
+    stands in the file from `body` on.
     """
 
     name: str
@@ -76,6 +90,9 @@ class Statement:
     conditions: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]]
     variants: Mapping[int, Variant]
+    body: Place
+    source: str
+    notes: tuple[Note, ...] = ()
 
     @property
     def label(self) -> str:
@@ -97,7 +114,15 @@ class _Line:
 
 
 def compile_statement(
-    text: str, *, name: str, kind: ResultKind, scope: Scope, doc: str, head: Place, body: Place
+    text: str,
+    *,
+    name: str,
+    kind: ResultKind,
+    scope: Scope,
+    doc: str,
+    head: Place,
+    body: Place,
+    notes: tuple[Note, ...] = (),
 ) -> Statement:
     """Compile the text of one statement. `head` is where its name stands, `body` where `text` begins.
 
@@ -115,7 +140,9 @@ def compile_statement(
         given = {condition for condition, is_given in zip(conditions, chosen, strict=True) if is_given}
         key = sum(1 << position for position, is_given in enumerate(chosen) if is_given)
         variants[key] = _variant(label, [line for line in lines if line.condition is None or line.condition in given])
-    return Statement(name, kind, scope, doc, head, parameters, conditions, groups, variants)
+    return Statement(
+        name, kind, scope, doc, head, parameters, conditions, groups, variants, body, text.rstrip(), notes
+    )  # fmt: skip
 
 
 def _lines(text: str, body: Place) -> list[_Line]:

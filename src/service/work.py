@@ -47,13 +47,13 @@ class Attached(Generic[R]):
     """A repository on the work's transaction, made when it is first asked for."""
 
     def __init__(self, repository: type[R]) -> None:
-        self._repository = repository
+        self.repository = repository
 
     def __set_name__(self, owner: type[Work], name: str) -> None:
         self._name = name
 
     def __get__(self, work: Work, owner: type[Work]) -> R:
-        repository = work.__dict__[self._name] = self._repository(work.binding)
+        repository = work.__dict__[self._name] = self.repository(work.binding)
         return repository
 
 

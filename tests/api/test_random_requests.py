@@ -21,6 +21,7 @@ from service.api.answers import STATUS
 from service.api.app import ENDPOINTS
 from service.database import Database
 from service.work import Work
+from witnesses import everything
 
 AddNiche = Callable[..., UUID]
 
@@ -158,18 +159,6 @@ async def rows_of(api: Api, tenant: NewTenant, add_niche: AddNiche) -> list[str]
     associations.append(f"{campaign}/influencers/{influencer.rpartition('/')[2]}")
     rows = [await path_of(kind, api.new, tenant) for kind in ("users", "contents", "contents")]
     return [*rows, brand, influencer, campaign, *associations, f"/v1/keys/{key.json()['id']}", f"/v1/niches/{niche}"]
-
-
-async def everything(database: Database, tenant: NewTenant) -> list[Any]:
-    """All rows of a tenant, of whatever table, and its place in the log."""
-    async with Work(database, tenant.id) as work:
-        names = await work.connection.fetch(_TABLES, ())
-        assert len(names) > 10
-        tables = [await work.connection.fetch(f"SELECT * FROM {name} ORDER BY id", ()) for (name,) in names]
-        return [*tables, await work.tenants.current(), await work.log.head()]
-
-
-_TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'quarry'::regnamespace AND relrowsecurity ORDER BY 1"
 
 
 async def test_a_random_request_is_answered_or_refused_by_a_known_code(

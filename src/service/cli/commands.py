@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from service.cli import archives, changes, config, db, migrate, pii, seed, serve, tenants, users
+from service.cli import archives, changes, config, db, migrate, pii, seed, serve, sql, tenants, users
 from service.cli.installation import say
 from service.errors import OperatorError, ServiceError
 
@@ -22,6 +22,7 @@ app.command("serve")(serve.serve)
 app.add_typer(db.app, name="db")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(seed.app, name="seed")
+app.add_typer(sql.app, name="sql")
 app.add_typer(tenants.app, name="tenants")
 tenants.app.command("export")(archives.export)
 tenants.app.command("import")(archives.import_)

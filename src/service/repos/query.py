@@ -124,7 +124,9 @@ def _bind(
         statement, arguments, model, noun=cls.noun, aggregate=cls.aggregate, personal=personal, cached=declared.cached
     )
     bound.__name__, bound.__qualname__, bound.__doc__ = statement.name, where, statement.doc
-    bound.statement, bound.model, bound.cached = statement, model, declared.cached  # type: ignore[attr-defined]  # read by the checks
+    # Read by the checks.
+    bound.statement, bound.model, bound.cached = statement, model, declared.cached  # type: ignore[attr-defined]
+    bound.hints, bound.personal = hints, personal  # type: ignore[attr-defined]
     return bound
 
 

@@ -1,0 +1,47 @@
+-- Every relation of the service with its columns, keys and policies, as the checks of statements need them.
+SELECT c.oid::int8 AS oid,
+       n.nspname::text AS schema,
+       c.relname::text AS name,
+       c.relkind::text AS kind,
+       c.relrowsecurity AS is_secured,
+       c.relforcerowsecurity AS is_forced,
+       coalesce('security_invoker=true' = ANY (c.reloptions) OR 'security_invoker=on' = ANY (c.reloptions), false) AS is_invoker,
+       (SELECT json_agg(json_build_object(
+                   'number', a.attnum, 'name', a.attname, 'type', a.atttypid::int8,
+                   -- PostgreSQL 18 can have a NOT NULL that has not been validated: then there may be nulls.
+                   -- And a table may have children without it.
+                   'is_required', a.attnotnull AND NOT (c.relkind = 'r' AND c.relhassubclass) AND NOT EXISTS (SELECT
+                                                                 FROM pg_catalog.pg_constraint AS k
+                                                                WHERE k.conrelid = c.oid
+                                                                  AND k.contype = 'n'
+                                                                  AND NOT k.convalidated
+                                                                  AND a.attnum = ANY (k.conkey)),
+                   'has_default', a.atthasdef OR a.attidentity <> '')
+                   ORDER BY a.attnum)
+          FROM pg_catalog.pg_attribute AS a
+         WHERE a.attrelid = c.oid
+           AND a.attnum > 0
+           AND NOT a.attisdropped) AS columns,
+       (SELECT json_agg(json_build_object(
+                   'name', i.indexrelid::regclass::text, 'columns', (i.indkey::int2[])[0:i.indnkeyatts - 1],
+                   'is_unique', i.indisunique AND i.indisvalid AND i.indimmediate AND i.indexprs IS NULL,
+                   'parts', i.indkey::int2[], 'expressions', i.indexprs::text, 'predicate', i.indpred::text)
+                   ORDER BY i.indexrelid::regclass::text)
+          FROM pg_catalog.pg_index AS i
+         WHERE i.indrelid = c.oid) AS indexes,
+       (SELECT json_agg(pg_get_constraintdef(k.oid) ORDER BY k.conname)
+          FROM pg_catalog.pg_constraint AS k
+         WHERE k.conrelid = c.oid
+           AND k.contype = 'c'
+           AND k.convalidated) AS checks,
+       (SELECT json_agg(json_build_object('name', p.polname, 'using', pg_get_expr(p.polqual, p.polrelid),
+                                          'check', pg_get_expr(p.polwithcheck, p.polrelid)) ORDER BY p.polname)
+          FROM pg_catalog.pg_policy AS p
+         WHERE p.polrelid = c.oid) AS policies
+  FROM pg_catalog.pg_class AS c
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'v')
+   AND n.nspname !~ '^pg_'
+   AND n.nspname <> 'information_schema'
+   AND c.relname NOT IN ('_yoyo_log', '_yoyo_migration', '_yoyo_version', 'yoyo_lock', '_migration_checksums')
+ ORDER BY n.nspname, c.relname;

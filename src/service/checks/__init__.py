@@ -1,0 +1,1 @@
+"""What is proved of every statement and migration, by `quarry sql check` and the tests."""

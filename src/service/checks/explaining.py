@@ -1,0 +1,61 @@
+"""The plan that a statement has in an installation, for values that somebody wonders about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from service.checks.catalogue import Entry
+from service.errors import OperatorError
+from service.statements import TENANT_PARAMETER, suggest
+
+
+async def explain(
+    connection: Any, entry: Entry, tenant: UUID, values: Mapping[str, str], *, analyze: bool = False
+) -> list[str]:
+    """The lines of EXPLAIN for a statement, run as its role, bound to a tenant.
+
+    Optional lines are in where their parameter is given. A parameter that isn't given makes the plan a generic one. With
+    `analyze` the statement is run, and undone. Raises OperatorError for a value that is none.
+    """
+    statement = entry.statement
+    known = [name for name in statement.parameters if name != TENANT_PARAMETER]
+    for name in values:
+        if name not in known:
+            raise OperatorError(f"{entry.label} has no parameter '{name}'", suggest(name, known) if known else "")
+    key = sum(1 << bit for bit, name in enumerate(statement.conditions) if name in values)
+    variant = statement.variants[key]
+    given = {**values, TENANT_PARAMETER: str(tenant)}
+    missing = [name for name in variant.parameters if name not in given]
+    if missing and analyze:
+        raise OperatorError(f"to run {entry.label} it needs {', '.join(missing)}", "write them as name=value")
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(
+            f"SET LOCAL ROLE {entry.role}; SET LOCAL app.tenant_id = '{tenant}';"
+            f"SET LOCAL plan_cache_mode = {'force_generic_plan' if missing else 'force_custom_plan'}"
+        )
+        described = (await connection.prepare(variant.text)).get_parameters()
+        types = ", ".join(each.name for each in described)
+        literals = [await _literal(connection, given.get(name)) for name in variant.parameters]
+        await connection.execute(f"PREPARE explained{f' ({types})' if types else ''} AS {variant.text}")
+        options = "ANALYZE, BUFFERS, VERBOSE" if analyze else "VERBOSE"
+        arguments = f" ({', '.join(literals)})" if literals else ""
+        rows = await connection.fetch(f"EXPLAIN ({options}) EXECUTE explained{arguments}")
+        await connection.execute("DEALLOCATE explained")
+    except asyncpg.PostgresError as error:
+        raise OperatorError(
+            f"{entry.label}: {error.args[0]}", "values are written as in SQL, without quotes"
+        ) from error
+    finally:
+        await transaction.rollback()
+    lines = [row[0] for row in rows]
+    return [f"-- generic: {', '.join(missing)} not given", *lines] if missing else lines
+
+
+async def _literal(connection: Any, value: str | None) -> str:
+    return "NULL" if value is None else str(await connection.fetchval("SELECT quote_literal($1::text)", value))

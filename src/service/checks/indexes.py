@@ -1,0 +1,106 @@
+"""That each tenant relation of a statement is found through an index, under the policies that it is read with.
+
+Under row-level security a condition reaches an index only when its operator is leakproof: otherwise it might tell of rows
+that the policy hides. Plans made as superuser don't show that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+
+from service.checks import plans, spans
+from service.checks.plans import Plan
+from service.checks.proving import Proved, Subject
+from service.checks.scopes import Scope
+from service.checks.tree import Node, Source, references, within
+
+_DISABLED_COST = 1e9
+"""Before PostgreSQL 18 a disabled scan costs so much more than anything else."""
+_PATTERNS = frozenset({"~~", "~~*", "!~~", "!~~*", "~", "~*", "@@"})
+
+
+async def check(connection: Any, subject: Subject) -> None:
+    """All variants of one statement; the catalog of the database decides, not how many rows there are."""
+    for proved in subject.proved.values():
+        _leaking(subject, proved)
+        try:
+            plan = await plans.generic(connection, subject, proved, without_scans=True)
+        except asyncpg.InsufficientPrivilegeError:
+            continue  # Which one is missing is told by the check of privileges.
+        for relation, alias, how in scanned(plan, subject):
+            if not subject.note("unindexed", relation):
+                name = f"{relation} AS {alias}" if alias != relation else relation
+                subject.say(
+                    "no-index", f"no index finds the rows of {name}", span=spans.of_word(subject.entry.statement, relation),
+                    proved=f"with sequential scans disabled PostgreSQL reads {how}",
+                    remedy=f"add an index that begins with tenant_id, or write '-- unindexed: {relation} because …'",
+                )  # fmt: skip
+
+
+def scanned(plan: Plan, subject: Subject) -> Iterator[tuple[str, str, str]]:
+    """The tenant relations that a plan reads from end to end: name, alias, and what of them it reads."""
+    indexes = {
+        index.name.rpartition(".")[2]: (relation, index)
+        for relation in subject.catalog.relations.values() for index in relation.indexes if relation.tenant is not None
+    }  # fmt: skip
+    for node in plans.nodes(plan):
+        if node["Node Type"] == "Seq Scan":
+            relation = subject.catalog.named.get(f"{node.get('Schema')}.{node['Relation Name']}")
+            if relation is not None and relation.tenant is not None:
+                yield relation.name, node["Alias"], "all of it"
+        elif node.get("Index Name") in indexes and subject.entry.statement.scope == "tenant":
+            relation, index = indexes[node["Index Name"]]
+            # What comes after the first column of a key is no way into the index.
+            first = relation.named(index.columns[0])
+            if index.columns[0] and not re.search(rf"\b{first}\b", node.get("Index Cond", "")):
+                yield relation.name, node.get("Alias", relation.name), f"all of {node['Index Name']}"
+
+
+def _leaking(subject: Subject, proved: Proved) -> None:
+    """Conditions that could be an index's and are not, because PostgreSQL checks the policy before them."""
+    for scope in proved.scope.scopes():
+        for condition in [*scope.always, *(each for join in scope.joins for each in join.on)]:
+            for node in _compared(condition):
+                _judge(subject, proved, scope, node)
+
+
+def _compared(condition: Node) -> Iterator[Node]:
+    """The comparisons in a condition, through AND, OR and NOT."""
+    if condition.kind == "BOOLEXPR":
+        for each in condition["args"]:
+            yield from _compared(each)
+    elif condition.kind in ("OPEXPR", "SCALARARRAYOPEXPR", "FUNCEXPR"):
+        yield condition
+
+
+def _judge(subject: Subject, proved: Proved, scope: Scope, comparison: Node) -> None:
+    operator = comparison["opno"]
+    name = scope.catalog.operators.get(operator, "")
+    if operator not in scope.catalog.indexable and name not in _PATTERNS:
+        return
+    for variable in references(comparison):
+        if scope.source(variable["varno"]) is not Source.RELATION or not scope.entry(variable["varno"]).list(
+            "securityQuals"
+        ):
+            continue
+        relation = scope.relation(variable["varno"])
+        leaks = [
+            function for each in within(comparison)
+            if (function := scope.catalog.functions.get(each["opfuncid"] or each["funcid"])) and not function.is_leakproof
+            and any(True for _ in references(each))
+        ]  # fmt: skip
+        if relation is None or not leaks or subject.note("unindexed", relation.name):
+            continue
+        column = relation.named(variable["varattno"])
+        indexed = [index.name.rpartition(".")[2] for index in relation.indexes if variable["varattno"] in index.touched]
+        subject.say(
+            "not-leakproof", f"a condition on {relation.name}.{column} reaches no index: {leaks[-1].name}() is not leakproof",
+            span=spans.at(subject.entry.statement, proved.key, variable["location"]),
+            proved=f"indexes with {column}: {', '.join(indexed)}" if indexed else f"no index has {column}",
+            remedy="compare a text, a number or a stored form of it with =, or write "
+            f"'-- unindexed: {relation.name} because …'",
+        )  # fmt: skip

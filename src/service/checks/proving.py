@@ -1,0 +1,140 @@
+"""Everything that is proved of one statement from its trees, variant by variant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from service.checks import cardinality, isolation, nullability, spans
+from service.checks.cardinality import Proof
+from service.checks.catalog import Catalog
+from service.checks.catalogue import Entry
+from service.checks.describing import Described, Describer, describing
+from service.checks.findings import Finding, Span
+from service.checks.isolation import Locked
+from service.checks.nullability import Verdict
+from service.checks.scopes import Scope
+from service.checks.tree import UnknownNode
+from service.statements import TENANT_PARAMETER, Note
+
+
+@dataclass(frozen=True)
+class Proved:
+    """One variant: `key` is its key in the statement's variants, `orders` are those of its LIMITs."""
+
+    key: int
+    described: Described
+    verdicts: Sequence[Verdict]
+    one: Proof
+    orders: Sequence[tuple[Scope, Proof]]
+    locks: Sequence[Locked]
+
+    @property
+    def scope(self) -> Scope:
+        """The tree's outermost query."""
+        return self.described.scope
+
+
+@dataclass
+class Subject:
+    """A statement under proof: what is proved of its variants, what is wrong with it, which of its notes were needed."""
+
+    entry: Entry
+    catalog: Catalog
+    proved: Mapping[int, Proved] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    _used: set[Note] = field(default_factory=set)
+    _said: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def widest(self) -> Proved:
+        """The variant with all its optional lines."""
+        return self.proved[max(self.proved)]
+
+    def note(self, key: str, subject: str = "") -> Note | None:
+        """What the header declares about something, which so has been needed."""
+        for note in self.entry.statement.notes:
+            if (note.key, note.subject) == (key, subject):
+                self._used.add(note)
+                return note
+        return None
+
+    def unneeded(self) -> list[Note]:
+        """Exceptions that nothing needed."""
+        return [each for each in self.entry.statement.notes if each not in self._used and each.key != "grows"]
+
+    def say(
+        self,
+        code: str,
+        message: str,
+        *,
+        span: Span | None = None,
+        proved: str = "",
+        remedy: str = "",
+        is_note: bool = False,
+    ) -> None:
+        """Note a finding, once however many variants have it."""
+        if (code, message) not in self._said:
+            self._said.add((code, message))
+            where = span or spans.whole(self.entry.statement)
+            self.findings.append(Finding(code, self.entry.label, where, message, proved, remedy, is_note))
+
+
+async def prove(connection: Any, catalog: Catalog, entries: Sequence[Entry]) -> list[Subject]:
+    """Prepare every variant of every statement as the role that runs it, and prove what its tree says.
+
+    The connection is a superuser's, or of a login that may SET ROLE; the tenant that it is bound to doesn't matter.
+    """
+    subjects = []
+    async with describing(connection, catalog) as describer:
+        for entry in entries:
+            subject = Subject(entry, catalog)
+            await connection.execute(f"SET ROLE {entry.role}")
+            try:
+                subject.proved = {
+                    key: proved
+                    for key in entry.statement.variants
+                    if (proved := await _variant(describer, subject, key)) is not None
+                }
+            finally:
+                await connection.execute("RESET ROLE")
+            subjects.append(subject)
+    return subjects
+
+
+async def _variant(describer: Describer, subject: Subject, key: int) -> Proved | None:
+    statement = subject.entry.statement
+    variant = statement.variants[key]
+    try:
+        described = await describer.describe(variant.text)
+    except asyncpg.PostgresError as error:
+        # The position counts characters from 1.
+        position = int(getattr(error, "position", None) or 0) - 1
+        offset = len(variant.text[:position].encode()) if position >= 0 else -1
+        subject.say(
+            "refused", f"PostgreSQL refuses it: {error.args[0]}", span=spans.at(statement, key, offset),
+            proved=f"SQLSTATE {error.sqlstate}", remedy=str(getattr(error, "hint", None) or "compare it with sql/schema.sql"),
+        )  # fmt: skip
+        return None
+    numbers = {name: number for number, name in enumerate(variant.parameters, 1)}
+    given = frozenset(number for name, number in numbers.items() if subject.entry.is_given(name, key))
+    scope = described.scope
+    try:
+        return Proved(
+            key=key,
+            described=described,
+            verdicts=nullability.prove(scope, given),
+            one=cardinality.at_most_one(scope),
+            orders=[
+                (each, cardinality.total_order(each)) for each in scope.scopes() if each.node["limitCount"] is not None
+            ],
+            locks=isolation.locked(scope, numbers.get(TENANT_PARAMETER)),
+        )
+    except UnknownNode as error:
+        subject.say(
+            "not-understood", f"{error}", remedy="write it otherwise, or teach src/service/checks what it means"
+        )
+        return None

@@ -1,0 +1,68 @@
+"""A database that lives as long as a check: made, migrated, dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+from service import migrations, provisioning
+from service.addresses import Address
+from service.errors import OperatorError
+
+
+@contextlib.asynccontextmanager
+async def database(address: Address, schema: str, *, migrate: bool = True) -> AsyncIterator[Address]:
+    """An empty database on the server of `address`, with the schemas and, unless told otherwise, all migrations.
+
+    Raises OperatorError where the login may not make one, or is no superuser's: rows are made without their triggers.
+    """
+    name = f"quarry_check_{os.getpid()}_{secrets.token_hex(3)}"
+    await provisioning.create_database(address, name)
+    try:
+        parts = urlsplit(address.url)
+        made = replace(address, url=urlunsplit(parts._replace(path=f"/{name}")))
+        await _require_superuser(made)
+        await provisioning.create_roles(made)
+        await provisioning.prepare_database(made, schema)
+        if migrate:
+            await asyncio.to_thread(migrations.up, replace(made, role="quarry_owner"), schema, lambda _: None)
+        yield made
+    finally:
+        await provisioning.drop_database(address, name)
+
+
+@contextlib.asynccontextmanager
+async def connected(address: Address, schema: str) -> AsyncIterator[Any]:
+    """A connection for checks: the service's search path, a bound tenant that is none, trees kept out of the server's log."""
+    connection = await provisioning.connect(address)
+    try:
+        await connection.execute(
+            "SELECT set_config('search_path', quote_ident($1::text) || ', pg_temp', false),"
+            " set_config('app.tenant_id', $2::text, false),"
+            # Only a superuser may, and only a superuser's connection shows trees.
+            " CASE WHEN current_setting('is_superuser') = 'on' THEN set_config('log_min_messages', 'panic', false) END",
+            schema,
+            str(uuid4()),
+        )
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _require_superuser(address: Address) -> None:
+    connection = await provisioning.connect(address)
+    try:
+        if not await connection.fetchval("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"):
+            raise OperatorError(
+                "the checks fill a database of their own, for which the login has to be a superuser's",
+                "run them on a development server: without DATABASE_URL they use the embedded one",
+            )
+    finally:
+        await connection.close()

@@ -1,0 +1,63 @@
+"""All checks of statements, in the order in which they build on each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from service.checks import attack, catalog, growth, indexes, privileges, proving, rules, signature
+from service.checks.catalog import Catalog
+from service.checks.catalogue import Entry
+from service.checks.findings import Finding
+from service.checks.proving import Subject
+from service.checks.samples import Sampler
+
+TENANTS = UUID("aaaaaaaa-0000-4000-8000-000000000001"), UUID("bbbbbbbb-0000-4000-8000-000000000002")
+"""The tenant that statements are run as, and the one whose rows they must not see."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The statements with all that is proved of them, and what is wrong with what belongs to none of them."""
+
+    catalog: Catalog
+    subjects: Sequence[Subject]
+    beside: Sequence[Finding]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Everything that is wrong, and the notes."""
+        return [*(finding for subject in self.subjects for finding in subject.findings), *self.beside]
+
+
+async def examine(connection: Any, schema: str, entries: Sequence[Entry], *, is_whole: bool) -> Examined:
+    """Check these statements on a migrated database that nothing else uses, over a superuser's connection.
+
+    Where they are all that there are (`is_whole`), what no statement needs is found too.
+    """
+    known = await catalog.load(connection)
+    subjects = await proving.prove(connection, known, entries)
+    for subject in subjects:
+        signature.check(subject)
+        rules.check(subject)
+        await indexes.check(connection, subject)
+    held = await privileges.granted(connection)
+    elsewhere = await privileges.elsewhere(connection, known)
+    beside = privileges.check(subjects, known, held, elsewhere)
+    if is_whole:
+        signature.check_models(subjects)
+    sampler = await Sampler.of(connection, schema)
+    await attack.check(connection, sampler, subjects, TENANTS)
+    await growth.check(connection, sampler, subjects, TENANTS[0])
+    for subject in subjects:
+        rules.check_notes(subject)
+    return Examined(known, subjects, beside if is_whole else ())
+
+
+async def fill(connection: Any) -> None:
+    """A few rows in every table that a database has so far, as far as its migrations have come."""
+    if await connection.fetchval("SELECT to_regclass('app.heads') IS NOT NULL"):
+        schema = await connection.fetchval("SELECT current_schema()")
+        await (await Sampler.of(connection, schema)).fill(connection, TENANTS, 3)

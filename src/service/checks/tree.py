@@ -1,0 +1,234 @@
+"""PostgreSQL's own tree of a query: its text form, parsed, with the differences between versions 15 to 18 evened out.
+
+Source of the grammar: `nodeToString` in the server's src/backend/nodes/outfuncs.c, and its reader in read.c.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+
+class UnknownNode(Exception):
+    """A node that nothing here knows the meaning of: to guess it would be to prove nothing."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"the checks don't know PostgreSQL's node {kind}")
+
+
+class Command(IntEnum):
+    """`CmdType`."""
+
+    SELECT = 1
+    UPDATE = 2
+    INSERT = 3
+    DELETE = 4
+
+
+class Source(IntEnum):
+    """`RTEKind`: what stands in a FROM."""
+
+    RELATION = 0
+    SUBQUERY = 1
+    JOIN = 2
+    FUNCTION = 3
+    VALUES = 5
+    CTE = 6
+    RESULT = 8
+    GROUP = 9
+
+
+class Join(IntEnum):
+    """`JoinType`."""
+
+    INNER = 0
+    LEFT = 1
+    FULL = 2
+    RIGHT = 3
+
+
+class Link(IntEnum):
+    """`SubLinkType`."""
+
+    EXISTS = 0
+    ALL = 1
+    ANY = 2
+    ROW_COMPARE = 3
+    SCALAR = 4
+    MULTIPLE = 5
+    ARRAY = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """`{KIND :field value …}`. Absent and null fields answer None."""
+
+    kind: str
+    fields: Mapping[str, Any]
+
+    def __getitem__(self, field: str) -> Any:
+        return self.fields.get(field)
+
+    def list(self, field: str) -> list[Any]:
+        """A list that may be null in the text."""
+        value = self.fields.get(field)
+        return value if isinstance(value, list) else []
+
+
+_RENAMED = {
+    "RTE": "RANGETBLENTRY",
+    "CASE": "CASEEXPR",
+    "WHEN": "CASEWHEN",
+    "ARRAY": "ARRAYEXPR",
+    "ROW": "ROWEXPR",
+    "ROWCOMPARE": "ROWCOMPAREEXPR",
+    "COALESCE": "COALESCEEXPR",
+    "MINMAX": "MINMAXEXPR",
+    "COLLATE": "COLLATEEXPR",
+}
+"""Names of 15 that later versions spell otherwise."""
+
+_KNOWN = frozenset(
+    """
+    QUERY RANGETBLENTRY RTEPERMISSIONINFO ALIAS FROMEXPR JOINEXPR RANGETBLREF RANGETBLFUNCTION COMMONTABLEEXPR
+    SETOPERATIONSTMT TARGETENTRY SORTGROUPCLAUSE GROUPINGSET WINDOWCLAUSE ROWMARKCLAUSE WITHCHECKOPTION ONCONFLICTEXPR
+    INFERENCEELEM VAR CONST PARAM AGGREF GROUPINGFUNC WINDOWFUNC SUBSCRIPTINGREF FUNCEXPR NAMEDARGEXPR OPEXPR
+    DISTINCTEXPR NULLIFEXPR SCALARARRAYOPEXPR BOOLEXPR SUBLINK FIELDSELECT RELABELTYPE COERCEVIAIO ARRAYCOERCEEXPR
+    CONVERTROWTYPEEXPR COLLATEEXPR CASEEXPR CASEWHEN CASETESTEXPR ARRAYEXPR ROWEXPR ROWCOMPAREEXPR COALESCEEXPR
+    MINMAXEXPR SQLVALUEFUNCTION NULLTEST BOOLEANTEST COERCETODOMAIN COERCETODOMAINVALUE SETTODEFAULT RETURNINGEXPR
+    """.split()  # noqa: SIM905 - a hundred quotes would hide the words
+)
+
+_TOKEN = re.compile(r'[(){}\[\]]|"(?:\\.|[^"\\])*"|(?:\\.|[^\s(){}\[\]\\])+', re.DOTALL)
+_INTEGER = re.compile(r"-?\d+")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_WORDS = {"<>": None, "true": True, "false": False}
+
+
+def parse(text: str) -> Any:
+    """What `nodeToString` wrote: nodes, lists of them, numbers, words, bytes. Raises UnknownNode."""
+    tokens = _TOKEN.findall(text)
+    value, _ = _value(tokens, 0)
+    return value
+
+
+def _value(tokens: list[str], at: int) -> tuple[Any, int]:
+    word = tokens[at]
+    if word == "{":
+        return _node(tokens, at + 1)
+    if word == "(":
+        return _list(tokens, at + 1)
+    if word == "[":
+        end = tokens.index("]", at)
+        return bytes(int(each) & 255 for each in tokens[at + 1 : end]), end + 1
+    if word in _WORDS:
+        return _WORDS[word], at + 1
+    if _INTEGER.fullmatch(word):
+        return int(word), at + 1
+    return _ESCAPE.sub(r"\1", word[1:-1] if word[0] == '"' else word), at + 1
+
+
+def _list(tokens: list[str], at: int) -> tuple[Any, int]:
+    if tokens[at] in ("i", "o", "b", "x"):  # of integers, of oids, a set of integers, of transaction ids
+        end = tokens.index(")", at)
+        return [int(each) for each in tokens[at + 1 : end]], end + 1
+    found = []
+    while tokens[at] != ")":
+        value, at = _value(tokens, at)
+        found.append(value)
+    return found, at + 1
+
+
+def _node(tokens: list[str], at: int) -> tuple[Node, int]:
+    kind = _RENAMED.get(tokens[at], tokens[at])
+    if kind not in _KNOWN:
+        raise UnknownNode(kind)
+    fields: dict[str, Any] = {}
+    at += 1
+    while tokens[at] != "}":
+        name, at = tokens[at][1:], at + 1
+        values = []
+        while tokens[at] != "}" and not (tokens[at][0] == ":" and len(tokens[at]) > 1):
+            value, at = _value(tokens, at)
+            values.append(value)
+        # A constant's value is its length and its bytes; everything else is one value.
+        fields[name] = values[0] if len(values) == 1 else values or None
+    return Node(kind, fields), at + 1
+
+
+def walk(value: Any) -> Iterator[Node]:
+    """All nodes in a value, from the outside in."""
+    if isinstance(value, Node):
+        yield value
+        for each in value.fields.values():
+            if isinstance(each, Node | list):
+                yield from walk(each)
+    elif isinstance(value, list):
+        for each in value:
+            if isinstance(each, Node | list):
+                yield from walk(each)
+
+
+def within(value: Any) -> Iterator[Node]:
+    """The nodes in a value, without those of the queries inside it."""
+    if isinstance(value, list):
+        for each in value:
+            yield from within(each)
+    elif isinstance(value, Node) and value.kind != "QUERY":
+        yield value
+        for each in value.fields.values():
+            if isinstance(each, Node | list):
+                yield from within(each)
+
+
+def references(value: Any, depth: int = 0) -> Iterator[Node]:
+    """The variables in a value that belong to the query so many levels around it; 0: to the query that it is part of."""
+    if isinstance(value, list):
+        for each in value:
+            yield from references(each, depth)
+    elif isinstance(value, Node):
+        if value.kind == "VAR" and value["varlevelsup"] == depth:
+            yield value
+        inner = depth + 1 if value.kind == "QUERY" else depth
+        for each in value.fields.values():
+            if isinstance(each, Node | list):
+                yield from references(each, inner)
+
+
+_PLACE = frozenset({"location", "varnosyn", "varattnosyn", "varnullingrels", "stmt_location", "stmt_len"})
+
+
+def same(one: Any, other: Any, *, anywhere: bool = False) -> bool:
+    """Whether two expressions are the same but for where they stand; with `anywhere` also of which relation."""
+    if isinstance(one, Node) and isinstance(other, Node):
+        ignored = _PLACE | {"varno"} if anywhere else _PLACE
+        names = {name for name in (*one.fields, *other.fields) if name not in ignored}
+        return one.kind == other.kind and all(same(one[name], other[name], anywhere=anywhere) for name in names)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(same(*each, anywhere=anywhere) for each in zip(one, other, strict=True))
+    return bool(one == other)
+
+
+def conjuncts(condition: Any) -> list[Node]:
+    """The parts of a condition that all must hold."""
+    if condition is None:
+        return []
+    if isinstance(condition, list):
+        return [part for each in condition for part in conjuncts(each)]
+    if condition.kind == "BOOLEXPR" and condition["boolop"] == "and":
+        return conjuncts(condition["args"])
+    return [condition]
+
+
+def arguments(call: Node) -> list[Node]:
+    """The arguments of an operator or function."""
+    return [each["arg"] if each.kind == "NAMEDARGEXPR" else each for each in call.list("args")]
+
+
+def location(value: Any) -> int:
+    """Where in the statement's text an expression begins, as a byte offset; -1 where PostgreSQL added it."""
+    places = [each["location"] for each in walk(value) if isinstance(each["location"], int) and each["location"] >= 0]
+    return min(places, default=-1)

@@ -1,0 +1,134 @@
+"""Statements with a defect beside their healthy twins, and what the checks say of both."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Json
+
+from service import queries
+from service.checks import attack, catalog, catalogue, growth, indexes, privileges, proving, rules, signature
+from service.checks.findings import Finding
+from service.checks.proving import Subject
+from service.checks.samples import Sampler
+from service.checks.suite import TENANTS
+from service.repos.query import Repository, query
+from service.repos.rows import Personal, Row
+
+_ANSWERS = {"one": "{}", "maybe": "{} | None", "many": "list[{}]", "count": "int"}
+_NAMES = {
+    "__name__": __name__, "UUID": UUID, "datetime": dt.datetime, "date": dt.date, "Literal": Literal, "Json": Json, "Decimal": Decimal,
+    "Personal": Personal, "Row": Row, "Repository": Repository, "query": query,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A statement and the method that binds it: `row` are the fields of its model, `takes` its parameters.
+
+    `answers` is what a :value returns; `header` are lines between its name and its sentence.
+    """
+
+    sql: str
+    kind: str = "many"
+    row: str = "id: UUID"
+    takes: str = ""
+    answers: str = "int"
+    header: str = ""
+
+    def but(self, **changes: str) -> Plant:
+        """The same with something else in its place."""
+        return replace(self, **changes)
+
+    def where(self, old: str, new: str) -> Plant:
+        """The same with another piece of SQL."""
+        assert old in self.sql
+        return replace(self, sql=self.sql.replace(old, new))
+
+
+@dataclass(frozen=True)
+class Caught:
+    """A finding and the piece of the file that it points at."""
+
+    finding: Finding
+
+    @property
+    def marked(self) -> str:
+        """What is underlined; the whole line where nothing is."""
+        span = self.finding.span
+        line = span.path.read_text().split("\n")[span.line - 1]
+        return line[span.column : span.column + span.length] if span.length else line
+
+    @property
+    def said(self) -> str:
+        """All of its words."""
+        return f"{self.finding.message} | {self.finding.proved} | {self.finding.remedy}"
+
+
+class Garden:
+    """Plants statements in a file, and has them judged on a database of their own."""
+
+    def __init__(self, connection: Any, path: Path) -> None:
+        self.connection, self.path = connection, path
+
+    async def judge(self, plants: Mapping[str, Plant]) -> list[Subject]:
+        """What is proved without running anything."""
+        known = await catalog.load(self.connection)
+        subjects = await proving.prove(self.connection, known, list(catalogue.of(self._define(plants))))
+        for subject in subjects:
+            signature.check(subject)
+            rules.check(subject)
+            await indexes.check(self.connection, subject)
+        privileges.check(subjects, known, await privileges.granted(self.connection), set())
+        signature.check_models(subjects)
+        return subjects
+
+    async def run(self, plants: Mapping[str, Plant]) -> list[Subject]:
+        """What is proved, and what shows when they are run on rows of two tenants."""
+        subjects = await self.judge(plants)
+        await attack.check(self.connection, await Sampler.of(self.connection), subjects, TENANTS)
+        return subjects
+
+    async def grow(self, plants: Mapping[str, Plant]) -> list[Subject]:
+        """What is proved, and what shows when they are run on more and more rows."""
+        subjects = await self.judge(plants)
+        await growth.check(self.connection, await Sampler.of(self.connection), subjects, TENANTS[0])
+        return subjects
+
+    def _define(self, plants: Mapping[str, Plant]) -> type[Repository]:
+        texts, source = ["-- repository: Planted\n-- Planted for a test.\n"], ""
+        body = 'class Planted(Repository, aggregate="planted", file=file):\n'
+        for name, plant in plants.items():
+            header = f"{plant.header}\n" if plant.header else ""
+            texts.append(f"-- name: {name} :{plant.kind}\n{header}-- Planted.\n{plant.sql}\n;\n")
+            model = name.capitalize()
+            if plant.kind not in ("value", "count"):
+                source += f"class {model}(Row): {plant.row}\n"
+            answers = _ANSWERS.get(plant.kind, plant.answers).format(model)
+            body += f"    @query\n    async def {name}(self, {plant.takes}) -> {answers}: ...\n"
+        self.path.write_text("\n".join(texts))
+        names = {**_NAMES, "file": queries.read(self.path)}
+        # Annotations are evaluated at once: the models are nowhere but here.
+        exec(compile(source + body, "planted", "exec", dont_inherit=True), names)
+        defined: type[Repository] = names["Planted"]
+        return defined
+
+
+def caught(subjects: Sequence[Subject], path: Path) -> list[Caught]:
+    """What was found of the last statement, and nothing of those before it; each with file, line and remedy."""
+    for subject in subjects:
+        rules.check_notes(subject)
+    *healthy, planted = subjects
+    assert [each for subject in healthy for each in subject.findings] == []
+    for each in planted.findings:
+        assert (each.subject, each.span.path) == (planted.entry.label, path)
+        assert each.span.line >= planted.entry.statement.place.line
+        assert each.message, each
+        assert each.remedy, each
+    return [Caught(each) for each in planted.findings]

@@ -1,0 +1,70 @@
+"""What a statement touches as a tenant grows, against what its header says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from checks.planting import Garden, Plant
+from service.checks import growth
+
+FIND = Plant("SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND id = :id", "one", takes="id: UUID")
+PAGE = Plant(
+    "SELECT id FROM campaigns\n WHERE tenant_id = :tenant_id AND deleted_at IS NULL\n   AND status = :status    -- when :status\n"
+    " ORDER BY created_at DESC, id DESC LIMIT :limit", takes="status: str | None = None, limit: int = 50",
+)  # fmt: skip
+FIRST = PAGE.where("   AND status = :status    -- when :status\n", "").but(takes="limit: int")
+COUNT = Plant("SELECT count(*) FROM campaigns WHERE tenant_id = :tenant_id", "value", header="-- grows: tenant")
+PAIRS = "SELECT count(*) FROM campaigns AS c JOIN users AS u ON u.tenant_id = :tenant_id AND u.created_at {} c.created_at WHERE c.tenant_id = :tenant_id"
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough rows to tell a scan from a search, and a square from a line."""
+    monkeypatch.setattr(growth, "FEW", 100)
+    monkeypatch.setattr(growth, "MANY", 1000)
+
+
+@pytest.mark.parametrize(
+    ("planted", "healthy", "said"),
+    [
+        pytest.param(COUNT.but(header=""), COUNT, "more than 'const' allows", id="a-count-that-is-const"),
+        pytest.param(COUNT.but(header="-- grows: const"), COUNT, "more than 'const' allows", id="const"),
+        pytest.param(COUNT.but(header="-- grows: page"), COUNT, "more than 'page' allows", id="page"),
+        pytest.param(
+            FIND.where("id = :id", "name = :name").but(kind="maybe", takes="name: str", header="-- one: a test says so"), FIND,
+            "more than 'const' allows", id="one-row-without-an-index",
+        ),
+        pytest.param(
+            FIRST.where("ORDER BY created_at DESC, id DESC", "ORDER BY name, id"), FIRST,
+            "more than 'page' allows", id="an-order-without-an-index",
+        ),
+        pytest.param(COUNT.but(sql=PAIRS.format("<")), COUNT, "more than 'tenant' allows", id="every-row-for-every-row"),
+    ],
+)  # fmt: skip
+async def test_a_statement_that_grows_more_than_its_header_says_is_told(
+    only: Any, garden: Garden, planted: Plant, healthy: Plant, said: str
+) -> None:
+    found = await only("grows", planted, healthy, by=garden.grow)
+    assert f"it touches {said} as the tenant grows" in found.finding.message
+    assert " blocks of 100, " in found.finding.proved
+    assert (found.marked, found.finding.remedy.partition(",")[0]) == ("planted", "add an index that leads to its rows")
+
+
+async def test_the_optional_lines_that_it_grows_with_are_named(judge: Any, garden: Garden) -> None:
+    planted = PAGE.where("status = :status ", "name = :name ").where(":status", ":name").but(takes="name: str | None = None, limit: int = 50")
+    [found] = await judge(planted, PAGE, by=garden.grow)
+    assert found.finding.message.endswith("as the tenant grows, given name")
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        pytest.param(FIND.but(header="-- grows: const"), id="const"),
+        pytest.param(PAGE.but(header="-- grows: page"), id="page"),
+        pytest.param(COUNT.but(sql=PAIRS.format("=")), id="tenant"),
+    ],
+)
+async def test_a_statement_that_keeps_to_its_class_is_well(judge: Any, garden: Garden, plant: Plant) -> None:
+    assert await judge(plant, by=garden.grow) == []
