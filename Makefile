@@ -28,11 +28,12 @@ run: $(VENV)/.served ## Start everything for a first look: PORT=8000
 test: install ## Run all tests: TEST_PG=18, 16 or 15, TESTS=tests/repos, WORKERS=2
 	TEST_PG=$(TEST_PG) $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(TESTS)
 
-check: install ## Lint, types, floors
+check: install ## Lint, types, floors, and every statement proved
 	$(BIN)/ruff check src tests bench sql
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/quarry sql check
 
 soak: install ## Run the full counts of the acceptance lists and print them
 	TEST_PG=$(TEST_PG) SOAK=1 $(BIN)/python -m pytest -s -m soak

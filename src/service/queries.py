@@ -62,7 +62,9 @@ def parse(text: str, path: Path) -> QueryFile:
         statement = _statement(lines[start:end], Place(path, start + 1))
         if statement.name in statements:
             first = statements[statement.name].place.line
-            raise statement.error(f"the name '{statement.name}' is used twice, first at line {first}")
+            raise statement.error(
+                f"the name '{statement.name}' is used twice, first at line {first}", "give one of them another name"
+            )
         statements[statement.name] = statement
     if not statements:
         raise StatementError(path, 1, "the file has no statement", "begin one with '-- name: find :one'")

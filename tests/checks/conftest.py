@@ -28,7 +28,9 @@ async def odd_database(server: Server) -> AsyncIterator[Any]:
     await administration.execute(f"CREATE DATABASE {name}")
     connection = await asyncpg.connect(server.url(user=server.superuser, password=server.password, database=name))
     # Trees would fill the server's log, and a wrong recursion would never end.
-    await connection.execute("SET log_min_messages = panic; SET gen.tenant = 1; SET statement_timeout = '5s'; SET jit = off")
+    await connection.execute(
+        "SET log_min_messages = panic; SET gen.tenant = 1; SET statement_timeout = '5s'; SET jit = off"
+    )
     await connection.execute(SCHEMA)
     yield connection
     await connection.close()
@@ -57,7 +59,9 @@ def judge(garden: Garden) -> Judge:
     `ddl` runs before; `by` is `garden.run` or `garden.grow` where statements are run too.
     """
 
-    async def judge(planted: Plant, healthy: Plant | None = None, *, ddl: str = "", by: Any = garden.judge) -> list[Caught]:
+    async def judge(
+        planted: Plant, healthy: Plant | None = None, *, ddl: str = "", by: Any = garden.judge
+    ) -> list[Caught]:
         if ddl:
             await garden.connection.execute(ddl)
         plants = {**({"healthy": healthy} if healthy else {}), "planted": planted}

@@ -120,7 +120,7 @@ def arguments(chance: Random, parameters: list[str], given: frozenset[int]) -> l
     """Values for a statement's parameters; those given are never None, though elements of an array may be."""
     values: list[Any] = []
     for number, type in enumerate(parameters, 1):
-        if number not in given and chance.random() < 0.4:
+        if number not in given and chance.random() < 0.25:
             values.append(None)
         elif type == "int[]":
             values.append([chance.choice([*VALUES["int"], None]) for _ in range(chance.choice((0, 0, 1, 2)))])

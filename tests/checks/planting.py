@@ -23,9 +23,18 @@ from service.repos.rows import Personal, Row
 
 _ANSWERS = {"one": "{}", "maybe": "{} | None", "many": "list[{}]", "count": "int"}
 _NAMES = {
-    "__name__": __name__, "UUID": UUID, "datetime": dt.datetime, "date": dt.date, "Literal": Literal, "Json": Json, "Decimal": Decimal,
-    "Personal": Personal, "Row": Row, "Repository": Repository, "query": query,
-}  # fmt: skip
+    "__name__": __name__,
+    "UUID": UUID,
+    "datetime": dt.datetime,
+    "date": dt.date,
+    "Literal": Literal,
+    "Json": Json,
+    "Decimal": Decimal,
+    "Personal": Personal,
+    "Row": Row,
+    "Repository": Repository,
+    "query": query,
+}
 
 
 @dataclass(frozen=True)

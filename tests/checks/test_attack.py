@@ -17,10 +17,16 @@ RENAMED = "UPDATE quarry.campaigns SET name = name || '!' WHERE tenant_id = {} R
 COUNTED = "SELECT count(*) FROM quarry.campaigns WHERE tenant_id = {}"
 LISTED = Plant(
     "SELECT n AS name FROM app.planted(:whose) AS n WHERE :tenant_id::uuid IS NOT NULL",
-    row="name: str | None", takes="whose: UUID", header=f"-- unbounded: few in a test\n{CALLS}",
-)  # fmt: skip
+    row="name: str | None",
+    takes="whose: UUID",
+    header=f"-- unbounded: few in a test\n{CALLS}",
+)
 VALUE = Plant(
-    "SELECT app.planted(:whose) AS told WHERE :tenant_id::uuid IS NOT NULL", "maybe", "told: int | None", "whose: UUID", header=CALLS
+    "SELECT app.planted(:whose) AS told WHERE :tenant_id::uuid IS NOT NULL",
+    "maybe",
+    "told: int | None",
+    "whose: UUID",
+    header=CALLS,
 )
 
 
@@ -48,9 +54,12 @@ async def test_a_function_that_changes_another_tenants_rows_is_caught_by_running
     [
         pytest.param(COUNTED.format("whose"), id="of-another-tenant"),
         pytest.param("SELECT count(*) FROM quarry.campaigns", id="of-all-tenants"),
-        pytest.param("SELECT 1 / (CASE WHEN EXISTS (SELECT FROM quarry.campaigns WHERE tenant_id = whose) THEN 0 ELSE 1 END)::bigint", id="by-failing"),
+        pytest.param(
+            "SELECT 1 / (CASE WHEN EXISTS (SELECT FROM quarry.campaigns WHERE tenant_id = whose) THEN 0 ELSE 1 END)::bigint",
+            id="by-failing",
+        ),
     ],
-)  # fmt: skip
+)
 async def test_an_answer_that_depends_on_another_tenants_rows_is_caught(only: Any, garden: Garden, body: str) -> None:
     found = await only("foreign-rows-told", VALUE, ddl=FUNCTION.format("whose uuid", "bigint", body), by=garden.run)
     assert found.finding.message.startswith("its answer depends on rows of another tenant: ")
@@ -58,40 +67,66 @@ async def test_an_answer_that_depends_on_another_tenants_rows_is_caught(only: An
 
 
 async def test_a_unique_key_without_the_tenant_tells_what_others_have(only: Any, garden: Garden) -> None:
-    planted = Plant("UPDATE campaigns SET name = :name WHERE tenant_id = :tenant_id AND id = :id", "count", takes="id: UUID, name: str")
-    found = await only("foreign-rows-told", planted, ddl="CREATE UNIQUE INDEX campaigns_name_key ON campaigns (name)", by=garden.run)
+    planted = Plant(
+        "UPDATE campaigns SET name = :name WHERE tenant_id = :tenant_id AND id = :id",
+        "count",
+        takes="id: UUID, name: str",
+    )
+    found = await only(
+        "foreign-rows-told", planted, ddl="CREATE UNIQUE INDEX campaigns_name_key ON campaigns (name)", by=garden.run
+    )
     assert "SQLSTATE 23505 with them, UPDATE 1, 0 rows without" in found.finding.message
 
 
 @pytest.mark.parametrize(
     ("plant", "ddl"),
     [
-        pytest.param(LISTED, FUNCTION.format("whose uuid", "SETOF text", NAMES.format("app.current_tenant()")), id="names"),
-        pytest.param(VALUE.but(row="told: bool | None"), FUNCTION.format("whose uuid", "boolean", RENAMED.format("app.current_tenant()")), id="changes"),
-        pytest.param(VALUE, FUNCTION.format("whose uuid", "bigint", COUNTED.format("app.current_tenant()")), id="counts"),
         pytest.param(
-            Plant("UPDATE campaigns SET name = :name WHERE tenant_id = :tenant_id AND id = :id", "count", takes="id: UUID, name: str"),
-            "CREATE UNIQUE INDEX campaigns_name_key ON campaigns (tenant_id, name)", id="unique",
+            LISTED, FUNCTION.format("whose uuid", "SETOF text", NAMES.format("app.current_tenant()")), id="names"
+        ),
+        pytest.param(
+            VALUE.but(row="told: bool | None"),
+            FUNCTION.format("whose uuid", "boolean", RENAMED.format("app.current_tenant()")),
+            id="changes",
+        ),
+        pytest.param(
+            VALUE, FUNCTION.format("whose uuid", "bigint", COUNTED.format("app.current_tenant()")), id="counts"
+        ),
+        pytest.param(
+            Plant(
+                "UPDATE campaigns SET name = :name WHERE tenant_id = :tenant_id AND id = :id",
+                "count",
+                takes="id: UUID, name: str",
+            ),
+            "CREATE UNIQUE INDEX campaigns_name_key ON campaigns (tenant_id, name)",
+            id="unique",
         ),
     ],
-)  # fmt: skip
+)
 async def test_what_keeps_to_the_bound_tenant_is_well(judge: Any, garden: Garden, plant: Plant, ddl: str) -> None:
     assert await judge(plant, ddl=ddl, by=garden.run) == []
 
 
 async def test_an_answer_may_cross_tenants_for_a_reason(judge: Any, garden: Garden) -> None:
     excused = LISTED.but(header=f"{LISTED.header}\n-- crosses: nobody is told")
-    assert await judge(excused, ddl=FUNCTION.format("whose uuid", "SETOF text", NAMES.format("whose")), by=garden.run) == []
+    assert (
+        await judge(excused, ddl=FUNCTION.format("whose uuid", "SETOF text", NAMES.format("whose")), by=garden.run)
+        == []
+    )
 
 
 DESCRIBED = Plant(
-    "SELECT id, description FROM campaigns WHERE tenant_id = :tenant_id AND id = :id", "maybe",
-    "id: UUID; description: str | None", "id: UUID",
-)  # fmt: skip
+    "SELECT id, description FROM campaigns WHERE tenant_id = :tenant_id AND id = :id",
+    "maybe",
+    "id: UUID; description: str | None",
+    "id: UUID",
+)
 
 
 async def test_a_column_that_is_said_to_be_never_null_and_is_is_caught(only: Any, garden: Garden) -> None:
-    planted = DESCRIBED.but(row="id: UUID; description: str", header="-- notnull: description because every campaign has one")
+    planted = DESCRIBED.but(
+        row="id: UUID; description: str", header="-- notnull: description because every campaign has one"
+    )
     found = await only("null-observed", planted, DESCRIBED, by=garden.run)
     assert (found.finding.message, found.marked) == ("'description' was NULL", "description")
     assert found.finding.remedy == "take '-- notnull: …' away, which is not so, and keep the rule that it excused"
@@ -101,12 +136,15 @@ async def test_a_column_that_is_said_to_be_never_null_and_is_is_caught(only: Any
 async def test_a_proof_that_a_column_is_never_null_is_put_to_the_test(
     only: Any, garden: Garden, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proving.nullability, "prove", lambda scope, _: [Verdict(False, "a mistake") for _ in scope.outputs])
+    monkeypatch.setattr(
+        proving.nullability, "prove", lambda scope, _: [Verdict(False, "a mistake") for _ in scope.outputs]
+    )
     planted = DESCRIBED.but(row="id: UUID; description: str")
     found = await only("null-observed", planted, by=garden.run)
     assert (found.finding.proved, found.finding.remedy) == (
-        "it should never be: a mistake", "the proof in src/service/checks is wrong",
-    )  # fmt: skip
+        "it should never be: a mistake",
+        "the proof in src/service/checks is wrong",
+    )
 
 
 async def test_rows_that_are_said_to_be_one_and_are_several_are_caught(only: Any, garden: Garden) -> None:

@@ -12,11 +12,13 @@ from service.checks import growth
 FIND = Plant("SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND id = :id", "one", takes="id: UUID")
 PAGE = Plant(
     "SELECT id FROM campaigns\n WHERE tenant_id = :tenant_id AND deleted_at IS NULL\n   AND status = :status    -- when :status\n"
-    " ORDER BY created_at DESC, id DESC LIMIT :limit", takes="status: str | None = None, limit: int = 50",
-)  # fmt: skip
+    " ORDER BY created_at DESC, id DESC LIMIT :limit",
+    takes="status: str | None = None, limit: int = 50",
+)
 FIRST = PAGE.where("   AND status = :status    -- when :status\n", "").but(takes="limit: int")
 COUNT = Plant("SELECT count(*) FROM campaigns WHERE tenant_id = :tenant_id", "value", header="-- grows: tenant")
-PAIRS = "SELECT count(*) FROM campaigns AS c JOIN users AS u ON u.tenant_id = :tenant_id AND u.created_at {} c.created_at WHERE c.tenant_id = :tenant_id"
+PAIRS = """SELECT count(*) FROM campaigns AS c
+  JOIN users AS u ON u.tenant_id = :tenant_id AND u.created_at {} c.created_at WHERE c.tenant_id = :tenant_id"""
 
 
 @pytest.fixture(autouse=True)
@@ -33,16 +35,24 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(COUNT.but(header="-- grows: const"), COUNT, "more than 'const' allows", id="const"),
         pytest.param(COUNT.but(header="-- grows: page"), COUNT, "more than 'page' allows", id="page"),
         pytest.param(
-            FIND.where("id = :id", "name = :name").but(kind="maybe", takes="name: str", header="-- one: a test says so"), FIND,
-            "more than 'const' allows", id="one-row-without-an-index",
+            FIND.where("id = :id", "name = :name").but(
+                kind="maybe", takes="name: str", header="-- one: a test says so"
+            ),
+            FIND,
+            "more than 'const' allows",
+            id="one-row-without-an-index",
         ),
         pytest.param(
-            FIRST.where("ORDER BY created_at DESC, id DESC", "ORDER BY name, id"), FIRST,
-            "more than 'page' allows", id="an-order-without-an-index",
+            FIRST.where("ORDER BY created_at DESC, id DESC", "ORDER BY name, id"),
+            FIRST,
+            "more than 'page' allows",
+            id="an-order-without-an-index",
         ),
-        pytest.param(COUNT.but(sql=PAIRS.format("<")), COUNT, "more than 'tenant' allows", id="every-row-for-every-row"),
+        pytest.param(
+            COUNT.but(sql=PAIRS.format("<")), COUNT, "more than 'tenant' allows", id="every-row-for-every-row"
+        ),
     ],
-)  # fmt: skip
+)
 async def test_a_statement_that_grows_more_than_its_header_says_is_told(
     only: Any, garden: Garden, planted: Plant, healthy: Plant, said: str
 ) -> None:
@@ -53,7 +63,11 @@ async def test_a_statement_that_grows_more_than_its_header_says_is_told(
 
 
 async def test_the_optional_lines_that_it_grows_with_are_named(judge: Any, garden: Garden) -> None:
-    planted = PAGE.where("status = :status ", "name = :name ").where(":status", ":name").but(takes="name: str | None = None, limit: int = 50")
+    planted = (
+        PAGE.where("status = :status ", "name = :name ")
+        .where(":status", ":name")
+        .but(takes="name: str | None = None, limit: int = 50")
+    )
     [found] = await judge(planted, PAGE, by=garden.grow)
     assert found.finding.message.endswith("as the tenant grows, given name")
 

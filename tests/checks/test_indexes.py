@@ -25,8 +25,9 @@ CREATE POLICY tenant ON notes USING (tenant_id = app.current_tenant());
 """
 NOTES = Plant(
     "SELECT id FROM notes WHERE tenant_id = :tenant_id AND price_minor = :given",
-    takes="given: int", header="-- unbounded: few in a test",
-)  # fmt: skip
+    takes="given: int",
+    header="-- unbounded: few in a test",
+)
 
 
 @pytest.mark.parametrize(
@@ -38,10 +39,14 @@ NOTES = Plant(
         pytest.param("lower(title) = :given", "str", "lower", "title", "notes_lower_idx, notes_title_idx", id="lower"),
         pytest.param("title LIKE :given", "str", "textlike", "title", "notes_lower_idx, notes_title_idx", id="like"),
         pytest.param("title ~ :given", "str", "textregexeq", "title", "notes_lower_idx, notes_title_idx", id="pattern"),
-        pytest.param("mood = ANY (:given::mood[])", "list[str]", "enum_eq", "mood", "notes_mood_idx", id="one-of-an-enum"),
-        pytest.param("(price_minor = 1 OR price = :given)", "Decimal", "numeric_eq", "price", "notes_price_idx", id="in-or"),
+        pytest.param(
+            "mood = ANY (:given::mood[])", "list[str]", "enum_eq", "mood", "notes_mood_idx", id="one-of-an-enum"
+        ),
+        pytest.param(
+            "(price_minor = 1 OR price = :given)", "Decimal", "numeric_eq", "price", "notes_price_idx", id="in-or"
+        ),
     ],
-)  # fmt: skip
+)
 async def test_a_condition_that_is_not_leakproof_is_told_and_whose_index_it_misses(
     judge: Any, condition: str, type: str, function: str, marked: str, indexes: str
 ) -> None:
@@ -71,26 +76,35 @@ async def test_a_leakproof_condition_is_well(judge: Any, condition: str, type: s
     ("key", "how"),
     [
         pytest.param("", "all of it", id="none"),
-        pytest.param(", CONSTRAINT notes_key UNIQUE (id, tenant_id)", "all of notes_key", id="one-that-begins-otherwise"),
+        pytest.param(
+            ", CONSTRAINT notes_key UNIQUE (id, tenant_id)", "all of notes_key", id="one-that-begins-otherwise"
+        ),
     ],
 )
 async def test_a_table_in_which_no_index_finds_the_rows_is_told(only: Any, key: str, how: str) -> None:
     ddl = "\n".join(line for line in DDL.split("\n") if "CREATE INDEX" not in line)
     healthy = Plant("SELECT id FROM users WHERE tenant_id = :tenant_id", header="-- unbounded: few in a test")
-    found = await only("no-index", healthy.where("users", "notes"), healthy, ddl=ddl.replace(", PRIMARY KEY (tenant_id, id)", key))
+    found = await only(
+        "no-index", healthy.where("users", "notes"), healthy, ddl=ddl.replace(", PRIMARY KEY (tenant_id, id)", key)
+    )
     assert found.finding.message == "no index finds the rows of notes"
     assert found.finding.proved == f"with sequential scans disabled PostgreSQL reads {how}"
     assert (found.marked, found.finding.remedy) == (
-        "notes", "add an index that begins with tenant_id, or write '-- unindexed: notes because …'",
-    )  # fmt: skip
+        "notes",
+        "add an index that begins with tenant_id, or write '-- unindexed: notes because …'",
+    )
 
 
 async def test_an_alias_is_named_beside_its_table(judge: Any) -> None:
-    ddl = "\n".join(line for line in DDL.split("\n") if "CREATE INDEX" not in line).replace(", PRIMARY KEY (tenant_id, id)", "")
+    ddl = "\n".join(line for line in DDL.split("\n") if "CREATE INDEX" not in line).replace(
+        ", PRIMARY KEY (tenant_id, id)", ""
+    )
     planted = Plant(
         "SELECT c.id FROM campaigns AS c WHERE c.tenant_id = :tenant_id AND c.id = :id\n"
-        "   AND EXISTS (SELECT FROM notes AS n WHERE n.tenant_id = :tenant_id AND n.id = c.id)", "maybe", takes="id: UUID",
-    )  # fmt: skip
+        "   AND EXISTS (SELECT FROM notes AS n WHERE n.tenant_id = :tenant_id AND n.id = c.id)",
+        "maybe",
+        takes="id: UUID",
+    )
     [found] = await judge(planted, ddl=ddl)
     assert (found.finding.code, found.finding.message) == ("no-index", "no index finds the rows of notes AS n")
 
@@ -106,8 +120,9 @@ async def test_an_exception_for_a_table_is_one_for_it_alone(judge: Any) -> None:
 async def test_every_combination_of_optional_lines_is_looked_at(only: Any) -> None:
     healthy = Plant(
         "SELECT id FROM notes\n WHERE tenant_id = :tenant_id\n   AND price_minor = :minor    -- when :minor\n"
-        "   AND title = :title    -- when :title\n", takes="minor: int | None = None, title: str | None = None",
+        "   AND title = :title    -- when :title\n",
+        takes="minor: int | None = None, title: str | None = None",
         header="-- unbounded: few in a test",
-    )  # fmt: skip
+    )
     planted = healthy.where("title = :title", "lower(title) = :title")
     assert (await only("not-leakproof", planted, healthy, ddl=DDL)).finding.span.line == 20

@@ -12,54 +12,105 @@ OF = "tenant_id = :tenant_id"
 FIND = Plant(f"SELECT id FROM campaigns WHERE {OF} AND id = :id", "one", takes="id: UUID")
 NAMED = {
     "the main query": (
-        Plant(f"SELECT c.id FROM campaigns AS c WHERE c.{OF} AND c.id = :id AND EXISTS (SELECT FROM users AS u WHERE u.{OF} AND u.id = c.owner_id)",
-              "maybe", takes="id: UUID"),
-        f"c.{OF} AND ", "quarry.campaigns AS c", "c",
+        Plant(
+            f"SELECT c.id FROM campaigns AS c WHERE c.{OF} AND c.id = :id"
+            f" AND EXISTS (SELECT FROM users AS u WHERE u.{OF} AND u.id = c.owner_id)",
+            "maybe",
+            takes="id: UUID",
+        ),
+        f"c.{OF} AND ",
+        "quarry.campaigns AS c",
+        "c",
     ),
     "a table expression": (
-        Plant(f"WITH live AS (SELECT id, owner_id FROM campaigns WHERE {OF} AND id = :id)\n"
-              f"SELECT u.id FROM users AS u JOIN live AS l ON l.owner_id = u.id WHERE u.{OF}",
-              "maybe", takes="id: UUID"),
-        f"{OF} AND ", "quarry.campaigns", "id",
+        Plant(
+            f"WITH live AS (SELECT id, owner_id FROM campaigns WHERE {OF} AND id = :id)\n"
+            f"SELECT u.id FROM users AS u JOIN live AS l ON l.owner_id = u.id WHERE u.{OF}",
+            "maybe",
+            takes="id: UUID",
+        ),
+        f"{OF} AND ",
+        "quarry.campaigns",
+        "id",
     ),
     "a sub-select": (
-        Plant(f"SELECT c.id, (SELECT count(*) FROM contents AS n WHERE n.{OF} AND n.campaign_id = c.id) AS n"
-              f" FROM campaigns AS c WHERE c.{OF} AND c.id = :id", "one", "id: UUID; n: int", "id: UUID"),
-        f"n.{OF} AND ", "quarry.contents AS n", "n",
+        Plant(
+            f"SELECT c.id, (SELECT count(*) FROM contents AS n WHERE n.{OF} AND n.campaign_id = c.id) AS n"
+            f" FROM campaigns AS c WHERE c.{OF} AND c.id = :id",
+            "one",
+            "id: UUID; n: int",
+            "id: UUID",
+        ),
+        f"n.{OF} AND ",
+        "quarry.contents AS n",
+        "n",
     ),
     "a join": (
-        Plant(f"SELECT c.id FROM campaigns AS c JOIN users AS u ON u.tenant_id = c.tenant_id AND u.id = c.owner_id WHERE c.{OF} AND c.id = :id",
-              "one", takes="id: UUID"),
-        "u.tenant_id = c.tenant_id AND ", "quarry.users AS u", "u",
+        Plant(
+            f"SELECT c.id FROM campaigns AS c JOIN users AS u ON u.tenant_id = c.tenant_id AND u.id = c.owner_id"
+            f" WHERE c.{OF} AND c.id = :id",
+            "one",
+            takes="id: UUID",
+        ),
+        "u.tenant_id = c.tenant_id AND ",
+        "quarry.users AS u",
+        "u",
     ),
     "an outer join": (
-        Plant(f"SELECT c.id, b.username FROM campaigns AS c LEFT JOIN brands AS b ON b.{OF} AND b.id = c.brand_id WHERE c.{OF} AND c.id = :id",
-              "one", "id: UUID; username: str | None", "id: UUID"),
-        f"b.{OF} AND ", "quarry.brands AS b", "b",
+        Plant(
+            f"SELECT c.id, b.username FROM campaigns AS c LEFT JOIN brands AS b ON b.{OF} AND b.id = c.brand_id"
+            f" WHERE c.{OF} AND c.id = :id",
+            "one",
+            "id: UUID; username: str | None",
+            "id: UUID",
+        ),
+        f"b.{OF} AND ",
+        "quarry.brands AS b",
+        "b",
     ),
     "one side of a union": (
-        Plant(f"SELECT id FROM brands WHERE {OF} AND id = :id UNION SELECT c.id FROM campaigns AS c WHERE c.{OF} AND c.id = :id",
-              takes="id: UUID", header="-- unbounded: two at most"),
-        f"c.{OF} AND ", "quarry.campaigns AS c", "c",
+        Plant(
+            f"SELECT id FROM brands WHERE {OF} AND id = :id UNION SELECT c.id FROM campaigns AS c WHERE c.{OF} AND c.id = :id",
+            takes="id: UUID",
+            header="-- unbounded: two at most",
+        ),
+        f"c.{OF} AND ",
+        "quarry.campaigns AS c",
+        "c",
     ),
     "a second table of an update": (
-        Plant(f"UPDATE campaigns AS c SET name = b.username FROM brands AS b WHERE c.{OF} AND c.id = :id AND b.{OF} AND b.id = c.brand_id",
-              "count", takes="id: UUID"),
-        f" AND b.{OF}", "quarry.brands AS b", "b",
+        Plant(
+            f"UPDATE campaigns AS c SET name = b.username FROM brands AS b"
+            f" WHERE c.{OF} AND c.id = :id AND b.{OF} AND b.id = c.brand_id",
+            "count",
+            takes="id: UUID",
+        ),
+        f" AND b.{OF}",
+        "quarry.brands AS b",
+        "b",
     ),
     "a second table of a deletion": (
-        Plant(f"DELETE FROM brand_niches AS l USING brands AS b WHERE l.{OF} AND l.brand_id = b.id AND b.{OF} AND b.id = :id",
-              "count", takes="id: UUID"),
-        f"b.{OF} AND ", "quarry.brands AS b", "b",
+        Plant(
+            f"DELETE FROM brand_niches AS l USING brands AS b WHERE l.{OF} AND l.brand_id = b.id AND b.{OF} AND b.id = :id",
+            "count",
+            takes="id: UUID",
+        ),
+        f"b.{OF} AND ",
+        "quarry.brands AS b",
+        "b",
     ),
     "the table of an update": (
-        Plant(f"WITH tenant AS (SELECT t.id FROM app.tenants AS t WHERE t.id = :tenant_id)\n"
-              f"UPDATE campaigns AS c SET name = :name FROM tenant WHERE c.{OF} AND c.id = :id", "count", takes="id: UUID, name: str"),
-        f"c.{OF} AND ", "quarry.campaigns AS c", "c",
+        Plant(
+            f"WITH tenant AS (SELECT t.id FROM app.tenants AS t WHERE t.id = :tenant_id)\n"
+            f"UPDATE campaigns AS c SET name = :name FROM tenant WHERE c.{OF} AND c.id = :id",
+            "count",
+            takes="id: UUID, name: str",
+        ),
+        f"c.{OF} AND ",
+        "quarry.campaigns AS c",
+        "c",
     ),
-}  # fmt: skip
-
-
+}
 
 
 @pytest.mark.parametrize("place", NAMED)
@@ -93,20 +144,36 @@ async def test_a_predicate_that_need_not_hold_names_no_tenant(only: Any, conditi
 @pytest.mark.parametrize(
     "sql",
     [
-        pytest.param(f"SELECT id FROM campaigns WHERE {OF} AND (status = 'draft' OR owner_id = :id) AND id = :id", id="or-beside"),
-        pytest.param(f"SELECT c.id FROM campaigns AS c JOIN users AS u ON u.{OF} AND u.id = :id WHERE c.tenant_id = u.tenant_id AND c.id = :id", id="through-another"),
-        pytest.param(f"SELECT c.id FROM (SELECT tenant_id, id FROM campaigns WHERE {OF}) AS t JOIN campaigns AS c ON c.tenant_id = t.tenant_id WHERE c.id = :id AND t.id = :id", id="through-a-subquery"),
-        pytest.param(f"SELECT c.id FROM campaigns AS c WHERE c.{OF} AND c.id = :id AND EXISTS (SELECT FROM users AS u WHERE u.tenant_id = c.tenant_id AND u.id = c.owner_id)", id="from-the-query-around"),
+        pytest.param(
+            f"SELECT id FROM campaigns WHERE {OF} AND (status = 'draft' OR owner_id = :id) AND id = :id", id="or-beside"
+        ),
+        pytest.param(
+            f"SELECT c.id FROM campaigns AS c JOIN users AS u ON u.{OF} AND u.id = :id"
+            " WHERE c.tenant_id = u.tenant_id AND c.id = :id",
+            id="through-another",
+        ),
+        pytest.param(
+            f"SELECT c.id FROM (SELECT tenant_id, id FROM campaigns WHERE {OF})"
+            " AS t JOIN campaigns AS c ON c.tenant_id = t.tenant_id WHERE c.id = :id AND t.id = :id",
+            id="through-a-subquery",
+        ),
+        pytest.param(
+            f"SELECT c.id FROM campaigns AS c WHERE c.{OF} AND c.id = :id"
+            " AND EXISTS (SELECT FROM users AS u WHERE u.tenant_id = c.tenant_id AND u.id = c.owner_id)",
+            id="from-the-query-around",
+        ),
     ],
-)  # fmt: skip
+)
 async def test_a_tenant_may_be_named_through_others(judge: Any, sql: str) -> None:
     assert await judge(FIND.but(sql=sql, kind="maybe")) == []
 
 
 NEW = Plant(
-    "INSERT INTO campaigns (tenant_id, name, owner_id)\nSELECT :tenant_id::uuid, :name, u.id FROM users AS u WHERE u.tenant_id = :tenant_id AND u.id = :owner_id",
-    "count", takes="name: str, owner_id: UUID",
-)  # fmt: skip
+    "INSERT INTO campaigns (tenant_id, name, owner_id)\nSELECT :tenant_id::uuid, :name, u.id"
+    " FROM users AS u WHERE u.tenant_id = :tenant_id AND u.id = :owner_id",
+    "count",
+    takes="name: str, owner_id: UUID",
+)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +193,9 @@ async def test_a_new_row_is_given_its_tenant_by_name(only: Any, columns: str, va
 
 
 async def test_a_tenant_that_is_assigned_is_told_and_that_nobody_may(judge: Any) -> None:
-    healthy = Plant(f"UPDATE campaigns SET name = :name\n WHERE {OF} AND id = :id", "count", takes="id: UUID, name: str")
+    healthy = Plant(
+        f"UPDATE campaigns SET name = :name\n WHERE {OF} AND id = :id", "count", takes="id: UUID, name: str"
+    )
     found = await judge(healthy.where("SET name", "SET tenant_id = :tenant_id, name"), healthy)
     assert {each.finding.code for each in found} == {"tenant-assigned", "privilege-missing"}
     [assigned] = [each for each in found if each.finding.code == "tenant-assigned"]
@@ -136,8 +205,9 @@ async def test_a_tenant_that_is_assigned_is_told_and_that_nobody_may(judge: Any)
 async def test_a_tenant_that_is_assigned_where_an_insert_meets_a_row_is_told(judge: Any) -> None:
     healthy = Plant(
         "INSERT INTO app.cursors (tenant_id, consumer, epoch, number) VALUES (:tenant_id, 'a', 0, 0)\n"
-        "    ON CONFLICT ON CONSTRAINT cursors_pkey DO UPDATE SET number = 0", "count",
-    )  # fmt: skip
+        "    ON CONFLICT ON CONSTRAINT cursors_pkey DO UPDATE SET number = 0",
+        "count",
+    )
     found = await judge(healthy.where("SET number = 0", "SET tenant_id = :tenant_id"), healthy)
     assert "tenant-assigned" in {each.finding.code for each in found}
 
@@ -149,11 +219,13 @@ async def test_a_tenants_table_in_a_statement_of_no_tenant_is_told(only: Any) ->
 
 
 async def test_a_platform_statement_sees_all_tenants(judge: Any) -> None:
-    plant = Plant("SELECT id FROM app.tenants ORDER BY id LIMIT :limit", takes="limit: int", header="-- scope: platform")
+    plant = Plant(
+        "SELECT id FROM app.tenants ORDER BY id LIMIT :limit", takes="limit: int", header="-- scope: platform"
+    )
     assert await judge(plant) == []
 
 
-NOTES = f"""
+NOTES = """
 CREATE TABLE notes (tenant_id uuid NOT NULL DEFAULT app.current_tenant(), id uuid NOT NULL, PRIMARY KEY (tenant_id, id));
 GRANT SELECT, INSERT, UPDATE ON notes TO quarry_app;
 ALTER TABLE notes ENABLE ROW LEVEL SECURITY; ALTER TABLE notes FORCE ROW LEVEL SECURITY;
@@ -168,13 +240,33 @@ CHANGED = Plant(f"UPDATE notes SET id = :new WHERE {OF} AND id = :id", "count", 
     ("plant", "policies", "proved"),
     [
         pytest.param(NOTE, "", "quarry.notes has no policy", id="no-policy"),
-        pytest.param(NOTE, f"{POLICY} ALTER TABLE notes DISABLE ROW LEVEL SECURITY", "quarry.notes has no row-level security", id="not-enabled"),
+        pytest.param(
+            NOTE,
+            f"{POLICY} ALTER TABLE notes DISABLE ROW LEVEL SECURITY",
+            "quarry.notes has no row-level security",
+            id="not-enabled",
+        ),
         pytest.param(NOTE, "CREATE POLICY tenant ON notes USING (true)", "tenant: true", id="true"),
-        pytest.param(NOTE, f"{POLICY} CREATE POLICY more ON notes USING (true)", "more: true; tenant: (tenant_id = app.current_tenant())", id="true-beside"),
-        pytest.param(NOTE, f"{POLICY} ALTER POLICY tenant ON notes USING (id = app.current_tenant())", "tenant: (id = app.current_tenant())", id="another-column"),
-        pytest.param(FILED, "CREATE POLICY tenant ON notes USING (tenant_id = app.current_tenant()) WITH CHECK (true)", "tenant: (tenant_id = app.current_tenant())", id="insert-with-check-true"),
+        pytest.param(
+            NOTE,
+            f"{POLICY} CREATE POLICY more ON notes USING (true)",
+            "more: true; tenant: (tenant_id = app.current_tenant())",
+            id="true-beside",
+        ),
+        pytest.param(
+            NOTE,
+            f"{POLICY} ALTER POLICY tenant ON notes USING (id = app.current_tenant())",
+            "tenant: (id = app.current_tenant())",
+            id="another-column",
+        ),
+        pytest.param(
+            FILED,
+            "CREATE POLICY tenant ON notes USING (tenant_id = app.current_tenant()) WITH CHECK (true)",
+            "tenant: (tenant_id = app.current_tenant())",
+            id="insert-with-check-true",
+        ),
     ],
-)  # fmt: skip
+)
 async def test_a_table_without_its_policy_is_told(only: Any, plant: Plant, policies: str, proved: str) -> None:
     found = await only("policy-missing", plant, ddl=NOTES + policies)
     assert found.finding.message.startswith("quarry.notes is ")
@@ -189,9 +281,11 @@ async def test_a_table_with_its_policy_is_well(judge: Any, plant: Plant) -> None
 
 VIEW = "CREATE VIEW seen {} AS SELECT tenant_id, id FROM campaigns; GRANT SELECT ON seen TO quarry_app"
 SEEN = Plant(
-    f"SELECT id FROM seen WHERE {OF} AND id = :id", "one", takes="id: UUID",
+    f"SELECT id FROM seen WHERE {OF} AND id = :id",
+    "one",
+    takes="id: UUID",
     header="-- unnamed: campaigns because who reads the view names it",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +307,8 @@ async def test_a_view_that_is_read_with_the_rights_of_who_asks_is_well(judge: An
 
 
 FUNCTION = """
-CREATE FUNCTION app.all_names() RETURNS SETOF text LANGUAGE sql STABLE {} SET search_path TO '' AS 'SELECT name FROM quarry.campaigns';
+CREATE FUNCTION app.all_names() RETURNS SETOF text LANGUAGE sql STABLE {} SET search_path TO ''
+    AS 'SELECT name FROM quarry.campaigns';
 """
 CALLED = {
     "in FROM": "SELECT n AS name FROM app.all_names() AS n WHERE :tenant_id::uuid IS NOT NULL",
@@ -241,5 +336,10 @@ async def test_a_function_that_nobody_declared_is_told(judge: Any, place: str, r
 
 
 async def test_an_immutable_function_needs_no_word(judge: Any) -> None:
-    plant = Plant("SELECT app.unsealed(:name) AS sealed WHERE :tenant_id::uuid IS NOT NULL", "maybe", "sealed: bytes | None", "name: str | None")
+    plant = Plant(
+        "SELECT app.unsealed(:name) AS sealed WHERE :tenant_id::uuid IS NOT NULL",
+        "maybe",
+        "sealed: bytes | None",
+        "name: str | None",
+    )
     assert await judge(plant) == []

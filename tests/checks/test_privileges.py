@@ -11,38 +11,61 @@ from service.checks import catalog, catalogue, privileges, proving
 
 OF = "tenant_id = :tenant_id AND id = :id"
 FIND = Plant(f"SELECT name FROM campaigns WHERE {OF}", "maybe", "name: str", "id: UUID")
-NEW = Plant("INSERT INTO campaigns (tenant_id, name, owner_id) VALUES (:tenant_id, :name, :owner_id)", "count", takes="name: str, owner_id: UUID")
+NEW = Plant(
+    "INSERT INTO campaigns (tenant_id, name, owner_id) VALUES (:tenant_id, :name, :owner_id)",
+    "count",
+    takes="name: str, owner_id: UUID",
+)
 SET = Plant(f"UPDATE campaigns SET name = :name WHERE {OF}", "count", takes="id: UUID, name: str")
 ERASE = Plant(f"DELETE FROM campaigns WHERE {OF}", "count", takes="id: UUID")
 COUNT = Plant("SELECT count(*) FROM app.heads WHERE tenant_id = :tenant_id", "value")
-CALL = Plant("SELECT h.head FROM app.heads(ARRAY[:tenant_id::uuid]) AS h", row="head: int | None",
-             header="-- unbounded: one\n-- calls: app.heads because it is a test")  # fmt: skip
+CALL = Plant(
+    "SELECT h.head FROM app.heads(ARRAY[:tenant_id::uuid]) AS h",
+    row="head: int | None",
+    header="-- unbounded: one\n-- calls: app.heads because it is a test",
+)
 
 
 @pytest.mark.parametrize(
     ("plant", "revoked", "lacks", "remedy"),
     [
         pytest.param(
-            FIND, "SELECT ON campaigns FROM quarry_app; GRANT SELECT (tenant_id, id) ON campaigns TO quarry_app",
-            "SELECT quarry.campaigns.name", "SELECT (name) ON quarry.campaigns", id="a-column-read",
+            FIND,
+            "SELECT ON campaigns FROM quarry_app; GRANT SELECT (tenant_id, id) ON campaigns TO quarry_app",
+            "SELECT quarry.campaigns.name",
+            "SELECT (name) ON quarry.campaigns",
+            id="a-column-read",
         ),
         pytest.param(
-            NEW, "INSERT (owner_id) ON campaigns FROM quarry_app",
-            "INSERT quarry.campaigns.owner_id", "INSERT (owner_id) ON quarry.campaigns", id="a-column-inserted",
+            NEW,
+            "INSERT (owner_id) ON campaigns FROM quarry_app",
+            "INSERT quarry.campaigns.owner_id",
+            "INSERT (owner_id) ON quarry.campaigns",
+            id="a-column-inserted",
         ),
         pytest.param(
-            SET, "UPDATE (name) ON campaigns FROM quarry_app",
-            "UPDATE quarry.campaigns.name", "UPDATE (name) ON quarry.campaigns", id="a-column-updated",
+            SET,
+            "UPDATE (name) ON campaigns FROM quarry_app",
+            "UPDATE quarry.campaigns.name",
+            "UPDATE (name) ON quarry.campaigns",
+            id="a-column-updated",
         ),
         pytest.param(
-            ERASE, "DELETE ON campaigns FROM quarry_app", "DELETE quarry.campaigns", "DELETE ON quarry.campaigns", id="rows-deleted",
+            ERASE,
+            "DELETE ON campaigns FROM quarry_app",
+            "DELETE quarry.campaigns",
+            "DELETE ON quarry.campaigns",
+            id="rows-deleted",
         ),
         pytest.param(
-            CALL, "EXECUTE ON FUNCTION app.heads(uuid[]) FROM quarry_app",
-            "execute app.heads()", "EXECUTE ON FUNCTION app.heads(tenants uuid[])", id="a-function-called",
+            CALL,
+            "EXECUTE ON FUNCTION app.heads(uuid[]) FROM quarry_app",
+            "execute app.heads()",
+            "EXECUTE ON FUNCTION app.heads(tenants uuid[])",
+            id="a-function-called",
         ),
     ],
-)  # fmt: skip
+)
 async def test_a_privilege_that_a_statement_lacks_is_told_with_its_grant(
     only: Any, plant: Plant, revoked: str, lacks: str, remedy: str
 ) -> None:
@@ -59,7 +82,12 @@ async def test_a_statement_that_has_its_privileges_is_well(judge: Any, plant: Pl
 
 
 async def test_the_platforms_role_needs_its_own(only: Any) -> None:
-    plant = Plant("UPDATE app.tenants SET name = :name WHERE id = :id", "count", takes="id: UUID, name: str", header="-- scope: platform")
+    plant = Plant(
+        "UPDATE app.tenants SET name = :name WHERE id = :id",
+        "count",
+        takes="id: UUID, name: str",
+        header="-- scope: platform",
+    )
     found = await only("privilege-missing", plant.where("name = :name", "version = 2").but(takes="id: UUID"), plant)
     assert found.finding.message == "quarry_platform may not UPDATE app.tenants.version"
 

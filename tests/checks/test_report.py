@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from service.checks.facts import Facts, Remark
 from service.checks.findings import Finding, Span
 from service.checks.planned import steps
 from service.checks.proving import Subject
+from service.checks.reaching import Source
 from service.checks.report import Report, gather, page
 from service.checks.spelling import spelled
 from service.checks.stating import state
@@ -341,3 +343,53 @@ async def test_one_statement_for_the_terminal(reviewed: Reviewed) -> None:
     assert "PLAN" not in text
     assert "nothing: it works for all tenants" in showing.shown(reviewed.subjects["tenants.page"])
     assert json.dumps(showing.as_json(reviewed.subjects["tenants.page"]))
+
+
+CALLER = """
+from service.planted.taking import Base, give, take
+
+class Call(Base):
+    async def run(self, work): return await self._admit(work)
+    async def _admit(self, work): return await work.sessions.authenticate()
+
+def made() -> Call: ...
+
+async def by_parameter(call: Call | None): return await call.run(lambda work: work)
+async def by_base(call: Call): return call.inherited()
+async def by_answer():
+    call = made()
+    return await call.run(1)
+async def by_name(): return [give]
+async def handing(work): return await take(1, work.brands)
+async def nothing(work): return work.run()
+"""
+TAKING = """
+class Base:
+    def inherited(self): return give()
+
+def give(): ...
+async def take(number, profiles): return await profiles.create(number)
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "reached"),
+    [
+        ("by_parameter", {"calling.Call.run", "calling.Call._admit"}),
+        ("by_base", {"taking.Base.inherited", "taking.give"}),
+        ("by_answer", {"calling.made", "calling.Call.run", "calling.Call._admit"}),
+        ("by_name", {"taking.give"}),
+        ("handing", {"taking.take"}),
+        ("nothing", set()),
+    ],
+)
+def test_the_source_is_followed(start: str, reached: set[str]) -> None:
+    source = Source()
+    source.add("service.planted.taking", ast.parse(TAKING))
+    source.add("service.planted.calling", ast.parse(CALLER))
+    wanted = {f"service.planted.{each}" for each in {*reached, f"calling.{start}"}}
+    assert source.reached(f"service.planted.calling.{start}") == wanted
+    line = CALLER.split("\n").index(next(each for each in CALLER.split("\n") if "def handing" in each)) + 1
+    assert list(source.handed({"brands": {"create", "find"}})) == [
+        ("brands", "create", "service.planted.calling.handing", line)
+    ]

@@ -10,35 +10,47 @@ from checks.planting import Plant
 
 FIND = Plant("SELECT id FROM brands WHERE tenant_id = :tenant_id AND id = :id", "one", takes="id: UUID")
 BY_NAME = Plant(
-    "SELECT id FROM brands WHERE tenant_id = :tenant_id AND username = :username AND deleted_at IS NULL", "maybe",
+    "SELECT id FROM brands WHERE tenant_id = :tenant_id AND username = :username AND deleted_at IS NULL",
+    "maybe",
     takes="username: str",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(
     ("planted", "healthy", "proved"),
     [
         pytest.param(
-            FIND.where("id = :id", "created_at = :at").but(takes="at: datetime"), FIND,
-            "no unique key fixes one row of brands", id="no-unique-key",
+            FIND.where("id = :id", "created_at = :at").but(takes="at: datetime"),
+            FIND,
+            "no unique key fixes one row of brands",
+            id="no-unique-key",
         ),
         pytest.param(
-            FIND.where(" AND id = :id", "").but(takes=""), FIND, "no unique key fixes one row of brands", id="no-key-at-all",
+            FIND.where(" AND id = :id", "").but(takes=""),
+            FIND,
+            "no unique key fixes one row of brands",
+            id="no-key-at-all",
         ),
         pytest.param(
-            BY_NAME.where(" AND deleted_at IS NULL", ""), BY_NAME, "no unique key fixes one row of brands",
+            BY_NAME.where(" AND deleted_at IS NULL", ""),
+            BY_NAME,
+            "no unique key fixes one row of brands",
             id="a-partial-index-that-has-not-every-row",
         ),
         pytest.param(
-            BY_NAME.where("deleted_at IS NULL", "deleted_at IS NOT NULL"), BY_NAME, "no unique key fixes one row of brands",
+            BY_NAME.where("deleted_at IS NULL", "deleted_at IS NOT NULL"),
+            BY_NAME,
+            "no unique key fixes one row of brands",
             id="a-partial-index-of-the-other-rows",
         ),
         pytest.param(
-            FIND.where("id = :id", "id = ANY (:ids::uuid[])").but(takes="ids: list[UUID]"), FIND,
-            "no unique key fixes one row of brands", id="several-ids",
+            FIND.where("id = :id", "id = ANY (:ids::uuid[])").but(takes="ids: list[UUID]"),
+            FIND,
+            "no unique key fixes one row of brands",
+            id="several-ids",
         ),
     ],
-)  # fmt: skip
+)
 async def test_a_statement_of_one_row_that_may_answer_several_is_told(
     only: Any, planted: Plant, healthy: Plant, proved: str
 ) -> None:
@@ -48,21 +60,27 @@ async def test_a_statement_of_one_row_that_may_answer_several_is_told(
 
 
 async def test_a_single_value_of_several_rows_is_told(only: Any) -> None:
-    healthy = Plant("SELECT name FROM campaigns WHERE tenant_id = :tenant_id AND id = :id", "value", takes="id: UUID", answers="str | None")
+    healthy = Plant(
+        "SELECT name FROM campaigns WHERE tenant_id = :tenant_id AND id = :id",
+        "value",
+        takes="id: UUID",
+        answers="str | None",
+    )
     planted = healthy.where("id = :id", "owner_id = :id")
     assert (await only("several-rows", planted, healthy)).finding.message.startswith("a :value answers one row at most")
 
 
 FIRST = Plant(
-    "SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND deleted_at IS NULL\n ORDER BY created_at DESC, id DESC\n LIMIT :limit",
+    "SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND deleted_at IS NULL\n"
+    " ORDER BY created_at DESC, id DESC\n LIMIT :limit",
     takes="limit: int",
-)  # fmt: skip
+)
 PAGE = Plant(
     "SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND deleted_at IS NULL\n"
     "   AND (created_at, id) < (:after_created_at, :after_id)    -- when :after_id\n"
     " ORDER BY created_at DESC, id DESC\n LIMIT :limit",
     takes="after_created_at: datetime | None = None, after_id: UUID | None = None, limit: int = 50",
-)  # fmt: skip
+)
 
 
 async def test_a_list_without_a_limit_is_told(only: Any) -> None:
@@ -73,20 +91,22 @@ async def test_a_list_without_a_limit_is_told(only: Any) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "proved"),
     [
+        pytest.param(", id DESC", "", "rows of campaigns may be equal in campaigns.created_at", id="no-tie-break"),
         pytest.param(
-            ", id DESC", "", "rows of campaigns may be equal in campaigns.created_at", id="no-tie-break"
-        ),
-        pytest.param(
-            "ORDER BY created_at DESC, id DESC", "ORDER BY status, name", "rows of campaigns may be equal in campaigns.status, campaigns.name",
+            "ORDER BY created_at DESC, id DESC",
+            "ORDER BY status, name",
+            "rows of campaigns may be equal in campaigns.status, campaigns.name",
             id="other-columns",
         ),
         pytest.param(" ORDER BY created_at DESC, id DESC\n", "", "there is no ORDER BY", id="no-order"),
         pytest.param(
-            "ORDER BY created_at DESC, id DESC", "ORDER BY id::text", "rows of campaigns may be equal in an expression",
+            "ORDER BY created_at DESC, id DESC",
+            "ORDER BY id::text",
+            "rows of campaigns may be equal in an expression",
             id="an-expression",
         ),
     ],
-)  # fmt: skip
+)
 async def test_a_page_whose_order_leaves_a_choice_is_told_where_its_limit_stands(
     only: Any, old: str, new: str, proved: str
 ) -> None:
@@ -99,8 +119,11 @@ async def test_the_order_of_a_sub_select_with_a_limit_is_looked_at_too(only: Any
     healthy = Plant(
         "SELECT c.id, (SELECT n.title FROM contents AS n WHERE n.tenant_id = :tenant_id AND n.campaign_id = c.id\n"
         " ORDER BY n.created_at DESC, n.id DESC LIMIT 1) AS newest\n"
-        "  FROM campaigns AS c WHERE c.tenant_id = :tenant_id AND c.id = :id", "one", "id: UUID; newest: str | None", "id: UUID",
-    )  # fmt: skip
+        "  FROM campaigns AS c WHERE c.tenant_id = :tenant_id AND c.id = :id",
+        "one",
+        "id: UUID; newest: str | None",
+        "id: UUID",
+    )
     assert (await only("order-not-total", healthy.where(", n.id DESC", ""), healthy)).marked == "1"
 
 
@@ -132,15 +155,16 @@ async def test_a_page_by_one_key_goes_on_after_it(only: Any, operator: str) -> N
     healthy = Plant(
         "SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND id > :after ORDER BY id LIMIT :limit",
         takes="after: UUID, limit: int",
-    )  # fmt: skip
+    )
     found = await only("keyset-differs", healthy.where("id > ", f"id {operator} "), healthy)
     assert (found.marked, found.finding.proved) == ("id", "the order is campaigns.id")
 
 
 async def test_a_page_that_does_not_go_on_after_its_parameters_is_told(only: Any) -> None:
-    planted = PAGE.where("(created_at, id) < (:after_created_at, :after_id)", 
+    planted = PAGE.where(
+        "(created_at, id) < (:after_created_at, :after_id)",
         "(created_at < :after_created_at OR (created_at = :after_created_at AND id < :after_id))",
-    )  # fmt: skip
+    )
     found = await only("keyset-missing", planted, PAGE)
     assert "in the order campaigns.created_at DESC, campaigns.id DESC" in found.finding.message
 
@@ -177,20 +201,24 @@ async def test_an_exception_that_nothing_needs_is_told_where_it_stands(only: Any
 @pytest.mark.parametrize(
     ("planted", "header"),
     [
-        pytest.param(FIND.where("id = :id", "created_at = :at").but(takes="at: datetime"), "-- one: a test says so", id="one"),
+        pytest.param(
+            FIND.where("id = :id", "created_at = :at").but(takes="at: datetime"), "-- one: a test says so", id="one"
+        ),
         pytest.param(FIRST.where("\n LIMIT :limit", "").but(takes=""), "-- unbounded: there are few", id="unbounded"),
         pytest.param(FIRST.where(", id DESC", ""), "-- unordered: any will do", id="unordered"),
         pytest.param(FIND.but(row="id: UUID | None"), "-- null: id because it may be", id="null"),
         pytest.param(
-            FIND.where("SELECT id", "SELECT id, bio").but(row="id: UUID; bio: str"), "-- notnull: bio because it is there",
+            FIND.where("SELECT id", "SELECT id, bio").but(row="id: UUID; bio: str"),
+            "-- notnull: bio because it is there",
             id="notnull",
         ),
         pytest.param(
             FIND.where("SELECT id", "SELECT id, username").but(row="id: UUID; username: Literal['a']"),
-            "-- values: username because it is a", id="values",
+            "-- values: username because it is a",
+            id="values",
         ),
     ],
-)  # fmt: skip
+)
 async def test_an_exception_with_a_reason_lets_a_rule_be_broken(judge: Any, planted: Plant, header: str) -> None:
     assert len(await judge(planted)) == 1
     assert await judge(planted.but(header=header)) == []

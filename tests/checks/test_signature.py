@@ -9,14 +9,17 @@ import pytest
 from checks.planting import Plant
 
 FIND = Plant(
-    "SELECT id, name, description FROM campaigns WHERE tenant_id = :tenant_id AND id = :id", "one",
-    "id: UUID; name: str; description: str | None", "id: UUID",
-)  # fmt: skip
+    "SELECT id, name, description FROM campaigns WHERE tenant_id = :tenant_id AND id = :id",
+    "one",
+    "id: UUID; name: str; description: str | None",
+    "id: UUID",
+)
 OF_TENANT = "WHERE c.tenant_id = :tenant_id"
 FEW = "-- unbounded: few in a test\n-- grows: tenant"
 VIEW = """
 CREATE VIEW branded WITH (security_invoker = true) AS
-  SELECT c.tenant_id, c.id, b.brand_name FROM campaigns AS c LEFT JOIN brands AS b ON b.tenant_id = c.tenant_id AND b.id = c.brand_id;
+  SELECT c.tenant_id, c.id, b.brand_name
+    FROM campaigns AS c LEFT JOIN brands AS b ON b.tenant_id = c.tenant_id AND b.id = c.brand_id;
 GRANT SELECT ON branded TO quarry_app
 """
 
@@ -30,15 +33,24 @@ async def test_a_misspelt_column_is_refused_where_it_stands(only: Any) -> None:
 @pytest.mark.parametrize(
     ("code", "row", "marked"),
     [
-        pytest.param("column-missing", "id: UUID; name: str; description: str | None; status: str", "planted", id="a-field-too-many"),
+        pytest.param(
+            "column-missing",
+            "id: UUID; name: str; description: str | None; status: str",
+            "planted",
+            id="a-field-too-many",
+        ),
         pytest.param("column-extra", "id: UUID; name: str", "description", id="a-field-too-few"),
         pytest.param("type-differs", "id: UUID; name: int; description: str | None", "name", id="another-type"),
         pytest.param("type-differs", "id: str; name: str; description: str | None", "id", id="a-text-for-a-uuid"),
-        pytest.param("type-differs", "id: UUID; name: complex; description: str | None", "name", id="a-type-that-is-none"),
+        pytest.param(
+            "type-differs", "id: UUID; name: complex; description: str | None", "name", id="a-type-that-is-none"
+        ),
         pytest.param("may-be-null", "id: UUID; name: str; description: str", "description", id="never-none"),
-        pytest.param("never-null", "id: UUID; name: str | None; description: str | None", "name", id="none-that-never-comes"),
+        pytest.param(
+            "never-null", "id: UUID; name: str | None; description: str | None", "name", id="none-that-never-comes"
+        ),
     ],
-)  # fmt: skip
+)
 async def test_a_model_that_is_not_what_the_statement_answers_is_told(
     only: Any, code: str, row: str, marked: str
 ) -> None:
@@ -58,43 +70,58 @@ NULLABLE = {
     "left join, ordered and limited": Plant(
         f"SELECT c.id, b.brand_name FROM campaigns AS c LEFT JOIN brands AS b ON b.tenant_id = c.tenant_id AND b.id = c.brand_id"
         f" {OF_TENANT} AND c.deleted_at IS NULL ORDER BY c.created_at DESC, c.id DESC LIMIT :limit",
-        row="id: UUID; brand_name: str | None", takes="limit: int",
+        row="id: UUID; brand_name: str | None",
+        takes="limit: int",
     ),
     "rollup": Plant(
         f"SELECT c.status, count(*) AS n FROM campaigns AS c {OF_TENANT} GROUP BY ROLLUP (c.status)",
-        row="status: str | None; n: int", header=FEW,
+        row="status: str | None; n: int",
+        header=FEW,
     ),
     "filtered aggregate": Plant(
         "SELECT c.owner_id, max(c.name) FILTER (WHERE c.status = 'active') AS active"
         f" FROM campaigns AS c {OF_TENANT} GROUP BY c.owner_id",
-        row="owner_id: UUID; active: str | None", header=FEW,
+        row="owner_id: UUID; active: str | None",
+        header=FEW,
     ),
     "empty window frame": Plant(
         "SELECT c.id, max(c.name) OVER (ORDER BY c.id ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING) AS previous"
         f" FROM campaigns AS c {OF_TENANT}",
-        row="id: UUID; previous: str | None", header=FEW,
+        row="id: UUID; previous: str | None",
+        header=FEW,
     ),
     "scalar subquery": Plant(
         "SELECT c.id, (SELECT b.brand_name FROM brands AS b WHERE b.tenant_id = :tenant_id AND b.id = c.brand_id) AS brand"
         f" FROM campaigns AS c {OF_TENANT} AND c.id = :id",
-        "one", "id: UUID; brand: str | None", "id: UUID",
+        "one",
+        "id: UUID; brand: str | None",
+        "id: UUID",
     ),
     "union with a null branch": Plant(
-        f"SELECT c.id, c.name FROM campaigns AS c {OF_TENANT} UNION ALL SELECT b.id, NULL FROM brands AS b WHERE b.tenant_id = :tenant_id",
-        row="id: UUID; name: str | None", header=FEW,
+        f"SELECT c.id, c.name FROM campaigns AS c {OF_TENANT}"
+        " UNION ALL SELECT b.id, NULL FROM brands AS b WHERE b.tenant_id = :tenant_id",
+        row="id: UUID; name: str | None",
+        header=FEW,
     ),
     "max of everything": Plant(
-        f"SELECT max(c.name) AS last FROM campaigns AS c {OF_TENANT}", "one", "last: str | None", header="-- grows: tenant"
+        f"SELECT max(c.name) AS last FROM campaigns AS c {OF_TENANT}",
+        "one",
+        "last: str | None",
+        header="-- grows: tenant",
     ),
     "case without else": Plant(
         f"SELECT c.id, CASE WHEN c.status = 'active' THEN c.name END AS active FROM campaigns AS c {OF_TENANT} AND c.id = :id",
-        "one", "id: UUID; active: str | None", "id: UUID",
+        "one",
+        "id: UUID; active: str | None",
+        "id: UUID",
     ),
     "a parameter that may be none": Plant(
         f"SELECT c.id, :said::text AS said FROM campaigns AS c {OF_TENANT} AND c.id = :id",
-        "one", "id: UUID; said: str | None", "id: UUID, said: str | None",
+        "one",
+        "id: UUID; said: str | None",
+        "id: UUID, said: str | None",
     ),
-}  # fmt: skip
+}
 WHY = {
     "left join, ordered and limited": "left join b fills it with null where no row matches",
     "rollup": "grouping sets leave it out of some groups",
@@ -121,16 +148,15 @@ async def test_a_field_that_is_never_none_is_told_of_a_column_that_may_be_null(o
 
 async def test_a_column_that_may_be_null_behind_a_view_is_told(only: Any) -> None:
     healthy = Plant(
-        "SELECT v.id, v.brand_name FROM branded AS v WHERE v.tenant_id = :tenant_id", row="id: UUID; brand_name: str | None",
+        "SELECT v.id, v.brand_name FROM branded AS v WHERE v.tenant_id = :tenant_id",
+        row="id: UUID; brand_name: str | None",
         header=f"{FEW}\n-- unnamed: campaigns because the view is limited\n-- unnamed: brands because the view is limited",
-    )  # fmt: skip
+    )
     found = await only("may-be-null", healthy.but(row="id: UUID; brand_name: str"), healthy, ddl=VIEW)
     assert (found.marked, "left join" in found.finding.proved) == ("brand_name", True)
 
 
-VALUE = Plant(
-    f"SELECT count(*) FROM campaigns AS c {OF_TENANT}", "value", answers="int", header="-- grows: tenant"
-)  # fmt: skip
+VALUE = Plant(f"SELECT count(*) FROM campaigns AS c {OF_TENANT}", "value", answers="int", header="-- grows: tenant")
 NAME = Plant(
     f"SELECT c.name FROM campaigns AS c {OF_TENANT} AND c.id = :id", "value", takes="id: UUID", answers="str | None"
 )
@@ -153,44 +179,63 @@ async def test_a_value_that_is_not_what_the_method_returns_is_told(
 
 STATUSES = "'draft', 'active', 'paused', 'completed', 'archived'"
 STATUS = Plant(
-    "SELECT id, status FROM campaigns WHERE tenant_id = :tenant_id AND id = :id", "one",
-    f"id: UUID; status: Literal[{STATUSES}]", "id: UUID",
-)  # fmt: skip
+    "SELECT id, status FROM campaigns WHERE tenant_id = :tenant_id AND id = :id",
+    "one",
+    f"id: UUID; status: Literal[{STATUSES}]",
+    "id: UUID",
+)
 BY_STATUS = Plant(
     "SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND deleted_at IS NULL AND status = :status"
-    " ORDER BY created_at DESC, id DESC LIMIT :limit", takes=f"status: Literal[{STATUSES}], limit: int",
-)  # fmt: skip
+    " ORDER BY created_at DESC, id DESC LIMIT :limit",
+    takes=f"status: Literal[{STATUSES}], limit: int",
+)
 SET = Plant(
-    "UPDATE campaigns SET status = :status WHERE tenant_id = :tenant_id AND id = :id", "count",
+    "UPDATE campaigns SET status = :status WHERE tenant_id = :tenant_id AND id = :id",
+    "count",
     takes=f"id: UUID, status: Literal[{STATUSES}]",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(
     ("code", "planted", "healthy", "said"),
     [
         pytest.param(
-            "values-missing", STATUS.but(row="id: UUID; status: Literal['draft', 'active', 'paused', 'completed']"), STATUS,
-            "'status' may be archived, which Planted.status does not list", id="a-column-that-may-be-more",
+            "values-missing",
+            STATUS.but(row="id: UUID; status: Literal['draft', 'active', 'paused', 'completed']"),
+            STATUS,
+            "'status' may be archived, which Planted.status does not list",
+            id="a-column-that-may-be-more",
         ),
         pytest.param(
-            "values-never", STATUS.but(row=f"id: UUID; status: Literal[{STATUSES}, 'lost']"), STATUS,
-            "Planted.status lists lost, which the database never answers", id="a-column-that-is-never-it",
+            "values-never",
+            STATUS.but(row=f"id: UUID; status: Literal[{STATUSES}, 'lost']"),
+            STATUS,
+            "Planted.status lists lost, which the database never answers",
+            id="a-column-that-is-never-it",
         ),
         pytest.param(
-            "values-unknown", STATUS.where(", status", ", name AS status"), STATUS,
-            "Planted.status lists texts, and nothing limits 'status' to them", id="a-column-without-a-check",
+            "values-unknown",
+            STATUS.where(", status", ", name AS status"),
+            STATUS,
+            "Planted.status lists texts, and nothing limits 'status' to them",
+            id="a-column-without-a-check",
         ),
         pytest.param(
-            "values-refused", BY_STATUS.but(takes="status: Literal['draft', 'lost'], limit: int"), BY_STATUS,
-            ":status may be lost, which quarry.campaigns.status can't hold", id="a-parameter-that-is-compared",
+            "values-refused",
+            BY_STATUS.but(takes="status: Literal['draft', 'lost'], limit: int"),
+            BY_STATUS,
+            ":status may be lost, which quarry.campaigns.status can't hold",
+            id="a-parameter-that-is-compared",
         ),
         pytest.param(
-            "values-refused", SET.but(takes="id: UUID, status: Literal['draft', 'lost']"), SET,
-            ":status may be lost, which quarry.campaigns.status can't hold", id="a-parameter-that-is-written",
+            "values-refused",
+            SET.but(takes="id: UUID, status: Literal['draft', 'lost']"),
+            SET,
+            ":status may be lost, which quarry.campaigns.status can't hold",
+            id="a-parameter-that-is-written",
         ),
     ],
-)  # fmt: skip
+)
 async def test_a_literal_and_the_check_of_its_column_agree_both_ways(
     only: Any, code: str, planted: Plant, healthy: Plant, said: str
 ) -> None:

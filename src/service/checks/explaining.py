@@ -47,6 +47,8 @@ async def explain(
         arguments = f" ({', '.join(literals)})" if literals else ""
         rows = await connection.fetch(f"EXPLAIN ({options}) EXECUTE explained{arguments}")
         await connection.execute("DEALLOCATE explained")
+    except asyncpg.UndefinedTableError as error:
+        raise OperatorError(f"{entry.label}: {error.args[0]}", "run `quarry migrate up` first") from error
     except asyncpg.PostgresError as error:
         raise OperatorError(
             f"{entry.label}: {error.args[0]}", "values are written as in SQL, without quotes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -30,6 +31,8 @@ _OUTSIDE = {
     ("quarry_platform", "app.current_tenant"): "policies of tables call it",
 }
 """Functions that are called by what is no statement in sql/ or seeds/, and by what."""
+_GRANT = re.compile(r"^GRANT\b[^;]*", re.MULTILINE)
+_WORD = re.compile(r"\w+")
 _ROLE_OF = {"tenant": "quarry_app", "shared": "quarry_app", "platform": "quarry_platform"}
 
 Privilege = tuple[str, str, int, int]
@@ -109,7 +112,8 @@ def check(
     any_column = {(role, name, object) for role, name, object, number in used if not number}
     return [
         Finding(
-            "privilege-unneeded", privilege[0], _granting(privilege, catalog), f"it may {_said(privilege, catalog)}, and no statement does", "",
+            "privilege-unneeded", privilege[0], _granting(privilege, catalog),
+            f"it may {_said(privilege, catalog)}, and no statement does", "",
             f"REVOKE {_grant(privilege, catalog)} FROM {privilege[0]} in a migration",
         )
         for privilege in sorted(held - used, key=lambda each: (each[0], _said(each, catalog)))
@@ -128,13 +132,21 @@ def _granting(privilege: Privilege, catalog: Catalog) -> Span:
     """The last GRANT in the migrations that speaks of a privilege; their folder where none does."""
     role, name, object, _ = privilege
     thing = catalog.functions[object].name if name == "EXECUTE" else catalog.relations[object].name
-    words = "".join(rf"(?=[^;]*\b{word}\b)" for word in (name, thing, role))
-    span = Span(files.sql("migrations"), 1)
+    found = [span for span, words in _grants() if {name, thing, role} <= words]
+    return found[-1] if found else Span(files.sql("migrations"), 1)
+
+
+@functools.cache
+def _grants() -> list[tuple[Span, set[str]]]:
+    """Where the migrations grant something, and the words of each."""
+    found = []
     for path in sorted(files.sql("migrations").glob("*/*.sql")):
         text = path.read_text(encoding="utf-8") if ".rollback." not in path.name else ""
-        for match in re.finditer(rf"^GRANT\b{words}[^;]*", text, re.MULTILINE):
-            span = Span(path, text.count("\n", 0, match.start()) + 1, 0, len(match.group().split("\n")[0]))
-    return span
+        for match in _GRANT.finditer(text):
+            first = match.group().partition("\n")[0]
+            span = Span(path, text.count("\n", 0, match.start()) + 1, 0, len(first))
+            found.append((span, set(_WORD.findall(match.group()))))
+    return found
 
 
 def _said(privilege: Privilege, catalog: Catalog) -> str:

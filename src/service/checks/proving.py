@@ -106,35 +106,40 @@ async def prove(connection: Any, catalog: Catalog, entries: Sequence[Entry]) -> 
 
 
 async def _variant(describer: Describer, subject: Subject, key: int) -> Proved | None:
-    statement = subject.entry.statement
-    variant = statement.variants[key]
     try:
-        described = await describer.describe(variant.text)
+        return _proved(subject, key, await describer.describe(subject.entry.statement.variants[key].text))
     except asyncpg.PostgresError as error:
-        # The position counts characters from 1.
-        position = int(getattr(error, "position", None) or 0) - 1
-        offset = len(variant.text[:position].encode()) if position >= 0 else -1
-        subject.say(
-            "refused", f"PostgreSQL refuses it: {error.args[0]}", span=spans.at(statement, key, offset),
-            proved=f"SQLSTATE {error.sqlstate}", remedy=str(getattr(error, "hint", None) or "compare it with sql/schema.sql"),
-        )  # fmt: skip
-        return None
-    numbers = {name: number for number, name in enumerate(variant.parameters, 1)}
-    given = frozenset(number for name, number in numbers.items() if subject.entry.is_given(name, key))
-    scope = described.scope
-    try:
-        return Proved(
-            key=key,
-            described=described,
-            verdicts=nullability.prove(scope, given),
-            one=cardinality.at_most_one(scope),
-            orders=[
-                (each, cardinality.total_order(each)) for each in scope.scopes() if each.node["limitCount"] is not None
-            ],
-            locks=isolation.locked(scope, numbers.get(TENANT_PARAMETER)),
-        )
+        _refused(subject, key, error)
     except UnknownNode as error:
         subject.say(
             "not-understood", f"{error}", remedy="write it otherwise, or teach src/service/checks what it means"
         )
-        return None
+    return None
+
+
+def _proved(subject: Subject, key: int, described: Described) -> Proved:
+    variant = subject.entry.statement.variants[key]
+    numbers = {name: number for number, name in enumerate(variant.parameters, 1)}
+    given = frozenset(number for name, number in numbers.items() if subject.entry.is_given(name, key))
+    scope = described.scope
+    return Proved(
+        key=key,
+        described=described,
+        verdicts=nullability.prove(scope, given),
+        one=cardinality.at_most_one(scope),
+        orders=[
+            (each, cardinality.total_order(each)) for each in scope.scopes() if each.node["limitCount"] is not None
+        ],
+        locks=isolation.locked(scope, numbers.get(TENANT_PARAMETER)),
+    )
+
+
+def _refused(subject: Subject, key: int, error: asyncpg.PostgresError) -> None:
+    statement = subject.entry.statement
+    # The position counts characters from 1.
+    position = int(getattr(error, "position", None) or 0) - 1
+    offset = len(statement.variants[key].text[:position].encode()) if position >= 0 else -1
+    subject.say(
+        "refused", f"PostgreSQL refuses it: {error.args[0]}", span=spans.at(statement, key, offset),
+        proved=f"SQLSTATE {error.sqlstate}", remedy=str(getattr(error, "hint", None) or "compare it with sql/schema.sql"),
+    )  # fmt: skip

@@ -155,6 +155,7 @@ def _used(taker: Function, position: int, statements: Collection[str]) -> Iterat
     parameters = [each.arg for each in taker.args.posonlyargs + taker.args.args]
     taken = parameters[position] if position < len(parameters) else ""
     for each in ast.walk(taker):
-        is_use = isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name) and each.value.id == taken
-        if is_use and each.attr in statements:
+        if not isinstance(each, ast.Attribute) or each.attr not in statements:
+            continue
+        if isinstance(each.value, ast.Name) and each.value.id == taken:
             yield each.attr

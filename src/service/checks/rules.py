@@ -173,14 +173,14 @@ def _policies(lock: Locked) -> str:
 
 def _functions(subject: Subject, proved: Proved) -> None:
     """Functions of the service that could look past the policies, or at more than the statement shows."""
-    for function, location in isolation.called(proved.scope).items():
+    for function, place in isolation.called(proved.scope).items():
         if function.is_immutable and not function.is_definer:
             continue
         if not subject.note("calls", function.qualified):
             rights = "runs with its owner's rights" if function.is_definer else "may read tables itself"
             subject.say(
                 "function-undeclared", f"it calls {function.qualified}(), which {rights}",
-                span=spans.at(subject.entry.statement, proved.key, location),
+                span=spans.at(subject.entry.statement, proved.key, place),
                 proved="what a function reads is not in the statement",
                 remedy=f"write '-- calls: {function.qualified} because …'",
             )  # fmt: skip

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -16,6 +16,9 @@ from service import migrations, provisioning
 from service.addresses import Address
 from service.errors import OperatorError
 
+_PREFIX = "quarry_check_"
+_DAY = 86_400.0
+
 
 @contextlib.asynccontextmanager
 async def database(address: Address, schema: str, *, migrate: bool = True) -> AsyncIterator[Address]:
@@ -23,7 +26,8 @@ async def database(address: Address, schema: str, *, migrate: bool = True) -> As
 
     Raises OperatorError where the login may not make one, or is no superuser's: rows are made without their triggers.
     """
-    name = f"quarry_check_{os.getpid()}_{secrets.token_hex(3)}"
+    await _forget_old(address)
+    name = f"{_PREFIX}{int(time.time())}_{secrets.token_hex(3)}"
     await provisioning.create_database(address, name)
     try:
         parts = urlsplit(address.url)
@@ -54,6 +58,21 @@ async def connected(address: Address, schema: str) -> AsyncIterator[Any]:
         yield connection
     finally:
         await connection.close()
+
+
+async def _forget_old(address: Address) -> None:
+    """Drop what a killed check has left, when it is a day old."""
+    connection = await provisioning.connect(address)
+    try:
+        names = await connection.fetch(
+            "SELECT datname::text FROM pg_catalog.pg_database WHERE datname ~ ('^' || $1 || '[0-9]{9,12}_[0-9a-f]{6}$')",
+            _PREFIX,
+        )
+    finally:
+        await connection.close()
+    for (name,) in names:
+        if int(name.removeprefix(_PREFIX).partition("_")[0]) < time.time() - _DAY:
+            await provisioning.drop_database(address, name)
 
 
 async def _require_superuser(address: Address) -> None:

@@ -22,9 +22,10 @@ def whole(statement: Statement) -> Span:
 def at(statement: Statement, key: int, offset: int) -> Span:
     """The lexeme that begins at a byte of the text of a variant; the whole statement where there is none."""
     text = statement.variants[key].text
-    if offset < 0:
+    data = text.encode()
+    if not 0 <= offset < len(data):
         return whole(statement)
-    wanted = len(text.encode()[:offset].decode(errors="ignore"))
+    wanted = len(data[:offset].decode(errors="ignore"))
     given = {name for bit, name in enumerate(statement.conditions) if key >> bit & 1}
     optional = dict(_conditions(statement))
     start = text.index("*/ ") + len("*/ ")

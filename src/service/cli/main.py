@@ -8,6 +8,8 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
+from service.errors import OperatorError
+
 TERMINATED = 128 + signal.SIGTERM
 
 
@@ -30,6 +32,10 @@ def main() -> NoReturn:
     except BrokenPipeError:
         status = 1
         _silence()
+    except OperatorError as error:
+        # The files of statements are read by the imports.
+        status = 1
+        print(f"quarry: {error.message}" + (f"\n  → {error.remedy}" if error.remedy else ""), file=sys.stderr)
     except OSError as error:
         status = 1
         print(f"quarry: {error.strerror}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)

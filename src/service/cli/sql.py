@@ -13,13 +13,14 @@ from uuid import UUID
 import typer
 
 from service.api.app import ENDPOINTS
-from service.checks import catalog, catalogue, findings, migrations, proving, scratch, showing, suite
+from service.checks import catalog, catalogue, findings, migrations, plans, proving, scratch, showing, suite
 from service.checks import report as reports
 from service.checks.catalogue import Entry
 from service.checks.explaining import explain as explained
 from service.checks.findings import Finding
+from service.checks.plans import Plan
 from service.checks.proving import Subject
-from service.cli.installation import database, explaining, installed, say, wait_for
+from service.cli.installation import database, explaining, installed, refuse_in_production, say, wait_for
 from service.errors import OperatorError
 from service.settings import Settings
 from service.statements import suggest
@@ -70,8 +71,9 @@ def show(
     name: Annotated[str, typer.Argument(help="A statement, such as campaigns.page.")], as_json: AsJson = False
 ) -> None:
     """Show a statement with all that is proved of it: parameters, columns, row count, order, policies, plan, callers."""
-    [subject] = _proved([_one(name)])
-    print(json.dumps(showing.as_json(subject), indent=2) if as_json else showing.shown(subject))
+    with installed() as local:
+        subject, plan = wait_for(_show(local, _one(name)))
+    print(json.dumps(showing.as_json(subject), indent=2) if as_json else showing.shown(subject, plan))
 
 
 @app.command()
@@ -117,6 +119,7 @@ async def _check(local: Settings, chosen: Sequence[Entry], *, is_whole: bool) ->
 
 @contextlib.asynccontextmanager
 async def _scratch(local: Settings) -> AsyncIterator[Any]:
+    refuse_in_production(local, "quarry sql")
     async with (
         scratch.database(local.administration(), local.database_schema) as made,
         scratch.connected(made, local.database_schema) as connection,
@@ -127,6 +130,13 @@ async def _scratch(local: Settings) -> AsyncIterator[Any]:
 def _proved(chosen: Sequence[Entry]) -> list[Subject]:
     with installed() as local:
         return wait_for(_prove(local, chosen))
+
+
+async def _show(local: Settings, entry: Entry) -> tuple[Subject, Plan | None]:
+    with explaining(local.administration()):
+        async with _scratch(local) as connection:
+            [subject] = await proving.prove(connection, await catalog.load(connection), [entry])
+            return subject, await plans.generic(connection, subject, subject.widest) if subject.proved else None
 
 
 async def _prove(local: Settings, chosen: Sequence[Entry]) -> list[Subject]:
@@ -185,7 +195,8 @@ async def _report(local: Settings) -> str:
 
 
 def _routes() -> dict[str, str]:
-    """Which request a function of the API answers."""
-    return {
+    """Which request a function of the API answers; what each of them runs first among it."""
+    answered = {
         f"{each.handler.__module__}.{each.handler.__name__}": f"{each.method} {each.path}" for each in ENDPOINTS
-    }  # fmt: skip
+    }
+    return {**answered, "service.api.resources.Resource._answer": "every request"}
