@@ -17,6 +17,18 @@ $$;
 
 COMMENT ON FUNCTION app.claim_keys(given bytea) IS 'Whether these are the keys of this database; the first ones become so.';
 
+CREATE FUNCTION app.claim_purge(every interval) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+BEGIN
+    UPDATE app.installation SET purged_at = now() WHERE coalesce(purged_at < now() - every, true);
+    RETURN FOUND;
+END
+$$;
+
+COMMENT ON FUNCTION app.claim_purge(every interval) IS 'Whether it is the caller who purges now, and nobody else for a while.';
+
 CREATE FUNCTION app.commit_outcome(tenant uuid, numbered bigint, transaction_id xid8, microseconds bigint) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -202,6 +214,9 @@ DECLARE
     taken bigint;
     moment timestamptz;
 BEGIN
+    IF (SELECT is_read_only FROM app.installation) THEN
+        RAISE EXCEPTION 'nothing is written during maintenance' USING ERRCODE = '25006';
+    END IF;
     WITH counted AS (
         UPDATE app.heads SET head = head + 1 WHERE tenant_id = NEW.tenant_id RETURNING head
     )
@@ -360,6 +375,20 @@ $$;
 
 COMMENT ON FUNCTION app.record_tenants() IS 'Writes changes of app.tenants to the log; a tenant is the tenant of its own row.';
 
+CREATE FUNCTION app.refuse_in_maintenance() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+BEGIN
+    IF (SELECT is_read_only FROM app.installation) THEN
+        RAISE EXCEPTION 'nothing is written during maintenance' USING ERRCODE = '25006';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION app.refuse_in_maintenance() IS 'Refuses writes of tables that are not recorded while nothing is to be written.';
+
 CREATE FUNCTION app.refuse_truncate() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -370,6 +399,15 @@ END
 $$;
 
 COMMENT ON FUNCTION app.refuse_truncate() IS 'Refuses what the log can''t record (TN007).';
+
+CREATE FUNCTION app.tenants_after(previous uuid, at_most integer) RETURNS TABLE(tenant_id uuid)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    SELECT t.id FROM app.tenants AS t WHERE t.id > previous ORDER BY t.id LIMIT least(at_most, 10000)
+$$;
+
+COMMENT ON FUNCTION app.tenants_after(previous uuid, at_most integer) IS 'The ids of tenants in id order, for what is done for each of them in turn.';
 
 CREATE FUNCTION app.touch() RETURNS trigger
     LANGUAGE plpgsql
@@ -438,6 +476,17 @@ CREATE FUNCTION app.waiting(name text, at_most integer) RETURNS TABLE(tenant_id 
 $$;
 
 COMMENT ON FUNCTION app.waiting(name text, at_most integer) IS 'Polling of consumers: ids only, no content of any tenant.';
+
+CREATE FUNCTION quarry.applied_migrations() RETURNS TABLE(id text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'quarry'
+    AS $$
+BEGIN
+    RETURN QUERY SELECT m.migration_id::text FROM _yoyo_migration AS m;
+END
+$$;
+
+COMMENT ON FUNCTION quarry.applied_migrations() IS 'Health: the ids of the migrations that this database has.';
 
 CREATE FUNCTION quarry.check_brand_unused() RETURNS trigger
     LANGUAGE plpgsql
@@ -1063,6 +1112,8 @@ CREATE TABLE app.installation (
     deleted_retention interval DEFAULT '90 days'::interval NOT NULL,
     shared_number bigint DEFAULT 0 NOT NULL,
     database_oid oid NOT NULL,
+    is_read_only boolean DEFAULT false NOT NULL,
+    purged_at timestamp with time zone,
     CONSTRAINT installation_deleted_retention_check CHECK ((deleted_retention >= '1 day'::interval)),
     CONSTRAINT installation_epoch_check CHECK ((epoch > 0)),
     CONSTRAINT installation_keys_check_check CHECK ((octet_length(keys_check) = 32)),
@@ -1071,6 +1122,10 @@ CREATE TABLE app.installation (
 );
 
 COMMENT ON TABLE app.installation IS 'Which life of the database this is: numbers of another epoch mean nothing here.';
+
+COMMENT ON COLUMN app.installation.is_read_only IS 'Maintenance: no commit gets a number, so nothing is written. quarry maintenance.';
+
+COMMENT ON COLUMN app.installation.purged_at IS 'When an instance last began to purge; app.claim_purge().';
 
 COMMENT ON CONSTRAINT installation_deleted_retention_check ON app.installation IS 'What was deleted can be restored for a while.';
 
@@ -1984,6 +2039,8 @@ CREATE TRIGGER record_update AFTER UPDATE ON quarry.sessions REFERENCING OLD TAB
 
 CREATE TRIGGER record_update AFTER UPDATE ON quarry.users REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION quarry.record_users();
 
+CREATE TRIGGER refuse_in_maintenance BEFORE INSERT OR UPDATE ON quarry.otps FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_in_maintenance();
+
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON quarry.api_keys FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate();
 
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON quarry.brand_niches FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate();
@@ -2283,6 +2340,9 @@ GRANT USAGE ON SCHEMA quarry TO quarry_platform;
 REVOKE ALL ON FUNCTION app.claim_keys(given bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.claim_keys(given bytea) TO quarry_app;
 
+REVOKE ALL ON FUNCTION app.claim_purge(every interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.claim_purge(every interval) TO quarry_app;
+
 REVOKE ALL ON FUNCTION app.commit_outcome(tenant uuid, numbered bigint, transaction_id xid8, microseconds bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.commit_outcome(tenant uuid, numbered bigint, transaction_id xid8, microseconds bigint) TO quarry_app;
 GRANT ALL ON FUNCTION app.commit_outcome(tenant uuid, numbered bigint, transaction_id xid8, microseconds bigint) TO quarry_platform;
@@ -2331,7 +2391,12 @@ REVOKE ALL ON FUNCTION app.record_changes(changed_table text, operation text, te
 
 REVOKE ALL ON FUNCTION app.record_tenants() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.refuse_in_maintenance() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.refuse_truncate() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tenants_after(previous uuid, at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.tenants_after(previous uuid, at_most integer) TO quarry_app;
 
 REVOKE ALL ON FUNCTION app.touch() FROM PUBLIC;
 
@@ -2345,6 +2410,9 @@ GRANT ALL ON FUNCTION app.unsealed_index(plain text) TO quarry_app;
 
 REVOKE ALL ON FUNCTION app.waiting(name text, at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.waiting(name text, at_most integer) TO quarry_app;
+
+REVOKE ALL ON FUNCTION quarry.applied_migrations() FROM PUBLIC;
+GRANT ALL ON FUNCTION quarry.applied_migrations() TO quarry_app;
 
 REVOKE ALL ON FUNCTION quarry.check_brand_unused() FROM PUBLIC;
 
@@ -2426,6 +2494,9 @@ GRANT UPDATE(log_retention) ON TABLE app.installation TO quarry_platform;
 GRANT UPDATE(deleted_retention) ON TABLE app.installation TO quarry_platform;
 
 GRANT SELECT(shared_number) ON TABLE app.installation TO quarry_app;
+
+GRANT SELECT(is_read_only) ON TABLE app.installation TO quarry_app;
+GRANT UPDATE(is_read_only) ON TABLE app.installation TO quarry_platform;
 
 GRANT SELECT ON TABLE app.niches TO quarry_app;
 GRANT SELECT ON TABLE app.niches TO quarry_backup;

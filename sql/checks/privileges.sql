@@ -8,6 +8,7 @@ SELECT r.rolname::text AS role, p.privilege, c.oid::int8 AS object, a.attnum::in
  WHERE r.rolname = ANY ($1::text[])
    AND n.nspname !~ '^pg_'
    AND n.nspname <> 'information_schema'
+   AND c.relname !~ '^(_yoyo|yoyo_|_migration_checksums)'
    AND has_column_privilege(r.oid, c.oid, a.attnum, p.privilege)
  UNION ALL
 SELECT r.rolname::text, 'DELETE', c.oid::int8, 0
@@ -18,6 +19,7 @@ SELECT r.rolname::text, 'DELETE', c.oid::int8, 0
    AND c.relkind IN ('r', 'p', 'v')
    AND n.nspname !~ '^pg_'
    AND n.nspname <> 'information_schema'
+   AND c.relname !~ '^(_yoyo|yoyo_|_migration_checksums)'
    AND has_table_privilege(r.oid, c.oid, 'DELETE')
  UNION ALL
 -- A trigger's function runs without a privilege of whoever writes the row.

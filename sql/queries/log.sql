@@ -11,7 +11,7 @@ SELECT head
 -- name: installation :one
 -- scope: shared
 -- Which life of the database this is.
-SELECT epoch, shared_number, log_retention
+SELECT epoch, shared_number, log_retention, is_read_only
   FROM app.installation;
 
 -- name: enter_life :value
@@ -94,3 +94,26 @@ SELECT c.number, h.ordinal, c.at, c.actor_id, c.session_id, c.ip, c.request_id, 
 -- notnull: prune_log because every path of it returns a number
 -- Forgets some of the commits that are older than the retention, which the database itself knows.
 SELECT app.prune_log(:tenant_id, :limit);
+
+-- name: set_read_only :value
+-- scope: platform
+-- notnull: xid because the installation has its one row
+-- Begins or ends maintenance, and says in which transaction.
+   UPDATE app.installation
+      SET is_read_only = :is_read_only
+RETURNING pg_current_xact_id() AS xid;
+
+-- name: has_settled :value
+-- scope: platform
+-- notnull: has_settled because a snapshot always has an oldest transaction
+-- Whether all transactions that have written before another one have ended.
+SELECT pg_snapshot_xmin(pg_current_snapshot()) > :xid AS has_settled;
+
+-- name: migrations :many
+-- scope: shared
+-- unbounded: one row for each migration
+-- calls: applied_migrations because yoyo's own tables are the owner's; it answers ids and nothing else
+-- notnull: id because it is the key of yoyo's table
+-- Which migrations the database has.
+SELECT m.id
+  FROM applied_migrations() AS m;

@@ -19,7 +19,7 @@ SELECT id, user_id, ip, user_agent, request_id, created_at
 
 -- name: prune :value
 -- grows: tenant
--- calls: quarry.prune_sign_in_failures because failures can't be deleted by the serving role; it asks for the bound tenant again
+-- calls: prune_sign_in_failures because failures can't be deleted by the serving role; it asks for the bound tenant again
 -- notnull: prune_sign_in_failures because it returns a count
 -- Forgets some of those that are older than the audit's retention, which the database itself knows.
 SELECT prune_sign_in_failures(:tenant_id, :limit);

@@ -40,10 +40,32 @@ SELECT id, name, domain, status, plan, features, configuration, created_at, upda
 
 -- name: prune_deleted :value
 -- grows: tenant
--- calls: quarry.prune_deleted because users can't be deleted by the serving role; it asks for the bound tenant again
+-- calls: prune_deleted because users can't be deleted by the serving role; it asks for the bound tenant again
 -- notnull: prune_deleted because it is a sum of counts
 -- Deletes for good some of what was deleted longer ago than the retention, which the database itself knows.
 SELECT prune_deleted(:tenant_id, :limit);
+
+-- name: claim_purge :value
+-- scope: shared
+-- calls: app.claim_purge because only the owner may write down that somebody purges
+-- notnull: claim_purge because every path of it returns true or false
+-- Whether it is this instance that purges now, and no other for a while.
+SELECT app.claim_purge(:every);
+
+-- name: lock_purge :value
+-- notnull: is_mine because a lock is taken or not
+-- Takes the bound tenant's purge for this transaction: whether nobody else is at it.
+SELECT pg_try_advisory_xact_lock(hashtextextended('purge ' || :tenant_id::uuid::text, 0)) AS is_mine;
+
+-- name: after :many
+-- scope: shared
+-- unbounded: app.tenants_after answers :limit rows at most
+-- calls: app.tenants_after because upkeep is for all tenants; it answers their ids and nothing else
+-- notnull: tenant because it is the key of app.tenants
+-- crosses: the service itself is told which tenants there are, no caller is
+-- The next tenants in id order.
+SELECT t.tenant_id AS tenant
+  FROM app.tenants_after(:previous, :limit) AS t;
 
 -- name: create :one
 -- scope: platform

@@ -39,3 +39,33 @@ END
 $schemas$;
 
 RESET ROLE;
+
+-- What the service tells a connection of its own. Through a pooler it can't, and then this is what counts.
+DO $path$
+DECLARE
+    tenants text := coalesce(nullif(current_setting('quarry.schema', true), ''), 'quarry');
+    wanted  record;
+BEGIN
+    FOR wanted IN
+        SELECT r.rolname AS name
+          FROM pg_catalog.pg_roles AS r
+         WHERE r.rolname IN ('quarry_app', 'quarry_platform')
+           AND NOT EXISTS (SELECT
+                             FROM pg_catalog.pg_db_role_setting AS s
+                             JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
+                            WHERE s.setrole = r.oid AND d.datname = current_database()
+                              AND s.setconfig @> ARRAY[format('search_path=%I, pg_temp', tenants)])
+    LOOP
+        BEGIN
+            -- As the role itself, which may always do it.
+            EXECUTE format('SET LOCAL ROLE %I', wanted.name);
+            EXECUTE format('ALTER ROLE %I IN DATABASE %I SET search_path = %I, pg_temp',
+                           wanted.name, current_database(), tenants);
+            RESET ROLE;
+        EXCEPTION
+            WHEN insufficient_privilege THEN
+                RAISE WARNING '% does not get its search path, without which it can''t be used behind a pooler', wanted.name;
+        END;
+    END LOOP;
+END
+$path$;

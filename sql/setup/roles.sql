@@ -55,5 +55,30 @@ BEGIN
                            CASE WHEN server >= 160000 THEN ' WITH SET TRUE, INHERIT FALSE' ELSE '' END);
         END LOOP;
     END IF;
+
+    -- What the service tells a connection of its own. Through a pooler it can't, and then this is what counts.
+    FOR wanted IN
+        SELECT r.rolname AS name, w.setting, w.value
+          FROM pg_catalog.pg_roles AS r
+          CROSS JOIN (VALUES
+                ('TimeZone', 'UTC'),
+                ('statement_timeout', coalesce(nullif(current_setting('quarry.statement_timeout', true), ''), '30000')),
+                ('lock_timeout', coalesce(nullif(current_setting('quarry.lock_timeout', true), ''), '5000')),
+                ('idle_in_transaction_session_timeout',
+                 coalesce(nullif(current_setting('quarry.idle_in_transaction_session_timeout', true), ''), '60000'))
+               ) AS w (setting, value)
+         WHERE r.rolname IN ('quarry_app', 'quarry_platform')
+           AND NOT coalesce(r.rolconfig @> ARRAY[w.setting || '=' || w.value], false)
+    LOOP
+        BEGIN
+            -- As the role itself, which may always do it.
+            EXECUTE format('SET LOCAL ROLE %I', wanted.name);
+            EXECUTE format('ALTER ROLE %I SET %I = %L', wanted.name, wanted.setting, wanted.value);
+            RESET ROLE;
+        EXCEPTION
+            WHEN insufficient_privilege THEN
+                RAISE WARNING '% does not get its %, which counts behind a pooler', wanted.name, wanted.setting;
+        END;
+    END LOOP;
 END
 $roles$;

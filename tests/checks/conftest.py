@@ -13,9 +13,10 @@ import pytest
 from checks.generated_data import SCHEMA
 from checks.planting import Caught, Garden, Plant, caught
 from checks.proofs import ROWS, Prover
+from service import provisioning
+from service.addresses import Address
 from service.checks import catalog, scratch
 from service.embedded.server import Server
-from service.settings import Settings
 
 Judge = Callable[..., Awaitable[list[Caught]]]
 
@@ -45,11 +46,23 @@ async def prover(odd_database: Any) -> Prover:
     return Prover(odd_database, await catalog.load(odd_database))
 
 
+@pytest.fixture(scope="session")
+async def ground(server: Server, template: Any) -> AsyncIterator[Any]:
+    """A superuser's connection to a migrated database without rows, which tests leave as it was."""
+    administration = await asyncpg.connect(server.url())
+    await administration.execute(f"CREATE DATABASE quarry_ground TEMPLATE {template.template_dbname}")
+    address = Address(server.url(database="quarry_ground"))
+    await provisioning.prepare_database(address)
+    async with scratch.connected(address, "quarry") as connection:
+        yield connection
+    await administration.execute("DROP DATABASE quarry_ground")
+    await administration.close()
+
+
 @pytest.fixture
-async def garden(settings: Settings, tmp_path: Path) -> AsyncIterator[Garden]:
-    """Where statements are planted: `garden.connection` is a superuser's to this test's own database."""
-    async with scratch.connected(settings.administration(), "quarry") as connection:
-        yield Garden(connection, tmp_path / "planted.sql")
+def garden(ground: Any, tmp_path: Path) -> Garden:
+    """Where statements are planted."""
+    return Garden(ground, tmp_path / "planted.sql", is_shared=True)
 
 
 @pytest.fixture
@@ -62,10 +75,9 @@ def judge(garden: Garden) -> Judge:
     async def judge(
         planted: Plant, healthy: Plant | None = None, *, ddl: str = "", by: Any = garden.judge
     ) -> list[Caught]:
-        if ddl:
-            await garden.connection.execute(ddl)
         plants = {**({"healthy": healthy} if healthy else {}), "planted": planted}
-        return caught(await by(plants), garden.path)
+        async with garden.with_ddl(ddl):
+            return caught(await by(plants), garden.path)
 
     return judge
 

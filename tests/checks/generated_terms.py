@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-TYPES = ("int", "int", "int", "text", "text", "num", "time", "bool")
-_SQL = {"int": "int", "text": "text", "num": "text::numeric", "time": "text::timestamptz", "bool": "bool", "int[]": "int[]"}
+TYPES = ("int", "int", "int", "text", "text", "num", "time", "bool", "bool")
+_SQL = {
+    "int": "int",
+    "text": "text",
+    "num": "text::numeric",
+    "time": "text::timestamptz",
+    "bool": "bool",
+    "int[]": "int[]",
+}
 CASTS = {"num": "numeric", "time": "timestamptz", "bool": "boolean"}
 _LITERALS = {
-    "int": ["0", "1", "2", "3"],
+    "int": ["0", "1", "1", "2", "3"],
     "text": ["text 'a'", "text 'a'", "text 'b'", "text 'A'", "text ''"],
     "num": ["numeric '1.0'", "numeric '1.00'", "numeric '2'", "numeric '0.0'"],
     "time": [f"timestamptz '2024-01-0{day} 00:00Z'" for day in (1, 2, 3)],
@@ -38,10 +45,11 @@ class Rows:
 
 @dataclass
 class Scope:
-    """What an expression may name; `rows` are this query's own."""
+    """What an expression may name; `rows` are this query's own, of `liked` columns its conditions speak."""
 
     columns: list[Column]
     rows: list[Rows] = field(default_factory=list)
+    liked: list[Column] = field(default_factory=list)
 
 
 class Terms:
@@ -74,6 +82,9 @@ class Terms:
 
     def column(self, type: str, scope: Scope) -> str | None:
         """One of the columns of a type; those of this query are the last and the likeliest."""
+        liked = [sql for sql, each in scope.liked if each == type]
+        if liked and self.odds(0.6):
+            return self.chance.choice(liked)
         fitting = [sql for sql, each in scope.columns if each == type]
         return self.chance.choice(fitting[-6:] if self.odds(0.8) else fitting) if fitting else None
 
@@ -128,9 +139,19 @@ class Terms:
             ],
             "num": [f"({number})::numeric", f"round({self.term('num', scope, depth)})", f"abs({number})::numeric"],
             "time": [f"date_trunc('day', {self.term('time', scope, depth)})", "now()", "CURRENT_TIMESTAMP"],
-            "bool": [self.condition(scope, depth), f"({self.condition(scope, depth)}) IS TRUE", f"({text} IS NULL)"],
+            "bool": [self.condition(scope, depth), f"({self.condition(scope, depth)}) IS TRUE", f"({text} IS NULL)",
+                f"{number} IN ({self.atom('int', scope)}, {self.atom('int', scope)})"],
         }  # fmt: skip
         return self.chance.choice(choices[type])
+
+    def rejecting(self, one: str, other: str) -> str:
+        """A condition on two expressions that says something of nulls, or seems to."""
+        return self.chance.choice([
+            f"{one} IS NOT NULL", f"{one} IS NOT NULL AND {other} IS NOT NULL", f"({one} IS NOT NULL OR {other} IS NOT NULL)",
+            f"NOT ({one} IS NULL)", f"({one}, {other}) IS NOT NULL", f"NOT ({one} = ANY (ARRAY[{other}]))",
+            f"NOT ({one} IN (SELECT {other} WHERE false))", f"{one} = {one}", f"({one} <> {one}) IS NOT TRUE",
+            f"({one} = {one}) IS NOT UNKNOWN", f"coalesce({one}, {other}) IS NOT NULL", f"{one} IS DISTINCT FROM {other}",
+        ])  # fmt: skip
 
     def array(self, scope: Scope, depth: int) -> str:
         match self.chance.randrange(5):
@@ -139,7 +160,7 @@ class Terms:
             case 1:
                 return self.parameter("int[]")
             case 2:
-                return self.chance.choice(["'{}'::int[]", "'{1,2}'::int[]", "'{NULL}'::int[]"])
+                return self.chance.choice(["'{}'::int[]", "'{1,2}'::int[]", "'{NULL}'::int[]", "NULL::int[]"])
             case 3 if depth > 0:
                 return f"ARRAY({self.inner(['int'], scope)})"
             case _:
@@ -154,7 +175,9 @@ class Terms:
         type = self.chance.choice(TYPES)
         one, other = self.term(type, scope, depth - 1), self.term(type, scope, depth - 1)
         negated = self.chance.choice(["", "NOT "])
-        match self.chance.randrange(16):
+        match self.chance.randrange(18):
+            case 16 | 17:
+                return self.rejecting(one, other)
             case 0 | 1 | 2:
                 return f"{one} IS {self.chance.choice(['NOT ', 'NOT ', ''])}NULL"
             case 3:
@@ -163,7 +186,7 @@ class Terms:
                 return f"{negated}({self.term('int', scope, depth - 1)} = ANY ({self.array(scope, depth)}))"
             case 5:
                 number = self.term("int", scope, depth - 1)
-                return f"{number} {self.chance.choice(['<> ALL', '= ALL', '< ANY'])} ({self.array(scope, depth)})"
+                return f"{negated}({number} {self.chance.choice(['<> ALL', '= ALL', '< ANY'])} ({self.array(scope, depth)}))"
             case 6:
                 return f"{one} {negated}IN ({other}, {self.atom(type, scope)})"
             case 7:

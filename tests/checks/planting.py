@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,7 @@ from service.checks.findings import Finding
 from service.checks.proving import Subject
 from service.checks.samples import Sampler
 from service.checks.suite import TENANTS
+from service.checks.trials import undone
 from service.repos.query import Repository, query
 from service.repos.rows import Personal, Row
 
@@ -81,10 +83,21 @@ class Caught:
 
 
 class Garden:
-    """Plants statements in a file, and has them judged on a database of their own."""
+    """Plants statements in a file, and has them judged on a migrated database."""
 
-    def __init__(self, connection: Any, path: Path) -> None:
-        self.connection, self.path = connection, path
+    def __init__(self, connection: Any, path: Path, *, is_shared: bool = False) -> None:
+        self.connection, self.path, self.is_shared = connection, path, is_shared
+
+    @contextlib.asynccontextmanager
+    async def with_ddl(self, ddl: str) -> AsyncIterator[None]:
+        """After some DDL, which is undone where others use the database too."""
+        if not ddl:
+            # In a transaction, a statement that is refused would end it.
+            yield
+            return
+        async with undone(self.connection) if self.is_shared else contextlib.nullcontext():
+            await self.connection.execute(ddl)
+            yield
 
     async def judge(self, plants: Mapping[str, Plant]) -> list[Subject]:
         """What is proved without running anything."""

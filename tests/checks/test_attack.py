@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from checks.planting import Garden, Plant
-from service.checks import proving
+from service.checks import proving, scratch
 from service.checks.nullability import Verdict
+from service.settings import Settings
 
 FUNCTION = "CREATE FUNCTION app.planted({}) RETURNS {} LANGUAGE sql SECURITY DEFINER SET search_path TO '' AS $$ {} $$"
 CALLS = "-- calls: app.planted because it is a test"
@@ -28,6 +31,13 @@ VALUE = Plant(
     "whose: UUID",
     header=CALLS,
 )
+
+
+@pytest.fixture
+async def garden(settings: Settings, tmp_path: Path) -> AsyncIterator[Garden]:
+    """On a database of the test's own: rows that are rolled back would leave their blocks behind."""
+    async with scratch.connected(settings.administration(), "quarry") as connection:
+        yield Garden(connection, tmp_path / "planted.sql")
 
 
 async def test_a_function_that_answers_another_tenants_rows_is_caught_by_running_it(judge: Any, garden: Garden) -> None:

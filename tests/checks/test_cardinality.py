@@ -26,7 +26,7 @@ ONE = {
     "a left join by its key": "SELECT * FROM gen.item i LEFT JOIN gen.person p ON p.id = i.owner WHERE i.id = 3",
     "a key that a left join's row gives": "SELECT * FROM gen.item i LEFT JOIN gen.person p ON p.id = i.owner"
     " LEFT JOIN gen.person b ON b.id = p.boss WHERE i.id = 1",
-    "a key that what is in a left join's row's stead gives": f"SELECT * FROM {_LEFT} JOIN gen.person b ON b.id = coalesce(p.boss, 2)"
+    "a key by what is in a left join's row's stead": f"SELECT * FROM {_LEFT} JOIN gen.person b ON b.id = coalesce(p.boss, 2)"
     " WHERE i.id = 1",
     "an aggregate over everything": "SELECT count(*) FROM gen.person",
     "HAVING without groups": "SELECT 1 FROM gen.person HAVING true",
@@ -66,9 +66,10 @@ MANY = {
     "rows inserted": "INSERT INTO gen.tag VALUES (9, 'l'), (9, 'm') RETURNING *",
     "groups of what a left join fills": f"SELECT p.name, count(*) FROM {_LEFT} GROUP BY p.name",
     "groups of what a left join fixes": f"SELECT p.id, count(*) FROM {_LEFT} GROUP BY p.id",
-    "groups of what a full join fixes": "SELECT c.level FROM gen.config c FULL JOIN gen.person p ON c.level = p.id GROUP BY c.level",
-    "groups of what equal numbers are not the same in":
-    "SELECT price::text, count(*) FROM gen.item WHERE price = 1 GROUP BY price::text",
+    "groups of what a full join fixes": "SELECT c.level FROM gen.config c FULL JOIN gen.person p ON c.level = p.id"
+    " GROUP BY c.level",
+    "groups of what equal numbers are not the same in": "SELECT price::text, count(*) FROM gen.item WHERE price = 1"
+    " GROUP BY price::text",
     "a key by what equal numbers are not the same in": "SELECT i.id FROM gen.item i, LATERAL (SELECT scale(i.price) AS s) g"
     " WHERE i.price = 1 AND i.id = g.s",
     "rows that tell each other by what is in a row's stead": "SELECT a.id FROM gen.person a LEFT JOIN gen.person b"
@@ -89,8 +90,10 @@ MANY = {
 # By chance these answer one row, or the proof is not made.
 UNPROVED = {
     "a key that is drawn for every row": "SELECT * FROM gen.person WHERE id = 1 + floor(random() * 3)",
-    "a key from a row that may be drawn again": "SELECT * FROM gen.person p, (SELECT 1 + floor(random() * 3)::int AS n) r WHERE p.id = r.n",
-    "a key from VALUES that may be drawn again": "SELECT * FROM gen.person p, (VALUES (1 + floor(random() * 3)::int)) r (n) WHERE p.id = r.n",
+    "a key from a row that may be drawn again": "SELECT * FROM gen.person p, (SELECT 1 + floor(random() * 3)::int AS n) r"
+    " WHERE p.id = r.n",
+    "a key from VALUES that may be drawn again": "SELECT * FROM gen.person p, (VALUES (1 + floor(random() * 3)::int)) r (n)"
+    " WHERE p.id = r.n",
     "a partial key behind its view, of a column that may be null there": "SELECT * FROM gen.live WHERE owner = 1 AND kind = 'x'",
     "another collation": "SELECT * FROM gen.word WHERE word = 'a' COLLATE \"C\"",
     "two rows that tell each other": "SELECT * FROM gen.person a, gen.person b WHERE a.id = b.boss AND b.id = a.boss",

@@ -10,6 +10,7 @@ import pytest
 from checks.planting import Garden
 from service.checks import catalogue
 from service.checks.explaining import explain
+from service.checks.trials import undone
 from service.errors import OperatorError
 
 TENANT = UUID(int=7)
@@ -49,19 +50,15 @@ async def test_the_policies_apply_as_they_do_to_the_service(plan: Any) -> None:
 
 
 async def test_a_statement_is_run_when_asked_for_and_undone(plan: Any, garden: Garden) -> None:
-    await garden.connection.execute(
-        "INSERT INTO app.tenants (id, name, domain) VALUES ($1, 'Acme', 'acme.example')", TENANT
-    )
-    text = await plan(
-        "otps.create",
-        analyze=True,
-        phone_index=r"\x" + 32 * "00",
-        code_index=r"\x" + 32 * "00",
-        expires_at="2100-01-01",
-    )
-    assert "actual" in text
-    assert "Buffers: " in text
-    assert await garden.connection.fetchval("SELECT count(*) FROM otps") == 0
+    hash = r"\x" + 32 * "00"
+    async with undone(garden.connection):
+        await garden.connection.execute(
+            "INSERT INTO app.tenants (id, name, domain) VALUES ($1, 'Acme', 'acme.example')", TENANT
+        )
+        text = await plan("otps.create", analyze=True, phone_index=hash, code_index=hash, expires_at="2100-01-01")
+        assert "actual" in text
+        assert "Buffers: " in text
+        assert await garden.connection.fetchval("SELECT count(*) FROM otps") == 0
 
 
 async def test_nothing_of_it_stays_on_the_connection(plan: Any, garden: Garden) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -46,7 +45,7 @@ ODD = {
 }
 POLYMORPHIC = {
     **dict.fromkeys(("anyarray", "anycompatiblearray"), _ARRAYS),
-    **dict.fromkeys(("anyelement", "anynonarray", "anycompatible", "anycompatiblenonarray"), ["0", "-1"]),
+    **{each: ["0", "-1"] for each in ("anyelement", "anynonarray", "anycompatible", "anycompatiblenonarray")},
 }
 
 _ANSWERS_NULL = """
@@ -89,7 +88,7 @@ async def nulls(prover: Prover, called: list[str]) -> tuple[list[str], set[str]]
             "SELECT call, pg_temp.answers_null(call) AS is_null FROM unnest($1::text[]) AS call", called
         )
         await connection.execute("DROP FUNCTION pg_temp.answers_null")
-    return [row["call"] for row in rows if row["is_null"]], {row['call'] for row in rows if row['is_null'] is not None}
+    return [row["call"] for row in rows if row["is_null"]], {row["call"] for row in rows if row["is_null"] is not None}
 
 
 async def test_no_total_function_answers_null(prover: Prover) -> None:
@@ -107,7 +106,10 @@ async def test_no_function_that_is_never_null_minds_nulls(prover: Prover) -> Non
     called = []
     for each in never:
         types = ["int", "text"] if "VARIADIC" in each.arguments else kinds(each)
-        values = {f"{', '.join(f'NULL::{type}' for type in types)}", "'a', NULL" if "VARIADIC" in each.arguments else ""}
+        values = {
+            f"{', '.join(f'NULL::{type}' for type in types)}",
+            "'a', NULL" if "VARIADIC" in each.arguments else "",
+        }
         called += [f'pg_catalog."{each.name}"({value})' for value in values]
     found, answered = await nulls(prover, called)
     assert {each.name for each in never} == functions.NEVER_NULL
@@ -150,6 +152,8 @@ _NOTHING = "(VALUES (NULL::int)) AS t (v)"
 @pytest.mark.parametrize("name", sorted(functions.RANKS))
 async def test_a_rank_is_a_value_in_an_empty_frame(prover: Prover, name: str) -> None:
     frame = "OVER (ORDER BY v ROWS BETWEEN 2 FOLLOWING AND 3 FOLLOWING)"
-    found, answered = await nulls(prover, [f"(SELECT {name}({'v' if name == 'count' else ''}) {frame} FROM {_NOTHING})"])
+    found, answered = await nulls(
+        prover, [f"(SELECT {name}({'v' if name == 'count' else ''}) {frame} FROM {_NOTHING})"]
+    )
     assert not found
     assert len(answered) == 1

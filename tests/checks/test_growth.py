@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from checks.planting import Garden, Plant
-from service.checks import growth
+from service.checks import growth, scratch
+from service.settings import Settings
 
 FIND = Plant("SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND id = :id", "one", takes="id: UUID")
 PAGE = Plant(
@@ -19,6 +22,13 @@ FIRST = PAGE.where("   AND status = :status    -- when :status\n", "").but(takes
 COUNT = Plant("SELECT count(*) FROM campaigns WHERE tenant_id = :tenant_id", "value", header="-- grows: tenant")
 PAIRS = """SELECT count(*) FROM campaigns AS c
   JOIN users AS u ON u.tenant_id = :tenant_id AND u.created_at {} c.created_at WHERE c.tenant_id = :tenant_id"""
+
+
+@pytest.fixture
+async def garden(settings: Settings, tmp_path: Path) -> AsyncIterator[Garden]:
+    """On a database of the test's own: rows that are rolled back would leave their blocks behind."""
+    async with scratch.connected(settings.administration(), "quarry") as connection:
+        yield Garden(connection, tmp_path / "planted.sql")
 
 
 @pytest.fixture(autouse=True)

@@ -113,7 +113,9 @@ async def test_an_exception_for_a_table_is_one_for_it_alone(judge: Any) -> None:
     planted = NOTES.where("price_minor = :given", "price = :given").but(takes="given: Decimal")
     excused = planted.but(header=f"{planted.header}\n-- unindexed: notes because they are few")
     assert await judge(excused, ddl=DDL) == []
-    [found, unneeded] = await judge(planted.but(header=f"{planted.header}\n-- unindexed: users because they are few"))
+    [found, unneeded] = await judge(
+        planted.but(header=f"{planted.header}\n-- unindexed: users because they are few"), ddl=DDL
+    )
     assert (found.finding.code, unneeded.finding.code) == ("not-leakproof", "note-unneeded")
 
 

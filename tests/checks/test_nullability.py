@@ -28,8 +28,8 @@ CASES = {
     "a join under an alias of its own": (
         "!?", "SELECT j.a, j.k FROM (gen.person p LEFT JOIN gen.item i ON i.owner = p.id) j (a, b, c, d, e, f, g, h, i, o, k)"),
     "a join inside the nullable side": (
-        "!??", "SELECT p.id, i.id, t.label FROM gen.person p LEFT JOIN (gen.item i JOIN gen.tag t ON t.item_id = i.id)"
-        " ON i.owner = p.id"),
+        "!??", ("SELECT p.id, i.id, t.label FROM gen.person p LEFT JOIN (gen.item i JOIN gen.tag t ON t.item_id = i.id)"
+        " ON i.owner = p.id")),
     "a whole row of an outer join": (
         "?", "SELECT i FROM gen.person p LEFT JOIN gen.item i ON i.owner = p.id"),
     "a lateral sub-select of an outer join": (
@@ -67,23 +67,25 @@ CASES = {
     "an aggregate of a query around it": (
         "?", "SELECT (SELECT max(p.id)) FROM gen.person p WHERE false"),
     "an empty window frame": (
-        "?!", "SELECT sum(id) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND 1 PRECEDING), row_number() OVER ()"
-        " FROM gen.person"),
+        "?!", ("SELECT sum(id) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND 1 PRECEDING), row_number() OVER ()"
+        " FROM gen.person")),
     "a rank within a group that is not there": (
         "!~", "SELECT count(*), rank(1) WITHIN GROUP (ORDER BY id) FROM gen.person"),
     "tiles of no number": ("?", "SELECT ntile(NULL) OVER () FROM gen.person"),
     "a scalar sub-select": (
-        "?!!", "SELECT (SELECT i.kind FROM gen.item i WHERE i.id = p.id + 7), (SELECT count(*) FROM gen.item), EXISTS (SELECT)"
-        " FROM gen.person p"),
+        "?!!", ("SELECT (SELECT i.kind FROM gen.item i WHERE i.id = p.id + 7), (SELECT count(*) FROM gen.item), EXISTS (SELECT)"
+        " FROM gen.person p")),
     "a scalar sub-select that may drop its row": (
-        "????", "SELECT (SELECT count(*) HAVING false), (SELECT count(*) LIMIT 0), (SELECT count(*) OFFSET 1), (SELECT 1 WHERE false)"),
+        "????", ("SELECT (SELECT count(*) HAVING false), (SELECT count(*) LIMIT 0), (SELECT count(*) OFFSET 1),"
+        " (SELECT 1 WHERE false)")),
     "a comparison with a sub-select": ("?", "SELECT 1 IN (SELECT boss FROM gen.person WHERE boss IS NULL)"),
     "UNION with a branch of null": ("?", "SELECT 1 UNION ALL SELECT NULL"),
     "INTERSECT with a side that is never null": ("!", "SELECT boss FROM gen.person INTERSECT SELECT id FROM gen.person"),
     "EXCEPT of what may be null": ("?", "SELECT boss FROM gen.person EXCEPT SELECT id FROM gen.person"),
     "VALUES": ("!?", "SELECT * FROM (VALUES (1, 1), (2, NULL)) v"),
     "expressions": (
-        "!?!!?", "SELECT coalesce(nick, ''), nullif(id, 1), greatest(boss, id), nick IS NULL, CASE WHEN active THEN id END FROM gen.person"),
+        "!?!!?", ("SELECT coalesce(nick, ''), nullif(id, 1), greatest(boss, id), nick IS NULL, CASE WHEN active THEN id END"
+        " FROM gen.person")),
     "functions that answer null": (
         "????", "SELECT array_length('{}'::int[], 1), substring('x' FROM 'y'), to_char(interval '1 day', ''), ('{1}'::int[])[2]"),
     "an array of no array": ("?", "SELECT concat(VARIADIC NULL::text[])"),
@@ -102,18 +104,21 @@ CASES = {
         "?!", "WITH c AS (UPDATE gen.person SET code = NULL WHERE code IS NOT NULL RETURNING code, id) SELECT code, id FROM c"),
     "the same through a view": ("?", "UPDATE gen.live SET rate = NULL WHERE rate > 0 RETURNING rate"),
     "what an UPDATE reads beside": (
-        "!?", "UPDATE gen.person p SET nick = NULL FROM gen.item i WHERE i.owner = p.id AND i.rate IS NOT NULL RETURNING i.rate, p.nick"),
+        "!?", ("UPDATE gen.person p SET nick = NULL FROM gen.item i WHERE i.owner = p.id AND i.rate IS NOT NULL"
+        " RETURNING i.rate, p.nick")),
     "a DELETE": ("!?", "DELETE FROM gen.tag WHERE note IS NOT NULL OR weight IS NULL RETURNING label, note"),
     "a DELETE of what WHERE requires": ("!", "DELETE FROM gen.tag WHERE note IS NOT NULL RETURNING note"),
     "an INSERT": ("!?", "INSERT INTO gen.tag SELECT 9, 'l', NULL, note FROM gen.config RETURNING label, note"),
     "a recursion that gives null later": (
-        "!?", "WITH RECURSIVE r (n, v) AS (SELECT 1, 1 UNION ALL SELECT n + 1, nullif(v, 1) FROM r WHERE n < 3) SELECT n, v FROM r"),
+        "!?", ("WITH RECURSIVE r (n, v) AS (SELECT 1, 1 UNION ALL SELECT n + 1, nullif(v, 1) FROM r WHERE n < 3)"
+        " SELECT n, v FROM r")),
     "a recursion within a recursion": (
-        "!?", "WITH RECURSIVE a (n, v) AS (SELECT 1, 1 UNION ALL SELECT n + 1, w FROM (WITH RECURSIVE b (n, w) AS ("
+        "!?", ("WITH RECURSIVE a (n, v) AS (SELECT 1, 1 UNION ALL SELECT n + 1, w FROM (WITH RECURSIVE b (n, w) AS ("
         "SELECT n, nullif(v, 1) FROM a UNION ALL SELECT n + 10, w FROM b WHERE n < 3) SELECT n, w FROM b) s WHERE n < 3)"
-        " SELECT n, v FROM a"),
+        " SELECT n, v FROM a")),
     "columns that go round": (
-        "!??", "WITH RECURSIVE r (n, a, b) AS (SELECT 1, 1, NULL::int UNION ALL SELECT n + 1, b, a FROM r WHERE n < 3) SELECT * FROM r"),
+        "!??", ("WITH RECURSIVE r (n, a, b) AS (SELECT 1, 1, NULL::int UNION ALL SELECT n + 1, b, a FROM r WHERE n < 3)"
+        " SELECT * FROM r")),
     "a secured table": ("!?", "SELECT id, body FROM gen.secret"),
 }  # fmt: skip
 

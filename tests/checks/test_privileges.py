@@ -8,6 +8,7 @@ import pytest
 
 from checks.planting import Caught, Garden, Plant
 from service.checks import catalog, catalogue, privileges, proving
+from service.checks.trials import undone
 
 OF = "tenant_id = :tenant_id AND id = :id"
 FIND = Plant(f"SELECT name FROM campaigns WHERE {OF}", "maybe", "name: str", "id: UUID")
@@ -56,6 +57,17 @@ CALL = Plant(
             "DELETE quarry.campaigns",
             "DELETE ON quarry.campaigns",
             id="rows-deleted",
+        ),
+        pytest.param(
+            Plant(
+                "SELECT id FROM sign_in_failures WHERE tenant_id = :tenant_id AND id = :id FOR UPDATE",
+                "maybe",
+                takes="id: UUID",
+            ),
+            "UPDATE ON sign_in_failures FROM quarry_app",
+            "UPDATE quarry.sign_in_failures",
+            "UPDATE ON quarry.sign_in_failures",
+            id="rows-locked",
         ),
         pytest.param(
             CALL,
@@ -109,11 +121,13 @@ async def test_a_privilege_that_nothing_needs_is_told_where_it_was_granted(garde
     assert erased.finding.span.path.name == "0005.create-campaigns.sql"
     assert erased.marked == "GRANT SELECT, DELETE ON campaigns TO quarry_app"
     assert erased.finding.remedy == "REVOKE DELETE ON quarry.campaigns FROM quarry_app in a migration"
-    await connection.execute(
-        "GRANT UPDATE (version) ON campaigns TO quarry_app; GRANT EXECUTE ON FUNCTION app.raise_epoch() TO quarry_app;"
-        "GRANT UPDATE (version) ON app.niches TO quarry_platform"
-    )
-    assert [each.finding.remedy for each in await unneeded()] == [
+    async with undone(connection):
+        await connection.execute(
+            "GRANT UPDATE (version) ON campaigns TO quarry_app; GRANT EXECUTE ON FUNCTION app.raise_epoch() TO quarry_app;"
+            "GRANT UPDATE (version) ON app.niches TO quarry_platform"
+        )
+        remedies = [each.finding.remedy for each in await unneeded()]
+    assert remedies == [
         "REVOKE UPDATE (version) ON quarry.campaigns FROM quarry_app in a migration",
         "REVOKE EXECUTE ON FUNCTION app.raise_epoch() FROM quarry_app in a migration",
     ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from checks.planting import Plant
+from service import queries
+from service.statements import StatementError
 
 FIND = Plant("SELECT id FROM brands WHERE tenant_id = :tenant_id AND id = :id", "one", takes="id: UUID")
 BY_NAME = Plant(
@@ -222,3 +225,37 @@ async def test_an_exception_that_nothing_needs_is_told_where_it_stands(only: Any
 async def test_an_exception_with_a_reason_lets_a_rule_be_broken(judge: Any, planted: Plant, header: str) -> None:
     assert len(await judge(planted)) == 1
     assert await judge(planted.but(header=header)) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "message", "remedy"),
+    [
+        pytest.param("-- one:", "'one' has no reason", "write '-- one: why that is well'", id="no-reason"),
+        pytest.param(
+            "-- null: bio because",
+            "'null' names a column and a reason",
+            "write '-- null: column because …'",
+            id="half-a-reason",
+        ),
+        pytest.param(
+            "-- calls: because it is well",
+            "'calls' names a function and a reason",
+            "write '-- calls: function because …'",
+            id="no-subject",
+        ),
+        pytest.param(
+            "-- unnamed: brands",
+            "'unnamed' names a relation and a reason",
+            "write '-- unnamed: relation because …'",
+            id="no-because",
+        ),
+        pytest.param("-- grows: tenants", "unknown growth 'tenants'", "did you mean 'tenant'?", id="unknown-growth"),
+    ],
+)
+def test_an_exception_without_a_reason_is_refused_when_the_file_is_read(
+    tmp_path: Path, header: str, message: str, remedy: str
+) -> None:
+    text = f"-- repository: Things\n-- Things.\n\n-- name: find :one\n-- One.\n{header}\n{FIND.sql};\n"
+    with pytest.raises(StatementError) as refused:
+        queries.parse(text, tmp_path / "things.sql")
+    assert (refused.value.message, refused.value.remedy) == (f"{tmp_path}/things.sql:6: {message}", remedy)

@@ -197,7 +197,8 @@ def limit(scope: Scope) -> int | None:
     given = scope.node["limitCount"]
     if given is not None and given.kind == "FUNCEXPR":
         function = scope.catalog.functions.get(given["funcid"])
-        given = given["args"][0] if function is not None and function.qualified == "pg_catalog.int8" else None
+        is_cast = function is not None and (function.schema, function.name) == ("pg_catalog", "int8")
+        given = given["args"][0] if is_cast else None
     if given is None or given.kind != "CONST" or given["constisnull"] or scope.node["limitOption"] == _WITH_TIES:
         return None
     if given["consttype"] not in _INTEGERS:

@@ -93,8 +93,8 @@ class Function:
 
     @property
     def qualified(self) -> str:
-        """`app.heads`, as SQL names it."""
-        return f"{self.schema}.{self.name}"
+        """`app.heads`, as statements name it: functions of a tenant's schema by their bare names."""
+        return f"app.{self.name}" if self.schema == "app" else self.name
 
 
 @dataclass(frozen=True)

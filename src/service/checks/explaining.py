@@ -34,6 +34,7 @@ async def explain(
         raise OperatorError(f"to run {entry.label} it needs {', '.join(missing)}", "write them as name=value")
     transaction = connection.transaction()
     await transaction.start()
+    is_prepared = False
     try:
         await connection.execute(
             f"SET LOCAL ROLE {entry.role}; SET LOCAL app.tenant_id = '{tenant}';"
@@ -43,10 +44,10 @@ async def explain(
         types = ", ".join(each.name for each in described)
         literals = [await _literal(connection, given.get(name)) for name in variant.parameters]
         await connection.execute(f"PREPARE explained{f' ({types})' if types else ''} AS {variant.text}")
+        is_prepared = True
         options = "ANALYZE, BUFFERS, VERBOSE" if analyze else "VERBOSE"
         arguments = f" ({', '.join(literals)})" if literals else ""
         rows = await connection.fetch(f"EXPLAIN ({options}) EXECUTE explained{arguments}")
-        await connection.execute("DEALLOCATE explained")
     except asyncpg.UndefinedTableError as error:
         raise OperatorError(f"{entry.label}: {error.args[0]}", "run `quarry migrate up` first") from error
     except asyncpg.PostgresError as error:
@@ -55,6 +56,8 @@ async def explain(
         ) from error
     finally:
         await transaction.rollback()
+        if is_prepared:
+            await connection.execute("DEALLOCATE explained")  # No transaction takes it back.
     lines = [row[0] for row in rows]
     return [f"-- generic: {', '.join(missing)} not given", *lines] if missing else lines
 

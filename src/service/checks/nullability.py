@@ -5,27 +5,18 @@ Wrong in one direction only: a column that is called never null never is; one th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from service.checks import functions
+from service.checks import functions, verdicts
 from service.checks.presence import Facts
 from service.checks.scopes import Scope, variables
 from service.checks.tree import Command, Join, Link, Node, Source, UnknownNode, arguments, same, within
+from service.checks.verdicts import Verdict
+
+__all__ = ["Verdict", "has_a_row", "prove"]
 
 _UNION, _INTERSECT = 1, 2
-_EXTERNAL = 0
-"""`ParamKind`: a parameter of the statement itself."""
-_LAST_CERTAIN_VALUE = 13
-"""`SQLValueFunctionOp`: the last but one; CURRENT_SCHEMA alone may be null."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a value can be NULL, and what makes it so or keeps it from being so."""
-
-    is_nullable: bool
-    why: str
 
 
 def prove(scope: Scope, given: frozenset[int] = frozenset()) -> list[Verdict]:
@@ -193,7 +184,12 @@ class _Prover:
         if len(called) == 1 and entry["funcordinality"] and attribute == len(entry["eref"].list("colnames")):
             return Verdict(False, f"{name}: WITH ORDINALITY numbers every row")
         # Of a row, the column would be a field.
-        if len(called) == 1 and attribute == 1 and called[0]["funccolcount"] == 1 and called[0]["funcexpr"].kind == "FUNCEXPR":
+        if (
+            len(called) == 1
+            and attribute == 1
+            and called[0]["funccolcount"] == 1
+            and called[0]["funcexpr"].kind == "FUNCEXPR"
+        ):
             return self.of(called[0]["funcexpr"], scope)
         return Verdict(True, f"{name}: a function may answer null in any column")
 
@@ -264,77 +260,15 @@ class _Prover:
         return self.any_of([arguments(node)[0], *elements], scope, "every value that is compared is there")
 
 
-_Rule = Callable[[_Prover, Node, Scope], Verdict]
-
-
-def _never(why: str) -> _Rule:
-    return lambda _, __, ___: Verdict(False, why)
-
-
-def _always(why: str) -> _Rule:
-    return lambda _, __, ___: Verdict(True, why)
-
-
-def _argument(prover: _Prover, node: Node, scope: Scope) -> Verdict:
-    return prover.of(node["arg"], scope)
-
-
-def _constant(_: _Prover, node: Node, __: Scope) -> Verdict:
-    return Verdict(True, "NULL is written there") if node["constisnull"] else Verdict(False, "a constant")
-
-
-def _parameter(prover: _Prover, node: Node, _: Scope) -> Verdict:
-    if node["paramkind"] == _EXTERNAL and node["paramid"] in prover.given:
-        return Verdict(False, "a parameter that is always given")
-    return Verdict(True, "a parameter that may be None")
-
-
-def _case(prover: _Prover, node: Node, scope: Scope) -> Verdict:
-    results = [*(each["result"] for each in node.list("args")), node["defresult"]]
-    return prover.any_of(results, scope, "no branch of CASE is null")
-
-
-def _value(_: _Prover, node: Node, __: Scope) -> Verdict:
-    is_certain = node["op"] <= _LAST_CERTAIN_VALUE
-    return Verdict(not is_certain, "a value of the session" if is_certain else "CURRENT_SCHEMA may be null")
-
-
-_RULES: dict[str, _Rule] = {
+_RULES = {
+    **verdicts.RULES,
     "VAR": _Prover.variable,
-    "CONST": _constant,
-    "PARAM": _parameter,
     "FUNCEXPR": _Prover.call,
     "OPEXPR": _Prover.call,
-    "DISTINCTEXPR": _never("IS DISTINCT FROM is true or false"),
-    "NULLIFEXPR": _always("NULLIF makes nulls"),
     "SCALARARRAYOPEXPR": _Prover.compared,
-    "BOOLEXPR": lambda prover, node, scope: prover.any_of(
-        node["args"], scope, "a condition on values that are never null"
-    ),
-    "RELABELTYPE": _argument,
-    "COERCEVIAIO": _argument,
-    "ARRAYCOERCEEXPR": _argument,
-    "COLLATEEXPR": _argument,
-    "COERCETODOMAIN": _argument,
-    "NAMEDARGEXPR": _argument,
-    "CONVERTROWTYPEEXPR": _argument,
-    "COALESCEEXPR": lambda prover, node, scope: prover.all_of(node["args"], scope, "COALESCE ends in a value"),
-    "MINMAXEXPR": lambda prover, node, scope: prover.all_of(node["args"], scope, "GREATEST or LEAST has a value"),
-    "CASEEXPR": _case,
-    "CASETESTEXPR": _always("the value that CASE compares"),
-    "NULLTEST": _never("IS NULL is true or false"),
-    "BOOLEANTEST": _never("IS TRUE is true or false"),
-    "ARRAYEXPR": _never("an array is written there"),
-    "ROWEXPR": _never("a row is written there"),
-    "ROWCOMPAREEXPR": _always("a comparison of rows may be unknown"),
-    "GROUPINGFUNC": _never("GROUPING is a number"),
-    "SQLVALUEFUNCTION": _value,
     "SUBLINK": _Prover.link,
     "AGGREF": _Prover.aggregate,
     "WINDOWFUNC": _Prover.window,
-    "SUBSCRIPTINGREF": _always("an element may not be there"),
-    "FIELDSELECT": _always("a field may be null"),
-    "RETURNINGEXPR": _always("there may be no row before or after the change"),
 }
 
 

@@ -24,6 +24,9 @@ _IMPLIED = {("app.changes", "xid"): ("app.commits", "xid")}
 """What refers to another table without a foreign key: the log's triggers see to it, and they are off here. A commit has
 changes, so each has one."""
 
+_FIXED = {("app.changes", "ordinal"): "1"}
+"""The first change of a commit is the one that numbers it."""
+
 _TRIED = "(SELECT generate_series(1::bigint, 400) UNION ALL SELECT generate_series(20001::bigint, 20100)) AS s (n)"
 """Few rows and late ones: an expression that fits them fits those between, and some 20,000 rows of a table at least."""
 _ATTEMPTS = 500
@@ -241,6 +244,7 @@ async def _tables(connection: asyncpg.Connection[Any], schema: str) -> list[Tabl
             columns[row["name"]] = Column(
                 row["number"], row["name"], row["declared"], row["type_name"], row["is_nullable"], row["is_tenant"],
                 row["is_indexed"], row["initial"], row["checks"], parent, implied is not None,
+                _FIXED.get((name, row["name"]), ""),
             )  # fmt: skip
         found.append(Table(names[name], name, columns, given[0]["is_single"]))
     return found

@@ -59,6 +59,8 @@ class Column:
     parent: tuple[int, str] | None
     is_paired: bool = False
     """Whether each row of the parent has a row, and one only."""
+    fixed: str = ""
+    """The one expression that it is given, if it is."""
 
     @property
     def is_time(self) -> bool:
@@ -120,6 +122,8 @@ def candidates(table: Table, referenced: Mapping[str, str]) -> dict[str, list[Ca
     for column in table.columns.values():
         if column.is_tenant:
             values = ["@tenant"]
+        elif column.fixed:
+            values = [column.fixed]
         elif column.name in referenced:
             turn = references % len(_PARENTS)
             rows = ("@n",) if column.is_paired else (*_PARENTS[turn:], *_PARENTS[:turn], "@n")

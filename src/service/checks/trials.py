@@ -60,7 +60,11 @@ class Trials:
                 continue
             type_ = subject.catalog.types[proved.described.parameters[number - 1]]
             owner = owners.get(name, self.bound)
-            found.append(await self._value(proved.scope, number, type_, owner, n))
+            value = await self._value(proved.scope, number, type_, owner, n)
+            if value is None and subject.entry.is_given(name, proved.key):
+                # The column is null in that row, and the parameter never is.
+                value = _DEFAULTS[type_](owner)
+            found.append(value)
         return found
 
     async def _value(self, scope: Scope, number: int, type_: str, owner: UUID, n: int) -> object:
@@ -78,7 +82,7 @@ class Trials:
             return [each for each in picked if each is not None]
         if is_array and (texts := _listed(scope, number)):
             return texts
-        return _DEFAULTS[type_](owner) if type_ in _DEFAULTS else None
+        return _DEFAULTS[type_](owner)
 
     async def run(self, subject: Subject, proved: Proved, values: Iterable[object]) -> Outcome:
         """Run a variant in the transaction that is open."""
@@ -185,5 +189,6 @@ _DEFAULTS: dict[str, Any] = {
     "interval": lambda _: dt.timedelta(hours=1),
     "inet": lambda _: ip_address("192.0.2.1"),
     "jsonb": lambda _: "{}",
+    "xid8": lambda _: 1,
 }
 """What a parameter is given that meets no column: a value of the tenant whose keys are tried, where its type can be one."""
