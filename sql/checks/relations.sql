@@ -24,7 +24,13 @@ SELECT c.oid::int8 AS oid,
            AND NOT a.attisdropped) AS columns,
        (SELECT json_agg(json_build_object(
                    'name', i.indexrelid::regclass::text, 'columns', (i.indkey::int2[])[0:i.indnkeyatts - 1],
-                   'is_unique', i.indisunique AND i.indisvalid AND i.indimmediate AND i.indexprs IS NULL,
+                   -- Of the children of a table its indexes know nothing; under another collation more texts are equal.
+                   'is_unique', i.indisunique AND i.indisvalid AND i.indimmediate AND i.indexprs IS NULL
+                                AND NOT (c.relkind = 'r' AND c.relhassubclass)
+                                AND NOT EXISTS (SELECT
+                                                  FROM unnest(i.indkey::int2[], i.indcollation::oid[]) AS u (number, collated)
+                                                  JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = u.number
+                                                 WHERE u.collated <> 0 AND a.attcollation <> u.collated),
                    'parts', i.indkey::int2[], 'expressions', i.indexprs::text, 'predicate', i.indpred::text)
                    ORDER BY i.indexrelid::regclass::text)
           FROM pg_catalog.pg_index AS i

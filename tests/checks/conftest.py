@@ -15,7 +15,8 @@ from checks.planting import Caught, Garden, Plant, caught
 from checks.proofs import ROWS, Prover
 from service import provisioning
 from service.addresses import Address
-from service.checks import catalog, scratch
+from service.checks import scratch
+from service.checks.proofs import catalog
 from service.embedded.server import Server
 
 Judge = Callable[..., Awaitable[list[Caught]]]

@@ -14,12 +14,13 @@ from uuid import UUID
 from pydantic import Json
 
 from service import queries
-from service.checks import attack, catalog, catalogue, growth, indexes, privileges, proving, rules, signature
+from service.checks import catalogue, indexes, privileges, proving, rules, signature
 from service.checks.findings import Finding
+from service.checks.proofs import catalog
 from service.checks.proving import Subject
-from service.checks.samples import Sampler
-from service.checks.suite import TENANTS
-from service.checks.trials import undone
+from service.checks.runs import attack, growth
+from service.checks.runs.samples import Sampler
+from service.checks.runs.trials import TENANTS, undone
 from service.repos.query import Repository, query
 from service.repos.rows import Personal, Row
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from checks.generated_data import READER
-from service.checks.catalog import Catalog
-from service.checks.describing import Described, describing
+from service.checks.proofs.catalog import Catalog
+from service.checks.proofs.describing import Described, describing
 
 ROWS = """
 CREATE TABLE gen.word (word text PRIMARY KEY, other text);

@@ -10,7 +10,7 @@ import pytest
 
 from checks.planting import Garden, Plant
 from service.checks import proving, scratch
-from service.checks.nullability import Verdict
+from service.checks.proofs.nullability import Verdict
 from service.settings import Settings
 
 FUNCTION = "CREATE FUNCTION app.planted({}) RETURNS {} LANGUAGE sql SECURITY DEFINER SET search_path TO '' AS $$ {} $$"

@@ -10,7 +10,7 @@ import pytest
 
 from checks.proofs import Prover
 from conftest import MAJOR
-from service.checks import cardinality
+from service.checks.proofs import cardinality
 
 _LEFT = "gen.item i LEFT JOIN gen.person p ON p.id = 1 AND i.owner = 1"
 

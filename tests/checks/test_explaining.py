@@ -9,8 +9,8 @@ import pytest
 
 from checks.planting import Garden
 from service.checks import catalogue
-from service.checks.explaining import explain
-from service.checks.trials import undone
+from service.checks.review.explaining import explain
+from service.checks.runs.trials import undone
 from service.errors import OperatorError
 
 TENANT = UUID(int=7)

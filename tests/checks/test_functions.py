@@ -9,8 +9,8 @@ from random import Random
 import pytest
 
 from checks.proofs import Prover
-from service.checks import functions
-from service.checks.catalog import Function
+from service.checks.proofs import functions
+from service.checks.proofs.catalog import Function
 
 _ARRAYS = ["'{}'::int[]", "'{NULL}'::int[]", "'{1,2}'::int[]", "'[5:5]={7}'::int[]", "'{{1},{NULL}}'::int[]"]
 _TIMES = ["-infinity", "infinity", "epoch", "2024-02-29 23:59:59.999999"]

@@ -15,11 +15,11 @@ import pytest
 from checks import generated
 from checks.generated import Statement
 from checks.generated_data import READER, arguments, fill
-from service.checks import cardinality, catalog, nullability
-from service.checks.cardinality import Proof
-from service.checks.describing import describing
-from service.checks.nullability import Verdict
-from service.checks.tree import UnknownNode
+from service.checks.proofs import cardinality, catalog, nullability
+from service.checks.proofs.cardinality import Proof
+from service.checks.proofs.describing import describing
+from service.checks.proofs.nullability import Verdict
+from service.checks.proofs.tree import UnknownNode
 
 _CHUNK = 250
 

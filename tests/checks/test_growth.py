@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from checks.planting import Garden, Plant
-from service.checks import growth, scratch
+from service.checks import scratch
+from service.checks.runs import growth
 from service.settings import Settings
 
 FIND = Plant("SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND id = :id", "one", takes="id: UUID")

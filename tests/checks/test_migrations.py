@@ -13,9 +13,9 @@ import pytest
 
 from service import files, migrations, provisioning
 from service.addresses import Address
-from service.checks import catalog_text, scripts
 from service.checks.findings import Finding
-from service.checks.migrations import Checked, check
+from service.checks.schema import catalog_text, scripts
+from service.checks.schema.migrations import Checked, check
 from service.embedded.server import Server
 from service.errors import OperatorError
 from service.migrations import MigrationError

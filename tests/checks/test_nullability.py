@@ -9,7 +9,7 @@ import pytest
 
 from checks.proofs import Prover
 from conftest import MAJOR
-from service.checks import nullability
+from service.checks.proofs import nullability
 
 # By column: `!` it is never null; `?` it may be, and some row shows it; `~` it never is, which isn't proved.
 CASES = {

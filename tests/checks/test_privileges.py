@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from checks.planting import Caught, Garden, Plant
-from service.checks import catalog, catalogue, privileges, proving
-from service.checks.trials import undone
+from service.checks import catalogue, privileges, proving
+from service.checks.proofs import catalog
+from service.checks.runs.trials import undone
 
 OF = "tenant_id = :tenant_id AND id = :id"
 FIND = Plant(f"SELECT name FROM campaigns WHERE {OF}", "maybe", "name: str", "id: UUID")

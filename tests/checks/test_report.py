@@ -14,15 +14,16 @@ from typing import Any
 import pytest
 
 from reviewing import ROUTES, proved
-from service.checks import showing, suite
-from service.checks.facts import Facts, Remark
 from service.checks.findings import Finding, Span
-from service.checks.planned import steps
 from service.checks.proving import Subject
-from service.checks.reaching import Source
-from service.checks.report import Report, gather, page
-from service.checks.spelling import spelled
-from service.checks.stating import state
+from service.checks.review import showing
+from service.checks.review.facts import Facts, Remark
+from service.checks.review.planned import steps
+from service.checks.review.reaching import Source
+from service.checks.review.report import Report, gather, page
+from service.checks.review.spelling import spelled
+from service.checks.review.stating import state
+from service.checks.runs import trials
 from service.embedded.server import Server
 from service.repos.brands import Brand
 
@@ -294,7 +295,7 @@ async def test_the_rows_that_it_plans_with_are_gone_afterwards(reviewed: Reviewe
     assert await reviewed.connection.fetchval("SELECT count(*) FROM campaigns") == 0
     assert await reviewed.connection.fetchval("SELECT current_user = session_user")
     assert reviewed.report.rows > 0
-    assert suite.TENANTS[0].hex not in reviewed.html
+    assert trials.TENANTS[0].hex not in reviewed.html
 
 
 def test_what_becomes_of_a_parameter(reviewed: Reviewed) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reviewing import reported
-from service.checks.report import page
+from service.checks.review.report import page
 from service.embedded.server import Server
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -10,14 +10,17 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from service.checks import samples
-from service.checks.samples import SampleError, Sampler
+from service.checks.runs import samples
+from service.checks.runs.samples import SampleError, Sampler
 from service.settings import Settings
 
 A, B = UUID(int=0xA), UUID(int=0xB)
 SHARED = {"app.niches": 60, "app.installation": 1}
 SINGLE = {"app.tenants", "app.heads"}
-ALWAYS_NULL_OR_NEVER = {"app.installation.keys_check": "its one row is there before, and no keys have met it"}
+ALWAYS_NULL_OR_NEVER = {
+    "app.installation.keys_check": "its one row is there before, and no keys have met it",
+    "app.installation.purged_at": "the same row",
+}
 SAME_FOR_ALL = {
     "quarry.campaigns.currency": "three currencies",
     "quarry.campaign_influencers.currency": "three currencies",
@@ -192,7 +195,9 @@ async def test_the_log_counts_and_numbers_itself(filled: Filled) -> None:
           FROM app.changes AS h LEFT JOIN app.commits AS c ON c.tenant_id = h.tenant_id AND c.xid = h.xid
          GROUP BY h.tenant_id, c.number""")
     assert all(row["number"] and row["ordinals"] == list(range(1, len(row["ordinals"]) + 1)) for row in ordinals)
-    commits = await filled.connection.fetchval("SELECT count(*) FROM app.commits WHERE xid >= '9223372036854775808'::xid8")
+    commits = await filled.connection.fetchval(
+        "SELECT count(*) FROM app.commits WHERE xid >= '9223372036854775808'::xid8"
+    )
     assert len(ordinals) == commits
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from service.addresses import Address
-from service.checks import catalogue, findings, migrations, scratch, suite
+from service.checks import catalogue, findings, scratch, suite
+from service.checks.schema import migrations
 from service.embedded.server import Server
 
 
 async def test_every_statement_of_the_repository_is_proved(server: Server) -> None:
     entries = catalogue.entries()
-    async with scratch.database(Address(server.url()), "quarry") as made, scratch.connected(made, "quarry") as connection:
+    async with (
+        scratch.database(Address(server.url()), "quarry") as made,
+        scratch.connected(made, "quarry") as connection,
+    ):
         examined = await suite.examine(connection, "quarry", entries, is_whole=True)
     assert len(examined.subjects) == len(entries) > 100
     assert "\n".join(findings.printed(examined.findings)) == ""

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from checks.planting import Garden, Plant
-from service.checks import catalog, catalogue, proving, tree
-from service.checks.tree import UnknownNode, parse
+from service.checks import catalogue, proving
+from service.checks.proofs import catalog, tree
+from service.checks.proofs.tree import UnknownNode, parse
 
 
 @pytest.mark.parametrize(

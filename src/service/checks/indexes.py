@@ -14,9 +14,9 @@ import asyncpg
 
 from service.checks import plans, spans
 from service.checks.plans import Plan
+from service.checks.proofs.scopes import Scope
+from service.checks.proofs.tree import Node, Source, references, within
 from service.checks.proving import Proved, Subject
-from service.checks.scopes import Scope
-from service.checks.tree import Node, Source, references, within
 
 _DISABLED_COST = 1e9
 """Before PostgreSQL 18 a disabled scan costs so much more than anything else."""

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from service import files, queries
-from service.checks.catalog import Catalog
-from service.checks.describing import describing
 from service.checks.findings import Finding, Span
+from service.checks.proofs.catalog import Catalog
+from service.checks.proofs.describing import describing
+from service.checks.proofs.scopes import Scope
+from service.checks.proofs.tree import Node, walk
 from service.checks.proving import Subject
-from service.checks.scopes import Scope
-from service.checks.tree import Node, walk
 
 SERVING = "quarry_app"
 ROLES = (SERVING, "quarry_platform")

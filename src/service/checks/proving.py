@@ -8,16 +8,17 @@ from typing import Any
 
 import asyncpg
 
-from service.checks import cardinality, isolation, nullability, spans
-from service.checks.cardinality import Proof
-from service.checks.catalog import Catalog
+from service.checks import spans
 from service.checks.catalogue import Entry
-from service.checks.describing import Described, Describer, describing
 from service.checks.findings import Finding, Span
-from service.checks.isolation import Locked
-from service.checks.nullability import Verdict
-from service.checks.scopes import Scope
-from service.checks.tree import UnknownNode
+from service.checks.proofs import cardinality, isolation, nullability
+from service.checks.proofs.cardinality import Proof
+from service.checks.proofs.catalog import Catalog
+from service.checks.proofs.describing import Described, Describer, describing
+from service.checks.proofs.isolation import Locked
+from service.checks.proofs.nullability import Verdict
+from service.checks.proofs.scopes import Scope
+from service.checks.proofs.tree import UnknownNode
 from service.statements import TENANT_PARAMETER, Note
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from service.checks import isolation, spans
-from service.checks.cardinality import named, sorted_by
-from service.checks.isolation import Locked
-from service.checks.keys import place_of
+from service.checks import spans
+from service.checks.proofs import isolation
+from service.checks.proofs.cardinality import named, sorted_by
+from service.checks.proofs.isolation import Locked
+from service.checks.proofs.keys import place_of
+from service.checks.proofs.scopes import Scope
+from service.checks.proofs.tree import Command, Node, arguments, location
 from service.checks.proving import Proved, Subject
-from service.checks.scopes import Scope
-from service.checks.tree import Command, Node, arguments, location
 
 _DESCENDING, _ASCENDING = (1, 2), (5, 4)
 """B-tree comparisons with the last row of a page, by the direction of its order: the first goes on after it, the other at it."""

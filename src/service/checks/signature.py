@@ -6,10 +6,11 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from service.checks import origins, spans
-from service.checks.annotations import Expected, expected
+from service.checks import spans
 from service.checks.catalogue import is_optional
-from service.checks.nullability import Verdict, has_a_row
+from service.checks.proofs import origins
+from service.checks.proofs.annotations import Expected, expected
+from service.checks.proofs.nullability import Verdict, has_a_row
 from service.checks.proving import Proved, Subject
 from service.repos.calls import INDEX_SUFFIX
 from service.repos.rows import Row

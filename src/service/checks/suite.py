@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
-from service.checks import attack, catalog, growth, indexes, privileges, proving, rules, signature
-from service.checks.catalog import Catalog
+from service.checks import indexes, privileges, proving, rules, signature
 from service.checks.catalogue import Entry
 from service.checks.findings import Finding
+from service.checks.proofs import catalog
+from service.checks.proofs.catalog import Catalog
 from service.checks.proving import Subject
-from service.checks.samples import Sampler
-
-TENANTS = UUID("aaaaaaaa-0000-4000-8000-000000000001"), UUID("bbbbbbbb-0000-4000-8000-000000000002")
-"""The tenant that statements are run as, and the one whose rows they must not see."""
+from service.checks.runs import attack, growth
+from service.checks.runs.samples import Sampler
+from service.checks.runs.trials import TENANTS
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What PostgreSQL's own tree of a statement proves: nulls, row counts, orders, tenants."""

@@ -1,0 +1,207 @@
+"""How many rows a query can answer, and whether their order is the same each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from service.checks.proofs.keys import Pins, place_of
+from service.checks.proofs.presence import Place
+from service.checks.proofs.scopes import Scope, is_exists
+from service.checks.proofs.tree import Command, Node, Source
+
+_UNION, _INTERSECT = 1, 2
+_WITH_TIES = 1
+_NEVER_MATERIALIZED = 2
+_INTEGERS = frozenset({20, 21, 23})
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether something holds, and by what."""
+
+    holds: bool
+    why: str
+
+
+def at_most_one(scope: Scope) -> Proof:
+    """Whether a query answers one row at most."""
+    if limit(scope) in (0, 1):
+        return Proof(True, "LIMIT 1")
+    return _unlimited(scope)
+
+
+def _unlimited(scope: Scope) -> Proof:
+    node = scope.node
+    if node["setOperations"] is not None:
+        return _combined(scope)
+    if node["hasTargetSRFs"]:
+        return Proof(False, "a function in its columns answers several rows")
+    if scope.is_one_group:
+        return Proof(True, "an aggregate over everything is one row")
+    pins = _pins(scope)
+    if node.list("groupingSets"):
+        return Proof(False, "grouping sets answer several rows")
+    if node.list("groupClause") and all(pins.is_fixed(each) for each in scope.grouping):
+        return Proof(True, "one group: what it groups by is fixed")
+    if scope.command is Command.INSERT and not scope.read:
+        return Proof(True, "one row of VALUES is inserted")
+    return _whole(pins)
+
+
+def _pins(scope: Scope, start: Iterable[Place] = ()) -> Pins:
+    return Pins(scope, _for_columns, start)
+
+
+def _whole(pins: Pins) -> Proof:
+    if pins.loose:
+        names = ", ".join(pins.scope.alias(number) for number in sorted(pins.loose))
+        return Proof(False, f"no unique key fixes one row of {names}")
+    return Proof(True, "; ".join(dict.fromkeys(pins.reasons.values())) or "it reads no table")
+
+
+def _combined(scope: Scope) -> Proof:
+    """A UNION is one row where both sides are, and one is there only when the other is not."""
+    operation = scope.node["setOperations"]
+    sides = [operation["larg"], operation["rarg"]]
+    if any(side.kind != "RANGETBLREF" for side in sides):
+        return Proof(False, "a set operation of more than two queries")
+    left, right = (scope.subquery(side["rtindex"]) for side in sides)
+    proofs = at_most_one(left), at_most_one(right)
+    if operation["op"] != _UNION:
+        needed = proofs if operation["op"] == _INTERSECT else proofs[:1]
+        return next((each for each in needed if each.holds), Proof(False, proofs[0].why))
+    for proof in proofs:
+        if not proof.holds:
+            return proof
+    for one, other, proof in ((left, right, proofs[1]), (right, left, proofs[0])):
+        if name := _excludes(one, other):
+            return Proof(True, f"one side reads {name}, the other is there only when {name} is empty; {proof.why}")
+    return Proof(False, "both sides of the UNION may answer a row")
+
+
+def _excludes(one: Scope, other: Scope) -> str:
+    """The table expression that one query reads, while the other has a row only when it is empty; '' if there is none."""
+    if any(each.is_one_group or each.node.list("groupingSets") for each in (one, other)):
+        return ""  # These answer a row of nothing.
+    empty = {id(expression) for condition in other.always if (expression := _emptied(condition, other)) is not None}
+    for number in one.read:
+        is_needed = one.source(number) is Source.CTE and not any(number in join.nullable for join in one.joins)
+        if is_needed and id(one.expression(number)[0]) in empty:
+            return one.alias(number)
+    return ""
+
+
+def _emptied(condition: Node, scope: Scope) -> Node | None:
+    """The table expression of which `NOT EXISTS (SELECT FROM it)` says that it is empty."""
+    if condition.kind != "BOOLEXPR" or condition["boolop"] != "not" or not is_exists(condition["args"][0]):
+        return None
+    asked = scope.inner(condition["args"][0]["subselect"])
+    parts = (
+        "limitCount", "limitOffset", "hasAggs", "havingQual", "setOperations", "groupingSets", "groupClause", "hasTargetSRFs",
+    )  # fmt: skip
+    if asked.always or any(asked.node[each] for each in parts) or len(asked.read) != 1:
+        return None
+    (number,) = asked.read
+    if asked.source(number) is not Source.CTE:
+        return None
+    expression, _ = asked.expression(number)
+    return None if expression["ctematerialized"] == _NEVER_MATERIALIZED else expression
+
+
+def _for_columns(scope: Scope, columns: frozenset[int]) -> str:
+    """Why a query has one row at most for given values of these of its columns (from 1); '' if it may have several."""
+    for proof in (at_most_one(scope), _determined(scope, columns)):
+        if proof.holds:
+            return proof.why
+    return ""
+
+
+def _determined(scope: Scope, columns: frozenset[int]) -> Proof:
+    node, outputs = scope.node, scope.outputs
+    if node["setOperations"] is not None or node["hasTargetSRFs"] or node.list("groupingSets"):
+        return Proof(False, "rows may be repeated")
+    shown = [outputs[number - 1] for number in columns if 0 < number <= len(outputs)]
+    if node.list("groupClause"):
+        wanted = {each["tleSortGroupRef"] for each in node.list("groupClause")}
+        is_told = wanted <= {each["ressortgroupref"] for each in shown}
+        return Proof(is_told, "what it groups by is fixed" if is_told else "several groups have the same values")
+    places = [place for each in shown if (place := place_of(each["expr"]))]
+    if scope.command in (Command.INSERT, Command.UPDATE):
+        return _written(scope, {attribute for number, attribute in places if number == scope.target})
+    return _whole(_pins(scope, places))
+
+
+def _written(scope: Scope, columns: set[int]) -> Proof:
+    """Whether a key tells written rows apart: by their new values, as triggers may have made them."""
+    relation = scope.relation(scope.target) if scope.target else None
+    for index in relation.indexes if relation is not None else ():
+        is_required = relation is not None and all(relation.columns[each].is_required for each in index.columns if each)
+        if index.is_unique and index.predicate is None and is_required and set(index.columns) <= columns:
+            return Proof(True, f"{index.name.rpartition('.')[2]} tells the written rows apart")
+    return Proof(False, "no key tells the written rows apart")
+
+
+def total_order(scope: Scope) -> Proof:
+    """Whether ORDER BY leaves no two rows in either order, so that LIMIT takes the same ones each time."""
+    node = scope.node
+    if (one := _unlimited(scope)).holds:
+        return one
+    if not scope.outputs and scope.command is Command.SELECT:
+        return Proof(True, "its rows are counted and not looked at")
+    if not node.list("sortClause"):
+        return Proof(False, "there is no ORDER BY")
+    keys = list(sorted_by(scope))
+    names = ", ".join(named(each, scope) for each in keys)
+    if node["hasTargetSRFs"] or node.list("groupingSets"):
+        return Proof(False, f"rows may be repeated within {names}")
+    # DISTINCT ON takes the first row of many: which one has to be told by the order too.
+    is_distinct = node.list("distinctClause") and not node["hasDistinctOn"]
+    if node["setOperations"] is not None or node.list("groupClause") or is_distinct:
+        return _order_of_shown(scope, names)
+    pins = _pins(scope, [place for each in keys if (place := place_of(each))])
+    if not pins.loose:
+        return Proof(True, f"{names}: {'; '.join(dict.fromkeys(pins.reasons.values()))}")
+    loose = ", ".join(scope.alias(number) for number in sorted(pins.loose))
+    return Proof(False, f"rows of {loose} may be equal in {names}")
+
+
+def _order_of_shown(scope: Scope, names: str) -> Proof:
+    """Groups differ in what they are grouped by, the rows of UNION and DISTINCT in some column."""
+    node = scope.node
+    sort = {each["tleSortGroupRef"] for each in node.list("sortClause")}
+    if node["setOperations"] is not None and node["setOperations"]["all"]:
+        return Proof(False, "UNION ALL may repeat rows")
+    clause = node.list("distinctClause") or node.list("groupClause")
+    needed = {each["tleSortGroupRef"] for each in clause} or {each["ressortgroupref"] for each in scope.outputs}
+    if needed <= sort:
+        return Proof(True, f"{names}: no two rows have the same")
+    return Proof(False, f"rows may be equal in {names}")
+
+
+def sorted_by(scope: Scope) -> Iterator[Node]:
+    """The expressions of ORDER BY, the most significant first."""
+    by_reference = {each["ressortgroupref"]: each["expr"] for each in scope.node.list("targetList")}
+    for clause in scope.node.list("sortClause"):
+        yield by_reference[clause["tleSortGroupRef"]]
+
+
+def named(expression: Node, scope: Scope) -> str:
+    """A sort key in words."""
+    place = place_of(expression)
+    return scope.column(*place) if place else "an expression"
+
+
+def limit(scope: Scope) -> int | None:
+    """The number that a LIMIT is written with, if it is one."""
+    given = scope.node["limitCount"]
+    if given is not None and given.kind == "FUNCEXPR":
+        function = scope.catalog.functions.get(given["funcid"])
+        is_cast = function is not None and (function.schema, function.name) == ("pg_catalog", "int8")
+        given = given["args"][0] if is_cast else None
+    if given is None or given.kind != "CONST" or given["constisnull"] or scope.node["limitOption"] == _WITH_TIES:
+        return None
+    if given["consttype"] not in _INTEGERS:
+        return None
+    value = given["constvalue"][-1]
+    return int.from_bytes(value, "little") if isinstance(value, bytes) else None

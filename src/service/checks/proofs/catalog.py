@@ -1,0 +1,205 @@
+"""What the catalog of a migrated database says, as far as the proofs rest on it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from service import files
+from service.checks.proofs import tree
+from service.checks.proofs.tree import Node
+
+_LISTED = re.compile(r"CHECK \(+(\w+) = ANY \(+ARRAY\[(.*)\]\)+(?: OR \(?(\w+) IS NULL\)*)?\Z", re.DOTALL)
+_TRUE = re.compile(r"CHECK \((\w+)\)\Z")
+_LITERAL = re.compile(r"'((?:[^']|'')*)'::text")
+_TENANT_FUNCTION = ("app", "current_tenant")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column; `allowed` are the only texts that a CHECK lets in, if one lists them; a constant one is always true."""
+
+    number: int
+    name: str
+    type: int
+    is_required: bool
+    has_default: bool
+    allowed: frozenset[str] | None = None
+    is_constant: bool = False
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index; `columns` its key in order (0: an expression), `predicate` what rows must be to be in it."""
+
+    name: str
+    columns: tuple[int, ...]
+    is_unique: bool
+    expressions: Any
+    predicate: Any
+
+    @property
+    def touched(self) -> frozenset[int]:
+        """The columns that its key depends on, inside expressions too."""
+        return frozenset(
+            {*self.columns, *(node["varattno"] for node in tree.walk(self.expressions) if node.kind == "VAR")} - {0}
+        )
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or view; `tenant` is the number of the column that holds its tenant, None where it has none."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    is_secured: bool
+    is_forced: bool
+    is_invoker: bool
+    columns: Mapping[int, Column]
+    indexes: tuple[Index, ...]
+    policies: Mapping[str, tuple[str | None, str | None]]
+    tenant: int | None
+
+    @property
+    def qualified(self) -> str:
+        """`app.tenants`, as SQL names it."""
+        return f"{self.schema}.{self.name}"
+
+    def named(self, number: int) -> str:
+        """A column's name; of the row itself `*`."""
+        return self.columns[number].name if number in self.columns else "*"
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function, operator's function, aggregate or window function."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    is_strict: bool
+    is_leakproof: bool
+    is_definer: bool
+    is_immutable: bool
+    is_volatile: bool
+    is_set: bool
+    arguments: str
+
+    @property
+    def qualified(self) -> str:
+        """`app.heads`, as statements name it: functions of a tenant's schema by their bare names."""
+        return f"app.{self.name}" if self.schema == "app" else self.name
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All of it, by oid.
+
+    `implementations` are the functions of operators; `strategies` says which B-tree comparisons an operator is (1 <, 2 <=, 3 =,
+    4 >=, 5 >).
+    """
+
+    version: int
+    relations: Mapping[int, Relation]
+    functions: Mapping[int, Function]
+    operators: Mapping[int, str]
+    implementations: Mapping[int, str]
+    types: Mapping[int, str]
+    strategies: Mapping[int, frozenset[int]]
+    indexable: frozenset[int]
+    tenant_function: int
+    named: Mapping[str, Relation] = field(default_factory=dict)
+
+    def equates(self, operator: int) -> bool:
+        """Whether an operator is a B-tree's equality."""
+        return 3 in self.strategies.get(operator, ())
+
+
+async def load(connection: Any) -> Catalog:
+    """Read the catalog over an asyncpg connection of any role."""
+    version = await connection.fetchval("SELECT current_setting('server_version_num')::int / 10000")
+    relations = {row["oid"]: _relation(row) for row in await connection.fetch(_sql("relations"))}
+    functions = {row["oid"]: Function(*row.values()) for row in await connection.fetch(_sql("functions"))}
+    types = await connection.fetch("SELECT oid::int8, format_type(oid, NULL) FROM pg_catalog.pg_type")
+    operators = await connection.fetch(
+        "SELECT oid::int8, oprname::text, oprcode::oid::int8 FROM pg_catalog.pg_operator"
+    )
+    strategies: dict[int, set[int]] = {}
+    members = await connection.fetch(
+        "SELECT o.amopopr::int8, o.amopstrategy, a.amname = 'btree' FROM pg_catalog.pg_amop AS o"
+        "  JOIN pg_catalog.pg_am AS a ON a.oid = o.amopmethod"
+    )
+    for operator, strategy, is_btree in members:
+        if is_btree:
+            strategies.setdefault(operator, set()).add(strategy)
+    return Catalog(
+        version=version,
+        relations=relations,
+        functions=functions,
+        operators={oid: name for oid, name, _ in operators},
+        implementations={function: name for _, name, function in operators},
+        types=dict(map(tuple, types)),
+        strategies={operator: frozenset(found) for operator, found in strategies.items()},
+        indexable=frozenset(operator for operator, _, _ in members),
+        tenant_function=next(
+            (each.oid for each in functions.values() if (each.schema, each.name) == _TENANT_FUNCTION), 0
+        ),
+        named={relation.qualified: relation for relation in relations.values()},
+    )
+
+
+def _sql(name: str) -> str:
+    return files.sql("checks", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _relation(row: Any) -> Relation:
+    allowed = dict(filter(None, map(_listed, json.loads(row["checks"] or "[]"))))
+    true = {match.group(1) for each in json.loads(row["checks"] or "[]") if (match := _TRUE.match(each))}
+    columns = {
+        each["number"]: Column(**each, allowed=allowed.get(each["name"]), is_constant=each["name"] in true)
+        for each in json.loads(row["columns"] or "[]")
+    }
+    # A tenant is the tenant of its own row.
+    tenant = "id" if (row["schema"], row["name"]) == ("app", "tenants") else "tenant_id"
+    return Relation(
+        oid=row["oid"], schema=row["schema"], name=row["name"], kind=row["kind"], is_secured=row["is_secured"],
+        is_forced=row["is_forced"], is_invoker=row["is_invoker"], columns=columns,
+        indexes=tuple(_index(each) for each in json.loads(row["indexes"] or "[]")),
+        policies={each["name"]: (each["using"], each["check"]) for each in json.loads(row["policies"] or "[]")},
+        tenant=next((each.number for each in columns.values() if each.name == tenant), None),
+    )  # fmt: skip
+
+
+def _index(row: Mapping[str, Any]) -> Index:
+    predicate, expressions = row["predicate"], row["expressions"]
+    return Index(
+        name=row["name"],
+        columns=tuple(row["columns"]),
+        is_unique=row["is_unique"],
+        expressions=tree.parse(expressions) if expressions else None,
+        predicate=tree.parse(predicate) if predicate else None,
+    )
+
+
+def _listed(definition: str) -> tuple[str, frozenset[str]] | None:
+    """The column and the texts of `CHECK (status IN ('draft', …))`, as the server words it."""
+    match = _LISTED.match(definition)
+    if not match:
+        return None
+    return match.group(1), frozenset(each.replace("''", "'") for each in _LITERAL.findall(match.group(2)))
+
+
+def implies(quals: list[Node], predicate: Any, relation: int) -> bool:
+    """Whether conditions on the relation at an index of the range table make sure that a partial index has the row."""
+    own = [each for each in quals if _varnos(each) == {relation}]
+    return all(any(tree.same(qual, part, anywhere=True) for qual in own) for part in tree.conjuncts(predicate))
+
+
+def _varnos(expression: Node) -> set[int]:
+    return {node["varno"] for node in tree.walk(expression) if node.kind == "VAR" and node["varlevelsup"] == 0}

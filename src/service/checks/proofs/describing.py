@@ -1,0 +1,64 @@
+"""Statements as the server understands them: prepared, never run, and the tree that it rewrote them to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from service.checks.proofs import tree
+from service.checks.proofs.catalog import Catalog
+from service.checks.proofs.scopes import Scope
+
+_SHOWN = "rewritten"
+"""How the server's message begins; of a view it holds the query, of a secured table the policies."""
+_ON = "SET client_min_messages = log; SET debug_pretty_print = off; SET debug_print_rewritten = on"
+_OFF = "RESET debug_print_rewritten; RESET client_min_messages"
+
+
+@dataclass(frozen=True)
+class Described:
+    """One text as prepared: its tree, its result columns and its parameters with the oids of their types."""
+
+    scope: Scope
+    columns: tuple[tuple[str, int], ...]
+    parameters: tuple[int, ...]
+
+
+@contextlib.asynccontextmanager
+async def describing(connection: Any, catalog: Catalog) -> AsyncIterator[Describer]:
+    """Let an asyncpg connection show its trees. It has to be a direct one: a pooler keeps the messages to itself."""
+    messages: list[str] = []
+
+    def listen(_: Any, message: Any) -> None:
+        if message.message.startswith(_SHOWN):
+            messages.append(message.detail)
+
+    connection.add_log_listener(listen)
+    await connection.execute(_ON)
+    try:
+        yield Describer(connection, catalog, messages)
+    finally:
+        connection.remove_log_listener(listen)
+        await connection.execute(_OFF)
+
+
+class Describer:
+    """Asks one connection about texts, as whatever role it has."""
+
+    def __init__(self, connection: Any, catalog: Catalog, messages: list[str]) -> None:
+        self._connection, self._catalog, self._messages = connection, catalog, messages
+
+    async def describe(self, text: str) -> Described:
+        """Prepare a text. Raises asyncpg's PostgresError where the server refuses it, UnknownNode where it is not understood."""
+        self._messages.clear()
+        prepared = await self._connection.prepare(text)
+        # The first one is the statement's; the driver may ask about types after it.
+        queries = tree.parse(self._messages[0])
+        main = next(each for each in queries if each["canSetTag"])
+        return Described(
+            Scope(main, self._catalog),
+            tuple((each.name, each.type.oid) for each in prepared.get_attributes() or ()),
+            tuple(each.oid for each in prepared.get_parameters()),
+        )

@@ -1,0 +1,203 @@
+"""Two locks on every row: that each tenant relation in a query carries its policy, and names the bound tenant beside it.
+
+Source of the policies in the tree: the server's rewriter adds a relation's USING as `securityQuals` of its entry, and its
+WITH CHECK as `withCheckOptions` of the query that writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from service.checks.proofs.catalog import Function, Relation
+from service.checks.proofs.keys import place_of
+from service.checks.proofs.presence import Place
+from service.checks.proofs.scopes import Scope
+from service.checks.proofs.tree import Command, Join, Node, Source, arguments, conjuncts, walk
+
+
+@dataclass(frozen=True)
+class Locked:
+    """A tenant relation where a query reads or writes it. Each lock is said in words, and '' where it is missing."""
+
+    relation: Relation
+    alias: str
+    location: int
+    is_written: bool
+    policy: str
+    predicate: str
+    is_moved: bool = False
+    """Whether its tenant is assigned: then no predicate says whose the row is afterwards."""
+
+
+def locked(scope: Scope, tenant: int | None) -> list[Locked]:
+    """Every place where a query, or one inside it, uses a tenant relation; `tenant` is the number of :tenant_id."""
+    return [each for query, bound in _bound(scope, tenant, frozenset()) for each in _of(query, bound, tenant)]
+
+
+def owned_views(scope: Scope) -> list[str]:
+    """The views that a query reads with their owners' rights: those without security_invoker, by their names."""
+    names, is_found = set(), False
+    for query in scope.scopes():
+        is_found |= any(each["checkAsUser"] for each in [*query.node.list("rteperminfos"), *query.entries])
+        for each in query.entries:
+            relation = scope.catalog.relations.get(each["relid"])
+            if relation is not None and relation.kind == "v" and not relation.is_invoker:
+                names.add(relation.qualified)
+    return sorted(names or ({"a view of the system"} if is_found else ()))
+
+
+def called(scope: Scope) -> dict[Function, int]:
+    """The service's own functions that a query calls itself, each with where it first does.
+
+    What a policy or a default adds has no place in the text; app.current_tenant() is the policy itself.
+    """
+    found: dict[Function, int] = {}
+    for node in walk(scope.node):
+        if node.kind == "FUNCEXPR":
+            function = scope.catalog.functions.get(node["funcid"])
+            if (
+                function is not None
+                and function.schema != "pg_catalog"
+                and function.oid != scope.catalog.tenant_function
+            ):
+                found.setdefault(function, node["location"])
+    return found
+
+
+def _bound(
+    scope: Scope, tenant: int | None, outer: frozenset[tuple[int, Place]]
+) -> Iterator[tuple[Scope, frozenset[Place]]]:
+    """Each query with its variables that equal the bound tenant; `outer` are those of the queries around it."""
+    own = frozenset(_equal(scope, tenant, outer))
+    yield scope, own
+    around = frozenset({(level + 1, place) for level, place in outer} | {(1, place) for place in own})
+    for node in _inner(scope):
+        yield from _bound(scope.inner(node), tenant, around)
+
+
+def _inner(scope: Scope) -> list[Node]:
+    queries = [each["ctequery"] for each in scope.node.list("cteList")]
+    queries += [each["subquery"] for each in scope.entries if each["subquery"] is not None]
+    return queries + [each["subselect"] for each in scope.nodes() if each.kind == "SUBLINK"]
+
+
+def _equal(scope: Scope, tenant: int | None, outer: frozenset[tuple[int, Place]]) -> set[Place]:
+    found: set[Place] = set()
+    while True:
+        before = len(found)
+        for condition in scope.always:
+            found |= _equated(condition, scope, tenant, found, outer)
+        for join in scope.joins:
+            # An outer join's own condition limits the side that it may leave out.
+            if join.kind in (Join.LEFT, Join.RIGHT):
+                for condition in join.on:
+                    equated = _equated(condition, scope, tenant, found, outer)
+                    found |= {place for place in equated if place[0] in join.nullable}
+        if len(found) == before:
+            return found
+
+
+def _equated(
+    condition: Node, scope: Scope, tenant: int | None, known: set[Place], outer: frozenset[tuple[int, Place]]
+) -> set[Place]:
+    if condition.kind != "OPEXPR" or not scope.catalog.equates(condition["opno"]):
+        return set()
+    one, other = arguments(condition)
+    sides = ((one, other), (other, one))
+    return {
+        place for variable, value in sides
+        if (place := place_of(variable)) and _is_tenant(value, scope, tenant, known, outer)
+    }  # fmt: skip
+
+
+def _is_tenant(
+    value: Node, scope: Scope, tenant: int | None, known: set[Place], outer: frozenset[tuple[int, Place]]
+) -> bool:
+    """Whether an expression is the bound tenant: its parameter, or a column that equals it."""
+    if value.kind == "PARAM":
+        return bool(value["paramkind"] == 0 and value["paramid"] == tenant)
+    if value.kind != "VAR":
+        return False
+    place = value["varno"], value["varattno"]
+    if value["varlevelsup"]:
+        return (value["varlevelsup"], place) in outer
+    return place in known or _shows_tenant(scope, place, tenant)
+
+
+def _shows_tenant(scope: Scope, place: Place, tenant: int | None) -> bool:
+    """Whether a column of a subquery or table expression is the bound tenant in each of its rows."""
+    number, attribute = place
+    source = scope.source(number)
+    if source not in (Source.SUBQUERY, Source.CTE):
+        return False
+    inner = scope.subquery(number) if source is Source.SUBQUERY else scope.expression(number)[1]
+    if inner.node["setOperations"] is not None or not 0 < attribute <= len(inner.outputs):
+        return False
+    shown = inner.outputs[attribute - 1]["expr"]
+    return _is_tenant(shown, inner, tenant, _equal(inner, tenant, frozenset()), frozenset())
+
+
+def _of(scope: Scope, bound: frozenset[Place], tenant: int | None) -> Iterator[Locked]:
+    for number in range(1, len(scope.entries) + 1):
+        relation = scope.relation(number)
+        if relation is None or relation.tenant is None or scope.entry(number)["relkind"] == "v":
+            continue
+        is_target = number == scope.target
+        if number not in scope.read and not is_target:
+            continue  # `excluded` of ON CONFLICT: the row that was to be inserted.
+        is_new = is_target and scope.command is Command.INSERT
+        column = f"{scope.alias(number)}.{relation.named(relation.tenant)}"
+        if is_new:
+            policy = _policy(scope.node.list("withCheckOptions"), relation, scope)
+            predicate = f"{column} is given :tenant_id" if _inserts_tenant(scope, relation, tenant, bound) else ""
+        else:
+            policy = _policy(scope.entry(number).list("securityQuals"), relation, scope)
+            predicate = f"{column} = :tenant_id" if (number, relation.tenant) in bound else ""
+            if is_target and scope.command is Command.UPDATE:
+                policy = policy if _policy(scope.node.list("withCheckOptions"), relation, scope) else ""
+        is_moved = is_target and _assigns(scope, relation.tenant)
+        yield Locked(
+            relation, scope.alias(number), _location(scope, number), is_target, policy,
+            "" if is_moved else predicate, is_moved,
+        )  # fmt: skip
+
+
+def _policy(conditions: list[Any], relation: Relation, scope: Scope) -> str:
+    """The policy in words, if one of the conditions that all must hold is that the row is of the bound tenant."""
+    parts = [each["qual"] if each.kind == "WITHCHECKOPTION" else each for each in conditions]
+    for condition in conjuncts(parts):
+        if condition.kind != "OPEXPR" or not scope.catalog.equates(condition["opno"]):
+            continue
+        one, other = arguments(condition)
+        for variable, call in ((one, other), (other, one)):
+            place = place_of(variable)
+            is_call = call.kind == "FUNCEXPR" and call["funcid"] == scope.catalog.tenant_function
+            if place and place[1] == relation.tenant and is_call:
+                return f"{relation.named(relation.tenant)} = app.current_tenant()"
+    return ""
+
+
+def _inserts_tenant(scope: Scope, relation: Relation, tenant: int | None, bound: frozenset[Place]) -> bool:
+    for entry in scope.node.list("targetList"):
+        if entry["resno"] == relation.tenant and not entry["resjunk"]:
+            return _is_tenant(entry["expr"], scope, tenant, set(bound), frozenset())
+    return False
+
+
+def _assigns(scope: Scope, column: int) -> bool:
+    """Whether a row that is there is given a column anew: by UPDATE, or where an INSERT meets it."""
+    conflict = scope.node["onConflict"]
+    given = scope.node.list("targetList") if scope.command is Command.UPDATE else []
+    given = given + (conflict.list("onConflictSet") if conflict is not None else [])
+    return any(each["resno"] == column and not each["resjunk"] for each in given)
+
+
+def _location(scope: Scope, number: int) -> int:
+    """Where the text first speaks of an entry; PostgreSQL does not keep where its name stands."""
+    places = [
+        each["location"] for each in scope.nodes()
+        if each.kind == "VAR" and each["varlevelsup"] == 0 and each["varno"] == number and each["location"] >= 0
+    ]  # fmt: skip
+    return min(places, default=-1)

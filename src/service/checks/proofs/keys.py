@@ -1,0 +1,215 @@
+"""What the conditions of a query fix, and which of its relations then have one row at most.
+
+A variable is pinned where a condition makes it equal to something that is fixed; a relation is single where the columns of
+one of its unique indexes are pinned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from service.checks.proofs.catalog import Function, Index, Relation, implies
+from service.checks.proofs.presence import Facts, Place
+from service.checks.proofs.scopes import Scope
+from service.checks.proofs.tree import Command, Join, Node, Source, arguments, conjuncts, references, walk
+
+_VARCHAR, _TEXT = 1043, 25
+_EXACT = frozenset({16, 17, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950})
+"""Types of which equal values are the same: 1.0 and 1.00 are not, and a function may tell them apart."""
+_COLLATIONS = frozenset({0, 100, 950, 951})
+"""The server's own, of which the same is true of texts."""
+
+Inner = Callable[[Scope, frozenset[int]], str]
+"""Why a query has one row at most for given values of these of its columns; '' if it may have several."""
+
+
+class Pins:
+    """What is fixed in one query. `start` are variables taken as fixed beside; they may be null, as no equality is.
+
+    Of an entry that is single, all rows of the answer have the same row, or nulls where an outer join found none.
+    """
+
+    def __init__(self, scope: Scope, inner: Inner, start: Iterable[Place] = ()) -> None:
+        self.scope = scope
+        self.pinned: set[Place] = set()
+        self.single: set[int] = set()
+        self.reasons: dict[int, str] = {}
+        self._start = set(start)
+        self._inner = inner
+        self._facts = Facts(scope)
+        self._quals = list(scope.always)
+        for number in scope.read:
+            for each in scope.entry(number).list("securityQuals"):
+                self._quals += conjuncts(each)
+        while self._pin() or self._single_out():
+            pass
+
+    @property
+    def loose(self) -> set[int]:
+        """The entries that may bring several rows into the answer; a row is updated or deleted once, whatever it meets."""
+        if self.scope.command in (Command.UPDATE, Command.DELETE) and self.scope.target is not None:
+            return {self.scope.target} - self.single
+        if any(join.kind is Join.FULL for join in self.scope.joins):
+            return set(self.scope.read)  # Each side may have its row where the other has none.
+        return {each for each in self.scope.read if self.scope.source(each) is not Source.GROUP} - self.single
+
+    def is_fixed(self, expression: Node) -> bool:
+        """Whether an expression has one value, whatever row is looked at; a variable alone: equal values."""
+        is_alone = place_of(expression) is not None
+        return is_repeatable(expression, self.scope) and all(
+            self._has(each, equal=is_alone) for each in references(expression)
+        )
+
+    def _has(self, variable: Node, *, equal: bool = False) -> bool:
+        """Whether a variable is the same in every row of the answer; it may be enough that it is `equal`."""
+        number, attribute = variable["varno"], variable["varattno"]
+        if self.scope.source(number) is Source.GROUP:
+            return self.is_fixed(self.scope.entry(number).list("groupexprs")[attribute - 1])
+        if self._is_settled(number):
+            return True
+        if not equal and (variable["vartype"] not in _EXACT or variable["varcollid"] not in _COLLATIONS):
+            return False
+        place = number, attribute
+        # What pins a row says nothing of the nulls in its stead.
+        is_there = place in self._facts.present or not self._facts.fillers(number)
+        return place in self._start or (place in self.pinned and is_there)
+
+    def _is_settled(self, number: int) -> bool:
+        """Whether an entry is single, and either there or not in all rows of the answer."""
+        joins = self.scope.joins
+        fillers = self._facts.fillers(number)
+        if number not in self.single or (fillers and any(join.kind is Join.FULL for join in joins)):
+            return False
+        beside = {each for join in fillers for each in join.left | join.right if each in self.scope.read}
+        is_steady = not fillers or not any(is_volatile(join.on, self.scope) for join in joins)
+        # A scan may be run again for every row beside it.
+        parts = [self.scope.entry(each)[part] for each in {number, *beside} for part in _SOURCES]
+        return beside <= self.single and is_steady and not is_volatile(parts, self.scope)
+
+    def _pin(self) -> bool:
+        before = len(self.pinned)
+        for condition in self._quals:
+            self._equate(condition, None)
+        for join in self.scope.joins:
+            # Each row of the other side meets as many rows of this one as its own condition lets through.
+            if join.kind in (Join.LEFT, Join.RIGHT):
+                for condition in join.on:
+                    self._equate(condition, join.nullable)
+        return len(self.pinned) > before
+
+    def _equate(self, condition: Node, only: frozenset[int] | None) -> None:
+        if condition.kind != "OPEXPR" or not self.scope.catalog.equates(condition["opno"]):
+            return
+        function = self.scope.catalog.functions.get(condition["opfuncid"])
+        if function is None or not function.is_immutable:
+            return  # At the end of summer time two local times are equal to one moment.
+        one, other = arguments(condition)
+        for variable, value in ((one, other), (other, one)):
+            place = place_of(variable)
+            if (
+                place
+                and (only is None or place[0] in only)
+                and _same_collation(condition, variable)
+                and self.is_fixed(value)
+            ):
+                self.pinned.add(place)
+
+    def _single_out(self) -> bool:
+        before = len(self.single)
+        for number in self.scope.read - self.single:
+            if all(self._has(each) for each in self._needed(number)) and (reason := self._key(number)):
+                self.single.add(number)
+                self.reasons[number] = reason
+        return len(self.single) > before
+
+    def _needed(self, number: int) -> list[Node]:
+        """The variables of this query that an entry of its FROM depends on: it is LATERAL."""
+        entry = self.scope.entry(number)
+        return [each for part in _SOURCES for each in references(entry[part])]
+
+    def _key(self, number: int) -> str:
+        """What keeps an entry to one row; '' if nothing does."""
+        scope, source, name = self.scope, self.scope.source(number), self.scope.alias(number)
+        if source is Source.RELATION:
+            relation = scope.relation(number)
+            for index in relation.indexes if relation is not None else ():
+                if relation is not None and self._covers(relation, index, number):
+                    names = ", ".join(relation.named(each) for each in index.columns)
+                    return f"{index.name.rpartition('.')[2]} allows one row of {name} for its {names}"
+            return ""
+        columns = frozenset(attribute for entry, attribute in self.pinned | self._start if entry == number)
+        if source in (Source.SUBQUERY, Source.CTE):
+            if source is Source.SUBQUERY:
+                inner, is_endless = scope.subquery(number), False
+            else:
+                expression, inner = scope.expression(number)
+                is_endless = bool(expression["cterecursive"])
+            why = "" if is_endless else self._inner(inner, columns)
+            return why and f"{name} is one row ({why})"
+        if source is Source.VALUES:
+            return f"{name} is one row of VALUES" if len(scope.entry(number).list("values_lists")) == 1 else ""
+        if source is Source.FUNCTION:
+            calls = [each["funcexpr"] for each in scope.entry(number).list("functions")]
+            return (
+                f"{name} is a function that answers one row"
+                if all(is_repeatable(each, scope) for each in calls)
+                else ""
+            )
+        return f"{name} is one row" if source is Source.RESULT else ""
+
+    def _covers(self, relation: Relation, index: Index, number: int) -> bool:
+        """Whether all columns of a unique index are fixed, and not null: of nulls there may be many."""
+        if not index.is_unique or not implies(self._quals, index.predicate, number):
+            return False
+        for column in index.columns:
+            if (number, column) in self.pinned:
+                continue
+            if relation.columns[column].is_constant and relation.columns[column].is_required:
+                continue
+            is_there = relation.columns[column].is_required or (number, column) in self._facts.present
+            if (number, column) not in self._start or not is_there:
+                return False
+        return True
+
+
+_SOURCES = ("subquery", "functions", "values_lists")
+"""Fields of an entry that hold what it is made of."""
+
+
+def place_of(expression: Node) -> Place | None:
+    """The variable of this level that an expression is, if it is nothing else."""
+    if (
+        expression.kind == "RELABELTYPE"
+        and expression["resulttype"] == _TEXT
+        and expression["arg"]["vartype"] == _VARCHAR
+    ):
+        expression = expression["arg"]
+    # A row as it was before a change is told by no key of those after it.
+    if expression.kind == "VAR" and expression["varlevelsup"] == 0 and not expression["varreturningtype"]:
+        return expression["varno"], expression["varattno"]
+    return None
+
+
+def is_repeatable(expression: Any, scope: Scope) -> bool:
+    """Whether an expression has one value for the same variables: no function in it is volatile or answers a set."""
+    return not any(
+        function is None or function.is_volatile or function.is_set for function in _called(expression, scope)
+    )
+
+
+def is_volatile(expression: Any, scope: Scope) -> bool:
+    """Whether a part of a query may be another each time that it is asked."""
+    return any(function is None or function.is_volatile for function in _called(expression, scope))
+
+
+def _called(expression: Any, scope: Scope) -> Iterator[Function | None]:
+    for each in walk(expression):
+        if each["funcid"] or each["opfuncid"]:
+            yield scope.catalog.functions.get(each["funcid"] or each["opfuncid"])
+
+
+def _same_collation(condition: Node, variable: Node) -> bool:
+    """Under another collation more texts may be equal than in the index."""
+    collation = variable["varcollid"] if variable.kind == "VAR" else variable["arg"]["varcollid"]
+    return bool(condition["inputcollid"] == collation or not collation)

@@ -1,0 +1,288 @@
+"""Which result columns can be NULL, and why: proved from the server's own tree, never guessed.
+
+Wrong in one direction only: a column that is called never null never is; one that is called nullable may turn out not to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from service.checks.proofs import functions, verdicts
+from service.checks.proofs.presence import Facts
+from service.checks.proofs.scopes import Scope, variables
+from service.checks.proofs.tree import Command, Join, Link, Node, Source, UnknownNode, arguments, same, within
+from service.checks.proofs.verdicts import Verdict
+
+__all__ = ["Verdict", "has_a_row", "prove"]
+
+_UNION, _INTERSECT = 1, 2
+
+
+def prove(scope: Scope, given: frozenset[int] = frozenset()) -> list[Verdict]:
+    """One verdict for each result column of a query; `given` are the numbers of the parameters that are never null.
+
+    Raises UnknownNode for a tree that is not understood.
+    """
+    return _Prover(given).outputs(scope)
+
+
+@dataclass
+class _Prover:
+    given: frozenset[int]
+    facts: dict[int, Facts] = field(default_factory=dict)
+    columns: dict[int, list[Verdict]] = field(default_factory=dict)
+    recursive: dict[int, list[Verdict]] = field(default_factory=dict)
+
+    def outputs(self, scope: Scope) -> list[Verdict]:
+        """The verdicts on a query's result columns."""
+        known = self.columns.get(id(scope.node))
+        if known is None:
+            operations = scope.node["setOperations"]
+            if operations is not None:
+                known = self._combined(operations, scope)
+            else:
+                known = [self.of(entry["expr"], scope) for entry in scope.outputs]
+            self.columns[id(scope.node)] = known
+        return known
+
+    def _combined(self, part: Node, scope: Scope) -> list[Verdict]:
+        """UNION is null where either is, INTERSECT where both are, EXCEPT where the first is."""
+        if part.kind == "RANGETBLREF":
+            return self.outputs(scope.subquery(part["rtindex"]))
+        left, right = self._combined(part["larg"], scope), self._combined(part["rarg"], scope)
+        if part["op"] == _UNION:
+            return [
+                first if first.is_nullable else second if second.is_nullable else first
+                for first, second in zip(left, right, strict=True)
+            ]
+        if part["op"] == _INTERSECT:
+            return [second if first.is_nullable else first for first, second in zip(left, right, strict=True)]
+        return left
+
+    def of(self, expression: Node | None, scope: Scope) -> Verdict:
+        """The verdict on an expression of a query."""
+        if expression is None:
+            return Verdict(True, "an ELSE that is not there")
+        if any(same(expression, each) for each in scope.blanked):
+            return Verdict(True, "grouping sets leave it out of some groups")
+        rule = _RULES.get(expression.kind)
+        if rule is None:
+            raise UnknownNode(expression.kind)
+        return rule(self, expression, scope)
+
+    def any_of(self, expressions: Iterable[Node | None], scope: Scope, why: str) -> Verdict:
+        """Null where any of them is."""
+        for each in expressions:
+            verdict = self.of(each, scope)
+            if verdict.is_nullable:
+                return verdict
+        return Verdict(False, why)
+
+    def all_of(self, expressions: Iterable[Node], scope: Scope, why: str) -> Verdict:
+        """Null where all of them are."""
+        verdicts = [self.of(each, scope) for each in expressions]
+        kept = next((each for each in verdicts if not each.is_nullable), None)
+        return Verdict(True, "all of its values may be null") if kept is None else Verdict(False, f"{why}: {kept.why}")
+
+    def holding(self, scope: Scope) -> Facts:
+        """What the conditions of a query say of its variables."""
+        if id(scope.node) not in self.facts:
+            self.facts[id(scope.node)] = Facts(scope)
+        return self.facts[id(scope.node)]
+
+    def variable(self, node: Node, inner: Scope) -> Verdict:
+        scope = inner.up(node["varlevelsup"])
+        number, attribute = node["varno"], node["varattno"]
+        name = scope.column(number, attribute)
+        if any((number, attribute) == (each["varno"], each["varattno"]) for each in variables(scope.blanked)):
+            return Verdict(True, f"{name}: grouping sets leave it out of some groups")
+        if node["varreturningtype"]:
+            return Verdict(True, f"{name}: there may be no row before or after the change")
+        facts = self.holding(scope)
+        is_changed = scope.command in (Command.UPDATE, Command.INSERT) and number == scope.target
+        if (number, attribute) in facts.present and not is_changed:
+            return Verdict(False, f"{name}: rows without it are rejected by a condition")
+        if filler := facts.filled_by(node):
+            return Verdict(True, f"{name}: {filler}")
+        return self._stored(scope, number, attribute, name)
+
+    def _stored(self, scope: Scope, number: int, attribute: int, name: str) -> Verdict:
+        """A column of an entry of the range table, where the row is one of the entry's own."""
+        source = scope.source(number)
+        if source is Source.RELATION:
+            relation = scope.relation(number)
+            if attribute <= 0:
+                return Verdict(False, f"{name}: a row always has it")
+            if relation is not None and attribute in relation.columns and relation.columns[attribute].is_required:
+                return Verdict(False, f"{relation.named(attribute)} is NOT NULL in {relation.qualified}")
+            where = relation.qualified if relation is not None else "a system table or view"
+            return Verdict(True, f"{name.partition('.')[2]} may be NULL in {where}")
+        if attribute <= 0:
+            return Verdict(False, f"{name}: a row always has it")
+        if source is Source.SUBQUERY:
+            return self.outputs(scope.subquery(number))[attribute - 1]
+        if source is Source.CTE:
+            return self._expression(scope, number)[attribute - 1]
+        if source is Source.JOIN:
+            return self._merged(scope, number, attribute)
+        if source is Source.GROUP:
+            return self.of(scope.entry(number).list("groupexprs")[attribute - 1], scope)
+        if source is Source.VALUES:
+            rows = scope.entry(number).list("values_lists")
+            return self.any_of((row[attribute - 1] for row in rows), scope, f"{name}: no row of VALUES has a null")
+        if source is Source.FUNCTION:
+            return self._function(scope, number, attribute, name)
+        raise UnknownNode(f"VAR of an entry of kind {source.name}")
+
+    def _expression(self, scope: Scope, number: int) -> list[Verdict]:
+        """The columns of a common table expression; of a recursive one the least that holds."""
+        entry, inner = scope.expression(number)
+        key = id(entry)
+        if not entry["cterecursive"]:
+            return self.outputs(inner)
+        if key in self.recursive:
+            return self.recursive[key]
+        if id(inner.node) in self.columns:
+            return self.columns[id(inner.node)]
+        self.recursive[key] = [Verdict(False, "every round of the recursion gives a value") for _ in inner.outputs]
+        while True:
+            self.columns.clear()
+            found = self._combined(inner.node["setOperations"], inner)
+            if [each.is_nullable for each in found] == [each.is_nullable for each in self.recursive[key]]:
+                # What it was taken for holds only as long as that of a recursion around it does.
+                del self.recursive[key]
+                self.columns[id(inner.node)] = found
+                return found
+            self.recursive[key] = [
+                new if new.is_nullable else old for new, old in zip(found, self.recursive[key], strict=True)
+            ]
+
+    def _merged(self, scope: Scope, number: int, attribute: int) -> Verdict:
+        """A column that a join shows: USING makes one of two."""
+        meant = scope.entry(number).list("joinaliasvars")[attribute - 1]
+        joined = next((each for each in scope.joins if each.entry == number), None)
+        if joined is not None and joined.kind is Join.FULL and meant.kind == "COALESCEEXPR":
+            # Each row has at least one side, and that side's own value.
+            verdicts = [
+                self._stored(scope, each["varno"], each["varattno"], scope.column(each["varno"], each["varattno"]))
+                for each in meant["args"]
+                if each.kind == "VAR"
+            ]
+            nullable = next((each for each in verdicts if each.is_nullable), None)
+            is_plain = len(verdicts) == len(meant["args"]) and not any(
+                join.entry != number for each in meant["args"] for join in self.holding(scope).fillers(each["varno"])
+            )
+            if is_plain and nullable is None:
+                return Verdict(False, "either side of the full join has it")
+            return nullable or Verdict(True, "a full join fills one of its sides with nulls")
+        return self.of(meant, scope)
+
+    def _function(self, scope: Scope, number: int, attribute: int, name: str) -> Verdict:
+        entry = scope.entry(number)
+        called = entry.list("functions")
+        if len(called) == 1 and entry["funcordinality"] and attribute == len(entry["eref"].list("colnames")):
+            return Verdict(False, f"{name}: WITH ORDINALITY numbers every row")
+        # Of a row, the column would be a field.
+        if (
+            len(called) == 1
+            and attribute == 1
+            and called[0]["funccolcount"] == 1
+            and called[0]["funcexpr"].kind == "FUNCEXPR"
+        ):
+            return self.of(called[0]["funcexpr"], scope)
+        return Verdict(True, f"{name}: a function may answer null in any column")
+
+    def call(self, node: Node, scope: Scope) -> Verdict:
+        function = scope.catalog.functions.get(node["opfuncid"] or node["funcid"])
+        if function is None:
+            return Verdict(True, "a function that the catalog doesn't have")
+        label = (
+            scope.catalog.operators.get(node["opno"], f"{function.name}()") if node["opno"] else f"{function.name}()"
+        )
+        if node["funcretset"] and len(_series(scope)) > 1:
+            return Verdict(True, f"{label} may end before the other sets beside it")
+        if functions.is_never_null(function) and not node["funcvariadic"]:
+            return Verdict(False, f"{label} is never null")
+        if functions.is_total(function, scope.catalog):
+            return self.any_of(arguments(node), scope, f"{label} of values that are never null")
+        return Verdict(True, f"{label} may answer null")
+
+    def link(self, node: Node, scope: Scope) -> Verdict:
+        kind = node["subLinkType"]
+        if kind == Link.EXISTS:
+            return Verdict(False, "EXISTS is true or false")
+        if kind == Link.ARRAY:
+            return Verdict(False, "ARRAY(…) is an array, empty at worst")
+        if kind != Link.SCALAR:
+            return Verdict(True, "a comparison with a sub-select may be unknown")
+        query = scope.inner(node["subselect"])
+        if has_a_row(query):
+            return self.outputs(query)[0]
+        return Verdict(True, "a scalar sub-select may find no row")
+
+    def aggregate(self, node: Node, inner: Scope) -> Verdict:
+        scope = inner.up(node["agglevelsup"] or 0)
+        name = self._name(node["aggfnoid"], scope)
+        if name == "count":
+            return Verdict(False, "count() is a number")
+        is_grouped = bool(scope.node.list("groupClause")) and not scope.node.list("groupingSets")
+        if not is_grouped:
+            return Verdict(True, f"{name}() of no rows is null")
+        if node["aggfilter"] is not None:
+            return Verdict(True, f"{name}() FILTER may leave no row")
+        if name in functions.COLLECTING:
+            return Verdict(False, f"{name}() of a group, which has a row")
+        if name in functions.KEEPING:
+            return self.any_of(
+                (each["expr"] for each in node.list("args")[:1]), inner, f"{name}() of values that are never null"
+            )
+        return Verdict(True, f"{name}() may answer null")
+
+    def window(self, node: Node, scope: Scope) -> Verdict:
+        name = self._name(node["winfnoid"], scope)
+        if name in functions.RANKS:
+            return Verdict(False, f"{name}() is a number")
+        return Verdict(True, f"{name}() over an empty frame is null")
+
+    @staticmethod
+    def _name(oid: int, scope: Scope) -> str:
+        function = scope.catalog.functions.get(oid)
+        return function.name if function is not None and function.schema == "pg_catalog" else "?"
+
+    def compared(self, node: Node, scope: Scope) -> Verdict:
+        """`x = ANY (array)`: unknown where x or an element is null."""
+        array = arguments(node)[1]
+        elements = array.list("elements") if array.kind == "ARRAYEXPR" and not array["multidims"] else [None]
+        function = scope.catalog.functions.get(node["opfuncid"])
+        if function is None or not functions.is_total(function, scope.catalog):
+            return Verdict(True, "the operator may answer null")
+        return self.any_of([arguments(node)[0], *elements], scope, "every value that is compared is there")
+
+
+_RULES = {
+    **verdicts.RULES,
+    "VAR": _Prover.variable,
+    "FUNCEXPR": _Prover.call,
+    "OPEXPR": _Prover.call,
+    "SCALARARRAYOPEXPR": _Prover.compared,
+    "SUBLINK": _Prover.link,
+    "AGGREF": _Prover.aggregate,
+    "WINDOWFUNC": _Prover.window,
+}
+
+
+def _series(scope: Scope) -> list[Node]:
+    """The functions that answer sets in a query's columns: the shorter ones go on as nulls."""
+    return [each for each in within(scope.node.list("targetList")) if each["funcretset"] or each["opretset"]]
+
+
+def has_a_row(scope: Scope) -> bool:
+    """Whether a query answers a row for certain, whatever the data: it aggregates everything, or reads nothing."""
+    node = scope.node
+    is_whole = not any(
+        node[each] for each in ("havingQual", "limitCount", "limitOffset", "setOperations", "hasTargetSRFs")
+    )
+    reads_nothing = not scope.read - {each for each in scope.read if scope.source(each) is Source.RESULT}
+    is_bare = scope.command is Command.SELECT and reads_nothing and not scope.always and not node.list("groupClause")
+    return is_whole and (scope.is_one_group or (is_bare and not node.list("groupingSets")))

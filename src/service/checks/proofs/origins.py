@@ -1,0 +1,145 @@
+"""Where values come from and go to: which texts a result column may hold, which columns a parameter is compared with or
+written into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from service.checks.proofs.catalog import Column, Relation
+from service.checks.proofs.keys import place_of
+from service.checks.proofs.scopes import Scope
+from service.checks.proofs.tree import Command, Node, Source, arguments
+
+Texts = frozenset[str] | None
+"""The only texts that a value may be; None where nothing limits them."""
+Stored = tuple[Relation, Column]
+
+
+def texts(scope: Scope) -> list[Texts]:
+    """For each result column of a query the texts that it may hold."""
+    if scope.texts is None:
+        scope.texts = _shown(scope)
+    return scope.texts
+
+
+def _shown(scope: Scope) -> list[Texts]:
+    operations = scope.node["setOperations"]
+    if operations is not None:
+        return _combined(operations, scope)
+    return [_texts(entry["expr"], scope) for entry in scope.outputs]
+
+
+def _combined(part: Node, scope: Scope) -> list[Texts]:
+    if part.kind == "RANGETBLREF":
+        return texts(scope.subquery(part["rtindex"]))
+    both = zip(_combined(part["larg"], scope), _combined(part["rarg"], scope), strict=True)
+    return [None if one is None or other is None else one | other for one, other in both]
+
+
+def _texts(expression: Node | None, scope: Scope) -> Texts:
+    if expression is None:
+        return frozenset()
+    kind = expression.kind
+    if kind == "CONST":
+        return _constant(expression)
+    if kind == "RELABELTYPE":
+        return _texts(expression["arg"], scope)
+    if kind == "VAR":
+        return _variable(expression, scope.up(expression["varlevelsup"]))
+    if kind == "CASEEXPR":
+        return _union([*(each["result"] for each in expression["args"]), expression["defresult"]], scope)
+    if kind == "COALESCEEXPR":
+        return _union(expression["args"], scope)
+    return None
+
+
+def _union(expressions: list[Node | None], scope: Scope) -> Texts:
+    found: frozenset[str] = frozenset()
+    for each in expressions:
+        known = _texts(each, scope)
+        if known is None:
+            return None
+        found |= known
+    return found
+
+
+def _variable(variable: Node, scope: Scope) -> Texts:
+    number: int = variable["varno"]
+    attribute: int = variable["varattno"]
+    source = scope.source(number)
+    if source is Source.RELATION:
+        relation = scope.relation(number)
+        if relation is None or attribute not in relation.columns:
+            return None
+        return relation.columns[attribute].allowed
+    if source is Source.SUBQUERY:
+        return texts(scope.subquery(number))[attribute - 1]
+    if source is Source.CTE:
+        expression, inner = scope.expression(number)
+        return None if expression["cterecursive"] else texts(inner)[attribute - 1]
+    if source is Source.JOIN:
+        return _texts(scope.entry(number).list("joinaliasvars")[attribute - 1], scope)
+    if source is Source.GROUP:
+        return _texts(scope.entry(number).list("groupexprs")[attribute - 1], scope)
+    return None
+
+
+def _constant(constant: Node) -> Texts:
+    """A constant of type text: its datum has a length word of four bytes before it."""
+    if constant["constisnull"]:
+        return frozenset()
+    value = constant["constvalue"]
+    data = value[-1] if isinstance(value, list) else value
+    if constant["constlen"] != -1 or not isinstance(data, bytes):
+        return None
+    return frozenset({data[4:].decode(errors="replace")})
+
+
+def written(scope: Scope, number: int) -> Iterator[tuple[Relation, Column, bool]]:
+    """The columns that a parameter is written into, in a query or in one inside it; whether as it is."""
+    for query in scope.scopes():
+        relation = query.relation(query.target) if query.target else None
+        if relation is None or query.command not in (Command.INSERT, Command.UPDATE):
+            continue
+        for entry in query.node.list("targetList"):
+            column = relation.columns.get(entry["resno"])
+            if column is not None and not entry["resjunk"]:
+                for value, is_plain in _values(entry["expr"], query):
+                    if _is_parameter(value, number):
+                        yield relation, column, is_plain
+
+
+def _values(expression: Node, scope: Scope, *, is_plain: bool = True) -> Iterator[tuple[Node, bool]]:
+    """What may become the value of an expression: branches of CASE and COALESCE, the columns of a subquery."""
+    if expression.kind == "CASEEXPR":
+        for each in (*(branch["result"] for branch in expression["args"]), expression["defresult"]):
+            if each is not None:
+                yield from _values(each, scope, is_plain=False)
+    elif expression.kind == "COALESCEEXPR":
+        for each in expression["args"]:
+            yield from _values(each, scope, is_plain=False)
+    elif (place := place_of(expression)) and scope.source(place[0]) is Source.SUBQUERY:
+        inner = scope.subquery(place[0])
+        if inner.node["setOperations"] is None and place[1] <= len(inner.outputs):
+            yield from _values(inner.outputs[place[1] - 1]["expr"], inner, is_plain=is_plain)
+    else:
+        yield expression, is_plain
+
+
+def compared(scope: Scope, number: int) -> Iterator[Stored]:
+    """The columns that a parameter is compared with for equality."""
+    for query in scope.scopes():
+        for node in query.nodes():
+            if node.kind == "OPEXPR" and query.catalog.equates(node["opno"]):
+                one, other = arguments(node)
+                for variable, value in ((one, other), (other, one)):
+                    place = place_of(variable)
+                    if place and _is_parameter(value, number) and (relation := query.relation(place[0])) is not None:
+                        yield relation, relation.columns[place[1]]
+
+
+def _is_parameter(expression: Node, number: int) -> bool:
+    while expression.kind == "RELABELTYPE":
+        expression = expression["arg"]
+    return expression.kind == "PARAM" and expression["paramkind"] == 0 and expression["paramid"] == number

@@ -1,0 +1,111 @@
+"""What the conditions of a query say about nulls: which variables they reject, and which outer joins are none then."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+from service.checks.proofs.scopes import Joined, Scope
+from service.checks.proofs.tree import Join, Node, Source, arguments
+
+_IS_NOT_NULL = 1
+_IS_TRUE, _IS_FALSE = 0, 2
+
+Place = tuple[int, int]
+"""A variable of a query: its entry in the range table and its column."""
+
+
+class Facts:
+    """What a query's conditions say: which variables can't be null, and which outer joins so fill in no nulls."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self.present: set[Place] = set()
+        self._strict: set[int] = set()
+        self._kept: dict[int, Joined] = {}
+        """Outer joins that may fill one of their sides with nulls, by their entry."""
+        for join in scope.joins:
+            if join.nullable:
+                self._kept[join.entry] = join
+        self._learn(scope.always)
+        self._settle()
+
+    def _learn(self, conditions: Iterable[Node]) -> None:
+        for each in conditions:
+            found = rejected(each, self._scope)
+            self.present |= found
+            self._strict |= {number for number, _ in found}
+
+    def _settle(self) -> None:
+        """An outer join whose nulls a condition rejects is an inner one, and its own condition holds too."""
+        while dead := next(
+            (
+                join for join in self._kept.values()
+                if join.kind is not Join.FULL and join.nullable & self._strict
+            ),
+            None,
+        ):  # fmt: skip
+            del self._kept[dead.entry]
+            self._learn(dead.on)
+
+    def filled_by(self, node: Node) -> str:
+        """What fills a variable with nulls where its side of an outer join has no row; nothing if nothing does."""
+        marks = node["varnullingrels"]
+        if marks is not None:
+            fillers = [each for each in marks if each in self._kept or not self._is_join(each)]
+        else:
+            fillers = [entry for entry, join in self._kept.items() if node["varno"] in join.nullable]
+        if not fillers:
+            return ""
+        first = fillers[0]
+        if first not in self._kept:
+            return "grouping sets leave it out of some groups"
+        kind = self._kept[first].kind.name.lower()
+        return f"{kind} join {self._scope.alias(node['varno'])} fills it with null where no row matches"
+
+    def fillers(self, number: int) -> list[Joined]:
+        """The outer joins that may fill an entry with nulls."""
+        return [join for join in self._kept.values() if number in join.nullable]
+
+    def _is_join(self, number: int) -> bool:
+        return self._scope.source(number) is Source.JOIN
+
+
+def rejected(condition: Node, scope: Scope) -> set[Place]:
+    """The variables of a query that can't be null where a condition is true."""
+    kind = condition.kind
+    if kind == "BOOLEXPR":
+        parts = [rejected(each, scope) for each in condition["args"]]
+        if condition["boolop"] == "and":
+            return set().union(*parts)
+        if condition["boolop"] == "or":
+            return functools.reduce(set.intersection, parts)
+        return strict_in(condition["args"][0], scope)
+    if kind == "NULLTEST":
+        is_test = condition["nulltesttype"] == _IS_NOT_NULL and not condition["argisrow"]
+        return strict_in(condition["arg"], scope) if is_test else set()
+    if kind == "BOOLEANTEST":
+        is_test = condition["booltesttype"] in (_IS_TRUE, _IS_FALSE)
+        return strict_in(condition["arg"], scope) if is_test else set()
+    if kind == "SCALARARRAYOPEXPR":
+        # True of one element at least; inside another expression it would be false, not null, of an empty array.
+        function = scope.catalog.functions.get(condition["opfuncid"])
+        is_strict = condition["useOr"] and function is not None and function.is_strict
+        return strict_in(arguments(condition)[0], scope) if is_strict else set()
+    return strict_in(condition, scope)
+
+
+def strict_in(expression: Any, scope: Scope) -> set[Place]:
+    """The variables whose being null makes an expression null."""
+    kind = expression.kind
+    if kind == "VAR":
+        return {(expression["varno"], expression["varattno"])} if expression["varlevelsup"] == 0 else set()
+    if kind in ("OPEXPR", "FUNCEXPR"):
+        function = scope.catalog.functions.get(expression["opfuncid"] or expression["funcid"])
+        if function is None or not function.is_strict:
+            return set()
+        return set().union(*(strict_in(each, scope) for each in arguments(expression)))
+    if kind in ("RELABELTYPE", "COERCEVIAIO", "ARRAYCOERCEEXPR", "COLLATEEXPR"):
+        return strict_in(expression["arg"], scope)
+    return set()

@@ -1,0 +1,232 @@
+"""A query of the tree together with what surrounds it: what its variables mean, how its relations are joined, what holds."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.checks.proofs.catalog import Catalog, Relation
+from service.checks.proofs.tree import Command, Join, Link, Node, Source, UnknownNode, conjuncts, walk
+
+_GROUP_SETS_ARE_MARKED = 18
+"""Since then variables of a query with grouping sets go through an entry of the range table of their own."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A join: its entry in the range table, its kind, the entries on either side, its condition."""
+
+    entry: int
+    kind: Join
+    left: frozenset[int]
+    right: frozenset[int]
+    on: tuple[Node, ...]
+
+    @property
+    def nullable(self) -> frozenset[int]:
+        """The entries that it may fill up with nulls."""
+        return {
+            Join.LEFT: self.right,
+            Join.RIGHT: self.left,
+            Join.FULL: self.left | self.right,
+        }.get(self.kind, frozenset())
+
+
+@dataclass(eq=False)
+class Scope:
+    """One QUERY node, within the query around it."""
+
+    node: Node
+    catalog: Catalog
+    parent: Scope | None = None
+    texts: list[frozenset[str] | None] | None = None
+    """What origins.py has found out of its columns."""
+    _inner: dict[int, Scope] = field(default_factory=dict)
+
+    @functools.cached_property
+    def command(self) -> Command:
+        """What it does. Raises UnknownNode for what is neither SELECT, INSERT, UPDATE nor DELETE."""
+        try:
+            return Command(self.node["commandType"])
+        except ValueError:
+            raise UnknownNode(f"QUERY of command {self.node['commandType']}") from None
+
+    @functools.cached_property
+    def entries(self) -> list[Node]:
+        """The range table; entry n is at position n - 1."""
+        return self.node.list("rtable")
+
+    def entry(self, number: int) -> Node:
+        """An entry of the range table, counted from 1."""
+        found: Node = self.entries[number - 1]
+        return found
+
+    def source(self, number: int) -> Source:
+        """What kind of entry it is. Raises UnknownNode."""
+        try:
+            return Source(self.entry(number)["rtekind"])
+        except ValueError:
+            raise UnknownNode(f"RANGETBLENTRY of kind {self.entry(number)['rtekind']}") from None
+
+    def relation(self, number: int) -> Relation | None:
+        """The table that an entry is, if it is one that the service has."""
+        if self.source(number) is not Source.RELATION:
+            return None
+        return self.catalog.relations.get(self.entry(number)["relid"])
+
+    def alias(self, number: int) -> str:
+        """What the statement calls an entry."""
+        reference = self.entry(number)["eref"]
+        return str(reference["aliasname"]) if reference else "?"
+
+    def column(self, number: int, attribute: int) -> str:
+        """`alias.column` of a variable."""
+        names = self.entry(number)["eref"].list("colnames") if self.entry(number)["eref"] else []
+        name = names[attribute - 1] if 0 < attribute <= len(names) else "*"
+        return f"{self.alias(number)}.{name}"
+
+    def up(self, levels: int) -> Scope:
+        """The query so many levels around this one."""
+        found = self
+        for _ in range(levels):
+            if found.parent is None:
+                raise UnknownNode("VAR of a level that is not there")
+            found = found.parent
+        return found
+
+    def inner(self, query: Node) -> Scope:
+        """A query inside this one: a subquery, a sub-select, a common table expression of this level."""
+        return self._inner.setdefault(id(query), Scope(query, self.catalog, self))
+
+    def subquery(self, number: int) -> Scope:
+        """The query that an entry of that kind is."""
+        return self.inner(self.entry(number)["subquery"])
+
+    def expression(self, number: int) -> tuple[Node, Scope]:
+        """The common table expression that an entry refers to, and the scope of its query."""
+        entry = self.entry(number)
+        owner = self.up(entry["ctelevelsup"])
+        for each in owner.node.list("cteList"):
+            if each["ctename"] == entry["ctename"]:
+                return each, owner.inner(each["ctequery"])
+        raise UnknownNode(f"RANGETBLENTRY of the unknown table expression {entry['ctename']}")
+
+    @functools.cached_property
+    def outputs(self) -> list[Node]:
+        """Its result columns: target entries that are shown."""
+        entries = self.node.list("targetList" if self.command is Command.SELECT else "returningList")
+        return [entry for entry in entries if not entry["resjunk"]]
+
+    @functools.cached_property
+    def _tree(self) -> tuple[frozenset[int], list[Joined], list[Node]]:
+        """The entries that it reads, its joins from the outside in, the conditions that every row of its FROM meets."""
+        joins: list[Joined] = []
+        always: list[Node] = []
+        where = self.node["jointree"]
+        read = self._walk(where, joins, always, is_certain=True) if where else frozenset()
+        return frozenset(each for each in read if self.source(each) is not Source.JOIN), joins, always
+
+    def _walk(self, part: Node, joins: list[Joined], always: list[Node], *, is_certain: bool) -> frozenset[int]:
+        if part.kind == "RANGETBLREF":
+            return frozenset({part["rtindex"]})
+        if part.kind == "FROMEXPR":
+            found: frozenset[int] = frozenset()
+            for each in part.list("fromlist"):
+                found |= self._walk(each, joins, always, is_certain=is_certain)
+            if is_certain:
+                always.extend(conjuncts(part["quals"]))
+            return found
+        if part.kind != "JOINEXPR":
+            raise UnknownNode(f"{part.kind} in a FROM")
+        try:
+            kind = Join(part["jointype"])
+        except ValueError:
+            raise UnknownNode(f"JOINEXPR of kind {part['jointype']}") from None
+        # Nothing but its own side is certain of what an outer join may leave out.
+        left = self._walk(part["larg"], joins, always, is_certain=is_certain and kind in (Join.INNER, Join.LEFT))
+        right = self._walk(part["rarg"], joins, always, is_certain=is_certain and kind in (Join.INNER, Join.RIGHT))
+        on = conjuncts(part["quals"])
+        joins.append(Joined(part["rtindex"], kind, left, right, tuple(on)))
+        if is_certain and kind is Join.INNER:
+            always.extend(on)
+        return left | right | {part["rtindex"]}
+
+    @property
+    def read(self) -> frozenset[int]:
+        """The entries in its FROM, its target included where it changes rows that are there."""
+        return self._tree[0]
+
+    @property
+    def joins(self) -> list[Joined]:
+        """Its joins."""
+        return self._tree[1]
+
+    @property
+    def always(self) -> list[Node]:
+        """What holds for every row: the conditions of WHERE and of inner joins that no outer join may leave out."""
+        return self._tree[2]
+
+    @functools.cached_property
+    def target(self) -> int | None:
+        """The entry that it inserts into, updates or deletes from."""
+        return self.node["resultRelation"] or None
+
+    @functools.cached_property
+    def grouping(self) -> list[Node]:
+        """What GROUP BY names."""
+        references = {each["tleSortGroupRef"] for each in self.node.list("groupClause")}
+        return [each["expr"] for each in self.node.list("targetList") if each["ressortgroupref"] in references]
+
+    @functools.cached_property
+    def blanked(self) -> list[Node]:
+        """Expressions that grouping sets may replace by null without saying so in the tree."""
+        is_marked = self.catalog.version >= _GROUP_SETS_ARE_MARKED
+        return self.grouping if self.node.list("groupingSets") and not is_marked else []
+
+    @property
+    def is_one_group(self) -> bool:
+        """Whether it aggregates everything, so that there is one row whatever there is, and HAVING may take it."""
+        is_aggregate = self.node["hasAggs"] or self.node["havingQual"] is not None
+        return is_aggregate and not self.node.list("groupClause") and not self.node.list("groupingSets")
+
+    @functools.cached_property
+    def queries(self) -> tuple[Scope, ...]:
+        """This query and every query inside it, whether in FROM, in WITH or in an expression."""
+        inner = [each["ctequery"] for each in self.node.list("cteList")]
+        inner += [each["subquery"] for each in self.entries if each["subquery"] is not None]
+        inner += [each["subselect"] for each in self.own if each.kind == "SUBLINK"]
+        return (self, *(each for query in inner for each in self.inner(query).queries))
+
+    @functools.cached_property
+    def own(self) -> tuple[Node, ...]:
+        """The nodes of this query that belong to no query inside it."""
+        found = []
+        stack: list[Any] = [value for name, value in self.node.fields.items() if name != "cteList"]
+        while stack:
+            value = stack.pop()
+            if isinstance(value, list):
+                stack.extend(value)
+            elif isinstance(value, Node) and value.kind != "QUERY":
+                found.append(value)
+                stack.extend(value.fields.values())
+        return tuple(found)
+
+    def scopes(self) -> tuple[Scope, ...]:
+        """This query and every query inside it."""
+        return self.queries
+
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes of this query that belong to no query inside it."""
+        return self.own
+
+
+def is_exists(expression: Node) -> bool:
+    """Whether an expression is `EXISTS (…)`."""
+    return expression.kind == "SUBLINK" and expression["subLinkType"] == Link.EXISTS
+
+
+def variables(value: Any) -> Iterator[Node]:
+    """All variables in an expression, of whatever level."""
+    return (each for each in walk(value) if each.kind == "VAR")

@@ -1,0 +1,106 @@
+"""What makes an expression null by its kind alone, whatever it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from service.checks.proofs.scopes import Scope
+from service.checks.proofs.tree import Node
+
+_EXTERNAL = 0
+"""`ParamKind`: a parameter of the statement itself."""
+_LAST_CERTAIN_VALUE = 13
+"""`SQLValueFunctionOp`: the last but one; CURRENT_SCHEMA alone may be null."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a value can be NULL, and what makes it so or keeps it from being so."""
+
+    is_nullable: bool
+    why: str
+
+
+class Judge(Protocol):
+    """Who has the verdicts on the parts of an expression; `given` are the numbers of the parameters that are never null."""
+
+    given: frozenset[int]
+
+    def of(self, expression: Node | None, scope: Scope) -> Verdict:
+        """The verdict on an expression of a query."""
+
+    def any_of(self, expressions: Iterable[Node | None], scope: Scope, why: str) -> Verdict:
+        """Null where any of them is."""
+
+    def all_of(self, expressions: Iterable[Node], scope: Scope, why: str) -> Verdict:
+        """Null where all of them are."""
+
+
+_Rule = Callable[[Judge, Node, Scope], Verdict]
+
+
+def _never(why: str) -> _Rule:
+    return lambda _, __, ___: Verdict(False, why)
+
+
+def _always(why: str) -> _Rule:
+    return lambda _, __, ___: Verdict(True, why)
+
+
+def _argument(judge: Judge, node: Node, scope: Scope) -> Verdict:
+    return judge.of(node["arg"], scope)
+
+
+def _constant(_: Judge, node: Node, __: Scope) -> Verdict:
+    return Verdict(True, "NULL is written there") if node["constisnull"] else Verdict(False, "a constant")
+
+
+def _parameter(judge: Judge, node: Node, _: Scope) -> Verdict:
+    if node["paramkind"] == _EXTERNAL and node["paramid"] in judge.given:
+        return Verdict(False, "a parameter that is always given")
+    return Verdict(True, "a parameter that may be None")
+
+
+def _case(judge: Judge, node: Node, scope: Scope) -> Verdict:
+    results = [*(each["result"] for each in node.list("args")), node["defresult"]]
+    return judge.any_of(results, scope, "no branch of CASE is null")
+
+
+def _value(_: Judge, node: Node, __: Scope) -> Verdict:
+    is_certain = node["op"] <= _LAST_CERTAIN_VALUE
+    return Verdict(not is_certain, "a value of the session" if is_certain else "CURRENT_SCHEMA may be null")
+
+
+RULES: Mapping[str, _Rule] = {
+    "CONST": _constant,
+    "PARAM": _parameter,
+    "DISTINCTEXPR": _never("IS DISTINCT FROM is true or false"),
+    "NULLIFEXPR": _always("NULLIF makes nulls"),
+    "BOOLEXPR": lambda judge, node, scope: judge.any_of(
+        node["args"], scope, "a condition on values that are never null"
+    ),
+    "RELABELTYPE": _argument,
+    "COERCEVIAIO": _argument,
+    "ARRAYCOERCEEXPR": _argument,
+    "COLLATEEXPR": _argument,
+    "COERCETODOMAIN": _argument,
+    "NAMEDARGEXPR": _argument,
+    "CONVERTROWTYPEEXPR": _argument,
+    "COALESCEEXPR": lambda judge, node, scope: judge.all_of(node["args"], scope, "COALESCE ends in a value"),
+    "MINMAXEXPR": lambda judge, node, scope: judge.all_of(node["args"], scope, "GREATEST or LEAST has a value"),
+    "CASEEXPR": _case,
+    "CASETESTEXPR": _always("the value that CASE compares"),
+    "NULLTEST": _never("IS NULL is true or false"),
+    "BOOLEANTEST": _never("IS TRUE is true or false"),
+    "ARRAYEXPR": _never("an array is written there"),
+    "ROWEXPR": _never("a row is written there"),
+    "ROWCOMPAREEXPR": _always("a comparison of rows may be unknown"),
+    "GROUPINGFUNC": _never("GROUPING is a number"),
+    "SQLVALUEFUNCTION": _value,
+    "SUBSCRIPTINGREF": _always("an element may not be there"),
+    "FIELDSELECT": _always("a field may be null"),
+    "RETURNINGEXPR": _always("there may be no row before or after the change"),
+}
+"""By the kind of the node; what depends on a query is judged with it."""

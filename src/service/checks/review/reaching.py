@@ -1,0 +1,161 @@
+"""Which statements a request can come to: followed through the source, from its handler by calls, methods and names.
+
+It is read, not run: every branch counts, and what is called through a container or a callback of another kind is missed.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+_PACKAGE = "service"
+
+
+@dataclass
+class _Module:
+    """The names of a module that mean something of the service: `names` are the imported ones, by what they stand for."""
+
+    name: str
+    names: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Source:
+    """The functions of the service by their full names, such as `service.api.caller.Call.run`, with their modules."""
+
+    functions: dict[str, tuple[Function, _Module, str]] = field(default_factory=dict)
+    classes: dict[str, list[str]] = field(default_factory=dict)
+    """The bases of each class."""
+    _known: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def add(self, name: str, tree: ast.Module) -> None:
+        """One module."""
+        module = _Module(name)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(_PACKAGE):
+                module.names |= {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
+        for node in tree.body:
+            if isinstance(node, Function):
+                module.names[node.name] = f"{name}.{node.name}"
+                self.functions[f"{name}.{node.name}"] = node, module, ""
+            elif isinstance(node, ast.ClassDef):
+                owner = module.names[node.name] = f"{name}.{node.name}"
+                self.classes[owner] = [full for each in node.bases if (full := self._class(each, module))]
+                for inner in node.body:
+                    if isinstance(inner, Function):
+                        self.functions[f"{owner}.{inner.name}"] = inner, module, owner
+
+    def reached(self, start: str) -> set[str]:
+        """Every function that may run when one does, itself included."""
+        found: set[str] = set()
+        waiting = [start]
+        while waiting:
+            name = waiting.pop()
+            if name in self.functions and name not in found:
+                found.add(name)
+                waiting.extend(self._next(name))
+        return found
+
+    def _next(self, name: str) -> frozenset[str]:
+        if name not in self._known:
+            self._known[name] = frozenset(self._resolved(name))
+        return self._known[name]
+
+    def _resolved(self, name: str) -> Iterator[str]:
+        node, module, owner = self.functions[name]
+        variables = self._variables(node, module, owner)
+        for each in ast.walk(node):
+            if isinstance(each, ast.Name | ast.Attribute) and (full := self._full(each, module, variables)):
+                yield full
+                yield f"{full}.__init__"
+                yield f"{full}.__call__"
+
+    def _full(self, node: ast.expr, module: _Module, variables: Mapping[str, str]) -> str:
+        """What an expression names, in full; '' where that can't be told."""
+        if isinstance(node, ast.Name):
+            return module.names.get(node.id, "")
+        if not isinstance(node, ast.Attribute):
+            return ""
+        if isinstance(node.value, ast.Name) and (owner := variables.get(node.value.id)):
+            return self._method(owner, node.attr)
+        holder = self._full(node.value, module, variables)
+        return (self._method(holder, node.attr) or f"{holder}.{node.attr}") if holder else ""
+
+    def _method(self, owner: str, name: str) -> str:
+        if f"{owner}.{name}" in self.functions:
+            return f"{owner}.{name}"
+        return next(filter(None, (self._method(each, name) for each in self.classes.get(owner, ()))), "")
+
+    def _variables(self, node: Function, module: _Module, owner: str) -> dict[str, str]:
+        """The classes of parameters, and of variables that hold what an annotated function answers."""
+        found = {"self": owner, "cls": owner} if owner else {}
+        for each in ast.walk(node):
+            if (
+                isinstance(each, ast.arg)
+                and each.annotation is not None
+                and (full := self._class(each.annotation, module))
+            ):
+                found[each.arg] = full
+        for each in ast.walk(node):
+            if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name):
+                value = each.value.value if isinstance(each.value, ast.Await) else each.value
+                called = self._full(value.func, module, found) if isinstance(value, ast.Call) else ""
+                if called in self.classes:
+                    found[each.targets[0].id] = called
+                elif called in self.functions:
+                    answer, its_module, _ = self.functions[called]
+                    if answer.returns is not None and (full := self._class(answer.returns, its_module)):
+                        found[each.targets[0].id] = full
+        return found
+
+    @staticmethod
+    def _class(annotation: ast.expr, module: _Module) -> str:
+        """The class of the service that an annotation names: `Call`, `Call | None`, `Call[T]`."""
+        for each in ast.walk(annotation):
+            if isinstance(each, ast.Name) and each.id in module.names:
+                return module.names[each.id]
+        return ""
+
+    def handed(self, repositories: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str, str, int]]:
+        """Statements of a repository that is handed to a function: `create_profile(work.brands, …)` calls its `create`.
+
+        `repositories` are the names of statements by what the repository is called on a piece of work. Answers the
+        repository, the statement, the function that hands it on, and its line there.
+        """
+        for name, (node, module, owner) in self.functions.items():
+            variables = self._variables(node, module, owner)
+            for call in ast.walk(node):
+                if not isinstance(call, ast.Call):
+                    continue
+                taker = self.functions.get(self._full(call.func, module, variables))
+                for position, value in enumerate(call.args if taker else ()):
+                    if isinstance(value, ast.Attribute) and value.attr in repositories and taker is not None:
+                        for statement in _used(taker[0], position, repositories[value.attr]):
+                            yield value.attr, statement, name, call.lineno
+
+
+@functools.cache
+def source() -> Source:
+    """All modules of the service."""
+    read = Source()
+    root = Path(__file__).parent.parent.parent
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        name = ".".join((_PACKAGE, *(part for part in parts if part != "__init__")))
+        read.add(name, ast.parse(path.read_text(encoding="utf-8")))
+    return read
+
+
+def _used(taker: Function, position: int, statements: Collection[str]) -> Iterator[str]:
+    """The statements that a function calls on one of its parameters."""
+    parameters = [each.arg for each in taker.args.posonlyargs + taker.args.args]
+    taken = parameters[position] if position < len(parameters) else ""
+    for each in ast.walk(taker):
+        if not isinstance(each, ast.Attribute) or each.attr not in statements:
+            continue
+        if isinstance(each.value, ast.Name) and each.value.id == taken:
+            yield each.attr

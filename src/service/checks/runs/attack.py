@@ -1,0 +1,172 @@
+"""Every statement, run: on rows with nulls wherever they may be, and as one tenant with the keys of another that is watched."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from service.checks import spans
+from service.checks.proofs.catalog import Catalog
+from service.checks.proving import Subject
+from service.checks.runs.samples import Sampler, mark
+from service.checks.runs.trials import Outcome, Trials, chosen, undone
+from service.statements import TENANT_PARAMETER, Note
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+ROWS = 30
+_ROUNDS = (1, 2, 3, 4, 7)
+
+Attempt = tuple[int, int, tuple[tuple[str, UUID], ...]]
+"""A variant, a number of rows, whose keys its parameters are."""
+
+
+async def check(connection: Any, sampler: Sampler, subjects: Sequence[Subject], tenants: tuple[UUID, UUID]) -> None:
+    """Fill the database with rows of both tenants, run everything, and take the other's rows away once in between.
+
+    The connection is a superuser's to a database that nothing else uses; its transaction is rolled back at the end.
+    """
+    bound, other = tenants
+    trials = Trials(connection, sampler, bound)
+    async with undone(connection):
+        await sampler.fill(connection, tenants, ROWS)
+        for subject in subjects:
+            await _observe(trials, subject)
+        attempts = {id(subject): await _attack(trials, subject, other) for subject in subjects}
+        await _empty(connection, subjects[0].catalog, other)
+        for subject in subjects:
+            await _repeat(trials, subject, attempts[id(subject)])
+
+
+async def _observe(trials: Trials, subject: Subject) -> None:
+    """Rows of the tenant itself: what is proved never to be NULL must not be, and one row at most must be one."""
+    seen: dict[str, bool] = {}
+    for proved in chosen(subject):
+        for n in _ROUNDS:
+            async with undone(trials.connection):
+                outcome = await trials.run(subject, proved, await trials.values(subject, proved, {}, n))
+            for position, column in enumerate(outcome.columns):
+                is_null = any(row[position] is None for row in outcome.rows)
+                seen[column] = seen.get(column, False) or is_null
+                note, verdict = subject.note("notnull", column), proved.verdicts[position]
+                if is_null and (note or not verdict.is_nullable):
+                    subject.say(
+                        "null-observed", f"'{column}' was NULL", span=spans.of_word(subject.entry.statement, column),
+                        proved=f"it should never be: {note.reason if note else verdict.why}", remedy=_remedy(note),
+                    )  # fmt: skip
+            note = subject.note("one")
+            is_one = subject.entry.statement.kind in ("one", "maybe", "value") and (note or proved.one.holds)
+            if len(outcome.rows) > 1 and is_one:
+                subject.say(
+                    "rows-observed", f"it answered {len(outcome.rows)} rows",
+                    proved=f"there should be one: {note.reason if note else proved.one.why}", remedy=_remedy(note),
+                )  # fmt: skip
+
+
+def _remedy(note: Note | None) -> str:
+    if note is None:
+        return "the proof in src/service/checks is wrong"
+    return f"take '-- {note.key}: …' away, which is not so, and keep the rule that it excused"
+
+
+async def _attack(trials: Trials, subject: Subject, other: UUID) -> dict[Attempt, tuple[list[object], Outcome]]:
+    """Run the variants with the other tenant's keys, all of them and some: they must neither show nor change its rows."""
+    if subject.entry.statement.scope == "platform":
+        return {}
+    found = {}
+    before = await _fingerprint(trials.connection, subject.catalog, other)
+    for proved in chosen(subject):
+        names = [name for name in subject.entry.statement.variants[proved.key].parameters if name != TENANT_PARAMETER]
+        mixes = [names, names[::2], names[1::2]] if len(names) > 1 else [names]
+        for n, mix in enumerate(mixes, 1):
+            owners = dict.fromkeys(mix, other)
+            values = await trials.values(subject, proved, owners, n)
+            async with undone(trials.connection):
+                outcome = await trials.run(subject, proved, values)
+                after = await _fingerprint(trials.connection, subject.catalog, other)
+            found[proved.key, n, tuple(owners.items())] = values, outcome
+            _judge(subject, outcome, values, other)
+            if after != before:
+                changed = ", ".join(sorted(name for name in before if before[name] != after[name]))
+                subject.say(
+                    "foreign-rows-changed", f"rows of another tenant were changed in {changed}",
+                    proved="run as one tenant with the keys of another",
+                    remedy="name the tenant of every relation that it writes",
+                )  # fmt: skip
+    return found
+
+
+def _judge(subject: Subject, outcome: Outcome, values: Sequence[object], other: UUID) -> None:
+    given = {str(each) for value in values for each in (value if isinstance(value, list) else [value])}
+    for row in outcome.rows:
+        for column, value in zip(outcome.columns, row, strict=True):
+            shown = value.hex() if isinstance(value, bytes) else str(value)
+            is_theirs = mark(other) in shown or str(other) in shown
+            if is_theirs and str(value) not in given and not subject.note("crosses"):
+                subject.say(
+                    "foreign-value-answered", f"'{column}' held a value of another tenant",
+                    proved="run as one tenant with the keys of another",
+                    remedy="name the tenant, or write '-- crosses: who is told, and why that is well'",
+                )  # fmt: skip
+
+
+async def _repeat(trials: Trials, subject: Subject, attempts: Mapping[Attempt, tuple[list[object], Outcome]]) -> None:
+    """The same again without the other's rows: nobody must be able to tell from an answer whether they are there."""
+    for (key, _, _), (values, outcome) in attempts.items():
+        async with undone(trials.connection):
+            again = await trials.run(subject, subject.proved[key], values)
+        known = {str(value) for value in values}
+        if _plain(again, known) != _plain(outcome, known) and not subject.note("crosses"):
+            was, now = _words(outcome), _words(again)
+            subject.say(
+                "foreign-rows-told", f"its answer depends on rows of another tenant: {was} with them, {now} without",
+                proved="run twice as one tenant with the keys of another",
+                remedy="name the tenant of every relation that it reads",
+            )  # fmt: skip
+
+
+def _words(outcome: Outcome) -> str:
+    return f"SQLSTATE {outcome.failure}" if outcome.failure else f"{outcome.touched}, {len(outcome.rows)} rows"
+
+
+def _plain(outcome: Outcome, known: set[str]) -> object:
+    """An outcome without what is new at every run: ids that the database gives, and times."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, dt.datetime):
+            return "a time" if abs(value - dt.datetime.now(dt.UTC)) < dt.timedelta(hours=1) else value
+        if isinstance(value, UUID):
+            return value if str(value) in known or value.version is None else "an id"
+        if isinstance(value, str):
+            return _UUID.sub(lambda match: match.group() if match.group() in known else "an id", value)
+        return value
+
+    return outcome.failure, outcome.touched, [tuple(map(plain, row)) for row in outcome.rows]
+
+
+async def _fingerprint(connection: Any, catalog: Catalog, tenant: UUID) -> dict[str, str]:
+    """What all rows of a tenant come to, by table."""
+    parts = [
+        f"SELECT '{relation.qualified}', md5(string_agg(t::text, ',' ORDER BY t::text))"
+        f"  FROM {relation.qualified} AS t WHERE {relation.named(relation.tenant)} = $1"
+        for relation in catalog.relations.values()
+        if relation.tenant is not None and relation.kind != "v"
+    ]
+    return dict(await connection.fetch(" UNION ALL ".join(parts), tenant))
+
+
+async def _empty(connection: Any, catalog: Catalog, tenant: UUID) -> None:
+    """Take away all rows of a tenant but for itself and its counter."""
+    await connection.execute("SET LOCAL session_replication_role = replica")
+    for relation in catalog.relations.values():
+        if (
+            relation.tenant is not None
+            and relation.kind != "v"
+            and relation.qualified not in ("app.tenants", "app.heads")
+        ):
+            await connection.execute(
+                f"DELETE FROM {relation.qualified} WHERE {relation.named(relation.tenant)} = $1", tenant
+            )
+    await connection.execute("SET LOCAL session_replication_role = origin")

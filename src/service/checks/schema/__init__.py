@@ -1,0 +1,1 @@
+"""What is proved of migrations: the way back, locks, rewrites, guards."""
