@@ -8,9 +8,10 @@ from typing import Any
 
 from service.addresses import Address
 from service.api.app import ENDPOINTS
-from service.checks import catalog, catalogue, proving, scratch
+from service.checks import catalogue, proving, scratch
+from service.checks.proofs import catalog
 from service.checks.proving import Subject
-from service.checks.report import Report, gather
+from service.checks.review.report import Report, gather
 from service.embedded.server import Server
 
 ROUTES = {f"{each.handler.__module__}.{each.handler.__name__}": f"{each.method} {each.path}" for each in ENDPOINTS}

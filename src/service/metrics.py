@@ -1,10 +1,20 @@
-"""What is counted and timed. Labels come from code (statement names, error codes), never from data."""
+"""What is counted and timed. Labels come from code (statement names, error codes, routes), never from data.
+
+Several worker processes count into files of a directory that they share (PROMETHEUS_MULTIPROC_DIR, which has to be set
+before this module is imported), so that whichever of them is asked answers for all.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that names where several processes count; prometheus-client reads it."""
 
 Observer = Callable[[str, float, int], None]
 """Told name, seconds and rows of every named statement."""
@@ -16,12 +26,31 @@ CONNECTIONS = Counter(
 )
 COMMITS_UNKNOWN = Counter("quarry_commits_unknown_total", "Commits whose outcome could not be learned.")
 REQUESTS = Counter("quarry_requests_total", "Answers by status and error code.", ["method", "status", "code"])
+REQUEST_SECONDS = Histogram("quarry_request_seconds", "Time of an answer by the route's path.", ["method", "route"])
 RATE_LIMITED = Counter("quarry_rate_limited_total", "Requests refused by a rate limit.", ["limit"])
 CACHE = Counter("quarry_cache_reads_total", "Cached reads by how they were answered.", ["outcome"])
-STREAMS = Gauge("quarry_change_streams", "Open change streams.")
+STREAMS = Gauge("quarry_change_streams", "Open change streams.", multiprocess_mode="livesum")
 STREAMS_CLOSED = Counter("quarry_change_streams_closed_total", "Change streams that ended, by reason.", ["reason"])
 LISTENER = Counter("quarry_listener_total", "What happened to the connection that listens for hints.", ["event"])
 CONSUMED = Counter("quarry_consumed_commits_total", "Commits that a consumer has handled.", ["consumer"])
 CONSUMER_FAILURES = Counter("quarry_consumer_failures_total", "Failures of a consumer.", ["consumer"])
 CONSUMER_RESETS = Counter("quarry_consumer_resets_total", "Resets of a consumer, by reason.", ["consumer", "reason"])
 SESSION_EVENTS = Counter("quarry_session_events_total", "Sessions created, expired and revoked.", ["event"])
+
+
+def exposition() -> bytes:
+    """Everything in Prometheus' text format: of all worker processes where there are several."""
+    if SHARED_DIRECTORY not in os.environ:
+        return generate_latest()
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def forget_the_dead() -> None:
+    """Take away the gauges of worker processes that are no more; what they have counted stays."""
+    directory = os.environ.get(SHARED_DIRECTORY)
+    for path in Path(directory).glob("gauge_live*_*.db") if directory else ():
+        pid = int(path.stem.rpartition("_")[2])
+        if not Path(f"/proc/{pid}").exists():
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -1,7 +1,7 @@
 """What a process does beside its requests: notes when sessions and keys were used, and forgets what has ended.
 
 A request never waits for it and never writes for it: uses are collected and written together, one statement per tenant.
-What has ended is forgotten tenant by tenant, of tenants that were heard of lately; only they make new rows.
+What has ended is forgotten once an hour, by one of all instances (purging.py).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import structlog
 
 from service.database import Database
 from service.errors import ServiceError
+from service.purging import is_due, purge_all
 from service.settings import Settings
 from service.tenancy.identity import TenantId
 from service.tokens import Kind
@@ -26,7 +27,8 @@ from service.work import Work, run
 _SEEN_EVERY = 60.0
 """Seconds: the precision of last_seen_at, and so the most that a session is written for being used."""
 _FLUSH_EVERY = 5.0
-_PURGE_EVERY = 3600.0
+_LOOK_EVERY = 300.0
+"""Seconds between two looks whether a purge is due. Instances look at different times."""
 _BATCH = 1000
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.upkeep")
@@ -42,7 +44,6 @@ class Upkeep:
         """A use is noted when the last one noted is older than this."""
         self._seen: dict[TenantId, dict[Kind, set[UUID]]] = {}
         self._expired: set[TenantId] = set()
-        self._purged: dict[TenantId, float] = {}
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -82,45 +83,30 @@ class Upkeep:
 
             await self._quietly(tenant, touch)
 
-    async def purge(self, tenant: TenantId) -> int:
-        """Forget what has ended long enough ago: sessions, codes, answers to repeat, the audit; answers how many rows."""
-
-        async def forget(work: Work) -> int:
-            return sum(
-                [
-                    await work.sessions.expire(_BATCH, idle=self._idle),
-                    await work.change_tickets.purge(_BATCH),
-                    await work.sessions.purge(_BATCH, idle=self._idle),
-                    await work.otps.purge(_BATCH),
-                    await work.idempotency_keys.purge(_BATCH),
-                    await work.sign_in_failures.prune(_BATCH),
-                    await work.tenants.prune_deleted(_BATCH),
-                    await work.log.prune(_BATCH),
-                ]
-            )
-
-        total = 0
-        while count := await self._quietly(tenant, forget) or 0:
-            total += count
-        return total
-
     async def _go_on(self) -> None:
+        looked = -_LOOK_EVERY
         while True:
             await asyncio.sleep(min(_FLUSH_EVERY, self.seen_every.total_seconds() / 2))
-            tenants = list(self._seen)
             await self.flush()
-            for tenant in tenants:
-                if monotonic() - self._purged.get(tenant, -_PURGE_EVERY) >= _PURGE_EVERY:
-                    self._purged[tenant] = monotonic()
-                    await self.purge(tenant)
+            if monotonic() - looked >= _LOOK_EVERY:
+                looked = monotonic()
+                await self._tolerant(self._purge())
 
-    async def _quietly(self, tenant: TenantId, operation: Callable[[Work], Awaitable[int | None]]) -> int | None:
+    async def _purge(self) -> None:
+        if await is_due(self._database):
+            rows = await purge_all(self._database, self._idle)
+            log.info("purged", rows=rows)
+
+    async def _quietly(self, tenant: TenantId, operation: Callable[[Work], Awaitable[object]]) -> None:
+        await self._tolerant(run(self._database, operation, tenant))
+
+    @staticmethod
+    async def _tolerant(work: Awaitable[object]) -> None:
         """Nothing depends on this work: what fails is logged, and done the next time."""
         try:
-            return await run(self._database, operation, tenant)
+            await work
         except ServiceError as error:
             log.info("upkeep_failed", reason=error.code)
         except Exception:
             # The task goes on: without it every session would end after the idle time, used or not.
             log.exception("upkeep_failed")
-        return None

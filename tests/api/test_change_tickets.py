@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from application import Api, problem
 from changes.followers import change
 from factories import Factory, NewTenant
+from service import purging
 from service.database import Database
 from streams import streaming
 
@@ -178,7 +180,7 @@ async def test_a_ticket_that_nobody_used_is_forgotten(
     superuser.execute("UPDATE quarry.change_tickets SET created_at = now() - interval '1 hour', expires_at = now()")
     superuser.commit()
     kept = await ticket_of(client)
-    await api.state["upkeep"].purge(acme.id)
+    await purging.purge(api.state["database"], acme.id, timedelta(hours=1))
     assert superuser.execute("SELECT count(*) FROM quarry.change_tickets").fetchone() == (1,)
     assert (await nobody.get("/v1/changes/stream", params={"ticket": kept})).status_code == 200
 

@@ -10,7 +10,7 @@ import pytest
 
 from changes.followers import logging, until
 from factories import Factory, NewTenant
-from service import metrics, tokens, upkeep
+from service import metrics, purging, tokens
 from service.changes import consumers
 from service.changes.consumers import Consumers
 from service.changes.sessions import SessionEvent, session_events
@@ -138,12 +138,12 @@ async def test_a_session_that_was_revoked_does_not_expire_too(
 async def test_sessions_that_are_forgotten_have_been_told_to_be_expired(
     database: Database, acme: NewTenant, audit: Audit, keeper: Upkeep, superuser: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "_BATCH", 2)
+    monkeypatch.setattr(purging, "_BATCH", 2)
     sessions = [await sign_in(database, acme) for _ in range(5)]
     for session in sessions:
         idle(superuser, session, keeper._idle + 48 * HOUR)
     await audit.of(acme)
-    assert await keeper.purge(acme.id) == 10
+    assert await purging.purge(database, acme.id, keeper._idle) == 10
     assert sorted(await audit.of(acme)) == sorted(("expired", each) for each in sessions)
 
 

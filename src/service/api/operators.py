@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
 
 from service import health
 from service.api.answers import Answer, Text
 from service.api.caller import Call
 from service.errors import NotFound, Unauthorized
+from service.metrics import exposition
 
 
 async def report(call: Call) -> Answer:
@@ -26,7 +27,7 @@ async def report(call: Call) -> Answer:
 async def metrics(call: Call) -> Text:
     """What is counted and timed, for Prometheus."""
     _admit(call)
-    return Text(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return Text(exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _admit(call: Call) -> None:

@@ -54,10 +54,12 @@ class Resource:
 
     def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
         self.endpoints = endpoints
+        self.path = next(iter(endpoints.values())).path
         self.allowed = tuple(sorted({*endpoints, *({"HEAD"} if "GET" in endpoints else ())}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request: Request[State] = Request(scope, receive, send)
+        scope["route"] = self.path
         try:
             answer = await self._answer(request)
         except Exception as error:

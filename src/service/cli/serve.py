@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -22,6 +23,7 @@ from service.changes.sessions import session_events
 from service.cli.installation import database, installed, refuse_in_production, say, settings, wait_for
 from service.cli.migrate import migrate
 from service.errors import OperatorError
+from service.metrics import SHARED_DIRECTORY, forget_the_dead
 from service.settings import Settings
 from service.tenancy import guard
 
@@ -83,11 +85,14 @@ def serve(
                 os.environ[role.upper()] = secret.get_secret_value()
         os.environ["DATABASE_SSL"] = str(local.database_ssl)
         config = _config("service.cli.serve:worker", local, factory=True, workers=workers)
-        Multiprocess(config, [listener]).run()
+        with tempfile.TemporaryDirectory(prefix="quarry-metrics-") as shared:
+            os.environ[SHARED_DIRECTORY] = shared
+            Multiprocess(config, [listener]).run()
 
 
 def worker() -> Starlette:
     """The application of one of several worker processes."""
+    forget_the_dead()
     return create_app(settings())
 
 

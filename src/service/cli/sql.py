@@ -13,13 +13,16 @@ from uuid import UUID
 import typer
 
 from service.api.app import ENDPOINTS
-from service.checks import catalog, catalogue, findings, migrations, plans, proving, scratch, showing, suite
-from service.checks import report as reports
+from service.checks import catalogue, findings, plans, proving, scratch, suite
 from service.checks.catalogue import Entry
-from service.checks.explaining import explain as explained
 from service.checks.findings import Finding
 from service.checks.plans import Plan
+from service.checks.proofs import catalog
 from service.checks.proving import Subject
+from service.checks.review import report as reports
+from service.checks.review import showing
+from service.checks.review.explaining import explain as explained
+from service.checks.schema import migrations
 from service.cli.installation import database, explaining, installed, refuse_in_production, say, wait_for
 from service.errors import OperatorError
 from service.settings import Settings

@@ -20,11 +20,12 @@ Operation = Literal["insert", "update", "delete"]
 
 
 class Installation(Row):
-    """Which life of the database this is; numbers of another epoch mean nothing here."""
+    """Which life of the database this is; numbers of another epoch mean nothing here. Read only: maintenance."""
 
     epoch: int
     shared_number: int
     log_retention: timedelta
+    is_read_only: bool
 
 
 class Place(Row):
@@ -75,6 +76,12 @@ class AuditedChange(Row):
     operation: Operation
     row_id: UUID
     columns: list[str] | None
+
+
+class AppliedMigration(Row):
+    """A migration that the database has."""
+
+    id: str
 
 
 class Page(NamedTuple):
@@ -128,3 +135,12 @@ class Log(Repository, aggregate="log", noun="installation"):
 
     @query
     async def prune(self, limit: int) -> int: ...
+
+    @query
+    async def set_read_only(self, is_read_only: bool) -> int: ...
+
+    @query
+    async def has_settled(self, xid: int) -> bool: ...
+
+    @query
+    async def migrations(self) -> list[AppliedMigration]: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -44,6 +44,12 @@ class TenantEntry(Row):
     status: TenantStatus
 
 
+class TenantRef(Row):
+    """A tenant, and nothing of it."""
+
+    tenant: UUID
+
+
 class Tenants(Repository, aggregate="tenants"):
     """The bound tenant, or for the platform all of them. JSON goes in as text."""
 
@@ -66,6 +72,15 @@ class Tenants(Repository, aggregate="tenants"):
 
     @query
     async def prune_deleted(self, limit: int) -> int: ...
+
+    @query
+    async def claim_purge(self, every: timedelta) -> bool: ...
+
+    @query
+    async def lock_purge(self) -> bool: ...
+
+    @query
+    async def after(self, previous: UUID, *, limit: int) -> list[TenantRef]: ...
 
     @query
     async def create(self, *, name: str, domain: str, plan: Plan = "free") -> Tenant: ...

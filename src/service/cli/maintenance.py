@@ -1,0 +1,87 @@
+"""quarry maintenance, quarry purge"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from time import monotonic
+from typing import Annotated
+
+import typer
+
+from service.cli.installation import database, installed, say, wait_for
+from service.database import Database
+from service.errors import OperatorError
+from service.purging import purge_all
+from service.settings import Settings
+from service.work import run
+
+app = typer.Typer(help="Maintenance: nothing is written, reading goes on. on, off, status.", no_args_is_help=True)
+
+_LOOK_EVERY = 0.1
+
+
+@app.command()
+def on(
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for writes that are under way.")] = 60.0,
+) -> None:
+    """Refuse writes on all instances (`read_only`, 503); done when those that had begun have ended."""
+    with installed() as local:
+        wait_for(_begin(local, wait))
+    say("quarry: maintenance is on; nothing is being written")
+
+
+@app.command()
+def off() -> None:
+    """Let writes be served again."""
+    with installed() as local:
+        wait_for(_switch(local, is_read_only=False))
+    say("quarry: maintenance is off")
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Say whether writes are refused."""
+    with installed() as local:
+        is_on = wait_for(_is_on(local))
+    print(json.dumps({"maintenance": is_on}) if as_json else ("on" if is_on else "off"))
+
+
+def purge() -> None:
+    """Forget what has ended long enough ago in every tenant: what `quarry serve` does every hour."""
+    with installed() as local:
+        rows = wait_for(_purge(local))
+    say(f"quarry: {rows} rows forgotten")
+
+
+async def _begin(local: Settings, wait: float) -> None:
+    async with database(local, "quarry_platform") as opened:
+        xid = await run(opened, lambda work: work.log.set_read_only(True), None)
+        deadline = monotonic() + wait
+        while not await _has_settled(opened, xid):
+            if monotonic() > deadline:
+                raise OperatorError(
+                    f"maintenance is on, but transactions that began before still run after {wait:.0f} s",
+                    "wait and run it again, or end them: see pg_stat_activity",
+                )
+            await asyncio.sleep(_LOOK_EVERY)
+
+
+async def _has_settled(opened: Database, xid: int) -> bool:
+    return await run(opened, lambda work: work.log.has_settled(xid), None, read_only=True)
+
+
+async def _switch(local: Settings, *, is_read_only: bool) -> None:
+    async with database(local, "quarry_platform") as opened:
+        await run(opened, lambda work: work.log.set_read_only(is_read_only), None)
+
+
+async def _is_on(local: Settings) -> bool:
+    async with database(local, personal=False) as opened:
+        return (await run(opened, lambda work: work.log.installation(), None, read_only=True)).is_read_only
+
+
+async def _purge(local: Settings) -> int:
+    async with database(local, personal=False) as opened:
+        return await purge_all(opened, timedelta(seconds=local.session_idle_timeout))
