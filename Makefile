@@ -28,6 +28,15 @@ run: $(VENV)/.served ## Start everything for a first look: PORT=8000
 test: install ## Run all tests: TEST_PG=18, 16 or 15, TESTS=tests/repos, WORKERS=2
 	TEST_PG=$(TEST_PG) $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(TESTS)
 
+POOLED := tests/repos tests/tenancy tests/changes $(addprefix tests/test_,calls.py database.py leftovers.py query.py rows.py \
+	seeding.py transactions.py work.py)
+ALONE := tests/tenancy/test_numbers.py tests/tenancy/test_shared_number.py $(addprefix tests/test_,transactions.py \
+	leftovers.py database.py)
+
+test-pooler: install ## Run the tests of statements and transactions through PgBouncer, with three sessions and with one
+	TEST_POOLER=3 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(POOLED)
+	TEST_POOLER=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(ALONE)
+
 check: install ## Lint, types, floors, and every statement proved
 	$(BIN)/ruff check src tests bench sql
 	$(BIN)/ruff format --check src tests bench
@@ -45,6 +54,6 @@ schema: install ## Write sql/schema.sql anew from the migrations
 	UPDATE_SCHEMA=1 $(BIN)/python -m pytest -q tests/test_schema.py
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
 
-.PHONY: install run test check soak bench schema help
+.PHONY: install run test test-pooler check soak bench schema help

@@ -117,7 +117,7 @@ BEGIN
         UPDATE app.commits SET xid = app.former_xid(xid, life.epoch) WHERE xid < '9223372036854775808'::xid8;
     END IF;
     UPDATE app.installation
-       SET epoch = epoch + 1, system_identifier = server, database_oid = base, timeline = line
+       SET epoch = epoch + greatest(1, line - life.timeline), system_identifier = server, database_oid = base, timeline = line
     RETURNING epoch INTO life.epoch;
     RETURN life.epoch;
 END

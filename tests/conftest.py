@@ -21,6 +21,8 @@ from pydantic import SecretStr
 from pytest_postgresql import factories as postgresql_factories
 from redis.asyncio import Redis
 
+import bouncer as poolers
+from bouncer import Bouncer
 from factories import Factory
 from service import keyring, migrations, provisioning
 from service.addresses import Address
@@ -30,6 +32,15 @@ from service.settings import Settings
 
 _ROOM = 4 * 1024**3
 MAJOR = int(os.environ.get("TEST_PG", "18"))
+SESSIONS = int(os.environ.get("TEST_POOLER", "0"))
+"""The size of the pool behind which serving and platform role are to work; 0 for no pooler."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With a pooler, leave out what needs a connection of its own."""
+    for item in items if SESSIONS else ():
+        if reason := poolers.reason_against(item.nodeid, SESSIONS):
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +78,15 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
             # Programs that root's PostgreSQL could not reach were copied there.
             shutil.rmtree(Path("/var/tmp") / outside.read_text().strip(), ignore_errors=True)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def bouncer(server: Server) -> Iterator[Bouncer]:
+    """A PgBouncer in front of the server, with a few sessions for each login and database."""
+    if poolers.PROGRAM is None and not SESSIONS and not os.environ.get("CI_PGBOUNCER"):
+        pytest.skip("pgbouncer is not installed")
+    with poolers.bouncing(server, default_pool_size=SESSIONS or 3) as started:
+        yield started
 
 
 class RedisServer:
@@ -170,7 +190,7 @@ superuser = postgresql_factories.postgresql("template")
 
 
 @pytest.fixture
-def settings(server: Server, superuser: object) -> Settings:
+def settings(server: Server, superuser: object, request: pytest.FixtureRequest) -> Settings:
     """Settings of this test's own database, a login for every role. Privileges are not copied with a template."""
     name = superuser.info.dbname  # type: ignore[attr-defined]
 
@@ -189,7 +209,7 @@ def settings(server: Server, superuser: object) -> Settings:
         pii_index_key=SecretStr(f"{'B' * 42}A="),
     )
     _run(provisioning.prepare_database(made.administration()))
-    return made
+    return poolers.through(request.getfixturevalue("bouncer"), made) if SESSIONS else made
 
 
 @pytest.fixture

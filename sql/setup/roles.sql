@@ -39,7 +39,7 @@ BEGIN
                 IF wanted.name <> 'quarry_backup' THEN
                     RAISE;
                 END IF;
-                RAISE WARNING 'quarry_backup needs BYPASSRLS, which this login may not give; a superuser creates it';
+                RAISE WARNING 'quarry_backup needs BYPASSRLS, which this login may not give; a superuser creates it, else keep snapshots';
         END;
     END LOOP;
 

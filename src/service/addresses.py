@@ -48,6 +48,15 @@ class PoolLimits:
     lock_timeout: float = 5.0
     idle_in_transaction_timeout: float = 60.0
 
+    def timeouts(self) -> tuple[tuple[str, str], ...]:
+        """What the server is to enforce, by PostgreSQL's names and in milliseconds."""
+        timeouts = {
+            "statement_timeout": self.statement_timeout,
+            "lock_timeout": self.lock_timeout,
+            "idle_in_transaction_session_timeout": self.idle_in_transaction_timeout,
+        }
+        return tuple((name, str(int(seconds * 1000))) for name, seconds in timeouts.items())
+
 
 def check_url(url: str) -> None:
     """Raise ValueError, which does not repeat a password, unless `url` names one PostgreSQL database."""

@@ -103,6 +103,17 @@ class Cache:
             if redis is not None:
                 await redis.aclose()
 
+    async def is_redis_up(self) -> bool | None:
+        """Whether Redis answers; None when none is used."""
+        redis = self._redis
+        if redis is None:
+            return None
+        try:
+            await redis.ask(redis.ping)
+        except Unreachable:
+            return False
+        return True
+
     async def read(self, question: Question, fill: Fill, *, at_least: int = 0) -> Rows:
         """The rows that `question` is answered with, as of a second ago at most and with commit `at_least` in them.
 

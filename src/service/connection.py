@@ -92,15 +92,21 @@ class Late:
 class Connection:
     """A checked-out connection. Statements go through it, and every failure leaves it as a ServiceError."""
 
-    __slots__ = ("_ask_outcome", "_commits", "_has_begun", "_is_numbered", "_raw", "observe")
+    __slots__ = ("_ask_outcome", "_commits", "_first", "_has_begun", "_is_numbered", "_raw", "observe")
 
     observe: Observer | None
     """Told name, seconds and rows of every named statement, if anybody wants to know."""
 
     def __init__(
-        self, raw: Any, ask_outcome: Callable[[Numbered], Awaitable[str | None]], observe: Observer | None = None
+        self,
+        raw: Any,
+        ask_outcome: Callable[[Numbered], Awaitable[str | None]],
+        observe: Observer | None = None,
+        first: str | None = None,
     ) -> None:
+        """`first` is a statement that every transaction which may write begins with."""
         self._raw = raw
+        self._first = first
         self._ask_outcome = ask_outcome
         self._commits: list[Numbered] = []
         self._has_begun = False
@@ -163,6 +169,8 @@ class Connection:
         self._is_numbered = is_numbered
         if is_numbered:
             self._raw.add_log_listener(self._note)
+            if self._first is not None:
+                text = f"{text};{self._first}"
         self._has_begun = True
         await self.execute(text)
 

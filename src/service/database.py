@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Self
 from uuid import UUID
 
 import asyncpg
 import structlog
 
+from service import pooler
 from service.addresses import Address, PoolLimits
 from service.cache import Cache
 from service.connection import COMMIT_GRACE, Connection, Numbered
-from service.errors import DatabaseError, PoolExhausted
+from service.errors import DatabaseError, OperatorError, PoolExhausted
 from service.keyring import Keyring
 from service.metrics import CONNECTIONS, Observer
 from service.retries import connecting
@@ -29,6 +31,18 @@ _OUTCOME = "SELECT app.commit_outcome($1::text::uuid, $2, $3::text::xid8, $4)"
 
 GREETING = "SELECT app.enter_life()"
 """What a connection begins with that may write: the server may not be the one that it was."""
+
+
+@dataclass(frozen=True)
+class Between:
+    """What stands between the pool and the server."""
+
+    has_pooler: bool
+    keeps_statements: bool
+    """Whether prepared statements can be used again."""
+
+
+_DIRECT = Between(has_pooler=False, keeps_statements=True)
 
 
 class _PlainConnection(asyncpg.Connection):
@@ -51,8 +65,14 @@ class Database:
         observe: Observer | None = None,
         keyring: Keyring | None = None,
         cache: Cache | None = None,
+        *,
+        between: Between = _DIRECT,
+        first: str | None = None,
     ) -> None:
         self.pool = pool
+        self.between = between
+        self.first = first
+        """What every transaction that may write begins with, where a connection can't do it for all of them."""
         self.limits = limits
         self.observe = observe
         self.keyring = keyring
@@ -78,30 +98,34 @@ class Database:
         """Connect, with retries while the server is not there yet. Raises Unavailable when it stays away.
 
         Work that meets personal data needs the `keyring`; work that only reads uses the `cache`. The `greeting` is a
-        statement that every new connection begins with.
+        statement that every new connection begins with. Raises OperatorError when a pooler is in between and the role
+        can't be had behind it, or does not begin its sessions with what they need.
         """
-        options = address.asyncpg_options(
-            application_name=name,
-            search_path=f"{schema}, pg_temp",
-            timezone="UTC",
-            statement_timeout=str(int(limits.statement_timeout * 1000)),
-            lock_timeout=str(int(limits.lock_timeout * 1000)),
-            idle_in_transaction_session_timeout=str(int(limits.idle_in_transaction_timeout * 1000)),
-        )
+        constants = {
+            "search_path": f"{schema}, pg_temp",
+            "timezone": "UTC",
+            **dict(limits.timeouts()),
+        }
         async for attempt in connecting(limits.connect_attempts):
             with attempt:
                 try:
+                    between = await _look(address, limits, name, constants)
+                    options = address.asyncpg_options(
+                        application_name=name, **({} if between.has_pooler else constants)
+                    )
                     pool = await asyncpg.create_pool(
                         address.url, min_size=limits.minimum, max_size=limits.maximum,
                         max_inactive_connection_lifetime=limits.idle_timeout, timeout=limits.connect_timeout,
                         command_timeout=limits.query_timeout, connection_class=_PlainConnection,
-                        statement_cache_size=1024, max_cached_statement_lifetime=0,
+                        statement_cache_size=1024 if between.keeps_statements else 0, max_cached_statement_lifetime=0,
                         init=functools.partial(_announce, greeting), **options,
                     )  # fmt: skip
                 except Exception as error:
                     raise translate(error, connection_lost=True) from error
         try:
-            yield cls(pool, limits, observe, keyring, cache)
+            # A pooler's sessions outlive a change of the server, unseen.
+            first = greeting if between.has_pooler else None
+            yield cls(pool, limits, observe, keyring, cache, between=between, first=first)
         finally:
             await _close(pool)
 
@@ -126,7 +150,7 @@ class Database:
             self._has_lost(error)
             raise translate(error, connection_lost=True) from error
         self._has_recovered()
-        return Connection(raw, self.outcome, self.observe)
+        return Connection(raw, self.outcome, self.observe, self.first)
 
     async def release(self, connection: Connection) -> None:
         """Give it back, whatever state it is in."""
@@ -163,6 +187,27 @@ class Database:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             return None
+
+
+async def _look(address: Address, limits: PoolLimits, name: str, constants: Mapping[str, str]) -> Between:
+    """Connect once, saying nothing that a pooler refuses, and find out what is in between."""
+    options = replace(address, role=None).asyncpg_options(application_name=name)
+    connection = await asyncpg.connect(
+        address.url, timeout=limits.connect_timeout, command_timeout=limits.connect_timeout, statement_cache_size=0,
+        **options,
+    )  # fmt: skip
+    try:
+        if not await pooler.is_between(connection):
+            return _DIRECT
+        if address.role is not None:
+            raise OperatorError(f"behind a pooler this login can't become {address.role}", pooler.remedy(address.role))
+        differing = await pooler.differing(connection, constants)
+        pooler.require_constants(differing)
+        if endless := sorted(name for name, value in differing.items() if value == "0"):
+            log.warning("endless_behind_pooler", settings=endless, remedy="run `quarry db roles`")
+        return Between(has_pooler=True, keeps_statements=await pooler.keeps_statements(connection))
+    finally:
+        connection.terminate()
 
 
 async def _announce(greeting: str | None, raw: Any) -> None:

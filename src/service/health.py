@@ -4,89 +4,148 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
-from time import perf_counter
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from time import monotonic, perf_counter
+from typing import Any, TypeVar
 
+from service import migrations
+from service.cache import Cache
 from service.changes.feed import Feed
 from service.database import Database
 from service.errors import DatabaseError
 from service.tenancy import guard
-from service.work import run
+from service.work import Work, run
+
+T = TypeVar("T")
 
 _PATIENCE = 2.0
+_READY_FOR = 1.0
+"""Seconds for which readiness is not asked for again: probes of several balancers are one question."""
+_OLDEST = 1_000_000_000
+"""Transactions without a frozen id that are half the way to a database that refuses to write."""
+_LONGEST = timedelta(hours=1)
+
+Check = Callable[[], Awaitable[dict[str, Any]]]
 
 
-async def is_ready(database: Database) -> bool:
-    """Whether the database answers within two seconds."""
-    try:
-        async with asyncio.timeout(_PATIENCE), database.connection() as connection:
-            return await connection.fetchval("SELECT 1", ()) == 1
-    except (DatabaseError, TimeoutError):
-        return False
+class Health:
+    """What is asked of one process about itself and what it depends on."""
 
+    def __init__(self, database: Database, feed: Feed, cache: Cache, max_age: float) -> None:
+        """A consumer of changes may be behind for `max_age` seconds."""
+        self._database, self._feed, self._cache, self._max_age = database, feed, cache, max_age
+        self._failing: list[str] = []
+        self._asked_at = -_READY_FOR
+        self._first_size: tuple[float, int] | None = None
 
-async def report(database: Database, feed: Feed, max_age: float) -> Mapping[str, Mapping[str, Any]]:
-    """Every check by name: whether it is `ok`, and what it found. They run together, two seconds at most.
+    async def failing(self) -> list[str]:
+        """What keeps this process from serving: `database` or `migrations`. Asked for once a second at most."""
+        if monotonic() - self._asked_at >= _READY_FOR:
+            self._asked_at = monotonic()
+            found = await self._checked(self._migrations)
+            self._failing = [] if found["ok"] else ["migrations" if "pending" in found else "database"]
+        return self._failing
 
-    A consumer of changes may be behind for `max_age` seconds.
-    """
-
-    async def changes(_: Database) -> dict[str, Any]:
-        return feed.report()
-
-    async def consumers(database: Database) -> dict[str, Any]:
-        return await _consumers(database, max_age)
-
-    checks: Mapping[str, Callable[[Database], Awaitable[dict[str, Any]]]] = {
-        "database": _latency,
-        "isolation": _isolation,
-        "pool": _pool,
-        "changes": changes,
-        "consumers": consumers,
-    }
-    found = await asyncio.gather(*(_checked(check, database) for check in checks.values()))
-    return dict(zip(checks, found, strict=True))
-
-
-async def _checked(check: Callable[[Database], Awaitable[dict[str, Any]]], database: Database) -> dict[str, Any]:
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            return {"ok": True, **await check(database)}
-    except TimeoutError:
-        return {"ok": False, "error": "timeout"}
-    except DatabaseError as error:
-        return {"ok": False, "error": error.code}
-
-
-async def _latency(database: Database) -> dict[str, Any]:
-    started = perf_counter()
-    async with database.connection() as connection:
-        version = await connection.fetchval("SHOW server_version", ())
-    return {"milliseconds": round((perf_counter() - started) * 1000, 1), "server": version}
-
-
-async def _isolation(database: Database) -> dict[str, Any]:
-    async with database.connection() as connection:
-        findings = await guard.inspect(connection)
-    return {"ok": not findings, "findings": [str(finding) for finding in findings]}
-
-
-async def _pool(database: Database) -> dict[str, Any]:
-    size, idle = database.pool.get_size(), database.pool.get_idle_size()
-    return {"size": size, "idle": idle, "maximum": database.limits.maximum}
-
-
-async def _consumers(database: Database, max_age: float) -> dict[str, Any]:
-    """How far behind they are. One that was cut off, or is behind for too long though nobody runs it, is not well."""
-    now = datetime.now(UTC)
-    behind = {
-        lag.consumer: {
-            "tenants": lag.tenants,
-            "failing": lag.failing,
-            "cut_off": lag.cut_off,
-            "seconds": 0.0 if lag.oldest is None else round((now - lag.oldest).total_seconds(), 1),
+    async def report(self) -> Mapping[str, Mapping[str, Any]]:
+        """Every check by name: whether it is `ok`, and what it found. They run together, two seconds at most."""
+        checks: dict[str, Check] = {
+            "database": self._latency,
+            "migrations": self._migrations,
+            "isolation": self._isolation,
+            "pool": self._pool,
+            "growth": self._growth,
+            "transactions": self._transactions,
+            "changes": self._changes,
+            "consumers": self._consumers,
+            "redis": self._redis,
         }
-        for lag in await run(database, lambda work: work.cursors.lag(), None, read_only=True, attempts=1)
-    }
-    return {"ok": all(not each["cut_off"] and each["seconds"] <= max_age for each in behind.values()), "behind": behind}
+        found = await asyncio.gather(*(self._checked(check) for check in checks.values()))
+        return dict(zip(checks, found, strict=True))
+
+    @staticmethod
+    async def _checked(check: Check) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return {"ok": True, **await check()}
+        except TimeoutError:
+            return {"ok": False, "error": "timeout"}
+        except DatabaseError as error:
+            return {"ok": False, "error": error.code}
+
+    async def _latency(self) -> dict[str, Any]:
+        started = perf_counter()
+        async with self._database.connection() as connection:
+            version = await connection.fetchval("SHOW server_version", ())
+        return {"milliseconds": round((perf_counter() - started) * 1000, 1), "server": version}
+
+    async def _migrations(self) -> dict[str, Any]:
+        pending = await pending_migrations(self._database)
+        return {"ok": not pending, "pending": pending}
+
+    async def _isolation(self) -> dict[str, Any]:
+        async with self._database.connection() as connection:
+            findings = await guard.inspect(connection)
+        return {"ok": not findings, "findings": [str(finding) for finding in findings]}
+
+    async def _pool(self) -> dict[str, Any]:
+        pool = self._database.pool
+        return {
+            "size": pool.get_size(),
+            "idle": pool.get_idle_size(),
+            "maximum": self._database.limits.maximum,
+            "has_pooler": self._database.between.has_pooler,
+        }
+
+    async def _growth(self) -> dict[str, Any]:
+        """Bytes, and bytes per hour since this process first asked."""
+        now, size = monotonic(), (await self._ask(lambda work: work.server.vitals())).size
+        since, before = self._first_size or (now, size)
+        self._first_size = (since, before)
+        hours = (now - since) / 3600
+        return {"bytes": size, "bytes_per_hour": round((size - before) / hours) if hours > 0 else 0}
+
+    async def _transactions(self) -> dict[str, Any]:
+        vitals = await self._ask(lambda work: work.server.vitals())
+        longest = vitals.longest_transaction or timedelta()
+        return {
+            "ok": vitals.transaction_age < _OLDEST and longest < _LONGEST,
+            "age": vitals.transaction_age,
+            "longest_seconds": round(longest.total_seconds(), 1),
+        }
+
+    async def _changes(self) -> dict[str, Any]:
+        return self._feed.report()
+
+    async def _consumers(self) -> dict[str, Any]:
+        """How far behind they are. One that was cut off, or is behind for too long though nobody runs it, is not well."""
+        now = datetime.now(UTC)
+        behind = {
+            lag.consumer: {
+                "tenants": lag.tenants,
+                "failing": lag.failing,
+                "cut_off": lag.cut_off,
+                "seconds": 0.0 if lag.oldest is None else round((now - lag.oldest).total_seconds(), 1),
+            }
+            for lag in await self._ask(lambda work: work.cursors.lag())
+        }
+        is_well = all(not each["cut_off"] and each["seconds"] <= self._max_age for each in behind.values())
+        return {"ok": is_well, "behind": behind}
+
+    async def _redis(self) -> dict[str, Any]:
+        """Without it the service is slower, and not wrong."""
+        is_up = await self._cache.is_redis_up()
+        return {"ok": is_up is not False, "state": {None: "not used", True: "up", False: "down"}[is_up]}
+
+    async def _ask(self, operation: Callable[[Work], Awaitable[T]]) -> T:
+        return await run(self._database, operation, None, read_only=True, attempts=1)
+
+
+async def pending_migrations(database: Database) -> list[str]:
+    """The migrations that this version needs and the database lacks; one that is ahead of it is well."""
+    try:
+        rows = await run(database, lambda work: work.log.migrations(), None, read_only=True, attempts=1)
+    except DatabaseError as error:
+        if error.code != "internal":
+            raise
+        rows = []  # The database is older than the function that tells.
+    return sorted(migrations.ids() - {each.id for each in rows})

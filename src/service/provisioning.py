@@ -13,8 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from service import files
-from service.addresses import Address
+from service import files, pooler
+from service.addresses import Address, PoolLimits
 from service.errors import OperatorError, ServiceError
 from service.translation import translate
 
@@ -23,27 +23,23 @@ _LOCK = 7_301_915_204_412
 _MAINTENANCE = ("postgres", "template1")
 """The databases of which every server has at least one."""
 _REMEDY = "use a superuser or CREATEROLE login in DATABASE_MIGRATION_URL, or give `quarry db roles --print` to a DBA"
+_ROUND = "set DATABASE_MIGRATION_URL to an address that goes round it"
 
 
-async def create_roles(address: Address) -> list[str]:
-    """Create the cluster's roles where they are missing and put their attributes right.
+async def create_roles(address: Address, limits: PoolLimits | None = None) -> list[str]:
+    """Create the cluster's roles where they are missing and put their attributes right, their time-outs as in `limits`.
 
     Answers what this login was not allowed to do, one line each. Raises OperatorError when it may not create them.
     """
     async with _session(*_maintenance(address)) as connection:
-        notes: list[str] = []
-        connection.add_log_listener(
-            lambda _, note: notes.append(note.message) if note.severity_en == "WARNING" else None
-        )
-        await connection.execute(roles_sql())
-        return notes
+        return await _run(connection, roles_sql(limits))
 
 
-async def prepare_database(address: Address, schema: str = "quarry") -> None:
-    """Create the schemas and set the privileges of the database in `address`."""
+async def prepare_database(address: Address, schema: str = "quarry") -> list[str]:
+    """Create the schemas and set the privileges of the database in `address`; answers what was not allowed."""
     async with _session(address) as connection:
         await connection.execute("SELECT set_config('quarry.schema', $1, false)", schema)
-        await connection.execute(files.sql("setup", "database.sql").read_text(encoding="utf-8"))
+        return await _run(connection, files.sql("setup", "database.sql").read_text(encoding="utf-8"))
 
 
 async def create_database(address: Address, name: str) -> bool:
@@ -86,16 +82,20 @@ async def set_password(address: Address, role: str, password: str) -> None:
         await connection.execute(text)
 
 
-def roles_sql() -> str:
-    """The SQL that creates the roles, for a DBA who runs it by hand."""
-    return files.sql("setup", "roles.sql").read_text(encoding="utf-8")
+def roles_sql(limits: PoolLimits | None = None) -> str:
+    """The SQL that creates the roles, for a DBA who runs it by hand; their time-outs are those of `limits`."""
+    text = files.sql("setup", "roles.sql").read_text(encoding="utf-8")
+    return "".join(f"SET quarry.{name} = '{value}';\n" for name, value in (limits or PoolLimits()).timeouts()) + text
 
 
 async def connect(address: Address) -> Any:
     """A single connection for set-up. Raises the service's errors."""
     options = address.asyncpg_options(application_name="quarry")
     try:
-        return await asyncpg.connect(address.url, timeout=address.connect_timeout, **options)
+        # Without names for its statements: behind a pooler somebody else may have the same ones.
+        return await asyncpg.connect(
+            address.url, timeout=address.connect_timeout, statement_cache_size=0, **options
+        )  # fmt: skip
     except Exception as error:
         raise translate(error, connection_lost=True) from error
 
@@ -105,6 +105,8 @@ async def _session(*addresses: Address, remedy: str = _REMEDY) -> AsyncIterator[
     """A connection to the first of `addresses` whose database exists, alone there. Its failures are OperatorErrors."""
     connection = await _first(addresses)
     try:
+        if await pooler.is_between(connection):
+            raise OperatorError("set-up needs one session throughout, and a pooler is in between", _ROUND)
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         yield connection
     except asyncpg.InsufficientPrivilegeError as error:
@@ -115,6 +117,14 @@ async def _session(*addresses: Address, remedy: str = _REMEDY) -> AsyncIterator[
         raise translate(error, connection_lost=True) from error
     finally:
         await connection.close()
+
+
+async def _run(connection: Any, text: str) -> list[str]:
+    """Run a script; answers what it warns of."""
+    notes: list[str] = []
+    connection.add_log_listener(lambda _, note: notes.append(note.message) if note.severity_en == "WARNING" else None)
+    await connection.execute(text)
+    return notes
 
 
 async def _first(addresses: Sequence[Address]) -> Any:

@@ -79,6 +79,10 @@ class RedisCircuit:
             log.info("redis_recovered")
         return answer
 
+    async def ping(self) -> None:
+        """Ask for nothing but an answer."""
+        await self.client.ping()
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self.pool.aclose()

@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     database_lock_timeout: Seconds = 5.0
     database_idle_in_transaction_timeout: Seconds = 60.0
 
+    backup_directory: Path | None = None
+    backup_keep: int = Field(default=7, ge=0)
+
     database_ssl: bool = False
     database_ssl_reject_unauthorized: bool = True
     database_ssl_ca: Path | None = None

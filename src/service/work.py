@@ -26,6 +26,7 @@ from service.repos.log import Log
 from service.repos.niches import Niches
 from service.repos.otps import Otps
 from service.repos.query import Repository
+from service.repos.server import Server
 from service.repos.sessions import Sessions
 from service.repos.sign_in_failures import SignInFailures
 from service.repos.tenants import Tenants
@@ -76,6 +77,7 @@ class Work:
     log = Attached(Log)
     niches = Attached(Niches)
     otps = Attached(Otps)
+    server = Attached(Server)
     sessions = Attached(Sessions)
     sign_in_failures = Attached(SignInFailures)
     tenants = Attached(Tenants)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from application import Api
 
 
@@ -19,3 +21,36 @@ async def test_without_its_database_it_lives_but_is_not_ready(api: Api) -> None:
     assert (await nobody.get("/livez")).status_code == 200
     answer = await nobody.get("/readyz")
     assert (answer.status_code, answer.json()) == (503, {"status": "unavailable", "failing": ["database"]})
+
+
+async def test_with_pending_migrations_it_is_not_ready(api: Api, superuser: Any) -> None:
+    superuser.execute("DELETE FROM quarry._yoyo_migration WHERE migration_id = '0013.serve-operators'")
+    superuser.commit()
+    answer = await (await api.client()).get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"status": "unavailable", "failing": ["migrations"]})
+    report = (await (await api.client()).get("/healthz")).json()
+    assert report["checks"]["migrations"]["pending"] == ["0013.serve-operators"]
+
+
+async def test_a_database_before_the_function_that_tells_is_not_ready(api: Api, superuser: Any) -> None:
+    superuser.execute("DROP FUNCTION quarry.applied_migrations()")
+    superuser.commit()
+    answer = await (await api.client()).get("/readyz")
+    assert (answer.status_code, answer.json()["failing"]) == (503, ["migrations"])
+
+
+async def test_migrations_of_a_later_version_do_no_harm(api: Api, superuser: Any) -> None:
+    superuser.execute(
+        "INSERT INTO quarry._yoyo_migration (migration_id, migration_hash) VALUES ('9999.later', 'later')"
+    )
+    superuser.commit()
+    assert (await (await api.client()).get("/readyz")).status_code == 200
+
+
+async def test_readiness_is_asked_for_once_a_second(api: Api, superuser: Any) -> None:
+    nobody = await api.client()
+    assert (await nobody.get("/readyz")).status_code == 200
+    await api.state["database"].pool.close()
+    assert (await nobody.get("/readyz")).status_code == 200
+    api.state["health"]._asked_at -= 1
+    assert (await nobody.get("/readyz")).status_code == 503

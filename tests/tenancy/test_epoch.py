@@ -219,3 +219,13 @@ async def test_the_platform_raises_an_epoch_that_nobody_could_notice(database: D
     with pytest.raises(Forbidden):
         async with Work(database, None) as work:
             await work.connection.fetchval("SELECT app.raise_epoch()", ())
+
+
+async def test_two_recoveries_from_one_backup_are_two_epochs(database: Database, superuser: Any) -> None:
+    before = await epoch(database)
+    found = []
+    for later in (1, 2):
+        superuser.execute("UPDATE app.installation SET epoch = %s, timeline = 1 - %s", (before, later))
+        superuser.commit()
+        found.append(await enter(database))
+    assert found == [before + 1, before + 2]

@@ -76,3 +76,40 @@ AS $$
 $$;
 COMMENT ON FUNCTION app.tenants_after(uuid, integer) IS 'The ids of tenants in id order, for what is done for each of them in turn.';
 GRANT EXECUTE ON FUNCTION app.tenants_after(uuid, integer) TO quarry_app;
+
+-- Recovered twice from the same backup, a database lives two lives: on two timelines, so of two epochs.
+CREATE OR REPLACE FUNCTION app.enter_life() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = ''
+AS $$
+DECLARE
+    life   app.installation;
+    server bigint  := (SELECT system_identifier FROM pg_control_system());
+    base   oid     := (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database());
+    line   integer;
+BEGIN
+    SELECT * INTO life FROM app.installation;
+    IF pg_is_in_recovery() THEN
+        RETURN life.epoch;
+    END IF;
+    line := ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer;
+    IF (life.system_identifier, life.database_oid, life.timeline) = (server, base, line) THEN
+        RETURN life.epoch;
+    END IF;
+    SELECT * INTO life FROM app.installation FOR UPDATE;
+    IF (life.system_identifier, life.database_oid, life.timeline) = (server, base, line) THEN
+        RETURN life.epoch;
+    END IF;
+    IF (life.system_identifier, life.database_oid) <> (server, base) THEN
+        -- Transaction ids of another cluster would meet the same ones of this cluster. They are moved to where none is
+        -- ever given, so that the audit survives a restore.
+        LOCK TABLE app.changes, app.commits IN SHARE ROW EXCLUSIVE MODE;
+        UPDATE app.changes SET xid = app.former_xid(xid, life.epoch) WHERE xid < '9223372036854775808'::xid8;
+        UPDATE app.commits SET xid = app.former_xid(xid, life.epoch) WHERE xid < '9223372036854775808'::xid8;
+    END IF;
+    UPDATE app.installation
+       SET epoch = epoch + greatest(1, line - life.timeline), system_identifier = server, database_oid = base, timeline = line
+    RETURNING epoch INTO life.epoch;
+    RETURN life.epoch;
+END
+$$;

@@ -46,6 +46,7 @@ from service.changes.feed import Feed
 from service.changes.sessions import session_events
 from service.database import GREETING, Database
 from service.errors import Malformed, NotFound
+from service.health import Health
 from service.logs import observer
 from service.passwords import Passwords
 from service.settings import Settings
@@ -156,7 +157,7 @@ def create_app(
                     yield State(
                         settings=settings, database=database, passwords=passwords, limits=limits, upkeep=upkeep,
                         sender=codes.sender(settings), watermarks=watermarks, feed=feed,
-                        revision=document.revision,
+                        health=Health(database, feed, cache, settings.changes_max_age), revision=document.revision,
                     )  # fmt: skip
 
     app = Starlette(

@@ -7,7 +7,6 @@ import secrets
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
 
-from service import health
 from service.api.answers import Answer, Text
 from service.api.caller import Call
 from service.errors import NotFound, Unauthorized
@@ -17,8 +16,7 @@ from service.metrics import exposition
 async def report(call: Call) -> Answer:
     """The detailed state of the service, each check by name."""
     _admit(call)
-    state = call.state
-    checks = await health.report(state["database"], state["feed"], state["settings"].changes_max_age)
+    checks = await call.state["health"].report()
     failing = [name for name, check in checks.items() if not check["ok"]]
     status = "unavailable" if failing else "ok"
     return Answer(to_json({"status": status, "failing": failing, "checks": checks}), 503 if failing else 200)

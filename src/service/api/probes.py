@@ -6,7 +6,6 @@ from pydantic_core import to_json
 
 from service.api.answers import Answer
 from service.api.caller import Call
-from service.health import is_ready
 
 
 async def live(_: Call) -> Answer:
@@ -15,7 +14,7 @@ async def live(_: Call) -> Answer:
 
 
 async def ready(call: Call) -> Answer:
-    """The process can serve: its database answers."""
-    if await is_ready(call.state["database"]):
-        return Answer(to_json({"status": "ok"}))
-    return Answer(to_json({"status": "unavailable", "failing": ["database"]}), 503)
+    """The process can serve: its database answers, and has the migrations that this version needs."""
+    if failing := await call.state["health"].failing():
+        return Answer(to_json({"status": "unavailable", "failing": failing}), 503)
+    return Answer(to_json({"status": "ok"}))

@@ -8,6 +8,7 @@ from service.api.limits import Limits
 from service.changes.feed import Feed
 from service.codes import CodeSender
 from service.database import Database
+from service.health import Health
 from service.passwords import Passwords
 from service.settings import Settings
 from service.upkeep import Upkeep
@@ -25,4 +26,5 @@ class State(TypedDict):
     sender: CodeSender | None
     watermarks: Watermarks
     feed: Feed
+    health: Health
     revision: str

@@ -112,6 +112,7 @@ class Feed:
         return {
             "ok": not is_following or behind < _LOST_AFTER,
             "listener": self._listener.state,
+            **({"reason": self._listener.reason} if self._listener.state == "refused" else {}),
             "streams": len(self._subscriptions),
             "epoch": self._relay.watermarks.epoch,
         }

@@ -20,6 +20,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from service import pooler
 from service.addresses import Address
 from service.database import Database
 from service.errors import DatabaseError
@@ -34,6 +35,9 @@ _ECHO_EVERY = 5.0
 _PATIENCE = 2.0
 _LONGEST_PAUSE = 10.0
 _REFUSED_PAUSE = 60.0
+_BY_POOLER = (
+    "a pooler is in between, so changes of other processes are asked for: set CHANGES_LISTEN_URL to go round it"
+)
 _ID = re.compile(r"[A-Za-z0-9_-]{22}\Z")
 """A UUID in base64."""
 
@@ -47,6 +51,8 @@ class Listener:
 
     def __init__(self, address: Address, on_hint: Callable[[UUID], None], on_connected: Callable[[], None]) -> None:
         self.state: State = "connecting"
+        self.reason = ""
+        """Why it does not listen."""
         self._address = address
         self._on_hint, self._on_connected = on_hint, on_connected
         self._sender = secrets.token_urlsafe(9)
@@ -79,8 +85,8 @@ class Listener:
         while True:
             try:
                 async with self._connected() as connection:
-                    if await _is_pooled(connection):
-                        self._turn("refused", "LISTEN needs a connection without a pooler: set CHANGES_LISTEN_URL")
+                    if await pooler.is_between(connection):
+                        self._turn("refused", _BY_POOLER)
                     else:
                         await self._listen(connection)
                         failures = 0
@@ -157,9 +163,10 @@ class Listener:
 
     def _turn(self, state: State, reason: str) -> None:
         if state != self.state:
-            self.state = state
+            self.state, self.reason = state, reason
             LISTENER.labels(event=state).inc()
-            log.info("listener", state=state, **({"reason": reason} if reason else {}))
+            say = log.warning if state == "refused" else log.info
+            say("listener", state=state, **({"reason": reason} if reason else {}))
 
 
 async def announce(database: Database, tenants: Iterable[UUID]) -> None:
@@ -168,11 +175,6 @@ async def announce(database: Database, tenants: Iterable[UUID]) -> None:
     with contextlib.suppress(DatabaseError):
         async with database.connection() as connection:
             await connection.execute("SELECT pg_notify($1, $2)", (CHANNEL, f"command {text}"))
-
-
-async def _is_pooled(connection: Any) -> bool:
-    """Whether a pooler stands between: the process that answers is not the one that was connected to."""
-    return bool(connection.get_server_pid() != await connection.fetchval("SELECT pg_backend_pid()"))
 
 
 def _encoded(tenant: UUID) -> str:

@@ -145,7 +145,8 @@ class Relay:
                     lambda work: self._places(work, tenants),
                     None,
                     attempts=1,
-                    read_only=not self._is_lost,
+                    # Behind a pooler it may be another server unseen, and work that may write begins with asking.
+                    read_only=not self._is_lost and self.database.first is None,
                 )
         except (ServiceError, TimeoutError) as error:
             if not self._is_lost:

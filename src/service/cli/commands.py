@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from service.cli import archives, changes, config, db, migrate, pii, seed, serve, sql, tenants, users
+from service.cli import (
+    archives,
+    backup,
+    changes,
+    config,
+    db,
+    maintenance,
+    migrate,
+    pii,
+    seed,
+    serve,
+    sql,
+    tenants,
+    users,
+)
 from service.cli.installation import say
 from service.errors import OperatorError, ServiceError
 
@@ -28,6 +42,9 @@ tenants.app.command("export")(archives.export)
 tenants.app.command("import")(archives.import_)
 tenants.app.command("delete")(archives.delete)
 app.add_typer(users.app, name="users")
+app.add_typer(backup.app, name="backup")
+app.add_typer(maintenance.app, name="maintenance")
+app.command("purge")(maintenance.purge)
 app.add_typer(pii.app, name="pii")
 app.add_typer(changes.app, name="changes")
 app.add_typer(config.app, name="config")

@@ -34,7 +34,12 @@ def test(as_json: Annotated[bool, typer.Option("--json", help="As one JSON objec
     """Connect as the serving role and say what the connection is like, or what to do about it."""
     with installed() as local:
         report = dataclasses.asdict(wait_for(diagnosis.examine(local.address("quarry_app"))))
-        report |= {"pool": f"{local.database_pool_min} to {local.database_pool_max}", **_migrations(local)}
+        deaf = wait_for(diagnosis.why_deaf(local.listening_address()))
+        report |= {
+            "pool": f"{local.database_pool_min} to {local.database_pool_max}",
+            "changes": f"asked for: {deaf}; CHANGES_LISTEN_URL goes round it" if deaf else "told by LISTEN",
+            **_migrations(local),
+        }
     if as_json:
         print(json.dumps(report, indent=2))
         return
@@ -51,8 +56,8 @@ def create() -> None:
         name = _name(target)
         with explaining(target):
             made = wait_for(provisioning.create_database(target, name))
-            _create_roles(target)
-            wait_for(provisioning.prepare_database(target, local.database_schema))
+            _create_roles(local)
+            _note(wait_for(provisioning.prepare_database(target, local.database_schema)))
         say(f"quarry: the database {name} {'has been created' if made else 'is there; schemas and privileges are set'}")
 
 
@@ -74,10 +79,10 @@ def roles(
 ) -> None:
     """Create the roles of the cluster, as a superuser or a login with CREATEROLE."""
     if only_print:
-        print(provisioning.roles_sql(), end="")
+        print(provisioning.roles_sql(settings().limits), end="")
         return
     with installed(provision=False) as local, explaining(local.administration()):
-        if not _create_roles(local.administration()):
+        if not _create_roles(local):
             say("quarry: the roles quarry_owner, quarry_app, quarry_platform and quarry_backup are there")
 
 
@@ -102,9 +107,12 @@ def stop() -> None:
     say("quarry: stopped" if stop_server(local.quarry_home) else "quarry: it was not running")
 
 
-def _create_roles(address: Address) -> bool:
+def _create_roles(local: Settings) -> bool:
     """Create the roles and say what this login may not do; whether there was any of that."""
-    notes = wait_for(provisioning.create_roles(address))
+    return _note(wait_for(provisioning.create_roles(local.administration(), local.limits)))
+
+
+def _note(notes: list[str]) -> bool:
     for note in notes:
         say(f"quarry: {note}\n  → give `quarry db roles --print` to a DBA")
     return bool(notes)

@@ -23,6 +23,7 @@ from service.changes.sessions import session_events
 from service.cli.installation import database, installed, refuse_in_production, say, settings, wait_for
 from service.cli.migrate import migrate
 from service.errors import OperatorError
+from service.health import pending_migrations
 from service.metrics import SHARED_DIRECTORY, forget_the_dead
 from service.settings import Settings
 from service.tenancy import guard
@@ -97,14 +98,18 @@ def worker() -> Starlette:
 
 
 async def _admit(local: Settings) -> None:
-    async with (
-        database(local, attempts=local.database_connect_attempts) as opened,
-        opened.connection() as connection,
-    ):
-        if not await connection.fetchval(_HAS_TABLES, ()):
-            raise OperatorError("the database has no tables yet", "run `quarry migrate up` first, or add --migrate")
-        await guard.require(connection)
-        login = await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = session_user", ())
+    async with database(local, attempts=local.database_connect_attempts) as opened:
+        async with opened.connection() as connection:
+            if not await connection.fetchval(_HAS_TABLES, ()):
+                raise OperatorError("the database has no tables yet", "run `quarry migrate up` first, or add --migrate")
+        if pending := await pending_migrations(opened):
+            raise OperatorError(
+                f"the database lacks migrations of this version: {', '.join(pending)}",
+                "run `quarry migrate up` first, or add --migrate",
+            )
+        async with opened.connection() as connection:
+            await guard.require(connection)
+            login = await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = session_user", ())
         if login and local.environment == "production":
             raise OperatorError(
                 "production does not serve with a superuser login", "let DATABASE_URL log in as quarry_app"

@@ -38,14 +38,18 @@ def locked(scope: Scope, tenant: int | None) -> list[Locked]:
 
 def owned_views(scope: Scope) -> list[str]:
     """The views that a query reads with their owners' rights: those without security_invoker, by their names."""
-    names, is_found = set(), False
+    names, tables = set(), set()
     for query in scope.scopes():
-        is_found |= any(each["checkAsUser"] for each in [*query.node.list("rteperminfos"), *query.entries])
+        for each in [*query.node.list("rteperminfos"), *query.entries]:
+            relation = scope.catalog.relations.get(each["relid"])
+            if relation is not None and each["checkAsUser"]:
+                tables.add(f"a view of {relation.qualified}")
         for each in query.entries:
             relation = scope.catalog.relations.get(each["relid"])
             if relation is not None and relation.kind == "v" and not relation.is_invoker:
                 names.add(relation.qualified)
-    return sorted(names or ({"a view of the system"} if is_found else ()))
+    # Before PostgreSQL 16 the tree keeps what a view reads, and not its name.
+    return sorted(names or tables)
 
 
 def called(scope: Scope) -> dict[Function, int]:

@@ -1,0 +1,17 @@
+-- repository: Server
+-- The server as operators ask for it: how large the database is, what could stop it one day.
+
+-- name: vitals :one
+-- scope: shared
+-- one: a database has one name
+-- notnull: transaction_age because every database has a frozen transaction id
+-- notnull: size because the database is the one that is connected to
+-- How large the database is, how many transactions until ids run out, and how long the longest one has been going on.
+SELECT pg_database_size(d.oid) AS size,
+       age(d.datfrozenxid) AS transaction_age,
+       (SELECT max(now() - a.xact_start)
+          FROM pg_catalog.pg_stat_activity AS a
+         WHERE a.datname = d.datname
+           AND a.backend_type = 'client backend') AS longest_transaction
+  FROM pg_catalog.pg_database AS d
+ WHERE d.datname = current_database();

@@ -1,0 +1,110 @@
+"""What a database holds, asked for as a role that row-level security does not bind: before a dump and after a restore."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+
+from service import provisioning
+from service.addresses import Address
+from service.backups.manifests import Table
+from service.diagnosis import explained
+from service.errors import DatabaseError, OperatorError
+
+_TABLES = """
+SELECT c.oid::regclass::text
+  FROM pg_catalog.pg_class AS c
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'r'
+   AND n.nspname !~ '^pg_'
+   AND n.nspname <> 'information_schema'
+   AND NOT EXISTS (SELECT
+                     FROM pg_catalog.pg_depend AS d
+                    WHERE d.classid = 'pg_class'::regclass
+                      AND d.objid = c.oid
+                      AND d.deptype = 'e')
+ ORDER BY 1
+"""
+
+
+def aimed(address: Address, database: str) -> Address:
+    """The same server and login, another database."""
+    parts = urlsplit(address.url)
+    return replace(address, url=urlunsplit(parts._replace(path=f"/{quote(database, safe='')}")))
+
+
+@contextlib.asynccontextmanager
+async def connected(address: Address) -> AsyncIterator[Any]:
+    """A connection with all the time that it needs; names are written with their schemas. Raises OperatorError."""
+    try:
+        connection = await provisioning.connect(address)
+    except DatabaseError as error:
+        raise explained(error, address) from error
+    try:
+        await connection.execute(
+            "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET search_path = pg_catalog"
+        )
+        yield connection
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise OperatorError(
+            f"this login may not do that: {error.args[0]}", "run `quarry db roles` and `quarry db create`, or ask a DBA"
+        ) from error
+    except asyncpg.LockNotAvailableError as error:
+        raise OperatorError(
+            f"a table is locked: {error.args[0]}", "a migration may be running: run it again when that is over"
+        ) from error
+    except asyncpg.PostgresError as error:
+        raise OperatorError(f"the server refuses: {error.args[0]}", "see the server's log") from error
+    except (asyncpg.InterfaceError, OSError) as error:
+        raise OperatorError("the connection to the server was lost", "run it again when the server is there") from error
+    finally:
+        # A connection in an unfinished statement is not waited for.
+        with contextlib.suppress(OSError, TimeoutError):
+            await connection.close(timeout=5)
+
+
+@contextlib.asynccontextmanager
+async def maintenance(address: Address) -> AsyncIterator[Any]:
+    """A connection to the server of `address` that is in none of the databases that are made, renamed and dropped."""
+    name = "postgres"
+    try:
+        await (await provisioning.connect(aimed(address, name))).close()
+    except DatabaseError:
+        # Every server has one of the two.
+        name = "template1"
+    async with connected(aimed(address, name)) as connection:
+        yield connection
+
+
+async def tables(connection: Any) -> list[str]:
+    """The names of all tables with rows of their own, as SQL writes them."""
+    return [name for (name,) in await connection.fetch(_TABLES)]
+
+
+async def counted(connection: Any, names: Sequence[str]) -> tuple[Table, ...]:
+    """How many rows each table has."""
+    return tuple(
+        [Table(name=name, rows=await connection.fetchval(f"SELECT count(*) FROM ONLY {name}")) for name in names]
+    )
+
+
+async def migrations(connection: Any, schema: str) -> tuple[str, ...]:
+    """The ids of the migrations that the database has. Raises OperatorError when it has never been migrated."""
+    quoted = '"' + schema.replace('"', '""') + '"'
+    try:
+        rows = await connection.fetch(f"SELECT migration_id FROM {quoted}._yoyo_migration ORDER BY 1")
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+        raise OperatorError(
+            f"there is nothing of Quarry in the schema {schema}", "run `quarry migrate up`, or see DATABASE_SCHEMA"
+        ) from error
+    return tuple(id for (id,) in rows)
+
+
+async def epoch(connection: Any) -> int:
+    """Which life of the database this is."""
+    return int(await connection.fetchval("SELECT epoch FROM app.installation"))

@@ -1,0 +1,191 @@
+"""A directory of backups: `<name>.dump` and, beside it, `<name>.json`, which is written last and makes it a backup."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from service.backups import manifests
+from service.backups.manifests import BackupError, Manifest
+from service.errors import OperatorError
+
+_DUMP, _MANIFEST, _PARTIAL = ".dump", ".json", ".partial"
+_NAME = re.compile(r".+_backup_\d{8}_\d{6}\Z")
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A backup and its manifest."""
+
+    path: Path
+    manifest: Manifest
+
+    def check(self) -> None:
+        """Read all of it. Raises BackupError unless it is what its manifest says."""
+        try:
+            with self.path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size != self.manifest.size:
+                    raise manifests.damaged(self.path, f"has {size} bytes, its manifest says {self.manifest.size}")
+                if hashlib.file_digest(file, "sha256").hexdigest() != self.manifest.sha256:
+                    raise manifests.damaged(self.path, "is damaged: its checksum is not the manifest's")
+        except OSError as error:
+            raise manifests.damaged(self.path, f"can't be read: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a listing shows of a name: a backup, or why it is none."""
+
+    name: str
+    backup: Backup | None
+    problem: str | None = None
+
+
+class Draft:
+    """A dump that is being written. It is a backup once it is published, and gone otherwise."""
+
+    def __init__(self, directory: Path, stem: str) -> None:
+        self._directory, self._stem = directory, stem
+        self.path = directory / f".{stem}{_PARTIAL}"
+
+    def publish(self, manifest: Manifest) -> Backup:
+        """Put dump and manifest in their places, whole and on the disk. Raises OperatorError."""
+        path = self._directory / f"{manifest.name}{_DUMP}"
+        beside = self.path.with_name(f".{self._stem}{_MANIFEST}{_PARTIAL}")
+        with _written(self._directory):
+            with os.fdopen(_private(beside), "wb") as file:
+                file.write(manifest.sealed())
+                file.flush()
+                os.fsync(file.fileno())
+            self.path.rename(path)
+            beside.rename(path.with_suffix(_MANIFEST))
+            _sync(self._directory)
+        return Backup(path, manifest)
+
+    def discard(self) -> None:
+        """Take away what was not published."""
+        for path in self._directory.glob(f".{_escaped(self._stem)}*{_PARTIAL}"):
+            path.unlink(missing_ok=True)
+
+    def digest(self) -> tuple[int, str]:
+        """Size in bytes and SHA-256."""
+        with self.path.open("rb") as file:
+            return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Directory:
+    """Where backups are."""
+
+    path: Path
+
+    def entries(self) -> list[Entry]:
+        """All names that are a backup's, oldest first; those with only one of the two files too."""
+        names = {path.stem for path in self._files() if _NAME.match(path.stem)}
+        return sorted((self._entry(name) for name in names), key=_age)
+
+    def find(self, name: str) -> Backup:
+        """The backup of that name, which may be the path of one of its files. Raises BackupError."""
+        given = Path(name)
+        place = Directory(given.parent) if len(given.parts) > 1 else self
+        stem = given.name.removesuffix(_DUMP).removesuffix(_MANIFEST)
+        path = place.path / f"{stem}{_DUMP}"
+        if not path.with_suffix(_MANIFEST).is_file():
+            what = "its manifest is missing" if path.is_file() else "there is no such backup"
+            raise BackupError(f"{path}: {what}", "see `quarry backup list`, or name another --directory")
+        manifest = manifests.read(path.with_suffix(_MANIFEST))
+        if not path.is_file():
+            raise manifests.damaged(path, "is missing")
+        return Backup(path, manifest)
+
+    @contextmanager
+    def drafting(self, database: str) -> Iterator[Draft]:
+        """A file for a new dump of `database`, one at a time. Raises OperatorError."""
+        draft = Draft(self.path, _stem(database))
+        with ExitStack() as held:
+            with _written(self.path):
+                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                lock = os.open(self.path / f".{_stem(database)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                held.callback(os.close, lock)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    problem = f"another backup of {database} is being written to {self.path}"
+                    raise OperatorError(problem, "wait for it to end") from None
+                # What a killed run has left.
+                draft.discard()
+                held.callback(draft.discard)
+                os.close(_private(draft.path))
+            yield draft
+
+    def free_name(self, database: str, at: datetime) -> str:
+        """`<database>_backup_YYYYMMDD_HHMMSS`, of the first second from `at` on that has none."""
+        while any(self.path.glob(f"{_escaped(name := f'{_stem(database)}_{at:%Y%m%d_%H%M%S}')}.*")):
+            at += timedelta(seconds=1)
+        return name
+
+    def prune(self, database: str, keep: int) -> list[str]:
+        """Delete the oldest backups of `database` beyond `keep` (0: none of them); answers their names."""
+        own = [entry.backup for entry in self.entries() if entry.backup and entry.backup.manifest.database == database]
+        gone = own[: len(own) - keep] if keep else []
+        for backup in gone:
+            # The manifest first: what has none is no backup that somebody could count on.
+            backup.path.with_suffix(_MANIFEST).unlink(missing_ok=True)
+            backup.path.unlink(missing_ok=True)
+        return [backup.manifest.name for backup in gone]
+
+    def _files(self) -> Iterator[Path]:
+        if self.path.is_dir():
+            yield from (path for path in self.path.iterdir() if path.suffix in (_DUMP, _MANIFEST))
+
+    def _entry(self, name: str) -> Entry:
+        try:
+            backup = self.find(name)
+        except BackupError as error:
+            return Entry(name, None, error.message)
+        if backup.manifest.name != name:
+            return Entry(name, None, f"{backup.path} was taken as {backup.manifest.name}")
+        return Entry(name, backup)
+
+
+def _stem(database: str) -> str:
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', database)}_backup"
+
+
+def _age(entry: Entry) -> str:
+    return entry.name[-15:] + entry.name
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", text)
+
+
+def _private(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def _sync(directory: Path) -> None:
+    opened = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OperatorError(
+            f"{path} can't be written to: {error.strerror}",
+            "make room there, or name another --directory that is yours",
+        ) from error

@@ -1,0 +1,218 @@
+"""Restoring a backup: into a database beside the one that serves, proved there, and only then put in its place."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from urllib.parse import unquote, urlsplit
+
+from service import migrations, provisioning
+from service.addresses import Address, PoolLimits
+from service.backups import contents, manifests, swapping, tools
+from service.backups.contents import aimed, connected
+from service.backups.directory import Backup
+from service.backups.manifests import BackupError, Manifest, Table
+from service.backups.tools import Say, Tool
+from service.database import Database
+from service.diagnosis import explained
+from service.errors import DatabaseError, OperatorError
+from service.settings import Settings
+from service.tenancy import guard
+
+_LONGEST_NAME = 63
+_JOBS = min(4, os.cpu_count() or 1)
+_NOT_OURS = re.compile(r"^\d+; \d+ \d+ (ACL|COMMENT) - (SCHEMA public|EXTENSION) ", re.MULTILINE)
+_UNKNOWN_SETTING = re.compile('unrecognized configuration parameter "transaction_timeout"')
+"""pg_restore from 17 on sets it on every server, also on those that do not know it."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to restore: the administering login, the server's major, whether row-level security does not bind it."""
+
+    address: Address
+    database: str
+    major: int
+    is_superuser: bool
+
+
+@dataclass(frozen=True)
+class Restored:
+    """The database that has been put in place, its epoch, and the name under which the former one is kept, if any."""
+
+    database: str
+    epoch: int
+    kept: str | None
+
+
+async def examine(settings: Settings, backup: Backup, into: str | None = None) -> Target:
+    """Prove that the backup is whole and may be restored on this server; changes nothing. Raises OperatorError."""
+    if into is not None and not 0 < len(into.encode()) <= _LONGEST_NAME:
+        raise OperatorError(f"'{into}' is no name of a database", f"give one of 1 to {_LONGEST_NAME} bytes")
+    await asyncio.to_thread(backup.check)
+    manifest = backup.manifest
+    unknown = sorted(set(manifest.migrations) - {path.stem for path in migrations.ordered()})
+    if unknown:
+        raise BackupError(
+            f"{manifest.name} was made with migrations that this Quarry does not have: {', '.join(unknown)}",
+            f"restore it with the Quarry that took it: {manifest.quarry}",
+        )
+    if manifest.schema_name != settings.database_schema:
+        raise BackupError(
+            f"{manifest.name} has its tables in the schema {manifest.schema_name}",
+            f"set DATABASE_SCHEMA={manifest.schema_name}",
+        )
+    address = settings.administration()
+    async with contents.maintenance(address) as connection:
+        row = await connection.fetchrow("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        version = connection.get_server_version().major
+    if manifests.major(manifest.server) > version:
+        raise OperatorError(
+            f"{manifest.name} is of PostgreSQL {manifest.server}, and this server is PostgreSQL {version}",
+            f"restore into PostgreSQL {manifests.major(manifest.server)} or newer",
+        )
+    return Target(address, into or unquote(urlsplit(address.url).path[1:]), version, row["rolsuper"])
+
+
+async def verify(settings: Settings, backup: Backup, places: Iterable[Path], say: Say) -> None:
+    """Restore into a scratch database, prove what is in it, drop it. Raises OperatorError."""
+    target = await examine(settings, backup)
+    async with swapping.scratch(target.address, target.database, "verifying") as name:
+        await _fill(settings, target, name, backup, places=places, say=say)
+
+
+async def restore(settings: Settings, backup: Backup, target: Target, places: Iterable[Path], say: Say) -> Restored:
+    """Restore, prove it, and put it in the place of the target, which is kept. Raises OperatorError: nothing has changed."""
+    async with swapping.scratch(target.address, target.database, "restoring") as name:
+        await _fill(settings, target, name, backup, places=places, say=say)
+        say("a new epoch begins")
+        former = await _epoch(target, say)
+        epoch = await _enter(target, name, backup.manifest.tables, former)
+        kept = swapping.beside(target.database, "before", datetime.now(UTC))
+        say(f"{name} takes the place of {target.database}")
+        had_one = await swapping.swap(target.address, name, target.database, kept)
+    return Restored(target.database, epoch, kept if had_one else None)
+
+
+async def _fill(
+    settings: Settings, target: Target, name: str, backup: Backup, *, places: Iterable[Path], say: Say
+) -> None:
+    """Restore into the empty database `name`, and prove it."""
+    manifest, made = backup.manifest, aimed(target.address, name)
+    at_least = manifests.major(manifest.tool)
+    tool = await tools.find("pg_restore", at_least, target.major, places)
+    for note in await provisioning.create_roles(target.address, settings.limits):
+        say(note)
+    with contextlib.ExitStack() as files:
+        arguments = [f"--dbname={_conninfo(name)}"]
+        if not target.is_superuser:
+            # What it makes would be the login's, not the owner's, and the login may not give it away.
+            async with connected(made) as connection:
+                await connection.execute(f"GRANT CREATE ON DATABASE {_quoted(name)} TO quarry_owner")
+            made = replace(made, role="quarry_owner")
+            listed = files.enter_context(NamedTemporaryFile("w", suffix=".list"))
+            listed.write(await _selected(tool, backup.path))
+            listed.flush()
+            arguments.append(f"--use-list={listed.name}")
+        tolerated = None
+        if tool.major >= 17 > target.major:
+            tolerated = _UNKNOWN_SETTING
+        else:
+            # In turn for the owner: foreign keys are looked at before policies are there that would bind it.
+            arguments += ["--exit-on-error", f"--jobs={_JOBS if target.is_superuser else 1}"]
+        await tools.run(tool, [*arguments, str(backup.path)], made, say, tolerated=tolerated)
+    await provisioning.prepare_database(aimed(target.address, name), manifest.schema_name)
+    await _prove(settings, target, name, manifest, say)
+
+
+async def _selected(tool: Tool, path: Path) -> str:
+    """The backup's list of contents without what an ordinary login may not restore."""
+    process = await asyncio.create_subprocess_exec(tool.path, "--list", path, stdout=asyncio.subprocess.PIPE)
+    listed, _ = await process.communicate()
+    return "\n".join(line for line in listed.decode().splitlines() if not _NOT_OURS.match(line)) + "\n"
+
+
+async def _prove(settings: Settings, target: Target, name: str, manifest: Manifest, say: Say) -> None:
+    """Compare with the manifest, and let the guard look as the serving role. Raises BackupError."""
+    reader = replace(target.address, role="quarry_backup") if target.is_superuser else settings.address("quarry_backup")
+    async with connected(aimed(reader, name)) as connection:
+        say("counting")
+        found = {
+            table.name: table.rows for table in await contents.counted(connection, await contents.tables(connection))
+        }
+        applied = await contents.migrations(connection, manifest.schema_name)
+    expected = {table.name: table.rows for table in manifest.tables}
+    wrong = [
+        f"{table}: {expected.get(table, 'no table')} in the manifest, {found.get(table, 'no table')} restored"
+        for table in sorted(expected.keys() | found.keys())
+        if expected.get(table) != found.get(table)
+    ]
+    if applied != manifest.migrations:
+        wrong.append("the migrations differ")
+    if wrong:
+        raise BackupError(
+            f"{manifest.name} does not restore to what was backed up: {'; '.join(wrong)}", "take another backup"
+        )
+    pending = {path.stem for path in migrations.ordered()} - set(applied)
+    if pending:
+        say(
+            f"the backup is of an older schema; next: quarry migrate up ({len(pending)} pending), which looks at the catalog"
+        )
+        return
+    await _guard(replace(aimed(target.address, name), role="quarry_app"), manifest)
+
+
+async def _guard(address: Address, manifest: Manifest) -> None:
+    limits = PoolLimits(minimum=1, maximum=1, connect_attempts=1)
+    try:
+        async with (
+            Database.open(address, limits, schema=manifest.schema_name, name="quarry backup") as database,
+            database.connection() as connection,
+        ):
+            await guard.require(connection)
+    except DatabaseError as error:
+        raise explained(error, address) from error
+
+
+async def _epoch(target: Target, say: Say) -> int:
+    """The epoch of the database that is there; 0 where there is none."""
+    async with contents.maintenance(target.address) as connection:
+        if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", target.database):
+            return 0
+    try:
+        async with connected(replace(aimed(target.address, target.database), role="quarry_owner")) as connection:
+            if await connection.fetchval("SELECT to_regclass('app.installation') IS NULL"):
+                return 0
+            return await contents.epoch(connection)
+    except OperatorError as error:
+        # It may be why there is a restore at all.
+        say(f"the epoch of {target.database} can't be read: {error.message}\n  → run `quarry changes reset` afterwards")
+        return 0
+
+
+async def _enter(target: Target, name: str, tables: Sequence[Table], former: int) -> int:
+    """Begin a life that no life of the former database was; statistics with it. Answers the epoch."""
+    async with connected(replace(aimed(target.address, name), role="quarry_owner")) as connection:
+        epoch: int = await connection.fetchval("SELECT app.enter_life()")
+        while epoch <= former:
+            # A backup may be restored twice: what followed the first time is not what follows now.
+            epoch = await connection.fetchval("SELECT app.raise_epoch()")
+        if tables:
+            await connection.execute(f"VACUUM (ANALYZE) {', '.join(table.name for table in tables)}")
+        return epoch
+
+
+def _conninfo(name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace("'", "\\'")
+    return f"dbname='{escaped}'"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,106 @@
+"""Databases beside the one that serves: named after it, renamed into its place, dropped when nobody wants them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import asyncpg
+
+from service import provisioning
+from service.addresses import Address
+from service.backups.contents import maintenance
+from service.errors import OperatorError
+
+Purpose = Literal["restoring", "verifying", "before"]
+
+_LOCKS = {"restoring": 7_301_915_204_413, "verifying": 7_301_915_204_414}
+"""Advisory locks; any constants that nothing else uses."""
+_LONGEST_NAME = 63
+_PAUSE = 0.05
+_DONE = {"restoring": "restored", "verifying": "verified"}
+_ROLES = ("quarry_app", "quarry_platform", "quarry_owner")
+_END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY ($1) AND pid <> pg_backend_pid()"
+
+
+def beside(database: str, purpose: Purpose, at: datetime) -> str:
+    """The name of a database made at `at` beside `database`, whose name is cut where both don't fit."""
+    return f"{_prefix(database, purpose)}{at:%Y%m%d_%H%M%S}"
+
+
+def _prefix(database: str, purpose: Purpose) -> str:
+    room = _LONGEST_NAME - len(f"_{purpose}_00000000_000000")
+    return f"{database.encode()[:room].decode(errors='ignore')}_{purpose}_"
+
+
+@contextlib.asynccontextmanager
+async def scratch(address: Address, database: str, purpose: Literal["restoring", "verifying"]) -> AsyncIterator[str]:
+    """An empty database beside `database`; dropped after the block if it still has its name.
+
+    One at a time for each purpose, so what is found of an earlier one was left by a killed run, and is dropped first.
+    Raises OperatorError.
+    """
+    async with maintenance(address) as connection:
+        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCKS[purpose]):
+            raise OperatorError(f"another backup is being {_DONE[purpose]} on this server", "wait for it to end")
+        pattern = f"^{re.escape(_prefix(database, purpose))}[0-9]{{8}}_[0-9]{{6}}$"
+        for (left,) in await connection.fetch("SELECT datname FROM pg_database"):
+            if re.match(pattern, left):
+                await provisioning.drop_database(address, left)
+        name = beside(database, purpose, datetime.now(UTC))
+        await provisioning.create_database(address, name)
+        try:
+            yield name
+        finally:
+            await provisioning.drop_database(address, name)
+
+
+async def swap(address: Address, made: str, target: str, kept: str) -> bool:
+    """Rename `made` to `target` and what had that name to `kept`, both or neither; False when nothing had it.
+
+    Ends all connections to both; who connects meanwhile waits. Raises OperatorError when they can't be ended.
+    """
+    async with maintenance(address) as connection, maintenance(address) as ending:
+        renaming = asyncio.create_task(_rename(connection, made, target, kept))
+        try:
+            while not renaming.done():
+                await _end(ending, [made, target])
+                await asyncio.wait({renaming}, timeout=_PAUSE)
+            return await renaming
+        except asyncpg.ObjectInUseError as error:
+            raise OperatorError(
+                f"somebody else's connections keep {target} from being renamed: {error.args[0]}",
+                "stop whatever uses it, or set DATABASE_MIGRATION_URL to a login that may end connections: a superuser's",
+            ) from error
+        finally:
+            renaming.cancel()
+            await asyncio.wait({renaming})
+
+
+async def _rename(connection: Any, made: str, target: str, kept: str) -> bool:
+    async with connection.transaction():
+        has_target = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", target)
+        if has_target:
+            # From here on nobody new gets in; the server waits five seconds for those who are.
+            await connection.execute(f"ALTER DATABASE {_quoted(target)} RENAME TO {_quoted(kept)}")
+        await connection.execute(f"ALTER DATABASE {_quoted(made)} RENAME TO {_quoted(target)}")
+        return bool(has_target)
+
+
+async def _end(connection: Any, databases: list[str]) -> None:
+    if await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = session_user"):
+        await connection.execute(_END, databases)
+        return
+    for role in _ROLES:
+        # Another login may end the sessions of those whose role it takes.
+        with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(f"SET ROLE {role}")
+            await connection.execute(f"{_END} AND usename = current_user", databases)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

