@@ -193,7 +193,7 @@ class Connection:
             await self._finish(task)
             raise
         except Exception as error:
-            if isinstance(error, asyncpg.PostgresError) and error.severity_en == "ERROR":
+            if _is_of_server(error):
                 raise self._translated(error) from error
             # Anything else, a FATAL included, says nothing about the commit: it may have happened before.
             self._abandon()
@@ -271,3 +271,12 @@ class Connection:
         if outcome != "committed":
             COMMITS_UNKNOWN.inc()
             raise CommitUnknown from error
+
+
+def _is_of_server(error: Exception) -> bool:
+    """Whether the server itself has answered that it did not commit. 08 is what poolers say of connections."""
+    return (
+        isinstance(error, asyncpg.PostgresError)
+        and error.severity_en == "ERROR"
+        and not (error.sqlstate or "").startswith("08")
+    )

@@ -148,4 +148,10 @@ async def pending_migrations(database: Database) -> list[str]:
         if error.code != "internal":
             raise
         rows = []  # The database is older than the function that tells.
-    return sorted(migrations.ids() - {each.id for each in rows})
+    return sorted(_known() - {each.id for each in rows})
+
+
+def _known() -> frozenset[str]:
+    """The migrations that this version comes with."""
+    paths = (path for folder in migrations.sources() for path in folder.glob("[0-9]*.sql"))
+    return frozenset(path.stem for path in paths if not path.stem.endswith(".rollback"))

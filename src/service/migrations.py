@@ -60,12 +60,6 @@ def sources() -> tuple[Path, ...]:
     return files.sql("migrations", "shared"), files.sql("migrations", "tenant")
 
 
-def ids() -> frozenset[str]:
-    """The migrations that this version comes with."""
-    paths = (path for folder in sources() for path in folder.glob("[0-9]*.sql"))
-    return frozenset(path.stem for path in paths if not path.stem.endswith(".rollback"))
-
-
 def ordered(folders: Sequence[Path] | None = None) -> list[Path]:
     """The files of all migrations, in the order in which an empty database gets them. Raises MigrationError."""
     with _reported():

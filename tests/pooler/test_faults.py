@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import pytest
 
 from bouncer import Bouncer, bouncing, through
 from factories import Factory, NewTenant
 from proxy import Proxy, proxied
+from service import connection
 from service.database import Database
 from service.embedded.server import Server
 from service.errors import CommitUnknown, Unavailable
@@ -106,3 +108,13 @@ async def test_a_pooler_without_a_free_session_is_a_timeout_and_recovers(
                 with pytest.raises(Unavailable):
                     await count(database, acme)
             assert await count(database, acme) == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "severity", "is_answer"),
+    [("40001", "ERROR", True), ("08P01", "ERROR", False), ("57P01", "FATAL", False)],
+    ids=["refused by the server", "lost by the pooler", "ended by an operator"],
+)
+def test_what_a_pooler_says_at_commit_is_no_answer_of_the_server(state: str, severity: str, is_answer: bool) -> None:
+    said = asyncpg.PostgresError.new({"C": state, "S": severity, "V": severity, "M": "server conn crashed?"})
+    assert connection._is_of_server(said) is is_answer

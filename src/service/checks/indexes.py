@@ -62,7 +62,7 @@ def scanned(plan: Plan, subject: Subject) -> Iterator[tuple[str, str, str]]:
 
 def _leaking(subject: Subject, proved: Proved) -> None:
     """Conditions that could be an index's and are not, because PostgreSQL checks the policy before them."""
-    for scope in proved.scope.scopes():
+    for scope in proved.scope.queries:
         for condition in [*scope.always, *(each for join in scope.joins for each in join.on)]:
             for node in _compared(condition):
                 _judge(subject, proved, scope, node)

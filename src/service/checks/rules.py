@@ -59,7 +59,7 @@ def _order(subject: Subject, proved: Proved) -> None:
                 remedy="end ORDER BY with a unique key such as id, or write '-- unordered: why any will do'",
             )  # fmt: skip
         _keyset(subject, proved, scope)
-    for scope in proved.scope.scopes():
+    for scope in proved.scope.queries:
         if (given := scope.node["limitOffset"]) is not None:
             subject.say(
                 "offset", "OFFSET reads all that it leaves out", span=spans.at(statement, proved.key, location(given)),

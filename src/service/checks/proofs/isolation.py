@@ -39,7 +39,7 @@ def locked(scope: Scope, tenant: int | None) -> list[Locked]:
 def owned_views(scope: Scope) -> list[str]:
     """The views that a query reads with their owners' rights: those without security_invoker, by their names."""
     names, tables = set(), set()
-    for query in scope.scopes():
+    for query in scope.queries:
         for each in [*query.node.list("rteperminfos"), *query.entries]:
             relation = scope.catalog.relations.get(each["relid"])
             if relation is not None and each["checkAsUser"]:
@@ -84,7 +84,7 @@ def _bound(
 def _inner(scope: Scope) -> list[Node]:
     queries = [each["ctequery"] for each in scope.node.list("cteList")]
     queries += [each["subquery"] for each in scope.entries if each["subquery"] is not None]
-    return queries + [each["subselect"] for each in scope.nodes() if each.kind == "SUBLINK"]
+    return queries + [each["subselect"] for each in scope.own if each.kind == "SUBLINK"]
 
 
 def _equal(scope: Scope, tenant: int | None, outer: frozenset[tuple[int, Place]]) -> set[Place]:
@@ -201,7 +201,7 @@ def _assigns(scope: Scope, column: int) -> bool:
 def _location(scope: Scope, number: int) -> int:
     """Where the text first speaks of an entry; PostgreSQL does not keep where its name stands."""
     places = [
-        each["location"] for each in scope.nodes()
+        each["location"] for each in scope.own
         if each.kind == "VAR" and each["varlevelsup"] == 0 and each["varno"] == number and each["location"] >= 0
     ]  # fmt: skip
     return min(places, default=-1)

@@ -98,7 +98,7 @@ def _constant(constant: Node) -> Texts:
 
 def written(scope: Scope, number: int) -> Iterator[tuple[Relation, Column, bool]]:
     """The columns that a parameter is written into, in a query or in one inside it; whether as it is."""
-    for query in scope.scopes():
+    for query in scope.queries:
         relation = query.relation(query.target) if query.target else None
         if relation is None or query.command not in (Command.INSERT, Command.UPDATE):
             continue
@@ -129,8 +129,8 @@ def _values(expression: Node, scope: Scope, *, is_plain: bool = True) -> Iterato
 
 def compared(scope: Scope, number: int) -> Iterator[Stored]:
     """The columns that a parameter is compared with for equality."""
-    for query in scope.scopes():
-        for node in query.nodes():
+    for query in scope.queries:
+        for node in query.own:
             if node.kind == "OPEXPR" and query.catalog.equates(node["opno"]):
                 one, other = arguments(node)
                 for variable, value in ((one, other), (other, one)):

@@ -213,14 +213,6 @@ class Scope:
                 stack.extend(value.fields.values())
         return tuple(found)
 
-    def scopes(self) -> tuple[Scope, ...]:
-        """This query and every query inside it."""
-        return self.queries
-
-    def nodes(self) -> tuple[Node, ...]:
-        """The nodes of this query that belong to no query inside it."""
-        return self.own
-
 
 def is_exists(expression: Node) -> bool:
     """Whether an expression is `EXISTS (…)`."""

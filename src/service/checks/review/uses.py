@@ -18,7 +18,7 @@ Path = tuple[Node, ...]
 def tables(scope: Scope) -> list[tuple[Relation, list[str]]]:
     """Every table and view that a query uses, and the commands that it meets there: SELECT, INSERT, UPDATE, DELETE."""
     found: dict[int, tuple[Relation, list[str]]] = {}
-    for query in scope.scopes():
+    for query in scope.queries:
         for number in sorted(query.read | ({query.target} if query.target else set())):
             relation = query.relation(number)
             if relation is None:
@@ -34,7 +34,7 @@ def tables(scope: Scope) -> list[tuple[Relation, list[str]]]:
 def of_parameter(scope: Scope, number: int) -> list[str]:
     """What becomes of a parameter: columns that it is compared with or written into, functions that take it."""
     words = [f"goes into {relation.name}.{column.name}" for relation, column, _ in origins.written(scope, number)]
-    for query in scope.scopes():
+    for query in scope.queries:
         for field, value in query.node.fields.items():
             if field == "cteList":
                 continue

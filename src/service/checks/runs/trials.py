@@ -116,9 +116,9 @@ def chosen(subject: Subject) -> list[Proved]:
 
 def _met(scope: Scope, number: int) -> Iterator[origins.Stored]:
     """The columns that a parameter is compared with or written into."""
-    for query in scope.scopes():
+    for query in scope.queries:
         through = set(_unnested(query, number))
-        for node in query.nodes():
+        for node in query.own:
             for one, other in _pairs(node):
                 for variable, value in ((one, other), (other, one)):
                     stored = _stored(query, variable)
