@@ -14,7 +14,7 @@ import pytest
 
 from conftest import MAJOR
 from service import migrations, provisioning
-from service.addresses import Address
+from service.addresses import Address, PoolLimits
 from service.embedded.server import Server, running
 from service.errors import OperatorError
 
@@ -147,3 +147,25 @@ def test_database_takes_utf8_whatever_the_server_prefers(cluster: Server, root: 
     assert root.execute(encoding).fetchone() == ("UTF8",)
     assert asyncio.run(provisioning.drop_database(Address(cluster.url()), "made"))
     assert not asyncio.run(provisioning.drop_database(Address(cluster.url()), "made"))
+
+
+def test_roles_begin_with_the_time_outs_of_the_settings(cluster: Server, root: psycopg.Connection) -> None:
+    for seconds in (7.0, 8.0):
+        limits = PoolLimits(statement_timeout=seconds)
+        assert asyncio.run(provisioning.create_roles(Address(cluster.url()), limits)) == []
+        found = root.execute("SELECT rolconfig FROM pg_roles WHERE rolname = 'quarry_platform'").fetchone()
+        assert found is not None
+        assert f"statement_timeout={seconds * 1000:.0f}" in found[0]
+        assert "TimeZone=UTC" in found[0]
+
+
+def test_login_that_may_not_become_the_serving_role_is_told_what_it_misses(
+    cluster: Server, root: psycopg.Connection
+) -> None:
+    asyncio.run(provisioning.create_roles(Address(cluster.url())))
+    root.execute("CREATE ROLE maker LOGIN PASSWORD 'pw'; GRANT quarry_owner TO maker")
+    root.execute("CREATE DATABASE made OWNER maker")
+    login = Address(cluster.url(user="maker", password="pw", database="made"))
+    notes = asyncio.run(provisioning.prepare_database(login))
+    assert [note.partition(" ")[0] for note in sorted(notes)] == ["quarry_app", "quarry_platform"]
+    assert all("search path" in note for note in notes)

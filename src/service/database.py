@@ -120,6 +120,8 @@ class Database:
                         statement_cache_size=1024 if between.keeps_statements else 0, max_cached_statement_lifetime=0,
                         init=functools.partial(_announce, greeting), **options,
                     )  # fmt: skip
+                except OperatorError:
+                    raise
                 except Exception as error:
                     raise translate(error, connection_lost=True) from error
         try:

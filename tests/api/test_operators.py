@@ -85,3 +85,31 @@ async def test_the_metrics_count_requests_and_name_no_tenant(api: Api, new: Fact
     assert 'method="POST",status="201"' in answer.text
     for secret in (str(acme.id), acme.domain, str(acme.owner.id), draft["email"], draft["phone"], "192.0.2.7"):
         assert secret not in answer.text
+
+
+async def test_the_time_of_answers_is_told_by_the_path_as_it_is_declared(
+    api: Api, new: Factory, acme: NewTenant
+) -> None:
+    campaign = await new.campaign(acme)
+    await (await api.client(acme)).get(f"/v1/campaigns/{campaign.id}")
+    answer = await (await api.client()).get("/metrics")
+    assert 'quarry_request_seconds_count{method="GET",route="/v1/campaigns/{id}"}' in answer.text
+    assert str(campaign.id) not in answer.text
+
+
+async def test_the_report_tells_sizes_and_ages(api: Api) -> None:
+    checks = (await (await api.client()).get("/healthz")).json()["checks"]
+    assert checks["growth"]["bytes"] > 1_000_000
+    assert checks["transactions"]["age"] > 0
+    assert checks["migrations"] == {"ok": True, "pending": []}
+    assert checks["redis"] == {"ok": True, "state": "not used"}
+
+
+async def test_the_report_says_that_redis_is_down(serve: Any, redis: Any) -> None:
+    api = await serve(redis_url=SecretStr(redis.url))
+    nobody = await api.client()
+    assert (await nobody.get("/healthz")).json()["checks"]["redis"] == {"ok": True, "state": "up"}
+    redis.stop()
+    answer = await nobody.get("/healthz")
+    assert (answer.status_code, answer.json()["failing"]) == (503, ["redis"])
+    assert (await nobody.get("/readyz")).status_code == 200

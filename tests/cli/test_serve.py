@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -151,3 +152,20 @@ def test_kept_server_is_found_at_its_address_until_it_is_stopped(embedded: Any) 
     url = embedded("db", "url").out
     assert embedded("db", "url").out == url
     assert embedded("db", "stop").err == "quarry: stopped\n"
+
+
+def test_several_workers_count_as_one(quarry: Any, says: Any, until: Any) -> None:
+    with quarry.start("serve", "--port", "0", "--workers", "2") as process:
+        address = says(process, SERVING)[1]
+        until(lambda: answers(address))
+
+        def counted() -> float:
+            text = httpx.get(f"{address}/metrics").text
+            found = re.search(r'^quarry_requests_total\{code="",method="GET",status="200"\} (\S+)', text, re.MULTILINE)
+            return float(found.group(1)) if found else 0.0
+
+        for _ in range(20):
+            httpx.get(f"{address}/livez")
+        # Each of the two has answered some, and either tells of all.
+        assert until(lambda: counted() > 20)
+        assert stopped(process, signal.SIGTERM) == 0

@@ -15,10 +15,12 @@ import structlog
 
 from bouncer import Bouncer
 from factories import Factory
-from service import diagnosis, health
+from service import diagnosis
+from service.cache import Cache
 from service.changes.feed import Feed
 from service.database import Database
 from service.errors import OperatorError
+from service.health import Health
 from service.settings import Settings
 from service.tenancy.identity import TenantId
 from service.watermarks import Watermarks
@@ -93,18 +95,20 @@ async def test_changes_of_others_are_asked_for_and_that_is_said_once(
 ) -> None:
     acme = await new.tenant("acme")
     deaf = pooled.model_copy(update={"changes_listen_url": None})
+    watermarks = Watermarks()
     structlog.reset_defaults()
     with structlog.testing.capture_logs() as said:
         async with (
             Database.open(deaf.address("quarry_app"), deaf.limits) as behind,
-            Feed.open(deaf, behind, watermarks := Watermarks(), ()) as feed,
+            Cache.open(deaf, watermarks) as cache,
+            Feed.open(deaf, behind, watermarks, ()) as feed,
         ):
             await until(lambda: feed.report()["listener"] == "refused")
             async with feed._relay.ring(TenantId(acme.id)) as ring:
                 async with Work(database, acme.id) as work:
                     await work.campaigns.create(name="Summer", owner_id=acme.owner.id)
                 await until(lambda: ring.head == work.number)
-            report = await health.report(behind, feed, 60.0)
+            report = await Health(behind, feed, cache, 60.0).report()
     assert watermarks.epoch == report["changes"]["epoch"]
     assert "CHANGES_LISTEN_URL" in report["changes"]["reason"]
     assert report["pool"]["has_pooler"]

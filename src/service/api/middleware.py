@@ -79,7 +79,7 @@ class Answered:
                 counter = self._counters[key] = REQUESTS.labels(method=key[0], status=str(status), code=code)
             counter.inc()
             seconds = perf_counter() - started
-            if (route := scope.get("route")) not in _STREAMED:
+            if (route := scope.get("template")) not in _STREAMED:
                 self._timer(key[0], route or "none").observe(seconds)
             log.info(
                 "answered", method=scope["method"], path=scope["path"], status=status, **({"code": code} if code else {}),

@@ -59,7 +59,7 @@ class Resource:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request: Request[State] = Request(scope, receive, send)
-        scope["route"] = self.path
+        scope["template"] = self.path
         try:
             answer = await self._answer(request)
         except Exception as error:
