@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from prometheus_client import REGISTRY
 
 from factories import Factory, NewTenant
 from proxy import Proxy, proxied
@@ -211,3 +212,22 @@ async def test_a_storm_of_terminated_backends_is_survived(database: Database, ne
     assert set(outcomes) <= {"done", "unavailable", "commit_unknown"}
     assert await count(database, acme) >= outcomes.count("done")
     assert await count(database, acme) <= outcomes.count("done") + outcomes.count("commit_unknown")
+
+
+async def test_the_pool_tells_who_waits_and_who_works(settings: Settings) -> None:
+    limits = dataclasses.replace(settings.limits, minimum=1, maximum=1)
+    async with Database.open(settings.address("quarry_app"), limits) as database:
+        before = pool_state()
+        async with database.connection():
+            waiting = asyncio.create_task(database.acquire())
+            await asyncio.sleep(0)
+            assert pool_state() == (before[0] + 1, before[1] + 1)
+        await database.release(await waiting)
+    assert pool_state() == before
+
+
+def pool_state() -> tuple[float, float]:
+    """Connections in use, and work that waits for one."""
+    names = ("quarry_pool_in_use", "quarry_pool_waiting")
+    in_use, waiting = (REGISTRY.get_sample_value(name) or 0.0 for name in names)
+    return in_use, waiting

@@ -21,7 +21,9 @@ async def add_codes(database: Database, superuser: Any, tenant: NewTenant, count
         for n in range(count):
             later = datetime.now(UTC) + timedelta(minutes=5)
             await work.otps.create(phone=f"+1415555{n:04}", code="123456", expires_at=later)
-    superuser.execute("UPDATE quarry.otps SET created_at = now() - interval '3 days', expires_at = now() - interval '2 days'")
+    superuser.execute(
+        "UPDATE quarry.otps SET created_at = now() - interval '3 days', expires_at = now() - interval '2 days'"
+    )
     superuser.commit()
 
 
@@ -49,7 +51,7 @@ async def test_a_tenant_is_left_to_whoever_is_at_it(database: Database, new: Fac
     acme = await new.tenant("acme")
     await add_codes(database, superuser, acme, 3)
     async with Work(database, acme.id) as work:
-        assert await work.tenants.lock_purge()
+        assert await work.tenants.lock_purge(acme.id)
         assert await purging.purge(database, acme.id, IDLE) == 0
     assert await purging.purge(database, acme.id, IDLE) == 3
 

@@ -53,9 +53,10 @@ SELECT prune_deleted(:tenant_id, :limit);
 SELECT app.claim_purge(:every);
 
 -- name: lock_purge :value
+-- scope: shared
 -- notnull: is_mine because a lock is taken or not
--- Takes the bound tenant's purge for this transaction: whether nobody else is at it.
-SELECT pg_try_advisory_xact_lock(hashtextextended('purge ' || :tenant_id::uuid::text, 0)) AS is_mine;
+-- Takes a tenant's purge for this transaction: whether nobody else is at it.
+SELECT pg_try_advisory_xact_lock(hashtextextended('purge ' || :tenant::uuid::text, 0)) AS is_mine;
 
 -- name: after :many
 -- scope: shared

@@ -7,6 +7,7 @@ import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any, Self
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from service.cache import Cache
 from service.connection import COMMIT_GRACE, Connection, Numbered
 from service.errors import DatabaseError, OperatorError, PoolExhausted
 from service.keyring import Keyring
-from service.metrics import CONNECTIONS, Observer
+from service.metrics import CONNECTIONS, POOL_IN_USE, POOL_WAITED, POOL_WAITING, Observer
 from service.retries import connecting
 from service.translation import translate
 
@@ -142,6 +143,8 @@ class Database:
 
     async def acquire(self) -> Connection:
         """A connection that `release` gives back. Raises PoolExhausted or Unavailable."""
+        began = perf_counter()
+        POOL_WAITING.inc()
         try:
             # Not acquire(timeout=…), which makes a task of every call.
             async with asyncio.timeout(self.limits.acquire_timeout) as patience:
@@ -151,12 +154,17 @@ class Database:
                 raise PoolExhausted from error
             self._has_lost(error)
             raise translate(error, connection_lost=True) from error
+        finally:
+            POOL_WAITING.dec()
+        POOL_WAITED.observe(perf_counter() - began)
+        POOL_IN_USE.inc()
         self._has_recovered()
         return Connection(raw, self.outcome, self.observe, self.first)
 
     async def release(self, connection: Connection) -> None:
         """Give it back, whatever state it is in."""
         connection.forget()
+        POOL_IN_USE.dec()
         try:
             await self.pool.release(connection.raw, timeout=COMMIT_GRACE)
         except Exception:

@@ -24,6 +24,11 @@ RETRIES = Counter("quarry_retries_total", "Units of work repeated after a passin
 CONNECTIONS = Counter(
     "quarry_connections_total", "Connections made and ended, and the database lost and found again.", ["event"]
 )
+POOL_IN_USE = Gauge("quarry_pool_in_use", "Connections that work is done on.", multiprocess_mode="livesum")
+POOL_WAITING = Gauge("quarry_pool_waiting", "Pieces of work that wait for a connection.", multiprocess_mode="livesum")
+POOL_WAITED = Histogram(
+    "quarry_pool_wait_seconds", "Time until work had its connection.", buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
+)
 COMMITS_UNKNOWN = Counter("quarry_commits_unknown_total", "Commits whose outcome could not be learned.")
 REQUESTS = Counter("quarry_requests_total", "Answers by status and error code.", ["method", "status", "code"])
 REQUEST_SECONDS = Histogram("quarry_request_seconds", "Time of an answer by the route's path.", ["method", "route"])

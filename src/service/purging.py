@@ -26,7 +26,7 @@ async def purge(database: Database, tenant: TenantId, idle: timedelta) -> int:
     """Forget what has ended in one tenant, some of it per transaction; answers how many rows. Nothing while another is at it."""
 
     async def forget(work: Work) -> int:
-        if not await work.tenants.lock_purge():
+        if not await work.tenants.lock_purge(tenant):
             return 0
         return sum(
             [

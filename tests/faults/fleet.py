@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -77,13 +78,12 @@ class Fleet:
         self._running.clear()
 
 
-@contextlib.contextmanager
-def fleet_of(settings: Settings, directory: Path, **variables: str) -> Iterator[Fleet]:
-    """Two instances, gone after the block."""
+@contextlib.asynccontextmanager
+async def fleet_of(settings: Settings, directory: Path, **variables: str) -> AsyncIterator[Fleet]:
+    """Two instances, gone after the block. What carries their bytes goes on meanwhile: they take their leave."""
     fleet = Fleet(settings, directory, **variables)
     try:
-        fleet.start()
-        fleet.start()
+        await asyncio.gather(*(asyncio.to_thread(fleet.start) for _ in range(2)))
         yield fleet
     finally:
-        fleet.stop()
+        await asyncio.to_thread(fleet.stop)

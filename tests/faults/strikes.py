@@ -110,7 +110,7 @@ async def instance_told_to_stop(scene: Scene) -> None:
         streams = [tasks.create_task(_read_to_its_end(scene, url, each)) for each in begun]
         for each in begun:
             await each.wait()
-        while not (accepted := load.accepted(url)):
+        while len(accepted := load.accepted(url)) < 2:
             await asyncio.sleep(0)
         before = {other: load.lost[other] for other in scene.fleet.urls if other != url}
         load.leaving.add(url)

@@ -43,7 +43,7 @@ BY_NAME = {
 BY_TYPE = {
     "bool": True, "bytea": b"\0" * 32, "date": date(2026, 1, 1), "inet": "192.0.2.1", "int4": 1, "int8": 1,
     "interval": timedelta(hours=1), "jsonb": "{}", "numeric": 1, "text": "text",
-    "timestamptz": datetime(2100, 1, 1, tzinfo=UTC), "uuid": UUID(int=0), "varchar": "text",
+    "timestamptz": datetime(2100, 1, 1, tzinfo=UTC), "uuid": UUID(int=0), "varchar": "text", "xid8": 1,
 }  # fmt: skip
 CHECKS_INSIDE = {
     "log.prune": "app.prune_log compares the tenant with the bound one and runs with the owner's rights",

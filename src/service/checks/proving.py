@@ -128,9 +128,7 @@ def _proved(subject: Subject, key: int, described: Described) -> Proved:
         described=described,
         verdicts=nullability.prove(scope, given),
         one=cardinality.at_most_one(scope),
-        orders=[
-            (each, cardinality.total_order(each)) for each in scope.queries if each.node["limitCount"] is not None
-        ],
+        orders=[(each, cardinality.total_order(each)) for each in scope.queries if each.node["limitCount"] is not None],
         locks=isolation.locked(scope, numbers.get(TENANT_PARAMETER)),
     )
 
