@@ -44,7 +44,7 @@ check: install ## Lint, types, floors, and every statement proved
 	$(BIN)/lint-imports
 	$(BIN)/quarry sql check
 
-soak: install ## Run the full counts of the acceptance lists and print them
+soak: install test-pooler ## Run the full counts of the acceptance lists and print them
 	TEST_PG=$(TEST_PG) SOAK=1 $(BIN)/python -m pytest -s -m soak
 
 bench: install ## Measure side by side and print ratios

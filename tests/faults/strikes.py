@@ -59,12 +59,13 @@ Strike = Callable[[Scene], Awaitable[None]]
 async def backends_killed(scene: Scene) -> None:
     root = await asyncpg.connect(scene.settings.administration().url)
     try:
-        until = monotonic() + scene.storm
-        while monotonic() < until:
-            if pids := [pid for (pid,) in await root.fetch(_BACKENDS)]:
+        began = monotonic()
+        for n in range(int(scene.storm * _KILLS_PER_SECOND)):
+            # The rate of the storm, whatever a kill takes.
+            await asyncio.sleep(began + n / _KILLS_PER_SECOND - monotonic())
+            pids = [pid for (pid,) in await root.fetch(_BACKENDS)]
+            if pids:
                 scene.killed += await root.fetchval("SELECT pg_terminate_backend($1)", scene.chance.choice(pids))
-            # The rate of the storm.
-            await asyncio.sleep(1 / _KILLS_PER_SECOND)
     finally:
         await root.close()
 
