@@ -16,7 +16,6 @@ RUN = frozenset({
     "docs/upgrading.md",
 })  # fmt: skip
 """Those whose `sh` blocks are run below, from the first to the last."""
-_SYNOPSIS = "a synopsis; its names are looked up"
 _CRON = "cron's; the commands are those above"
 _OUTSIDE = "an example of a program that is not ours"
 _SET_UP = "tests/test_operating.py::test_set_up_and_operating_are_as_described"
@@ -24,14 +23,6 @@ _BACKUP = "tests/cli/test_backup.py"
 ELSEWHERE: Mapping[str, str] = {
     "make run": "quarry dev, after installing: tests/cli/test_serve.py::test_dev_serves_demo_data_and_takes_its_server_with_it",
     "make test": "this",
-    "quarry dev | serve          quarry db test|create|drop|roles|url|stop": _SYNOPSIS,
-    "quarry migrate up|down|pending|show|check|new|fresh": _SYNOPSIS,
-    "quarry sql check|list|show|explain|report    (docs/checks.md)": _SYNOPSIS,
-    "quarry seed run|truncate|list    quarry users add|passwd": _SYNOPSIS,
-    "quarry tenants add|list|show|suspend|activate|export|import|delete    (docs/offboarding.md)": _SYNOPSIS,
-    "quarry backup create|list|verify|restore    (docs/backups.md)": _SYNOPSIS,
-    "quarry pii rotate|key           quarry config show": _SYNOPSIS,
-    "quarry changes reset|consumers|forget    (docs/changes.md)": _SYNOPSIS,
     "export DATABASE_MIGRATION_URL=postgresql://admin:…@db.example/quarry": _SET_UP,
     "quarry db create && quarry migrate up && quarry db test": _SET_UP,
     'quarry tenants add acme.example --name "Acme Agency"': _SET_UP,
@@ -58,12 +49,14 @@ ELSEWHERE: Mapping[str, str] = {
 _COMMAND = re.compile(
     r"(^|[\s(|&/\"])(quarry|make|curl|psql|docker|apt-get|pgbackrest|rclone|aws|tar|yoyo|pip|pg_\w+|systemctl)\s(?!=)"
 )
+_OVERVIEW = re.compile(r"quarry (\w+ )?\w+ ?\|")
 _NOT_RUN = re.compile(r"<!-- not run: \S.* -->")
 
 
 def command(line: str) -> str | None:
-    """The line without its comment, if somebody is to type it."""
-    return re.sub(r"\s{2,}#.*", "", line).strip() if _COMMAND.search(line) else None
+    """The line without its comment, if somebody is to type it; `quarry pii rotate|key` is an overview."""
+    is_typed = _COMMAND.search(line) and not _OVERVIEW.match(line)
+    return re.sub(r"\s{2,}#.*", "", line).strip() if is_typed else None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import yaml
 
 from application import Api
 from cli.conftest import Ended, Quarry, _says
+from conftest import SESSIONS
 from documents import CHECKOUT, blocks, symptoms
 from factories import Factory
 from service.api.app import create_app
@@ -66,6 +67,8 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    if SESSIONS:
+        pytest.skip("commands are tested on servers of their own")
     if missing := [name for name in ("bash", "curl", "psql") if shutil.which(name) is None]:
         pytest.skip(f"{', '.join(missing)} is not installed")
     with prepared(tmp_path_factory.mktemp("shell")) as made:

@@ -36,6 +36,7 @@ class Fleet:
         self._variables = {**TIMES, **variables}
         self._running: dict[str, tuple[Service, ExitStack]] = {}
         self._made = 0
+        self._is_over = False
         self._lock = threading.Lock()
 
     @property
@@ -55,8 +56,13 @@ class Fleet:
         directory.mkdir()
         stack = ExitStack()
         service = stack.enter_context(serving(self._settings, directory, **self._variables))
-        self._running[service.url] = (service, stack)
-        return service.url
+        with self._lock:
+            if not self._is_over:
+                self._running[service.url] = (service, stack)
+                return service.url
+        # Whoever wanted it has given up meanwhile.
+        stack.close()
+        raise RuntimeError("the fleet has been stopped")
 
     def ended(self, url: str) -> int:
         """Wait for the end of one that was told to stop, take it off the list; answers its exit status."""
@@ -72,6 +78,8 @@ class Fleet:
 
     def stop(self) -> None:
         """End all of them, whatever one of them does."""
+        with self._lock:
+            self._is_over = True
         with ExitStack() as all_of_them:
             for _, stack in self._running.values():
                 all_of_them.push(stack)
@@ -83,7 +91,10 @@ async def fleet_of(settings: Settings, directory: Path, **variables: str) -> Asy
     """Two instances, gone after the block. What carries their bytes goes on meanwhile: they take their leave."""
     fleet = Fleet(settings, directory, **variables)
     try:
-        await asyncio.gather(*(asyncio.to_thread(fleet.start) for _ in range(2)))
+        started = await asyncio.gather(*(asyncio.to_thread(fleet.start) for _ in range(2)), return_exceptions=True)
+        for failure in started:
+            if isinstance(failure, BaseException):
+                raise failure
         yield fleet
     finally:
         await asyncio.to_thread(fleet.stop)

@@ -29,6 +29,8 @@ from service.work import Work
 from subscribers import Subscriber
 
 _PATIENCE = 90.0
+_BURST = 40
+"""Requests at once, several for every connection of an instance."""
 _ANSWERS = {"200", "201", "404 not_found", "409 in_progress", "503 unavailable", "503 commit_unknown", "504 timeout"}
 """All that a client is told that does nothing wrong."""
 
@@ -121,7 +123,7 @@ async def survived(
             async with loaded(load, writers, readers):
                 await play(scene, rounds)
             heads |= {tenant: _number(positions) for tenant, positions in load.positions.items()}
-        bursts = [await load.burst(url, 2 * 20) for url in fleet.urls]
+        bursts = [await load.burst(url, _BURST) for url in fleet.urls]
         verdict = await judged(settings, load)
         unforeseen = fleet.logs().count("Traceback")
     failed = [each.outcome for each in scene.accepted if each.outcome not in _ANSWERS or each.outcome[0] == "5"]
@@ -140,10 +142,13 @@ async def survived(
     assert verdict.is_clean, said
     assert failed == scene.cut_streams == scene.troubled == [], (said, failed, scene.cut_streams, scene.troubled)
     assert set(scene.statuses) == {0}, (said, scene.statuses)
-    assert bursts == [2 * 20] * len(bursts), (said, bursts)
+    assert bursts == [_BURST] * 2, (said, bursts)
     for each in subscribers.values():
         assert not each.resets, said
         assert sorted(each.events) == list(range(1, len(each.events) + 1)), said
+    # All of it has happened.
+    assert scene.killed, said
+    assert network.hit, said
     assert {name for name, _ in scene.recoveries} == set(STRIKES)
     return said
 

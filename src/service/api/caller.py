@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import TypeVar
 from uuid import UUID
 
+import structlog
 from pydantic import BaseModel
 from starlette.requests import Request
 
@@ -213,6 +214,7 @@ class Call:
             bearer = await work.api_keys.authenticate(token.hash, seen_every=seen_every)
         try:
             self.caller = caller = admit(token, bearer, self.permission)
+            structlog.contextvars.bind_contextvars(tenant=str(token.tenant))
         except SessionExpired:
             self.state["upkeep"].expired(token.tenant)
             raise

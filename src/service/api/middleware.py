@@ -46,6 +46,7 @@ class RequestId:
             await self.app(scope, receive, send_with_id)
         finally:
             structlog.contextvars.reset_contextvars(**bound)
+            structlog.contextvars.unbind_contextvars("tenant")
 
 
 class Answered:

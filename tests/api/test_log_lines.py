@@ -1,0 +1,33 @@
+"""What a request leaves in the log: its id, its tenant, and no more of either."""
+
+from __future__ import annotations
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from application import Api
+from factories import NewTenant
+
+
+@pytest.fixture(autouse=True)
+def told() -> None:
+    """Every line, as in earnest."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("info"))
+
+
+async def test_a_line_names_the_request_and_the_tenant(api: Api, acme: NewTenant) -> None:
+    client = await api.client(acme)
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        await client.get("/v1/campaigns", headers={"Request-Id": "mine"})
+    (line,) = [each for each in lines if each["event"] == "answered"]
+    assert (line["request_id"], line["tenant"], line["status"]) == ("mine", str(acme.id), 200)
+
+
+async def test_the_next_request_is_not_taken_for_the_tenants(api: Api, acme: NewTenant) -> None:
+    client, nobody = await api.client(acme), await api.client()
+    await client.get("/v1/campaigns")
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        await nobody.get("/livez")
+        await nobody.get("/v1/campaigns")
+    assert [each.get("tenant") for each in lines if each["event"] == "answered"] == [None, None]
