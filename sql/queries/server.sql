@@ -4,6 +4,7 @@
 -- name: vitals :one
 -- scope: shared
 -- one: a database has one name
+-- crosses: operators are told how large it all is, no caller is
 -- notnull: transaction_age because every database has a frozen transaction id
 -- notnull: size because the database is the one that is connected to
 -- How large the database is, how many transactions until ids run out, and how long the longest one has been going on.

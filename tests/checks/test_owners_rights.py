@@ -73,3 +73,16 @@ async def test_an_immutable_function_needs_no_word(judge: Any) -> None:
         "name: str | None",
     )
     assert await judge(plant) == []
+
+
+async def test_sizes_and_statistics_are_said_to_tell_of_all_tenants(only: Any) -> None:
+    planted = Plant(
+        "SELECT pg_database_size(current_database()) AS size WHERE :tenant_id::uuid IS NOT NULL",
+        "maybe",
+        row="size: int",
+        header="-- notnull: size because the database is there",
+    )
+    healthy = planted.but(header=f"{planted.header}\n-- crosses: it is a test")
+    caught = await only("statistics-told", planted, healthy)
+    assert caught.marked == "pg_database_size"
+    assert caught.finding.remedy == "write '-- crosses: who is told, and why that is well'"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from service.checks import spans
 from service.checks.proofs import isolation
 from service.checks.proofs.cardinality import named, sorted_by
 from service.checks.proofs.isolation import Locked
 from service.checks.proofs.keys import place_of
 from service.checks.proofs.scopes import Scope
-from service.checks.proofs.tree import Command, Node, arguments, location
+from service.checks.proofs.tree import Command, Node, arguments, location, walk
 from service.checks.proving import Proved, Subject
 
+_STATISTICS = re.compile(r"pg_stat_get_|pg_\w*_size\Z")
 _DESCENDING, _ASCENDING = (1, 2), (5, 4)
 """B-tree comparisons with the last row of a page, by the direction of its order: the first goes on after it, the other at it."""
 
@@ -22,6 +25,7 @@ def check(subject: Subject) -> None:
         _order(subject, proved)
         _locks(subject, proved)
         _functions(subject, proved)
+        _statistics(subject, proved)
 
 
 def check_notes(subject: Subject) -> None:
@@ -185,3 +189,16 @@ def _functions(subject: Subject, proved: Proved) -> None:
                 proved="what a function reads is not in the statement",
                 remedy=f"write '-- calls: {function.qualified} because …'",
             )  # fmt: skip
+
+
+def _statistics(subject: Subject, proved: Proved) -> None:
+    """Sizes and statistics are of all tenants' rows together: they tell whether there are many."""
+    for node in walk(proved.scope.node):
+        function = proved.scope.catalog.functions.get(node["funcid"]) if node.kind == "FUNCEXPR" else None
+        if function is None or not _STATISTICS.match(function.name) or subject.note("crosses"):
+            continue
+        subject.say(
+            "statistics-told", f"it calls {function.name}(), which tells of all tenants together",
+            span=spans.at(subject.entry.statement, proved.key, node["location"]),
+            proved="sizes and statistics have no policies", remedy="write '-- crosses: who is told, and why that is well'",
+        )  # fmt: skip
