@@ -130,6 +130,19 @@ async def test_a_pause_ends_with_a_trial_that_succeeds(redis: Any) -> None:
         assert await asyncio.gather(*(circuit.ask(ping) for _ in range(10))) == [True] * 10
 
 
+async def test_a_restart_is_one_loss_however_many_connections_there_were(redis: Any) -> None:
+    async with opened(redis.url) as (circuit, ping):
+        await asyncio.gather(*(circuit.ask(ping) for _ in range(8)))
+        redis.stop()
+        redis.start()
+        with pytest.raises(Unreachable):
+            await circuit.ask(ping)
+        end_pause(circuit)
+        assert await circuit.ask(ping) is True
+        for _ in range(3):
+            assert await asyncio.gather(*(circuit.ask(ping) for _ in range(8))) == [True] * 8
+
+
 async def test_a_trial_that_fails_begins_another_pause(redis: Any) -> None:
     async with opened(redis.url) as (circuit, _):
         await lose(circuit)

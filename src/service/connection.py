@@ -218,6 +218,8 @@ class Connection:
             return
         self._has_begun = False
         task = asyncio.ensure_future(self._raw.execute("ROLLBACK"))
+        # Given up below, it may fail when nobody looks any more.
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         try:
             async with asyncio.timeout(COMMIT_GRACE):
                 await asyncio.shield(task)

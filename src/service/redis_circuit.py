@@ -72,6 +72,8 @@ class RedisCircuit:
             if not self._is_lost:
                 self._is_lost = True
                 log.warning("redis_lost", reason=str(error) or type(error).__name__)
+                # The others that lie idle were of the same server: each would be another loss when its turn comes.
+                await self.pool.disconnect(inuse_connections=False)
             raise Unreachable from error
         # What was on its way when Redis was lost says nothing about it now.
         if is_trial:

@@ -91,7 +91,13 @@ class Listener:
                         await self._listen(connection)
                         failures = 0
                         await self._serve(connection)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except (
+                OSError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                TimeoutError,
+            ) as error:
                 self._turn("deaf", str(error) or type(error).__name__)
             except Exception:
                 # Hints only save time, but nobody else would start this task again.
