@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from urllib.parse import unquote, urlsplit
@@ -95,7 +94,7 @@ async def restore(settings: Settings, backup: Backup, target: Target, places: It
         say("a new epoch begins")
         former = await _epoch(target, say)
         epoch = await _enter(target, name, backup.manifest.tables, former)
-        kept = swapping.beside(target.database, "before", datetime.now(UTC))
+        kept = await swapping.unused(target.address, target.database)
         say(f"{name} takes the place of {target.database}")
         had_one = await swapping.swap(target.address, name, target.database, kept)
     return Restored(target.database, epoch, kept if had_one else None)

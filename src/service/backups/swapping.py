@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import asyncpg
@@ -30,6 +30,16 @@ _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = A
 def beside(database: str, purpose: Purpose, at: datetime) -> str:
     """The name of a database made at `at` beside `database`, whose name is cut where both don't fit."""
     return f"{_prefix(database, purpose)}{at:%Y%m%d_%H%M%S}"
+
+
+async def unused(address: Address, database: str) -> str:
+    """The name under which `database` is kept: of now, or of the next second that no other one has."""
+    async with maintenance(address) as connection:
+        taken = {name for (name,) in await connection.fetch("SELECT datname FROM pg_database")}
+    at = datetime.now(UTC)
+    while (name := beside(database, "before", at)) in taken:
+        at += timedelta(seconds=1)
+    return name
 
 
 def _prefix(database: str, purpose: Purpose) -> str:
