@@ -65,7 +65,11 @@ class Installation:
                 process.terminate()
 
 
-@pytest.fixture(scope="module", params=[18, 16, 15])
+_ALL = (18, 16, 15)
+_SOME = (int(os.environ.get("TEST_PG", "18")), 15)
+
+
+@pytest.fixture(scope="module", params=sorted(set(_ALL if "SOAK" in os.environ else _SOME)))
 def cluster(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server whose superuser is somebody else: what CREATEROLE may do changed in 16."""
     try:
