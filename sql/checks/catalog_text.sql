@@ -78,7 +78,9 @@ SELECT 'column', r.name || '.' || a.attname, r.relname::text,
                  CASE WHEN a.attcollation <> 0 THEN 'collate ' || a.attcollation::regcollation::text END,
                  CASE WHEN a.attnotnull THEN 'not null' END, 'identity ' || nullif(a.attidentity::text, ''),
                  CASE a.attgenerated WHEN 's' THEN 'stored' WHEN 'v' THEN 'virtual' END, 'default ' || pg_get_expr(d.adbin, d.adrelid),
-                 'storage', a.attstorage, a.attcompression, a.attoptions::text, 'statistics ' || nullif(a.attstattarget, -1))
+                 'storage', a.attstorage, a.attcompression,
+                 -- Patched minors write a number of their own there.
+                 (SELECT string_agg(o, ',') FROM unnest(a.attoptions) AS o WHERE o !~ '^pg_attver='), 'statistics ' || nullif(a.attstattarget, -1))
   FROM relations AS r
   JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
   LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
