@@ -20,6 +20,9 @@ Observer = Callable[[str, float, int], None]
 """Told name, seconds and rows of every named statement."""
 
 STATEMENTS = Histogram("quarry_statement_seconds", "Time of a named statement.", ["statement"])
+STATEMENT_ERRORS = Counter(
+    "quarry_statement_errors_total", "Named statements that ended in an error, by its code.", ["statement", "code"]
+)
 RETRIES = Counter("quarry_retries_total", "Units of work repeated after a passing failure.", ["reason"])
 CONNECTIONS = Counter(
     "quarry_connections_total", "Connections made and ended, and the database lost and found again.", ["event"]

@@ -117,3 +117,10 @@ async def test_the_report_says_that_redis_is_down(serve: Any, redis: Any) -> Non
     answer = await nobody.get("/healthz")
     assert (answer.status_code, answer.json()["failing"]) == (503, ["redis"])
     assert (await nobody.get("/readyz")).status_code == 200
+
+
+async def test_errors_are_told_by_statement_and_code(api: Api, acme: NewTenant) -> None:
+    client, draft = await api.client(acme), draft_of("brands")
+    assert [(await client.post("/v1/brands", json=draft)).status_code for _ in range(2)] == [201, 409]
+    answer = await (await api.client()).get("/metrics")
+    assert 'quarry_statement_errors_total{code="conflict",statement="brands.create"}' in answer.text

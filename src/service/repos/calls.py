@@ -8,7 +8,8 @@ from operator import itemgetter
 from time import perf_counter
 from typing import Any
 
-from service.errors import NotFound, TenantUnbound
+from service.errors import NotFound, ServiceError, TenantUnbound
+from service.metrics import STATEMENT_ERRORS
 from service.repos.cached import Cached, cached_reader
 from service.repos.rows import Row, reader
 from service.statements import TENANT_PARAMETER, Statement
@@ -89,7 +90,11 @@ def compile_call(
         if observe is None:
             return await answer(binding, text, pick(values))
         started = perf_counter()
-        result = await answer(binding, text, pick(values))
+        try:
+            result = await answer(binding, text, pick(values))
+        except ServiceError as error:
+            STATEMENT_ERRORS.labels(statement=label, code=error.code).inc()
+            raise
         rows = len(result) if isinstance(result, list) else int(result is not None)
         observe(label, perf_counter() - started, rows)
         return result
