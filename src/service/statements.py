@@ -7,7 +7,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -98,6 +98,14 @@ class Statement:
     def label(self) -> str:
         """Its name as the server's log and the metrics show it: `campaigns.page`."""
         return self.place.label(self.name)
+
+    def given(self, key: int) -> tuple[str, ...]:
+        """The conditions whose lines are in a variant."""
+        return tuple(name for bit, name in enumerate(self.conditions) if key >> bit & 1)
+
+    def key(self, names: Container[str]) -> int:
+        """The key of the variant with the lines of those conditions that are among these names."""
+        return sum(1 << bit for bit, name in enumerate(self.conditions) if name in names)
 
     def error(self, message: str, remedy: str = "") -> StatementError:
         """An error at this statement's place."""

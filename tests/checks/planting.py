@@ -14,7 +14,7 @@ from uuid import UUID
 from pydantic import Json
 
 from service import queries
-from service.checks import catalogue, indexes, privileges, proving, rules, signature
+from service.checks import catalogue, indexes, privileges, proving, rules, signature, suite
 from service.checks.findings import Finding
 from service.checks.proofs import catalog
 from service.checks.proving import Subject
@@ -123,6 +123,11 @@ class Garden:
         subjects = await self.judge(plants)
         await growth.check(self.connection, await Sampler.of(self.connection), subjects, TENANTS[0])
         return subjects
+
+    async def examine(self, plants: Mapping[str, Plant]) -> Sequence[Subject]:
+        """All that `quarry sql check` finds of them."""
+        entries = list(catalogue.of(self._define(plants)))
+        return (await suite.examine(self.connection, "quarry", entries, is_whole=False)).subjects
 
     def _define(self, plants: Mapping[str, Plant]) -> type[Repository]:
         texts, source = ["-- repository: Planted\n-- Planted for a test.\n"], ""

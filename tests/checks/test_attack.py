@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from checks.planting import Garden, Plant
+from checks.planting import Caught, Garden, Plant
 from service.checks import proving, scratch
 from service.checks.proofs.nullability import Verdict
 from service.settings import Settings
@@ -163,3 +163,10 @@ async def test_rows_that_are_said_to_be_one_and_are_several_are_caught(only: Any
     found = await only("rows-observed", planted, healthy, by=garden.run)
     assert found.finding.message.startswith("it answered ")
     assert found.finding.proved == "there should be one: a test says so"
+
+
+async def test_running_a_statement_is_no_need_of_an_exception(garden: Garden) -> None:
+    headers = ["-- one: an id is unique", "-- notnull: id because it is a key"]
+    [subject] = await garden.examine({"planted": DESCRIBED.but(header="\n".join(headers))})
+    told = map(Caught, subject.findings)
+    assert [(each.finding.code, each.marked) for each in told] == [("note-unneeded", each) for each in headers]

@@ -146,6 +146,12 @@ def test_what_is_handed_to_a_function_is_followed(reviewed: Reviewed) -> None:
     assert "sessions.revoke_of_user" in linked(reviewed.html, "request:PATCH /v1/users/{id}")
 
 
+def test_a_row_that_reads_a_field_of_its_own_calls_no_statement_of_that_name(reviewed: Reviewed) -> None:
+    places = [each.place for each in reviewed.of("log.head").callers]
+    assert any(each.startswith("service.api.caller.Call.consistency:") for each in places)
+    assert not any("Place.loss_after" in each for each in places)
+
+
 def test_no_statement_returns_another_tenants_row_and_the_page_says_why(reviewed: Reviewed) -> None:
     assert [each.label for each in reviewed.report.statements if each.is_isolated is False] == []
     for facts in reviewed.report.statements:

@@ -18,8 +18,6 @@ from service.checks.proofs.scopes import Scope
 from service.checks.proofs.tree import Node, Source, references, within
 from service.checks.proving import Proved, Subject
 
-_DISABLED_COST = 1e9
-"""Before PostgreSQL 18 a disabled scan costs so much more than anything else."""
 _PATTERNS = frozenset({"~~", "~~*", "!~~", "!~~*", "~", "~*", "@@"})
 
 

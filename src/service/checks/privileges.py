@@ -48,7 +48,7 @@ async def granted(connection: Any) -> set[Privilege]:
 def needed(scope: Scope, role: str) -> Iterator[Privilege]:
     """What running a query takes. Column 0 stands for any column: a row that is counted or locked."""
     for query in scope.queries:
-        for each in [*query.node.list("rteperminfos"), *query.entries]:
+        for each in query.permissions:
             if each["requiredPerms"] and each["relid"] in scope.catalog.relations:
                 yield from _of(each, role)
     for node in walk(scope.node):

@@ -55,13 +55,17 @@ class Subject:
         """The variant with all its optional lines."""
         return self.proved[max(self.proved)]
 
+    def declared(self, key: str, subject: str = "") -> Note | None:
+        """What the header declares about something."""
+        notes = self.entry.statement.notes
+        return next((each for each in notes if (each.key, each.subject) == (key, subject)), None)
+
     def note(self, key: str, subject: str = "") -> Note | None:
         """What the header declares about something, which so has been needed."""
-        for note in self.entry.statement.notes:
-            if (note.key, note.subject) == (key, subject):
-                self._used.add(note)
-                return note
-        return None
+        note = self.declared(key, subject)
+        if note is not None:
+            self._used.add(note)
+        return note
 
     def unneeded(self) -> list[Note]:
         """Exceptions that nothing needed."""

@@ -126,6 +126,8 @@ def _bounds(node: Node, after: set[int], scope: Scope) -> tuple[list[object], se
 def _locks(subject: Subject, proved: Proved) -> None:
     statement = subject.entry.statement
     for each in proved.locks:
+        if statement.scope == "platform":
+            continue  # The policies let it see all tenants, which its scope says.
         name = (
             f"{each.relation.qualified} AS {each.alias}"
             if each.alias != each.relation.name
@@ -134,8 +136,6 @@ def _locks(subject: Subject, proved: Proved) -> None:
         span = spans.at(statement, proved.key, each.location)
         if span == spans.whole(statement):
             span = spans.of_word(statement, each.relation.name)
-        if statement.scope == "platform":
-            continue  # The policies let it see all tenants, which its scope says.
         if not each.policy:
             subject.say(
                 "policy-missing", f"{name} is {'written' if each.is_written else 'read'} without its policy", span=span,

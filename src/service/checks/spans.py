@@ -26,12 +26,12 @@ def at(statement: Statement, key: int, offset: int) -> Span:
     if not 0 <= offset < len(data):
         return whole(statement)
     wanted = len(data[:offset].decode(errors="ignore"))
-    given = {name for bit, name in enumerate(statement.conditions) if key >> bit & 1}
+    given = {"", *statement.given(key)}
     optional = dict(_conditions(statement))
     start = text.index("*/ ") + len("*/ ")
     sent = (each for each in _starts(text[start:], start))
     for lexeme, line, column in _placed(statement.source):
-        if optional.get(line, "") not in given | {""} or lexeme.kind in (Kind.SPACE, Kind.COMMENT):
+        if optional.get(line, "") not in given or lexeme.kind in (Kind.SPACE, Kind.COMMENT):
             continue
         if next(sent, wanted) >= wanted:
             return Span(statement.body.path, statement.body.line + line, column, len(lexeme.text))

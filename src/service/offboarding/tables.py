@@ -33,8 +33,7 @@ def statements(name: str) -> Mapping[str, Statement]:
 
 def call(statement: Statement, **given: object) -> tuple[str, Sequence[object]]:
     """What to send: the variant whose optional lines have their parameters given, and the values of those it has."""
-    key = sum(1 << bit for bit, condition in enumerate(statement.conditions) if condition in given)
-    variant = statement.variants[key]
+    variant = statement.variants[statement.key(given)]
     return variant.text, [given[parameter] for parameter in variant.parameters]
 
 

@@ -116,6 +116,14 @@ class Catalog:
     tenant_function: int
     named: Mapping[str, Relation] = field(default_factory=dict)
 
+    @property
+    def tenant_tables(self) -> Mapping[str, str]:
+        """The tables whose rows are tenants', by their qualified names: the column that says whose."""
+        return {
+            relation.qualified: relation.named(relation.tenant)
+            for relation in self.relations.values() if relation.tenant is not None and relation.kind != "v"
+        }  # fmt: skip
+
     def equates(self, operator: int) -> bool:
         """Whether an operator is a B-tree's equality."""
         return 3 in self.strategies.get(operator, ())

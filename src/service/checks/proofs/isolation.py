@@ -40,7 +40,7 @@ def owned_views(scope: Scope) -> list[str]:
     """The views that a query reads with their owners' rights: those without security_invoker, by their names."""
     names, tables = set(), set()
     for query in scope.queries:
-        for each in [*query.node.list("rteperminfos"), *query.entries]:
+        for each in query.permissions:
             relation = scope.catalog.relations.get(each["relid"])
             if relation is not None and each["checkAsUser"]:
                 tables.add(f"a view of {relation.qualified}")
@@ -77,14 +77,8 @@ def _bound(
     own = frozenset(_equal(scope, tenant, outer))
     yield scope, own
     around = frozenset({(level + 1, place) for level, place in outer} | {(1, place) for place in own})
-    for node in _inner(scope):
-        yield from _bound(scope.inner(node), tenant, around)
-
-
-def _inner(scope: Scope) -> list[Node]:
-    queries = [each["ctequery"] for each in scope.node.list("cteList")]
-    queries += [each["subquery"] for each in scope.entries if each["subquery"] is not None]
-    return queries + [each["subselect"] for each in scope.own if each.kind == "SUBLINK"]
+    for inner in scope.nested:
+        yield from _bound(inner, tenant, around)
 
 
 def _equal(scope: Scope, tenant: int | None, outer: frozenset[tuple[int, Place]]) -> set[Place]:

@@ -42,7 +42,7 @@ def _texts(expression: Node | None, scope: Scope) -> Texts:
         return frozenset()
     kind = expression.kind
     if kind == "CONST":
-        return _constant(expression)
+        return constant(expression)
     if kind == "RELABELTYPE":
         return _texts(expression["arg"], scope)
     if kind == "VAR":
@@ -85,13 +85,13 @@ def _variable(variable: Node, scope: Scope) -> Texts:
     return None
 
 
-def _constant(constant: Node) -> Texts:
-    """A constant of type text: its datum has a length word of four bytes before it."""
-    if constant["constisnull"]:
+def constant(node: Node) -> Texts:
+    """The text that a CONST is: its datum has a length word of four bytes before it."""
+    if node["constisnull"]:
         return frozenset()
-    value = constant["constvalue"]
+    value = node["constvalue"]
     data = value[-1] if isinstance(value, list) else value
-    if constant["constlen"] != -1 or not isinstance(data, bytes):
+    if node["constlen"] != -1 or not isinstance(data, bytes):
         return None
     return frozenset({data[4:].decode(errors="replace")})
 
@@ -106,7 +106,7 @@ def written(scope: Scope, number: int) -> Iterator[tuple[Relation, Column, bool]
             column = relation.columns.get(entry["resno"])
             if column is not None and not entry["resjunk"]:
                 for value, is_plain in _values(entry["expr"], query):
-                    if _is_parameter(value, number):
+                    if is_parameter(value, number):
                         yield relation, column, is_plain
 
 
@@ -135,11 +135,12 @@ def compared(scope: Scope, number: int) -> Iterator[Stored]:
                 one, other = arguments(node)
                 for variable, value in ((one, other), (other, one)):
                     place = place_of(variable)
-                    if place and _is_parameter(value, number) and (relation := query.relation(place[0])) is not None:
+                    if place and is_parameter(value, number) and (relation := query.relation(place[0])) is not None:
                         yield relation, relation.columns[place[1]]
 
 
-def _is_parameter(expression: Node, number: int) -> bool:
+def is_parameter(expression: Node, number: int) -> bool:
+    """Whether an expression is a parameter of the statement, relabelled or not."""
     while expression.kind == "RELABELTYPE":
         expression = expression["arg"]
     return expression.kind == "PARAM" and expression["paramkind"] == 0 and expression["paramid"] == number

@@ -192,12 +192,22 @@ class Scope:
         return is_aggregate and not self.node.list("groupClause") and not self.node.list("groupingSets")
 
     @functools.cached_property
+    def nested(self) -> tuple[Scope, ...]:
+        """The queries directly inside this one: in WITH, in FROM, in an expression."""
+        found = [each["ctequery"] for each in self.node.list("cteList")]
+        found += [each["subquery"] for each in self.entries if each["subquery"] is not None]
+        found += [each["subselect"] for each in self.own if each.kind == "SUBLINK"]
+        return tuple(map(self.inner, found))
+
+    @functools.cached_property
     def queries(self) -> tuple[Scope, ...]:
-        """This query and every query inside it, whether in FROM, in WITH or in an expression."""
-        inner = [each["ctequery"] for each in self.node.list("cteList")]
-        inner += [each["subquery"] for each in self.entries if each["subquery"] is not None]
-        inner += [each["subselect"] for each in self.own if each.kind == "SUBLINK"]
-        return (self, *(each for query in inner for each in self.inner(query).queries))
+        """This query and every query inside it, however deep."""
+        return (self, *(each for query in self.nested for each in query.queries))
+
+    @property
+    def permissions(self) -> list[Node]:
+        """What it is to be allowed on which relation; before PostgreSQL 16 the entries themselves say so."""
+        return [*self.node.list("rteperminfos"), *self.entries]
 
     @functools.cached_property
     def own(self) -> tuple[Node, ...]:

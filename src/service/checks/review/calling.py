@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import ast
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 
-from service.checks import catalogue
 from service.checks.catalogue import Entry
 from service.checks.review import reaching
 from service.checks.review.facts import CalledBy
 
 
 def callers(entries: Sequence[Entry], routes: Mapping[str, str]) -> dict[str, tuple[CalledBy, ...]]:
-    """By label, the places that call a statement; `routes` maps `service.api.campaigns.page` to `GET /v1/campaigns`."""
+    """By label, the places that call a statement; `routes` maps `service.api.campaigns.page` to `GET /v1/campaigns`.
+
+    It is called as `work.campaigns.page(…)`, or within its repository as `self.page(…)`.
+    """
     source = reaching.source()
     serving: dict[str, list[str]] = {}
     for handler, route in routes.items():
         for function in source.reached(handler):
             serving.setdefault(function, []).append(route)
-    places: dict[str, dict[tuple[str, int], None]] = {entry.label: {} for entry in entries}
+    places: dict[str, dict[tuple[str, int], None]] = {}
     for entry in entries:
-        for each in catalogue.callers(entry):
-            places[entry.label][f"{each.module}.{each.function}", each.line] = None
+        holders = (entry.attached, f"{entry.repository.__module__}.{entry.repository.__name__}")
+        places[entry.label] = dict.fromkeys(
+            place for holder in holders for place in _named().get((holder, entry.statement.name), ())
+        )
     names: dict[str, set[str]] = {}
     for entry in entries:
         names.setdefault(entry.attached, set()).add(entry.statement.name)
@@ -33,3 +39,24 @@ def callers(entries: Sequence[Entry], routes: Mapping[str, str]) -> dict[str, tu
         )
         for label, found in places.items()
     }
+
+
+@functools.cache
+def _named() -> Mapping[tuple[str, str], list[tuple[str, int]]]:
+    """The functions and lines with `….holder.name`, by both; for `self` stands its class."""
+    found: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    for function, (node, _, owner) in reaching.source().functions.items():
+        for holder, name, line in _attributes(node):
+            found.setdefault((owner if holder == "self" else holder, name), []).append((function, line))
+    return found
+
+
+def _attributes(function: ast.AST) -> Iterator[tuple[str, str, int]]:
+    """`….holder.name` wherever it stands: it may be called there or be handed on."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Attribute):
+            holder = node.value
+            if isinstance(holder, ast.Attribute):
+                yield holder.attr, node.attr, node.lineno
+            elif isinstance(holder, ast.Name):
+                yield holder.id, node.attr, node.lineno

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from service.checks.catalogue import Entry
+from service.checks.runs.trials import undone
 from service.errors import OperatorError
 from service.statements import TENANT_PARAMETER, suggest
 
@@ -26,28 +27,26 @@ async def explain(
     for name in values:
         if name not in known:
             raise OperatorError(f"{entry.label} has no parameter '{name}'", suggest(name, known) if known else "")
-    key = sum(1 << bit for bit, name in enumerate(statement.conditions) if name in values)
-    variant = statement.variants[key]
+    variant = statement.variants[statement.key(values)]
     given = {**values, TENANT_PARAMETER: str(tenant)}
     missing = [name for name in variant.parameters if name not in given]
     if missing and analyze:
         raise OperatorError(f"to run {entry.label} it needs {', '.join(missing)}", "write them as name=value")
-    transaction = connection.transaction()
-    await transaction.start()
     is_prepared = False
     try:
-        await connection.execute(
-            f"SET LOCAL ROLE {entry.role}; SET LOCAL app.tenant_id = '{tenant}';"
-            f"SET LOCAL plan_cache_mode = {'force_generic_plan' if missing else 'force_custom_plan'}"
-        )
-        described = (await connection.prepare(variant.text)).get_parameters()
-        types = ", ".join(each.name for each in described)
-        literals = [await _literal(connection, given.get(name)) for name in variant.parameters]
-        await connection.execute(f"PREPARE explained{f' ({types})' if types else ''} AS {variant.text}")
-        is_prepared = True
-        options = "ANALYZE, BUFFERS, VERBOSE" if analyze else "VERBOSE"
-        arguments = f" ({', '.join(literals)})" if literals else ""
-        rows = await connection.fetch(f"EXPLAIN ({options}) EXECUTE explained{arguments}")
+        async with undone(connection):
+            await connection.execute(
+                f"SET LOCAL ROLE {entry.role}; SET LOCAL app.tenant_id = '{tenant}';"
+                f"SET LOCAL plan_cache_mode = {'force_generic_plan' if missing else 'force_custom_plan'}"
+            )
+            described = (await connection.prepare(variant.text)).get_parameters()
+            types = ", ".join(each.name for each in described)
+            literals = [await _literal(connection, given.get(name)) for name in variant.parameters]
+            await connection.execute(f"PREPARE explained{f' ({types})' if types else ''} AS {variant.text}")
+            is_prepared = True
+            options = "ANALYZE, BUFFERS, VERBOSE" if analyze else "VERBOSE"
+            arguments = f" ({', '.join(literals)})" if literals else ""
+            rows = await connection.fetch(f"EXPLAIN ({options}) EXECUTE explained{arguments}")
     except asyncpg.UndefinedTableError as error:
         raise OperatorError(f"{entry.label}: {error.args[0]}", "run `quarry migrate up` first") from error
     except asyncpg.PostgresError as error:
@@ -55,7 +54,6 @@ async def explain(
             f"{entry.label}: {error.args[0]}", "values are written as in SQL, without quotes"
         ) from error
     finally:
-        await transaction.rollback()
         if is_prepared:
             await connection.execute("DEALLOCATE explained")  # No transaction takes it back.
     lines = [row[0] for row in rows]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from service.checks import plans
 from service.checks.plans import Plan
 from service.checks.review.facts import Access, Step
+from service.statements import Statement
 
 _NUMBERED = re.compile(r"\$(\d+)")
 _NAMES_ITS_SUBPLANS = 17
@@ -92,7 +93,7 @@ def _unwrapped(text: str) -> str:
     return text
 
 
-def accesses(found: Mapping[int, Plan], conditions: Sequence[str]) -> list[Access]:
+def accesses(found: Mapping[int, Plan], statement: Statement) -> list[Access]:
     """How each table is reached in the plans of all variants, the most frequent way first."""
     keys: dict[tuple[str, str, str], list[int]] = {}
     for key, plan in found.items():
@@ -100,13 +101,9 @@ def accesses(found: Mapping[int, Plan], conditions: Sequence[str]) -> list[Acces
             keys.setdefault(way, []).append(key)
     ordered = sorted(keys.items(), key=lambda each: (each[0][0], -len(each[1]), each[0][1]))
     return [
-        Access(table, index, how, len(using), _given(min(using, key=lambda key: (key.bit_count(), key)), conditions))
+        Access(table, index, how, len(using), statement.given(min(using, key=lambda key: (key.bit_count(), key))))
         for (table, index, how), using in ordered
     ]
-
-
-def _given(key: int, conditions: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for bit, name in enumerate(conditions) if key >> bit & 1)
 
 
 def _ways(plan: Plan) -> Iterator[tuple[str, str, str]]:

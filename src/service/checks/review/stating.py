@@ -56,7 +56,7 @@ def state(
         remarks=tuple(Remark(each.key, each.subject, each.reason) for each in statement.notes if each.key != "grows"),
         parameters=tuple(_parameters(subject)), returns=spelled(entry.hints["return"]),
         answers=tuple(_answers(subject)), rows=_rows(subject), orders=tuple(_orders(subject)),
-        tables=tuple(_tables(subject)), accesses=tuple(planned.accesses(found or {}, statement.conditions)),
+        tables=tuple(_tables(subject)), accesses=tuple(planned.accesses(found or {}, statement)),
         locks=locks, is_isolated=is_isolated,
         isolation=isolated, calls=calls, callers=tuple(callers),
         plan=_plan(subject, plan), findings=tuple(printed(subject.findings)),

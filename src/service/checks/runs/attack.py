@@ -42,21 +42,19 @@ async def check(connection: Any, sampler: Sampler, subjects: Sequence[Subject], 
 
 async def _observe(trials: Trials, subject: Subject) -> None:
     """Rows of the tenant itself: what is proved never to be NULL must not be, and one row at most must be one."""
-    seen: dict[str, bool] = {}
     for proved in chosen(subject):
         for n in _ROUNDS:
             async with undone(trials.connection):
                 outcome = await trials.run(subject, proved, await trials.values(subject, proved, {}, n))
             for position, column in enumerate(outcome.columns):
                 is_null = any(row[position] is None for row in outcome.rows)
-                seen[column] = seen.get(column, False) or is_null
-                note, verdict = subject.note("notnull", column), proved.verdicts[position]
+                note, verdict = subject.declared("notnull", column), proved.verdicts[position]
                 if is_null and (note or not verdict.is_nullable):
                     subject.say(
                         "null-observed", f"'{column}' was NULL", span=spans.of_word(subject.entry.statement, column),
                         proved=f"it should never be: {note.reason if note else verdict.why}", remedy=_remedy(note),
                     )  # fmt: skip
-            note = subject.note("one")
+            note = subject.declared("one")
             is_one = subject.entry.statement.kind in ("one", "maybe", "value") and (note or proved.one.holds)
             if len(outcome.rows) > 1 and is_one:
                 subject.say(
@@ -149,10 +147,8 @@ def _plain(outcome: Outcome, known: set[str]) -> object:
 async def _fingerprint(connection: Any, catalog: Catalog, tenant: UUID) -> dict[str, str]:
     """What all rows of a tenant come to, by table."""
     parts = [
-        f"SELECT '{relation.qualified}', md5(string_agg(t::text, ',' ORDER BY t::text))"
-        f"  FROM {relation.qualified} AS t WHERE {relation.named(relation.tenant)} = $1"
-        for relation in catalog.relations.values()
-        if relation.tenant is not None and relation.kind != "v"
+        f"SELECT '{table}', md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} AS t WHERE {column} = $1"
+        for table, column in catalog.tenant_tables.items()
     ]
     return dict(await connection.fetch(" UNION ALL ".join(parts), tenant))
 
@@ -160,13 +156,7 @@ async def _fingerprint(connection: Any, catalog: Catalog, tenant: UUID) -> dict[
 async def _empty(connection: Any, catalog: Catalog, tenant: UUID) -> None:
     """Take away all rows of a tenant but for itself and its counter."""
     await connection.execute("SET LOCAL session_replication_role = replica")
-    for relation in catalog.relations.values():
-        if (
-            relation.tenant is not None
-            and relation.kind != "v"
-            and relation.qualified not in ("app.tenants", "app.heads")
-        ):
-            await connection.execute(
-                f"DELETE FROM {relation.qualified} WHERE {relation.named(relation.tenant)} = $1", tenant
-            )
+    for table, column in catalog.tenant_tables.items():
+        if table not in ("app.tenants", "app.heads"):
+            await connection.execute(f"DELETE FROM {table} WHERE {column} = $1", tenant)
     await connection.execute("SET LOCAL session_replication_role = origin")

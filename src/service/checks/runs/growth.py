@@ -104,7 +104,7 @@ def _judge(subject: Subject, proved: Proved, few: Touched, many: Touched) -> Non
     class_ = declared(subject)
     if many.rows <= _ALLOWED[class_](few.rows) and many.buffers <= _BUFFERS[class_](few.buffers):
         return
-    given = [name for bit, name in enumerate(subject.entry.statement.conditions) if proved.key >> bit & 1]
+    given = subject.entry.statement.given(proved.key)
     suffix = f", given {', '.join(given)}" if given else ""
     subject.say(
         "grows", f"it touches more than '{class_}' allows as the tenant grows{suffix}",

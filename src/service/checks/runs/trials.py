@@ -106,11 +106,8 @@ class Trials:
 
 def chosen(subject: Subject) -> list[Proved]:
     """The variants that are run: without any optional line, with all of them, and with each one alone."""
-    keys = {
-        0,
-        max(subject.entry.statement.variants),
-        *(1 << bit for bit in range(len(subject.entry.statement.conditions))),
-    }
+    statement = subject.entry.statement
+    keys = {0, max(statement.variants), *(statement.key([name]) for name in statement.conditions)}
     return [subject.proved[key] for key in sorted(keys) if key in subject.proved]
 
 
@@ -122,7 +119,7 @@ def _met(scope: Scope, number: int) -> Iterator[origins.Stored]:
             for one, other in _pairs(node):
                 for variable, value in ((one, other), (other, one)):
                     stored = _stored(query, variable)
-                    if stored is not None and (is_parameter(value, number) or place_of(value) in through):
+                    if stored is not None and (_is_parameter(value, number) or place_of(value) in through):
                         yield stored
     for relation, column, _ in origins.written(scope, number):
         yield relation, column
@@ -149,28 +146,28 @@ def _unnested(query: Scope, number: int) -> Iterator[tuple[int, int]]:
     for entry in query.read:
         if query.source(entry) is Source.FUNCTION:
             for position, function in enumerate(query.entry(entry).list("functions"), 1):
-                if any(is_parameter(each, number) for each in function["funcexpr"].list("args")):
+                if any(_is_parameter(each, number) for each in function["funcexpr"].list("args")):
                     yield entry, position
 
 
-def is_parameter(expression: Node, number: int) -> bool:
+def _is_parameter(expression: Node, number: int) -> bool:
     """Whether an expression is a parameter of the statement, cast or not."""
     while expression.kind in ("RELABELTYPE", "COERCEVIAIO", "ARRAYCOERCEEXPR") or (
         expression.kind == "FUNCEXPR" and expression["funcformat"] and len(expression.list("args")) == 1
     ):
         expression = expression["arg"] or expression["args"][0]
-    return expression.kind == "PARAM" and expression["paramid"] == number
+    return origins.is_parameter(expression, number)
 
 
 def _listed(scope: Scope, number: int) -> list[str]:
     """The constants that an array parameter is searched for: the names that PATCH may give."""
-    found: list[str] = []
+    found: set[str] = set()
     for node in walk(scope.node):
-        if node.kind == "SCALARARRAYOPEXPR" and is_parameter(arguments(node)[1], number):
-            one = arguments(node)[0]
-            if one.kind == "CONST" and isinstance(one["constvalue"], list):
-                found.append(one["constvalue"][-1][4:].decode())
-    return sorted(set(found))
+        if node.kind == "SCALARARRAYOPEXPR":
+            one, other = arguments(node)
+            if one.kind == "CONST" and _is_parameter(other, number):
+                found.update(origins.constant(one) or ())
+    return sorted(found)
 
 
 _NOW = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
