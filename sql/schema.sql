@@ -304,6 +304,32 @@ $$;
 
 COMMENT ON FUNCTION app.raise_epoch() IS 'What nobody can notice: quarry changes reset, after a restore into the same database.';
 
+CREATE FUNCTION app.reach(wanted_epoch integer, wanted_head bigint, wanted_shared bigint, patience interval) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+DECLARE
+    deadline timestamptz := clock_timestamp() + patience;
+BEGIN
+    -- One that has been promoted may have gone another way since, under the same numbers.
+    WHILE pg_is_in_recovery() LOOP
+        PERFORM FROM app.installation AS i
+                JOIN app.heads AS h ON h.tenant_id = app.current_tenant()
+               WHERE i.epoch = wanted_epoch
+                 AND i.shared_number >= wanted_shared
+                 AND h.head >= wanted_head;
+        IF FOUND THEN
+            RETURN;
+        END IF;
+        EXIT WHEN clock_timestamp() >= deadline;
+        PERFORM pg_sleep(0.002);
+    END LOOP;
+    RAISE EXCEPTION 'this server has not got that far' USING ERRCODE = 'TN008';
+END
+$$;
+
+COMMENT ON FUNCTION app.reach(wanted_epoch integer, wanted_head bigint, wanted_shared bigint, patience interval) IS 'Returns once this replica has the tenant''s commits up to a number; raises TN008 when it does not get there in time.';
+
 CREATE FUNCTION app.record_changes(changed_table text, operation text, tenants uuid[], ids uuid[], changed text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -2386,6 +2412,9 @@ GRANT ALL ON FUNCTION app.prune_log(tenant uuid, at_most integer) TO quarry_app;
 
 REVOKE ALL ON FUNCTION app.raise_epoch() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.raise_epoch() TO quarry_platform;
+
+REVOKE ALL ON FUNCTION app.reach(wanted_epoch integer, wanted_head bigint, wanted_shared bigint, patience interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.reach(wanted_epoch integer, wanted_head bigint, wanted_shared bigint, patience interval) TO quarry_app;
 
 REVOKE ALL ON FUNCTION app.record_changes(changed_table text, operation text, tenants uuid[], ids uuid[], changed text[]) FROM PUBLIC;
 

@@ -37,13 +37,19 @@ class Restartable:
 
     def restart(self) -> None:
         stop(self.directory)
-        self.server = self.start(self.server.port)
+        self.start_again()
 
-    def kill_postmaster(self) -> None:
+    def kill(self) -> None:
         os.kill(self.server.pid, signal.SIGKILL)
         while exists(self.server.pid):
             time.sleep(0.001)
+
+    def start_again(self) -> None:
         self.server = self.start(self.server.port)
+
+    def kill_postmaster(self) -> None:
+        self.kill()
+        self.start_again()
 
     @classmethod
     @contextmanager

@@ -330,3 +330,25 @@ def test_what_is_begun_with_an_answer_is_as_old_as_its_question(marks: Watermark
 def test_a_place_is_told_only_when_what_is_asked_for_is_in_it(marks: Watermarks) -> None:
     assert marks.place(ACME, at_least=10, now=NOW) == (10, 3)
     assert marks.place(ACME, at_least=11, now=NOW) is None
+
+
+def test_reading_elsewhere_needs_what_is_known_own_commits_and_what_is_asked_for(marks: Watermarks) -> None:
+    assert marks.needed(ACME, at_least=4, now=NOW) == (10, 3)
+    assert marks.needed(ACME, at_least=14, now=NOW) == (14, 3)
+    marks.committed(ACME, 12)
+    assert marks.needed(ACME, at_least=0, now=NOW) == (12, 3)
+
+
+def test_what_reading_elsewhere_needs_is_unknown_in_another_epoch(marks: Watermarks) -> None:
+    marks.enter(2)
+    assert marks.needed(ACME, at_least=0, now=NOW) is None
+
+
+def test_what_reading_elsewhere_needs_is_unknown_after_an_own_write_of_shared_data(marks: Watermarks) -> None:
+    marks.doubt_shared()
+    assert marks.needed(ACME, at_least=0, now=NOW) is None
+
+
+def test_what_reading_elsewhere_needs_is_known_for_a_second(marks: Watermarks) -> None:
+    assert marks.needed(ACME, at_least=0, now=NOW + LEASE) is not None
+    assert marks.needed(ACME, at_least=0, now=NOW + LEASE + 0.1) is None

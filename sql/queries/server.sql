@@ -16,3 +16,16 @@ SELECT pg_database_size(d.oid) AS size,
            AND a.backend_type = 'client backend') AS longest_transaction
   FROM pg_catalog.pg_database AS d
  WHERE d.datname = current_database();
+
+-- name: standing :one
+-- scope: shared
+-- crosses: operators are told how far a server has come, no caller is
+-- notnull: is_replica because a server always knows what it is
+-- Whether this server is a replica, how many bytes of the write-ahead log it has written or replayed, and the age of the
+-- last transaction that it has replayed.
+SELECT pg_is_in_recovery() AS is_replica,
+       CASE WHEN pg_is_in_recovery()
+            THEN pg_last_wal_replay_lsn()
+            ELSE pg_current_wal_lsn()
+        END - '0/0'::pg_lsn AS position,
+       clock_timestamp() - pg_last_xact_replay_timestamp() AS since_replayed;

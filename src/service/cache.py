@@ -225,6 +225,7 @@ class Reading:
         self.tenant = tenant
         self._cache, self._at_least = cache, at_least
         self._passes_by = False
+        self._pinned: Stamp | None = None
 
     async def read(self, question: Question, fill: Fill) -> Rows:
         """See Cache.read."""
@@ -241,8 +242,18 @@ class Reading:
         """From now on ask the database: it has told something that may be news to the cache."""
         self._passes_by = True
 
+    def pin(self, epoch: int, number: int, shared: int) -> None:
+        """What is read from now on comes from a replica, which has so much at least and perhaps no more."""
+        self._pinned = Stamp(epoch, number, shared, -math.inf)
+
+    def read_at(self, asked_at: float) -> float:
+        """When what was asked for at a monotonic time was the newest that there is: for a replica's answer, nobody knows."""
+        return asked_at if self._pinned is None else self._pinned.read_at
+
     def place(self) -> tuple[int, int] | None:
         """The tenant's and the shared number, if they are known well enough."""
+        if (pinned := self._pinned) is not None:
+            return (pinned.number, pinned.shared) if pinned.epoch == self._cache.watermarks.epoch else None
         now = time.monotonic()
         self._cache.watermarks.use(self.tenant, now)
         return self._cache.watermarks.place(self.tenant, at_least=self._at_least, now=now)

@@ -8,7 +8,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, NamedTuple, Protocol, Self
 from uuid import UUID
 
 import asyncpg
@@ -46,6 +46,23 @@ class Between:
 _DIRECT = Between(has_pooler=False, keeps_statements=True)
 
 
+class Begun(NamedTuple):
+    """A connection inside a transaction, the pool that it goes back to, and what everything read on it has in it."""
+
+    connection: Connection
+    database: Database
+    epoch: int
+    number: int
+    shared_number: int
+
+
+class Standbys(Protocol):
+    """Other servers with the same data, a moment later (replicas.py)."""
+
+    async def begin(self, tenant: UUID, text: str, at_least: int) -> Begun | None:
+        """A transaction begun with `text` on one that has all that is needed, `at_least` too; None when none has."""
+
+
 class _PlainConnection(asyncpg.Connection):
     """Without the reset query on release: bindings are transaction-local, and it costs as much as a statement."""
 
@@ -69,6 +86,7 @@ class Database:
         *,
         between: Between = _DIRECT,
         first: str | None = None,
+        name: str = "quarry",
     ) -> None:
         self.pool = pool
         self.between = between
@@ -78,8 +96,11 @@ class Database:
         self.observe = observe
         self.keyring = keyring
         self.cache = cache
+        self.replicas: Standbys | None = None
+        """Where work may read that need not read here."""
         self.on_numbered: Callable[[UUID, int], None] = lambda *_: None
         """Told tenant and number of every commit, before whoever made it goes on."""
+        self._name = name
         self._is_down = False
 
     @classmethod
@@ -128,7 +149,7 @@ class Database:
         try:
             # A pooler's sessions outlive a change of the server, unseen.
             first = greeting if between.has_pooler else None
-            yield cls(pool, limits, observe, keyring, cache, between=between, first=first)
+            yield cls(pool, limits, observe, keyring, cache, between=between, first=first, name=name)
         finally:
             await _close(pool)
 
@@ -175,13 +196,13 @@ class Database:
         if not self._is_down:
             self._is_down = True
             CONNECTIONS.labels(event="lost").inc()
-            log.warning("database_lost", error=str(error))
+            log.warning("database_lost", pool=self._name, error=str(error))
 
     def _has_recovered(self) -> None:
         if self._is_down:
             self._is_down = False
             CONNECTIONS.labels(event="recovered").inc()
-            log.warning("database_recovered")
+            log.warning("database_recovered", pool=self._name)
 
     async def outcome(self, commit: Numbered) -> str | None:
         """`committed`, `aborted`, or None when the server can't be asked in time."""

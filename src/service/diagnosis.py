@@ -68,6 +68,7 @@ class Report:
     connect_ms: float
     latency_ms: float
     has_pooler: bool
+    is_replica: bool
     connections: int
     max_connections: int
     statement_timeout: str
@@ -87,6 +88,7 @@ async def examine(address: Address) -> Report:
             "SELECT current_setting('server_version') AS version, current_database() AS database,"
             " session_user AS login, current_user AS role, pg_backend_pid() AS pid,"
             " (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) AS login_is_superuser,"
+            " pg_is_in_recovery() AS is_replica,"
             " coalesce((SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl), 'none') AS tls,"
             # pg_stat_activity hides from an ordinary role which backends are other clients'.
             " (SELECT sum(numbackends)::int FROM pg_stat_database) AS connections,"
@@ -101,12 +103,24 @@ async def examine(address: Address) -> Report:
             server=masked_url(address.url), version=row["version"], database=row["database"], login=row["login"],
             role=row["role"], login_is_superuser=row["login_is_superuser"], tls=row["tls"],
             connect_ms=round((connected - started) * 1000, 2), latency_ms=round((answered - connected) * 1000, 2),
-            has_pooler=has_pooler, connections=row["connections"], max_connections=row["max_connections"],
+            has_pooler=has_pooler, is_replica=row["is_replica"],
+            connections=row["connections"], max_connections=row["max_connections"],
             statement_timeout=row["statement_timeout"], lock_timeout=row["lock_timeout"],
             idle_in_transaction_timeout=row["idle_in_transaction_timeout"],
         )  # fmt: skip
     finally:
         await connection.close()
+
+
+async def state_of_replica(address: Address) -> str:
+    """One line about a server that is to be read from."""
+    try:
+        report = await examine(address)
+    except OperatorError as error:
+        return f"{error.message}: {error.remedy}"
+    if not report.is_replica:
+        return f"{report.server} is no replica, so nobody reads from it"
+    return f"{report.server} in {report.latency_ms} ms"
 
 
 async def why_deaf(address: Address) -> str | None:

@@ -5,7 +5,7 @@ ServiceError
 │   ├── NotFound  InvalidInput  Reference  Conflict  InUse  StaleVersion
 │   ├── Unauthorized  SessionExpired  Forbidden  TenantSuspended
 │   ├── Timeout  Unavailable  CommitUnknown
-│   └── Contention  StalePlan                    passing; `run` repeats them
+│   └── Contention  StalePlan  Behind            passing; `run` repeats them
 ├── HashingBusy              too many passwords wait to be hashed or compared
 ├── RequestError             what an HTTP request can be refused for before any statement
 │   └── Malformed  TooLarge  UnsupportedMediaType  PreconditionRequired  RateLimited
@@ -158,6 +158,13 @@ class CommitUnknown(DatabaseError):
 
 class Contention(DatabaseError):
     """Concurrent work got in the way; nothing was changed."""
+
+    code = "unavailable"
+    retryable = True
+
+
+class Behind(DatabaseError):
+    """A replica does not have what is to be read yet."""
 
     code = "unavailable"
     retryable = True

@@ -47,7 +47,7 @@ def _rate(text: str) -> str:
 
 
 def _networks(value: str | Iterable[object]) -> tuple[Network, ...]:
-    return tuple(_network(item) for item in _items(value))
+    return tuple(_network(item) for item in listed(value))
 
 
 def _network(item: str) -> Network:
@@ -60,7 +60,7 @@ def _network(item: str) -> Network:
 
 
 def _hosts(value: str | Iterable[object]) -> tuple[str, ...]:
-    return tuple(_host(item.lower()) for item in _items(value))
+    return tuple(_host(item.lower()) for item in listed(value))
 
 
 def _host(item: str) -> str:
@@ -75,7 +75,7 @@ def _host(item: str) -> str:
 
 
 def _origins(value: str | Iterable[object]) -> tuple[str, ...]:
-    return tuple(_origin(item.lower()) for item in _items(value))
+    return tuple(_origin(item.lower()) for item in listed(value))
 
 
 def _origin(item: str) -> str:
@@ -89,7 +89,8 @@ def _origin(item: str) -> str:
     return item
 
 
-def _items(value: str | Iterable[object]) -> list[str]:
+def listed(value: str | Iterable[object]) -> list[str]:
+    """The items of a list with commas between them."""
     texts = value.split(",") if isinstance(value, str) else map(str, value)
     return [item for text in texts if (item := text.strip())]
 

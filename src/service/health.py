@@ -13,6 +13,7 @@ from service.cache import Cache
 from service.changes.feed import Feed
 from service.database import Database
 from service.errors import DatabaseError
+from service.replicas import Replicas
 from service.tenancy import guard
 from service.work import Work, run
 
@@ -24,6 +25,8 @@ _READY_FOR = 1.0
 _OLDEST = 1_000_000_000
 """Transactions without a frozen id that are half the way to a database that refuses to write."""
 _LONGEST = timedelta(hours=1)
+_MOST_BEHIND = 10.0
+"""Seconds: what a replica that is further behind is good for, nobody asks it for."""
 
 Check = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -31,9 +34,10 @@ Check = Callable[[], Awaitable[dict[str, Any]]]
 class Health:
     """What is asked of one process about itself and what it depends on."""
 
-    def __init__(self, database: Database, feed: Feed, cache: Cache, max_age: float) -> None:
+    def __init__(self, database: Database, feed: Feed, replicas: Replicas, cache: Cache, max_age: float) -> None:
         """A consumer of changes may be behind for `max_age` seconds."""
         self._database, self._feed, self._cache, self._max_age = database, feed, cache, max_age
+        self._replicas = replicas
         self._failing: list[str] = []
         self._asked_at = -_READY_FOR
         self._first_size: tuple[float, int] | None = None
@@ -57,6 +61,7 @@ class Health:
             "transactions": self._transactions,
             "changes": self._changes,
             "consumers": self._consumers,
+            "replicas": self._replication,
             "redis": self._redis,
         }
         found = await asyncio.gather(*(self._checked(check) for check in checks.values()))
@@ -130,6 +135,12 @@ class Health:
         }
         is_well = all(not each["cut_off"] and each["seconds"] <= self._max_age for each in behind.values())
         return {"ok": is_well, "behind": behind}
+
+    async def _replication(self) -> dict[str, Any]:
+        """Without them the primary answers everything."""
+        found = self._replicas.report()
+        is_well = all(each["state"] == "up" and (each["behind_seconds"] or 0) < _MOST_BEHIND for each in found)
+        return {"ok": is_well, "replicas": found}
 
     async def _redis(self) -> dict[str, Any]:
         """Without it the service is slower, and not wrong."""

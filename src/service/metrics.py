@@ -37,6 +37,12 @@ REQUESTS = Counter("quarry_requests_total", "Answers by status and error code.",
 REQUEST_SECONDS = Histogram("quarry_request_seconds", "Time of an answer by the route's path.", ["method", "route"])
 RATE_LIMITED = Counter("quarry_rate_limited_total", "Requests refused by a rate limit.", ["limit"])
 CACHE = Counter("quarry_cache_reads_total", "Cached reads by how they were answered.", ["outcome"])
+REPLICA_READS = Counter(
+    "quarry_replica_reads_total", "Pieces of work that could read from a replica, by where they read.", ["outcome"]
+)
+REPLICA_BEHIND = Gauge(
+    "quarry_replica_behind_seconds", "How far a replica is behind.", ["replica"], multiprocess_mode="livemax"
+)
 STREAMS = Gauge("quarry_change_streams", "Open change streams.", multiprocess_mode="livesum")
 STREAMS_CLOSED = Counter("quarry_change_streams_closed_total", "Change streams that ended, by reason.", ["reason"])
 LISTENER = Counter("quarry_listener_total", "What happened to the connection that listens for hints.", ["event"])

@@ -13,11 +13,11 @@ from urllib.parse import quote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.addresses import Address, PoolLimits, check_url, masked_url
 from service.errors import OperatorError
-from service.forms import Hosts, Networks, Origins, Rate, RedisUrl, Seconds, format_duration
+from service.forms import Hosts, Networks, Origins, Rate, RedisUrl, Seconds, format_duration, listed
 
 Environment = Literal["development", "test", "staging", "production"]
 
@@ -36,7 +36,12 @@ def _server_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _server_urls(value: str) -> tuple[SecretStr, ...]:
+    return tuple(_server_url(SecretStr(url)) for url in listed(value))
+
+
 ServerUrl = Annotated[SecretStr, AfterValidator(_server_url)]
+ServerUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_server_urls)]
 
 
 class SettingsError(OperatorError):
@@ -65,6 +70,7 @@ class Settings(BaseSettings):
     database_migration_url: ServerUrl | None = None
     database_platform_url: ServerUrl | None = None
     database_backup_url: ServerUrl | None = None
+    database_replica_urls: ServerUrls = ()
     database_schema: str = Field(default="quarry", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
 
     database_pool_min: int = Field(default=1, ge=0)
@@ -188,14 +194,16 @@ class Settings(BaseSettings):
             "quarry_platform": self.database_platform_url,
             "quarry_backup": self.database_backup_url,
         }.get(role)
-        url = own.get_secret_value() if own else self.serving_url()
-        login = urlsplit(url).username
-        return self._address(url, None if login == role else role)
+        return self._address(own.get_secret_value() if own else self.serving_url(), role)
+
+    def replica_addresses(self) -> tuple[Address, ...]:
+        """Where the serving role may read what need not be of this moment."""
+        return tuple(self._address(url.get_secret_value(), "quarry_app") for url in self.database_replica_urls)
 
     def listening_address(self) -> Address:
         """Where to LISTEN: a direct connection, where the others go through a pooler."""
         url = self.changes_listen_url.get_secret_value() if self.changes_listen_url else self.serving_url()
-        return self._address(url, None if urlsplit(url).username == "quarry_app" else "quarry_app")
+        return self._address(url, "quarry_app")
 
     def administration(self) -> Address:
         """Where to connect for set-up: the migration login in its own right, without taking a role."""
@@ -228,10 +236,11 @@ class Settings(BaseSettings):
         }
 
     def _address(self, url: str, role: str | None) -> Address:
+        taken = None if urlsplit(url).username == role else role
         timeout = self.database_connect_timeout
         if not self.database_ssl:
-            return Address(url, role=role, connect_timeout=timeout)
-        return Address(url, role=role, ssl=self._ssl(), libpq=self._libpq(), connect_timeout=timeout)
+            return Address(url, role=taken, connect_timeout=timeout)
+        return Address(url, role=taken, ssl=self._ssl(), libpq=self._libpq(), connect_timeout=timeout)
 
     def _ssl(self) -> tls.SSLContext:
         names, given = "DATABASE_SSL_CA", str(self.database_ssl_ca)
@@ -282,7 +291,7 @@ def _masked(value: object, *, is_duration: bool) -> object:
     if is_duration and isinstance(value, float):
         return format_duration(value)
     if isinstance(value, tuple):
-        return ",".join(map(str, value))
+        return ",".join(str(_masked(each, is_duration=False)) for each in value)
     return str(value) if isinstance(value, Path) else value
 
 

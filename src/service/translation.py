@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncpg
 
 from service.errors import (
+    Behind,
     Conflict,
     Contention,
     DatabaseError,
@@ -27,7 +28,7 @@ from service.errors import (
     Unavailable,
 )
 
-_CONTENTION = frozenset({"40001", "40P01"})
+_PASSING = {"40001": Contention, "40P01": Contention, "TN008": Behind}
 _UNAVAILABLE = frozenset({"53300", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "53100", "53200"})
 _INVALID_CLASSES = frozenset({"22"})
 _SUFFIXES = ("_check", "_key", "_fkey")
@@ -52,8 +53,8 @@ def translate(error: Exception, *, connection_lost: bool) -> Exception:
 
 def _of_server(error: asyncpg.PostgresError, *, connection_lost: bool) -> ServiceError:
     state = error.sqlstate or ""
-    if state in _CONTENTION:
-        return Contention()
+    if (passing := _PASSING.get(state)) is not None:
+        return passing()
     if isinstance(error, asyncpg.InvalidCachedStatementError):
         return StalePlan()
     if state in _UNAVAILABLE or state.startswith("08") or (connection_lost and not state.startswith("28")):

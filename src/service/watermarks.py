@@ -93,12 +93,20 @@ class Watermarks:
 
     def place(self, tenant: UUID, *, at_least: int, now: float) -> tuple[int, int] | None:
         """The tenant's and the shared number as of a second ago at most, with `at_least` included; None when unknown."""
+        needed = self.needed(tenant, at_least=at_least, now=now)
+        return needed if needed is not None and needed[0] == self.known(tenant) else None
+
+    def needed(self, tenant: UUID, *, at_least: int, now: float) -> tuple[int, int] | None:
+        """The tenant's and the shared number that reading from elsewhere has to have in it; None when unknown.
+
+        That is what was there a second ago at most, what this process has committed, and `at_least`.
+        """
         known = self._tenants.get(tenant)
-        if known is None or known.known < max(known.required, at_least):
+        if known is None or known.confirmed_at < known.since:
             return None
-        if min(known.confirmed_at, self._shared_asked_at) < now - LEASE or known.confirmed_at < known.since:
+        if min(known.confirmed_at, self._shared_asked_at) < now - LEASE:
             return None
-        return known.known, self._shared
+        return max(known.known, known.required, at_least), self._shared
 
     def use(self, tenant: UUID, now: float) -> None:
         """Note that the tenant is read; a new one is followed from now on."""

@@ -94,8 +94,11 @@ class Work:
         isolation: Isolation = "read committed",
         statement_timeout: float | None = None,
         at_least: int = 0,
+        may_lag: bool = False,
     ) -> None:
-        """`at_least` is a number of the tenant that has to be in what is read, from the cache too."""
+        """`at_least` is a number of the tenant that has to be in what is read, from the cache too. Read-only work that
+        `may_lag` reads from a replica where there are some: what was there a second ago, and all that this process wrote.
+        """
         self.database = database
         self.tenant = tenant
         self.actor = actor
@@ -109,13 +112,17 @@ class Work:
         )
         self._read_only = read_only
         self._may_be_cached = read_only and tenant is not None and isolation == "read committed"
+        self._may_lag = may_lag and self._may_be_cached and database.replicas is not None
         self._at_least = at_least
+        self._pool = database
         self._connection: Connection | None = None
         self._callbacks: list[Callback] = []
 
     async def __aenter__(self) -> Self:
         cache = self.database.cache
-        if cache is not None and self._may_be_cached and self.tenant is not None:
+        # What a replica has told may be in the cache too; asked again, it is the primary that answers.
+        is_asked_again = self._may_lag and not self.may_be_behind
+        if cache is not None and self._may_be_cached and self.tenant is not None and not is_asked_again:
             self.reading = Reading(cache, self.tenant, self._at_least)
             statements: Statements = Late(self._open, self.database.observe)
         else:
@@ -124,7 +131,27 @@ class Work:
         self.binding = Binding(statements, self.tenant, self.database.keyring, self.reading)
         return self
 
+    @property
+    def may_be_behind(self) -> bool:
+        """Whether what is read may be a moment old; it is not when `run` repeats the work, as it does after Behind."""
+        return self._may_lag and self.attempt == 1
+
     async def _open(self) -> Connection:
+        return await self._open_on_replica() or await self._open_on_primary()
+
+    async def _open_on_replica(self) -> Connection | None:
+        replicas = self.database.replicas
+        if not self.may_be_behind or self.tenant is None or replicas is None:
+            return None
+        begun = await replicas.begin(self.tenant, self._begin, self._at_least)
+        if begun is None:
+            return None
+        if self.reading is not None:
+            self.reading.pin(begun.epoch, begun.number, begun.shared_number)
+        self._pool, self._connection = begun.database, begun.connection
+        return begun.connection
+
+    async def _open_on_primary(self) -> Connection:
         connection = await self.database.acquire()
         try:
             await connection.begin(self._begin, is_numbered=not self._read_only)
@@ -166,7 +193,7 @@ class Work:
         try:
             await connection.rollback()
         finally:
-            await self.database.release(connection)
+            await self._pool.release(connection)
 
     @property
     def connection(self) -> Connection:
@@ -197,6 +224,7 @@ async def run(
     isolation: Isolation = "read committed",
     statement_timeout: float | None = None,
     at_least: int = 0,
+    may_lag: bool = False,
 ) -> T:
     """Run `operation` as one piece of work and repeat it, from the start, after a failure that left nothing behind:
     contention, a stale plan, a connection lost before COMMIT. `operation` may therefore be called again.
@@ -210,7 +238,7 @@ async def run(
     async def once(attempt: int) -> T:
         work = Work(
             database, tenant, origin=origin, actor=actor, read_only=read_only, isolation=isolation,
-            statement_timeout=statement_timeout, at_least=at_least,
+            statement_timeout=statement_timeout, at_least=at_least, may_lag=may_lag,
         )  # fmt: skip
         work.attempt = attempt
         async with work:

@@ -249,6 +249,14 @@ class Load:
         elif strange := [each for each in answer.json()["items"] if not each["name"].startswith(tenant.domain)]:
             self.wrong.append(f"{tenant.domain} was shown {strange}")
 
+    async def counted(self, sample: str) -> float:
+        """A metric's sample, of all instances together."""
+        total = 0.0
+        for url in self.fleet.urls:
+            text = (await self.client.get(f"{url}/metrics")).text
+            total += sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"{sample} "))
+        return total
+
     async def burst(self, url: str, size: int) -> int:
         """So many reads of one instance at once; answers how many succeeded."""
         tenants = list(self.tokens)

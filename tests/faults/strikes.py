@@ -20,6 +20,7 @@ from faults.load import Flight, Load
 from faults.network import Network
 from restartable import Restartable
 from service.settings import Settings
+from standby import Standby
 
 _PATIENCE = 90.0
 _WHOLE = 20
@@ -34,6 +35,7 @@ class Scene:
     """All that can be struck, and what was noted of it."""
 
     own_server: Restartable
+    standby: Standby
     settings: Settings
     fleet: Fleet
     network: Network
@@ -76,6 +78,12 @@ async def server_restarted(scene: Scene) -> None:
 
 async def postmaster_killed(scene: Scene) -> None:
     await asyncio.to_thread(scene.own_server.kill_postmaster)
+
+
+async def replica_lost(scene: Scene) -> None:
+    await asyncio.to_thread(scene.standby.kill)
+    await _last(scene.chance, 1.5)
+    await asyncio.to_thread(scene.standby.start_again)
 
 
 async def redis_restarted(scene: Scene) -> None:
@@ -145,6 +153,7 @@ STRIKES: dict[str, Strike] = {
     "backends killed": backends_killed,
     "server restarted": server_restarted,
     "postmaster killed": postmaster_killed,
+    "replica lost": replica_lost,
     "Redis restarted": redis_restarted,
     "Redis paused": redis_paused,
     "network cut": network_cut,

@@ -21,6 +21,7 @@ from service.changes.feed import Feed
 from service.database import Database
 from service.errors import OperatorError
 from service.health import Health
+from service.replicas import Replicas
 from service.settings import Settings
 from service.tenancy.identity import TenantId
 from service.watermarks import Watermarks
@@ -108,7 +109,7 @@ async def test_changes_of_others_are_asked_for_and_that_is_said_once(
                 async with Work(database, acme.id) as work:
                     await work.campaigns.create(name="Summer", owner_id=acme.owner.id)
                 await until(lambda: ring.head == work.number)
-            report = await Health(behind, feed, cache, 60.0).report()
+            report = await Health(behind, feed, Replicas((), watermarks), cache, 60.0).report()
     assert watermarks.epoch == report["changes"]["epoch"]
     assert "CHANGES_LISTEN_URL" in report["changes"]["reason"]
     assert report["pool"]["has_pooler"]

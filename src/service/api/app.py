@@ -49,6 +49,7 @@ from service.errors import Malformed, NotFound
 from service.health import Health
 from service.logs import observer
 from service.passwords import Passwords
+from service.replicas import Replicas
 from service.settings import Settings
 from service.tenancy import guard
 from service.upkeep import Upkeep
@@ -152,12 +153,15 @@ def create_app(
                 await guard.require(connection)
                 await guard.require_keys(connection, keys)
             handlers = (session_events(), *named(settings), *consumers)
-            async with Feed.open(settings, database, watermarks, handlers) as feed:
+            async with (
+                Feed.open(settings, database, watermarks, handlers) as feed,
+                Replicas.open(settings, database, watermarks) as replicas,
+            ):
                 with told_to_stop(feed.close):
                     yield State(
                         settings=settings, database=database, passwords=passwords, limits=limits, upkeep=upkeep,
                         sender=codes.sender(settings), watermarks=watermarks, feed=feed,
-                        health=Health(database, feed, cache, settings.changes_max_age), revision=document.revision,
+                        health=Health(database, feed, replicas, cache, settings.changes_max_age), revision=document.revision,
                     )  # fmt: skip
 
     app = Starlette(

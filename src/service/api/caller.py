@@ -21,6 +21,7 @@ from service.api.inputs import Parsed, parse_body, read_bytes, read_query
 from service.api.preconditions import Precondition
 from service.api.state import State
 from service.errors import (
+    Behind,
     DatabaseError,
     Forbidden,
     Malformed,
@@ -127,9 +128,10 @@ class Call:
             raise Malformed("Consistency is what an answer to a write said: <epoch>-<number>.")
         return position.number if position.epoch == self.state["watermarks"].epoch else 0
 
-    async def run(self, operation: Callable[[Work], Awaitable[R]], *, at_least: int = 0) -> R:
+    async def run(self, operation: Callable[[Work], Awaitable[R]], *, at_least: int = 0, may_lag: bool = True) -> R:
         """Run `operation` as the caller, in one transaction whose first statement finds out who that is.
 
+        A read goes to a replica where there are some, unless it may not lag.
         A suspended tenant, an inactive user, a revoked session or key are refused at once. Raises Unauthorized,
         SessionExpired, TenantSuspended, Forbidden, and what the operation raises.
         """
@@ -144,6 +146,7 @@ class Call:
         result, work = await run(
             self.state["database"], as_caller, token.tenant, origin=self.origin if self.writes else None,
             read_only=not self.writes, deadline=settings.request_timeout, at_least=at_least,
+            may_lag=may_lag,
         )  # fmt: skip
         self.tenant, self.number = token.tenant, work.number
         return result
@@ -212,6 +215,9 @@ class Call:
             bearer = await work.sessions.authenticate(token.hash, idle=idle, seen_every=seen_every)
         else:
             bearer = await work.api_keys.authenticate(token.hash, seen_every=seen_every)
+        if bearer is None and work.may_be_behind:
+            # A session that another process has just begun.
+            raise Behind
         try:
             self.caller = caller = admit(token, bearer, self.permission)
             structlog.contextvars.bind_contextvars(tenant=str(token.tenant))

@@ -84,7 +84,8 @@ async def page(call: Call, query: Parsed[ChangesQuery]) -> Entity[ChangePage]:
         )
         return answers.entity(ChangePage, shown)
 
-    return await call.run(operation)
+    # To a replica a position of another process's commit would be one of another life.
+    return await call.run(operation, may_lag=False)
 
 
 async def create_ticket(call: Call) -> Created[Ticket]:

@@ -38,6 +38,7 @@ def test(as_json: Annotated[bool, typer.Option("--json", help="As one JSON objec
         report |= {
             "pool": f"{local.database_pool_min} to {local.database_pool_max}",
             "changes": f"asked for: {deaf}; CHANGES_LISTEN_URL goes round it" if deaf else "told by LISTEN",
+            "replicas": [wait_for(diagnosis.state_of_replica(each)) for each in local.replica_addresses()],
             **_migrations(local),
         }
     if as_json:

@@ -91,11 +91,12 @@ def cached_reader(
             records = await binding.connection.fetch(stamped[text], values)
             if binding.connection.observe is not None:
                 binding.connection.observe(statement.label, monotonic() - asked_at, len(records))
+            read_at = reading.read_at(asked_at)
             if not records:
                 # A tenant that is not there has no numbers, and nothing of it is kept.
-                return Stamp(_NO_EPOCH, 0, 0, asked_at), await binding.connection.fetch(text, values)
+                return Stamp(_NO_EPOCH, 0, 0, read_at), await binding.connection.fetch(text, values)
             epoch, number, shared, *_ = records[0].values()
-            return Stamp(epoch, number, shared, asked_at), [
+            return Stamp(epoch, number, shared, read_at), [
                 _own(record) for record in records if record["#is_row"] is not None
             ]
 

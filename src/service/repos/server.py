@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 from service.repos.query import Repository, query
 from service.repos.rows import Row
@@ -19,8 +20,19 @@ class Vitals(Row):
     longest_transaction: timedelta | None
 
 
+class Standing(Row):
+    """Whether it is a replica; its place in the write-ahead log in bytes, and how long ago what it replayed last was made."""
+
+    is_replica: bool
+    position: Decimal | None
+    since_replayed: timedelta | None
+
+
 class Server(Repository, aggregate="server", noun="server"):
     """The database server."""
 
     @query
     async def vitals(self) -> Vitals: ...
+
+    @query
+    async def standing(self) -> Standing: ...

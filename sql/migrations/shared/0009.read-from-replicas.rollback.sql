@@ -1,0 +1,2 @@
+SET LOCAL lock_timeout = '4s';
+DROP FUNCTION app.reach(integer, bigint, bigint, interval);

@@ -1,0 +1,213 @@
+"""Replicas: servers with the same data a moment later, for work that only reads.
+
+Whoever reads there asks first whether the server has got as far as this process knows the log (watermarks.py), in the
+message that begins the transaction. So a read is a second old at most, as through the cache, and has in it what this
+process wrote and what a `Consistency` token names; what a replica can't answer the primary does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
+from time import monotonic
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import structlog
+
+from service.addresses import Address, PoolLimits
+from service.connection import Connection
+from service.database import Begun, Database
+from service.errors import Behind, OperatorError, ServiceError
+from service.metrics import REPLICA_BEHIND, REPLICA_READS
+from service.repos.server import Standing
+from service.settings import Settings
+from service.tenancy import guard
+from service.watermarks import Watermarks
+from service.work import run
+
+_WAIT = "50ms"
+"""How long a replica is waited for: longer than one usually needs, shorter than anybody notices."""
+_PATIENCE = 1.0
+_REST = 1.0
+"""Seconds for which a replica is left alone that was behind what is known for a while."""
+_LOOK_EVERY = 1.0
+_TRY_AGAIN_AFTER = 5.0
+
+State = Literal["starting", "up", "lost", "not a replica", "refused"]
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.replicas")
+
+
+class Replica:
+    """One of them: whether it can be read from, and how far it is behind."""
+
+    def __init__(self, primary: Database, address: Address, limits: PoolLimits, schema: str) -> None:
+        self._primary, self._address, self._schema = primary, address, schema
+        # None is kept open, so that one which is away keeps nobody from starting.
+        self._limits = replace(limits, minimum=0, connect_attempts=1, acquire_timeout=_PATIENCE)
+        parts = urlsplit(address.url)
+        self.name = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
+        self.state: State = "starting"
+        self.behind_bytes: int | None = None
+        self.behind_seconds: float | None = None
+        self.rests_until = 0.0
+        self._database: Database | None = None
+
+    def report(self) -> dict[str, Any]:
+        """For health; how far it is behind is null where it isn't known."""
+        return {
+            "server": self.name, "state": self.state,
+            "behind_bytes": self.behind_bytes, "behind_seconds": self.behind_seconds,
+        }  # fmt: skip
+
+    async def begin(self, text: str) -> tuple[Database, Connection] | None:
+        """A transaction begun with `text`; None when the replica is away. Raises Behind."""
+        database = self._database
+        if database is None:
+            return None
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                connection = await database.acquire()
+                try:
+                    await connection.begin(text, is_numbered=False)
+                except BaseException as error:
+                    if isinstance(error, Behind):
+                        await connection.rollback()
+                    else:
+                        connection.raw.terminate()
+                    await database.release(connection)
+                    raise
+        except Behind:
+            raise
+        except (ServiceError, TimeoutError) as error:
+            self._turn("lost", str(error) or "no answer in time")
+            return None
+        return database, connection
+
+    async def follow(self) -> None:
+        """Keep a pool and look at the server once a second, for as long as the service runs."""
+        while True:
+            try:
+                async with Database.open(
+                    self._address, self._limits, schema=self._schema, name="quarry replica",
+                    observe=self._primary.observe,
+                ) as database:  # fmt: skip
+                    async with database.connection() as connection:
+                        await guard.require(connection)
+                    try:
+                        self._database = database
+                        while True:
+                            await self._look(database)
+                            await asyncio.sleep(_LOOK_EVERY)
+                    finally:
+                        self._database = None
+            except OperatorError as error:
+                self._turn("refused", error.message)
+            except ServiceError as error:
+                self._turn("lost", str(error))
+            except Exception:
+                # It can be done without; the next attempt may tell more.
+                log.exception("replica_failed", replica=self.name)
+            await asyncio.sleep(_TRY_AGAIN_AFTER)
+
+    async def _look(self, database: Database) -> None:
+        # First the one that is ahead, so that the other is not thought to be behind for what came in between.
+        ahead = await self._position_of_primary()
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                standing = await _standing(database)
+        except (ServiceError, TimeoutError) as error:
+            self._turn("lost", str(error) or "no answer in time")
+            return
+        if not standing.is_replica:
+            self._turn("not a replica", "it is none, or has been promoted")
+            return
+        self._turn("up")
+        if ahead is None or standing.position is None:
+            self.behind_bytes = self.behind_seconds = None
+            return
+        self.behind_bytes = max(int(ahead - standing.position), 0)
+        age = standing.since_replayed.total_seconds() if standing.since_replayed else 0.0
+        self.behind_seconds = round(age, 3) if self.behind_bytes else 0.0
+        REPLICA_BEHIND.labels(replica=self.name).set(self.behind_seconds)
+
+    async def _position_of_primary(self) -> Decimal | None:
+        """None when it can't be asked: reading goes on without it."""
+        with contextlib.suppress(ServiceError, TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                return (await _standing(self._primary)).position
+        return None
+
+    def _turn(self, state: State, reason: str | None = None) -> None:
+        if state != "up":
+            self.behind_bytes = self.behind_seconds = None
+        if state != self.state:
+            self.state = state
+            log.warning("replica", replica=self.name, state=state, reason=reason)
+
+
+class Replicas:
+    """All of them. Open it with `async with Replicas.open(…)`: it owns a task for each."""
+
+    def __init__(self, replicas: tuple[Replica, ...], watermarks: Watermarks) -> None:
+        self._replicas, self._watermarks = replicas, watermarks
+        self._turns = itertools.count()
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, settings: Settings, primary: Database, watermarks: Watermarks) -> AsyncIterator[Self]:
+        """Read from the replicas that the settings name, as soon as they answer; `primary` has its replicas then."""
+        replicas = tuple(
+            Replica(primary, address, settings.limits, settings.database_schema)
+            for address in settings.replica_addresses()
+        )
+        opened = cls(replicas, watermarks)
+        tasks = [asyncio.create_task(each.follow(), name=f"replica {each.name}") for each in replicas]
+        primary.replicas = opened if replicas else None
+        try:
+            yield opened
+        finally:
+            primary.replicas = None
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def begin(self, tenant: UUID, text: str, at_least: int) -> Begun | None:
+        """See database.Standbys. A replica is asked once, and left alone for a second when it is behind what is known."""
+        now = monotonic()
+        self._watermarks.use(tenant, now)
+        needed = self._watermarks.needed(tenant, at_least=at_least, now=now)
+        usable = [each for each in self._replicas if each.state == "up" and each.rests_until <= now]
+        if needed is None or not usable:
+            REPLICA_READS.labels(outcome="none").inc()
+            return None
+        replica = usable[next(self._turns) % len(usable)]
+        epoch, (number, shared) = self._watermarks.epoch, needed
+        try:
+            begun = await replica.begin(f"{text};SELECT app.reach({epoch}, {number}, {shared}, '{_WAIT}')")
+        except Behind:
+            if number == self._watermarks.known(tenant):
+                # Not for a number that a client made up.
+                replica.rests_until = monotonic() + _REST
+            REPLICA_READS.labels(outcome="behind").inc()
+            return None
+        if begun is None:
+            REPLICA_READS.labels(outcome="lost").inc()
+            return None
+        REPLICA_READS.labels(outcome="replica").inc()
+        database, connection = begun
+        return Begun(connection, database, epoch, number, shared)
+
+    def report(self) -> list[dict[str, Any]]:
+        """For health: each of them."""
+        return [each.report() for each in self._replicas]
+
+
+async def _standing(database: Database) -> Standing:
+    return await run(database, lambda work: work.server.standing(), None, read_only=True, attempts=1)
