@@ -37,6 +37,10 @@ test-pooler: install ## Run the tests of statements and transactions through PgB
 	TEST_POOLER=3 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(POOLED)
 	TEST_POOLER=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(ALONE)
 
+test-schemas: install ## Run the tests of the service with tenants that have schemas of their own
+	TEST_SCHEMAS=6 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile tests/api tests/repos tests/changes \
+		$(filter-out tests/test_recovery.py tests/test_operating.py,$(wildcard tests/test_*.py))
+
 check: install ## Lint, types, floors, and every statement proved
 	$(BIN)/ruff check src tests bench sql
 	$(BIN)/ruff format --check src tests bench
@@ -44,7 +48,7 @@ check: install ## Lint, types, floors, and every statement proved
 	$(BIN)/lint-imports
 	$(BIN)/quarry sql check
 
-soak: install test-pooler ## Run the full counts of the acceptance lists and print them
+soak: install test-pooler test-schemas ## Run the full counts of the acceptance lists and print them
 	TEST_PG=$(TEST_PG) SOAK=1 $(BIN)/python -m pytest -s -m soak
 
 bench: install ## Measure side by side and print ratios
@@ -56,4 +60,4 @@ schema: install ## Write sql/schema.sql anew from the migrations
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
 
-.PHONY: install run test test-pooler check soak bench schema help
+.PHONY: install run test test-pooler test-schemas check soak bench schema help

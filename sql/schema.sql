@@ -87,6 +87,22 @@ $$;
 
 COMMENT ON FUNCTION app.current_tenant() IS 'The tenant of this transaction (setting app.tenant_id); raises TN001 when unbound.';
 
+CREATE FUNCTION app.enter(tenant uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    own text;
+BEGIN
+    PERFORM pg_catalog.set_config('app.tenant_id', tenant::text, true);
+    SELECT s.name INTO own FROM app.schemas AS s WHERE s.tenant_id = tenant;
+    IF own IS NOT NULL THEN
+        PERFORM pg_catalog.set_config('search_path', pg_catalog.format('%I, pg_temp', own), true);
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION app.enter(tenant uuid) IS 'Binds the transaction to a tenant, and leads it to the tenant''s own schema if it has one.';
+
 CREATE FUNCTION app.enter_life() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -261,6 +277,19 @@ END
 $$;
 
 COMMENT ON FUNCTION app.open_stream() IS 'Creates the counter of a new tenant.';
+
+CREATE FUNCTION app.own_migrations() RETURNS TABLE(schema_name text, id text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+BEGIN
+    FOR schema_name IN SELECT s.name FROM app.schemas AS s ORDER BY s.name LOOP
+        RETURN QUERY EXECUTE format('SELECT %L::text, m.migration_id::text FROM %I._yoyo_migration AS m', schema_name, schema_name);
+    END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION app.own_migrations() IS 'Health: the ids of the migrations that the tenants'' own schemas have.';
 
 CREATE FUNCTION app.prune_log(tenant uuid, at_most integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1179,6 +1208,20 @@ COMMENT ON TABLE app.niches IS 'Shared reference data: every tenant reads it, th
 
 COMMENT ON CONSTRAINT niches_name_check ON app.niches IS 'Names have 1 to 200 characters.';
 
+CREATE TABLE app.schemas (
+    tenant_id uuid DEFAULT app.current_tenant() NOT NULL,
+    name text NOT NULL,
+    CONSTRAINT schemas_name_check CHECK (((name ~ '^[a-z_][a-z0-9_]{0,62}$'::text) AND (name !~ '^pg_'::text) AND (name <> ALL (ARRAY['app'::text, 'public'::text, 'information_schema'::text]))))
+);
+
+ALTER TABLE ONLY app.schemas FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE app.schemas IS 'Tenants whose rows are in a schema of their own, instead of the one that the others share.';
+
+COMMENT ON COLUMN app.schemas.name IS 'The schema. It stays what it is: rows do not move by a change of it.';
+
+COMMENT ON CONSTRAINT schemas_name_check ON app.schemas IS 'A plain name, and of no schema that is somebody else''s.';
+
 CREATE TABLE app.tenants (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     name text NOT NULL,
@@ -1700,6 +1743,16 @@ ALTER TABLE ONLY app.niches
 
 COMMENT ON CONSTRAINT niches_pkey ON app.niches IS 'niches.find, and the associations of brands and influencers.';
 
+ALTER TABLE ONLY app.schemas
+    ADD CONSTRAINT schemas_name_key UNIQUE (name);
+
+COMMENT ON CONSTRAINT schemas_name_key ON app.schemas IS 'A schema belongs to one tenant.';
+
+ALTER TABLE ONLY app.schemas
+    ADD CONSTRAINT schemas_pkey PRIMARY KEY (tenant_id);
+
+COMMENT ON CONSTRAINT schemas_pkey ON app.schemas IS 'app.enter(): a tenant has one schema at most.';
+
 ALTER TABLE ONLY app.tenants
     ADD CONSTRAINT tenants_domain_key UNIQUE (domain);
 
@@ -2107,6 +2160,11 @@ CREATE TRIGGER touch BEFORE UPDATE ON quarry.sessions FOR EACH ROW WHEN (((old.u
 
 CREATE TRIGGER touch BEFORE UPDATE ON quarry.users FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.touch();
 
+ALTER TABLE ONLY app.schemas
+    ADD CONSTRAINT schemas_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES app.tenants(id);
+
+COMMENT ON CONSTRAINT schemas_tenant_id_fkey ON app.schemas IS 'A schema belongs to a tenant that exists.';
+
 ALTER TABLE ONLY quarry.api_keys
     ADD CONSTRAINT api_keys_created_by_fkey FOREIGN KEY (tenant_id, created_by) REFERENCES quarry.users(tenant_id, id);
 
@@ -2253,9 +2311,15 @@ CREATE POLICY log ON app.cursors TO quarry_owner USING (true) WITH CHECK (true);
 
 CREATE POLICY log ON app.heads TO quarry_owner USING (true) WITH CHECK (true);
 
+CREATE POLICY platform ON app.schemas TO quarry_owner, quarry_platform USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY platform ON app.schemas IS 'Platform work, migrations and the owner''s functions see all of them.';
+
 CREATE POLICY platform ON app.tenants TO quarry_owner, quarry_platform USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY platform ON app.tenants IS 'Platform work and the owner''s functions see all tenants.';
+
+ALTER TABLE app.schemas ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY tenant ON app.changes TO quarry_app USING ((tenant_id = app.current_tenant())) WITH CHECK ((tenant_id = app.current_tenant()));
 
@@ -2264,6 +2328,10 @@ CREATE POLICY tenant ON app.commits TO quarry_app USING ((tenant_id = app.curren
 CREATE POLICY tenant ON app.cursors TO quarry_app USING ((tenant_id = app.current_tenant())) WITH CHECK ((tenant_id = app.current_tenant()));
 
 CREATE POLICY tenant ON app.heads TO quarry_app USING ((tenant_id = app.current_tenant())) WITH CHECK ((tenant_id = app.current_tenant()));
+
+CREATE POLICY tenant ON app.schemas TO quarry_app USING ((tenant_id = app.current_tenant())) WITH CHECK ((tenant_id = app.current_tenant()));
+
+COMMENT ON POLICY tenant ON app.schemas IS 'The serving role is told where the rows of the bound tenant are.';
 
 CREATE POLICY tenant ON app.tenants TO quarry_app USING ((id = app.current_tenant())) WITH CHECK ((id = app.current_tenant()));
 
@@ -2377,6 +2445,10 @@ REVOKE ALL ON FUNCTION app.consumer_lag() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.consumer_lag() TO quarry_app;
 GRANT ALL ON FUNCTION app.consumer_lag() TO quarry_platform;
 
+REVOKE ALL ON FUNCTION app.enter(tenant uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.enter(tenant uuid) TO quarry_app;
+GRANT ALL ON FUNCTION app.enter(tenant uuid) TO quarry_platform;
+
 REVOKE ALL ON FUNCTION app.enter_life() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.enter_life() TO quarry_app;
 GRANT ALL ON FUNCTION app.enter_life() TO quarry_platform;
@@ -2406,6 +2478,9 @@ REVOKE ALL ON FUNCTION app.number_commit() FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.number_shared() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.open_stream() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.own_migrations() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.own_migrations() TO quarry_app;
 
 REVOKE ALL ON FUNCTION app.prune_log(tenant uuid, at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.prune_log(tenant uuid, at_most integer) TO quarry_app;
@@ -2538,6 +2613,14 @@ GRANT INSERT(icon),UPDATE(icon) ON TABLE app.niches TO quarry_platform;
 GRANT INSERT(description),UPDATE(description) ON TABLE app.niches TO quarry_platform;
 
 GRANT INSERT(is_active),UPDATE(is_active) ON TABLE app.niches TO quarry_platform;
+
+GRANT SELECT ON TABLE app.schemas TO quarry_app;
+GRANT SELECT ON TABLE app.schemas TO quarry_backup;
+GRANT SELECT ON TABLE app.schemas TO quarry_platform;
+
+GRANT INSERT(tenant_id) ON TABLE app.schemas TO quarry_platform;
+
+GRANT INSERT(name) ON TABLE app.schemas TO quarry_platform;
 
 GRANT SELECT ON TABLE app.tenants TO quarry_app;
 GRANT SELECT ON TABLE app.tenants TO quarry_backup;

@@ -13,10 +13,11 @@ _NOISE = re.compile(
 )  # pg_dump's settings and headings
 
 
-def schema(server: Server, database: str) -> str:
-    """What pg_dump says of the schemas app and quarry, without its settings and headings, owners and yoyo's tables."""
+def schema(server: Server, database: str, *names: str) -> str:
+    """What pg_dump says of the schemas (app and quarry), without its settings and headings, owners and yoyo's tables."""
     command = [
-        server.binaries / "pg_dump", "--schema-only", "--no-owner", "--schema=app", "--schema=quarry",
+        server.binaries / "pg_dump", "--schema-only", "--no-owner",
+        *(f"--schema={name}" for name in names or ("app", "quarry")),
         *(f"--exclude-table=*.{name}" for name in _BOOKKEEPING), server.url(database=database),
     ]  # fmt: skip
     dumped = subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,8 @@ from service.repos.users import User
 from service.tenancy.identity import TenantId
 from service.work import Work
 
+OWN_SCHEMAS = tuple(f"own_{n}" for n in range(int(os.environ.get("TEST_SCHEMAS", "0"))))
+"""Schemas that every test's database has, one for each tenant that it makes: `make test-schemas`."""
 PASSWORD = "a long password"
 PASSWORD_HASH = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$doZHeWGNYqsxQ03/8Z6fx70X20Qbv4yyhmJshM5AghE"
 """Of PASSWORD, at the least cost that argon2 allows."""
@@ -39,9 +42,15 @@ class Factory:
         self.platform = platform
         self._numbers = itertools.count(1)
 
-    async def tenant(self, name: str) -> NewTenant:
+    async def tenant(self, name: str, *, schema: str | None = None) -> NewTenant:
+        """With a `schema` of its own, which is there; else with the next one of OWN_SCHEMAS, if any."""
         async with Work(self.platform, None) as work:
             tenant = await work.tenants.create(name=name.capitalize(), domain=f"{name}.example")
+            if OWN_SCHEMAS and schema is None:
+                taken = {each.name for each in await work.tenants.schemas()}
+                schema = next((each for each in OWN_SCHEMAS if each not in taken), None)
+            if schema is not None:
+                await work.tenants.give_schema(tenant=tenant.id, name=schema)
         id = TenantId(tenant.id)
         owner = await self.user(id, email=f"owner@{name}.example", role="owner")
         return NewTenant(id, tenant.domain, owner)

@@ -202,6 +202,7 @@ FOLLOWS = {
     "role_may_become_owner": {
         *("role_may_become_owner", "role_shares_policy", "dangerous_privilege", "platform_table_writable"),
     },
+    "role_shares_policy": {"role_shares_policy"},
     "tenant_nullable": {"key_without_tenant_first"},
     "truncate_not_refused": {"truncate_not_refused"},
     "partition_unguarded": {"policies_not_forced", "policy_missing", "changes_not_recorded"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import graphlib
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from service import provisioning
+from service import migrations, provisioning, schemas
 from service.addresses import Address
 from service.embedded.server import Server
 
@@ -152,6 +153,22 @@ async def cloned(server: Server, template: Any) -> AsyncIterator[str]:
     finally:
         await administrator.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         await administrator.close()
+
+
+@asynccontextmanager
+async def built_beside(server: Server) -> AsyncIterator[str]:
+    """A new database whose schema `quarry` is one of a tenant's own, as `quarry tenants add --schema` builds it."""
+    name = f"quarry_tenancy_{uuid4().hex[:8]}"
+    url = server.url(database=name)
+    await provisioning.create_database(Address(server.url()), name)
+    try:
+        await provisioning.prepare_database(Address(url), "others")
+        owner = Address(url, role="quarry_owner")
+        await asyncio.to_thread(migrations.up, owner, "others", lambda _: None)
+        await schemas.build(owner, "others", "quarry", lambda _: None)
+        yield url
+    finally:
+        await provisioning.drop_database(Address(server.url()), name)
 
 
 async def arrange(url: str) -> Arranged:

@@ -14,11 +14,11 @@ import psycopg
 import pytest
 
 import dumps
-from service import migrations, provisioning
+from service import migrations, provisioning, schemas
 from service.addresses import Address
 from service.embedded.server import Server
 from service.errors import OperatorError
-from service.migrations import MigrationError
+from service.migration_errors import MigrationError
 from service.settings import Settings
 
 
@@ -43,12 +43,12 @@ def test_every_migration_goes_back_and_forth_and_leaves_the_same_catalog(
 ) -> None:
     catalog = dumps.schema(server, superuser.info.dbname)
     for last in reversed(migrations.status(owner, "quarry")):
-        migrations.down(owner, "quarry", 1, quietly, folders)
+        schemas.down(owner, "quarry", 1, quietly, folders)
         below = dumps.schema(server, superuser.info.dbname)
         assert below != catalog
         assert migrations.up(owner, "quarry", quietly, folders) == [last.id]
         assert dumps.schema(server, superuser.info.dbname) == catalog
-        migrations.down(owner, "quarry", 1, quietly, folders)
+        schemas.down(owner, "quarry", 1, quietly, folders)
         assert dumps.schema(server, superuser.info.dbname) == below
         for folder in folders:
             (folder / f"{last.id}.sql").unlink(missing_ok=True)
@@ -60,7 +60,7 @@ def test_all_down_and_all_up_again_gives_the_same_catalog_and_nothing_is_left_be
 ) -> None:
     database = superuser.info.dbname
     catalog = dumps.schema(server, database)
-    migrations.down(owner, "quarry", 100, quietly)
+    schemas.down(owner, "quarry", 100, quietly)
     emptied = dumps.schema(server, database)
     superuser.execute("DROP SCHEMA app, quarry CASCADE")
     superuser.commit()
@@ -114,7 +114,7 @@ def test_failing_way_back_keeps_the_migration_applied(owner: Address, folders: t
     (folders[1] / "0099.add-it.rollback.sql").write_text("DROP TABLE it;\nDROP TABLE nothing;\n")
     migrations.up(owner, "quarry", quietly, folders)
     with pytest.raises(MigrationError, match=r"0099.add-it.rollback.sql:2: table \"nothing\" does not exist"):
-        migrations.down(owner, "quarry", 1, quietly, folders)
+        schemas.down(owner, "quarry", 1, quietly, folders)
     assert migrations.status(owner, "quarry", folders)[-1].applied_at is not None
 
 
@@ -122,7 +122,7 @@ def test_migration_without_a_way_back_is_not_taken_back(owner: Address, folders:
     (folders[1] / "0099.add-it.sql").write_text("-- It.\nCREATE TABLE it (id int);\n")
     migrations.up(owner, "quarry", quietly, folders)
     with pytest.raises(MigrationError, match=r"no file that takes 0099\.add-it back"):
-        migrations.down(owner, "quarry", 1, quietly, folders)
+        schemas.down(owner, "quarry", 1, quietly, folders)
 
 
 def test_migration_outside_a_transaction_runs(owner: Address, folders: tuple[Path, Path], superuser: Any) -> None:
@@ -138,7 +138,7 @@ def test_last_applied_is_taken_back_first_whatever_its_number(owner: Address, fo
     late.write_text("-- Late.\nCREATE TABLE app.late (id int);\n")
     late.with_suffix(".rollback.sql").write_text("DROP TABLE app.late;\n")
     migrations.up(owner, "quarry", quietly, folders)
-    assert migrations.down(owner, "quarry", 1, quietly, folders) == ["0099.add-late"]
+    assert schemas.down(owner, "quarry", 1, quietly, folders) == ["0099.add-late"]
 
 
 @pytest.mark.parametrize("text", ["-- It.\n-- depends: nothing\nSELECT 1;\n", "-- transactional: maybe\nSELECT 1;\n"])

@@ -79,6 +79,11 @@ DELETE FROM idempotency_keys WHERE tenant_id = :tenant_id;
 -- Users.
 DELETE FROM users WHERE tenant_id = :tenant_id;
 
+-- name: schemas :count
+-- scope: owner
+-- Where its rows were, if that was a schema of its own; the schema itself is dropped afterwards.
+DELETE FROM app.schemas WHERE tenant_id = :tenant_id;
+
 -- name: tenants :count
 -- scope: owner
 -- The tenant itself.
@@ -112,7 +117,7 @@ DELETE FROM app.heads WHERE tenant_id = :tenant_id;
 -- name: statistics :maybe
 -- scope: owner
 -- The planner keeps samples of what columns hold; new ones hold nothing of the tenant.
-ANALYZE app.tenants, app.changes, app.commits, app.heads, users, sessions, api_keys, sign_in_failures, influencers,
+ANALYZE app.tenants, app.schemas, app.changes, app.commits, app.heads, users, sessions, api_keys, sign_in_failures, influencers,
         influencer_niches, brands, brand_niches, campaigns, contents, campaign_influencers, otps, idempotency_keys,
         change_tickets, app.cursors;
 

@@ -33,6 +33,17 @@ SELECT id, name, domain, status, plan, features, configuration, created_at, upda
   FROM jsonb_populate_recordset(NULL::app.tenants, :rows::jsonb)
  WHERE id = :tenant_id;
 
+-- name: schemas :count
+-- scope: owner
+-- The schema of its own that the tenant gets here.
+INSERT INTO app.schemas (tenant_id, name)
+VALUES (:tenant_id, :schema_name);
+
+-- name: enter :count
+-- scope: owner
+-- Leads the rest of the transaction there.
+SELECT app.enter(:tenant_id);
+
 -- name: users :count
 -- scope: owner
 -- Users.

@@ -117,3 +117,13 @@ SELECT pg_snapshot_xmin(pg_current_snapshot()) > :xid AS has_settled;
 -- Which migrations the database has.
 SELECT m.id
   FROM applied_migrations() AS m;
+
+-- name: own_migrations :many
+-- scope: shared
+-- unbounded: one row for each migration of each schema of a tenant's own
+-- calls: app.own_migrations because yoyo's own tables are the owner's; it answers names of schemas and ids
+-- notnull: schema_name because it is a column of app.schemas, NOT NULL
+-- notnull: id because it is the key of yoyo's table
+-- Which migrations the schemas have that tenants have of their own.
+SELECT m.schema_name, m.id
+  FROM app.own_migrations() AS m;

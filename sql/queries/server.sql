@@ -1,19 +1,24 @@
 -- repository: Server
 -- The server as operators ask for it: how large the database is, what could stop it one day.
 
--- name: vitals :one
+-- name: size :value
+-- scope: shared
+-- crosses: operators are told how large it all is, no caller is
+-- notnull: size because the database is the one that is connected to
+-- How many bytes the database takes.
+SELECT pg_database_size(current_database()) AS size;
+
+-- name: transactions :one
 -- scope: shared
 -- one: a database has one name
--- crosses: operators are told how large it all is, no caller is
--- notnull: transaction_age because every database has a frozen transaction id
--- notnull: size because the database is the one that is connected to
--- How large the database is, how many transactions until ids run out, and how long the longest one has been going on.
-SELECT pg_database_size(d.oid) AS size,
-       age(d.datfrozenxid) AS transaction_age,
+-- crosses: operators are told how old transactions are, no caller is
+-- notnull: age because every database has a frozen transaction id
+-- How many transactions until ids run out, and how long the longest one has been going on.
+SELECT age(d.datfrozenxid) AS age,
        (SELECT max(now() - a.xact_start)
           FROM pg_catalog.pg_stat_activity AS a
          WHERE a.datname = d.datname
-           AND a.backend_type = 'client backend') AS longest_transaction
+           AND a.backend_type = 'client backend') AS longest
   FROM pg_catalog.pg_database AS d
  WHERE d.datname = current_database();
 

@@ -100,3 +100,17 @@ SELECT id, name, domain, status, plan, features, configuration, created_at, upda
       SET status = :status
     WHERE domain = :domain
 RETURNING id, name, domain, status, plan, features, configuration, created_at, updated_at, version;
+
+-- name: give_schema :count
+-- scope: platform
+-- Gives a new tenant a schema of its own.
+INSERT INTO app.schemas (tenant_id, name)
+VALUES (:tenant, :name);
+
+-- name: schemas :many
+-- scope: platform
+-- unbounded: one row for each schema of a tenant's own
+-- Which tenants have a schema of their own.
+SELECT tenant_id AS tenant, name
+  FROM app.schemas
+ ORDER BY name;

@@ -1,6 +1,6 @@
 -- The schemas and privileges of one Quarry database. Safe to repeat; run inside that database by its owner or a
--- superuser, after roles.sql. Database privileges are not copied by CREATE DATABASE ... TEMPLATE, so a clone needs it too.
--- The schema of the tenant tables is quarry, or what the setting quarry.schema says (DATABASE_SCHEMA).
+-- superuser, after roles.sql and before schema.sql. Database privileges are not copied by CREATE DATABASE ... TEMPLATE, so
+-- a clone needs it too. The schema of the tenant tables is what the setting quarry.schema says (DATABASE_SCHEMA; quarry).
 DO $database$
 DECLARE
     super boolean := (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user);
@@ -21,17 +21,13 @@ $database$;
 SET ROLE quarry_owner;
 
 DO $schemas$
-DECLARE
-    tenants text := coalesce(nullif(current_setting('quarry.schema', true), ''), 'quarry');
 BEGIN
     -- What exists once: tenants, shared reference data, the log.
     CREATE SCHEMA IF NOT EXISTS app;
-    -- Tenant tables, found by the search path, so that one tenant may have a schema of its own.
-    EXECUTE format('CREATE SCHEMA IF NOT EXISTS %I', tenants);
-    EXECUTE format('GRANT USAGE ON SCHEMA app, %I TO quarry_app, quarry_platform', tenants);
+    GRANT USAGE ON SCHEMA app TO quarry_app, quarry_platform;
     ALTER DEFAULT PRIVILEGES FOR ROLE quarry_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
     IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'quarry_backup') THEN
-        EXECUTE format('GRANT USAGE ON SCHEMA app, %I TO quarry_backup', tenants);
+        GRANT USAGE ON SCHEMA app TO quarry_backup;
         ALTER DEFAULT PRIVILEGES FOR ROLE quarry_owner GRANT SELECT ON TABLES TO quarry_backup;
         ALTER DEFAULT PRIVILEGES FOR ROLE quarry_owner GRANT SELECT ON SEQUENCES TO quarry_backup;
     END IF;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic, perf_counter
 from typing import Any, TypeVar
@@ -31,39 +31,29 @@ _MOST_BEHIND = 10.0
 Check = Callable[[], Awaitable[dict[str, Any]]]
 
 
-class Health:
-    """What is asked of one process about itself and what it depends on."""
+class DatabaseHealth:
+    """What is asked of a database, by whoever is connected to it as the serving role."""
 
-    def __init__(self, database: Database, feed: Feed, replicas: Replicas, cache: Cache, max_age: float) -> None:
+    def __init__(self, database: Database, max_age: float) -> None:
         """A consumer of changes may be behind for `max_age` seconds."""
-        self._database, self._feed, self._cache, self._max_age = database, feed, cache, max_age
-        self._replicas = replicas
-        self._failing: list[str] = []
-        self._asked_at = -_READY_FOR
+        self._database, self._max_age = database, max_age
         self._first_size: tuple[float, int] | None = None
 
-    async def failing(self) -> list[str]:
-        """What keeps this process from serving: `database` or `migrations`. Asked for once a second at most."""
-        if monotonic() - self._asked_at >= _READY_FOR:
-            self._asked_at = monotonic()
-            found = await self._checked(self._migrations)
-            self._failing = [] if found["ok"] else ["migrations" if "pending" in found else "database"]
-        return self._failing
-
-    async def report(self) -> Mapping[str, Mapping[str, Any]]:
-        """Every check by name: whether it is `ok`, and what it found. They run together, two seconds at most."""
-        checks: dict[str, Check] = {
+    def checks(self) -> dict[str, Check]:
+        """Every check by name."""
+        return {
             "database": self._latency,
             "migrations": self._migrations,
+            "own_schemas": self._own_schemas,
             "isolation": self._isolation,
-            "pool": self._pool,
             "growth": self._growth,
             "transactions": self._transactions,
-            "changes": self._changes,
             "consumers": self._consumers,
-            "replicas": self._replication,
-            "redis": self._redis,
         }
+
+    async def report(self) -> dict[str, dict[str, Any]]:
+        """Every check by name: whether it is `ok`, and what it found. They run together, two seconds at most."""
+        checks = self.checks()
         found = await asyncio.gather(*(self._checked(check) for check in checks.values()))
         return dict(zip(checks, found, strict=True))
 
@@ -87,39 +77,35 @@ class Health:
         pending = await pending_migrations(self._database)
         return {"ok": not pending, "pending": pending}
 
+    async def _own_schemas(self) -> dict[str, Any]:
+        """One that is behind keeps its tenant from being served, and nobody else."""
+        applied: dict[str, set[str]] = {}
+        for each in await self._ask(lambda work: work.log.own_migrations()):
+            applied.setdefault(each.schema_name, set()).add(each.id)
+        behind = {name: sorted(pending) for name, ids in applied.items() if (pending := migrations.known() - ids)}
+        return {"ok": not behind, "schemas": len(applied), "pending": behind}
+
     async def _isolation(self) -> dict[str, Any]:
         async with self._database.connection() as connection:
             findings = await guard.inspect(connection)
         return {"ok": not findings, "findings": [str(finding) for finding in findings]}
 
-    async def _pool(self) -> dict[str, Any]:
-        pool = self._database.pool
-        return {
-            "size": pool.get_size(),
-            "idle": pool.get_idle_size(),
-            "maximum": self._database.limits.maximum,
-            "has_pooler": self._database.between.has_pooler,
-        }
-
     async def _growth(self) -> dict[str, Any]:
         """Bytes, and bytes per hour since this process first asked."""
-        now, size = monotonic(), (await self._ask(lambda work: work.server.vitals())).size
+        now, size = monotonic(), await self._ask(lambda work: work.server.size())
         since, before = self._first_size or (now, size)
         self._first_size = (since, before)
         hours = (now - since) / 3600
         return {"bytes": size, "bytes_per_hour": round((size - before) / hours) if hours > 0 else 0}
 
     async def _transactions(self) -> dict[str, Any]:
-        vitals = await self._ask(lambda work: work.server.vitals())
-        longest = vitals.longest_transaction or timedelta()
+        found = await self._ask(lambda work: work.server.transactions())
+        longest = found.longest or timedelta()
         return {
-            "ok": vitals.transaction_age < _OLDEST and longest < _LONGEST,
-            "age": vitals.transaction_age,
+            "ok": found.age < _OLDEST and longest < _LONGEST,
+            "age": found.age,
             "longest_seconds": round(longest.total_seconds(), 1),
         }
-
-    async def _changes(self) -> dict[str, Any]:
-        return self._feed.report()
 
     async def _consumers(self) -> dict[str, Any]:
         """How far behind they are. One that was cut off, or is behind for too long though nobody runs it, is not well."""
@@ -136,6 +122,50 @@ class Health:
         is_well = all(not each["cut_off"] and each["seconds"] <= self._max_age for each in behind.values())
         return {"ok": is_well, "behind": behind}
 
+    async def _ask(self, operation: Callable[[Work], Awaitable[T]]) -> T:
+        return await run(self._database, operation, None, read_only=True, attempts=1)
+
+
+class Health(DatabaseHealth):
+    """What is asked of one process about itself and what it depends on."""
+
+    def __init__(self, database: Database, feed: Feed, replicas: Replicas, cache: Cache, max_age: float) -> None:
+        """A consumer of changes may be behind for `max_age` seconds."""
+        super().__init__(database, max_age)
+        self._feed, self._replicas, self._cache = feed, replicas, cache
+        self._failing: list[str] = []
+        self._asked_at = -_READY_FOR
+
+    async def failing(self) -> list[str]:
+        """What keeps this process from serving: `database` or `migrations`. Asked for once a second at most."""
+        if monotonic() - self._asked_at >= _READY_FOR:
+            self._asked_at = monotonic()
+            found = await self._checked(self._migrations)
+            self._failing = [] if found["ok"] else ["migrations" if "pending" in found else "database"]
+        return self._failing
+
+    def checks(self) -> dict[str, Check]:
+        """Every check by name."""
+        return {
+            **super().checks(),
+            "pool": self._pool,
+            "changes": self._changes,
+            "replicas": self._replication,
+            "redis": self._redis,
+        }
+
+    async def _pool(self) -> dict[str, Any]:
+        pool = self._database.pool
+        return {
+            "size": pool.get_size(),
+            "idle": pool.get_idle_size(),
+            "maximum": self._database.limits.maximum,
+            "has_pooler": self._database.between.has_pooler,
+        }
+
+    async def _changes(self) -> dict[str, Any]:
+        return self._feed.report()
+
     async def _replication(self) -> dict[str, Any]:
         """Without them the primary answers everything."""
         found = self._replicas.report()
@@ -147,9 +177,6 @@ class Health:
         is_up = await self._cache.is_redis_up()
         return {"ok": is_up is not False, "state": {None: "not used", True: "up", False: "down"}[is_up]}
 
-    async def _ask(self, operation: Callable[[Work], Awaitable[T]]) -> T:
-        return await run(self._database, operation, None, read_only=True, attempts=1)
-
 
 async def pending_migrations(database: Database) -> list[str]:
     """The migrations that this version needs and the database lacks; one that is ahead of it is well."""
@@ -159,10 +186,4 @@ async def pending_migrations(database: Database) -> list[str]:
         if error.code != "internal":
             raise
         rows = []  # The database is older than the function that tells.
-    return sorted(_known() - {each.id for each in rows})
-
-
-def _known() -> frozenset[str]:
-    """The migrations that this version comes with."""
-    paths = (path for folder in migrations.sources() for path in folder.glob("[0-9]*.sql"))
-    return frozenset(path.stem for path in paths if not path.stem.endswith(".rollback"))
+    return sorted(migrations.known() - {each.id for each in rows})

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import getpass
 import hashlib
 import math
 import os
-import re
-import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import psycopg
 import yoyo
-from yoyo.exceptions import BadMigration, LockTimeout, MigrationConflict
 from yoyo.migrations import topological_sort
 
 from service import files
 from service.addresses import Address
 from service.errors import OperatorError
+from service.migration_errors import MigrationError, explained, reported
 
 Say = Callable[[str], None]
 Direction = Literal["apply", "rollback"]
@@ -36,10 +33,6 @@ _YOYO = "quarry-yoyo"
 """The application name of every yoyo that got its address here; others may see it in pg_stat_activity."""
 
 
-class MigrationError(OperatorError):
-    """A migration failed; its transaction was rolled back and it left nothing behind."""
-
-
 @dataclass(frozen=True)
 class Status:
     """One migration: when it was applied (UTC, None: pending), and whether its file was edited or lost since."""
@@ -48,6 +41,8 @@ class Status:
     applied_at: datetime | None
     is_changed: bool = False
     is_missing: bool = False
+    is_of_tenants: bool = False
+    """Whether it is of tables of tenants, of which there may be several schemas."""
 
 
 def yoyo_url(address: Address, schema: str) -> str:
@@ -62,13 +57,19 @@ def sources() -> tuple[Path, ...]:
 
 def ordered(folders: Sequence[Path] | None = None) -> list[Path]:
     """The files of all migrations, in the order in which an empty database gets them. Raises MigrationError."""
-    with _reported():
+    with reported():
         return [Path(migration.path) for migration in topological_sort(_read(folders))]
+
+
+@functools.cache
+def known() -> frozenset[str]:
+    """The ids of the migrations that this version comes with."""
+    return frozenset(path.stem for path in ordered())
 
 
 def status(address: Address, schema: str, folders: Sequence[Path] | None = None) -> list[Status]:
     """All migrations: applied ones in the order of application, pending ones, then those whose file is gone."""
-    with _reported(), psycopg.connect(_libpq_url(address, schema, "quarry"), autocommit=True) as connection:
+    with reported(), connected(address, schema) as connection:
         applied = _applied(connection)
         kept = _checksums(connection)
         ordered = list(topological_sort(_read(folders)))
@@ -77,23 +78,39 @@ def status(address: Address, schema: str, folders: Sequence[Path] | None = None)
         for migration in ordered:
             when = applied.pop(migration.id, None)
             known = kept.get((migration.id, when)) if when else None
-            found.append(Status(migration.id, when, is_changed=known not in (None, checksum(Path(migration.path)))))
+            found.append(
+                Status(
+                    migration.id,
+                    when,
+                    is_changed=known not in (None, checksum(Path(migration.path))),
+                    is_of_tenants=_is_of_tenants(migration),
+                )
+            )
         return found + [Status(name, when, is_missing=True) for name, when in applied.items()]
 
 
+def connected(address: Address, schema: str) -> psycopg.Connection[Any]:
+    """A connection as yoyo has it, without a transaction."""
+    return psycopg.connect(_libpq_url(address, schema, "quarry"), autocommit=True)
+
+
 def up(
-    address: Address, schema: str, say: Say, folders: Sequence[Path] | None = None, *, patience: float = 10.0
-) -> list[str]:
+    address: Address, schema: str, say: Say, folders: Sequence[Path] | None = None,
+    *, beside: bool = False, patience: float = 10.0,
+) -> list[str]:  # fmt: skip
     """Apply what is pending, each in a transaction of its own; answers the ids. Raises MigrationError.
 
+    `beside` another schema of this database only tables of tenants are made: what exists once is noted as applied.
     Waits for other instances of this as long as they take, for an ordinary yoyo `patience` seconds.
     """
     done: list[str] = []
     with _locked(address, schema, say, patience) as backend:
         migrations = _read(folders)
+        if beside:
+            backend.mark_migrations([each for each in backend.to_apply(migrations) if not _is_of_tenants(each)])
         try:
             for migration in backend.to_apply(migrations):
-                say(f"applying {migration.id}")
+                say(f"applying {migration.id}{f' in {schema}' if beside else ''}")
                 _run(backend, migration, "apply")
                 done.append(migration.id)
         except BaseException:
@@ -106,19 +123,40 @@ def up(
     return done
 
 
-def down(address: Address, schema: str, count: int, say: Say, folders: Sequence[Path] | None = None) -> list[str]:
-    """Take the `count` migrations that were applied last back; answers the ids. Raises MigrationError."""
+def last(address: Address, schema: str, count: int, folders: Sequence[Path] | None = None) -> list[str]:
+    """The `count` migrations that were applied last, the last one first. Raises MigrationError for one with no way back."""
+    with reported(), connected(address, schema) as connection:
+        applied = _applied(connection)
+        files = {migration.id: migration for migration in _read(folders)}
+    chosen = sorted(applied, key=lambda id: applied[id], reverse=True)[:count]
+    for id in chosen:
+        if id not in files or not _way_back(files[id]).exists():
+            raise MigrationError(f"there is no file that takes {id} back", "use the version that applied it")
+    return chosen
+
+
+def take_back(
+    address: Address, schema: str, ids: Sequence[str], say: Say, folders: Sequence[Path] | None = None,
+    *, beside: bool = False,
+) -> list[str]:  # fmt: skip
+    """Take migrations back, in this order, where they are applied; answers their ids. Raises MigrationError.
+
+    `beside` another schema of this database nothing that exists once is touched.
+    """
+    done = []
     with _locked(address, schema, say) as backend:
         applied = _applied(backend)
-        known = {migration.id: migration for migration in _read(folders)}
-        chosen = sorted(applied, key=lambda id: applied[id], reverse=True)[:count]
-        for id in chosen:
-            if id not in known or not _way_back(known[id]).exists():
-                raise MigrationError(f"there is no file that takes {id} back", "use the version that applied it")
-        for id in chosen:
-            say(f"rolling back {id}")
-            _run(backend, known[id], "rollback")
-        return chosen
+        files = {migration.id: migration for migration in _read(folders)}
+        for id in ids:
+            if id in applied and not (beside and not _is_of_tenants(files[id])):
+                say(f"rolling back {id}{f' in {schema}' if beside else ''}")
+                _run(backend, files[id], "rollback")
+                done.append(id)
+        return done
+
+
+def _is_of_tenants(migration: Any) -> bool:
+    return Path(migration.path).parent.name == sources()[1].name
 
 
 def checksum(path: Path) -> str:
@@ -129,7 +167,7 @@ def checksum(path: Path) -> str:
 def _run(backend: Any, migration: Any, direction: Direction) -> None:
     """Run a migration and note it in one transaction, so that a killed run leaves both or neither."""
     path = Path(migration.path) if direction == "apply" else _way_back(migration)
-    with _explained(path):
+    with explained(path):
         migration.load()
         if not migration.use_transactions:
             (backend.apply_one if direction == "apply" else backend.rollback_one)(migration)
@@ -162,28 +200,10 @@ def _libpq_url(address: Address, schema: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def _reported() -> Iterator[None]:
-    """Failures other than a migration's own: of the connection, of the files, of a lock."""
-    try:
-        yield
-    except LockTimeout as error:
-        raise OperatorError(
-            f"another process is migrating: {str(error).partition(' (')[0]}",
-            'wait for it; if it is gone: yoyo break-lock --database "$(quarry db url --yoyo)"',
-        ) from error
-    except psycopg.errors.InvalidSchemaName as error:
-        raise OperatorError("the schema does not exist", "run `quarry db create` first") from error
-    except psycopg.Error as error:
-        raise OperatorError(f"migrations stop: {_first_line(error)}", "see `quarry db test`") from error
-    except (BadMigration, MigrationConflict, KeyError, ValueError) as error:
-        raise MigrationError(f"the migrations can't be read: {_first_line(error)}", "correct the file") from error
-
-
-@contextlib.contextmanager
 def _locked(address: Address, schema: str, say: Say, patience: float = 10.0) -> Iterator[Any]:
     """Instances wait for each other on an advisory lock, which a dead one can't keep; yoyo's own row comes after it."""
     _name_user()
-    with _reported(), psycopg.connect(_libpq_url(address, schema, "quarry"), autocommit=True) as holder:
+    with reported(), connected(address, schema) as holder:
         if not _value(holder, "SELECT pg_try_advisory_lock(%s)", _LOCK):
             say("waiting for another instance that is migrating")
             holder.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
@@ -247,49 +267,3 @@ def _checksums(connection: Any) -> dict[tuple[str, datetime], str]:
     except psycopg.errors.UndefinedTable:
         return {}
     return {(name, when): kept for name, when, kept in rows}
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Say which statement of the file at `path` failed."""
-    try:
-        # yoyo prints what a SELECT answers; stdout is for the data of commands.
-        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
-            warnings.simplefilter("ignore", ResourceWarning)
-            yield
-    except psycopg.Error as error:
-        statement = _failed_statement(error.__traceback__)
-        place = _place(path, statement, error.diag.statement_position)
-        what = " ".join(_code(statement).split())[:120] if statement else "COMMIT"
-        raise MigrationError(
-            f"{place}: {error.diag.message_primary or _first_line(error)}, in: {what}",
-            "nothing of this migration was kept; correct the file and run it again",
-        ) from error
-
-
-def _failed_statement(trace: TracebackType | None) -> str | None:
-    """The statement that yoyo was executing: it keeps it in a local of the frame that the error came through."""
-    found = None
-    while trace is not None:
-        found = trace.tb_frame.f_locals.get("stmt", found)
-        trace = trace.tb_next
-    return found if isinstance(found, str) else None
-
-
-def _place(path: Path, statement: str | None, position: str | None) -> str:
-    """File and line: of the character that the server names (counted from 1), else of the statement's beginning."""
-    if statement is None:
-        return path.name
-    before, found, _ = path.read_text(encoding="utf-8").partition(statement.strip())
-    offset = int(position) - 1 if position else len(statement) - len(_code(statement))
-    lines = before.count("\n") + statement[:offset].count("\n")
-    return f"{path.name}:{lines + 1}" if found else path.name
-
-
-def _code(statement: str) -> str:
-    """The statement without the comments before it."""
-    return re.sub(r"\A(\s|--[^\n]*(\n|\Z))+", "", statement)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

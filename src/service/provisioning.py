@@ -39,7 +39,16 @@ async def prepare_database(address: Address, schema: str = "quarry") -> list[str
     """Create the schemas and set the privileges of the database in `address`; answers what was not allowed."""
     async with _session(address) as connection:
         await connection.execute("SELECT set_config('quarry.schema', $1, false)", schema)
-        return await _run(connection, files.sql("setup", "database.sql").read_text(encoding="utf-8"))
+        notes = await _run(connection, _setup("database"))
+        await connection.execute(f"SET ROLE quarry_owner;{_setup('schema')}")
+        return notes
+
+
+async def prepare_schema(address: Address, name: str) -> None:
+    """Create a schema for tables of tenants and set its privileges; `address` is of quarry_owner."""
+    async with _session(address) as connection:
+        await connection.execute("SELECT set_config('quarry.schema', $1, false)", name)
+        await connection.execute(_setup("schema"))
 
 
 async def create_database(address: Address, name: str) -> bool:
@@ -66,10 +75,10 @@ async def drop_database(address: Address, name: str) -> bool:
         return True
 
 
-async def drop_schemas(address: Address, schema: str) -> None:
-    """Drop everything that migrations have made."""
+async def drop_schemas(address: Address, names: Sequence[str]) -> None:
+    """Drop schemas with everything that migrations have made there."""
     async with _session(address) as connection:
-        await connection.execute(f"DROP SCHEMA IF EXISTS {_quoted(schema)}, app CASCADE")
+        await connection.execute(f"DROP SCHEMA IF EXISTS {', '.join(map(_quoted, names))} CASCADE")
 
 
 async def set_password(address: Address, role: str, password: str) -> None:
@@ -84,8 +93,12 @@ async def set_password(address: Address, role: str, password: str) -> None:
 
 def roles_sql(limits: PoolLimits | None = None) -> str:
     """The SQL that creates the roles, for a DBA who runs it by hand; their time-outs are those of `limits`."""
-    text = files.sql("setup", "roles.sql").read_text(encoding="utf-8")
+    text = _setup("roles")
     return "".join(f"SET quarry.{name} = '{value}';\n" for name, value in (limits or PoolLimits()).timeouts()) + text
+
+
+def _setup(name: str) -> str:
+    return files.sql("setup", f"{name}.sql").read_text(encoding="utf-8")
 
 
 async def connect(address: Address) -> Any:

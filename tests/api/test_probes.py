@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from application import Api
+from factories import Factory
+from service import schemas
+from service.settings import Settings
 
 
 async def test_the_process_lives_and_is_ready(api: Api) -> None:
@@ -30,6 +33,20 @@ async def test_with_pending_migrations_it_is_not_ready(api: Api, superuser: Any)
     assert (answer.status_code, answer.json()) == (503, {"status": "unavailable", "failing": ["migrations"]})
     report = (await (await api.client()).get("/healthz")).json()
     assert report["checks"]["migrations"]["pending"] == ["0013.serve-operators"]
+
+
+async def test_a_tenant_s_own_schema_that_is_behind_is_reported_and_keeps_nobody_else_from_being_served(
+    api: Api, new: Factory, settings: Settings, superuser: Any
+) -> None:
+    await schemas.build(settings.address("quarry_owner"), "quarry", "acme", lambda _: None)
+    await new.tenant("acme", schema="acme")
+    assert (await (await api.client()).get("/healthz")).json()["checks"]["own_schemas"]["ok"]
+    superuser.execute("DELETE FROM acme._yoyo_migration WHERE migration_id = '0013.serve-operators'")
+    superuser.commit()
+    report = (await (await api.client()).get("/healthz")).json()
+    assert report["failing"] == ["own_schemas"]
+    assert report["checks"]["own_schemas"]["pending"] == {"acme": ["0013.serve-operators"]}
+    assert (await (await api.client()).get("/readyz")).status_code == 200
 
 
 async def test_a_database_before_the_function_that_tells_is_not_ready(api: Api, superuser: Any) -> None:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from backups.conftest import Desk
 from factories import Factory, NewTenant
-from service import keyring
+from service import keyring, schemas
 from service.database import GREETING, Database
 from service.errors import OperatorError, Unavailable
 from service.repos.rows import settled
@@ -195,3 +195,20 @@ async def test_only_one_restore_runs_at_a_time(desk: Desk) -> None:
     assert len(refused) == 1
     with pytest.raises(OperatorError, match="another backup is being restored"):
         raise refused[0]
+
+
+async def test_a_schema_of_a_tenant_s_own_comes_back(filled: Desk) -> None:
+    settings = filled.settings
+    await schemas.build(settings.address("quarry_owner"), "quarry", "acme", lambda _: None)
+    async with (
+        Database.open(settings.address("quarry_app"), settings.limits, keyring=keyring.of(settings)) as database,
+        Database.open(settings.address("quarry_platform"), settings.limits) as platform,
+    ):
+        tenant = await Factory(database, platform).tenant("acme", schema="acme")
+    backup = await filled.take()
+    assert ("acme.users", 1) in [(table.name, table.rows) for table in backup.manifest.tables]
+    await filled.ask("DELETE FROM acme.users")
+    await filled.restore(backup)
+    async with Database.open(settings.address("quarry_app"), settings.limits, keyring=keyring.of(settings)) as database:
+        await rename(database, tenant, "Renamed")
+    assert await filled.ask("SELECT display_name FROM acme.users") == "Renamed"

@@ -18,7 +18,7 @@ from service.checks.schema import catalog_text, scripts
 from service.checks.schema.migrations import Checked, check
 from service.embedded.server import Server
 from service.errors import OperatorError
-from service.migrations import MigrationError
+from service.migration_errors import MigrationError
 from service.settings import Settings
 
 Planted = Callable[..., Awaitable[Checked]]
@@ -39,6 +39,7 @@ VALUES = {
 }  # fmt: skip
 LITERALS = {
     "consumer": "'reader'", "operation": "'insert'", "role": "'member'", "bearer_kind": "'session'", "kind": "'reel'",
+    "name": "'plain'",
 }  # fmt: skip
 
 

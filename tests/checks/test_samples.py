@@ -16,7 +16,7 @@ from service.settings import Settings
 
 A, B = UUID(int=0xA), UUID(int=0xB)
 SHARED = {"app.niches": 60, "app.installation": 1}
-SINGLE = {"app.tenants", "app.heads"}
+SINGLE = {"app.tenants", "app.heads", "app.schemas"}
 ALWAYS_NULL_OR_NEVER = {
     "app.installation.keys_check": "its one row is there before, and no keys have met it",
     "app.installation.purged_at": "the same row",

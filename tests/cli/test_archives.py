@@ -114,3 +114,21 @@ def test_killed_import_leaves_nothing(quarry: Any, local: Any, superuser: Any, u
     superuser.rollback()
     assert local("tenants", "list").out == ""
     assert local("tenants", "import", "a.tar.gz").out == f"{acme}\n"
+
+
+def test_a_tenant_moves_to_a_schema_of_its_own_and_back(local: Any, acme: str, superuser: Any) -> None:
+    path = local("tenants", "export", "acme.example").out.strip()
+    local("tenants", "delete", "acme.example", "--yes")
+    assert local("tenants", "import", path, "--schema", "acme").out == f"{acme}\n"
+    assert superuser.execute("SELECT tenant_id::text FROM acme.users").fetchall() == [(acme,)]
+    assert superuser.execute("SELECT FROM quarry.users").fetchall() == []
+    superuser.rollback()
+    local("users", "passwd", "acme.example", "jo@acme.example", QUARRY_PASSWORD="another one")
+    local("tenants", "export", "acme.example", path, "--force")
+    deleted = local("tenants", "delete", "acme.example", "--yes")
+    assert re.search(r"^acme\.users +1 deleted +0 left$", deleted.out, re.MULTILINE)
+    assert "its schema acme has been dropped" in deleted.err
+    assert superuser.execute("SELECT FROM pg_namespace WHERE nspname = 'acme'").fetchall() == []
+    superuser.rollback()
+    assert local("tenants", "import", path).status == 0
+    assert superuser.execute("SELECT tenant_id::text FROM quarry.users").fetchall() == [(acme,)]

@@ -22,6 +22,25 @@ def test_test_describes_connection_and_migrations(quarry: Any) -> None:
     assert not report["has_pooler"]
 
 
+def test_test_names_the_checks_and_fails_with_those_that_fail(quarry: Any, superuser: Any) -> None:
+    answer = quarry("db", "test")
+    assert (answer.status, "check isolation: ok\n" in answer.out) == (0, True)
+    superuser.execute("ALTER TABLE quarry.users NO FORCE ROW LEVEL SECURITY")
+    superuser.commit()
+    answer = quarry("db", "test", "--json")
+    assert (answer.status, answer.err.splitlines()[0]) == (1, "quarry: failing: isolation")
+    assert json.loads(answer.out)["checks"]["isolation"]["findings"] == ["policies_not_forced: quarry.users"]
+
+
+def test_test_says_of_replicas_what_they_are(quarry: Any) -> None:
+    url = quarry.variables["DATABASE_URL"]
+    nobody = re.sub(r"@[^/]*", "@127.0.0.1:1", url)
+    report = json.loads(quarry("db", "test", "--json", DATABASE_REPLICA_URLS=f"{url},{nobody}").out)
+    assert "is no replica, so nobody reads from it" in report["replicas"][0]
+    assert "nobody listens there" in report["replicas"][1]
+    assert not report["is_replica"]
+
+
 def test_test_says_that_a_superuser_logs_in_and_takes_the_serving_role(quarry: Any) -> None:
     answer = quarry("db", "test", DATABASE_URL=quarry.variables["DATABASE_MIGRATION_URL"])
     assert "login: postgres\nrole: quarry_app\nlogin is superuser: yes\n" in answer.out

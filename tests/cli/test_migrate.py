@@ -55,6 +55,16 @@ def test_ordinary_yoyo_and_quarry_continue_each_others_work(quarry: Any) -> None
     assert " U " not in yoyo(checkout, "list", "--database", url)
 
 
+def test_ordinary_yoyo_migrates_a_schema_of_a_tenant_s_own(quarry: Any) -> None:
+    checkout, command = quarry.copied()
+    command("tenants", "add", "acme.example", "--name", "Acme", "--schema", "acme")
+    (checkout / "sql" / "migrations" / "tenant" / "0099.add-it.sql").write_text("CREATE TABLE it ();")
+    assert command("migrate", "pending").out == "0099.add-it\nacme/0099.add-it\n"
+    url = command("db", "url", "--yoyo", "--schema", "acme").out.strip()
+    yoyo(checkout, "apply", "--database", url, "sql/migrations/tenant")
+    assert command("migrate", "pending").out == "0099.add-it\n"
+
+
 def test_edited_file_is_noticed_whoever_applied_it(quarry: Any) -> None:
     checkout, command = quarry.copied()
     migrations = checkout / "sql" / "migrations"

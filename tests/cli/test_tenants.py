@@ -81,3 +81,31 @@ def test_password_is_asked_for_twice_at_a_terminal(quarry: Any) -> None:
     os.close(ours)
     os.close(theirs)
     assert process.returncode == 1
+
+
+def test_a_tenant_with_a_schema_of_its_own_is_added_listed_and_shown(local: Any) -> None:
+    added = local("tenants", "add", "acme.example", "--name", "Acme", "--schema", "acme")
+    assert UUID(added.out.strip())
+    assert "applying 0001.create-users in acme" in added.err
+    assert local("tenants", "list").out.rstrip().endswith("Acme  (schema acme)")
+    assert json.loads(local("tenants", "show", "acme.example").out)["schema"] == "acme"
+    local("users", "add", "acme.example", "jo@acme.example", "--role", "owner", QUARRY_PASSWORD="long enough")
+    assert local("migrate", "check").status == 0
+
+
+@pytest.mark.parametrize(
+    ("domain", "schema", "said"),
+    [
+        ("other.example", "quarry", "'quarry' can't be a schema of a tenant's own"),
+        ("other.example", "acme", "the schema acme is another tenant's"),
+        ("acme.example", "other", "The domain is taken."),
+    ],
+)
+def test_a_schema_that_can_t_be_had_is_refused_and_nothing_is_made(
+    local: Any, superuser: Any, domain: str, schema: str, said: str
+) -> None:
+    local("tenants", "add", "acme.example", "--name", "Acme", "--schema", "acme")
+    refused = local("tenants", "add", domain, "--name", "Other", "--schema", schema)
+    assert (refused.status, refused.err.splitlines()[0]) == (1, f"quarry: {said}")
+    assert len(local("tenants", "list").out.splitlines()) == 1
+    assert not superuser.execute("SELECT FROM pg_namespace WHERE nspname = 'other'").fetchall()

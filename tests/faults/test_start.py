@@ -61,7 +61,7 @@ def address(process: subprocess.Popen[bytes], log: Path) -> str:
 async def test_of_eight_instances_on_an_empty_database_one_migrates_and_all_serve(
     settings: Settings, new: Factory, superuser: Any, tmp_path: Path
 ) -> None:
-    await provisioning.drop_schemas(settings.address("quarry_owner"), settings.database_schema)
+    await provisioning.drop_schemas(settings.address("quarry_owner"), [settings.database_schema, "app"])
     await provisioning.prepare_database(settings.administration(), settings.database_schema)
     assert superuser.execute("SELECT to_regclass('app.installation')").fetchone() == (None,)
     superuser.rollback()

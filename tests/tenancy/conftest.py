@@ -9,13 +9,17 @@ import asyncpg
 import pytest
 
 from service.embedded.server import Server
-from tenancy_rows import APP, Arranged, arrange, cloned
+from tenancy_rows import APP, Arranged, arrange, built_beside, cloned
 
 
-@pytest.fixture(scope="module")
-async def arranged(server: Server, template: Any) -> AsyncIterator[Arranged]:
-    """Rows of two tenants in every table; what a test does to them it undoes."""
-    async with cloned(server, template) as url:
+@pytest.fixture(scope="module", params=["shared", "own"])
+async def arranged(server: Server, template: Any, request: pytest.FixtureRequest) -> AsyncIterator[Arranged]:
+    """Rows of two tenants in every table; what a test does to them it undoes.
+
+    `quarry` is the schema that tenants share, and then one that was built for a tenant of its own beside another one.
+    """
+    make = cloned(server, template) if request.param == "shared" else built_beside(server)
+    async with make as url:
         yield await arrange(url)
 
 

@@ -34,7 +34,7 @@ def text(tenant: TenantId | None = TENANT, origin: Origin = ORIGIN, **options: A
 def test_a_write_is_bound_to_its_tenant_with_its_origin() -> None:
     assert text() == (
         "BEGIN ISOLATION LEVEL READ COMMITTED"
-        ";SET LOCAL app.tenant_id = '00000000-0000-0000-0000-00000000000a'"
+        ";SELECT app.enter('00000000-0000-0000-0000-00000000000a')"
         ";SET LOCAL app.ip = '192.0.2.7'"
         ";SET LOCAL app.request_id = 'request-1'"
     )
@@ -42,8 +42,7 @@ def test_a_write_is_bound_to_its_tenant_with_its_origin() -> None:
 
 def test_a_read_has_no_origin() -> None:
     assert text(read_only=True) == (
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
-        ";SET LOCAL app.tenant_id = '00000000-0000-0000-0000-00000000000a'"
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;SELECT app.enter('00000000-0000-0000-0000-00000000000a')"
     )
 
 

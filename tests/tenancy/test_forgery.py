@@ -101,7 +101,7 @@ async def test_only_these_functions_run_with_the_owners_rights_for_the_serving_r
     assert [function["name"] for function in functions] == [
         "app.claim_keys(bytea)", "app.claim_purge(interval)", "app.commit_outcome(uuid,bigint,xid8,bigint)",
         "app.consumer_lag()", "app.enter_life()", "app.find_tenant(text)", "app.heads(uuid[])",
-        "app.prune_log(uuid,integer)", "app.tenants_after(uuid,integer)", "app.waiting(text,integer)",
+        "app.own_migrations()", "app.prune_log(uuid,integer)", "app.tenants_after(uuid,integer)", "app.waiting(text,integer)",
         "applied_migrations()", "prune_deleted(uuid,integer)", "prune_sign_in_failures(uuid,integer)",
     ]  # fmt: skip
 
@@ -114,8 +114,8 @@ async def test_only_these_functions_are_for_everybody_or_for_the_platform(app: A
     everybody = ["app.current_tenant()"]
     assert [each["name"] for each in await app.fetch(text, "public")] == everybody
     assert [each["name"] for each in await app.fetch(text, "quarry_platform")] == sorted([
-        *everybody, "app.commit_outcome(uuid,bigint,xid8,bigint)", "app.consumer_lag()", "app.enter_life()",
-        "app.find_tenant(text)", "app.forget_consumer(text)", "app.raise_epoch()",
+        *everybody, "app.commit_outcome(uuid,bigint,xid8,bigint)", "app.consumer_lag()", "app.enter(uuid)",
+        "app.enter_life()", "app.find_tenant(text)", "app.forget_consumer(text)", "app.raise_epoch()",
     ])  # fmt: skip
 
 

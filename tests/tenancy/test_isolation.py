@@ -18,6 +18,7 @@ from tenancy_rows import APP, Arranged, Outcome, Table, Values, bound, outcome, 
 GRANTS = {
     # s(elect) i(nsert) u(pdate) d(elete)
     "app.tenants": "su",
+    "app.schemas": "s",
     "app.heads": "s",
     "app.commits": "s",
     "app.changes": "s",

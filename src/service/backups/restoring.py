@@ -57,7 +57,7 @@ async def examine(settings: Settings, backup: Backup, into: str | None = None) -
         raise OperatorError(f"'{into}' is no name of a database", f"give one of 1 to {_LONGEST_NAME} bytes")
     await asyncio.to_thread(backup.check)
     manifest = backup.manifest
-    unknown = sorted(set(manifest.migrations) - {path.stem for path in migrations.ordered()})
+    unknown = sorted(set(manifest.migrations) - migrations.known())
     if unknown:
         raise BackupError(
             f"{manifest.name} was made with migrations that this Quarry does not have: {', '.join(unknown)}",
@@ -159,7 +159,7 @@ async def _prove(settings: Settings, target: Target, name: str, manifest: Manife
         raise BackupError(
             f"{manifest.name} does not restore to what was backed up: {'; '.join(wrong)}", "take another backup"
         )
-    pending = {path.stem for path in migrations.ordered()} - set(applied)
+    pending = migrations.known() - set(applied)
     if pending:
         say(
             f"the backup is of an older schema; next: quarry migrate up ({len(pending)} pending), which looks at the catalog"

@@ -27,11 +27,14 @@ _OUTSIDE = {
     ("quarry_app", "app.commit_outcome"): "database.py asks it about a lost commit",
     ("quarry_app", "app.is_sealed"): "the CHECKs of sealed columns call it",
     ("quarry_platform", "app.commit_outcome"): "database.py asks it about a lost commit",
+    ("quarry_app", "app.enter"): "tenancy/binding.py begins with it",
     ("quarry_app", "app.reach"): "replicas.py begins with it on a replica",
     ("quarry_platform", "app.enter_life"): "a pool enters it when it connects",
     ("quarry_platform", "app.current_tenant"): "policies of tables call it",
 }
 """Functions that are called by what is no statement in sql/ or seeds/, and by what."""
+_WITHIN = {"app.enter": ("quarry_app", "SELECT s.name FROM app.schemas AS s WHERE s.tenant_id = app.current_tenant()")}
+"""What functions do with the rights of whoever calls them."""
 _GRANT = re.compile(r"^GRANT\b[^;]*", re.MULTILINE)
 _WORD = re.compile(r"\w+")
 _ROLE_OF = {"tenant": "quarry_app", "shared": "quarry_app", "platform": "quarry_platform"}
@@ -85,6 +88,7 @@ async def elsewhere(connection: Any, catalog: Catalog) -> set[Privilege]:
 def _loose() -> Iterator[tuple[str, str]]:
     stamped = files.sql("templates", "stamped.sql").read_text(encoding="utf-8")
     yield "quarry_app", stamped.replace("/* the statement */", "SELECT 1")
+    yield from _WITHIN.values()
     for path in sorted([*files.seeds().glob("*/*.sql"), *files.sql("offboarding").glob("*.sql")]):
         for statement in queries.read(path).statements.values():
             if statement.scope in _ROLE_OF:

@@ -38,10 +38,13 @@ def export(
         print(path)
 
 
-def import_(file: Annotated[Path, typer.Argument(help="What `quarry tenants export` wrote.")]) -> None:
+def import_(
+    file: Annotated[Path, typer.Argument(help="What `quarry tenants export` wrote.")],
+    schema: Annotated[str | None, typer.Option(help="Keep its rows in a schema of its own, of this name.")] = None,
+) -> None:
     """Create a tenant from an archive, with its id and its rows as they were; prints its id."""
     with installed() as local:
-        manifest = wait_for(importing.restore(local, file, say))
+        manifest = wait_for(importing.restore(local, file, say, schema=schema))
         say(f"quarry: {manifest.domain} has been imported; its people sign in with the passwords that they had")
         print(manifest.tenant)
 

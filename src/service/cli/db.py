@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 import typer
 
-from service import diagnosis, migrations, provisioning
+from service import diagnosis, migrations, provisioning, schemas
 from service.addresses import Address
 from service.cli.installation import (
     confirm,
@@ -20,8 +20,10 @@ from service.cli.installation import (
     settings,
     wait_for,
 )
+from service.database import Database
 from service.embedded.server import stop as stop_server
 from service.errors import OperatorError
+from service.health import DatabaseHealth
 from service.settings import Settings
 
 app = typer.Typer(help="The database: test, create, drop, roles, url, stop.", no_args_is_help=True)
@@ -41,12 +43,18 @@ def test(as_json: Annotated[bool, typer.Option("--json", help="As one JSON objec
             "replicas": [wait_for(diagnosis.state_of_replica(each)) for each in local.replica_addresses()],
             **_migrations(local),
         }
+        checks = wait_for(_checked(local))
+    failing = [name for name, check in checks.items() if not check["ok"]]
     if as_json:
-        print(json.dumps(report, indent=2))
-        return
-    for name, value in report.items():
-        if value is not None:
-            print(f"{name.replace('_', ' ')}: {_text(value)}")
+        print(json.dumps({**report, "failing": failing, "checks": checks}, indent=2))
+    else:
+        for name, value in report.items():
+            if value is not None:
+                print(f"{name.replace('_', ' ')}: {_text(value)}")
+        for name, check in checks.items():
+            print(f"check {name}: {'ok' if check['ok'] else json.dumps(check)}")
+    if failing:
+        raise OperatorError(f"failing: {', '.join(failing)}", "see docs/troubleshooting.md; --json has what was found")
 
 
 @app.command()
@@ -90,11 +98,14 @@ def roles(
 @app.command()
 def url(
     for_yoyo: Annotated[bool, typer.Option("--yoyo", help="As the yoyo command takes it: for migrations.")] = False,
+    schema: Annotated[
+        str | None, typer.Option(help="With --yoyo: of a tenant's own schema, for sql/migrations/tenant.")
+    ] = None,
 ) -> None:
     """Print the address, password included. The embedded server is started and stays up: `quarry db stop` ends it."""
     with installed(keep=True) as local:
         if for_yoyo:
-            print(migrations.yoyo_url(local.address("quarry_owner"), local.database_schema))
+            print(migrations.yoyo_url(local.address("quarry_owner"), schema or local.database_schema))
         else:
             print(local.serving_url())
 
@@ -106,6 +117,14 @@ def stop() -> None:
     if not local.is_embedded:
         raise OperatorError("DATABASE_URL names a server that is not ours to stop")
     say("quarry: stopped" if stop_server(local.quarry_home) else "quarry: it was not running")
+
+
+async def _checked(local: Settings) -> dict[str, dict[str, Any]]:
+    """What `/healthz` asks of the database too."""
+    async with Database.open(
+        local.address("quarry_app"), local.limits, schema=local.database_schema, name="quarry db test"
+    ) as opened:
+        return await DatabaseHealth(opened, local.changes_max_age).report()
 
 
 def _create_roles(local: Settings) -> bool:
@@ -124,7 +143,7 @@ def _migrations(local: Settings) -> dict[str, object]:
     address = local.address("quarry_owner")
     try:
         wait_for(diagnosis.require(address))
-        found = migrations.status(address, local.database_schema)
+        found = schemas.status(address, local.database_schema)
     except OperatorError as error:
         return {"applied_migrations": None, "pending_migrations": None, "migrations_unknown": error.message}
     return {

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service import diagnosis, migrations, provisioning, rotation, scaffold
+from service import diagnosis, provisioning, rotation, scaffold, schemas
 from service.addresses import Address
 from service.cli.installation import (
     confirm,
@@ -40,7 +40,7 @@ def up() -> None:
 def down(count: Annotated[int, typer.Argument(min=1, help="How many to take back.")] = 1) -> None:
     """Take the last migrations back."""
     with installed() as local:
-        done = migrations.down(_owner(local), local.database_schema, count, say)
+        done = schemas.down(_owner(local), local.database_schema, count, say)
         say(f"quarry: {len(done)} taken back")
 
 
@@ -96,14 +96,16 @@ def fresh(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
     confirm("drops every table of the service with everything in it", yes=yes)
     with installed() as local:
         with explaining(local.administration()):
-            wait_for(provisioning.drop_schemas(_owner(local), local.database_schema))
+            owner = _owner(local)
+            everything = [*schemas.own(owner, local.database_schema), local.database_schema, "app"]
+            wait_for(provisioning.drop_schemas(owner, everything))
             wait_for(provisioning.prepare_database(local.administration(), local.database_schema))
         migrate(local)
 
 
 def migrate(local: Settings) -> None:
     """Apply what is pending, let the guard look at the catalog, and seal what a migration could not."""
-    done = migrations.up(_owner(local), local.database_schema, say)
+    done = schemas.up(_owner(local), local.database_schema, say)
     findings = wait_for(_findings(local))
     if findings:
         raise OperatorError(f"migrated, but the catalog breaks a rule: {'; '.join(findings)}")
@@ -136,7 +138,7 @@ async def _findings(local: Settings) -> list[str]:
 
 
 def _status(local: Settings) -> list[Status]:
-    return migrations.status(_owner(local), local.database_schema)
+    return schemas.status(_owner(local), local.database_schema)
 
 
 def _owner(local: Settings) -> Address:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Annotated
+from uuid import UUID
 
 import typer
 from pydantic_core import to_json
 
+from service import schemas
 from service.cli.installation import database, installed, say, wait_for
-from service.errors import NotFound, OperatorError
+from service.errors import Conflict, NotFound, OperatorError
 from service.repos.tenants import Plan, Tenant, TenantStatus
 from service.settings import Settings
 from service.work import Work
@@ -26,15 +27,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 @app.command()
 def add(domain: Domain, name: Annotated[str, typer.Option(help="The agency's name.")],
-        plan: Annotated[str, typer.Option(help="free, pro or enterprise")] = "free") -> None:  # fmt: skip
+        plan: Annotated[str, typer.Option(help="free, pro or enterprise")] = "free",
+        schema: Annotated[str | None, typer.Option(help="Keep its rows in a schema of its own, of this name.")] = None,
+        ) -> None:  # fmt: skip
     """Create a tenant; prints its id."""
     host, chosen = host_name(domain), _plan(plan)
     if not 1 <= len(name.strip()) <= 200:
         raise OperatorError("a name has 1 to 200 characters", "give it as --name 'Acme Agency'")
 
     async def create(local: Settings) -> Tenant:
+        if schema is not None:
+            async with database(local, "quarry_platform") as opened, Work(opened, None, read_only=True) as work:
+                if await work.tenants.find_by_domain(host) is not None:
+                    raise Conflict("The domain is taken.")
+            await schemas.build(local.address("quarry_owner"), local.database_schema, schema, say)
         async with database(local, "quarry_platform") as opened, Work(opened, None) as work:
-            return await work.tenants.create(name=name.strip(), domain=host, plan=chosen)
+            tenant = await work.tenants.create(name=name.strip(), domain=host, plan=chosen)
+            if schema is not None:
+                await work.tenants.give_schema(tenant=tenant.id, name=schema)
+            return tenant
 
     with installed() as local:
         tenant = wait_for(create(local))
@@ -46,7 +57,7 @@ def add(domain: Domain, name: Annotated[str, typer.Option(help="The agency's nam
 def list_(as_json: AsJson = False) -> None:
     """List all tenants, newest first."""
 
-    async def collect(local: Settings) -> list[Tenant]:
+    async def collect(local: Settings) -> tuple[list[Tenant], dict[UUID, str]]:
         tenants: list[Tenant] = []
         async with database(local, "quarry_platform") as opened, Work(opened, None, read_only=True) as work:
             while page := await work.tenants.page(
@@ -55,15 +66,16 @@ def list_(as_json: AsJson = False) -> None:
                 after_id=tenants[-1].id if tenants else None,
             ):
                 tenants += page
-        return tenants
+            return tenants, {each.tenant: each.name for each in await work.tenants.schemas()}
 
     with installed() as local:
-        tenants = wait_for(collect(local))
+        tenants, own = wait_for(collect(local))
     if as_json:
-        print(to_json(tenants, indent=2).decode())
+        print(to_json([_shown(tenant, own) for tenant in tenants], indent=2).decode())
         return
     for tenant in tenants:
-        print(f"{tenant.id}  {tenant.status:9}  {tenant.plan:10}  {tenant.domain:30}  {tenant.name}")
+        where = f"  (schema {own[tenant.id]})" if tenant.id in own else ""
+        print(f"{tenant.id}  {tenant.status:9}  {tenant.plan:10}  {tenant.domain:30}  {tenant.name}{where}")
 
 
 @app.command()
@@ -71,12 +83,13 @@ def show(domain: Domain) -> None:
     """Print one tenant as JSON."""
     host = host_name(domain)
 
-    async def look_up(local: Settings) -> Tenant:
+    async def look_up(local: Settings) -> dict[str, object]:
         async with database(local, "quarry_platform") as opened, Work(opened, None, read_only=True) as work:
-            return await _found(host, work.tenants.lookup(host))
+            tenant = await _found(host, work.tenants.lookup(host))
+            return _shown(tenant, {each.tenant: each.name for each in await work.tenants.schemas()})
 
     with installed() as local:
-        print(json.dumps(json.loads(wait_for(look_up(local)).model_dump_json()), indent=2))
+        print(to_json(wait_for(look_up(local)), indent=2).decode())
 
 
 @app.command()
@@ -101,6 +114,11 @@ def _set_status(domain: str, status: TenantStatus) -> None:
     with installed() as local:
         tenant = wait_for(change(local))
         say(f"quarry: {tenant.domain} is {tenant.status}")
+
+
+def _shown(tenant: Tenant, own: Mapping[UUID, str]) -> dict[str, object]:
+    """A tenant, with the schema that it has of its own; null where its rows are with the others'."""
+    return {**tenant.model_dump(), "schema": own.get(tenant.id)}
 
 
 async def _found(host: str, answer: Awaitable[Tenant]) -> Tenant:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from service import provisioning
 from service.database import Database
 from service.errors import CommitUnknown, Contention, DatabaseError, NotFound, OperatorError, Timeout
 from service.offboarding import access
@@ -16,7 +17,7 @@ from service.work import Work, run
 
 _LOCK = "lock"
 _AFTERWARDS = ("statistics", "remains")
-_SHARED = ("tenants", "changes", "commits", "cursors", "heads")
+_SHARED = ("tenants", "schemas", "changes", "commits", "cursors", "heads")
 
 Say = Callable[[str], None]
 
@@ -49,6 +50,7 @@ async def erase(settings: Settings, tenant: Tenant, say: Say) -> list[Erased]:
         access.database(settings, "quarry_owner") as owner,
     ):
         is_suspended = False
+        own = await _own_schema(platform, id)
         try:
             if tenant.status == "active":
                 # New requests are refused from here on; what is in flight is waited for below.
@@ -62,13 +64,23 @@ async def erase(settings: Settings, tenant: Tenant, say: Say) -> list[Erased]:
                 await _resume(platform, domain, say)
             raise _explained(error, domain) from error
         await _renew_statistics(owner, id, say)
-        tables = {f"{'app' if name in _SHARED else settings.database_schema}.{name}": gone[name] for name in gone}
+        schema = own or settings.database_schema
+        tables = {f"{'app' if name in _SHARED else schema}.{name}": gone[name] for name in gone}
         try:
-            return await _proof(owner, id, tables)
+            proof = await _proof(owner, id, tables)
         except DatabaseError as error:
             raise OperatorError(
                 f"{domain} has been deleted, but what is left was not counted: {error.message}"
             ) from error
+    if own not in (None, settings.database_schema):
+        await provisioning.drop_schemas(settings.address("quarry_owner"), [own])
+        say(f"its schema {own} has been dropped")
+    return proof
+
+
+async def _own_schema(platform: Database, tenant: TenantId) -> str | None:
+    async with Work(platform, None, read_only=True) as work:
+        return next((each.name for each in await work.tenants.schemas() if each.tenant == tenant), None)
 
 
 def _check(settings: Settings, domain: str, status: TenantStatus) -> None:

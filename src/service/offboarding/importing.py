@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from service import keyring
+from service import keyring, schemas
 from service.errors import Conflict, InvalidInput, OperatorError
 from service.offboarding import access
 from service.offboarding.archive import Archive, ArchiveError, Manifest, Table
@@ -24,8 +24,11 @@ _BATCH_BYTES = 4 * 1024 * 1024
 Say = Callable[[str], None]
 
 
-async def restore(settings: Settings, path: Path, say: Say) -> Manifest:
-    """Create the archive's tenant with its id and its rows. Raises OperatorError, and then nothing was written."""
+async def restore(settings: Settings, path: Path, say: Say, *, schema: str | None = None) -> Manifest:
+    """Create the archive's tenant with its id and its rows, in a `schema` of its own if one is named.
+
+    Raises OperatorError, and then nothing was written.
+    """
     with Archive.open(path) as archive:
         manifest = archive.manifest
         _check_migrations(manifest, await access.applied_migrations(settings))
@@ -35,11 +38,15 @@ async def restore(settings: Settings, path: Path, say: Say) -> Manifest:
                 await _check_absence(manifest, work)
                 await _check_columns(manifest, work)
             archive.verify()
+            if schema is not None:
+                await schemas.build(settings.address("quarry_owner"), settings.database_schema, schema, say)
             async with Work(database, tenant) as work:
                 loading = _Loading(archive, work.binding)
                 for table, lines in archive.tables():
                     if table.name not in HISTORY:
                         await loading.load(table, lines)
+                        if table.name == "tenants" and schema is not None:
+                            await loading.move_to(schema)
                         say(f"{table.name} {table.rows} rows")
                 await loading.skip_numbers(manifest.number)
         return manifest
@@ -102,6 +109,11 @@ class _Loading:
                     f"{table.name}.jsonl: the database refuses a row: {error.message} {details}".strip(),
                     "nothing was imported",
                 ) from error
+
+    async def move_to(self, schema: str) -> None:
+        """Give the tenant a schema of its own, and write there from now on."""
+        await self._execute("schemas", schema_name=schema)
+        await self._execute("enter")
 
     async def skip_numbers(self, number: int) -> None:
         """Have the import's commit numbered above `number`, and above those given after the export."""

@@ -16,6 +16,7 @@ HISTORY = frozenset({"commits", "changes"})
 """Exported to be read; an import begins the log anew."""
 
 LEFT_OUT: Mapping[str, str] = {
+    "schemas": "where this installation keeps the rows",
     "sessions": "opened with tokens of this installation; people sign in again",
     "otps": "codes live for minutes",
     "idempotency_keys": "answers to repeat, kept for a day",

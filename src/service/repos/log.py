@@ -84,6 +84,12 @@ class AppliedMigration(Row):
     id: str
 
 
+class OwnMigration(AppliedMigration):
+    """One that a schema of a tenant's own has."""
+
+    schema_name: str
+
+
 class Page(NamedTuple):
     """Commits that follow each other; after the last one there is `more`, or was not when they were read."""
 
@@ -144,3 +150,6 @@ class Log(Repository, aggregate="log", noun="installation"):
 
     @query
     async def migrations(self) -> list[AppliedMigration]: ...
+
+    @query
+    async def own_migrations(self) -> list[OwnMigration]: ...

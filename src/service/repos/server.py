@@ -9,15 +9,14 @@ from service.repos.query import Repository, query
 from service.repos.rows import Row
 
 
-class Vitals(Row):
-    """Size in bytes; transactions since the oldest id that is not frozen, of two thousand million; the longest one's time.
+class Transactions(Row):
+    """Transactions since the oldest id that is not frozen, of two thousand million; the longest one's time.
 
     Transactions of other roles are not seen by the serving role.
     """
 
-    size: int
-    transaction_age: int
-    longest_transaction: timedelta | None
+    age: int
+    longest: timedelta | None
 
 
 class Standing(Row):
@@ -32,7 +31,10 @@ class Server(Repository, aggregate="server", noun="server"):
     """The database server."""
 
     @query
-    async def vitals(self) -> Vitals: ...
+    async def size(self) -> int: ...
+
+    @query
+    async def transactions(self) -> Transactions: ...
 
     @query
     async def standing(self) -> Standing: ...

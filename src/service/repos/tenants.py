@@ -50,6 +50,13 @@ class TenantRef(Row):
     tenant: UUID
 
 
+class OwnSchema(Row):
+    """Where the rows of a tenant are that has a schema of its own."""
+
+    tenant: UUID
+    name: str
+
+
 class Tenants(Repository, aggregate="tenants"):
     """The bound tenant, or for the platform all of them. JSON goes in as text."""
 
@@ -100,3 +107,9 @@ class Tenants(Repository, aggregate="tenants"):
 
     @query
     async def set_status(self, domain: str, status: TenantStatus) -> Tenant: ...
+
+    @query
+    async def give_schema(self, *, tenant: UUID, name: str) -> int: ...
+
+    @query
+    async def schemas(self) -> list[OwnSchema]: ...

@@ -1,8 +1,9 @@
 """How a transaction gets its tenant: the text of its first message, and of the words that go before COMMIT.
 
-Binding is transaction-local (SET LOCAL), so that nothing is left behind on the connection, also behind PgBouncer in
-transaction mode and after a cancellation. It travels in one message with BEGIN: three round trips for a transaction of
-one statement. Citus needs a binder of its own; it would replace this module alone.
+Binding is transaction-local, as SET LOCAL is, so that nothing is left behind on the connection, also behind PgBouncer in
+transaction mode and after a cancellation. app.enter() does it, and leads a tenant with a schema of its own there. It travels
+in one message with BEGIN: three round trips for a transaction of one statement. Citus needs a binder of its own; it would
+replace this module alone.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def begin(
     """The message that opens a transaction and binds it; `statement_timeout` in seconds, None for the role's own."""
     parts = [f"BEGIN ISOLATION LEVEL {isolation.upper()}{' READ ONLY' if read_only else ''}"]
     if tenant is not None:
-        parts.append(f"SET LOCAL app.tenant_id = '{as_uuid(tenant)}'")
+        parts.append(f"SELECT app.enter('{as_uuid(tenant)}')")
     if statement_timeout is not None:
         parts.append(f"SET LOCAL statement_timeout = {max(1, int(statement_timeout * 1000))}")
     if origin.ip is not None and not read_only:

@@ -28,6 +28,13 @@ _REASONS: Mapping[tuple[str, str], str] = {
     ("policy_not_canonical", f"app.tenants platform: {_PLATFORM}"): "the platform's work is about all tenants",
     ("platform_table_writable", "app.cursors"): "consumers move their own places, tenant by tenant",
     ("several_policies", "app.tenants"): "one for the serving role, one for the platform",
+    ("unique_without_tenant", "app.schemas app.schemas_name_key"): "a schema belongs to one tenant",
+    (
+        "policy_not_canonical",
+        f"app.schemas {_OWN.format('tenant_id')}",
+    ): "the same predicate, for the serving role alone",
+    ("policy_not_canonical", f"app.schemas platform: {_PLATFORM}"): "the platform gives tenants their schemas",
+    ("several_policies", "app.schemas"): "one for the serving role, one for the platform",
     **{
         (code, f"app.{table}{suffix}"): reason
         for table in ("heads", "commits", "changes", "cursors")
@@ -45,6 +52,7 @@ UNTRACKED: Mapping[str, str] = {
     "app.commits": "the log itself",
     "app.changes": "the log itself",
     "app.cursors": "how far the log has been read",
+    "app.schemas": "where rows are kept, which never changes",
     "otps": "codes live for minutes and nobody streams them",
     "sign_in_failures": "a log of its own",
     "idempotency_keys": "answers to repeat, kept for a day; what they tell of is recorded itself",

@@ -12,7 +12,7 @@ import asyncpg
 
 from service.checks.findings import Span
 from service.lexer import Kind, Lexeme, Unterminated, scan
-from service.migrations import MigrationError
+from service.migration_errors import MigrationError
 
 _TRANSACTIONAL = re.compile(r"--\s*transactional\s*:\s*false\s*", re.IGNORECASE)
 _BLANK = (Kind.SPACE, Kind.COMMENT)

@@ -1,0 +1,84 @@
+"""What goes wrong with migrations, in the operator's words."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import psycopg
+from yoyo.exceptions import BadMigration, LockTimeout, MigrationConflict
+
+from service.errors import OperatorError
+
+
+class MigrationError(OperatorError):
+    """A migration failed; its transaction was rolled back and it left nothing behind."""
+
+
+@contextlib.contextmanager
+def reported() -> Iterator[None]:
+    """Failures other than a migration's own: of the connection, of the files, of a lock."""
+    try:
+        yield
+    except LockTimeout as error:
+        raise OperatorError(
+            f"another process is migrating: {str(error).partition(' (')[0]}",
+            'wait for it; if it is gone: yoyo break-lock --database "$(quarry db url --yoyo)"',
+        ) from error
+    except psycopg.errors.InvalidSchemaName as error:
+        raise OperatorError("the schema does not exist", "run `quarry db create` first") from error
+    except psycopg.Error as error:
+        raise OperatorError(f"migrations stop: {_first_line(error)}", "see `quarry db test`") from error
+    except (BadMigration, MigrationConflict, KeyError, ValueError) as error:
+        raise MigrationError(f"the migrations can't be read: {_first_line(error)}", "correct the file") from error
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Say which statement of the file at `path` failed."""
+    try:
+        # yoyo prints what a SELECT answers; stdout is for the data of commands.
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+            warnings.simplefilter("ignore", ResourceWarning)
+            yield
+    except psycopg.Error as error:
+        statement = _failed_statement(error.__traceback__)
+        place = _place(path, statement, error.diag.statement_position)
+        what = " ".join(_code(statement).split())[:120] if statement else "COMMIT"
+        raise MigrationError(
+            f"{place}: {error.diag.message_primary or _first_line(error)}, in: {what}",
+            "nothing of this migration was kept; correct the file and run it again",
+        ) from error
+
+
+def _failed_statement(trace: TracebackType | None) -> str | None:
+    """The statement that yoyo was executing: it keeps it in a local of the frame that the error came through."""
+    found = None
+    while trace is not None:
+        found = trace.tb_frame.f_locals.get("stmt", found)
+        trace = trace.tb_next
+    return found if isinstance(found, str) else None
+
+
+def _place(path: Path, statement: str | None, position: str | None) -> str:
+    """File and line: of the character that the server names (counted from 1), else of the statement's beginning."""
+    if statement is None:
+        return path.name
+    before, found, _ = path.read_text(encoding="utf-8").partition(statement.strip())
+    offset = int(position) - 1 if position else len(statement) - len(_code(statement))
+    lines = before.count("\n") + statement[:offset].count("\n")
+    return f"{path.name}:{lines + 1}" if found else path.name
+
+
+def _code(statement: str) -> str:
+    """The statement without the comments before it."""
+    return re.sub(r"\A(\s|--[^\n]*(\n|\Z))+", "", statement)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

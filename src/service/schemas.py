@@ -1,0 +1,87 @@
+"""Schemas: the one that tenants share, and those that tenants have of their own. Both are built by the same migrations.
+
+A tenant's own schema has the tables of tenants; what exists once, schema `app`, is for all. app.schemas says whose it is,
+and app.enter() leads each transaction there (tenancy/binding.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+
+from service import migrations, provisioning
+from service.addresses import Address
+from service.errors import OperatorError
+from service.migration_errors import MigrationError, reported
+from service.migrations import Say, Status
+
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
+_RESERVED = frozenset({"app", "public", "information_schema"})
+
+
+def own(address: Address, schema: str) -> list[str]:
+    """The schemas that tenants have of their own, in the order of their names."""
+    with reported(), migrations.connected(address, schema) as connection:
+        try:
+            rows = connection.execute("SELECT name FROM app.schemas ORDER BY name").fetchall()
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+            return []
+    return [name for (name,) in rows]
+
+
+def up(address: Address, schema: str, say: Say, folders: Sequence[Path] | None = None) -> list[str]:
+    """Apply what is pending everywhere; answers the ids, with their schema where it is a tenant's own.
+
+    One that fails in a tenant's schema keeps nobody else waiting: the others go on, and the next run goes on there. Raises
+    MigrationError for each of them.
+    """
+    done = migrations.up(address, schema, say, folders)
+    failures = []
+    for name in own(address, schema):
+        try:
+            done += [f"{name}/{id}" for id in migrations.up(address, name, say, folders, beside=True)]
+        except MigrationError as error:
+            failures.append(f"in {name}: {error.message}")
+    if failures:
+        raise MigrationError("; ".join(failures), "the other schemas are migrated; correct that and run it again")
+    return done
+
+
+def down(address: Address, schema: str, count: int, say: Say, folders: Sequence[Path] | None = None) -> list[str]:
+    """Take the `count` last migrations back, in the tenants' own schemas first; answers the ids. Raises MigrationError."""
+    chosen = migrations.last(address, schema, count, folders)
+    done = []
+    for name in own(address, schema):
+        done += [f"{name}/{id}" for id in migrations.take_back(address, name, chosen, say, folders, beside=True)]
+    return done + migrations.take_back(address, schema, chosen, say, folders)
+
+
+def status(address: Address, schema: str) -> list[Status]:
+    """All migrations of all schemas, as migrations.status; the id of one in a tenant's own schema begins with its name."""
+    found = migrations.status(address, schema)
+    for name in own(address, schema):
+        found += [
+            replace(each, id=f"{name}/{each.id}") for each in migrations.status(address, name) if each.is_of_tenants
+        ]
+    return found
+
+
+async def build(address: Address, schema: str, name: str, say: Say) -> None:
+    """Make the schema `name` with the tables of tenants; one that a failed attempt has left is gone on with.
+
+    Raises OperatorError for a name that can't be one, or is taken.
+    """
+    if not _NAME.match(name) or name in _RESERVED or name.startswith("pg_") or name == schema:
+        raise OperatorError(
+            f"'{name}' can't be a schema of a tenant's own",
+            "give a lower-case word of letters, digits and _ that is not a schema of Quarry or PostgreSQL",
+        )
+    if name in own(address, schema):
+        raise OperatorError(f"the schema {name} is another tenant's", "choose another name")
+    await provisioning.prepare_schema(address, name)
+    await asyncio.to_thread(migrations.up, address, name, say, beside=True)
