@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import ssl as tls
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
@@ -25,6 +25,15 @@ class Address:
     libpq: Mapping[str, str] = field(default_factory=dict, repr=False)
     connect_timeout: float = 10.0
     """Seconds until an attempt to connect is given up."""
+
+    @property
+    def database(self) -> str:
+        """The name of the database."""
+        return unquote(urlsplit(self.url).path.lstrip("/"))
+
+    def aimed(self, database: str) -> Address:
+        """The same server and login, another database."""
+        return replace(self, url=urlunsplit(urlsplit(self.url)._replace(path=f"/{quote(database, safe='')}")))
 
     def asyncpg_options(self, **constants: str) -> dict[str, Any]:
         """What asyncpg needs beside the URL: TLS, and the session's `constants` with the role among them."""

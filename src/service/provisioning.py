@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
@@ -59,7 +57,7 @@ async def create_database(address: Address, name: str) -> bool:
             return False
         try:
             # From template0: in template1 somebody may be working, and it may have another encoding.
-            await connection.execute(f"CREATE DATABASE {_quoted(name)} TEMPLATE template0 ENCODING 'UTF8'")
+            await connection.execute(f"CREATE DATABASE {quoted(name)} TEMPLATE template0 ENCODING 'UTF8'")
         except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
             return False
         return True
@@ -71,14 +69,14 @@ async def drop_database(address: Address, name: str) -> bool:
     async with _session(*_maintenance(address), remedy=remedy) as connection:
         if not await _has_database(connection, name):
             return False
-        await connection.execute(f"DROP DATABASE {_quoted(name)} WITH (FORCE)")
+        await connection.execute(f"DROP DATABASE {quoted(name)} WITH (FORCE)")
         return True
 
 
 async def drop_schemas(address: Address, names: Sequence[str]) -> None:
     """Drop schemas with everything that migrations have made there."""
     async with _session(address) as connection:
-        await connection.execute(f"DROP SCHEMA IF EXISTS {', '.join(map(_quoted, names))} CASCADE")
+        await connection.execute(f"DROP SCHEMA IF EXISTS {', '.join(map(quoted, names))} CASCADE")
 
 
 async def set_password(address: Address, role: str, password: str) -> None:
@@ -95,6 +93,11 @@ def roles_sql(limits: PoolLimits | None = None) -> str:
     """The SQL that creates the roles, for a DBA who runs it by hand; their time-outs are those of `limits`."""
     text = _setup("roles")
     return "".join(f"SET quarry.{name} = '{value}';\n" for name, value in (limits or PoolLimits()).timeouts()) + text
+
+
+def quoted(name: str) -> str:
+    """A name as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _setup(name: str) -> str:
@@ -151,13 +154,8 @@ async def _first(addresses: Sequence[Address]) -> Any:
 
 
 def _maintenance(address: Address) -> list[Address]:
-    parts = urlsplit(address.url)
-    return [replace(address, url=urlunsplit(parts._replace(path=f"/{name}"))) for name in _MAINTENANCE]
+    return [address.aimed(name) for name in _MAINTENANCE]
 
 
 async def _has_database(connection: Any, name: str) -> bool:
     return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

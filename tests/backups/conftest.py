@@ -21,7 +21,6 @@ from pydantic import SecretStr
 from conftest import MAJOR
 from service import migrations
 from service.backups import restoring, taking
-from service.backups.contents import aimed
 from service.backups.directory import Backup, Directory
 from service.backups.restoring import Restored
 from service.checks.runs import samples
@@ -72,7 +71,7 @@ class Desk:
     async def ask(self, statement: str, *values: object, database: str | None = None) -> Any:
         """One value, as the superuser."""
         address = self.settings.administration()
-        connection = await asyncpg.connect((aimed(address, database) if database else address).url)
+        connection = await asyncpg.connect((address.aimed(database) if database else address).url)
         try:
             return await connection.fetchval(statement, *values)
         finally:
@@ -89,7 +88,7 @@ class Desk:
     async def digests(self, database: str | None = None) -> dict[str, str | None]:
         """By table a digest of its rows."""
         address = self.settings.administration()
-        connection = await asyncpg.connect((aimed(address, database) if database else address).url)
+        connection = await asyncpg.connect((address.aimed(database) if database else address).url)
         try:
             return {name: await connection.fetchval(digest) for name, digest in await connection.fetch(ROWS)}
         finally:
@@ -113,7 +112,7 @@ async def desk(settings: Settings, superuser: Any, tmp_path: Path) -> AsyncItera
     desk = Desk(Directory(tmp_path / "backups"), settings)
     yield desk
     for name in await desk.besides():
-        connection = await asyncpg.connect(aimed(settings.administration(), "postgres").url)
+        connection = await asyncpg.connect(settings.administration().aimed("postgres").url)
         await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
         await connection.close()
 

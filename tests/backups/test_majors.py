@@ -14,7 +14,6 @@ from conftest import MAJOR
 from factories import Factory
 from service import keyring
 from service.backups import restoring, taking, tools
-from service.backups.contents import aimed
 from service.database import GREETING, Database
 from service.embedded.binaries import find_binaries
 from service.errors import OperatorError
@@ -38,7 +37,7 @@ async def servers(desk: Desk, elsewhere: Settings) -> AsyncIterator[Servers]:
     if not await servers.old.ask("SELECT count(*) FROM app.tenants"):
         await servers.old.fill()
     yield servers
-    connection = await asyncpg.connect(aimed(elsewhere.administration(), "postgres").url)
+    connection = await asyncpg.connect(elsewhere.administration().aimed("postgres").url)
     for name in await other.besides():
         await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await connection.close()

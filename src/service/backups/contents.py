@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
@@ -30,12 +28,6 @@ SELECT c.oid::regclass::text
                       AND d.deptype = 'e')
  ORDER BY 1
 """
-
-
-def aimed(address: Address, database: str) -> Address:
-    """The same server and login, another database."""
-    parts = urlsplit(address.url)
-    return replace(address, url=urlunsplit(parts._replace(path=f"/{quote(database, safe='')}")))
 
 
 @contextlib.asynccontextmanager
@@ -73,11 +65,11 @@ async def maintenance(address: Address) -> AsyncIterator[Any]:
     """A connection to the server of `address` that is in none of the databases that are made, renamed and dropped."""
     name = "postgres"
     try:
-        await (await provisioning.connect(aimed(address, name))).close()
+        await (await provisioning.connect(address.aimed(name))).close()
     except DatabaseError:
         # Every server has one of the two.
         name = "template1"
-    async with connected(aimed(address, name)) as connection:
+    async with connected(address.aimed(name)) as connection:
         yield connection
 
 
@@ -95,9 +87,10 @@ async def counted(connection: Any, names: Sequence[str]) -> tuple[Table, ...]:
 
 async def migrations(connection: Any, schema: str) -> tuple[str, ...]:
     """The ids of the migrations that the database has. Raises OperatorError when it has never been migrated."""
-    quoted = '"' + schema.replace('"', '""') + '"'
     try:
-        rows = await connection.fetch(f"SELECT migration_id FROM {quoted}._yoyo_migration ORDER BY 1")
+        rows = await connection.fetch(
+            f"SELECT migration_id FROM {provisioning.quoted(schema)}._yoyo_migration ORDER BY 1"
+        )
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
         raise OperatorError(
             f"there is nothing of Quarry in the schema {schema}", "run `quarry migrate up`, or see DATABASE_SCHEMA"

@@ -10,12 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from urllib.parse import unquote, urlsplit
 
 from service import migrations, provisioning
 from service.addresses import Address, PoolLimits
 from service.backups import contents, manifests, swapping, tools
-from service.backups.contents import aimed, connected
+from service.backups.contents import connected
 from service.backups.directory import Backup
 from service.backups.manifests import BackupError, Manifest, Table
 from service.backups.tools import Say, Tool
@@ -77,7 +76,7 @@ async def examine(settings: Settings, backup: Backup, into: str | None = None) -
             f"{manifest.name} is of PostgreSQL {manifest.server}, and this server is PostgreSQL {version}",
             f"restore into PostgreSQL {manifests.major(manifest.server)} or newer",
         )
-    return Target(address, into or unquote(urlsplit(address.url).path[1:]), version, row["rolsuper"])
+    return Target(address, into or address.database, version, row["rolsuper"])
 
 
 async def verify(settings: Settings, backup: Backup, places: Iterable[Path], say: Say) -> None:
@@ -104,7 +103,7 @@ async def _fill(
     settings: Settings, target: Target, name: str, backup: Backup, *, places: Iterable[Path], say: Say
 ) -> None:
     """Restore into the empty database `name`, and prove it."""
-    manifest, made = backup.manifest, aimed(target.address, name)
+    manifest, made = backup.manifest, target.address.aimed(name)
     at_least = manifests.major(manifest.tool)
     tool = await tools.find("pg_restore", at_least, target.major, places)
     for note in await provisioning.create_roles(target.address, settings.limits):
@@ -114,7 +113,7 @@ async def _fill(
         if not target.is_superuser:
             # What it makes would be the login's, not the owner's, and the login may not give it away.
             async with connected(made) as connection:
-                await connection.execute(f"GRANT CREATE ON DATABASE {_quoted(name)} TO quarry_owner")
+                await connection.execute(f"GRANT CREATE ON DATABASE {provisioning.quoted(name)} TO quarry_owner")
             made = replace(made, role="quarry_owner")
             listed = files.enter_context(NamedTemporaryFile("w", suffix=".list"))
             listed.write(await _selected(tool, backup.path))
@@ -127,7 +126,7 @@ async def _fill(
             # In turn for the owner: foreign keys are looked at before policies are there that would bind it.
             arguments += ["--exit-on-error", f"--jobs={_JOBS if target.is_superuser else 1}"]
         await tools.run(tool, [*arguments, str(backup.path)], made, say, tolerated=tolerated)
-    await provisioning.prepare_database(aimed(target.address, name), manifest.schema_name)
+    await provisioning.prepare_database(target.address.aimed(name), manifest.schema_name)
     await _prove(settings, target, name, manifest, say)
 
 
@@ -141,7 +140,7 @@ async def _selected(tool: Tool, path: Path) -> str:
 async def _prove(settings: Settings, target: Target, name: str, manifest: Manifest, say: Say) -> None:
     """Compare with the manifest, and let the guard look as the serving role. Raises BackupError."""
     reader = replace(target.address, role="quarry_backup") if target.is_superuser else settings.address("quarry_backup")
-    async with connected(aimed(reader, name)) as connection:
+    async with connected(reader.aimed(name)) as connection:
         say("counting")
         found = {
             table.name: table.rows for table in await contents.counted(connection, await contents.tables(connection))
@@ -165,7 +164,7 @@ async def _prove(settings: Settings, target: Target, name: str, manifest: Manife
             f"the backup is of an older schema; next: quarry migrate up ({len(pending)} pending), which looks at the catalog"
         )
         return
-    await _guard(replace(aimed(target.address, name), role="quarry_app"), manifest)
+    await _guard(replace(target.address.aimed(name), role="quarry_app"), manifest)
 
 
 async def _guard(address: Address, manifest: Manifest) -> None:
@@ -186,7 +185,7 @@ async def _epoch(target: Target, say: Say) -> int:
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", target.database):
             return 0
     try:
-        async with connected(replace(aimed(target.address, target.database), role="quarry_owner")) as connection:
+        async with connected(replace(target.address.aimed(target.database), role="quarry_owner")) as connection:
             if await connection.fetchval("SELECT to_regclass('app.installation') IS NULL"):
                 return 0
             return await contents.epoch(connection)
@@ -198,7 +197,7 @@ async def _epoch(target: Target, say: Say) -> int:
 
 async def _enter(target: Target, name: str, tables: Sequence[Table], former: int) -> int:
     """Begin a life that no life of the former database was; statistics with it. Answers the epoch."""
-    async with connected(replace(aimed(target.address, name), role="quarry_owner")) as connection:
+    async with connected(replace(target.address.aimed(name), role="quarry_owner")) as connection:
         epoch: int = await connection.fetchval("SELECT app.enter_life()")
         while epoch <= former:
             # A backup may be restored twice: what followed the first time is not what follows now.
@@ -211,7 +210,3 @@ async def _enter(target: Target, name: str, tables: Sequence[Table], former: int
 def _conninfo(name: str) -> str:
     escaped = name.replace("\\", "\\\\").replace("'", "\\'")
     return f"dbname='{escaped}'"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

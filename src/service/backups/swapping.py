@@ -96,8 +96,10 @@ async def _rename(connection: Any, made: str, target: str, kept: str) -> bool:
         has_target = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", target)
         if has_target:
             # From here on nobody new gets in; the server waits five seconds for those who are.
-            await connection.execute(f"ALTER DATABASE {_quoted(target)} RENAME TO {_quoted(kept)}")
-        await connection.execute(f"ALTER DATABASE {_quoted(made)} RENAME TO {_quoted(target)}")
+            await connection.execute(
+                f"ALTER DATABASE {provisioning.quoted(target)} RENAME TO {provisioning.quoted(kept)}"
+            )
+        await connection.execute(f"ALTER DATABASE {provisioning.quoted(made)} RENAME TO {provisioning.quoted(target)}")
         return bool(has_target)
 
 
@@ -110,7 +112,3 @@ async def _end(connection: Any, databases: list[str]) -> None:
         with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
             await connection.execute(f"SET ROLE {role}")
             await connection.execute(f"{_END} AND usename = current_user", databases)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 from service import migrations, provisioning
@@ -30,8 +29,7 @@ async def database(address: Address, schema: str, *, migrate: bool = True) -> As
     name = f"{_PREFIX}{int(time.time())}_{secrets.token_hex(3)}"
     await provisioning.create_database(address, name)
     try:
-        parts = urlsplit(address.url)
-        made = replace(address, url=urlunsplit(parts._replace(path=f"/{name}")))
+        made = address.aimed(name)
         await _require_superuser(made)
         await provisioning.create_roles(made)
         await provisioning.prepare_database(made, schema)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit
 
 import typer
 
 from service import diagnosis, migrations, provisioning, schemas
-from service.addresses import Address
 from service.cli.installation import (
     confirm,
     explaining,
@@ -62,7 +60,7 @@ def create() -> None:
     """Create the database and its schemas, and the roles where they are missing."""
     with installed(provision=False) as local:
         target = local.administration()
-        name = _name(target)
+        name = target.database
         with explaining(target):
             made = wait_for(provisioning.create_database(target, name))
             _create_roles(local)
@@ -75,7 +73,7 @@ def drop(yes: Yes = False) -> None:
     """Drop the database with everything in it."""
     loaded = settings()
     refuse_in_production(loaded, "db drop")
-    name = loaded.database_name if loaded.is_embedded else _name(loaded.administration())
+    name = loaded.database_name if loaded.is_embedded else loaded.administration().database
     confirm(f"drops the database {name}", yes=yes)
     with installed(provision=False) as local, explaining(local.administration()):
         gone = wait_for(provisioning.drop_database(local.administration(), name))
@@ -157,7 +155,3 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(value) or "none" if isinstance(value, list) else str(value)
-
-
-def _name(address: Address) -> str:
-    return unquote(urlsplit(address.url).path.lstrip("/"))
