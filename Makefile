@@ -38,7 +38,8 @@ test-pooler: install ## Run the tests of statements and transactions through PgB
 	TEST_POOLER=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(ALONE)
 
 test-schemas: install ## Run the tests of the service with tenants that have schemas of their own
-	TEST_SCHEMAS=6 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile tests/api tests/repos tests/changes \
+	TEST_SCHEMAS=6 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile tests/api tests/repos \
+		$(filter-out %/test_completeness.py,$(wildcard tests/changes/test_*.py)) \
 		$(filter-out tests/test_recovery.py tests/test_operating.py,$(wildcard tests/test_*.py))
 
 check: install ## Lint, types, floors, and every statement proved
