@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from application import Api, problem, until
+from documents import CHECKOUT
 from factories import Factory, NewTenant
 from resources import draft_of
 
@@ -103,6 +105,14 @@ async def test_the_report_tells_sizes_and_ages(api: Api) -> None:
     assert checks["transactions"]["age"] > 0
     assert checks["migrations"] == {"ok": True, "pending": []}
     assert checks["redis"] == {"ok": True, "state": "not used"}
+
+
+async def test_every_check_stands_in_the_manual(api: Api) -> None:
+    checks = (await (await api.client()).get("/healthz")).json()["checks"]
+    manual = (CHECKOUT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = manual.partition("| check of `/healthz` |")[2].partition("\n\n")[0]
+    listed = [name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(listed) == sorted(checks)
 
 
 async def test_the_report_says_that_redis_is_down(serve: Any, redis: Any) -> None:

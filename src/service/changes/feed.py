@@ -106,11 +106,12 @@ class Feed:
             subscription.close("stopping")
 
     def report(self) -> dict[str, Any]:
-        """For health: whether the log answers, and whether hints arrive."""
+        """For health: how many seconds ago the log last answered, and whether hints arrive."""
         behind = monotonic() - self._relay.confirmed_at
         is_following = bool(self._relay.watermarks.followed(monotonic()))
         return {
             "ok": not is_following or behind < _LOST_AFTER,
+            "seconds": round(behind, 1) if is_following else 0.0,
             "listener": self._listener.state,
             **({"reason": self._listener.reason} if self._listener.state == "refused" else {}),
             "streams": len(self._subscriptions),
