@@ -17,6 +17,7 @@ from service.database import Database
 from service.embedded.server import Server
 from service.errors import OperatorError
 from service.migration_errors import MigrationError
+from service.schemas import OwnSchemaFailed
 from service.settings import Settings
 from service.tenancy import guard
 from service.work import Work
@@ -122,6 +123,27 @@ async def test_a_name_that_can_t_be_one_is_refused(owner: Address, name: str) ->
 async def test_a_schema_belongs_to_one_tenant(owner: Address) -> None:
     with pytest.raises(OperatorError, match="the schema acme is another tenant's"):
         await schemas.build(owner, "quarry", "acme", quietly)
+
+
+async def test_one_that_holds_something_else_is_refused(owner: Address, superuser: Any) -> None:
+    superuser.execute("CREATE SCHEMA theirs AUTHORIZATION quarry_owner; CREATE TABLE theirs.orders ()")
+    superuser.commit()
+    with pytest.raises(OperatorError, match="the schema theirs is there and holds something else"):
+        await schemas.build(owner, "quarry", "theirs", quietly)
+
+
+@pytest.mark.usefixtures("acme")
+async def test_one_that_somebody_has_dropped_keeps_nobody_else_waiting(
+    owner: Address, new: Factory, folders: tuple[Path, Path], superuser: Any
+) -> None:
+    await schemas.build(owner, "quarry", "zeta", quietly)
+    await new.tenant("zeta", schema="zeta")
+    superuser.execute("DROP SCHEMA acme CASCADE")
+    superuser.commit()
+    (folders[1] / "0098.add-it.sql").write_text("CREATE TABLE it ();")
+    with pytest.raises(OwnSchemaFailed, match="in acme: the schema acme does not exist"):
+        schemas.up(owner, "quarry", quietly, folders)
+    assert "0098.add-it" in {each.id for each in migrations.status(owner, "zeta", folders) if each.applied_at}
 
 
 async def test_one_that_was_left_half_built_is_gone_on_with(owner: Address, superuser: Any) -> None:

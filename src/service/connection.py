@@ -164,7 +164,7 @@ class Connection:
         A transaction that only reads gets no number, so nothing has to be listened for.
         """
         if self.is_in_transaction():
-            self._abandon()
+            self.abandon()
             raise Unavailable("a connection was handed out inside a transaction; it has been closed")
         self._is_numbered = is_numbered
         if is_numbered:
@@ -196,7 +196,7 @@ class Connection:
             if _is_of_server(error):
                 raise self._translated(error) from error
             # Anything else, a FATAL included, says nothing about the commit: it may have happened before.
-            self._abandon()
+            self.abandon()
             await self._resolve(error)
             tag = "COMMIT"
         self._has_begun = False
@@ -229,7 +229,7 @@ class Connection:
         except Exception:
             # The error that led here is the one to report; a server that is gone has rolled back by itself.
             log.debug("rollback_failed", exc_info=True)
-            self._abandon()
+            self.abandon()
 
     def forget(self) -> None:
         """Before the connection goes back: this transaction's listener goes, and a doubtful connection is closed."""
@@ -237,9 +237,9 @@ class Connection:
             with contextlib.suppress(asyncpg.InterfaceError):
                 self._raw.remove_log_listener(self._note)
         if self.is_in_transaction():
-            self._abandon()
+            self.abandon()
 
-    def _abandon(self) -> None:
+    def abandon(self) -> None:
         """Close the connection without a word; the pool makes a new one."""
         with contextlib.suppress(asyncpg.InterfaceError):
             self._raw.terminate()
@@ -253,16 +253,16 @@ class Connection:
         known = translate(error, connection_lost=self.is_closed())
         if known is error:
             # Nobody has foreseen this: a new connection is cheaper than a doubt.
-            self._abandon()
+            self.abandon()
         return known
 
     async def _finish(self, task: asyncio.Future[Any]) -> None:
         _, running = await asyncio.wait({task}, timeout=COMMIT_GRACE)
         if running:
             task.cancel()
-            self._abandon()
+            self.abandon()
         elif not task.cancelled() and task.exception():
-            self._abandon()
+            self.abandon()
 
     async def _resolve(self, error: Exception) -> None:
         """The connection was lost at COMMIT: ask for the outcome if the number's message had arrived."""

@@ -169,7 +169,9 @@ class Health(DatabaseHealth):
     async def _replication(self) -> dict[str, Any]:
         """Without them the primary answers everything."""
         found = self._replicas.report()
-        is_well = all(each["state"] == "up" and (each["behind_seconds"] or 0) < _MOST_BEHIND for each in found)
+        is_well = all(
+            each["state"] in ("up", "behind") and (each["behind_seconds"] or 0) < _MOST_BEHIND for each in found
+        )
         return {"ok": is_well, "replicas": found}
 
     async def _redis(self) -> dict[str, Any]:

@@ -40,6 +40,9 @@ CACHE = Counter("quarry_cache_reads_total", "Cached reads by how they were answe
 REPLICA_READS = Counter(
     "quarry_replica_reads_total", "Pieces of work that could read from a replica, by where they read.", ["outcome"]
 )
+REPLICA_UP = Gauge(
+    "quarry_replica_up", "1 for a replica that is read from, else 0.", ["replica"], multiprocess_mode="livemin"
+)
 REPLICA_BEHIND = Gauge(
     "quarry_replica_behind_seconds", "How far a replica is behind.", ["replica"], multiprocess_mode="livemax"
 )

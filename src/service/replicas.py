@@ -23,12 +23,12 @@ import structlog
 from service.addresses import Address, PoolLimits
 from service.connection import Connection
 from service.database import Begun, Database
-from service.errors import Behind, OperatorError, ServiceError
-from service.metrics import REPLICA_BEHIND, REPLICA_READS
+from service.errors import Behind, Contention, OperatorError, PoolExhausted, ServiceError
+from service.metrics import REPLICA_BEHIND, REPLICA_READS, REPLICA_UP
 from service.repos.server import Standing
 from service.settings import Settings
 from service.tenancy import guard
-from service.watermarks import Watermarks
+from service.watermarks import LEASE, Watermarks
 from service.work import run
 
 _WAIT = "50ms"
@@ -39,7 +39,7 @@ _REST = 1.0
 _LOOK_EVERY = 1.0
 _TRY_AGAIN_AFTER = 5.0
 
-State = Literal["starting", "up", "lost", "not a replica", "refused"]
+State = Literal["starting", "up", "behind", "lost", "not a replica", "refused"]
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.replicas")
 
@@ -50,7 +50,7 @@ class Replica:
     def __init__(self, primary: Database, address: Address, limits: PoolLimits, schema: str) -> None:
         self._primary, self._address, self._schema = primary, address, schema
         # None is kept open, so that one which is away keeps nobody from starting.
-        self._limits = replace(limits, minimum=0, connect_attempts=1, acquire_timeout=_PATIENCE)
+        self._limits = replace(limits, minimum=0, connect_attempts=1, acquire_timeout=_PATIENCE / 2)
         parts = urlsplit(address.url)
         self.name = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
         self.state: State = "starting"
@@ -77,14 +77,19 @@ class Replica:
                 try:
                     await connection.begin(text, is_numbered=False)
                 except BaseException as error:
-                    if isinstance(error, Behind):
-                        await connection.rollback()
-                    else:
-                        connection.raw.terminate()
-                    await database.release(connection)
+                    try:
+                        if isinstance(error, Behind):
+                            await connection.rollback()
+                        else:
+                            connection.abandon()
+                    finally:
+                        await database.release(connection)
                     raise
         except Behind:
             raise
+        except (PoolExhausted, Contention):
+            # It is busy, or replay was in the way: that says nothing of the next one.
+            return None
         except (ServiceError, TimeoutError) as error:
             self._turn("lost", str(error) or "no answer in time")
             return None
@@ -128,14 +133,16 @@ class Replica:
         if not standing.is_replica:
             self._turn("not a replica", "it is none, or has been promoted")
             return
-        self._turn("up")
+        seconds = 0.0
         if ahead is None or standing.position is None:
             self.behind_bytes = self.behind_seconds = None
-            return
-        self.behind_bytes = max(int(ahead - standing.position), 0)
-        age = standing.since_replayed.total_seconds() if standing.since_replayed else 0.0
-        self.behind_seconds = round(age, 3) if self.behind_bytes else 0.0
-        REPLICA_BEHIND.labels(replica=self.name).set(self.behind_seconds)
+        else:
+            self.behind_bytes = max(int(ahead - standing.position), 0)
+            age = standing.since_replayed.total_seconds() if standing.since_replayed else 0.0
+            self.behind_seconds = seconds = round(age, 3) if self.behind_bytes else 0.0
+        # What has no number (failed sign-ins, when somebody was last seen) is no older either.
+        self._turn("up" if seconds <= LEASE else "behind")
+        REPLICA_BEHIND.labels(replica=self.name).set(seconds)
 
     async def _position_of_primary(self) -> Decimal | None:
         """None when it can't be asked: reading goes on without it."""
@@ -145,8 +152,9 @@ class Replica:
         return None
 
     def _turn(self, state: State, reason: str | None = None) -> None:
-        if state != "up":
+        if state not in ("up", "behind"):
             self.behind_bytes = self.behind_seconds = None
+        REPLICA_UP.labels(replica=self.name).set(state == "up")
         if state != self.state:
             self.state = state
             log.warning("replica", replica=self.name, state=state, reason=reason)

@@ -21,7 +21,17 @@ from service.migration_errors import MigrationError, reported
 from service.migrations import Say, Status
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
+_FOREIGN = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid)
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid AND relname = '_yoyo_migration')
+  FROM pg_catalog.pg_namespace AS n
+ WHERE n.nspname = %(name)s
+"""
 _RESERVED = frozenset({"app", "public", "information_schema"})
+
+
+class OwnSchemaFailed(MigrationError):
+    """Schemas of tenants' own are not migrated; all the others are."""
 
 
 def own(address: Address, schema: str) -> list[str]:
@@ -38,17 +48,17 @@ def up(address: Address, schema: str, say: Say, folders: Sequence[Path] | None =
     """Apply what is pending everywhere; answers the ids, with their schema where it is a tenant's own.
 
     One that fails in a tenant's schema keeps nobody else waiting: the others go on, and the next run goes on there. Raises
-    MigrationError for each of them.
+    OwnSchemaFailed for them together.
     """
     done = migrations.up(address, schema, say, folders)
     failures = []
     for name in own(address, schema):
         try:
             done += [f"{name}/{id}" for id in migrations.up(address, name, say, folders, beside=True)]
-        except MigrationError as error:
+        except OperatorError as error:
             failures.append(f"in {name}: {error.message}")
     if failures:
-        raise MigrationError("; ".join(failures), "the other schemas are migrated; correct that and run it again")
+        raise OwnSchemaFailed("; ".join(failures), "the other schemas are migrated; correct that and run it again")
     return done
 
 
@@ -83,5 +93,14 @@ async def build(address: Address, schema: str, name: str, say: Say) -> None:
         )
     if name in own(address, schema):
         raise OperatorError(f"the schema {name} is another tenant's", "choose another name")
+    if _is_foreign(address, schema, name):
+        raise OperatorError(f"the schema {name} is there and holds something else", "choose another name")
     await provisioning.prepare_schema(address, name)
     await asyncio.to_thread(migrations.up, address, name, say, beside=True)
+
+
+def _is_foreign(address: Address, schema: str, name: str) -> bool:
+    """Whether a schema has anything in it that migrations have not made."""
+    with reported(), migrations.connected(address, schema) as connection:
+        row = connection.execute(_FOREIGN, {"name": name}).fetchone()
+    return row is not None and bool(row[0])

@@ -65,6 +65,21 @@ def test_ordinary_yoyo_migrates_a_schema_of_a_tenant_s_own(quarry: Any) -> None:
     assert command("migrate", "pending").out == "0099.add-it\n"
 
 
+def test_a_failure_in_a_tenant_s_own_schema_is_named_and_the_rest_is_done(quarry: Any, superuser: Any) -> None:
+    checkout, command = quarry.copied()
+    command("tenants", "add", "acme.example", "--name", "Acme", "--schema", "acme")
+    superuser.execute("ALTER TABLE acme.otps ADD COLUMN note text")
+    superuser.commit()
+    (checkout / "sql" / "migrations" / "tenant" / "0099.add-it.sql").write_text(
+        "ALTER TABLE otps ADD COLUMN note text;"
+    )
+    failed = command("migrate", "up")
+    assert failed.status == 1
+    assert 'quarry: in acme: 0099.add-it.sql:1: column "note" of relation "otps" already exists' in failed.err
+    assert failed.err.endswith("  → the other schemas are migrated; correct that and run it again\n")
+    assert command("migrate", "pending").out == "acme/0099.add-it\n"
+
+
 def test_edited_file_is_noticed_whoever_applied_it(quarry: Any) -> None:
     checkout, command = quarry.copied()
     migrations = checkout / "sql" / "migrations"

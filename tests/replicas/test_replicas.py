@@ -10,9 +10,11 @@ from typing import Any
 import asyncpg
 import pytest
 from prometheus_client import REGISTRY
+from pydantic import SecretStr
 
 from application import Api
 from factories import Factory, NewTenant
+from proxy import proxied
 from replicas.conftest import Serve, replica_is
 from restartable import Restartable
 from service.api.app import ENDPOINTS
@@ -287,13 +289,39 @@ async def test_health_names_the_replica_and_how_far_it_is_behind(
     assert await lag(api, lambda each: bool(each["behind_bytes"])) > 0.0
 
 
+async def test_a_replica_that_is_behind_for_longer_than_a_read_may_be_old_is_not_asked(
+    api: Api, elsewhere: Factory, acme: NewTenant, standby: Standby
+) -> None:
+    quiet = await elsewhere.tenant(f"quiet-{acme.domain.partition('.')[0]}")
+    await follow(api, quiet)
+    await standby.paused()
+    # Of another tenant: all that is known of this one the replica has.
+    await elsewhere.campaign(acme)
+    await replica_is(api.state, "behind")
+    assert not (await read_where(api, quiet))[0]
+
+
+async def test_a_replica_that_is_lost_while_it_is_asked_costs_no_request(
+    serve: Serve, acme: NewTenant, settings: Settings, standby: Standby
+) -> None:
+    async with proxied(standby.server.host, standby.server.port) as proxy:
+        [direct] = settings.database_replica_urls
+        url = direct.get_secret_value().replace(f":{standby.server.port}/", f":{proxy.port}/")
+        api = await serve(cache_ttl=0.0, database_replica_urls=(SecretStr(url),))
+        await follow(api, acme)
+        assert (await read_where(api, acme))[0]
+        proxy.on_request = lambda sent: "drop" if b"app.reach" in sent else None
+        assert await read_where(api, acme) == (False, [])
+        assert REGISTRY.get_sample_value("quarry_pool_in_use") == 0
+
+
 async def lag(api: Api, is_meant: Any) -> float:
     """The seconds that health says, once it says what is meant."""
     async with asyncio.timeout(30):
         while True:
             check = (await api.state["health"].report())["replicas"]
             [found] = check["replicas"]
-            if found["state"] == "up" and found["behind_bytes"] is not None and is_meant(found):
+            if found["state"] in ("up", "behind") and found["behind_bytes"] is not None and is_meant(found):
                 assert check["ok"]
                 return float(found["behind_seconds"])
             await asyncio.sleep(0.05)

@@ -215,8 +215,8 @@ class Call:
             bearer = await work.sessions.authenticate(token.hash, idle=idle, seen_every=seen_every)
         else:
             bearer = await work.api_keys.authenticate(token.hash, seen_every=seen_every)
-        if bearer is None and work.may_be_behind:
-            # A session that another process has just begun.
+        if (bearer is None or bearer.is_expired) and work.may_be_behind:
+            # Another process may have begun it, or seen it used, just now.
             raise Behind
         try:
             self.caller = caller = admit(token, bearer, self.permission)

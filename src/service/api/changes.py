@@ -114,7 +114,7 @@ async def stream(call: Call, query: Parsed[StreamQuery]) -> EventStream:
     async def nothing(_: Work) -> None: ...
 
     async def prove(at_least: int = 0) -> Admission:
-        await call.run(nothing, at_least=at_least)
+        await call.run(nothing, at_least=at_least, may_lag=False)
         caller = call.caller
         rows = {caller.tenant, caller.id, *([caller.session_id] if caller.session_id else ())}
         return Admission(frozenset(rows), caller.expires_at)

@@ -21,6 +21,7 @@ from service.cli.installation import (
 )
 from service.errors import OperatorError, ServiceError
 from service.migrations import Status
+from service.schemas import OwnSchemaFailed
 from service.settings import Settings
 from service.tenancy import guard
 
@@ -105,10 +106,16 @@ def fresh(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 
 def migrate(local: Settings) -> None:
     """Apply what is pending, let the guard look at the catalog, and seal what a migration could not."""
-    done = schemas.up(_owner(local), local.database_schema, say)
+    failure = None
+    try:
+        done = schemas.up(_owner(local), local.database_schema, say)
+    except OwnSchemaFailed as error:
+        # Whoever is not of those schemas is not to wait for what comes now.
+        failure = error
     findings = wait_for(_findings(local))
     if findings:
-        raise OperatorError(f"migrated, but the catalog breaks a rule: {'; '.join(findings)}")
+        before = f"{failure.message}; all else is " if failure is not None else ""
+        raise OperatorError(f"{before}migrated, but the catalog breaks a rule: {'; '.join(findings)}")
     try:
         wait_for(_seal(local))
     except OperatorError as error:
@@ -118,6 +125,8 @@ def migrate(local: Settings) -> None:
         )
     except ServiceError as error:
         say(f"quarry: personal data may still wait to be sealed: {error.message}\n  → run `quarry pii rotate`")
+    if failure is not None:
+        raise failure
     say(f"quarry: {len(done)} applied" if done else "quarry: nothing to apply")
 
 

@@ -56,7 +56,7 @@ async def erase(settings: Settings, tenant: Tenant, say: Say) -> list[Erased]:
                 # New requests are refused from here on; what is in flight is waited for below.
                 await _set_status(platform, domain, "suspended")
                 is_suspended = True
-            gone = await run(owner, lambda work: _delete(settings, work, domain), id)
+            gone = await run(owner, lambda work: _delete(settings, work, domain, own), id)
         except CommitUnknown:
             raise
         except DatabaseError as error:
@@ -72,8 +72,7 @@ async def erase(settings: Settings, tenant: Tenant, say: Say) -> list[Erased]:
             raise OperatorError(
                 f"{domain} has been deleted, but what is left was not counted: {error.message}"
             ) from error
-    if own not in (None, settings.database_schema):
-        await provisioning.drop_schemas(settings.address("quarry_owner"), [own])
+    if own is not None:
         say(f"its schema {own} has been dropped")
     return proof
 
@@ -103,8 +102,8 @@ async def _resume(platform: Database, domain: str, say: Say) -> None:
         say(f"{domain} stays suspended; `quarry tenants activate {domain}` serves it again")
 
 
-async def _delete(settings: Settings, work: Work, domain: str) -> dict[str, int]:
-    """The rows that went, by table."""
+async def _delete(settings: Settings, work: Work, domain: str, own: str | None) -> dict[str, int]:
+    """The rows that went, by table; with them the tenant's own schema, as long as nobody else can have its name."""
     rows = {}
     for name, statement in statements("delete").items():
         if name in _AFTERWARDS:
@@ -119,6 +118,8 @@ async def _delete(settings: Settings, work: Work, domain: str) -> dict[str, int]
         tag = await work.connection.execute(text, values)
         if statement.kind == "count":
             rows[name] = int(tag.rpartition(" ")[2])
+    if own not in (None, settings.database_schema):
+        await work.connection.execute(f"DROP SCHEMA {provisioning.quoted(own)} CASCADE")
     return rows
 
 
@@ -147,5 +148,6 @@ async def _proof(owner: Database, tenant: TenantId, gone: dict[str, int]) -> lis
             counting = row["counting"]
             left = None if counting is None else await work.connection.fetchval(counting, ())
             name = f"{row['schema']}.{row['name']}"
-            found.append(Erased(name, gone.get(name, 0), left))
-        return found
+            found.append(Erased(name, gone.pop(name, 0), left))
+        # Tables that went with the tenant's own schema.
+        return [*found, *(Erased(name, rows, 0) for name, rows in sorted(gone.items()))]
