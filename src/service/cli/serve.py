@@ -50,6 +50,7 @@ def dev(host: Host = None, port: Port = None) -> None:
         migrate(local)
         wait_for(seeding.seed(local, "base", say))
         wait_for(seeding.seed(local, "demo", say))
+        wait_for(_admit(local))
         address = _address(listener)
         say(
             f"\nQuarry serves on {address} (Ctrl-C stops it)\n"
