@@ -26,11 +26,13 @@ from redis.asyncio import Redis
 import bouncer as poolers
 from bouncer import Bouncer
 from factories import OWN_SCHEMAS, Factory
+from restartable import Restartable
 from service import keyring, migrations, provisioning, schemas
 from service.addresses import Address
 from service.database import Database
 from service.embedded.server import Server, running
 from service.settings import Settings
+from standby import Standby, standby_of
 
 _ROOM = 4 * 1024**3
 MAJOR = int(os.environ.get("TEST_PG", "18"))
@@ -200,6 +202,26 @@ def _migrate(host: str, port: int, user: str, password: str, dbname: str, **_: o
         _run(schemas.build(owner, "quarry", name, lambda _: None))
 
 
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[Restartable]:
+    """A server of the file's own, which its tests may kill."""
+    with Restartable.made() as restartable:
+        yield restartable
+
+
+@pytest.fixture(scope="module")
+def own_settings(own_server: Restartable) -> Settings:
+    """Settings of a migrated database on it."""
+    return own_server.settings()
+
+
+@pytest.fixture(scope="module")
+def own_standby(own_server: Restartable, own_settings: Settings) -> Iterator[Standby]:
+    """A streaming replica of it, with that database."""
+    with standby_of(own_server.server) as started:
+        yield started
+
+
 template = postgresql_factories.postgresql_noproc(dbname="quarry_tests", load=[_migrate])
 superuser = postgresql_factories.postgresql("template")
 """A psycopg connection to this test's own database, as superuser: for what the service itself can't do."""
@@ -226,6 +248,19 @@ def settings(server: Server, superuser: object, request: pytest.FixtureRequest) 
     )
     _run(provisioning.prepare_database(made.administration()))
     return poolers.through(request.getfixturevalue("bouncer"), made) if SESSIONS else made
+
+
+@pytest.fixture
+def owner(settings: Settings) -> Address:
+    """Where migrations run."""
+    return settings.address("quarry_owner")
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """A copy of the migrations, to which a test adds its own."""
+    shutil.copytree(migrations.sources()[0].parent, tmp_path / "migrations")
+    return tmp_path / "migrations" / "shared", tmp_path / "migrations" / "tenant"
 
 
 @pytest.fixture

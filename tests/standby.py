@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
-from pydantic import SecretStr
 
 from restartable import MAJOR, Restartable
 from service.embedded.server import Server, stop
@@ -78,13 +76,9 @@ def standby_of(primary: Server) -> Iterator[Standby]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def read_from(settings: Settings, *servers: Server) -> Settings:
-    """The same settings, with replicas."""
-    database = urlsplit(settings.serving_url()).path.lstrip("/")
-    urls = tuple(
-        SecretStr(server.url(user="quarry_app", password=server.password, database=database)) for server in servers
-    )
-    return settings.model_copy(update={"database_replica_urls": urls})
+def replica_url(settings: Settings, server: Server) -> str:
+    """Where the serving role finds the database of the settings on another server."""
+    return server.url(user="quarry_app", password=server.password, database=settings.address("quarry_app").database)
 
 
 def ask(server: Server, text: str) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,18 +23,6 @@ from service.settings import Settings
 
 def quietly(_: str) -> None:
     """Nobody reads the progress."""
-
-
-@pytest.fixture
-def owner(settings: Settings) -> Address:
-    return settings.address("quarry_owner")
-
-
-@pytest.fixture
-def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """A copy of the migrations, to which a test adds its own."""
-    shutil.copytree(migrations.sources()[0].parent, tmp_path / "migrations")
-    return tmp_path / "migrations" / "shared", tmp_path / "migrations" / "tenant"
 
 
 def test_every_migration_goes_back_and_forth_and_leaves_the_same_catalog(

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import httpx
@@ -22,17 +22,6 @@ from service.database import Database
 from service.errors import ServiceError
 from service.settings import Settings
 from service.work import Work
-
-
-@pytest.fixture(scope="module")
-def own_server() -> Iterator[Restartable]:
-    with Restartable.made() as restartable:
-        yield restartable
-
-
-@pytest.fixture(scope="module")
-def own_settings(own_server: Restartable) -> Settings:
-    return own_server.settings()
 
 
 class Writers:

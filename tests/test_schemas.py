@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +33,10 @@ def quietly(_: str) -> None:
 
 
 @pytest.fixture
-def owner(settings: Settings) -> Address:
-    return settings.address("quarry_owner")
-
-
-@pytest.fixture
 async def acme(owner: Address, new: Factory) -> NewTenant:
     """A tenant with the schema `acme`, from before its first row on."""
     await schemas.build(owner, "quarry", "acme", quietly)
     return await new.tenant("acme", schema="acme")
-
-
-@pytest.fixture
-def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """A copy of the migrations, to which a test adds its own."""
-    shutil.copytree(migrations.sources()[0].parent, tmp_path / "migrations")
-    return tmp_path / "migrations" / "shared", tmp_path / "migrations" / "tenant"
 
 
 def rows(superuser: psycopg.Connection[Any], schema: str) -> dict[str, int]:

@@ -53,7 +53,7 @@ async def create_database(address: Address, name: str) -> bool:
     """Create the database `name` on the server of `address`; False when it is there already."""
     remedy = "use a login with CREATEDB in DATABASE_MIGRATION_URL, or let a DBA create it"
     async with _session(*_maintenance(address), remedy=remedy) as connection:
-        if await _has_database(connection, name):
+        if await has_database(connection, name):
             return False
         try:
             # From template0: in template1 somebody may be working, and it may have another encoding.
@@ -67,7 +67,7 @@ async def drop_database(address: Address, name: str) -> bool:
     """Drop the database `name`, ending whoever is connected to it; False when it is not there."""
     remedy = "use its owner's login in DATABASE_MIGRATION_URL"
     async with _session(*_maintenance(address), remedy=remedy) as connection:
-        if not await _has_database(connection, name):
+        if not await has_database(connection, name):
             return False
         await connection.execute(f"DROP DATABASE {quoted(name)} WITH (FORCE)")
         return True
@@ -157,5 +157,6 @@ def _maintenance(address: Address) -> list[Address]:
     return [address.aimed(name) for name in _MAINTENANCE]
 
 
-async def _has_database(connection: Any, name: str) -> bool:
+async def has_database(connection: Any, name: str) -> bool:
+    """Whether the server has a database of that name."""
     return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name))

@@ -8,7 +8,6 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -28,17 +27,6 @@ from serving import Service, serving
 from subscribers import Subscriber
 
 _PATIENCE = 90.0
-
-
-@pytest.fixture(scope="module")
-def own_server() -> Iterator[Restartable]:
-    with Restartable.made() as restartable:
-        yield restartable
-
-
-@pytest.fixture(scope="module")
-def own_settings(own_server: Restartable) -> Settings:
-    return own_server.settings()
 
 
 class Undo(Exception):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -21,30 +20,13 @@ from faults.strikes import STRIKES, Scene, play
 from faults.verdict import judged
 from restartable import Restartable
 from service.settings import Settings
-from standby import Standby, read_from, standby_of
+from standby import Standby, replica_url
 
 _PATIENCE = 90.0
 _BURST = 40
 """Requests at once, several for every connection of an instance."""
 _ANSWERS = {"200", "201", "404 not_found", "409 in_progress", "503 unavailable", "503 commit_unknown", "504 timeout"}
 """All that a client is told that does nothing wrong."""
-
-
-@pytest.fixture(scope="module")
-def own_server() -> Iterator[Restartable]:
-    with Restartable.made() as restartable:
-        yield restartable
-
-
-@pytest.fixture(scope="module")
-def own_settings(own_server: Restartable) -> Settings:
-    return own_server.settings()
-
-
-@pytest.fixture(scope="module")
-def standby(own_server: Restartable, own_settings: Settings) -> Iterator[Standby]:
-    with standby_of(own_server.server) as started:
-        yield started
 
 
 async def survived(
@@ -56,7 +38,7 @@ async def survived(
     tokens, epoch = await prepared(settings, seed, tenants)
     async with AsyncExitStack() as stack:
         network = await stack.enter_async_context(networked(own_server.server.host, own_server.server.port, seed))
-        replica = read_from(settings, standby.server).database_replica_urls[0].get_secret_value()
+        replica = replica_url(settings, standby.server)
         fleet = await stack.enter_async_context(
             fleet_of(through(settings, network.port), directory, REDIS_URL=redis.url, DATABASE_REPLICA_URLS=replica)
         )
@@ -108,10 +90,20 @@ def _number(positions: list[str]) -> int:
 
 
 async def test_nothing_acknowledged_is_lost_or_done_twice_whatever_fails(
-    own_server: Restartable, standby: Standby, own_settings: Settings, redis: Any, tmp_path: Path
+    own_server: Restartable, own_standby: Standby, own_settings: Settings, redis: Any, tmp_path: Path
 ) -> None:
     said = await survived(
-        own_server, standby, own_settings, redis, tmp_path, tenants=3, writers=5, readers=3, rounds=1, storm=3.0, seed=1
+        own_server,
+        own_standby,
+        own_settings,
+        redis,
+        tmp_path,
+        tenants=3,
+        writers=5,
+        readers=3,
+        rounds=1,
+        storm=3.0,
+        seed=1,
     )
     print(f"\nfaults: {said}")
 
@@ -120,11 +112,11 @@ async def test_nothing_acknowledged_is_lost_or_done_twice_whatever_fails(
 @pytest.mark.skipif("SOAK" not in os.environ, reason="full counts: make soak")
 @pytest.mark.parametrize("seed", [11, 12, 13])
 async def test_the_same_at_length(
-    own_server: Restartable, standby: Standby, own_settings: Settings, redis: Any, tmp_path: Path, seed: int
+    own_server: Restartable, own_standby: Standby, own_settings: Settings, redis: Any, tmp_path: Path, seed: int
 ) -> None:
     said = await survived(
         own_server,
-        standby,
+        own_standby,
         own_settings,
         redis,
         tmp_path,

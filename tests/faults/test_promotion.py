@@ -20,7 +20,7 @@ from faults.staging import loaded, prepared, through
 from faults.verdict import judged
 from restartable import Restartable
 from service.settings import Settings
-from standby import Standby, ask, read_from, standby_of
+from standby import Standby, ask, replica_url, standby_of
 from subscribers import Subscriber
 
 _PATIENCE = 90.0
@@ -73,11 +73,12 @@ async def survived(
     """Answers what there was of everything."""
     tokens, epoch = await prepared(settings, seed, 3)
     after = through(settings, standby.server.port)
-    replica = read_from(settings, standby.server).database_replica_urls[0].get_secret_value()
     async with AsyncExitStack() as stack:
         network = await stack.enter_async_context(networked(primary.server.host, primary.server.port, seed))
         fleet = await stack.enter_async_context(
-            fleet_of(through(settings, network.port), directory, DATABASE_REPLICA_URLS=replica)
+            fleet_of(
+                through(settings, network.port), directory, DATABASE_REPLICA_URLS=replica_url(settings, standby.server)
+            )
         )
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=30, trust_env=False))
         load = Load(fleet, client, tokens, seed)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from application import Api
 from factories import Factory, NewTenant
@@ -17,50 +18,35 @@ from service import keyring
 from service.api.app import create_app
 from service.database import Database
 from service.settings import Settings
-from standby import Standby, read_from, standby_of
+from standby import Standby, replica_url
 
 _names = itertools.count(1)
 Serve = Callable[..., Awaitable[Api]]
 
 
-@pytest.fixture(scope="module")
-def primary() -> Iterator[Restartable]:
-    with Restartable.made() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def primary_settings(primary: Restartable) -> Settings:
-    return primary.settings()
-
-
-@pytest.fixture(scope="module")
-def started_standby(primary: Restartable, primary_settings: Settings) -> Iterator[Standby]:
-    with standby_of(primary.server) as started:
-        yield started
-
-
 @pytest.fixture
-async def standby(primary: Restartable, started_standby: Standby) -> AsyncIterator[Standby]:
+async def standby(own_server: Restartable, own_standby: Standby) -> AsyncIterator[Standby]:
     """The replica, following; it does again afterwards."""
-    yield started_standby
-    await started_standby.resumed()
-    await asyncio.to_thread(started_standby.await_replay, primary.server)
+    yield own_standby
+    await own_standby.resumed()
+    await asyncio.to_thread(own_standby.await_replay, own_server.server)
 
 
 @pytest.fixture
-def settings(primary_settings: Settings, standby: Standby) -> Settings:
+def settings(own_settings: Settings, standby: Standby) -> Settings:
     """Settings that name the replica."""
-    return read_from(primary_settings, standby.server)
+    return own_settings.model_copy(
+        update={"database_replica_urls": (SecretStr(replica_url(own_settings, standby.server)),)}
+    )
 
 
 @pytest.fixture
-async def elsewhere(primary_settings: Settings) -> AsyncIterator[Factory]:
+async def elsewhere(own_settings: Settings) -> AsyncIterator[Factory]:
     """Another process of the service, which writes without telling this one."""
-    keys = keyring.of(primary_settings)
+    keys = keyring.of(own_settings)
     async with (
-        Database.open(primary_settings.address("quarry_app"), primary_settings.limits, keyring=keys) as database,
-        Database.open(primary_settings.address("quarry_platform"), primary_settings.limits) as platform,
+        Database.open(own_settings.address("quarry_app"), own_settings.limits, keyring=keys) as database,
+        Database.open(own_settings.address("quarry_platform"), own_settings.limits) as platform,
     ):
         yield Factory(database, platform)
 

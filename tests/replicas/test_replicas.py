@@ -230,7 +230,7 @@ async def test_a_connection_lost_during_a_read_costs_a_repetition_on_the_primary
 
 
 async def test_a_read_that_replay_cancels_is_repeated_on_the_primary(
-    api: Api, acme: NewTenant, primary: Restartable, primary_settings: Settings, standby: Standby
+    api: Api, acme: NewTenant, own_server: Restartable, own_settings: Settings, standby: Standby
 ) -> None:
     standby.execute("ALTER SYSTEM SET max_standby_streaming_delay = 0")
     standby.execute("SELECT pg_reload_conf()")
@@ -240,7 +240,7 @@ async def test_a_read_that_replay_cancels_is_repeated_on_the_primary(
         found = await names(work)
         seen.append(await is_on_replica(work))
         if work.attempt == 1:
-            root = await asyncpg.connect(primary_settings.administration().url)
+            root = await asyncpg.connect(own_settings.administration().url)
             await root.execute("BEGIN; LOCK TABLE quarry.campaigns IN ACCESS EXCLUSIVE MODE; COMMIT")
             await root.close()
             async with asyncio.timeout(30):
@@ -280,9 +280,9 @@ async def test_every_path_that_reads_can_be_read_from_a_replica(api: Api, acme: 
 
 
 async def test_health_names_the_replica_and_how_far_it_is_behind(
-    api: Api, acme: NewTenant, elsewhere: Factory, primary: Restartable, standby: Standby
+    api: Api, acme: NewTenant, elsewhere: Factory, own_server: Restartable, standby: Standby
 ) -> None:
-    await asyncio.to_thread(standby.await_replay, primary.server)
+    await asyncio.to_thread(standby.await_replay, own_server.server)
     assert await lag(api, lambda each: each["behind_bytes"] == 0) == 0.0
     await standby.paused()
     await elsewhere.campaign(acme)
@@ -328,9 +328,9 @@ async def lag(api: Api, is_meant: Any) -> float:
 
 
 async def test_a_server_that_is_no_replica_is_never_read_from(
-    serve: Serve, acme: NewTenant, primary_settings: Settings
+    serve: Serve, acme: NewTenant, own_settings: Settings
 ) -> None:
-    api = await serve("not a replica", cache_ttl=0.0, database_replica_urls=(primary_settings.database_url,))
+    api = await serve("not a replica", cache_ttl=0.0, database_replica_urls=(own_settings.database_url,))
     await follow(api, acme)
     assert await read_where(api, acme) == (False, [])
     assert not (await api.state["health"].report())["replicas"]["ok"]

@@ -182,7 +182,7 @@ async def _guard(address: Address, manifest: Manifest) -> None:
 async def _epoch(target: Target, say: Say) -> int:
     """The epoch of the database that is there; 0 where there is none."""
     async with contents.maintenance(target.address) as connection:
-        if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", target.database):
+        if not await provisioning.has_database(connection, target.database):
             return 0
     try:
         async with connected(replace(target.address.aimed(target.database), role="quarry_owner")) as connection:

@@ -93,14 +93,14 @@ async def swap(address: Address, made: str, target: str, kept: str) -> bool:
 
 async def _rename(connection: Any, made: str, target: str, kept: str) -> bool:
     async with connection.transaction():
-        has_target = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", target)
+        has_target = await provisioning.has_database(connection, target)
         if has_target:
             # From here on nobody new gets in; the server waits five seconds for those who are.
             await connection.execute(
                 f"ALTER DATABASE {provisioning.quoted(target)} RENAME TO {provisioning.quoted(kept)}"
             )
         await connection.execute(f"ALTER DATABASE {provisioning.quoted(made)} RENAME TO {provisioning.quoted(target)}")
-        return bool(has_target)
+        return has_target
 
 
 async def _end(connection: Any, databases: list[str]) -> None:
