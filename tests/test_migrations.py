@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,116 @@ def test_migration_outside_a_transaction_runs(owner: Address, folders: tuple[Pat
     assert superuser.execute("SELECT to_regclass('quarry.it') IS NOT NULL").fetchone() == (True,)
 
 
+OUTSIDE = "-- It.\n-- transactional: false\nSET lock_timeout = '4s';\n"
+
+
+def half_done(folder: Path) -> None:
+    """A file without a transaction whose second statement fails, with a way back that yoyo would pair with the first."""
+    (folder / "0099.add-it.sql").write_text(
+        f"{OUTSIDE}ALTER TABLE users ADD COLUMN note text;\nALTER TABLE users ADD COLUMN display_name text;\n"
+    )
+    (folder / "0099.add-it.rollback.sql").write_text(
+        "SET lock_timeout = '4s';\nALTER TABLE users DROP COLUMN display_name;\nALTER TABLE users DROP COLUMN note;\n"
+    )
+
+
+def columns(superuser: Any) -> set[str]:
+    """The columns of users."""
+    rows = superuser.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'quarry.users'::regclass AND attnum > 0"
+    )
+    return {name for (name,) in rows.fetchall()}
+
+
+def test_failure_outside_a_transaction_undoes_nothing_and_names_what_stands(
+    owner: Address, folders: tuple[Path, Path], superuser: Any
+) -> None:
+    half_done(folders[1])
+    with pytest.raises(MigrationError, match='column "display_name"') as caught:
+        migrations.up(owner, "quarry", quietly, folders)
+    assert "these statements stand: ALTER TABLE users ADD COLUMN note text; Undo them by hand" in caught.value.remedy
+    assert {"note", "display_name"} <= columns(superuser)
+
+
+def test_plain_yoyo_undoes_nothing_outside_a_transaction_either(
+    owner: Address, folders: tuple[Path, Path], superuser: Any
+) -> None:
+    half_done(folders[1])
+    command = [str(Path(sys.executable).with_name("yoyo")), "apply", "--batch", "--no-config-file"]
+    url = migrations.yoyo_url(owner, "quarry")
+    done = subprocess.run(
+        [*command, "--database", url, *map(str, folders)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert 'column "display_name" of relation "users" already exists' in done.stderr
+    assert {"note", "display_name"} <= columns(superuser)
+
+
+def test_failing_way_back_outside_a_transaction_does_nothing_again(
+    owner: Address, folders: tuple[Path, Path], superuser: Any
+) -> None:
+    (folders[1] / "0099.add-it.sql").write_text(
+        f"{OUTSIDE}ALTER TABLE users ADD COLUMN a text;\nALTER TABLE users ADD COLUMN b text;\n"
+    )
+    (folders[1] / "0099.add-it.rollback.sql").write_text(
+        "ALTER TABLE users DROP COLUMN b;\nALTER TABLE users DROP COLUMN nothing;\n"
+    )
+    migrations.up(owner, "quarry", quietly, folders)
+    with pytest.raises(MigrationError, match='column "nothing"') as caught:
+        schemas.down(owner, "quarry", 1, quietly, folders)
+    assert "stand: ALTER TABLE users DROP COLUMN b;" in caught.value.remedy
+    assert columns(superuser) & {"a", "b"} == {"a"}
+
+
+def test_index_is_built_while_another_instance_waits_for_its_turn(
+    owner: Address, folders: tuple[Path, Path], superuser: Any
+) -> None:
+    (folders[1] / "0099.add-it.sql").write_text(f"{OUTSIDE}CREATE INDEX CONCURRENTLY it ON users (tenant_id, role);\n")
+    superuser.execute("LOCK TABLE quarry.users IN ROW EXCLUSIVE MODE")
+    said: list[str] = []
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(migrations.up, owner, "quarry", said.append, folders)
+        second = threads.submit(migrations.up, owner, "quarry", said.append, folders)
+        while "waiting for another instance that is migrating" not in said:
+            assert not first.done() or not second.done()
+        superuser.commit()
+        assert sorted([first.result(30), second.result(30)]) == [[], ["0099.add-it"]]
+
+
+def test_connections_that_wait_are_not_cut_for_being_idle(
+    owner: Address, folders: tuple[Path, Path], superuser: Any
+) -> None:
+    name = superuser.info.dbname
+    superuser.execute(f"ALTER DATABASE {name} SET idle_session_timeout = '100ms'")
+    superuser.commit()
+    (folders[1] / "0099.add-it.sql").write_text("-- It.\nSELECT pg_sleep(0.5);\n")
+    assert migrations.up(owner, "quarry", quietly, folders) == ["0099.add-it"]
+
+
+def test_migration_whose_idle_connections_are_cut_is_applied_all_the_same(
+    owner: Address, folders: tuple[Path, Path], superuser: Any
+) -> None:
+    (folders[1] / "0099.add-it.sql").write_text("-- It.\nLOCK TABLE users;\nCREATE TABLE it (id int);\n")
+    superuser.execute("LOCK TABLE quarry.users IN ACCESS SHARE MODE")
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    idle = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name LIKE 'quarry%' AND state = 'idle'"
+    )
+    with (
+        ThreadPoolExecutor(1) as threads,
+        psycopg.connect(superuser.info.dsn, password=superuser.info.password, autocommit=True) as other,
+    ):
+        running = threads.submit(migrations.up, owner, "quarry", quietly, folders)
+        while other.execute(waits).fetchone() == (0,):
+            assert not running.done()
+        assert other.execute(idle).fetchone() == (2,)
+        superuser.commit()
+        assert running.result(30) == ["0099.add-it"]
+    assert superuser.execute("SELECT count(*) FROM quarry.yoyo_lock").fetchone() == (0,)
+    assert not any(each.is_changed for each in migrations.status(owner, "quarry", folders))
+
+
 def test_last_applied_is_taken_back_first_whatever_its_number(owner: Address, folders: tuple[Path, Path]) -> None:
     late = folders[0] / "0099.add-late.sql"
     late.write_text("-- Late.\nCREATE TABLE app.late (id int);\n")
@@ -149,7 +260,7 @@ def test_lock_of_a_living_process_is_respected(owner: Address, superuser: Any, i
     pid = os.getppid() if is_here else 2**22 + 1
     superuser.execute("INSERT INTO quarry.yoyo_lock VALUES (1, now(), %s)", (pid,))
     superuser.commit()
-    url = migrations.yoyo_url(owner, "quarry").replace("+psycopg", "")
+    url = migrations.yoyo_url(owner, "quarry").replace("+quarry", "")
     with psycopg.connect(url if not is_here else owner.url), pytest.raises(OperatorError) as caught:
         migrations.up(owner, "quarry", quietly, patience=0.5)
     assert caught.value.message == f"another process is migrating: Process {pid} has locked this database"
@@ -168,7 +279,10 @@ def test_address_keeps_the_options_and_tls_that_it_was_given() -> None:
     address = Address("postgresql://u:p%40@h/q?options=-c%20a%3Db&sslmode=require", role="quarry_owner",
                       libpq={"sslmode": "verify-full", "sslrootcert": "system"})  # fmt: skip
     url = migrations.yoyo_url(address, "quarry")
-    assert url.startswith("postgresql+psycopg://u:p%40@h/q?")
-    assert "options=-c%20a%3Db%20-c%20search_path%3Dquarry%20-c%20role%3Dquarry_owner" in url
+    assert url.startswith("postgresql+quarry://u:p%40@h/q?")
+    assert (
+        "options=-c%20a%3Db%20-c%20search_path%3Dquarry%20-c%20idle_session_timeout%3D0%20-c%20role%3Dquarry_owner"
+        in url
+    )
     assert "sslmode=verify-full" in url
     assert "sslmode=require" not in url

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import psycopg
 from yoyo.exceptions import BadMigration, LockTimeout, MigrationConflict
@@ -17,7 +18,7 @@ from service.errors import OperatorError
 
 
 class MigrationError(OperatorError):
-    """A migration failed; its transaction was rolled back and it left nothing behind."""
+    """A migration failed. Its transaction was rolled back; the message says what one without a transaction left behind."""
 
 
 @contextlib.contextmanager
@@ -39,8 +40,8 @@ def reported() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Say which statement of the file at `path` failed."""
+def explained(path: Path, *, is_transactional: bool = True) -> Iterator[None]:
+    """Say which statement of the file at `path` failed, and which ones before it stand outside a transaction."""
     try:
         # yoyo prints what a SELECT answers; stdout is for the data of commands.
         with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
@@ -50,10 +51,38 @@ def explained(path: Path) -> Iterator[None]:
         statement = _failed_statement(error.__traceback__)
         place = _place(path, statement, error.diag.statement_position)
         what = " ".join(_code(statement).split())[:120] if statement else "COMMIT"
-        raise MigrationError(
-            f"{place}: {error.diag.message_primary or _first_line(error)}, in: {what}",
-            "nothing of this migration was kept; correct the file and run it again",
-        ) from error
+        message = f"{place}: {error.diag.message_primary or _first_line(error)}, in: {what}"
+        if is_transactional:
+            raise MigrationError(
+                message, "nothing of this migration was kept; correct the file and run it again"
+            ) from error
+        raise MigrationError(message, _left_behind(_executed(error.__traceback__), statement)) from error
+
+
+def _left_behind(executed: list[str], failed: str | None) -> str:
+    """What to do about a file without a transaction that failed half-way."""
+    standing = [" ".join(_code(each).split())[:120] for each in executed]
+    standing = [each for each in standing if not each.upper().startswith(("SET ", "RESET "))]
+    if standing:
+        what = f"outside a transaction nothing is undone, these statements stand: {' '.join(standing)}"
+        remedy = f"{what} Undo them by hand, or correct the file so that it may find them done; then run it again"
+    else:
+        remedy = "no statement before it has changed anything; correct the file and run it again"
+    if failed is not None and re.search(r"\bCONCURRENTLY\b", failed, re.IGNORECASE):
+        remedy += ". It may have left an invalid index, which is to be dropped first"
+    return remedy
+
+
+def _executed(trace: TracebackType | None) -> list[str]:
+    """The statements that yoyo ran before the failed one: it keeps their steps in a local, as `_failed_statement` says."""
+    steps: list[Any] = []
+    direction = "apply"
+    while trace is not None:
+        steps = trace.tb_frame.f_locals.get("executed_steps", steps)
+        direction = trace.tb_frame.f_locals.get("direction", direction)
+        trace = trace.tb_next
+    texts = [getattr(each.step, f"_{direction}") for each in steps]
+    return [text for text in texts if isinstance(text, str)]
 
 
 def _failed_statement(trace: TracebackType | None) -> str | None:

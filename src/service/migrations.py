@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -19,7 +20,7 @@ import psycopg
 import yoyo
 from yoyo.migrations import topological_sort
 
-from service import files
+from service import files, yoyo_backend
 from service.addresses import Address
 from service.errors import OperatorError
 from service.migration_errors import MigrationError, explained, reported
@@ -29,6 +30,8 @@ Direction = Literal["apply", "rollback"]
 
 _LOCK = 7_301_915_204_411
 """The advisory lock of `quarry migrate`; any constant that nothing else uses."""
+_ASK_EVERY, _TELL_EVERY = 0.2, 30.0
+"""Seconds between two attempts to get it, and between two lines that say so."""
 _YOYO = "quarry-yoyo"
 """The application name of every yoyo that got its address here; others may see it in pg_stat_activity."""
 
@@ -46,8 +49,8 @@ class Status:
 
 
 def yoyo_url(address: Address, schema: str) -> str:
-    """The address as yoyo takes it: psycopg's dialect, with role and search path as start-up options."""
-    return f"postgresql+psycopg{_libpq_url(address, schema, _YOYO).removeprefix('postgresql')}"
+    """The address as yoyo takes it: for our backend, with role, search path and time-outs as start-up options."""
+    return f"{yoyo_backend.SCHEME}{_libpq_url(address, schema, _YOYO).removeprefix('postgresql')}"
 
 
 def sources() -> tuple[Path, ...]:
@@ -115,11 +118,12 @@ def up(
                 done.append(migration.id)
         except BaseException:
             # Those before the failed one are applied, and an edit of their files is to be noticed.
-            with contextlib.suppress(psycopg.Error):
-                backend.run_post_apply(migrations)
+            with contextlib.suppress(psycopg.Error), backend.copy() as own:
+                own.run_post_apply(migrations)
             raise
         # Also when nothing was pending: a killed run may have left an applied one without its checksum.
-        backend.run_post_apply(migrations)
+        with backend.copy() as own:
+            own.run_post_apply(migrations)
     return done
 
 
@@ -167,13 +171,14 @@ def checksum(path: Path) -> str:
 def _run(backend: Any, migration: Any, direction: Direction) -> None:
     """Run a migration and note it in one transaction, so that a killed run leaves both or neither."""
     path = Path(migration.path) if direction == "apply" else _way_back(migration)
-    with explained(path):
-        migration.load()
+    migration.load()
+    with explained(path, is_transactional=migration.use_transactions):
         if not migration.use_transactions:
-            (backend.apply_one if direction == "apply" else backend.rollback_one)(migration)
-            return
+            with backend.copy() as own:
+                migration.process_steps(own, direction)
         with backend.copy() as own, own.transaction():
-            migration.process_steps(own, direction)
+            if migration.use_transactions:
+                migration.process_steps(own, direction)
             own.log_migration(migration, direction)
             (own.mark_one if direction == "apply" else own.unmark_one)(migration, log=False)
 
@@ -189,7 +194,8 @@ def _way_back(migration: Any) -> Path:
 def _libpq_url(address: Address, schema: str, name: str) -> str:
     parts = urlsplit(address.url)
     given = {"connect_timeout": str(math.ceil(address.connect_timeout)), **dict(parse_qsl(parts.query))}
-    options = f"{given.get('options', '')} -c search_path={schema}"
+    # What waits while another connection works must not be cut for being idle.
+    options = f"{given.get('options', '')} -c search_path={schema} -c idle_session_timeout=0"
     if address.role is not None:
         options += f" -c role={address.role}"
     if (name_of_database := unquote(parts.path[1:])) != parts.path[1:]:
@@ -203,17 +209,29 @@ def _libpq_url(address: Address, schema: str, name: str) -> str:
 def _locked(address: Address, schema: str, say: Say, patience: float = 10.0) -> Iterator[Any]:
     """Instances wait for each other on an advisory lock, which a dead one can't keep; yoyo's own row comes after it."""
     _name_user()
-    with reported(), connected(address, schema) as holder:
-        if not _value(holder, "SELECT pg_try_advisory_lock(%s)", _LOCK):
-            say("waiting for another instance that is migrating")
-            holder.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+    with reported(), contextlib.closing(connected(address, schema)) as holder:
+        _wait_for_turn(holder, say)
         if not _value(holder, "SELECT to_regnamespace(quote_ident(%s)) IS NOT NULL", schema):
             raise OperatorError(f"the schema {schema} does not exist", "run `quarry db create` first")
         _clear_dead_lock(holder)
-        with yoyo.get_backend(yoyo_url(address, schema)) as backend:
+        with yoyo_backend.connect(yoyo_url(address, schema)) as backend:
             backend.ensure_internal_schema_updated()
             with backend.lock(timeout=patience):
                 yield backend
+
+
+def _wait_for_turn(holder: psycopg.Connection[Any], say: Say) -> None:
+    """Take the lock of `quarry migrate`, by asking again and again.
+
+    A session that waits inside pg_advisory_lock() holds a snapshot, and CREATE INDEX CONCURRENTLY waits for every
+    snapshot: the instance that migrates and the one that waits would wait for each other for ever.
+    """
+    told = -math.inf
+    while not _value(holder, "SELECT pg_try_advisory_lock(%s)", _LOCK):
+        if monotonic() - told >= _TELL_EVERY:
+            say("waiting for another instance that is migrating")
+            told = monotonic()
+        sleep(_ASK_EVERY)
 
 
 def _clear_dead_lock(holder: psycopg.Connection[Any]) -> None:

@@ -24,7 +24,7 @@ from service.settings import Settings
 Planted = Callable[..., Awaitable[Checked]]
 
 PATIENT = "SET LOCAL lock_timeout = '4s';\n"
-CONCURRENTLY = "-- An index.\n-- transactional: false\nSET LOCAL lock_timeout = '4s';\n"
+CONCURRENTLY = "-- An index.\n-- transactional: false\nSET lock_timeout = '4s';\n"
 NEEDED = """
 SELECT c.oid::regclass::text AS name, array_agg(a.attname::text) AS columns, array_agg(format_type(a.atttypid, NULL)) AS types
   FROM pg_class AS c
@@ -285,10 +285,14 @@ async def test_an_index_that_is_built_concurrently_is_fine(planted: Planted) -> 
 
 
 async def test_a_limit_of_a_transaction_is_none_outside_of_one(planted: Planted) -> None:
-    finding = only(
-        await planted(CONCURRENTLY + "ALTER TABLE otps ADD COLUMN note text;", "ALTER TABLE otps DROP COLUMN note;")
-    )
-    assert placed(finding) == ("lock-timeout-missing", "0090.plant.sql", 4)
+    local = CONCURRENTLY.replace("SET", "SET LOCAL")
+    found = (
+        await planted(local + "ALTER TABLE otps ADD COLUMN note text;", "ALTER TABLE otps DROP COLUMN note;")
+    ).findings
+    assert [placed(each) for each in found] == [
+        ("lock-timeout-missing", "0090.plant.sql", 4), ("set-local-ineffective", "0090.plant.sql", 3),
+    ]  # fmt: skip
+    assert found[0].remedy == "Write SET lock_timeout = '4s'; before it."
 
 
 async def test_what_can_not_be_undone_outside_a_transaction_ends_the_check(planted: Planted) -> None:

@@ -114,7 +114,7 @@ def test_create_makes_a_database_once_that_migrates_and_drop_takes_it_away(quarr
 def test_url_is_what_the_variables_say(quarry: Any, local: Any) -> None:
     assert local("db", "url").out == quarry.variables["DATABASE_URL"] + "\n"
     yoyo = local("db", "url", "--yoyo").out
-    assert yoyo.startswith("postgresql+psycopg://postgres:")
+    assert yoyo.startswith("postgresql+quarry://postgres:")
     assert "role%3Dquarry_owner" in yoyo
 
 

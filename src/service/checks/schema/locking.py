@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from service.checks.findings import Finding
@@ -21,6 +22,7 @@ _MEANING = {
 def judged(script: Script, steps: Sequence[Step]) -> Iterator[Finding]:
     """What is wrong with the steps of one migration."""
     yield from _impatient(script, steps)
+    yield from _ineffective(script)
     for step in steps:
         yield from _rewritten(script, step)
         yield from _built(script, step)
@@ -52,9 +54,22 @@ def _impatient(script: Script, steps: Sequence[Step]) -> Iterator[Finding]:
                 script.span(step.statement),
                 f"this locks {table}, and waits for the lock without end.",
                 f"it took {mode}, and lock_timeout was 0. Whoever comes after it waits too; then {_MEANING[mode]}.",
-                "Write SET LOCAL lock_timeout = '4s'; before it.",
+                f"Write SET {'LOCAL ' if script.is_transactional else ''}lock_timeout = '4s'; before it.",
             )
             return
+
+
+def _ineffective(script: Script) -> Iterator[Finding]:
+    for statement in () if script.is_transactional else script.statements:
+        if re.match(r"SET\s+LOCAL\b", statement.text, re.IGNORECASE):
+            yield Finding(
+                "set-local-ineffective",
+                script.id,
+                script.span(statement),
+                "this sets nothing.",
+                "the file runs outside a transaction, where SET LOCAL ends with its own statement.",
+                "Write SET instead; the connection ends with the migration.",
+            )
 
 
 def _rewritten(script: Script, step: Step) -> Iterator[Finding]:
