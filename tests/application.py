@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
@@ -85,3 +86,10 @@ def wrong_fields(answer: httpx.Response) -> list[str]:
     errors = problem(answer, 422, "invalid_input")["errors"]
     assert all(set(error) == {"field", "message"} and error["message"] for error in errors)
     return [error["field"] for error in errors]
+
+
+def version_of(answer: httpx.Response) -> int:
+    """The version that an entity's ETag names; beside it stands the mark of tenant and row."""
+    match = re.fullmatch(r'"([0-9]+)\.[0-9a-f]{16}"', answer.headers["etag"])
+    assert match is not None, answer.headers["etag"]
+    return int(match[1])

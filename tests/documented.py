@@ -50,7 +50,8 @@ def surprise_of(method: str, path: str, status: int, headers: dict[str, str], bo
     if answer is None:
         return "this status is not documented"
     known = {"content-type", "content-length", "allow", "retry-after", "www-authenticate", "content-security-policy"}
-    known |= {"cache-control", "x-accel-buffering"} if "event-stream" in headers.get("content-type", "") else set()
+    known |= {"cache-control"}
+    known |= {"x-accel-buffering"} if "event-stream" in headers.get("content-type", "") else set()
     known |= {name.lower() for name in answer.get("headers", {})}
     if undocumented := [
         name for name in headers if name not in known and not name.startswith(("access-control-", "vary"))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
-from application import Api, problem, wrong_fields
+from application import Api, problem, version_of, wrong_fields
 from factories import Factory, NewTenant
 from resources import draft_of, path_of
 from service.metrics import RETRIES
@@ -35,7 +35,7 @@ async def test_an_influencer_is_created_with_all_fields_and_niches(
         **body, "id": created["id"], "is_phone_verified": False, "niches": [{"id": niche, "name": "Travel", "icon": None}],
         "created_at": created["created_at"], "updated_at": created["created_at"], "version": 1,
     }, answer.text  # fmt: skip
-    assert (answer.status_code, answer.headers["etag"]) == (201, '"1"')
+    assert (answer.status_code, version_of(answer)) == (201, 1)
     assert answer.headers["location"] == f"/v1/influencers/{created['id']}"
     assert (await client.get(answer.headers["location"])).json() == created
     assert (await client.get("/v1/influencers")).json()["items"] == [created]
@@ -56,7 +56,7 @@ async def test_a_niche_is_attached_once_and_raises_the_version_once(
         path = await path_of(kind, new, acme)
         for _ in range(2):
             attached = await client.put(f"{path}/niches/{niche}")
-            assert (attached.status_code, attached.headers["etag"], attached.json()["version"]) == (200, '"2"', 2)
+            assert (attached.status_code, version_of(attached), attached.json()["version"]) == (200, 2, 2)
             assert [each["id"] for each in attached.json()["niches"]] == [str(niche)]
             assert (await client.get(path)).json() == attached.json()
         assert (await client.delete(f"{path}/niches/{niche}")).status_code == 204
@@ -78,7 +78,7 @@ async def test_niche_ids_are_all_the_niches_of_a_profile(
             assert ([each["id"] for each in changed.json()["niches"]], changed.json()["version"]) == (
                 sorted(set(given), key=[a, b, c].index), version,
             )  # fmt: skip
-            assert changed.headers["etag"] == f'"{version}"'
+            assert version_of(changed) == version
         problem(await client.patch(path, json={"niche_ids": [a]}, headers={"If-Match": '"1"'}), 412, "stale_version")
         assert (await client.patch(path, json={"bio": "x"}, headers=ANY)).json()["niches"] == []
         both = await client.patch(path, json={"bio": "y", "niche_ids": [a]}, headers={"If-Match": '"5"'})

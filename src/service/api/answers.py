@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
@@ -18,6 +19,7 @@ from service.api.pages import cursor_of
 from service.errors import Conflict, MethodNotAllowed, ServiceError, Unavailable
 
 M = TypeVar("M", bound=BaseModel)
+E = TypeVar("E", bound="Entity[Any]")
 
 STATUS: Mapping[str, int] = {
     "malformed": 400,
@@ -58,7 +60,15 @@ class Answer(Response):
 
 
 class Entity(Answer, Generic[M]):
-    """One entity, its version as ETag where it has one."""
+    """One entity; `tagged` are its id and version, where it has one: they become its ETag."""
+
+    tagged: tuple[UUID, int] | None = None
+
+    def tag(self, tenant: UUID) -> None:
+        """Give it the ETag of its row in `tenant`."""
+        if self.tagged is not None:
+            id, version = self.tagged
+            self.headers["ETag"] = f'"{version}.{mark(tenant, id)}"'
 
 
 class Created(Entity[M]):
@@ -90,14 +100,14 @@ class Text(Answer):
 
 
 def entity(model: type[M], row: M) -> Entity[M]:
-    """One entity as `model` shows it (columns of a subclass are left out), with its version as ETag."""
-    return Entity(model.__pydantic_serializer__.to_json(row), Entity.status, _etag(row))
+    """One entity as `model` shows it (columns of a subclass are left out)."""
+    return _tagged(Entity(model.__pydantic_serializer__.to_json(row), Entity.status), row)
 
 
 def created(model: type[M], row: M, location: str | None = None) -> Created[M]:
     """A new entity and, where it has one, its address."""
-    headers = _etag(row) if location is None else {**_etag(row), "Location": location}
-    return Created(model.__pydantic_serializer__.to_json(row), Created.status, headers)
+    headers = {} if location is None else {"Location": location}
+    return _tagged(Created(model.__pydantic_serializer__.to_json(row), Created.status, headers), row)
 
 
 def page(
@@ -118,6 +128,13 @@ def page(
         following = b'"' + cursor(rows[-1]).encode() + b'"'
     body = b'{"items":' + items.dump_json(rows) + b',"next":' + following + b"}"
     return Page(body, headers={"ETag": etag or f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'})
+
+
+def keep(answer: Response, *, is_secret: bool) -> None:
+    """Say who may keep an answer to a caller: their own browser, which asks each time; nobody, where it holds a secret."""
+    if "cache-control" not in answer.headers:
+        answer.headers["Cache-Control"] = "no-store" if is_secret else "private, no-cache"
+    answer.headers.add_vary_header("Authorization")
 
 
 def not_modified(etag: str) -> Page[Any]:
@@ -180,6 +197,16 @@ def problem(error: Exception, request_id: str) -> Answer:
     return answer
 
 
-def _etag(row: BaseModel) -> dict[str, str]:
+def mark(tenant: UUID, row: UUID) -> str:
+    """What tells a row's ETags from those of other rows and tenants, whose versions are the same small numbers.
+
+    A browser asks with what it holds of an address, whoever is signed in by now.
+    """
+    return hashlib.sha256(tenant.bytes + row.bytes).hexdigest()[:16]
+
+
+def _tagged(answer: E, row: BaseModel) -> E:
     version = getattr(row, "version", None)
-    return {} if version is None else {"ETag": f'"{version}"'}
+    if version is not None:
+        answer.tagged = (row.id, version)  # type: ignore[attr-defined]  # what has a version has an id
+    return answer

@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from service import positions, tokens
-from service.api.answers import Answer
+from service.api import answers
+from service.api.answers import Answer, Entity
 from service.api.idempotency import IdempotentRequest, read_key
 from service.api.inputs import Parsed, parse_body, read_bytes, read_query
 from service.api.preconditions import Precondition
@@ -109,8 +110,11 @@ class Call:
 
     @property
     def precondition(self) -> Precondition:
-        """If-Match."""
-        return Precondition(self.request.headers.getlist("if-match"))
+        """If-Match, of the row that the path names or of the tenant itself."""
+        token, id = tokens.read(self.bearer()), self.request.path_params.get("id", "")
+        row = UUID(id) if _ID.match(id) else token and token.tenant
+        mark = answers.mark(token.tenant, row) if token and row else None
+        return Precondition(self.request.headers.getlist("if-match"), mark)
 
     @property
     def if_none_match(self) -> Sequence[str]:
@@ -173,6 +177,9 @@ class Call:
                 return await operation(work)
             claim = await request.claim(work)
             answer = await operation(work)
+            if isinstance(answer, Entity):
+                # Before it is kept: it is to be the same when the request is repeated.
+                answer.tag(self.caller.tenant)
             await request.settle(work, claim, answer)
             return answer
 

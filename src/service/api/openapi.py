@@ -266,7 +266,7 @@ _HEADERS: dict[str, Any] = {
     name: {"description": description, "schema": {"type": "string"}}
     for name, description in {
         "Request-Id": "The request's id, yours or ours; name it when you ask for help.",
-        "ETag": "The version, for If-Match and If-None-Match.",
+        "ETag": "The version and a mark of the row, for If-Match and If-None-Match.",
         "Location": "The address of what was made.",
         "Consistency": "`<epoch>-<number>` of the change; a read that sends it back sees the change.",
         "Idempotency-Replayed": "`true` when this answer was given before.",

@@ -9,17 +9,22 @@ from typing import Any
 from service.api.inputs import Parsed
 from service.errors import PreconditionRequired, StaleVersion
 
-_VERSION = re.compile(r'"([1-9][0-9]{0,8})"\Z')
+_VERSION = re.compile(r'"([1-9][0-9]{0,8})(?:\.([0-9a-f]{16}))?"\Z')
 
 
 class Precondition:
-    """If-Match, compared strongly (RFC 9110): a weak tag names no version, nor does anything unreadable."""
+    """If-Match, compared strongly (RFC 9110): a weak tag names no version, nor does anything unreadable.
 
-    def __init__(self, headers: Sequence[str]) -> None:
+    A tag is the version and the `mark` of the row (answers.py), or the version alone, as a body shows it. With the mark of
+    another row or tenant it names no version either.
+    """
+
+    def __init__(self, headers: Sequence[str], mark: str | None = None) -> None:
         tags = [tag.strip() for header in headers for tag in header.split(",")]
         self.is_missing = not headers
         self.is_any = tags == ["*"]
-        self.versions = frozenset(int(match.group(1)) for tag in tags if (match := _VERSION.match(tag)))
+        found = [match for tag in tags if (match := _VERSION.match(tag))]
+        self.versions = frozenset(int(match[1]) for match in found if match[2] in (None, mark))
 
     @property
     def is_plain(self) -> bool:

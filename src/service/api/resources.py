@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api import answers, contract
-from service.api.answers import Answer
+from service.api.answers import Answer, Entity
 from service.api.caller import Call
 from service.api.contract import Contract
 from service.api.idempotency import Replayed
@@ -27,9 +27,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
 class Endpoint:
     """A method of a path: who may call it, and what does the work.
 
-    `may_repeat` is False where an Idempotency-Key means nothing. `refuses` are
-    codes that its requests can end in beside those that its declaration tells. The contract is read off the handler's
-    signature; raises ContractError.
+    `may_repeat` is False where an Idempotency-Key means nothing. `refuses` are codes that its requests can end in beside
+    those that its declaration tells. `is_secret` is an answer that nobody may keep: it shows a credential, or what only
+    operators see. The contract is read off the handler's signature; raises ContractError.
     """
 
     method: str
@@ -38,10 +38,16 @@ class Endpoint:
     handler: Callable[..., Awaitable[Answer]]
     may_repeat: bool = True
     refuses: tuple[str, ...] = ()
+    is_secret: bool = False
     contract: Contract = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "contract", contract.of(self.handler))
+
+    @property
+    def is_for_callers(self) -> bool:
+        """Whether its answers depend on who asks."""
+        return self.permission != "anyone" or self.is_secret
 
     @property
     def is_idempotent(self) -> bool:
@@ -68,10 +74,16 @@ class Resource:
             problem = answers.problem(error, scope["request_id"])
             scope["code"] = problem.code
             answer = problem
+        if (endpoint := self.endpoint(request.method)) is not None and endpoint.is_for_callers:
+            answers.keep(answer, is_secret=endpoint.is_secret)
         await answer(scope, receive, send)
 
+    def endpoint(self, method: str) -> Endpoint | None:
+        """What serves a method, if anything does."""
+        return self.endpoints.get("GET" if method == "HEAD" else method)
+
     async def _answer(self, request: Request[State]) -> Response:
-        endpoint = self.endpoints.get("GET" if request.method == "HEAD" else request.method)
+        endpoint = self.endpoint(request.method)
         if endpoint is None:
             raise MethodNotAllowed(self.allowed)
         call = Call(request, endpoint.permission, may_repeat=endpoint.is_idempotent)
@@ -80,6 +92,8 @@ class Resource:
             answer = await endpoint.handler(call, **await _inputs(call, endpoint.contract))
         except Replayed as replayed:
             answer, call.tenant, call.number = replayed.answer, call.caller.tenant, replayed.number
+        if isinstance(answer, Entity) and call.tenant is not None:
+            answer.tag(call.tenant)
         if (token_of_commit := await call.consistency()) is not None:
             answer.headers["Consistency"] = token_of_commit
         if not call.writes and answers.unmodified(answer, call.if_none_match):
