@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -155,7 +155,7 @@ async def _sign_in(database: Database, tenant: TenantId) -> Member:
         credentials = await work.users.credentials(user.id)
         await work.sessions.create(
             user_id=user.id, password_hash=credentials.password_hash, token_hash=token.hash, ip=None, user_agent=None,
-            expires_at=datetime.now(UTC) + timedelta(days=1),
+            lifetime=timedelta(days=1),
         )  # fmt: skip
         campaigns = await work.campaigns.page(limit=_IDS_PER_TENANT)
     return Member(tenant, text, tuple(campaign.id for campaign in campaigns))

@@ -65,6 +65,20 @@ def test_routes_say_what_they_need_and_are_unique() -> None:
     }  # fmt: skip
 
 
+def test_what_the_database_compares_with_its_clock_is_made_by_its_clock() -> None:
+    reads = {
+        str(path.relative_to(ROOT / "src" / "service"))
+        for path in MODULES
+        if re.search(r"datetime\.now|utcnow|date\.today", path.read_text(encoding="utf-8"))
+    }
+    assert reads == {
+        # Names of files and the reports that people read.
+        "backups/swapping.py", "backups/taking.py", "offboarding/exporting.py", "checks/review/report.py", "cli/archives.py",
+        # A check's own answer; a birthday, which is compared with nothing; the two clocks, which are compared here.
+        "checks/runs/attack.py", "api/fields.py", "health.py",
+    }  # fmt: skip
+
+
 def test_no_label_of_a_metric_is_a_tenant() -> None:
     for metric in vars(metrics).values():
         assert "tenant" not in getattr(metric, "_labelnames", ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,8 +19,7 @@ IDLE = timedelta(hours=1)
 async def add_codes(database: Database, superuser: Any, tenant: NewTenant, count: int) -> None:
     async with Work(database, tenant.id) as work:
         for n in range(count):
-            later = datetime.now(UTC) + timedelta(minutes=5)
-            await work.otps.create(phone=f"+1415555{n:04}", code="123456", expires_at=later)
+            await work.otps.create(phone=f"+1415555{n:04}", code="123456", lifetime=timedelta(minutes=5))
     superuser.execute(
         "UPDATE quarry.otps SET created_at = now() - interval '3 days', expires_at = now() - interval '2 days'"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -51,8 +51,9 @@ async def answered(database: Database, tenant: NewTenant, answer: str = "answere
     """An idempotency key with its answer: who has it, and the key."""
     caller, key = uuid4(), "k"
     async with Work(database, tenant.id) as work:
-        expires = datetime.now(UTC) + timedelta(hours=1)
-        id = await work.idempotency_keys.claim(caller_id=caller, key=key, fingerprint=b"f" * 32, expires_at=expires)
+        id = await work.idempotency_keys.claim(
+            caller_id=caller, key=key, fingerprint=b"f" * 32, lifetime=timedelta(hours=1)
+        )
         assert id is not None
         await work.idempotency_keys.settle(id, answer)
     return caller, key

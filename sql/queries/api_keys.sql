@@ -8,18 +8,22 @@ VALUES (:tenant_id, :name, :role, :key_hash, :created_by, :expires_at)
 RETURNING id, name, role, created_by, expires_at, last_used_at, created_at, updated_at, version;
 
 -- name: authenticate :maybe
--- The first statement of a program's request: which key this is, and all that could speak against serving it. A key
--- outlives whoever made it; an admin ends it.
-SELECT k.id AS key_id, k.created_by AS user_id, k.role, t.status AS tenant_status,
+-- The first statement of a program's request: which key this is, and all that could speak against serving it. It lasts as
+-- long as whoever made it is an active user, and may do no more than they may.
+SELECT k.id AS key_id, k.created_by AS user_id, k.role, u.role AS maker_role, t.status AS tenant_status,
        coalesce(k.expires_at <= now(), false) AS is_expired,
        coalesce(k.last_used_at < now() - :seen_every::interval, true) AS is_unseen,
        k.expires_at
   FROM api_keys AS k
+  JOIN users AS u ON u.tenant_id = k.tenant_id AND u.id = k.created_by
   JOIN app.tenants AS t ON t.id = k.tenant_id
  WHERE k.tenant_id = :tenant_id
+   AND u.tenant_id = :tenant_id
    AND t.id = :tenant_id
    AND k.key_hash = :key_hash
-   AND k.revoked_at IS NULL;
+   AND k.revoked_at IS NULL
+   AND u.is_active
+   AND u.deleted_at IS NULL;
 
 -- name: page :many
 -- One page of the keys that are not revoked, newest first; :after_* is the last row of the page before.

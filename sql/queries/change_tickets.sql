@@ -4,7 +4,7 @@
 -- name: create :count
 -- A new ticket of a session or of a key.
 INSERT INTO change_tickets (tenant_id, token_hash, bearer_kind, bearer_hash, expires_at)
-VALUES (:tenant_id, :token_hash, :bearer_kind, :bearer_hash, :expires_at);
+VALUES (:tenant_id, :token_hash, :bearer_kind, :bearer_hash, now() + :lifetime::interval);
 
 -- name: redeem :maybe
 -- Uses a ticket up, and says whose it was; no row when it has been used or has expired.

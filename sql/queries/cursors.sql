@@ -23,7 +23,7 @@ SELECT w.tenant_id AS tenant
 -- notnull: cut_off because it is a count
 -- crosses: operators are told, by numbers, no caller is
 -- How far behind every consumer is, over all tenants.
-SELECT l.consumer, l.tenants, l.failing, l.cut_off, l.oldest
+SELECT l.consumer, l.tenants, l.failing, l.cut_off, l.oldest, now() - l.oldest AS behind
   FROM app.consumer_lag() AS l
  ORDER BY l.consumer;
 

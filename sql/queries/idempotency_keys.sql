@@ -4,7 +4,7 @@
 -- name: claim :value
 -- Takes a caller's key for this transaction: its id, or none when the key is taken. Waits while a twin is at work.
 INSERT INTO idempotency_keys AS k (tenant_id, caller_id, key, fingerprint, expires_at)
-VALUES (:tenant_id, :caller_id, :key, :fingerprint, :expires_at)
+VALUES (:tenant_id, :caller_id, :key, :fingerprint, now() + :lifetime::interval)
     ON CONFLICT ON CONSTRAINT idempotency_keys_tenant_id_caller_id_key_key DO UPDATE
    SET fingerprint = excluded.fingerprint,
        xid         = pg_current_xact_id(),

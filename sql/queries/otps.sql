@@ -4,7 +4,7 @@
 -- name: create :one
 -- A new code for a phone; the newest one is the one that counts.
 INSERT INTO otps (tenant_id, phone_index, code_hash, expires_at)
-VALUES (:tenant_id, :phone_index, :code_index, :expires_at)
+VALUES (:tenant_id, :phone_index, :code_index, now() + :lifetime::interval)
 RETURNING id, expires_at;
 
 -- name: attempt :maybe

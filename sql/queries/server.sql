@@ -8,6 +8,11 @@
 -- How many bytes the database takes.
 SELECT pg_database_size(current_database()) AS size;
 
+-- name: now :value
+-- scope: shared
+-- What time it is for the database, by which everything is compared that ends by time.
+SELECT now();
+
 -- name: transactions :one
 -- scope: shared
 -- one: a database has one name

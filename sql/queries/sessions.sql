@@ -5,7 +5,7 @@
 -- A session for a user whose credentials have just been verified; no row when the user changed meanwhile.
 -- The user is locked, so that a new password or a deactivation comes before, or ends this session too.
 INSERT INTO sessions (tenant_id, user_id, token_hash, ip, user_agent, expires_at)
-SELECT u.tenant_id, u.id, :token_hash, :ip, :user_agent, :expires_at
+SELECT u.tenant_id, u.id, :token_hash, :ip, :user_agent, now() + :lifetime::interval
   FROM users AS u
   JOIN app.tenants AS t ON t.id = u.tenant_id
  WHERE u.tenant_id = :tenant_id
@@ -61,13 +61,14 @@ SELECT id, user_id, ip, user_agent, created_at, last_seen_at, expires_at
  LIMIT :limit;
 
 -- name: revoke :count
--- Ends one session; only of :user_id when given.
+-- Ends one session; only of :user_id when given, only of a user with one of :roles when given.
 UPDATE sessions
    SET revoked_at = now()
  WHERE tenant_id = :tenant_id
    AND id = :id
    AND revoked_at IS NULL
    AND user_id = :user_id    -- when :user_id
+   AND user_id IN (SELECT u.id FROM users AS u WHERE u.tenant_id = :tenant_id AND u.role = ANY (:roles::text[]))    -- when :roles
 ;
 
 -- name: revoke_of_user :count

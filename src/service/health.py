@@ -25,6 +25,8 @@ _READY_FOR = 1.0
 _OLDEST = 1_000_000_000
 """Transactions without a frozen id that are half the way to a database that refuses to write."""
 _LONGEST = timedelta(hours=1)
+_MOST_SKEW = 5.0
+"""Seconds between two clocks at which one of them is not kept right: log lines and rows no longer tell one story."""
 _MOST_BEHIND = 10.0
 """Seconds: what a replica that is further behind is good for, nobody asks it for."""
 
@@ -46,6 +48,7 @@ class DatabaseHealth:
             "migrations": self._migrations,
             "own_schemas": self._own_schemas,
             "isolation": self._isolation,
+            "clock": self._clock,
             "growth": self._growth,
             "transactions": self._transactions,
             "consumers": self._consumers,
@@ -72,6 +75,14 @@ class DatabaseHealth:
         async with self._database.connection() as connection:
             version = await connection.fetchval("SHOW server_version", ())
         return {"milliseconds": round((perf_counter() - started) * 1000, 1), "server": version}
+
+    async def _clock(self) -> dict[str, Any]:
+        """How many seconds the database's clock is ahead of this machine's. What ends by time ends by the database's."""
+        before = datetime.now(UTC)
+        then = await self._ask(lambda work: work.server.now())
+        after = datetime.now(UTC)
+        ahead = (then - before - (after - before) / 2).total_seconds()
+        return {"ok": abs(ahead) < _MOST_SKEW, "seconds_ahead": round(ahead, 1)}
 
     async def _migrations(self) -> dict[str, Any]:
         pending = await pending_migrations(self._database)
@@ -109,13 +120,12 @@ class DatabaseHealth:
 
     async def _consumers(self) -> dict[str, Any]:
         """How far behind they are. One that was cut off, or is behind for too long though nobody runs it, is not well."""
-        now = datetime.now(UTC)
         behind = {
             lag.consumer: {
                 "tenants": lag.tenants,
                 "failing": lag.failing,
                 "cut_off": lag.cut_off,
-                "seconds": 0.0 if lag.oldest is None else round((now - lag.oldest).total_seconds(), 1),
+                "seconds": 0.0 if lag.behind is None else round(lag.behind.total_seconds(), 1),
             }
             for lag in await self._ask(lambda work: work.cursors.lag())
         }

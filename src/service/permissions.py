@@ -53,11 +53,14 @@ _WEAKEST_ROLE: Mapping[Permission, str | None] = {
 }
 """Nobody asks "anyone" for a role; "operator" asks for the operator's token instead (api/operators.py)."""
 
-_OF_PEOPLE: frozenset[Permission] = frozenset({"own_sessions", "own_password", "keys.manage"})
+_OF_PEOPLE: frozenset[Permission] = frozenset({"own_sessions", "own_password", "users.write", "keys.manage"})
 
 
 def is_for_people(permission: Permission) -> bool:
-    """Whether a permission is for people alone: their own account, and keys, which a key must not outlive itself by."""
+    """Whether a permission is for people alone: their own account, and what lets somebody in, users and keys.
+
+    A program that may make users or keys outlives its own key by them.
+    """
     return permission in _OF_PEOPLE
 
 
@@ -75,6 +78,11 @@ def allows(role: str, permission: Permission) -> bool:
 def may_grant(role: str, granted: str) -> bool:
     """Whether somebody of `role` may give (or touch) the role `granted`: nobody reaches above their own."""
     return ROLES.index(role) >= ROLES.index(granted)
+
+
+def roles_up_to(role: str) -> list[str]:
+    """The roles that somebody of `role` may touch."""
+    return list(ROLES[: ROLES.index(role) + 1])
 
 
 def is_admin(role: str) -> bool:

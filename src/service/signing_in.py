@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from service import tokens
@@ -97,7 +97,7 @@ async def _opened(
         session = await work.sessions.create(
             user_id=credentials.id, password_hash=credentials.password_hash, token_hash=token.hash,
             ip=attempt.origin.ip, user_agent=attempt.user_agent,
-            expires_at=datetime.now(UTC) + timedelta(seconds=attempt.lifetime),
+            lifetime=timedelta(seconds=attempt.lifetime),
         )  # fmt: skip
         if session is None:
             return None

@@ -116,6 +116,46 @@ async def test_a_program_makes_no_keys_that_would_outlive_its_own(api: Api, acme
     problem(await client.delete(f"/v1/keys/{made['id']}"), 403, "forbidden")
 
 
+async def test_a_program_lets_nobody_in(api: Api, new: Factory, acme: NewTenant) -> None:
+    client, _ = await program(api, acme, role="admin")
+    member = await new.user(acme.id, is_active=False)
+    draft = {"email": "b@acme.example", "display_name": "B", "password": "a password for b", "role": "admin"}
+    problem(await client.post("/v1/users", json=draft), 403, "forbidden")
+    change = await client.patch(f"/v1/users/{member.id}", json={"is_active": True}, headers={"If-Match": "*"})
+    problem(change, 403, "forbidden")
+    problem(await client.delete(f"/v1/users/{member.id}", headers={"If-Match": "*"}), 403, "forbidden")
+
+
+@pytest.mark.parametrize("fate", ["deactivated", "deleted"])
+async def test_a_key_is_refused_while_its_maker_is_not_active(
+    api: Api, new: Factory, acme: NewTenant, fate: str
+) -> None:
+    owner = await api.client(acme)
+    maker = await new.user(acme.id, role="admin")
+    made = (await (await api.client(acme, maker)).post("/v1/keys", json={"name": "A", "role": "admin"})).json()
+    client, path = await api.client(Authorization=f"Bearer {made['key']}"), f"/v1/users/{maker.id}"
+    assert (await client.get("/v1/campaigns")).status_code == 200
+    if fate == "deleted":
+        await owner.delete(path, headers={"If-Match": "*"})
+    else:
+        await owner.patch(path, json={"is_active": False}, headers={"If-Match": "*"})
+    problem(await client.get("/v1/campaigns"), 401, "unauthorized")
+    if fate == "deactivated":
+        await owner.patch(path, json={"is_active": True}, headers={"If-Match": "*"})
+        assert (await client.get("/v1/campaigns")).status_code == 200
+
+
+async def test_a_key_may_do_no_more_than_its_maker_may_now(api: Api, new: Factory, acme: NewTenant) -> None:
+    maker = await new.user(acme.id, role="admin")
+    made = (await (await api.client(acme, maker)).post("/v1/keys", json={"name": "A", "role": "admin"})).json()
+    client = await api.client(Authorization=f"Bearer {made['key']}")
+    assert (await client.post("/v1/campaigns", json={"name": "A"})).status_code == 201
+    path = f"/v1/users/{maker.id}"
+    await (await api.client(acme)).patch(path, json={"role": "viewer"}, headers={"If-Match": "*"})
+    problem(await client.post("/v1/campaigns", json={"name": "B"}), 403, "forbidden")
+    assert (await client.get("/v1/campaigns")).status_code == 200
+
+
 async def test_the_log_names_the_key_that_did_it(api: Api, acme: NewTenant) -> None:
     client, made = await program(api, acme, role="admin")
     campaign = (await client.post("/v1/campaigns", json={"name": "Summer"})).json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -105,6 +106,20 @@ async def test_the_report_tells_sizes_and_ages(api: Api) -> None:
     assert checks["transactions"]["age"] > 0
     assert checks["migrations"] == {"ok": True, "pending": []}
     assert checks["redis"] == {"ok": True, "state": "not used"}
+
+
+async def test_a_clock_that_is_minutes_away_from_the_database_s_is_told(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) - timedelta(minutes=3)
+
+    monkeypatch.setattr("service.health.datetime", Slow)
+    report = (await (await api.client()).get("/healthz")).json()
+    assert report["failing"] == ["clock"]
+    assert report["checks"]["clock"]["seconds_ahead"] == pytest.approx(180, abs=1)
 
 
 async def test_every_check_stands_in_the_manual(api: Api) -> None:

@@ -177,6 +177,15 @@ async def test_an_admin_lists_and_ends_anothers_sessions(
     assert wrong_fields(await admin.get("/v1/sessions?user_id=x")) == ["user_id"]
 
 
+async def test_an_admin_neither_lists_nor_ends_an_owner_s_sessions(api: Api, new: Factory, acme: NewTenant) -> None:
+    owner = await api.client(acme)
+    admin = await api.client(acme, await new.user(acme.id, role="admin"))
+    session = (await current(owner))["id"]
+    problem(await admin.get("/v1/sessions", params={"user_id": str(acme.owner.id)}), 403, "forbidden")
+    problem(await admin.delete(f"/v1/sessions/{session}"), 404, "not_found")
+    assert (await current(owner))["id"] == session
+
+
 @pytest.mark.parametrize("role", ["viewer", "member"])
 async def test_nobody_else_lists_anothers_sessions(api: Api, new: Factory, acme: NewTenant, role: str) -> None:
     client = await api.client(acme, await new.user(acme.id, role=role))

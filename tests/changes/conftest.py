@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -43,7 +44,7 @@ def mail() -> Mail:
 @pytest.fixture
 def one(database: Database, mail: Mail) -> Consumers:
     """A process whose consumer moves when it is told to."""
-    return Consumers(database, [mail.consumer], WEEK)
+    return Consumers(database, [mail.consumer], WEEK, datetime.now(UTC))
 
 
 @pytest.fixture

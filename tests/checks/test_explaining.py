@@ -55,7 +55,7 @@ async def test_a_statement_is_run_when_asked_for_and_undone(plan: Any, garden: G
         await garden.connection.execute(
             "INSERT INTO app.tenants (id, name, domain) VALUES ($1, 'Acme', 'acme.example')", TENANT
         )
-        text = await plan("otps.create", analyze=True, phone_index=hash, code_index=hash, expires_at="2100-01-01")
+        text = await plan("otps.create", analyze=True, phone_index=hash, code_index=hash, lifetime="1 hour")
         assert "actual" in text
         assert "Buffers: " in text
         assert await garden.connection.fetchval("SELECT count(*) FROM otps") == 0

@@ -83,7 +83,7 @@ async def world(new: Factory, database: Database, add_niche: Callable[[str], UUI
     async with Work(database, acme.id) as work:
         await work.sessions.create(
             user_id=acme.owner.id, password_hash=PASSWORD_HASH, token_hash=HASH, ip=None, user_agent=None,
-            expires_at=later,
+            lifetime=timedelta(hours=1),
         )  # fmt: skip
         await work.api_keys.create(
             name="Key", role="admin", key_hash=HASH, created_by=acme.owner.id, expires_at=later

@@ -160,13 +160,17 @@ async def test_the_lag_counts_the_tenants_behind_and_says_since_when(
     async with Work(database, acme.id, read_only=True) as work:
         ((last,), _) = await work.log.read_on((await work.log.head()) - 1, most=1, limit=1)
     (mail,) = await lag(database)
-    assert mail == ConsumerLag(consumer="mail", tenants=2, failing=0, cut_off=0, oldest=last.at)
+    assert mail == ConsumerLag(consumer="mail", tenants=2, failing=0, cut_off=0, oldest=last.at, behind=mail.behind)
+    assert mail.behind is not None
+    assert mail.behind > timedelta(0)
 
 
 async def test_nobody_lags_who_has_read_everything(database: Database, acme: NewTenant) -> None:
     assert await lag(database) == []
     await read_up(database, acme)
-    assert await lag(database) == [ConsumerLag(consumer="mail", tenants=0, failing=0, cut_off=0, oldest=None)]
+    assert await lag(database) == [
+        ConsumerLag(consumer="mail", tenants=0, failing=0, cut_off=0, oldest=None, behind=None)
+    ]
 
 
 async def test_the_platform_forgets_the_places_of_one_consumer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,8 +19,9 @@ CALLER = UUID(int=7)
 
 
 async def claim(work: Work, *, caller: UUID = CALLER, key: str = "key", fingerprint: bytes = b"f" * 32) -> UUID | None:
-    expires_at = datetime.now(UTC) + timedelta(hours=1)
-    return await work.idempotency_keys.claim(caller_id=caller, key=key, fingerprint=fingerprint, expires_at=expires_at)
+    return await work.idempotency_keys.claim(
+        caller_id=caller, key=key, fingerprint=fingerprint, lifetime=timedelta(hours=1)
+    )
 
 
 async def answered(database: Database, tenant: NewTenant, answer: str = "an answer", **values: Any) -> Work:

@@ -28,7 +28,7 @@ async def authenticated(work: Work, number: int = 1, *, idle: timedelta = IDLE) 
 async def opened(database: Database, tenant: NewTenant, number: int = 1, **values: Any) -> Session | None:
     given = {
         "user_id": tenant.owner.id, "password_hash": PASSWORD_HASH, "token_hash": bytes([number]) * 32, "ip": None,
-        "user_agent": None, "expires_at": datetime.now(UTC) + timedelta(hours=1), **values,
+        "user_agent": None, "lifetime": timedelta(hours=1), **values,
     }  # fmt: skip
     async with Work(database, tenant.id) as work:
         return await work.sessions.create(**given)
@@ -80,11 +80,13 @@ async def test_the_database_itself_refuses_what_is_no_session(database: Database
     for values in (
         {"token_hash": b"short"},
         {"user_agent": "x" * 501},
-        {"expires_at": datetime.now(UTC) - timedelta(hours=1)},
+        {"lifetime": -timedelta(hours=1)},
     ):
         with pytest.raises(InvalidInput) as refused:
             await opened(database, acme, **values)
-        assert [error.field for error in refused.value.errors] == list(values)
+        assert [error.field for error in refused.value.errors] == [
+            {"lifetime": "expires_at"}.get(name, name) for name in values
+        ]
     assert await opened(database, acme) is not None
     with pytest.raises(Conflict):
         await opened(database, acme)
@@ -110,7 +112,7 @@ async def test_a_revoked_session_is_over(database: Database, new: Factory) -> No
 
 async def test_an_expired_session_is_known_as_one_and_listed_no_more(database: Database, new: Factory) -> None:
     acme = await new.tenant("acme")
-    session = await opened(database, acme, expires_at=datetime.now(UTC) + timedelta(milliseconds=250))
+    session = await opened(database, acme, lifetime=timedelta(milliseconds=250))
     assert session is not None
     while datetime.now(UTC) <= session.expires_at + timedelta(milliseconds=20):
         async with Work(database, acme.id) as work:

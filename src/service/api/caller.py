@@ -31,7 +31,7 @@ from service.errors import (
     TenantSuspended,
     Unauthorized,
 )
-from service.permissions import Permission, allows, is_for_people
+from service.permissions import ROLES, Permission, allows, is_for_people
 from service.positions import Position
 from service.repos.api_keys import KeyBearer
 from service.repos.sessions import Bearer
@@ -254,8 +254,11 @@ def admit(token: Token, bearer: Bearer | KeyBearer | None, permission: Permissio
         raise SessionExpired(None if is_person else "The key has expired.")
     if bearer.tenant_status != "active":
         raise TenantSuspended
-    if not allows(bearer.role, permission) or (is_for_people(permission) and not is_person):
+    # A key may do no more than whoever made it may by now.
+    roles: list[Role] = [bearer.role] if isinstance(bearer, Bearer) else [bearer.role, bearer.maker_role]
+    role = min(roles, key=ROLES.index)
+    if not allows(role, permission) or (is_for_people(permission) and not is_person):
         raise Forbidden
     if isinstance(bearer, Bearer):
-        return Caller(token.tenant, bearer.user_id, bearer.user_id, bearer.session_id, bearer.role, bearer.expires_at)
-    return Caller(token.tenant, bearer.key_id, bearer.user_id, None, bearer.role, bearer.expires_at)
+        return Caller(token.tenant, bearer.user_id, bearer.user_id, bearer.session_id, role, bearer.expires_at)
+    return Caller(token.tenant, bearer.key_id, bearer.user_id, None, role, bearer.expires_at)

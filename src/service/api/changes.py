@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import BaseModel, Field, PlainValidator, WithJsonSchema
@@ -98,7 +98,7 @@ async def create_ticket(call: Call) -> Created[Ticket]:
             token_hash=ticket.hash,
             bearer_kind=bearer.kind,
             bearer_hash=bearer.hash,
-            expires_at=datetime.now(UTC) + _TICKET_LIFETIME,
+            lifetime=_TICKET_LIFETIME,
         )
         return answers.created(Ticket, Ticket(ticket=text))
 
@@ -111,13 +111,11 @@ async def stream(call: Call, query: Parsed[StreamQuery]) -> EventStream:
     # Before the caller is admitted: what ends the admission from now on comes by the stream itself.
     place = await _place(call, token)
 
-    async def nothing(_: Work) -> None: ...
-
     async def prove(at_least: int = 0) -> Admission:
-        await call.run(nothing, at_least=at_least, may_lag=False)
+        now = await call.run(lambda work: work.server.now(), at_least=at_least, may_lag=False)
         caller = call.caller
         rows = {caller.tenant, caller.id, *([caller.session_id] if caller.session_id else ())}
-        return Admission(frozenset(rows), caller.expires_at)
+        return Admission(frozenset(rows), None if caller.expires_at is None else caller.expires_at - now)
 
     admission = await prove(place.head)
     since = _resumed(call) or query.get().since

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -77,10 +77,12 @@ class IdempotentRequest:
 
         Raises Replayed, KeyReused, and InProgress when the twin takes too long.
         """
-        expires_at = datetime.now(UTC) + timedelta(seconds=self.lifetime)
         try:
             id = await work.idempotency_keys.claim(
-                caller_id=self.caller_id, key=self.key, fingerprint=self._fingerprint(work), expires_at=expires_at
+                caller_id=self.caller_id,
+                key=self.key,
+                fingerprint=self._fingerprint(work),
+                lifetime=timedelta(seconds=self.lifetime),
             )
         except Timeout as error:
             raise InProgress from error

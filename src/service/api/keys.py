@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from pydantic import TypeAdapter, field_validator
+from pydantic import TypeAdapter
 
 from service import tokens
 from service.api import answers
@@ -13,7 +11,7 @@ from service.api.caller import Call
 from service.api.fields import Moment, Name
 from service.api.inputs import Body, Parsed, example
 from service.api.pages import PageQuery
-from service.errors import NotFound
+from service.errors import InvalidInput, NotFound
 from service.repos.api_keys import ApiKey, KeyRole
 from service.work import Work
 from service.workflows import check_grant
@@ -36,13 +34,6 @@ class KeyDraft(Body):
     role: KeyRole = "member"
     expires_at: Moment | None = None
 
-    @field_validator("expires_at")
-    @classmethod
-    def _expires_later(cls, expires_at: datetime | None) -> datetime | None:
-        if expires_at is not None and expires_at <= datetime.now(UTC):
-            raise ValueError("this is in the past")
-        return expires_at
-
 
 class NewKey(ApiKey):
     """A key as it is shown once."""
@@ -64,6 +55,8 @@ async def create(call: Call, body: Parsed[KeyDraft]) -> Created[NewKey]:
         check_grant(call.caller.role, draft.role)
         text, token = tokens.issue(call.caller.tenant, "key")
         key = await work.api_keys.create(**dict(draft), key_hash=token.hash, created_by=call.caller.user_id)
+        if key.expires_at is not None and key.expires_at <= key.created_at:
+            raise InvalidInput.of("expires_at", "this is in the past")
         return answers.created(NewKey, NewKey(**dict(key), key=text))
 
     return await call.write(operation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -65,8 +65,7 @@ async def create(call: Call, body: Parsed[CodeRequest]) -> Accepted:
         raise Unavailable("No codes can be sent right now.")
 
     async def operation(work: Work) -> Otp:
-        expires_at = datetime.now(UTC) + timedelta(seconds=codes.LIFETIME)
-        return await work.otps.create(phone=phone, code=code, expires_at=expires_at)
+        return await work.otps.create(phone=phone, code=code, lifetime=timedelta(seconds=codes.LIFETIME))
 
     await call.run(operation)
     # After the commit: whoever gets the code can use it.

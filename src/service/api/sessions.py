@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -14,11 +15,12 @@ from service.api.fields import Email, HostName
 from service.api.inputs import Body, Parsed, example
 from service.api.pages import PageQuery
 from service.errors import Forbidden, NotFound
-from service.permissions import is_admin
+from service.permissions import is_admin, roles_up_to
 from service.repos.sessions import Session
-from service.repos.users import User
+from service.repos.users import Role, User
 from service.signing_in import Attempt, sign_in
 from service.work import Work
+from service.workflows import check_grant
 
 _USER_AGENT_LENGTH = 500
 
@@ -80,13 +82,13 @@ async def create(call: Call, body: Parsed[SignInBody]) -> Created[SignedIn]:
 
 
 async def page(call: Call, query: Parsed[SessionQuery]) -> Page[SessionView]:
-    """List the caller's own sessions, newest first; an admin may name another user."""
+    """List the caller's own sessions, newest first; an admin may name another user who does not stand above them."""
 
     async def operation(work: Work) -> list[Session]:
         arguments = query.get().arguments()
         user_id = arguments.pop("user_id", None) or call.caller.user_id
-        if user_id != call.caller.user_id and not is_admin(call.caller.role):
-            raise Forbidden
+        if user_id != call.caller.user_id:
+            await _check_reach(work, call.caller.role, user_id)
         return await work.sessions.page(user_id, idle=_idle(call), **arguments)
 
     rows = await call.run(operation)
@@ -120,15 +122,26 @@ async def end_others(call: Call) -> Nothing:
 
 
 async def end(call: Call) -> Nothing:
-    """End one session: one's own, or any of the tenant as an admin."""
+    """End one session: one's own, or as an admin that of anybody who does not stand above the caller."""
 
     async def operation(work: Work) -> Nothing:
-        only = None if is_admin(call.caller.role) else call.caller.user_id
-        if not await work.sessions.revoke(call.id(), user_id=only):
+        if is_admin(call.caller.role):
+            ended = await work.sessions.revoke(call.id(), roles=roles_up_to(call.caller.role))
+        else:
+            ended = await work.sessions.revoke(call.id(), user_id=call.caller.user_id)
+        if not ended:
             raise NotFound("There is no such session.")
         return answers.nothing()
 
     return await call.write(operation)
+
+
+async def _check_reach(work: Work, role: Role, user_id: UUID) -> None:
+    """Raises Forbidden for who may not see this user's sessions; one who is not there has none."""
+    if not is_admin(role):
+        raise Forbidden
+    with contextlib.suppress(NotFound):
+        check_grant(role, (await work.users.find(user_id)).role)
 
 
 def _own(call: Call) -> UUID:

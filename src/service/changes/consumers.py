@@ -14,7 +14,7 @@ import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Self
 from uuid import UUID
@@ -78,10 +78,11 @@ class Consumer:
 class Consumers:
     """Open it with `async with Consumers.open(…)`: it owns a task per consumer."""
 
-    def __init__(self, database: Database, consumers: Sequence[Consumer], max_age: float) -> None:
+    def __init__(self, database: Database, consumers: Sequence[Consumer], max_age: float, since: datetime) -> None:
+        """`since`, by the clock of the database, is when they began."""
         self._database = database
         self._max_age = timedelta(seconds=max_age)
-        self._since = datetime.now(UTC)
+        self._since = since
         self._pending: dict[str, set[UUID]] = {consumer.name: set() for consumer in consumers}
 
     @classmethod
@@ -89,7 +90,8 @@ class Consumers:
     async def open(cls, database: Database, consumers: Sequence[Consumer], max_age: float) -> AsyncIterator[Self]:
         """Start them; `max_age` is how many seconds one may be behind. Raises OperatorError for names that are none."""
         require_names(consumers)
-        running = cls(database, consumers, max_age)
+        since = await run(database, lambda work: work.server.now(), None, read_only=True)
+        running = cls(database, consumers, max_age, since)
         tasks = [asyncio.create_task(running._go_on(each), name=f"consumer {each.name}") for each in consumers]
         try:
             yield running
@@ -181,7 +183,7 @@ class Consumers:
         if page.commits[0].number != cursor.number + 1:
             # Pruned since the place was asked for, which is found at the next look.
             return True
-        if datetime.now(UTC) - page.commits[0].at > self._max_age:
+        if await work.server.now() - page.commits[0].at > self._max_age:
             log.error("consumer_cut_off", consumer=consumer.name, tenant=str(work.tenant), since=page.commits[0].at)
             await work.cursors.cut_off(consumer.name)
             return True

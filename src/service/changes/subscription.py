@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from time import monotonic
 from uuid import UUID
 
@@ -28,10 +28,10 @@ _PROVE_EVERY = 60.0
 
 @dataclass(frozen=True)
 class Admission:
-    """Who reads: the rows that decide it (session, user, key, tenant), and when it ends by itself."""
+    """Who reads: the rows that decide it (session, user, key, tenant), and in which time it ends by itself."""
 
     rows: frozenset[UUID]
-    expires_at: datetime | None
+    remaining: timedelta | None
 
 
 Prove = Callable[[int], Awaitable[Admission]]
@@ -125,8 +125,8 @@ class Subscription:
         return True
 
     def _expires_in(self) -> float:
-        expires_at = self._admission.expires_at
-        return self._heartbeat if expires_at is None else (expires_at - datetime.now(UTC)).total_seconds()
+        remaining = self._admission.remaining
+        return self._heartbeat if remaining is None else self._proven_at + remaining.total_seconds() - monotonic()
 
     def _is_doubtful(self) -> bool:
         return self._expires_in() <= 0 or monotonic() - self._proven_at > _PROVE_EVERY

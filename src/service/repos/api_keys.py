@@ -9,6 +9,7 @@ from uuid import UUID
 from service.repos.cached import Cached
 from service.repos.query import Repository, query
 from service.repos.rows import Row
+from service.repos.users import Role
 from service.watermarks import LEASE
 
 KeyRole = Literal["admin", "member", "viewer"]
@@ -34,6 +35,7 @@ class KeyBearer(Row):
     key_id: UUID
     user_id: UUID
     role: KeyRole
+    maker_role: Role
     tenant_status: str
     is_expired: bool
     is_unseen: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import timedelta
 from typing import Literal
 
 from service.repos.query import Repository, query
@@ -20,7 +20,7 @@ class ChangeTickets(Repository, aggregate="change_tickets", noun="ticket"):
     """The tenant's tickets that have not been used."""
 
     @query
-    async def create(self, *, token_hash: bytes, bearer_kind: str, bearer_hash: bytes, expires_at: datetime) -> int: ...
+    async def create(self, *, token_hash: bytes, bearer_kind: str, bearer_hash: bytes, lifetime: timedelta) -> int: ...
 
     @query
     async def redeem(self, token_hash: bytes) -> TicketHolder | None: ...

@@ -19,13 +19,16 @@ class WaitingTenant(Row):
 
 
 class ConsumerLag(Row):
-    """Over all tenants: in how many a consumer is behind, fails, was cut off; `oldest` is what it has not handled."""
+    """Over all tenants: in how many a consumer is behind, fails, was cut off; `oldest` is what it has not
+    handled, `behind` how long ago that was.
+    """
 
     consumer: str
     tenants: int
     failing: int
     cut_off: int
     oldest: datetime | None
+    behind: timedelta | None
 
 
 class Cursor(Row):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import timedelta
 from uuid import UUID
 
 from service.repos.query import Repository, query
@@ -28,7 +28,7 @@ class IdempotencyKeys(Repository, aggregate="idempotency_keys", noun="key"):
     """The keys that callers of the tenant have used."""
 
     @query
-    async def claim(self, *, caller_id: UUID, key: str, fingerprint: bytes, expires_at: datetime) -> UUID | None: ...
+    async def claim(self, *, caller_id: UUID, key: str, fingerprint: bytes, lifetime: timedelta) -> UUID | None: ...
 
     @query
     async def settle(self, id: UUID, answer: Personal) -> int: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from service.repos.query import Repository, query
@@ -28,7 +28,7 @@ class Otps(Repository, aggregate="otps", noun="code"):
     """The tenant's one-time codes."""
 
     @query
-    async def create(self, *, phone: Personal, code: Personal, expires_at: datetime) -> Otp: ...
+    async def create(self, *, phone: Personal, code: Personal, lifetime: timedelta) -> Otp: ...
 
     @query
     async def attempt(self, *, phone: Personal, code: Personal, attempts: int) -> Attempt | None: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from service.repos.query import Repository, query
@@ -32,6 +32,9 @@ class Server(Repository, aggregate="server", noun="server"):
 
     @query
     async def size(self) -> int: ...
+
+    @query
+    async def now(self) -> datetime: ...
 
     @query
     async def transactions(self) -> Transactions: ...

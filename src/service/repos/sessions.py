@@ -50,7 +50,7 @@ class Sessions(Repository, aggregate="sessions"):
         token_hash: bytes,
         ip: IPv4Address | IPv6Address | None,
         user_agent: str | None,
-        expires_at: datetime,
+        lifetime: timedelta,
     ) -> Session | None: ...
 
     @query(cached=Cached(lifetime=LEASE))
@@ -71,7 +71,7 @@ class Sessions(Repository, aggregate="sessions"):
     ) -> list[Session]: ...
 
     @query
-    async def revoke(self, id: UUID, *, user_id: UUID | None = None) -> int: ...
+    async def revoke(self, id: UUID, *, user_id: UUID | None = None, roles: list[str] | None = None) -> int: ...
 
     @query
     async def revoke_of_user(self, user_id: UUID, *, keep: UUID | None = None) -> int: ...
