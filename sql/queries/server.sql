@@ -13,6 +13,12 @@ SELECT pg_database_size(current_database()) AS size;
 -- What time it is for the database, by which everything is compared that ends by time.
 SELECT now();
 
+-- name: is_writable :value
+-- scope: shared
+-- notnull: is_writable because both settings are always there
+-- Whether transactions of this session may write, unless they say themselves that they do not.
+SELECT NOT (current_setting('default_transaction_read_only')::boolean OR pg_is_in_recovery()) AS is_writable;
+
 -- name: transactions :one
 -- scope: shared
 -- one: a database has one name

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import asyncpg
 import structlog
 
-from service.errors import CommitUnknown, TransactionAborted, Unavailable
+from service.errors import CommitUnknown, SessionReadOnly, TransactionAborted, Unavailable
 from service.metrics import COMMITS_UNKNOWN, Observer
 from service.translation import translate
 
@@ -92,7 +92,9 @@ class Late:
 class Connection:
     """A checked-out connection. Statements go through it, and every failure leaves it as a ServiceError."""
 
-    __slots__ = ("_ask_outcome", "_commits", "_first", "_has_begun", "_is_numbered", "_raw", "observe")
+    __slots__ = (
+        "_ask_outcome", "_commits", "_first", "_has_begun", "_is_numbered", "_raw", "has_refused_writes", "observe",
+    )  # fmt: skip
 
     observe: Observer | None
     """Told name, seconds and rows of every named statement, if anybody wants to know."""
@@ -111,6 +113,8 @@ class Connection:
         self._commits: list[Numbered] = []
         self._has_begun = False
         self._is_numbered = False
+        self.has_refused_writes = False
+        """Whether its session is read-only, as it stays when it was opened while that was the database's default."""
         self.observe = observe
 
     @property
@@ -253,6 +257,9 @@ class Connection:
         known = translate(error, connection_lost=self.is_closed())
         if known is error:
             # Nobody has foreseen this: a new connection is cheaper than a doubt.
+            self.abandon()
+        if isinstance(known, SessionReadOnly):
+            self.has_refused_writes = True
             self.abandon()
         return known
 

@@ -191,6 +191,13 @@ class Database:
         except Exception:
             # The pool has closed it. What the work did, or how it failed, is what counts, and must not be masked.
             log.debug("release_failed", exc_info=True)
+        if connection.has_refused_writes:
+            log.warning("session_read_only", pool=self._name)
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Replace all connections: each one when it is next asked for, or given back."""
+        await self.pool.expire_connections()
 
     def _has_lost(self, error: Exception) -> None:
         if not self._is_down:

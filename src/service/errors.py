@@ -5,7 +5,7 @@ ServiceError
 │   ├── NotFound  InvalidInput  Reference  Conflict  InUse  StaleVersion
 │   ├── Unauthorized  SessionExpired  Forbidden  TenantSuspended
 │   ├── Timeout  Unavailable  CommitUnknown
-│   └── Contention  StalePlan  Behind            passing; `run` repeats them
+│   └── Contention  StalePlan  Behind  SessionReadOnly    may pass; `run` repeats them
 ├── HashingBusy              too many passwords wait to be hashed or compared
 ├── RequestError             what an HTTP request can be refused for before any statement
 │   └── Malformed  TooLarge  UnsupportedMediaType  PreconditionRequired  RateLimited
@@ -134,6 +134,12 @@ class ReadOnly(DatabaseError):
     """Nothing can be changed right now; reading goes on."""
 
     code = "read_only"
+
+
+class SessionReadOnly(ReadOnly):
+    """The database accepts no writes on this connection; reading goes on."""
+
+    retryable = True
 
 
 class Unavailable(DatabaseError):

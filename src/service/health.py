@@ -48,6 +48,7 @@ class DatabaseHealth:
             "migrations": self._migrations,
             "own_schemas": self._own_schemas,
             "isolation": self._isolation,
+            "writes": self._writes,
             "clock": self._clock,
             "growth": self._growth,
             "transactions": self._transactions,
@@ -75,6 +76,14 @@ class DatabaseHealth:
         async with self._database.connection() as connection:
             version = await connection.fetchval("SHOW server_version", ())
         return {"milliseconds": round((perf_counter() - started) * 1000, 1), "server": version}
+
+    async def _writes(self) -> dict[str, Any]:
+        """Whether new transactions may write. Maintenance is another thing: who wants it knows."""
+        if not await self._ask(lambda work: work.server.is_writable()):
+            # A session opened in a spell of being read-only stays so; a new one tells how things are now.
+            await self._database.renew()
+            return {"ok": await self._ask(lambda work: work.server.is_writable())}
+        return {"ok": True}
 
     async def _clock(self) -> dict[str, Any]:
         """How many seconds the database's clock is ahead of this machine's. What ends by time ends by the database's."""
@@ -147,11 +156,15 @@ class Health(DatabaseHealth):
         self._asked_at = -_READY_FOR
 
     async def failing(self) -> list[str]:
-        """What keeps this process from serving: `database` or `migrations`. Asked for once a second at most."""
+        """What keeps this process from serving: `database`, `migrations`, `writes`. Asked for once a second at most."""
         if monotonic() - self._asked_at >= _READY_FOR:
             self._asked_at = monotonic()
             found = await self._checked(self._migrations)
-            self._failing = [] if found["ok"] else ["migrations" if "pending" in found else "database"]
+            if "pending" not in found:
+                self._failing = ["database"]
+            else:
+                writes = await self._checked(self._writes)
+                self._failing = [name for name, each in (("migrations", found), ("writes", writes)) if not each["ok"]]
         return self._failing
 
     def checks(self) -> dict[str, Check]:

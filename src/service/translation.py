@@ -21,6 +21,7 @@ from service.errors import (
     ReadOnly,
     Reference,
     ServiceError,
+    SessionReadOnly,
     StalePlan,
     TenantUnbound,
     Timeout,
@@ -92,7 +93,9 @@ def _of_statement(error: asyncpg.PostgresError, state: str) -> ServiceError:
                 "The database is not the one of this version: run `quarry migrate up`, where its data is."
             )
         case "25006":
-            return ReadOnly()
+            # Maintenance is raised by our own functions; anything else is the session's or the server's state.
+            is_ours = getattr(error, "server_source_function", None) == "exec_stmt_raise"
+            return ReadOnly() if is_ours else SessionReadOnly()
         case "25P02":
             return TransactionAborted()
         case "42501":

@@ -37,6 +37,9 @@ class Server(Repository, aggregate="server", noun="server"):
     async def now(self) -> datetime: ...
 
     @query
+    async def is_writable(self) -> bool: ...
+
+    @query
     async def transactions(self) -> Transactions: ...
 
     @query
