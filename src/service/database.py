@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from service import pooler
+from service import pooler, temporal
 from service.addresses import Address, PoolLimits
 from service.cache import Cache
 from service.connection import COMMIT_GRACE, Connection, Numbered
@@ -253,6 +253,7 @@ async def _announce(greeting: str | None, raw: Any) -> None:
         # A database without tables yet has nothing to say.
         with contextlib.suppress(asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError):
             await raw.execute(greeting)
+    await temporal.register(raw)
     pid = raw.get_server_pid()
     raw.add_termination_listener(functools.partial(_ended, pid))
     CONNECTIONS.labels(event="connected").inc()

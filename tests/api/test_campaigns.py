@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID, uuid4
+
+import pytest
 
 from application import Api, problem, version_of, wrong_fields
 from factories import Factory, NewTenant
@@ -168,3 +171,17 @@ async def test_the_log_says_who_changed_what_from_where(api: Api, acme: NewTenan
             (),
         )
     assert tuple(row or ()) == (acme.owner.id, "192.0.2.7/32", "create-1", "insert", UUID(created["id"]))
+
+
+@pytest.mark.parametrize("day", ["infinity", "-infinity", "0044-03-15 BC", "20000-01-01"])
+async def test_a_list_shows_dates_that_sql_has_written_and_nobody_can_hold(
+    api: Api, new: Factory, acme: NewTenant, superuser: Any, day: str
+) -> None:
+    campaign = await new.campaign(acme)
+    superuser.execute(
+        "UPDATE quarry.campaigns SET starts_on = %s, ends_on = NULL, created_at = %s WHERE id = %s",
+        (day, day, campaign.id),
+    )
+    superuser.commit()
+    (item,) = (await (await api.client(acme)).get("/v1/campaigns")).json()["items"]
+    assert (item["starts_on"], item["created_at"][:10]) in (("9999-12-31",) * 2, ("0001-01-01",) * 2)

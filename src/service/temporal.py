@@ -1,0 +1,48 @@
+"""Dates and moments of the database that Python can't hold: infinity, years before 1, years beyond 9999.
+
+The service writes none, but SQL may. asyncpg fails over them, and a whole list with them; here they are read as the first or
+last date or moment that there is.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_FIRST_MICROSECOND = (_FIRST - _EPOCH) // timedelta(microseconds=1)
+_LAST_MICROSECOND = (_LAST - _EPOCH) // timedelta(microseconds=1)
+_EPOCH_DAY = date(2000, 1, 1).toordinal()
+_LAST_DAY = date.max.toordinal()
+
+
+async def register(connection: Any) -> None:
+    """Let an asyncpg connection read them. It asks the catalog, in a transaction: a pooler may be in between."""
+    async with connection.transaction():
+        for name, encode, decode in (
+            ("timestamptz", _from_moment, _moment),
+            ("date", _from_day, _day),
+        ):
+            await connection.set_type_codec(name, schema="pg_catalog", encoder=encode, decoder=decode, format="tuple")
+
+
+def _moment(value: tuple[int]) -> datetime:
+    """From microseconds since 2000, the database's own form; infinity is the largest number of 64 bits."""
+    microseconds = value[0]
+    if microseconds > _LAST_MICROSECOND:
+        return _LAST
+    return _FIRST if microseconds < _FIRST_MICROSECOND else _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _from_moment(moment: datetime) -> tuple[int]:
+    return ((moment - _EPOCH) // timedelta(microseconds=1),)
+
+
+def _day(value: tuple[int]) -> date:
+    """From days since 2000; infinity is the largest number of 32 bits."""
+    return date.fromordinal(min(max(_EPOCH_DAY + value[0], 1), _LAST_DAY))
+
+
+def _from_day(day: date) -> tuple[int]:
+    return (day.toordinal() - _EPOCH_DAY,)
