@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from service.addresses import masked_url
 from service.forms import format_duration, parse_duration
 from service.settings import Settings, SettingsError
+from service.variables import shown as shown_of
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
 
@@ -78,11 +79,11 @@ def test_other_durations_are_refused(text: str) -> None:
 def test_lists_are_shown_in_the_form_that_they_are_read_in(load) -> None:
     names = ("TRUSTED_PROXIES", "ALLOWED_HOSTS", "CORS_ORIGINS")
     given = ("192.0.2.7, 10.0.0.0/8,::1,", "ACME.example,*.acme.example, [::1]", "https://app.example.com")
-    shown = load(**dict(zip(names, given, strict=True))).masked()
+    shown = shown_of(load(**dict(zip(names, given, strict=True))))
     assert [shown[name] for name in names] == [
         "192.0.2.7/32,10.0.0.0/8,::1/128", "acme.example,*.acme.example,[::1]", "https://app.example.com",
     ]  # fmt: skip
-    assert load(**{name: str(shown[name]) for name in names}).masked() == shown
+    assert shown_of(load(**{name: str(shown[name]) for name in names})) == shown
 
 
 def test_empty_variable_counts_as_missing(load) -> None:
@@ -158,7 +159,7 @@ def test_repr_holds_no_secret(load) -> None:
 def test_example_has_every_variable_with_its_default_and_a_comment(load) -> None:
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     given = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    shown = {name: "" if value is None else str(value) for name, value in load().masked().items()}
+    shown = {name: "" if value is None else str(value) for name, value in shown_of(load()).items()}
     assert given == {name: value.lower() if value in ("True", "False") else value for name, value in shown.items()}
     for before, line in itertools.pairwise(lines):
         name = line.partition("=")[0]

@@ -46,6 +46,9 @@ REPLICA_UP = Gauge(
 REPLICA_BEHIND = Gauge(
     "quarry_replica_behind_seconds", "How far a replica is behind.", ["replica"], multiprocess_mode="livemax"
 )
+CONNECTIONS_REFUSED = Counter(
+    "quarry_http_refused_total", "HTTP connections and requests refused before they were served.", ["reason"]
+)
 STREAMS = Gauge("quarry_change_streams", "Open change streams.", multiprocess_mode="livesum")
 STREAMS_CLOSED = Counter("quarry_change_streams_closed_total", "Change streams that ended, by reason.", ["reason"])
 LISTENER = Counter("quarry_listener_total", "What happened to the connection that listens for hints.", ["event"])

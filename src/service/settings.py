@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-import logging
-import os
 import ssl as tls
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
-from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from service.addresses import Address, PoolLimits, check_url, masked_url
+from service.addresses import Address, PoolLimits, check_url
 from service.errors import OperatorError
-from service.forms import Hosts, Networks, Origins, Rate, RedisUrl, Seconds, format_duration, listed
+from service.forms import Hosts, Networks, Origins, Rate, RedisUrl, Seconds, listed
 
 Environment = Literal["development", "test", "staging", "production"]
 
@@ -129,7 +125,11 @@ class Settings(BaseSettings):
     cors_origins: Origins = ()
     request_timeout: Seconds = 30.0
     shutdown_timeout: Seconds = 20.0
-    max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
+    max_body_bytes: int = Field(default=256 * 1024, ge=1024)
+    max_connections: int = Field(default=10_000, ge=0)
+    max_connections_per_address: int = Field(default=1_000, ge=0)
+    request_head_timeout: Seconds = 10.0
+    request_body_timeout: Seconds = 30.0
     session_lifetime: Seconds = 7 * 86400.0
     session_idle_timeout: Seconds = 86400.0
     idempotency_lifetime: Seconds = 86400.0
@@ -226,15 +226,6 @@ class Settings(BaseSettings):
         host = f"[{self.database_host}]" if ":" in self.database_host else self.database_host
         return f"postgresql://{login}@{host}:{self.database_port}/{name}"
 
-    def masked(self) -> dict[str, object]:
-        """Every setting by its variable's name and in the form that the variable takes, secrets hidden."""
-        return {
-            name.upper(): _masked(
-                getattr(self, name), is_duration=any(isinstance(m, BeforeValidator) for m in f.metadata)
-            )
-            for name, f in type(self).model_fields.items()
-        }
-
     def _address(self, url: str, role: str | None) -> Address:
         taken = None if urlsplit(url).username == role else role
         timeout = self.database_connect_timeout
@@ -267,32 +258,6 @@ class Settings(BaseSettings):
         if not self.database_ssl_reject_unauthorized:
             return {"sslmode": "require", **options}
         return {"sslmode": "verify-full", "sslrootcert": str(self.database_ssl_ca or "system"), **options}
-
-
-def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
-    """One line for every name that begins like ours or is like one of ours, but that means nothing here, with a suggestion."""
-    # It warns about lines that it can't read, a second time: the settings have been read before.
-    logging.getLogger("dotenv").setLevel(logging.ERROR)
-    given = {**dotenv_values(".env"), **(os.environ if environ is None else environ)}
-    known = [name.upper() for name in Settings.model_fields]
-    lines = []
-    for name in sorted({name.upper() for name in given} - set(known)):
-        is_ours = name.startswith(("DATABASE_", "REDIS_", "RATE_LIMIT_", "PII_"))
-        close = difflib.get_close_matches(name, [k for k in known if "_" in k], 1, 0.6 if is_ours else 0.9)
-        if is_ours or close:
-            lines.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
-    return lines
-
-
-def _masked(value: object, *, is_duration: bool) -> object:
-    if isinstance(value, SecretStr):
-        plain = value.get_secret_value()
-        return masked_url(plain) if "://" in plain else "***"
-    if is_duration and isinstance(value, float):
-        return format_duration(value)
-    if isinstance(value, tuple):
-        return ",".join(str(_masked(each, is_duration=False)) for each in value)
-    return str(value) if isinstance(value, Path) else value
 
 
 def _complaint(location: tuple[int | str, ...], message: str) -> str:

@@ -29,8 +29,6 @@ NO_JSON = {
     "an overlong NUL": b'{"name": "\xc0\x80"}',
     "half a surrogate pair": b'{"name": "\\ud83d"}',
     "a surrogate in UTF-8": b'{"name": "\xed\xa0\xbd"}',
-    "100,000 arrays": b'{"name": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "100,000 objects": b'{"a": ' * 100_000 + b"1" + b"}" * 100_000,
     "a raw line break in a string": b'{"name": "Sum\nmer"}',
     "a number of 5,000 digits": b'{"name": "Summer", "budget_minor": ' + b"9" * 5_000 + b"}",
     "a leading zero": b'{"name": "Summer", "budget_minor": 05}',
@@ -109,7 +107,7 @@ async def test_a_body_that_is_announced_too_large_is_not_read(api: Api, acme: Ne
 
 async def test_an_answer_names_fifty_wrong_fields_and_no_long_name_in_full(api: Api, acme: NewTenant) -> None:
     client = await api.client(acme)
-    fields = wrong_fields(await client.post("/v1/campaigns", json={f"{n}{'x' * 1_000}": n for n in range(900)}))
+    fields = wrong_fields(await client.post("/v1/campaigns", json={f"{n}{'x' * 1_000}": n for n in range(200)}))
     assert len(fields) == 50
     assert max(map(len, fields)) == 200
 

@@ -37,7 +37,7 @@ from service.api.edge import edge
 from service.api.limits import Limits
 from service.api.middleware import Answered, RequestId
 from service.api.reference import Reference
-from service.api.resources import Endpoint, Resource
+from service.api.resources import LARGE, Endpoint, Resource
 from service.api.shutdown import told_to_stop
 from service.api.state import State
 from service.cache import Cache
@@ -59,32 +59,32 @@ from service.watermarks import Watermarks
 ENDPOINTS: Sequence[Endpoint] = (
     # Routes are tried in turn, so what is asked for most stands first.
     Endpoint("GET", "/v1/campaigns", "campaigns.read", campaigns.page),
-    Endpoint("POST", "/v1/campaigns", "campaigns.write", campaigns.create),
+    Endpoint("POST", "/v1/campaigns", "campaigns.write", campaigns.create, most=LARGE),
     Endpoint("GET", "/v1/campaigns/{id}", "campaigns.read", campaigns.find),
-    Endpoint("PATCH", "/v1/campaigns/{id}", "campaigns.write", campaigns.update),
+    Endpoint("PATCH", "/v1/campaigns/{id}", "campaigns.write", campaigns.update, most=LARGE),
     Endpoint("DELETE", "/v1/campaigns/{id}", "campaigns.write", campaigns.remove),
     Endpoint("POST", "/v1/campaigns/{id}/restore", "campaigns.write", campaigns.restore, refuses=("invalid_input",)),
     Endpoint("GET", "/v1/campaigns/{campaign_id}/contents", "campaigns.read", contents.page),
-    Endpoint("POST", "/v1/campaigns/{campaign_id}/contents", "campaigns.write", contents.create),
+    Endpoint("POST", "/v1/campaigns/{campaign_id}/contents", "campaigns.write", contents.create, most=LARGE),
     Endpoint("GET", "/v1/campaigns/{campaign_id}/contents/{id}", "campaigns.read", contents.find),
-    Endpoint("PATCH", "/v1/campaigns/{campaign_id}/contents/{id}", "campaigns.write", contents.update),
+    Endpoint("PATCH", "/v1/campaigns/{campaign_id}/contents/{id}", "campaigns.write", contents.update, most=LARGE),
     Endpoint("DELETE", "/v1/campaigns/{campaign_id}/contents/{id}", "campaigns.write", contents.remove),
     Endpoint("POST", "/v1/campaigns/{campaign_id}/contents/{id}/restore", "campaigns.write", contents.restore),
     Endpoint("GET", "/v1/campaigns/{campaign_id}/influencers", "campaigns.read", campaign_influencers.page),
     Endpoint("PUT", "/v1/campaigns/{campaign_id}/influencers/{influencer_id}", "campaigns.write", campaign_influencers.put),
     Endpoint("DELETE", "/v1/campaigns/{campaign_id}/influencers/{influencer_id}", "campaigns.write", campaign_influencers.remove),
     Endpoint("GET", "/v1/brands", "brands.read", brands.page),
-    Endpoint("POST", "/v1/brands", "brands.write", brands.create),
+    Endpoint("POST", "/v1/brands", "brands.write", brands.create, most=LARGE),
     Endpoint("GET", "/v1/brands/{id}", "brands.read", brands.find),
-    Endpoint("PATCH", "/v1/brands/{id}", "brands.write", brands.update),
+    Endpoint("PATCH", "/v1/brands/{id}", "brands.write", brands.update, most=LARGE),
     Endpoint("DELETE", "/v1/brands/{id}", "brands.write", brands.remove),
     Endpoint("POST", "/v1/brands/{id}/restore", "brands.write", brands.restore),
     Endpoint("PUT", "/v1/brands/{id}/niches/{niche_id}", "brands.write", brands.attach),
     Endpoint("DELETE", "/v1/brands/{id}/niches/{niche_id}", "brands.write", brands.detach),
     Endpoint("GET", "/v1/influencers", "influencers.read", influencers.page),
-    Endpoint("POST", "/v1/influencers", "influencers.write", influencers.create),
+    Endpoint("POST", "/v1/influencers", "influencers.write", influencers.create, most=LARGE),
     Endpoint("GET", "/v1/influencers/{id}", "influencers.read", influencers.find),
-    Endpoint("PATCH", "/v1/influencers/{id}", "influencers.write", influencers.update),
+    Endpoint("PATCH", "/v1/influencers/{id}", "influencers.write", influencers.update, most=LARGE),
     Endpoint("DELETE", "/v1/influencers/{id}", "influencers.write", influencers.remove),
     Endpoint("POST", "/v1/influencers/{id}/restore", "influencers.write", influencers.restore),
     Endpoint("PUT", "/v1/influencers/{id}/niches/{niche_id}", "influencers.write", influencers.attach),
@@ -109,7 +109,7 @@ ENDPOINTS: Sequence[Endpoint] = (
     Endpoint("POST", "/v1/otps", "codes.send", otps.create, is_secret=True, may_repeat=False, refuses=("rate_limited",)),
     Endpoint("POST", "/v1/otps/verify", "codes.send", otps.verify, is_secret=True, may_repeat=False, refuses=("rate_limited",)),
     Endpoint("GET", "/v1/tenant", "tenant.read", tenant.find),
-    Endpoint("PATCH", "/v1/tenant", "tenant.write", tenant.update),
+    Endpoint("PATCH", "/v1/tenant", "tenant.write", tenant.update, most=LARGE),
     Endpoint("GET", "/v1/users", "users.read", users.page),
     Endpoint("POST", "/v1/users", "users.write", users.create, refuses=("rate_limited",)),
     Endpoint("GET", "/v1/users/{id}", "users.read", users.find),

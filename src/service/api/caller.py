@@ -18,7 +18,7 @@ from service import positions, tokens
 from service.api import answers
 from service.api.answers import Answer, Entity
 from service.api.idempotency import IdempotentRequest, read_key
-from service.api.inputs import Parsed, parse_body, read_bytes, read_query
+from service.api.inputs import Parsed, parse_body, parse_query, read_bytes
 from service.api.preconditions import Precondition
 from service.api.state import State
 from service.errors import (
@@ -98,15 +98,18 @@ class Call:
             raise NotFound
         return UUID(text)
 
-    async def body(self, model: type[B]) -> Parsed[B]:
-        """The JSON body."""
-        raw = await read_bytes(self.request, self.state["settings"].max_body_bytes)
+    async def body(self, model: type[B], most: int) -> Parsed[B]:
+        """The JSON body of `most` bytes. Raises Unauthorized, before any of it is read, where callers show a token."""
+        if self.permission != "anyone":
+            self.token()
+        raw = await read_bytes(self.request, min(most, self.state["settings"].max_body_bytes))
         self._raw = raw if isinstance(raw, bytes) else b""
-        return parse_body(self.request, raw, model)
+        content_type = self.request.headers.get("content-type", "")
+        return Parsed(lambda: parse_body(content_type, raw, model))
 
     def query(self, model: type[B]) -> Parsed[B]:
         """The query string."""
-        return read_query(self.request, model)
+        return Parsed(lambda: parse_query(self.request.query_params.multi_items(), model))
 
     @property
     def precondition(self) -> Precondition:

@@ -21,7 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, to_json
 from pydantic_core.core_schema import no_info_after_validator_function
 
 from service.api.currencies import CURRENCIES
@@ -34,6 +34,7 @@ _EMAIL = r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)*"
 _URL = r"[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#]\S*"
 _USERNAME = r"[a-z0-9._]{3,50}"
 _PHONE = r"\+[1-9][0-9]{6,14}"
+_OBJECT_BYTES = 64 * 1024
 SHORTEST_PASSWORD = 10
 """Characters."""
 
@@ -130,6 +131,13 @@ def _storable(value: Any) -> Any:
     return value
 
 
+def _bounded(value: dict[str, Any]) -> dict[str, Any]:
+    """As the database's CHECK has it of the whole; merging a larger one would keep it busy for long."""
+    if len(to_json(value)) > _OBJECT_BYTES:
+        raise ValueError("this has more than 64 KiB")
+    return value
+
+
 _PRINTED = r"[^\x00-\x1f\x7f-\x9f]"
 _LINE = _Checked(_single_line, rf"^{_PRINTED}*[^\s\x00-\x1f\x7f-\x9f]{_PRINTED}*$")
 _LINES = _Checked(_printable, r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")
@@ -172,4 +180,4 @@ HostName = Annotated[
 Password = Annotated[
     str, StringConstraints(min_length=SHORTEST_PASSWORD, max_length=1_000), _Checked(_single_line, rf"^{_PRINTED}*$")
 ]
-JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_storable), AfterValidator(_bounded)]

@@ -1,17 +1,17 @@
-"""Input: bodies, queries and preconditions, read before any statement runs; what is wrong with them is kept and raised
-only after who asks has been settled (401 and 403 come first).
+"""Input: bodies and queries. Their bytes are read before any statement runs, within bounds; what they say is read when a
+handler asks for it, which is after who asks has been settled (401 and 403 come first, and nobody else costs any work).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
 from starlette.requests import ClientDisconnect, Request
 
+from service.api import json_bounds
 from service.errors import FieldError, InvalidInput, Malformed, ServiceError, TooLarge, UnsupportedMediaType
 
 T = TypeVar("T")
@@ -47,20 +47,34 @@ class Patch(Body):
 
 
 class Parsed(Generic[T]):
-    """Input that was read: its value, or what is wrong with it."""
+    """Input that is read when its value is first asked for: for nobody but whoever has been admitted by then."""
 
-    def __init__(self, value: T | None = None, error: ServiceError | None = None) -> None:
-        self._value = value
-        self.error = error
+    def __init__(self, read: Callable[[], T]) -> None:
+        self._read = read
+        self._outcome: tuple[T, None] | tuple[None, ServiceError] | None = None
+
+    @property
+    def error(self) -> ServiceError | None:
+        """What is wrong with it, if anything is."""
+        return self._settled()[1]
 
     def get(self) -> T:
         """The value. Raises what is wrong with it."""
-        if self.error is not None:
-            raise self.error
-        return self._value  # type: ignore[return-value]  # there is a value where there is no error
+        value, error = self._settled()
+        if error is not None:
+            raise error
+        return value  # type: ignore[return-value]  # there is a value where there is no error
+
+    def _settled(self) -> tuple[T, None] | tuple[None, ServiceError]:
+        if self._outcome is None:
+            try:
+                self._outcome = self._read(), None
+            except ServiceError as error:
+                self._outcome = None, error
+        return self._outcome
 
 
-NO_BODY: Parsed[None] = Parsed()
+NO_BODY: Parsed[None] = Parsed(lambda: None)
 """The input of a request that has none."""
 
 
@@ -81,38 +95,23 @@ async def read_bytes(request: Request[Any], limit: int) -> bytes | ServiceError:
     return b"".join(chunks)
 
 
-def parse_body(request: Request[Any], raw: bytes | ServiceError, model: type[B]) -> Parsed[B]:
-    """The JSON body as `model`."""
+def parse_body(content_type: str, raw: bytes | ServiceError, model: type[B]) -> B:
+    """The JSON body as `model`. Raises UnsupportedMediaType, Malformed, InvalidInput, and what `raw` could not be read for."""
     if isinstance(raw, ServiceError):
-        return Parsed(error=raw)
-    try:
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type not in ("application/json", "application/merge-patch+json"):
-            raise UnsupportedMediaType
-        _check_json(raw)
-        return Parsed(_validated(lambda: model.model_validate_json(raw, strict=True)))
-    except ServiceError as error:
-        return Parsed(error=error)
+        raise raw
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind not in ("application/json", "application/merge-patch+json"):
+        raise UnsupportedMediaType
+    json_bounds.check(raw)
+    return _validated(lambda: model.model_validate_json(raw, strict=True))
 
 
-def read_query(request: Request[Any], model: type[B]) -> Parsed[B]:
-    """The query string as `model`; a parameter given twice is an error."""
-    try:
-        pairs = request.query_params.multi_items()
-        repeated = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
-        if repeated:
-            raise InvalidInput(errors=tuple(_wrong(name, "given more than once") for name in repeated[:_REPORTED]))
-        return Parsed(_validated(lambda: model.model_validate_strings(dict(pairs))))
-    except ServiceError as error:
-        return Parsed(error=error)
-
-
-def _check_json(raw: bytes) -> None:
-    """Raises Malformed for what is no JSON; validation alone would let NaN and Infinity pass."""
-    try:
-        from_json(raw, allow_inf_nan=False, cache_strings="none")
-    except ValueError:
-        raise Malformed("The body is not valid JSON.") from None
+def parse_query(pairs: Sequence[tuple[str, str]], model: type[B]) -> B:
+    """The query string as `model`; a parameter given twice is an error. Raises InvalidInput."""
+    repeated = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
+    if repeated:
+        raise InvalidInput(errors=tuple(_wrong(name, "given more than once") for name in repeated[:_REPORTED]))
+    return _validated(lambda: model.model_validate_strings(dict(pairs)))
 
 
 def _wrong(field: str, message: str) -> FieldError:
@@ -120,11 +119,13 @@ def _wrong(field: str, message: str) -> FieldError:
 
 
 def _validated(validate: Callable[[], B]) -> B:
-    """Raises InvalidInput that names the wrong fields."""
+    """Raises InvalidInput that names the wrong fields, Malformed for what is no JSON."""
     try:
         return validate()
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
+        if details[0]["type"] == "json_invalid":
+            raise Malformed("The body is not valid JSON.") from None
         raise InvalidInput(
             errors=tuple(
                 _wrong(".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, "))

@@ -23,13 +23,18 @@ from service.permissions import Permission
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
 
 
+SMALL, LARGE = 16 * 1024, 1024 * 1024
+"""Bytes of a body: of credentials and the like, and of what has long texts. MAX_BODY_BYTES is a bound for both."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """A method of a path: who may call it, and what does the work.
 
     `may_repeat` is False where an Idempotency-Key means nothing. `refuses` are codes that its requests can end in beside
     those that its declaration tells. `is_secret` is an answer that nobody may keep: it shows a credential, or what only
-    operators see. The contract is read off the handler's signature; raises ContractError.
+    operators see. A body may have `most` bytes. The contract
+    is read off the handler's signature; raises ContractError.
     """
 
     method: str
@@ -39,6 +44,7 @@ class Endpoint:
     may_repeat: bool = True
     refuses: tuple[str, ...] = ()
     is_secret: bool = False
+    most: int = SMALL
     contract: Contract = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,7 +95,7 @@ class Resource:
         call = Call(request, endpoint.permission, may_repeat=endpoint.is_idempotent)
         answer: Response
         try:
-            answer = await endpoint.handler(call, **await _inputs(call, endpoint.contract))
+            answer = await endpoint.handler(call, **await _inputs(call, endpoint))
         except Replayed as replayed:
             answer, call.tenant, call.number = replayed.answer, call.caller.tenant, replayed.number
         if isinstance(answer, Entity) and call.tenant is not None:
@@ -101,10 +107,10 @@ class Resource:
         return answer
 
 
-async def _inputs(call: Call, contract: Contract) -> dict[str, Any]:
-    inputs: dict[str, Any] = {}
+async def _inputs(call: Call, endpoint: Endpoint) -> dict[str, Any]:
+    contract, inputs = endpoint.contract, dict[str, Any]()
     if contract.body is not None:
-        inputs["body"] = await call.body(contract.body)
+        inputs["body"] = await call.body(contract.body, endpoint.most)
     if contract.query is not None:
         inputs["query"] = call.query(contract.query)
     if contract.has_precondition:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from service.cli.installation import settings
+from service.variables import shown
 
 app = typer.Typer(help="Settings.", no_args_is_help=True)
 
@@ -15,7 +16,7 @@ app = typer.Typer(help="Settings.", no_args_is_help=True)
 @app.command()
 def show(as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
     """Print every setting with its value as `.env` takes it, secrets masked."""
-    values = settings().masked()
+    values = shown(settings())
     if as_json:
         print(json.dumps(values, indent=2))
         return

@@ -18,8 +18,9 @@ from service.database import GREETING, Database
 from service.diagnosis import explained
 from service.embedded.server import Server, running
 from service.errors import DatabaseError, OperatorError
-from service.settings import Settings, unknown_names
+from service.settings import Settings
 from service.tenancy import guard
+from service.variables import unknown_names
 
 T = TypeVar("T")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import signal
@@ -9,7 +10,7 @@ import socket
 import sys
 import tempfile
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 import uvicorn
@@ -18,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 
 from service import codes, seeding
 from service.api.app import create_app
+from service.api.connections import BoundedProtocol, Gate
 from service.changes.consumers import named, require_names
 from service.changes.sessions import session_events
 from service.cli.installation import database, installed, refuse_in_production, say, settings, wait_for
@@ -144,8 +146,13 @@ def _serve(local: Settings, listener: socket.socket) -> None:
 
 
 def _config(app: Starlette | str, local: Settings, *, factory: bool = False, workers: int = 1) -> uvicorn.Config:
+    gate = Gate(
+        local.max_connections, local.max_connections_per_address, local.request_head_timeout, local.request_body_timeout,
+        local.trusted_proxies,
+    )  # fmt: skip
+    protocol: Any = functools.partial(BoundedProtocol, gate=gate)
     return uvicorn.Config(
-        app, factory=factory, workers=workers, log_level="warning", access_log=False, lifespan="on",
+        app, http=protocol, factory=factory, workers=workers, log_level="warning", access_log=False, lifespan="on",
         timeout_graceful_shutdown=int(local.shutdown_timeout), server_header=False, proxy_headers=False,
     )  # fmt: skip
 
