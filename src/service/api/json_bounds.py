@@ -24,7 +24,7 @@ def check(raw: bytes) -> None:
     Whether it is JSON at all is left to the parser.
     """
     outside = _STRING.sub(b"", raw)
-    if outside.count(b",") + outside.count(b":") > MEMBERS:
+    if outside.count(b",") >= MEMBERS:
         raise Malformed(f"The body has more than {MEMBERS} members.")
     if _depth(outside) > DEPTH:
         raise Malformed(f"The body is nested more than {DEPTH} deep.")
