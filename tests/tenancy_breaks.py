@@ -34,7 +34,13 @@ BREAKS: dict[str, list[str]] = {
     "role_may_become_superuser: quarry_backup": ["GRANT quarry_backup TO quarry_app"],
     "role_may_become_superuser: pg_read_server_files": ["GRANT pg_read_server_files TO quarry_app"],
     "role_shares_policy: app.tenants platform": ["GRANT quarry_platform TO quarry_app"],
-    "table_without_tenant: quarry.stray": ["CREATE TABLE quarry.stray (id uuid PRIMARY KEY)"],
+    "table_without_tenant: quarry.stray": [
+        "CREATE TABLE quarry.stray (id uuid PRIMARY KEY)",
+        (
+            "CREATE TABLE quarry.stray (id uuid PRIMARY KEY); GRANT INSERT ON quarry.stray TO PUBLIC;"
+            "ALTER EXTENSION plpgsql ADD TABLE quarry.stray"
+        ),
+    ],
     "policies_not_forced: quarry.users": [
         "ALTER TABLE quarry.users NO FORCE ROW LEVEL SECURITY",
         "ALTER TABLE quarry.users DISABLE ROW LEVEL SECURITY",
@@ -127,6 +133,18 @@ BREAKS: dict[str, list[str]] = {
     ],
     "published_table: quarry.users stray": ["CREATE PUBLICATION stray FOR TABLE quarry.users"],
     "published_table: app.tenants stray": ["CREATE PUBLICATION stray FOR TABLE app.tenants"],
+    "role_setting_dangerous: app.tenant_id": [
+        "ALTER ROLE quarry_app SET app.tenant_id = '00000000-0000-0000-0000-000000000000'"
+    ],
+    "role_setting_dangerous: row_security": ["ALTER ROLE quarry_app SET row_security = off"],
+    "role_setting_dangerous: search_path": [
+        "ALTER ROLE quarry_app SET search_path = public, pg_temp, quarry",
+        "DO $$ BEGIN EXECUTE format('ALTER ROLE quarry_app IN DATABASE %I SET search_path = public', current_database()); END $$",
+    ],
+    "role_setting_dangerous: default_transaction_read_only": [
+        "ALTER ROLE quarry_app SET default_transaction_read_only = on"
+    ],
+    "large_object_written: 4711": ["SELECT lo_create(4711); ALTER LARGE OBJECT 4711 OWNER TO quarry_app"],
     "schema_writable: quarry": ["GRANT CREATE ON SCHEMA quarry TO quarry_app"],
     "commits_not_numbered: app.changes": [
         "DROP TRIGGER number_commit ON app.changes",
@@ -214,6 +232,18 @@ SOUND = (
     f"CREATE VIEW quarry.peek WITH (security_invoker) AS {_USERS}; GRANT SELECT ON quarry.peek TO quarry_app",
     f"CREATE VIEW quarry.peek AS {_USERS}",
     "CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.anything (id integer)",
+    (
+        f"CREATE SCHEMA elsewhere; CREATE VIEW elsewhere.peek AS {_USERS}; GRANT SELECT ON elsewhere.peek TO PUBLIC;"
+        f"CREATE MATERIALIZED VIEW elsewhere.kept AS {_USERS}; GRANT SELECT ON elsewhere.kept TO PUBLIC;"
+        "CREATE FUNCTION elsewhere.act() RETURNS integer LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'"
+    ),
+    (
+        "CREATE VIEW quarry.pg_stat_statements AS SELECT 1 AS calls; GRANT SELECT ON quarry.pg_stat_statements TO PUBLIC;"
+        "ALTER EXTENSION plpgsql ADD VIEW quarry.pg_stat_statements;"
+        "CREATE TABLE quarry.spatial_ref_sys (id integer); GRANT SELECT ON quarry.spatial_ref_sys TO PUBLIC;"
+        "ALTER EXTENSION plpgsql ADD TABLE quarry.spatial_ref_sys"
+    ),
+    "ALTER ROLE quarry_app SET work_mem = '64MB'",
     "CREATE UNIQUE INDEX fine ON quarry.users (email, tenant_id)",
     "ALTER TABLE quarry.otps ADD COLUMN note text",
     "ALTER TABLE quarry.users ADD COLUMN shout text GENERATED ALWAYS AS (upper(display_name)) STORED",

@@ -2,6 +2,8 @@
 -- Run as the serving role. Exceptions and their reasons are listed in src/service/tenancy/guard.py.
 WITH serving AS (
     SELECT oid, rolname, rolsuper, rolbypassrls, rolreplication FROM pg_catalog.pg_roles WHERE rolname = current_user
+), extended AS (
+    SELECT objid FROM pg_catalog.pg_depend WHERE deptype = 'e' AND classid = 'pg_class'::regclass
 ), own AS (
     -- Tables of the service: everything outside the system's schemas and yoyo's own bookkeeping.
     SELECT c.oid, n.nspname || '.' || c.relname AS name, c.relname, c.relowner, c.relkind, c.relispartition,
@@ -19,6 +21,12 @@ WITH serving AS (
        AND c.relname NOT IN ('_yoyo_log', '_yoyo_migration', '_yoyo_version', 'yoyo_lock', '_migration_checksums')
        -- A schema that the serving role may not even name can't be read by it.
        AND has_schema_privilege(n.oid, 'USAGE')
+       -- What an extension brings along and the role can't write is the extension's, like the system's own tables.
+       AND (c.oid NOT IN (SELECT objid FROM extended)
+            OR has_any_column_privilege(c.oid, 'INSERT, UPDATE') OR has_table_privilege(c.oid, 'DELETE'))
+), reachable AS (
+    SELECT oid FROM pg_catalog.pg_namespace
+     WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND has_schema_privilege(oid, 'USAGE')
 ), tenant_tables AS (
     SELECT * FROM own WHERE tenant_column IS NOT NULL
 ), findings (code, object) AS (
@@ -115,17 +123,19 @@ WITH serving AS (
     SELECT 'view_with_owner_rights', c.oid::regclass::text
       FROM pg_catalog.pg_class AS c
      WHERE c.relkind = 'v'
-       AND c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
+       AND c.relnamespace IN (SELECT oid FROM reachable)
+       -- An extension's view, such as pg_stat_statements, knows no table of ours.
+       AND c.oid NOT IN (SELECT objid FROM extended)
        AND NOT coalesce(c.reloptions::text ~ 'security_invoker=(true|on|1)', false)
        AND (has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE') OR has_table_privilege(c.oid, 'DELETE'))
      UNION ALL
     SELECT 'materialized_view_readable', c.oid::regclass::text
       FROM pg_catalog.pg_class AS c
-     WHERE c.relkind = 'm' AND has_any_column_privilege(c.oid, 'SELECT')
+     WHERE c.relkind = 'm' AND c.relnamespace IN (SELECT oid FROM reachable) AND has_any_column_privilege(c.oid, 'SELECT')
      UNION ALL
     SELECT 'foreign_table_readable', c.oid::regclass::text
       FROM pg_catalog.pg_class AS c
-     WHERE c.relkind = 'f' AND has_any_column_privilege(c.oid, 'SELECT')
+     WHERE c.relkind = 'f' AND c.relnamespace IN (SELECT oid FROM reachable) AND has_any_column_privilege(c.oid, 'SELECT')
      UNION ALL
     SELECT 'definer_function_of_bypassing_owner', f.oid::regprocedure::text
       FROM pg_catalog.pg_proc AS f
@@ -133,13 +143,14 @@ WITH serving AS (
      WHERE f.prosecdef
        AND (o.rolsuper OR o.rolbypassrls)
        AND f.pronamespace::regnamespace::text !~ '^(pg_|information_schema$)'
-       -- A trigger's function runs for whoever writes the row, whatever they may execute.
-       AND (has_function_privilege(f.oid, 'EXECUTE') OR EXISTS (SELECT FROM pg_catalog.pg_trigger AS g WHERE g.tgfoid = f.oid))
+       -- A trigger's function runs for whoever writes the row, whatever they may execute or name.
+       AND ((has_function_privilege(f.oid, 'EXECUTE') AND f.pronamespace IN (SELECT oid FROM reachable))
+            OR EXISTS (SELECT FROM pg_catalog.pg_trigger AS g JOIN own AS t ON t.oid = g.tgrelid WHERE g.tgfoid = f.oid))
      UNION ALL
     SELECT 'definer_function_without_search_path', f.oid::regprocedure::text
       FROM pg_catalog.pg_proc AS f
      WHERE f.prosecdef
-       AND f.pronamespace::regnamespace::text !~ '^(pg_|information_schema$)'
+       AND f.pronamespace IN (SELECT oid FROM reachable)
        AND NOT coalesce(f.proconfig::text ~ 'search_path=', false)
      UNION ALL
     SELECT 'index_on_leaking_operator', i.indexrelid::regclass::text || ' ' || a.attname
@@ -162,6 +173,21 @@ WITH serving AS (
       JOIN tenant_tables AS t ON t.name = p.schemaname || '.' || p.tablename
      UNION ALL
     SELECT 'temporary_tables_allowed', current_database()::text WHERE has_database_privilege(current_database(), 'TEMP')
+     UNION ALL
+    -- A role may always set its own defaults; these would outlive whoever got to run SQL as it.
+    SELECT 'role_setting_dangerous', split_part(setting, '=', 1)
+      FROM pg_catalog.pg_db_role_setting AS d
+      JOIN serving AS s ON s.oid = d.setrole
+     CROSS JOIN unnest(d.setconfig) AS setting
+     WHERE d.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+       AND (setting ~* '^(app\.|role=|session_authorization=|local_preload_libraries=|default_transaction_)'
+            OR setting ~* '^row_security=(off|false|no|0)$'
+            OR (setting ~* '^search_path=' AND setting !~* '^search_path="?[a-z_][a-z0-9_]*"?, pg_temp$'))
+     UNION ALL
+    -- Nothing here makes large objects, and no policy guards them.
+    SELECT 'large_object_written', m.oid::text
+      FROM pg_catalog.pg_largeobject_metadata AS m
+      JOIN serving AS s ON s.oid = m.lomowner
      UNION ALL
     SELECT 'schema_writable', n.nspname::text
       FROM pg_catalog.pg_namespace AS n

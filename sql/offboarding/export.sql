@@ -117,7 +117,7 @@ SELECT id, email_hash, user_id, ip, user_agent, request_id, created_at
 
 -- name: commits :many
 -- The log: who did something and from where, by number.
-SELECT number, xid::text::bigint AS xid, at, actor_id, session_id, ip, request_id
+SELECT number, xid::text AS xid, at, actor_id, session_id, ip, request_id
   FROM app.commits
  WHERE tenant_id = :tenant_id
    AND number > :after_number    -- when :after_number
@@ -126,9 +126,9 @@ SELECT number, xid::text::bigint AS xid, at, actor_id, session_id, ip, request_i
 
 -- name: changes :many
 -- The log: which rows each commit changed; xid leads from one to the other.
-SELECT xid::text::bigint AS xid, ordinal, table_name, operation, row_id, columns
+SELECT xid::text AS xid, ordinal, table_name, operation, row_id, columns
   FROM app.changes
  WHERE tenant_id = :tenant_id
-   AND (changes.xid, ordinal) > (:after_xid::bigint::text::xid8, :after_ordinal)    -- when :after_xid
+   AND (changes.xid, ordinal) > (:after_xid::text::xid8, :after_ordinal)    -- when :after_xid
  ORDER BY changes.xid, ordinal
  LIMIT :limit;

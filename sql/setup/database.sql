@@ -15,6 +15,12 @@ BEGIN
     IF super OR pg_catalog.pg_has_role(current_user, (SELECT nspowner FROM pg_catalog.pg_namespace WHERE nspname = 'public'), 'USAGE') THEN
         REVOKE ALL ON SCHEMA public FROM PUBLIC;
     END IF;
+    -- No policy guards large objects, and nobody here has a use for them.
+    IF super THEN
+        REVOKE EXECUTE ON FUNCTION lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea), lo_put(oid, bigint, bytea),
+            lowrite(integer, bytea), lo_open(oid, integer), lo_get(oid), lo_get(oid, bigint, integer), lo_unlink(oid),
+            lo_truncate(integer, integer), lo_truncate64(integer, bigint) FROM PUBLIC;
+    END IF;
 END
 $database$;
 

@@ -56,6 +56,23 @@ BEGIN
         END LOOP;
     END IF;
 
+    -- In other databases nothing is ours to revoke, but a DBA may want to know.
+    FOR wanted IN
+        SELECT string_agg(d.datname, ', ' ORDER BY d.datname) AS name
+          FROM pg_catalog.pg_database AS d
+         WHERE d.datallowconn
+           AND d.datname <> current_database()
+           AND NOT d.datistemplate
+           AND EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = 'quarry_app')
+           AND has_database_privilege('quarry_app', d.oid, 'TEMP')
+           -- A database of Quarry's keeps everybody out by itself.
+           AND has_database_privilege('public', d.oid, 'CONNECT')
+        HAVING count(*) > 0
+    LOOP
+        RAISE NOTICE 'every role may connect and make temporary tables in %; where that is not wanted: REVOKE ALL ON DATABASE … FROM PUBLIC',
+                     wanted.name;
+    END LOOP;
+
     -- What the service tells a connection of its own. Through a pooler it can't, and then this is what counts.
     FOR wanted IN
         SELECT r.rolname AS name, w.setting, w.value

@@ -25,6 +25,8 @@ def test_callers_environment_does_not_reach_the_server(
         "LANG": "xx_YY",
         "LC_ALL": "xx",
         "TZ": "Odd",
+        "PII_KEYS": "a-secret-of-the-caller",
+        "DATABASE_URL": "postgresql://u:a-secret-of-the-caller@h/d",
     }
     with monkeypatch.context() as patch:
         for name, value in odd.items():
@@ -32,6 +34,7 @@ def test_callers_environment_does_not_reach_the_server(
         with running(unused) as server:
             patch.undo()
             assert query(server.url(), "SELECT datcollate FROM pg_database WHERE datname = 'postgres'") == "C"
+            assert b"a-secret-of-the-caller" not in Path(f"/proc/{server.pid}/environ").read_bytes()
 
 
 def test_server_is_recognised_by_the_data_it_works_in(state: Path) -> None:

@@ -48,6 +48,23 @@ async def test_a_tenant_comes_back_as_it_was(stock: Stock, tmp_path: Path) -> No
     assert stock.bytes_of(stock.b) == others
 
 
+async def test_a_tenant_comes_back_on_a_database_that_was_restored_twice(stock: Stock, tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    for _ in range(2):
+        change(stock)
+        # Another system identifier is what a restored database finds: transaction ids of before go above 2^63.
+        stock.superuser.execute("UPDATE app.installation SET system_identifier = system_identifier + 1")
+        stock.superuser.execute("SELECT app.enter_life()")
+    assert stock.one("SELECT max(xid)::text::numeric > 2::numeric ^ 63 FROM app.commits WHERE tenant_id = %s", stock.a)
+    before = opened(stock.settings, stock.arranged, stock.a)
+    await stock.export(path)
+    await stock.erase(stock.a)
+    await importing.restore(stock.settings, path, quietly)
+    assert opened(stock.settings, stock.arranged, stock.a) == before
+    change(stock)
+    await stock.export(path)
+
+
 async def test_the_log_begins_anew_and_tells_of_the_import(stock: Stock, tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     manifest = await stock.export(path)

@@ -51,6 +51,18 @@ async def test_a_broken_catalog_is_found_out(root: Database, finding: str, scrip
     assert others <= FOLLOWS.get(finding.partition(":")[0], set())
 
 
+async def test_the_remedy_names_the_object_and_what_to_do(root: Database) -> None:
+    async with root.connection() as connection:
+        await connection.execute(
+            "BEGIN; CREATE VIEW quarry.peek AS SELECT * FROM quarry.users; GRANT SELECT ON quarry.peek TO PUBLIC;"
+            "SET LOCAL ROLE quarry_app"
+        )
+        with pytest.raises(GuardError) as refused:
+            await guard.require(connection)
+        await connection.rollback()
+    assert "REVOKE ALL ON peek FROM PUBLIC" in refused.value.remedy
+
+
 async def test_temporary_tables_are_found_out(root: Database) -> None:
     async with root.connection() as connection:
         name = await connection.fetchval("SELECT current_database()", ())

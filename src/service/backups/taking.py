@@ -47,7 +47,7 @@ async def take(
                 epoch = await contents.epoch(connection)
                 server = await connection.fetchval("SHOW server_version")
                 arguments = [
-                    "--format=custom", f"--file={draft.path}", f"--snapshot={snapshot}",
+                    "--format=custom", "--no-blobs", f"--file={draft.path}", f"--snapshot={snapshot}",
                     f"--lock-wait-timeout={int(settings.database_lock_timeout * 1000)}",
                     *([f"--compress={compress}"] if compress else []),
                 ]  # fmt: skip

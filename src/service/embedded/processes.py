@@ -29,9 +29,14 @@ def run(account: Account | None, program: Path, *arguments: str, given: str = ""
         )
 
 
+_KEPT = frozenset({"PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR"})
+"""Variables that PostgreSQL's programs may need."""
+
+
 def surroundings(account: Account | None) -> dict[str, Any]:
     """The Popen arguments that make a child independent of the caller's environment, directory and rights."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    # A server lives long and its environment can be looked into: keys and passwords of the command stay out of it.
+    environment = {name: value for name, value in os.environ.items() if name in _KEPT}
     arguments: dict[str, Any] = {"env": environment | {"LC_ALL": "C", "TZ": "UTC"}, "cwd": "/"}
     if account is not None:
         arguments |= {"user": account.uid, "group": account.gid, "extra_groups": []}

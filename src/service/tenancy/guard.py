@@ -66,6 +66,23 @@ UNRECORDED_COLUMNS: Mapping[str, frozenset[str]] = {
 }
 """Columns whose change alone is no change of the row: being seen is not news."""
 
+_REMEDY = "serve as quarry_app on a database made by `quarry db roles`, `quarry db create` and `quarry migrate up`"
+_NOT_OURS = "if {0} is not Quarry's, REVOKE ALL ON {0} FROM PUBLIC, or move it to a schema that quarry_app can't use"
+_REMEDIES: Mapping[str, str] = {
+    "table_without_tenant": f"{_NOT_OURS}; if it is, give it a tenant_id and a policy (quarry migrate new --table)",
+    "view_with_owner_rights": f"{_NOT_OURS}; if it is, ALTER VIEW {{0}} SET (security_invoker = true)",
+    "materialized_view_readable": _NOT_OURS,
+    "foreign_table_readable": _NOT_OURS,
+    "definer_function_of_bypassing_owner": "REVOKE EXECUTE ON FUNCTION {0} FROM PUBLIC, or ALTER FUNCTION {0} OWNER TO quarry_owner",
+    "definer_function_without_search_path": "ALTER FUNCTION {0} SET search_path = ''",
+    "published_table": "take the table of {0} out of the publication: it carries rows of all tenants",
+    "role_setting_dangerous": "find out who has set it, then ALTER ROLE quarry_app RESET {0}, also IN DATABASE",
+    "large_object_written": "find out who has written it, then SELECT lo_unlink({0}) as a superuser; `quarry db create` revokes the functions",
+    "schema_writable": "REVOKE CREATE ON SCHEMA {0} FROM PUBLIC, quarry_app",
+    "temporary_tables_allowed": "REVOKE TEMP ON DATABASE {0} FROM PUBLIC, quarry_app, or run `quarry db create`",
+}
+"""What to do about a finding whose object may be somebody else's."""
+
 _BOOKKEEPING = frozenset({"tenant_id", "id", "created_at", "updated_at", "version", "search_name"})
 _COMPARED = re.compile(r"n\.(\w+) IS DISTINCT FROM o\.(\w+) THEN '(\w+)'")
 _PATCHED = {15: 14, 16: 10, 17: 6, 18: 0}
@@ -102,7 +119,7 @@ async def require(connection: Connection) -> None:
     if findings:
         raise GuardError(
             f"the database is not safe to serve from: {'; '.join(map(str, findings))}",
-            "serve as quarry_app on a database made by `quarry db roles`, `quarry db create` and `quarry migrate up`",
+            "; ".join(dict.fromkeys(_REMEDIES.get(each.code, _REMEDY).format(each.object) for each in findings)),
         )
 
 
