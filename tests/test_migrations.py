@@ -109,8 +109,9 @@ def test_failing_way_back_keeps_the_migration_applied(owner: Address, folders: t
 def test_migration_without_a_way_back_is_not_taken_back(owner: Address, folders: tuple[Path, Path]) -> None:
     (folders[1] / "0099.add-it.sql").write_text("-- It.\nCREATE TABLE it (id int);\n")
     migrations.up(owner, "quarry", quietly, folders)
-    with pytest.raises(MigrationError, match=r"no file that takes 0099\.add-it back"):
+    with pytest.raises(MigrationError, match=r"no file that takes 0099\.add-it back") as caught:
         schemas.down(owner, "quarry", 1, quietly, folders)
+    assert "write 0099.add-it.rollback.sql beside it" in caught.value.remedy
 
 
 def test_migration_outside_a_transaction_runs(owner: Address, folders: tuple[Path, Path], superuser: Any) -> None:
@@ -229,6 +230,22 @@ def test_migration_whose_idle_connections_are_cut_is_applied_all_the_same(
         assert running.result(30) == ["0099.add-it"]
     assert superuser.execute("SELECT count(*) FROM quarry.yoyo_lock").fetchone() == (0,)
     assert not any(each.is_changed for each in migrations.status(owner, "quarry", folders))
+
+
+def test_read_only_database_is_called_that(owner: Address, folders: tuple[Path, Path], superuser: Any) -> None:
+    (folders[1] / "0099.add-it.sql").write_text("-- It.\nCREATE TABLE it (id int);\n")
+    superuser.execute(f"ALTER DATABASE {superuser.info.dbname} SET default_transaction_read_only = on")
+    superuser.commit()
+    with pytest.raises(OperatorError, match="the database is read-only") as caught:
+        migrations.up(owner, "quarry", quietly, folders)
+    assert "DATABASE_MIGRATION_URL" in caught.value.remedy
+
+
+def test_copy_from_stdin_is_refused_with_what_to_write_instead(owner: Address, folders: tuple[Path, Path]) -> None:
+    (folders[1] / "0099.add-it.sql").write_text("-- It.\nCREATE TABLE it (id int);\nCOPY it FROM stdin;\n")
+    with pytest.raises(MigrationError, match=r"0099\.add-it\.sql:3: COPY … FROM stdin has nothing") as caught:
+        migrations.up(owner, "quarry", quietly, folders)
+    assert "INSERT" in caught.value.remedy
 
 
 def test_last_applied_is_taken_back_first_whatever_its_number(owner: Address, folders: tuple[Path, Path]) -> None:

@@ -145,6 +145,10 @@ def test_unusable_certificate_names_variable_and_file(load, variables: dict[str,
         ("postgresql://h/q?user=u&PASSWORD=p", "postgresql://h/q?user=u&PASSWORD=***"),
         ("redis://:p@h", "redis://:***@h"),
         ("postgresql://u@h/q", "postgresql://u@h/q"),
+        ("postgresql://u:a?b/c d%zz@h/q", "postgresql://u:***@h/q"),
+        ("postgresql://u:a@b?c@h/q", "postgresql://u:***@h/q"),
+        ("redis://user:12?w@host/0", "redis://user:***@host/0"),
+        ("postgresql://h/q?password=a@b", "postgresql://:***@b"),
     ],
 )
 def test_passwords_are_masked_wherever_they_stand(url: str, masked: str) -> None:
@@ -167,3 +171,109 @@ def test_example_has_every_variable_with_its_default_and_a_comment(load) -> None
             # The parts of one thing share a comment.
             shared = before.partition("=")[0].rpartition("_")[0] or before.partition("=")[0] == "HOST"
             assert before.startswith("#") or shared, f"{name} has no comment"
+
+
+LOOSE = ("pass word", "pa%ss", "pa?ss", "pa/ss", "pa\tss", "pa%zzss")
+
+
+@pytest.mark.parametrize("password", LOOSE)
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [("DATABASE_URL", "postgresql://u:{}@h/q"), ("DATABASE_BACKUP_URL", "postgresql://u:{}@h/q"),
+     ("CHANGES_LISTEN_URL", "postgresql://u:{}@h:5432/q"), ("REDIS_URL", "redis://u:{}@h:6379/0")],
+)  # fmt: skip
+def test_address_with_a_password_that_is_not_encoded_is_refused_without_repeating_it(
+    load, name: str, url: str, password: str
+) -> None:
+    if name == "REDIS_URL" and not set("?/") & set(password):
+        # redis-py decodes what it can and leaves the rest as it is.
+        assert password not in str(shown_of(load(**{name: url.format(password)})))
+        return
+    with pytest.raises(SettingsError, match=name) as caught:
+        load(**{name: url.format(password)})
+    assert password not in caught.value.message + caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("parameter", "remedy"),
+    [("channel_binding=require", "leave it out"), ("connect_timeout=3", "DATABASE_CONNECT_TIMEOUT"),
+     ("keepalives=1", "leave it out"), ("target_session_attrs=read-write", "DATABASE_REPLICA_URLS"),
+     ("gssencmode=disable", "leave it out"), ("pgbouncer=true", "leave it out"), ("schema=x", "DATABASE_SCHEMA")],
+)  # fmt: skip
+def test_parameter_that_not_everything_understands_is_refused_by_name(load, parameter: str, remedy: str) -> None:
+    with pytest.raises(
+        SettingsError, match=f"the parameter {parameter.partition('=')[0]} is not supported here: .*{remedy}"
+    ):
+        load(DATABASE_URL=f"postgresql://u@h/q?{parameter}")
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_refused"),
+    [
+        ({"DATABASE_URL": "postgresql://u@db.example/q"}, True),
+        ({"DATABASE_URL": "postgresql://u@db.example/q?sslmode=require"}, True),
+        ({"DATABASE_URL": "postgresql://u@db.example/q?sslmode=verify-full"}, False),
+        ({"DATABASE_URL": "postgresql://u@db.example/q", "DATABASE_SSL": "true"}, False),
+        ({"DATABASE_HOST": "db", "DATABASE_SSL": "true", "DATABASE_SSL_REJECT_UNAUTHORIZED": "false"}, True),
+        ({"DATABASE_HOST": "10.0.0.7"}, True),
+        ({"DATABASE_URL": "postgresql://u@localhost/q", "DATABASE_REPLICA_URLS": "postgresql://u@r.example/q"}, True),
+        ({"DATABASE_URL": "postgresql://u@127.0.0.9/q", "DATABASE_BACKUP_URL": "postgresql://u@[::1]/q"}, False),
+        ({"DATABASE_HOST": "/run/postgresql"}, False),
+        ({"DATABASE_HOST": "10.0.0.7", "DATABASE_SSL_REQUIRED": "false"}, False),
+    ],
+)  # fmt: skip
+def test_production_reaches_other_hosts_over_verified_tls_alone(
+    load, variables: dict[str, str], is_refused: bool
+) -> None:
+    assert load(ENVIRONMENT="staging", **variables)
+    if not is_refused:
+        assert load(ENVIRONMENT="production", **variables)
+        return
+    with pytest.raises(
+        SettingsError, match="another host without verified TLS, which production refuses: set DATABASE_SSL"
+    ):
+        load(ENVIRONMENT="production", **variables)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('ENVIRONMENT="production\nPORT=1\n', "line 1"), ("A=1\nENVIRONMENT production\n'x\n", "line 2"),
+        ("PORT=1\nENVIRONMENT=${NOWHERE}\n", "line 2: ${NOWHERE} names no variable"),
+    ],
+)  # fmt: skip
+def test_env_file_that_can_not_be_read_is_no_silent_development(load, text: str, said: str) -> None:
+    Path(".env").write_text(text)
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        load()
+
+
+def test_env_file_may_refer_to_what_is_there(load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THERE", "staging")
+    Path(".env").write_text(
+        "# A comment\nNAME='${not}'\nexport A=${THERE}\nENVIRONMENT=${A}\nPORT=${GONE:-8001}\n".replace(
+            "NAME='${not}'\n", ""
+        )
+    )
+    assert (load().environment, load().port) == ("staging", 8001)
+
+
+def test_variables_that_others_have_set_do_not_stop_the_start(load) -> None:
+    settings = load(
+        REDIS_PORT="tcp://10.0.0.1:6379", DATABASE_PORT="tcp://10.0.0.2:5432", HOST="x86_64-conda-linux-gnu"
+    )
+    assert (settings.redis_port, settings.database_port, settings.host) == (6379, 5432, "127.0.0.1")
+
+
+def test_operator_tokens_are_long_and_may_be_two(load) -> None:
+    assert len(load(OPERATOR_TOKEN=f"{'a' * 16}, {'b' * 16}").operator_token) == 2
+    for short in ("secret", f"{'a' * 16},b"):
+        with pytest.raises(SettingsError, match="OPERATOR_TOKEN: a token has at least 16 characters"):
+            load(OPERATOR_TOKEN=short)
+
+
+@pytest.mark.parametrize("name", ["app", "public", "pg_catalog", "pg_x", "information_schema", "A", "a-b", ""])
+def test_schema_of_somebody_else_is_refused(load, name: str) -> None:
+    if name:
+        with pytest.raises(SettingsError, match="DATABASE_SCHEMA: give a lower-case word"):
+            load(DATABASE_SCHEMA=name)

@@ -6,9 +6,26 @@ import re
 import ssl as tls
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 
+_UNENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})|[\x00-\x20\x7f]")
+_PARAMETERS = frozenset({
+    "host", "port", "user", "password", "dbname", "options", "application_name",
+    "sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword",
+})  # fmt: skip
+_LEAVE_OUT = "leave it out"
+_INSTEAD = {
+    "channel_binding": "leave it out; DATABASE_SSL verifies the server",
+    "connect_timeout": "set DATABASE_CONNECT_TIMEOUT",
+    "target_session_attrs": "leave it out; what is a replica is found out, and named in DATABASE_REPLICA_URLS",
+    "gssencmode": "leave it out; Kerberos is not used",
+    "keepalives": "leave it out; the system's keepalives are used",
+    "statement_timeout": "set DATABASE_STATEMENT_TIMEOUT",
+    "search_path": "set DATABASE_SCHEMA",
+    "schema": "set DATABASE_SCHEMA",
+}
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -68,12 +85,17 @@ class PoolLimits:
 
 
 def check_url(url: str) -> None:
-    """Raise ValueError, which does not repeat a password, unless `url` names one PostgreSQL database."""
+    """Raise ValueError, which does not repeat a password, unless `url` names one PostgreSQL database.
+
+    Everything that reads an address here (asyncpg, libpq, yoyo) understands what passes, and understands the same.
+    """
     try:
         parts = urlsplit(url)
         readable = parts.port != 0 and not parts.fragment
     except ValueError:
         readable = False
+    # Each reader takes another view of these, and says what it has read in its complaint.
+    readable = readable and not _UNENCODED.search(url) and ("@" not in url or "@" in parts.netloc)
     if not readable or parts.scheme not in ("postgresql", "postgres"):
         raise ValueError(
             "give it as postgresql://user:password@host:5432/database, special characters %-encoded: @ is %40, # is %23"
@@ -82,12 +104,39 @@ def check_url(url: str) -> None:
         raise ValueError("name one host; a proxy or a DNS name may stand for several")
     if not parts.path.strip("/"):
         raise ValueError("no database is named: end the address with /quarry")
-    mode = parse_qs(parts.query).get("sslmode", ["prefer"])[0]
+    given = parse_qs(parts.query, keep_blank_values=True)
+    for name in given:
+        if name not in _PARAMETERS:
+            raise ValueError(f"the parameter {name[:40]} is not supported here: {_INSTEAD.get(name, _LEAVE_OUT)}")
+    mode = given.get("sslmode", ["prefer"])[0]
     if mode not in _SSL_MODES:
         raise ValueError(f"sslmode is one of {', '.join(_SSL_MODES)}")
 
 
+def is_safe_on_the_way(url: str, *, has_verified_tls: bool) -> bool:
+    """Whether nobody on the network can read or change what goes to `url`: it stays on this machine, or TLS is verified."""
+    parts = urlsplit(url)
+    given = parse_qs(parts.query)
+    host = parts.hostname or given.get("host", [""])[0]
+    if host in ("", "localhost") or host.startswith("/"):
+        return True
+    try:
+        if ip_address(host).is_loopback:
+            return True
+    except ValueError:
+        pass
+    return has_verified_tls or given.get("sslmode", [""])[0] in ("verify-ca", "verify-full")
+
+
 def masked_url(url: str) -> str:
-    """The address without its passwords, neither before the host nor in the query."""
-    without = re.sub(r"://([^:/@?]*):[^?]*@", r"://\1:***@", url)
-    return re.sub(r"([?&][^=&]*pass[^=&]*=)[^&]*", r"\1***", without, flags=re.IGNORECASE)
+    """The address without its passwords, neither before the host nor in the query, however wrongly it is written."""
+    head, separator, rest = url.partition("://")
+    login, at, place = rest.rpartition("@")
+    if at:
+        # A password may hold anything; a login's name that looks like more than one is hidden too.
+        user = login.partition(":")[0]
+        shown = user if re.fullmatch(r"[^/?&=#@]*", user) else ""
+        login = f"{shown}:***" if ":" in login or shown != user else user
+    return re.sub(
+        r"([?&][^=&]*pass[^=&]*=)[^&]*", r"\1***", f"{head}{separator}{login}{at}{place}", flags=re.IGNORECASE
+    )

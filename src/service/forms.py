@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
@@ -16,6 +17,9 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _RATE = re.compile(r"[1-9][0-9]{0,5}/([1-9][0-9]{0,3})?(second|minute|hour|day)s?\Z")
 _NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\Z")
 _ORIGIN = re.compile(r"(https?)://([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?\Z")
+SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
+RESERVED_SCHEMAS = frozenset({"app", "public", "information_schema"})
+_LEAST_TOKEN = 16
 _STANDARD_PORTS = {("http", "80"), ("https", "443")}
 
 Network = IPv4Network | IPv6Network
@@ -96,14 +100,44 @@ def listed(value: str | Iterable[object]) -> list[str]:
 
 
 def _redis_url(secret: SecretStr) -> SecretStr:
+    url = secret.get_secret_value()
     try:
-        parse_url(secret.get_secret_value())
+        parse_url(url)
+        # A password with / or ? in it would be taken for a port, a path, a host.
+        if "@" in url and "@" not in urlsplit(url).netloc:
+            raise ValueError
     except ValueError:
         # Its own words may hold a part of the password.
         raise ValueError(
             "give it as redis://user:password@host:6379/0, rediss:// with TLS or unix:///path, special characters %-encoded"
         ) from None
     return secret
+
+
+def is_meant_for_others(name: str, value: object) -> bool:
+    """Whether a variable of our name was set by somebody who does not know us.
+
+    Kubernetes sets REDIS_PORT=tcp://10.0.0.1:6379 for a service that is called redis, conda sets HOST to the triple that its
+    compilers build for.
+    """
+    text = str(value)
+    return (name.endswith("_port") and text.startswith("tcp://")) or (name == "host" and "-conda" in text)
+
+
+def schema_name(name: str) -> str:
+    """The name of a schema for tenants' tables. Raises ValueError for one that is somebody else's."""
+    if not SCHEMA_NAME.match(name) or name in RESERVED_SCHEMAS or name.startswith("pg_"):
+        raise ValueError(
+            "give a lower-case word of letters, digits and _ that is no schema of PostgreSQL's, and not app or public"
+        )
+    return name
+
+
+def _operator_tokens(value: str | Iterable[object]) -> tuple[SecretStr, ...]:
+    tokens = listed(value)
+    if any(len(token) < _LEAST_TOKEN for token in tokens):
+        raise ValueError(f"a token has at least {_LEAST_TOKEN} characters; `openssl rand -hex 32` makes one")
+    return tuple(SecretStr(token) for token in tokens)
 
 
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
@@ -113,4 +147,6 @@ Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]
 """Lower-case host names, IPv6 in brackets; `*.example.com` stands for every name below it."""
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+OperatorTokens = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_operator_tokens)]
+"""Several may be in use while one is replaced by the next."""
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]

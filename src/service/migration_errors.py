@@ -6,7 +6,7 @@ import contextlib
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,6 +15,9 @@ import psycopg
 from yoyo.exceptions import BadMigration, LockTimeout, MigrationConflict
 
 from service.errors import OperatorError
+
+_FROM_STDIN = re.compile(r"\ACOPY\b.*\bFROM\s+STDIN\b", re.IGNORECASE | re.DOTALL)
+READ_ONLY = "name the primary in DATABASE_MIGRATION_URL, or take back what has set default_transaction_read_only there"
 
 
 class MigrationError(OperatorError):
@@ -33,6 +36,13 @@ def reported() -> Iterator[None]:
         ) from error
     except psycopg.errors.InvalidSchemaName as error:
         raise OperatorError("the schema does not exist", "run `quarry db create` first") from error
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        raise OperatorError("migrations stop: the database is read-only", READ_ONLY) from error
+    except psycopg.ProgrammingError as error:
+        if error.sqlstate is None:
+            # libpq's complaint about an address repeats parts of it.
+            raise OperatorError("migrations stop: the address can't be read", "see `quarry config show`") from None
+        raise OperatorError(f"migrations stop: {_first_line(error)}", "see `quarry db test`") from error
     except psycopg.Error as error:
         raise OperatorError(f"migrations stop: {_first_line(error)}", "see `quarry db test`") from error
     except (BadMigration, MigrationConflict, KeyError, ValueError) as error:
@@ -51,6 +61,8 @@ def explained(path: Path, *, is_transactional: bool = True) -> Iterator[None]:
         statement = _failed_statement(error.__traceback__)
         place = _place(path, statement, error.diag.statement_position)
         what = " ".join(_code(statement).split())[:120] if statement else "COMMIT"
+        if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+            raise MigrationError(f"{place}: the database is read-only", READ_ONLY) from error
         message = f"{place}: {error.diag.message_primary or _first_line(error)}, in: {what}"
         if is_transactional:
             raise MigrationError(
@@ -81,8 +93,23 @@ def _executed(trace: TracebackType | None) -> list[str]:
         steps = trace.tb_frame.f_locals.get("executed_steps", steps)
         direction = trace.tb_frame.f_locals.get("direction", direction)
         trace = trace.tb_next
+    return texts_of(steps, direction)
+
+
+def texts_of(steps: Sequence[Any], direction: str) -> list[str]:
+    """The statements of yoyo's steps."""
     texts = [getattr(each.step, f"_{direction}") for each in steps]
     return [text for text in texts if isinstance(text, str)]
+
+
+def refuse_copying(path: Path, statements: Sequence[str]) -> None:
+    """Raises MigrationError for COPY FROM stdin, which would wait for rows that nobody sends."""
+    for statement in statements:
+        if _FROM_STDIN.search(_code(statement)):
+            raise MigrationError(
+                f"{_place(path, statement, None)}: COPY … FROM stdin has nothing to read from in a migration",
+                "write the rows as INSERT … VALUES",
+            )
 
 
 def _failed_statement(trace: TracebackType | None) -> str | None:

@@ -23,7 +23,7 @@ from yoyo.migrations import topological_sort
 from service import files, yoyo_backend
 from service.addresses import Address
 from service.errors import OperatorError
-from service.migration_errors import MigrationError, explained, reported
+from service.migration_errors import READ_ONLY, MigrationError, explained, refuse_copying, reported, texts_of
 
 Say = Callable[[str], None]
 Direction = Literal["apply", "rollback"]
@@ -134,8 +134,13 @@ def last(address: Address, schema: str, count: int, folders: Sequence[Path] | No
         files = {migration.id: migration for migration in _read(folders)}
     chosen = sorted(applied, key=lambda id: applied[id], reverse=True)[:count]
     for id in chosen:
-        if id not in files or not _way_back(files[id]).exists():
-            raise MigrationError(f"there is no file that takes {id} back", "use the version that applied it")
+        if id not in files:
+            raise MigrationError(f"there is no file of {id} here", "use the version that applied it")
+        if not _way_back(files[id]).exists():
+            raise MigrationError(
+                f"there is no file that takes {id} back",
+                f"write {_way_back(files[id]).name} beside it, or write a new migration that undoes it",
+            )
     return chosen
 
 
@@ -172,6 +177,7 @@ def _run(backend: Any, migration: Any, direction: Direction) -> None:
     """Run a migration and note it in one transaction, so that a killed run leaves both or neither."""
     path = Path(migration.path) if direction == "apply" else _way_back(migration)
     migration.load()
+    refuse_copying(path, texts_of(migration.steps, direction))
     with explained(path, is_transactional=migration.use_transactions):
         if not migration.use_transactions:
             with backend.copy() as own:
@@ -213,6 +219,8 @@ def _locked(address: Address, schema: str, say: Say, patience: float = 10.0) -> 
         _wait_for_turn(holder, say)
         if not _value(holder, "SELECT to_regnamespace(quote_ident(%s)) IS NOT NULL", schema):
             raise OperatorError(f"the schema {schema} does not exist", "run `quarry db create` first")
+        if _value(holder, "SELECT current_setting('transaction_read_only') = 'on'"):
+            raise OperatorError("the database is read-only", READ_ONLY)
         _clear_dead_lock(holder)
         with yoyo_backend.connect(yoyo_url(address, schema)) as backend:
             backend.ensure_internal_schema_updated()

@@ -7,7 +7,6 @@ and app.enter() leads each transaction there (tenancy/binding.py).
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,17 +16,16 @@ import psycopg
 from service import migrations, provisioning
 from service.addresses import Address
 from service.errors import OperatorError
+from service.forms import RESERVED_SCHEMAS, SCHEMA_NAME
 from service.migration_errors import MigrationError, reported
 from service.migrations import Say, Status
 
-_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
 _FOREIGN = """
 SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid)
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid AND relname = '_yoyo_migration')
   FROM pg_catalog.pg_namespace AS n
  WHERE n.nspname = %(name)s
 """
-_RESERVED = frozenset({"app", "public", "information_schema"})
 
 
 class OwnSchemaFailed(MigrationError):
@@ -86,7 +84,7 @@ async def build(address: Address, schema: str, name: str, say: Say) -> None:
 
     Raises OperatorError for a name that can't be one, or is taken.
     """
-    if not _NAME.match(name) or name in _RESERVED or name.startswith("pg_") or name == schema:
+    if not SCHEMA_NAME.match(name) or name in RESERVED_SCHEMAS or name.startswith("pg_") or name == schema:
         raise OperatorError(
             f"'{name}' can't be a schema of a tenant's own",
             "give a lower-case word of letters, digits and _ that is not a schema of Quarry or PostgreSQL",

@@ -11,9 +11,20 @@ from urllib.parse import quote, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from service.addresses import Address, PoolLimits, check_url
-from service.errors import OperatorError
-from service.forms import Hosts, Networks, Origins, Rate, RedisUrl, Seconds, listed
+from service.addresses import Address, PoolLimits, check_url, is_safe_on_the_way
+from service.env_file import SettingsError, check_env_file
+from service.forms import (
+    Hosts,
+    Networks,
+    OperatorTokens,
+    Origins,
+    Rate,
+    RedisUrl,
+    Seconds,
+    is_meant_for_others,
+    listed,
+    schema_name,
+)
 
 Environment = Literal["development", "test", "staging", "production"]
 
@@ -36,12 +47,11 @@ def _server_urls(value: str) -> tuple[SecretStr, ...]:
     return tuple(_server_url(SecretStr(url)) for url in listed(value))
 
 
+_URLS = (
+    "database_url", "database_migration_url", "database_platform_url", "database_backup_url", "changes_listen_url",
+)  # fmt: skip
 ServerUrl = Annotated[SecretStr, AfterValidator(_server_url)]
 ServerUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_server_urls)]
-
-
-class SettingsError(OperatorError):
-    """A setting has a value that can't be used."""
 
 
 class Settings(BaseSettings):
@@ -67,7 +77,7 @@ class Settings(BaseSettings):
     database_platform_url: ServerUrl | None = None
     database_backup_url: ServerUrl | None = None
     database_replica_urls: ServerUrls = ()
-    database_schema: str = Field(default="quarry", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    database_schema: Annotated[str, AfterValidator(schema_name)] = "quarry"
 
     database_pool_min: int = Field(default=1, ge=0)
     database_pool_max: int = Field(default=5, ge=1)
@@ -85,6 +95,7 @@ class Settings(BaseSettings):
 
     database_ssl: bool = False
     database_ssl_reject_unauthorized: bool = True
+    database_ssl_required: bool = True
     database_ssl_ca: Path | None = None
     database_ssl_cert: Path | None = None
     database_ssl_key: Path | None = None
@@ -117,6 +128,7 @@ class Settings(BaseSettings):
     rate_limit_guesses: Rate = "100/hour"
     rate_limit_passwords: Rate = "30/minute"
     rate_limit_seeds: Rate = "10/minute"
+    rate_limit_operator: Rate = "30/minute"
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
@@ -133,7 +145,7 @@ class Settings(BaseSettings):
     session_lifetime: Seconds = 7 * 86400.0
     session_idle_timeout: Seconds = 86400.0
     idempotency_lifetime: Seconds = 86400.0
-    operator_token: SecretStr | None = None
+    operator_token: OperatorTokens = ()
     code_sender: str | None = None
 
     pii_keys: SecretStr | None = None
@@ -142,6 +154,7 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls) -> Self:
         """Read the environment. Raises SettingsError, one line for every variable that can't be used."""
+        check_env_file(Path(".env"))
         try:
             return cls()
         except ValidationError as error:
@@ -156,7 +169,8 @@ class Settings(BaseSettings):
     @classmethod
     def _defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
         environment = str(values.get("environment", "development"))
-        return {**_DEFAULTS.get(environment, {}), **values}
+        ours = {name: value for name, value in values.items() if not is_meant_for_others(name, value)}
+        return {**_DEFAULTS.get(environment, {}), **ours}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -164,7 +178,24 @@ class Settings(BaseSettings):
             raise ValueError("DATABASE_POOL_MIN is larger than DATABASE_POOL_MAX")
         if (self.database_ssl_cert is None) != (self.database_ssl_key is None):
             raise ValueError("DATABASE_SSL_CERT and DATABASE_SSL_KEY are given together")
+        if self.environment == "production" and self.database_ssl_required:
+            self._require_tls()
         return self
+
+    def _require_tls(self) -> None:
+        """Raise ValueError where passwords and rows would go to another host in plain text, or to whoever answers."""
+        is_verified = self.database_ssl and self.database_ssl_reject_unauthorized
+        named = {name: getattr(self, name) for name in _URLS if getattr(self, name) is not None}
+        urls = [(name, url.get_secret_value()) for name, url in named.items()]
+        urls += [("database_replica_urls", url.get_secret_value()) for url in self.database_replica_urls]
+        if self.database_url is None and self.database_host is not None:
+            urls.append(("database_host", self.serving_url()))
+        for name, url in urls:
+            if not is_safe_on_the_way(url, has_verified_tls=is_verified):
+                raise ValueError(
+                    f"{name.upper()} leads to another host without verified TLS, which production refuses: set DATABASE_SSL=true"
+                    " and DATABASE_SSL_CA, or DATABASE_SSL_REQUIRED=false where that network is yours alone"
+                )
 
     @property
     def is_embedded(self) -> bool:

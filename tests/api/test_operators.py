@@ -62,7 +62,9 @@ async def test_production_has_none_without_a_token(serve: Any, acme: NewTenant) 
 
 @pytest.mark.parametrize("environment", ["production", "test"])
 async def test_a_token_that_is_set_is_asked_for(serve: Any, acme: NewTenant, environment: str) -> None:
-    api = await serve(environment=environment, operator_token=SecretStr(TOKEN))
+    api = await serve(
+        environment=environment, operator_token=(SecretStr("another one, of last week"), SecretStr(TOKEN))
+    )
     for client in (await api.client(), await api.client(acme), await api.client(Authorization="Bearer x")):
         for path in PATHS:
             assert problem(await client.get(path), 401, "unauthorized")
@@ -73,8 +75,16 @@ async def test_a_token_that_is_set_is_asked_for(serve: Any, acme: NewTenant, env
         assert (await (await api.client()).get(path)).status_code == 200
 
 
+async def test_guesses_of_the_operators_token_are_limited(serve: Any) -> None:
+    api = await serve(operator_token=(SecretStr(TOKEN),), rate_limit_operator="3/minute")
+    client = await api.client(Authorization="Bearer guess")
+    assert [(await client.get("/metrics")).status_code for _ in range(5)] == [401] * 3 + [429] * 2
+    right = await api.client(Authorization=f"Bearer {TOKEN}".encode())
+    assert (await right.get("/metrics")).status_code == 200
+
+
 async def test_the_operators_token_opens_no_tenant(serve: Any) -> None:
-    api = await serve(operator_token=SecretStr("operator"))
+    api = await serve(operator_token=(SecretStr("operator"),))
     problem(await (await api.client(Authorization="Bearer operator")).get("/v1/campaigns"), 401, "unauthorized")
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import pytest
 
 from application import Api, problem, wrong_fields
 from factories import PASSWORD, PASSWORD_HASH, Factory, NewTenant
@@ -88,7 +89,7 @@ async def test_the_host_name_decides_where_no_tenant_is_given(api: Api, acme: Ne
         for tenant in (..., None):
             assert (await sign_in(nobody, host, tenant=tenant)).status_code == 201
     assert (await sign_in(nobody, "globex.example")).status_code == 201
-    for host in ("globex.example", "acme.example.", "[::1]", "[", "acme.example@x", "x:99999", ""):
+    for host in ("globex.example", "acme.example..", "[::1]", "[", "acme.example@x", "x:99999", ""):
         problem(await sign_in(nobody, host, tenant=...), 401, "unauthorized")
 
 
@@ -141,3 +142,10 @@ async def test_others_are_served_while_a_password_is_compared(api: Api, acme: Ne
     assert answered > 2
     for task in waiting:
         problem(await task, 401, "unauthorized")
+
+
+@pytest.mark.parametrize("host", ["acme.example.", "ACME.example.:8000"])
+async def test_host_name_with_a_final_dot_leads_to_its_tenant(api: Api, acme: NewTenant, host: str) -> None:
+    credentials = {"email": "owner@acme.example", "password": PASSWORD}
+    answer = await (await api.client(Host=host)).post("/v1/sessions", json=credentials)
+    assert answer.status_code == 201, answer.text

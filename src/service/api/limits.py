@@ -35,9 +35,10 @@ LimitName = Literal[
     "guesses",  # key: tenant, phone
     "passwords",  # key: tenant, caller
     "seeds",  # key: the client's address
+    "operator",  # key: the client's address; wrong tokens alone
 ]
 
-_BY_ADDRESS: frozenset[LimitName] = frozenset({"sign_in_address", "seeds"})
+_BY_ADDRESS: frozenset[LimitName] = frozenset({"sign_in_address", "seeds", "operator"})
 _SWEEP_EVERY = 10.0
 
 R = TypeVar("R")

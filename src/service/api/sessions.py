@@ -61,7 +61,8 @@ _SESSIONS = TypeAdapter(list[SessionView])
 async def create(call: Call, body: Parsed[SignInBody]) -> Created[SignedIn]:
     """Sign in."""
     credentials = body.get()
-    domain = credentials.tenant or call.request.url.hostname or ""
+    # A host name may end with a dot, as one that is complete does in DNS.
+    domain = (credentials.tenant or call.request.url.hostname or "").removesuffix(".")
     limits = call.state["limits"]
     await limits.hit("sign_in_address", str(call.origin.ip))
     await limits.hit("sign_in_account", domain, credentials.email)

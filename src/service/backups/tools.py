@@ -138,9 +138,9 @@ def environment(address: Address) -> dict[str, str]:
     """The variables by which a program reaches the address, password included. Raises OperatorError."""
     try:
         given = {each.keyword.decode(): each.val.decode() for each in Conninfo.parse(address.url.encode()) if each.val}
-    except psycopg.OperationalError as error:
+    except psycopg.OperationalError:
         raise OperatorError(
-            f"the address can't be read: {str(error).strip()}", "correct the URL's parameters"
+            "the address of DATABASE_BACKUP_URL can't be read", "correct the URL's parameters"
         ) from None
     names = {each.keyword.decode(): each.envvar.decode() for each in Conninfo.get_defaults() if each.envvar}
     given |= {**address.libpq, "application_name": "quarry backup"}

@@ -73,11 +73,11 @@ _REMEDIES: Mapping[str, str] = {
     "view_with_owner_rights": f"{_NOT_OURS}; if it is, ALTER VIEW {{0}} SET (security_invoker = true)",
     "materialized_view_readable": _NOT_OURS,
     "foreign_table_readable": _NOT_OURS,
-    "definer_function_of_bypassing_owner": "REVOKE EXECUTE ON FUNCTION {0} FROM PUBLIC, or ALTER FUNCTION {0} OWNER TO quarry_owner",
+    "definer_function_of_bypassing_owner": "REVOKE EXECUTE ON FUNCTION {0} FROM PUBLIC, or let quarry_owner own it",
     "definer_function_without_search_path": "ALTER FUNCTION {0} SET search_path = ''",
     "published_table": "take the table of {0} out of the publication: it carries rows of all tenants",
     "role_setting_dangerous": "find out who has set it, then ALTER ROLE quarry_app RESET {0}, also IN DATABASE",
-    "large_object_written": "find out who has written it, then SELECT lo_unlink({0}) as a superuser; `quarry db create` revokes the functions",
+    "large_object_written": "find out who has written it, then SELECT lo_unlink({0}) as a superuser, and run `quarry db create`",
     "schema_writable": "REVOKE CREATE ON SCHEMA {0} FROM PUBLIC, quarry_app",
     "temporary_tables_allowed": "REVOKE TEMP ON DATABASE {0} FROM PUBLIC, quarry_app, or run `quarry db create`",
 }

@@ -1,0 +1,42 @@
+"""The file `.env`: what can't be read in it is an error, never a setting that silently keeps its default."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from dotenv.parser import parse_stream
+
+from service.errors import OperatorError
+
+_VARIABLE = re.compile(r"\$\{([^}:]*)(:-[^}]*)?\}")
+
+
+class SettingsError(OperatorError):
+    """A setting has a value that can't be used."""
+
+
+def check_env_file(path: Path) -> None:
+    """Raises SettingsError for a line that is no assignment, and for `${NAME}` where nothing has that name."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            bindings = list(parse_stream(stream))
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f".env can't be read: {error}", "correct the file, or take it away") from error
+    known = set(os.environ)
+    for binding in bindings:
+        if binding.error:
+            raise SettingsError(
+                f".env, line {binding.original.line}: this is no NAME=value, or a quote is not closed",
+                "correct the line",
+            )
+        for name, default in _VARIABLE.findall(binding.value or ""):
+            if name not in known and not default:
+                raise SettingsError(
+                    f".env, line {binding.original.line}: ${{{name[:40]}}} names no variable",
+                    "set it before that line, or put the value in single quotes if it is meant as it stands",
+                )
+        known.add(binding.key or "")
