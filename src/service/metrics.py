@@ -6,8 +6,9 @@ before this module is imported), so that whichever of them is asked answers for 
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -55,7 +56,38 @@ LISTENER = Counter("quarry_listener_total", "What happened to the connection tha
 CONSUMED = Counter("quarry_consumed_commits_total", "Commits that a consumer has handled.", ["consumer"])
 CONSUMER_FAILURES = Counter("quarry_consumer_failures_total", "Failures of a consumer.", ["consumer"])
 CONSUMER_RESETS = Counter("quarry_consumer_resets_total", "Resets of a consumer, by reason.", ["consumer", "reason"])
+PURGE_FAILURES = Counter(
+    "quarry_purge_failures_total", "Tenants of which something that has ended could not be forgotten."
+)
+UNDECIPHERABLE = Counter("quarry_undecipherable_total", "Sealed values that could not be opened.")
 SESSION_EVENTS = Counter("quarry_session_events_total", "Sessions created, expired and revoked.", ["event"])
+
+
+_FROM_THE_START: tuple[tuple[Counter, dict[str, tuple[str, ...]]], ...] = (
+    (CONNECTIONS, {"event": ("connected", "ended", "lost", "recovered")}),
+    (CONNECTIONS_REFUSED, {"reason": ("full", "address", "headers", "target", "slow", "malformed")}),
+    (RETRIES, {"reason": ("Contention", "StalePlan", "Behind", "Unavailable", "SessionReadOnly")}),
+    (CACHE, {"outcome": ("hit", "joined", "miss", "none", "shared", "stale")}),
+    (REPLICA_READS, {"outcome": ("behind", "lost", "none", "replica")}),
+    (STREAMS_CLOSED, {"reason": ("left", "stuck")}),
+    (LISTENER, {"event": ("deaf", "listening", "refused")}),
+    (SESSION_EVENTS, {"event": ("created", "expired", "revoked")}),
+)
+
+
+def appear(*, statuses: Mapping[str, int], limits: Iterable[str], consumers: Iterable[str]) -> None:
+    """Let the series that alerts are about begin with 0: of one that begins with 1, no increase is ever seen."""
+    for counter, labels in (
+        *_FROM_THE_START,
+        (RATE_LIMITED, {"limit": tuple(limits)}),
+        (CONSUMED, {"consumer": (names := tuple(consumers))}),
+        (CONSUMER_FAILURES, {"consumer": names}),
+        (CONSUMER_RESETS, {"consumer": names, "reason": ("lost", "cut_off")}),
+    ):
+        for values in itertools.product(*labels.values()):
+            counter.labels(**dict(zip(labels, values, strict=True)))
+    for method, (code, status) in itertools.product(("GET", "POST", "PUT", "PATCH", "DELETE"), statuses.items()):
+        REQUESTS.labels(method=method, status=str(status), code=code)
 
 
 def exposition() -> bytes:

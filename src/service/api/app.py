@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from typing import get_args
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service import codes, keyring
+from service import codes, keyring, metrics
 from service.api import (
     answers,
     audit,
@@ -34,7 +35,7 @@ from service.api import (
     users,
 )
 from service.api.edge import edge
-from service.api.limits import Limits
+from service.api.limits import LimitName, Limits
 from service.api.middleware import Answered, RequestId
 from service.api.reference import Reference
 from service.api.resources import LARGE, Endpoint, Resource
@@ -154,6 +155,9 @@ def create_app(
                 await guard.require(connection)
                 await guard.require_keys(connection, keys)
             handlers = (session_events(), *named(settings), *consumers)
+            metrics.appear(
+                statuses=answers.STATUS, limits=get_args(LimitName), consumers=[each.name for each in handlers]
+            )
             async with (
                 Feed.open(settings, database, watermarks, handlers) as feed,
                 Replicas.open(settings, database, watermarks) as replicas,
