@@ -14,11 +14,11 @@ from factories import Factory
 from service import queries
 from service.database import Database
 from service.errors import TenantUnbound
-from service.keyring import Undecipherable
 from service.repos.query import Repository, query
 from service.repos.rows import Personal, Row, is_personal
 from service.settings import Settings
 from service.statements import StatementError
+from service.tenancy.binding import UNDECIPHERABLE
 from service.tenancy.identity import TenantId
 from service.work import Work
 
@@ -117,12 +117,10 @@ async def test_what_was_sealed_for_one_column_of_one_tenant_can_not_be_read_as_a
     async with Work(database, acme.id) as work:
         sealed = (await People(work.binding).echo("jo@example.com")).sealed
         assert (await define(raw, echo)(work.binding).echo(sealed)).email == "jo@example.com"
-        with pytest.raises(Undecipherable):
-            await define(raw, echo, aggregate="others")(work.binding).echo(sealed)
+        assert (await define(raw, echo, aggregate="others")(work.binding).echo(sealed)).email == UNDECIPHERABLE
     async with Work(database, globex.id) as work:
         for value in (sealed, b"\x00jo@example.com", b"", b"jo@example.com", sealed[:-1] + b"?"):
-            with pytest.raises(Undecipherable):
-                await define(raw, echo)(work.binding).echo(value)
+            assert (await define(raw, echo)(work.binding).echo(value)).email == UNDECIPHERABLE
 
 
 async def test_personal_data_needs_a_tenant_and_the_keys(database: Database, settings: Settings) -> None:

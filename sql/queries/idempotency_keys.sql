@@ -13,6 +13,16 @@ VALUES (:tenant_id, :caller_id, :key, :fingerprint, now() + :lifetime::interval)
  WHERE k.expires_at <= now()
 RETURNING k.id;
 
+-- name: is_full :value
+-- grows: page
+-- unordered: they are only counted
+-- Whether the tenant has so many keys already.
+SELECT count(*) >= :most AS is_full
+  FROM (SELECT k.id
+          FROM idempotency_keys AS k
+         WHERE k.tenant_id = :tenant_id
+         LIMIT :most) AS kept;
+
 -- name: settle :count
 -- Remembers the answer, before the transaction commits.
 UPDATE idempotency_keys

@@ -38,7 +38,10 @@ _FILE = "pii.keys"
 
 
 class Undecipherable(ServiceError):
-    """A sealed value can't be opened: its key is not among PII_KEYS, or it is not what was sealed here."""
+    """Personal data can't be opened right now."""
+
+    # Its key is not among PII_KEYS (yet), or it is not what was sealed here.
+    code = "unavailable"
 
 
 class KeyringError(OperatorError):

@@ -145,6 +145,7 @@ class Settings(BaseSettings):
     session_lifetime: Seconds = 7 * 86400.0
     session_idle_timeout: Seconds = 86400.0
     idempotency_lifetime: Seconds = 86400.0
+    idempotency_keys_per_tenant: int = Field(default=100_000, ge=0)
     operator_token: OperatorTokens = ()
     code_sender: str | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID, uuid4
 
 from application import Api, problem, version_of, wrong_fields
@@ -191,3 +192,17 @@ async def test_the_list_is_filtered(api: Api, new: Factory, acme: NewTenant, glo
         ("bio", "x"),
     ):
         assert wrong_fields(await client.get("/v1/brands", params={name: value})) == [name]
+
+
+async def test_one_value_that_can_not_be_opened_hides_no_other(
+    api: Api, new: Factory, acme: NewTenant, superuser: Any
+) -> None:
+    brands = [await new.brand(acme) for _ in range(3)]
+    superuser.execute("UPDATE quarry.brands SET email = set_byte(email, 30, 0) WHERE id = %s", (brands[1].id,))
+    superuser.commit()
+    client = await api.client(acme)
+    items = (await client.get("/v1/brands")).json()["items"]
+    assert [item["email"] for item in items] == [brands[2].email, "[undecipherable]", brands[0].email]
+    assert items[1]["phone"] == brands[1].phone
+    changed = await client.patch(f"/v1/brands/{brands[1].id}", json={"email": "new@example.com"}, headers=ANY)
+    assert changed.json()["email"] == "new@example.com"

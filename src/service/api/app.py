@@ -37,8 +37,10 @@ from service.api import (
 from service.api.edge import edge
 from service.api.limits import LimitName, Limits
 from service.api.middleware import Answered, RequestId
+from service.api.quota import Quota
 from service.api.reference import Reference
 from service.api.resources import LARGE, Endpoint, Resource
+from service.api.shares import Shares
 from service.api.shutdown import told_to_stop
 from service.api.state import State
 from service.cache import Cache
@@ -165,6 +167,7 @@ def create_app(
                 with told_to_stop(feed.close):
                     yield State(
                         settings=settings, database=database, passwords=passwords, limits=limits, upkeep=upkeep,
+                        quota=Quota(settings.idempotency_keys_per_tenant), shares=Shares(settings.database_pool_max),
                         sender=codes.sender(settings), watermarks=watermarks, feed=feed,
                         health=Health(database, feed, replicas, cache, settings.changes_max_age), revision=document.revision,
                     )  # fmt: skip

@@ -150,11 +150,12 @@ class Call:
             await self._admit(work, token)
             return await operation(work), work
 
-        result, work = await run(
-            self.state["database"], as_caller, token.tenant, origin=self.origin if self.writes else None,
-            read_only=not self.writes, deadline=settings.request_timeout, at_least=at_least,
-            may_lag=may_lag,
-        )  # fmt: skip
+        async with self.state["shares"].taken(token.tenant, token.hash):
+            result, work = await run(
+                self.state["database"], as_caller, token.tenant, origin=self.origin if self.writes else None,
+                read_only=not self.writes, deadline=settings.request_timeout, at_least=at_least,
+                may_lag=may_lag,
+            )  # fmt: skip
         self.tenant, self.number = token.tenant, work.number
         return result
 
@@ -178,6 +179,7 @@ class Call:
             request = self._idempotent()
             if request is None:
                 return await operation(work)
+            await self.state["quota"].check(work, self.caller.tenant)
             claim = await request.claim(work)
             answer = await operation(work)
             if isinstance(answer, Entity):

@@ -18,6 +18,8 @@ from starlette.responses import Response
 
 from service.api.answers import Answer
 from service.errors import InProgress, KeyReused, Malformed, Timeout
+from service.keyring import Undecipherable
+from service.tenancy.binding import UNDECIPHERABLE
 from service.work import Work
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}\Z")
@@ -70,6 +72,8 @@ class IdempotentRequest:
             raise KeyReused
         if settled.answer is None:
             raise InProgress
+        if settled.answer == UNDECIPHERABLE:
+            raise Undecipherable
         raise Replayed(_unpacked(settled.answer), settled.number)
 
     async def claim(self, work: Work) -> UUID:

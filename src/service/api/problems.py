@@ -8,7 +8,7 @@ from service.api.answers import STATUS
 from service.api.resources import Endpoint
 
 _ALWAYS = ("internal", "unavailable", "timeout")
-_OF_CALLERS = ("unauthorized", "session_expired", "forbidden", "tenant_suspended")
+_OF_CALLERS = ("unauthorized", "session_expired", "forbidden", "tenant_suspended", "rate_limited")
 _OF_BODIES = ("malformed", "too_large", "unsupported_media_type", "invalid_input")
 _OF_WRITES = ("conflict", "in_use", "read_only", "commit_unknown")
 _OF_KEYS = ("malformed", "in_progress", "key_reused")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TypedDict
 
 from service.api.limits import Limits
+from service.api.quota import Quota
+from service.api.shares import Shares
 from service.changes.feed import Feed
 from service.codes import CodeSender
 from service.database import Database
@@ -23,6 +25,8 @@ class State(TypedDict):
     passwords: Passwords
     limits: Limits
     upkeep: Upkeep
+    quota: Quota
+    shares: Shares
     sender: CodeSender | None
     watermarks: Watermarks
     feed: Feed

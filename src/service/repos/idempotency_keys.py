@@ -31,6 +31,9 @@ class IdempotencyKeys(Repository, aggregate="idempotency_keys", noun="key"):
     async def claim(self, *, caller_id: UUID, key: str, fingerprint: bytes, lifetime: timedelta) -> UUID | None: ...
 
     @query
+    async def is_full(self, most: int) -> bool: ...
+
+    @query
     async def settle(self, id: UUID, answer: Personal) -> int: ...
 
     @query

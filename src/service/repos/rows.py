@@ -107,7 +107,7 @@ def removed(applied: bool | None) -> None:
 def reader(model: type[M], aggregate: str = "") -> Callable[[Sequence[Any], Binding], list[M]]:
     """A function from the asyncpg records of one answer to `model`s. Raises pydantic's ValidationError.
 
-    Personal data of `aggregate` is opened with the binding's keys; raises Undecipherable.
+    Personal data of `aggregate` is opened with the binding's keys; what can't be opened is UNDECIPHERABLE.
     """
     validate = model.model_validate
     if model.personal:
@@ -119,7 +119,7 @@ def reader(model: type[M], aggregate: str = "") -> Callable[[Sequence[Any], Bind
                 values = dict(record)
                 for name, column in columns.items():
                     if (value := values[name]) is not None:
-                        values[name] = binding.open(value, column)
+                        values[name] = binding.shown(value, column, values.get("id"))
                 rows.append(validate(values))
             return rows
 

@@ -11,12 +11,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import structlog
+
 from service.cache import Reading
 from service.connection import Statements
 from service.errors import TenantUnbound
-from service.keyring import Keyring
+from service.keyring import Keyring, Undecipherable
+from service.metrics import UNDECIPHERABLE as UNDECIPHERED
 from service.tenancy.identity import Actor, Origin, TenantId, as_uuid
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.binding")
+
+UNDECIPHERABLE = "[undecipherable]"
+"""What stands for personal data that can't be opened; no address, number or reference looks like it."""
 Isolation = Literal["read committed", "repeatable read", "serializable"]
 
 
@@ -44,6 +51,18 @@ class Binding:
         """The plain text of a sealed value. Raises Undecipherable."""
         keyring, tenant = self._keys()
         return keyring.open(value, tenant, column)
+
+    def shown(self, value: bytes, column: str, row: object) -> str:
+        """The plain text of a sealed value, or UNDECIPHERABLE in its place, which is logged and counted.
+
+        One value that can't be opened (its key is gone, or somebody has changed it) must not hide all the others.
+        """
+        try:
+            return self.open(value, column)
+        except Undecipherable:
+            UNDECIPHERED.inc()
+            log.error("undecipherable", column=column, row=str(row), tenant=str(self.tenant))  # noqa: TRY400  no traceback says more
+            return UNDECIPHERABLE
 
     def _keys(self) -> tuple[Keyring, TenantId]:
         if self.keyring is None or self.tenant is None:

@@ -1,0 +1,84 @@
+"""One tenant, or one bearer, gets a share of the pool: who comes after them does not wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from application import problem
+from factories import NewTenant
+from service.api.shares import Shares
+from service.errors import RateLimited
+
+
+async def test_a_bearer_has_half_and_a_tenant_three_quarters() -> None:
+    shares, held = Shares(8), AsyncExitStack()
+    for bearer in ("a",) * 4 + ("b",) * 2:
+        await asyncio.wait_for(held.enter_async_context(shares.taken("acme", bearer)), 1)
+    for tenant, bearer in (("acme", "a"), ("acme", "c")):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(held.enter_async_context(shares.taken(tenant, bearer)), 0.05)
+    async with asyncio.timeout(1), shares.taken("globex", "d"):
+        pass
+    await held.aclose()
+    assert not shares._shares
+
+
+async def test_whoever_waits_comes_in_turn_and_who_gives_up_is_passed_over() -> None:
+    shares, order = Shares(1), list[str]()
+
+    async def enter(name: str) -> None:
+        async with shares.taken("acme", "a"):
+            order.append(name)
+
+    async with shares.taken("acme", "a"):
+        tasks = [asyncio.create_task(enter(name)) for name in ("first", "second", "third")]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert order == ["first", "third"]
+    assert not shares._shares
+
+
+async def test_a_queue_has_an_end() -> None:
+    shares = Shares(1)
+    async with shares.taken("acme", "a"):
+        waiting = [asyncio.create_task(shares.taken("acme", "a").__aenter__()) for _ in range(100)]
+        await asyncio.sleep(0)
+        with pytest.raises(RateLimited):
+            await shares.taken("acme", "a").__aenter__()
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    assert not shares._shares
+
+
+async def test_requests_of_others_are_served_while_a_tenant_s_are_slow(
+    serve: Any, acme: NewTenant, globex: NewTenant, superuser: Any
+) -> None:
+    api = await serve(database_pool_max=4, cache_ttl=0.0)
+    slow, other = await api.client(acme), await api.client(globex)
+    superuser.execute("LOCK TABLE quarry.campaigns IN ACCESS EXCLUSIVE MODE")
+    stuck = [asyncio.create_task(slow.post("/v1/campaigns", json={"name": "A"})) for _ in range(20)]
+    async with asyncio.timeout(5):
+        for _ in range(5):
+            assert (await other.get("/v1/tenant")).status_code == 200
+    superuser.rollback()
+    assert {(await each).status_code for each in stuck} == {201}
+
+
+async def test_answers_to_repeat_have_a_quota_per_tenant(serve: Any, acme: NewTenant, globex: NewTenant) -> None:
+    api = await serve(idempotency_keys_per_tenant=2)
+    client, other = await api.client(acme), await api.client(globex)
+    for key in ("a", "b"):
+        answer = await client.post("/v1/campaigns", json={"name": "A"}, headers={"Idempotency-Key": key})
+        assert answer.status_code == 201
+        api.state["quota"]._asked.clear()
+    refused = await client.post("/v1/campaigns", json={"name": "A"}, headers={"Idempotency-Key": "c"})
+    problem(refused, 429, "rate_limited")
+    assert (await client.post("/v1/campaigns", json={"name": "A"})).status_code == 201
+    kept = await other.post("/v1/campaigns", json={"name": "A"}, headers={"Idempotency-Key": "c"})
+    assert kept.status_code == 201
