@@ -222,6 +222,18 @@ $$;
 
 COMMENT ON FUNCTION app.merge_patch(target jsonb, patch jsonb) IS 'RFC 7396 merge of a patch into a JSON document.';
 
+CREATE FUNCTION app.note_purge(failures integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+BEGIN
+    UPDATE app.installation SET purge_failures = failures;
+    RETURN FOUND;
+END
+$$;
+
+COMMENT ON FUNCTION app.note_purge(failures integer) IS 'Writes down how many tenants the purge that just ended has failed for.';
+
 CREATE FUNCTION app.number_commit() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -626,6 +638,64 @@ $$;
 
 COMMENT ON FUNCTION quarry.complete_brand() IS 'Keeps is_profile_completed, which no caller can set.';
 
+CREATE FUNCTION quarry.has_ended_rows(tenant uuid, idle interval, further text[]) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'quarry', 'pg_temp'
+    AS $_$
+DECLARE
+    kept    record;
+    further_one text;
+    found_one boolean;
+BEGIN
+    SELECT now() - deleted_retention AS deleted, now() - log_retention AS logged INTO kept FROM app.installation;
+    IF EXISTS (SELECT FROM sessions AS s WHERE s.tenant_id = tenant AND s.expired_at IS NULL AND s.revoked_at IS NULL
+                                           AND least(s.expires_at, s.last_seen_at + idle) <= now())
+    OR EXISTS (SELECT FROM sessions AS s WHERE s.tenant_id = tenant
+                                           AND least(s.expires_at, s.revoked_at, s.last_seen_at + idle) < now() - interval '1 day')
+    OR EXISTS (SELECT FROM change_tickets AS t WHERE t.tenant_id = tenant AND t.expires_at <= now())
+    OR EXISTS (SELECT FROM otps AS o WHERE o.tenant_id = tenant AND o.expires_at < now() - interval '1 day')
+    OR EXISTS (SELECT FROM idempotency_keys AS k WHERE k.tenant_id = tenant AND k.expires_at < now())
+    OR EXISTS (SELECT FROM sign_in_failures AS f WHERE f.tenant_id = tenant AND f.created_at < kept.logged)
+    OR EXISTS (SELECT FROM api_keys AS k WHERE k.tenant_id = tenant AND least(k.revoked_at, k.expires_at) < kept.deleted)
+    OR EXISTS (SELECT FROM users AS r WHERE r.tenant_id = tenant AND r.deleted_at < kept.deleted)
+    OR EXISTS (SELECT FROM brands AS r WHERE r.tenant_id = tenant AND r.deleted_at < kept.deleted)
+    OR EXISTS (SELECT FROM influencers AS r WHERE r.tenant_id = tenant AND r.deleted_at < kept.deleted)
+    OR EXISTS (SELECT FROM campaigns AS r WHERE r.tenant_id = tenant AND r.deleted_at < kept.deleted)
+    OR EXISTS (SELECT FROM contents AS r WHERE r.tenant_id = tenant AND r.deleted_at < kept.deleted)
+    OR (SELECT c.at FROM app.commits AS c WHERE c.tenant_id = tenant ORDER BY c.number LIMIT 1) < kept.logged THEN
+        RETURN true;
+    END IF;
+    FOREACH further_one IN ARRAY further LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I AS r WHERE r.tenant_id = $1 AND r.deleted_at < $2)', further_one)
+           INTO found_one USING tenant, kept.deleted;
+        IF found_one THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END
+$_$;
+
+COMMENT ON FUNCTION quarry.has_ended_rows(tenant uuid, idle interval, further text[]) IS 'Whether the purge has anything to do in the bound tenant; `further` are tables with deleted_at that this function does not name.';
+
+CREATE FUNCTION quarry.has_plain_values(tenant uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'quarry', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM users AS r WHERE r.tenant_id = tenant AND substring(r.email FROM 1 FOR 1) = '\x00')
+        OR EXISTS (SELECT FROM influencers AS r WHERE r.tenant_id = tenant
+                      AND '\x00'::bytea IN (substring(r.email FROM 1 FOR 1), substring(r.phone FROM 1 FOR 1)))
+        OR EXISTS (SELECT FROM brands AS r WHERE r.tenant_id = tenant
+                      AND '\x00'::bytea IN (substring(r.email FROM 1 FOR 1), substring(r.phone FROM 1 FOR 1),
+                                            substring(r.brand_email FROM 1 FOR 1), substring(r.poc_email FROM 1 FOR 1),
+                                            substring(r.poc_contact_number FROM 1 FOR 1), substring(r.incorporation_document FROM 1 FOR 1),
+                                            substring(r.gst_document FROM 1 FOR 1), substring(r.pan_document FROM 1 FOR 1)));
+END
+$$;
+
+COMMENT ON FUNCTION quarry.has_plain_values(tenant uuid) IS 'Whether the bound tenant has personal data that waits to be sealed.';
+
 CREATE FUNCTION quarry.keep_an_owner() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -656,71 +726,71 @@ $$;
 
 COMMENT ON FUNCTION quarry.keep_archived() IS 'Refuses a status change out of archived.';
 
-CREATE FUNCTION quarry.prune_deleted(tenant uuid, at_most integer) RETURNS integer
-    LANGUAGE sql SECURITY DEFINER
+CREATE FUNCTION quarry.prune_api_keys(tenant uuid, at_most integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'quarry', 'pg_temp'
     AS $$
-    WITH retention AS (
-        SELECT now() - deleted_retention AS ended FROM app.installation WHERE tenant = app.current_tenant()
-    ), pruned_contents AS (
-        DELETE FROM contents
-         WHERE tenant_id = tenant
-           AND id IN (SELECT r.id
-                        FROM contents AS r
-                       WHERE r.tenant_id = tenant
-                         AND r.deleted_at < (SELECT ended FROM retention)
-                       ORDER BY r.deleted_at
-                       LIMIT least(at_most, 10000))
-        RETURNING id
-    ), pruned_campaigns AS (
-        DELETE FROM campaigns
-         WHERE tenant_id = tenant
-           AND id IN (SELECT r.id
-                        FROM campaigns AS r
-                       WHERE r.tenant_id = tenant
-                         AND r.deleted_at < (SELECT ended FROM retention)
-                       ORDER BY r.deleted_at
-                       LIMIT least(at_most, 10000))
-        RETURNING id
-    ), pruned_influencers AS (
-        DELETE FROM influencers
-         WHERE tenant_id = tenant
-           AND id IN (SELECT r.id
-                        FROM influencers AS r
-                       WHERE r.tenant_id = tenant
-                         AND r.deleted_at < (SELECT ended FROM retention)
-                        AND NOT EXISTS (SELECT FROM campaign_influencers AS a WHERE a.tenant_id = tenant AND a.influencer_id = r.id)
-                       ORDER BY r.deleted_at
-                       LIMIT least(at_most, 10000))
-        RETURNING id
-    ), pruned_brands AS (
-        DELETE FROM brands
-         WHERE tenant_id = tenant
-           AND id IN (SELECT r.id
-                        FROM brands AS r
-                       WHERE r.tenant_id = tenant
-                         AND r.deleted_at < (SELECT ended FROM retention)
-                        AND NOT EXISTS (SELECT FROM campaigns AS c WHERE c.tenant_id = tenant AND c.brand_id = r.id)
-                       ORDER BY r.deleted_at
-                       LIMIT least(at_most, 10000))
-        RETURNING id
-    ), pruned_users AS (
-        DELETE FROM users
-         WHERE tenant_id = tenant
-           AND id IN (SELECT r.id
-                        FROM users AS r
-                       WHERE r.tenant_id = tenant
-                         AND r.deleted_at < (SELECT ended FROM retention)
-                        AND NOT EXISTS (SELECT FROM campaigns AS c WHERE c.tenant_id = tenant AND c.owner_id = r.id)
-                        AND NOT EXISTS (SELECT FROM api_keys AS k WHERE k.tenant_id = tenant AND k.created_by = r.id)
-                       ORDER BY r.deleted_at
-                       LIMIT least(at_most, 10000))
-        RETURNING id
-    )
-    SELECT ((SELECT count(*) FROM pruned_contents) + (SELECT count(*) FROM pruned_campaigns)
-            + (SELECT count(*) FROM pruned_influencers) + (SELECT count(*) FROM pruned_brands)
-            + (SELECT count(*) FROM pruned_users))::integer
+DECLARE
+    done integer;
+BEGIN
+    DELETE FROM api_keys
+     WHERE tenant_id = tenant
+       AND tenant = app.current_tenant()
+       AND id IN (SELECT k.id
+                    FROM api_keys AS k
+                   WHERE k.tenant_id = tenant
+                     AND least(k.revoked_at, k.expires_at) < now() - (SELECT deleted_retention FROM app.installation)
+                   ORDER BY k.id
+                   LIMIT least(at_most, 10000));
+    GET DIAGNOSTICS done = ROW_COUNT;
+    RETURN done;
+END
 $$;
+
+COMMENT ON FUNCTION quarry.prune_api_keys(tenant uuid, at_most integer) IS 'Deletes for good the bound tenant''s keys that were revoked or expired longer ago than the retention.';
+
+CREATE FUNCTION quarry.prune_deleted(tenant uuid, at_most integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'quarry', 'pg_temp'
+    AS $_$
+DECLARE
+    ended timestamptz := (SELECT now() - deleted_retention FROM app.installation WHERE tenant = app.current_tenant());
+    each  record;
+    done  integer;
+    total integer := 0;
+BEGIN
+    FOR each IN
+        SELECT c.relname AS name,
+               coalesce(string_agg(format(' AND NOT EXISTS (SELECT FROM %s AS k WHERE %s)', f.referring, f.matching), '')
+                        FILTER (WHERE f.referring IS NOT NULL), '') AS unreferred
+          FROM pg_catalog.pg_class AS c
+          JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'deleted_at' AND NOT a.attisdropped
+          LEFT JOIN LATERAL (
+                SELECT k.conrelid::regclass AS referring,
+                       string_agg(format('k.%I = r.%I', b.attname, t.attname), ' AND ') AS matching
+                  FROM pg_catalog.pg_constraint AS k
+                 CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS u (from_column, to_column)
+                  JOIN pg_catalog.pg_attribute AS b ON b.attrelid = k.conrelid AND b.attnum = u.from_column
+                  JOIN pg_catalog.pg_attribute AS t ON t.attrelid = k.confrelid AND t.attnum = u.to_column
+                 WHERE k.confrelid = c.oid
+                   AND k.contype = 'f'
+                   AND k.confdeltype IN ('a', 'r')
+                 GROUP BY k.oid, k.conrelid) AS f ON true
+         WHERE c.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = current_schema())
+           AND c.relkind IN ('r', 'p')
+         GROUP BY c.relname
+         ORDER BY c.relname
+    LOOP
+        EXECUTE format('DELETE FROM %1$I WHERE tenant_id = $1 AND id IN (SELECT r.id FROM %1$I AS r'
+                       ' WHERE r.tenant_id = $1 AND r.deleted_at < $2%2$s ORDER BY r.deleted_at LIMIT least($3, 10000))',
+                       each.name, each.unreferred)
+          USING tenant, ended, at_most;
+        GET DIAGNOSTICS done = ROW_COUNT;
+        total := total + done;
+    END LOOP;
+    RETURN total;
+END
+$_$;
 
 COMMENT ON FUNCTION quarry.prune_deleted(tenant uuid, at_most integer) IS 'Deletes for good what the bound tenant deleted longer ago than the retention and nothing refers to.';
 
@@ -1086,6 +1156,74 @@ $$;
 
 COMMENT ON FUNCTION quarry.record_users() IS 'Writes changes of users to the log.';
 
+CREATE FUNCTION quarry.tenants_to_purge(previous uuid, at_most integer, idle interval) RETURNS TABLE(tenant_id uuid, is_due boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'quarry', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $_$
+DECLARE
+    before  text := current_setting('app.tenant_id', true);
+    further text[] := ARRAY(SELECT c.relname::text
+                              FROM pg_catalog.pg_class AS c
+                              JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'deleted_at' AND NOT a.attisdropped
+                             WHERE c.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = current_schema())
+                               AND c.relkind IN ('r', 'p')
+                               AND c.relname NOT IN ('users', 'brands', 'influencers', 'campaigns', 'contents'));
+    own     text;
+BEGIN
+    FOR tenant_id, own IN
+        SELECT t.id, s.name
+          FROM app.tenants AS t
+          LEFT JOIN app.schemas AS s ON s.tenant_id = t.id
+         WHERE t.id > previous
+         ORDER BY t.id
+         LIMIT least(at_most, 10000)
+    LOOP
+        PERFORM set_config('app.tenant_id', tenant_id::text, true);
+        IF own IS NULL THEN
+            is_due := has_ended_rows(tenant_id, idle, further);
+        ELSE
+            EXECUTE format('SELECT %I.has_ended_rows($1, $2, $3)', own) INTO is_due USING tenant_id, idle, further;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+    PERFORM set_config('app.tenant_id', coalesce(before, ''), true);
+END
+$_$;
+
+COMMENT ON FUNCTION quarry.tenants_to_purge(previous uuid, at_most integer, idle interval) IS 'The ids of some tenants, and whether each has rows that have ended long enough ago; nothing else of them.';
+
+CREATE FUNCTION quarry.tenants_to_seal(previous uuid, at_most integer) RETURNS TABLE(tenant_id uuid, waits boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'quarry', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $_$
+DECLARE
+    before text := current_setting('app.tenant_id', true);
+    own    text;
+BEGIN
+    FOR tenant_id, own IN
+        SELECT t.id, s.name
+          FROM app.tenants AS t
+          LEFT JOIN app.schemas AS s ON s.tenant_id = t.id
+         WHERE t.id > previous
+         ORDER BY t.id
+         LIMIT least(at_most, 10000)
+    LOOP
+        PERFORM set_config('app.tenant_id', tenant_id::text, true);
+        IF own IS NULL THEN
+            waits := has_plain_values(tenant_id);
+        ELSE
+            EXECUTE format('SELECT %I.has_plain_values($1)', own) INTO waits USING tenant_id;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+    PERFORM set_config('app.tenant_id', coalesce(before, ''), true);
+END
+$_$;
+
+COMMENT ON FUNCTION quarry.tenants_to_seal(previous uuid, at_most integer) IS 'The ids of some tenants, and whether each has values that wait to be sealed; nothing else of them.';
+
 CREATE TABLE app.changes (
     tenant_id uuid NOT NULL,
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
@@ -1169,6 +1307,7 @@ CREATE TABLE app.installation (
     database_oid oid NOT NULL,
     is_read_only boolean DEFAULT false NOT NULL,
     purged_at timestamp with time zone,
+    purge_failures integer DEFAULT 0 NOT NULL,
     CONSTRAINT installation_deleted_retention_check CHECK ((deleted_retention >= '1 day'::interval)),
     CONSTRAINT installation_epoch_check CHECK ((epoch > 0)),
     CONSTRAINT installation_keys_check_check CHECK ((octet_length(keys_check) = 32)),
@@ -1181,6 +1320,8 @@ COMMENT ON TABLE app.installation IS 'Which life of the database this is: number
 COMMENT ON COLUMN app.installation.is_read_only IS 'Maintenance: no commit gets a number, so nothing is written. quarry maintenance.';
 
 COMMENT ON COLUMN app.installation.purged_at IS 'When an instance last began to purge; app.claim_purge().';
+
+COMMENT ON COLUMN app.installation.purge_failures IS 'Tenants of which the last purge could not forget everything; app.note_purge().';
 
 COMMENT ON CONSTRAINT installation_deleted_retention_check ON app.installation IS 'What was deleted can be restored for a while.';
 
@@ -2473,6 +2614,9 @@ GRANT ALL ON FUNCTION app.is_sealed(value bytea) TO quarry_app;
 REVOKE ALL ON FUNCTION app.merge_patch(target jsonb, patch jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.merge_patch(target jsonb, patch jsonb) TO quarry_app;
 
+REVOKE ALL ON FUNCTION app.note_purge(failures integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.note_purge(failures integer) TO quarry_app;
+
 REVOKE ALL ON FUNCTION app.number_commit() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.number_shared() FROM PUBLIC;
@@ -2500,7 +2644,6 @@ REVOKE ALL ON FUNCTION app.refuse_in_maintenance() FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.refuse_truncate() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tenants_after(previous uuid, at_most integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.tenants_after(previous uuid, at_most integer) TO quarry_app;
 
 REVOKE ALL ON FUNCTION app.touch() FROM PUBLIC;
 
@@ -2528,9 +2671,16 @@ REVOKE ALL ON FUNCTION quarry.check_user_unused() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION quarry.complete_brand() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION quarry.has_ended_rows(tenant uuid, idle interval, further text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION quarry.has_plain_values(tenant uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION quarry.keep_an_owner() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION quarry.keep_archived() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION quarry.prune_api_keys(tenant uuid, at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION quarry.prune_api_keys(tenant uuid, at_most integer) TO quarry_app;
 
 REVOKE ALL ON FUNCTION quarry.prune_deleted(tenant uuid, at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION quarry.prune_deleted(tenant uuid, at_most integer) TO quarry_app;
@@ -2559,6 +2709,12 @@ REVOKE ALL ON FUNCTION quarry.record_influencers() FROM PUBLIC;
 REVOKE ALL ON FUNCTION quarry.record_sessions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION quarry.record_users() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION quarry.tenants_to_purge(previous uuid, at_most integer, idle interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION quarry.tenants_to_purge(previous uuid, at_most integer, idle interval) TO quarry_app;
+
+REVOKE ALL ON FUNCTION quarry.tenants_to_seal(previous uuid, at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION quarry.tenants_to_seal(previous uuid, at_most integer) TO quarry_app;
 
 GRANT SELECT ON TABLE app.changes TO quarry_app;
 GRANT SELECT ON TABLE app.changes TO quarry_backup;
@@ -2601,6 +2757,10 @@ GRANT SELECT(shared_number) ON TABLE app.installation TO quarry_app;
 
 GRANT SELECT(is_read_only) ON TABLE app.installation TO quarry_app;
 GRANT UPDATE(is_read_only) ON TABLE app.installation TO quarry_platform;
+
+GRANT SELECT(purged_at) ON TABLE app.installation TO quarry_app;
+
+GRANT SELECT(purge_failures) ON TABLE app.installation TO quarry_app;
 
 GRANT SELECT ON TABLE app.niches TO quarry_app;
 GRANT SELECT ON TABLE app.niches TO quarry_backup;

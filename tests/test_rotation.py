@@ -151,7 +151,7 @@ async def test_nothing_to_do_takes_no_number(new: Factory, platform: Database, s
     before = numbers(superuser)
     assert not any((await rotation.rotate(new.database, platform, quietly)).counts.values())
     assert not any((await rotation.seal(new.database, [acme.id], quietly)).counts.values())
-    assert await rotation.waiting(new.database, platform) == []
+    assert await rotation.waiting(new.database) == []
     assert numbers(superuser) == before
 
 
@@ -160,7 +160,7 @@ async def test_plain_text_is_sealed_and_found_and_what_is_sealed_keeps_its_key(
 ) -> None:
     acme, globex = await new.tenant("acme"), await new.tenant("globex")
     unsealed_user(superuser, acme, "jo@acme.example")
-    assert await rotation.waiting(new.database, platform) == [acme.id]
+    assert await rotation.waiting(new.database) == [acme.id]
     report = await rotation.seal(newer, [acme.id, globex.id], quietly)
     assert (str(report), report.lines()) == ("sealed 1 users", ["sealed 1 users"])
     async with Work(newer, acme.id) as work:

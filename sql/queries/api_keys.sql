@@ -44,6 +44,13 @@ UPDATE api_keys
    AND id = :id
    AND revoked_at IS NULL;
 
+-- name: prune :value
+-- grows: tenant
+-- calls: prune_api_keys because the serving role may not delete keys; it asks for the bound tenant again
+-- notnull: prune_api_keys because it is a count
+-- Deletes for good some of the keys that ended longer ago than the retention, which the database itself knows.
+SELECT prune_api_keys(:tenant_id, :limit);
+
 -- name: touch :count
 -- Notes that these keys have just been used; no change of theirs.
 UPDATE api_keys

@@ -11,7 +11,7 @@ SELECT head
 -- name: installation :one
 -- scope: shared
 -- Which life of the database this is.
-SELECT epoch, shared_number, log_retention, is_read_only
+SELECT epoch, shared_number, log_retention, is_read_only, purge_failures, now() - purged_at AS since_purged
   FROM app.installation;
 
 -- name: enter_life :value

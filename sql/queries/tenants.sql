@@ -41,7 +41,7 @@ SELECT id, name, domain, status, plan, features, configuration, created_at, upda
 -- name: prune_deleted :value
 -- grows: tenant
 -- calls: prune_deleted because users can't be deleted by the serving role; it asks for the bound tenant again
--- notnull: prune_deleted because it is a sum of counts
+-- notnull: prune_deleted because it begins with 0 and counts
 -- Deletes for good some of what was deleted longer ago than the retention, which the database itself knows.
 SELECT prune_deleted(:tenant_id, :limit);
 
@@ -58,15 +58,36 @@ SELECT app.claim_purge(:every);
 -- Takes a tenant's purge for this transaction: whether nobody else is at it.
 SELECT pg_try_advisory_xact_lock(hashtextextended('purge ' || :tenant::uuid::text, 0)) AS is_mine;
 
--- name: after :many
+-- name: to_purge :many
 -- scope: shared
--- unbounded: app.tenants_after answers :limit rows at most
--- calls: app.tenants_after because upkeep is for all tenants; it answers their ids and nothing else
+-- grows: tenant
+-- unbounded: tenants_to_purge answers :limit rows at most
+-- calls: tenants_to_purge because upkeep is for all tenants; it answers their ids, whether each has something due, and nothing else
 -- notnull: tenant because it is the key of app.tenants
+-- notnull: is_due because every path of the function sets it
 -- crosses: the service itself is told which tenants there are, no caller is
--- The next tenants in id order.
-SELECT t.tenant_id AS tenant
-  FROM app.tenants_after(:previous, :limit) AS t;
+-- The next tenants in id order, and which of them have something to forget.
+SELECT t.tenant_id AS tenant, t.is_due
+  FROM tenants_to_purge(:previous, :limit, :idle::interval) AS t;
+
+-- name: to_seal :many
+-- scope: shared
+-- grows: tenant
+-- unbounded: tenants_to_seal answers :limit rows at most
+-- calls: tenants_to_seal because a migration may have left plain values with all tenants; it answers their ids, and whether each has any
+-- notnull: tenant because it is the key of app.tenants
+-- notnull: waits because every path of the function sets it
+-- crosses: the command that migrates is told, no caller is
+-- The next tenants in id order, and which of them have personal data that waits to be sealed.
+SELECT t.tenant_id AS tenant, t.waits
+  FROM tenants_to_seal(:previous, :limit) AS t;
+
+-- name: note_purge :value
+-- scope: shared
+-- calls: app.note_purge because only the owner may write down how a purge went
+-- notnull: note_purge because the installation has its one row
+-- Writes down for how many tenants the purge that has just ended has failed.
+SELECT app.note_purge(:failures);
 
 -- name: create :one
 -- scope: platform

@@ -21,6 +21,8 @@ COMMENT ON CONSTRAINT ${table}_tenant_id_fkey ON $table IS 'Rows belong to a ten
 COMMENT ON CONSTRAINT ${table}_name_check ON $table IS 'Names have 1 to 200 characters.';
 CREATE INDEX ${table}_created_at_idx ON $table (tenant_id, created_at DESC, id DESC) WHERE deleted_at IS NULL;
 COMMENT ON INDEX ${table}_created_at_idx IS 'Page order of $table.page.';
+CREATE INDEX ${table}_deleted_at_idx ON $table (tenant_id, deleted_at) WHERE deleted_at IS NOT NULL;
+COMMENT ON INDEX ${table}_deleted_at_idx IS 'prune_deleted(): what was deleted long ago.';
 
 ALTER TABLE $table ENABLE ROW LEVEL SECURITY;
 ALTER TABLE $table FORCE ROW LEVEL SECURITY;

@@ -24,6 +24,8 @@ _READY_FOR = 1.0
 """Seconds for which readiness is not asked for again: probes of several balancers are one question."""
 _OLDEST = 1_000_000_000
 """Transactions without a frozen id that are half the way to a database that refuses to write."""
+_LATE_PURGE = timedelta(hours=26)
+"""It is hourly; somebody may run `quarry purge` once a day and no instance at all."""
 _LONGEST = timedelta(hours=1)
 _MOST_SKEW = 5.0
 """Seconds between two clocks at which one of them is not kept right: log lines and rows no longer tell one story."""
@@ -50,6 +52,7 @@ class DatabaseHealth:
             "isolation": self._isolation,
             "writes": self._writes,
             "clock": self._clock,
+            "purge": self._purge,
             "growth": self._growth,
             "transactions": self._transactions,
             "consumers": self._consumers,
@@ -109,6 +112,13 @@ class DatabaseHealth:
         async with self._database.connection() as connection:
             findings = await guard.inspect(connection)
         return {"ok": not findings, "findings": [str(finding) for finding in findings]}
+
+    async def _purge(self) -> dict[str, Any]:
+        """For how many tenants the last purge has failed, and how long ago it began; None: there was none yet."""
+        found = await self._ask(lambda work: work.log.installation())
+        since = None if found.since_purged is None else round(found.since_purged.total_seconds())
+        is_late = found.since_purged is not None and found.since_purged > _LATE_PURGE
+        return {"ok": not found.purge_failures and not is_late, "failures": found.purge_failures, "seconds_ago": since}
 
     async def _growth(self) -> dict[str, Any]:
         """Bytes, and bytes per hour since this process first asked."""

@@ -38,9 +38,8 @@ _FILE = "pii.keys"
 
 
 class Undecipherable(ServiceError):
-    """Personal data can't be opened right now."""
+    """A sealed value can't be opened: its key is not among PII_KEYS, or it is not what was sealed here."""
 
-    # Its key is not among PII_KEYS (yet), or it is not what was sealed here.
     code = "unavailable"
 
 

@@ -94,8 +94,8 @@ class Upkeep:
 
     async def _purge(self) -> None:
         if await is_due(self._database):
-            rows = await purge_all(self._database, self._idle)
-            log.info("purged", rows=rows)
+            purged = await purge_all(self._database, self._idle)
+            log.info("purged", rows=purged.rows, failures=purged.failures)
 
     async def _quietly(self, tenant: TenantId, operation: Callable[[Work], Awaitable[object]]) -> None:
         await self._tolerant(run(self._database, operation, tenant))

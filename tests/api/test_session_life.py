@@ -113,7 +113,7 @@ async def test_uses_are_noted_every_now_and_then_and_when_the_process_ends(
 async def forget(api: Api, tenant: NewTenant) -> int:
     """Purge the tenant as upkeep does; how many rows that was."""
     idle = timedelta(seconds=api.state["settings"].session_idle_timeout)
-    return await purging.purge(api.state["database"], tenant.id, idle)
+    return (await purging.purge(api.state["database"], tenant.id, idle)).rows
 
 
 async def test_what_has_ended_is_forgotten(api: Api, acme: NewTenant, globex: NewTenant, superuser: Any) -> None:

@@ -143,7 +143,7 @@ async def test_sessions_that_are_forgotten_have_been_told_to_be_expired(
     for session in sessions:
         idle(superuser, session, keeper._idle + 48 * HOUR)
     await audit.of(acme)
-    assert await purging.purge(database, acme.id, keeper._idle) == 10
+    assert (await purging.purge(database, acme.id, keeper._idle)).rows == 10
     assert sorted(await audit.of(acme)) == sorted(("expired", each) for each in sessions)
 
 

@@ -101,8 +101,9 @@ async def test_only_these_functions_run_with_the_owners_rights_for_the_serving_r
     assert [function["name"] for function in functions] == [
         "app.claim_keys(bytea)", "app.claim_purge(interval)", "app.commit_outcome(uuid,bigint,xid8,bigint)",
         "app.consumer_lag()", "app.enter_life()", "app.find_tenant(text)", "app.heads(uuid[])",
-        "app.own_migrations()", "app.prune_log(uuid,integer)", "app.tenants_after(uuid,integer)", "app.waiting(text,integer)",
-        "applied_migrations()", "prune_deleted(uuid,integer)", "prune_sign_in_failures(uuid,integer)",
+        "app.note_purge(integer)", "app.own_migrations()", "app.prune_log(uuid,integer)", "app.waiting(text,integer)",
+        "applied_migrations()", "prune_api_keys(uuid,integer)", "prune_deleted(uuid,integer)",
+        "prune_sign_in_failures(uuid,integer)", "tenants_to_purge(uuid,integer,interval)", "tenants_to_seal(uuid,integer)",
     ]  # fmt: skip
 
 

@@ -39,6 +39,7 @@ BY_NAME = {
     "gender": "other",
     "keep": UUID(int=0),
     "limit": 100,
+    "most": 3,
 }
 BY_TYPE = {
     "bool": True, "bytea": b"\0" * 32, "date": date(2026, 1, 1), "inet": "192.0.2.1", "int4": 1, "int8": 1,
@@ -47,6 +48,7 @@ BY_TYPE = {
 }  # fmt: skip
 CHECKS_INSIDE = {
     "log.prune": "app.prune_log compares the tenant with the bound one and runs with the owner's rights",
+    "api_keys.prune": "prune_api_keys does so too",
     "sign_in_failures.prune": "prune_sign_in_failures does so too, and the policies hold for its owner",
     "tenants.prune_deleted": "prune_deleted as well",
 }
@@ -56,6 +58,8 @@ INSERT INTO contents (tenant_id, campaign_id, kind, title, deleted_at)
 SELECT DISTINCT ON (tenant_id) tenant_id, campaign_id, kind, 'Deleted', now() - interval '1 year' FROM contents;
 UPDATE brands SET company_type = 'llp';
 UPDATE idempotency_keys SET answer = '\\x01' || sha256(fingerprint);
+INSERT INTO api_keys (tenant_id, name, role, key_hash, created_by, revoked_at)
+SELECT tenant_id, 'Ended', role, sha256(key_hash), created_by, '2000-01-01' FROM api_keys;
 UPDATE app.commits SET at = at - interval '2 years', actor_id = tenant_id;
 UPDATE sign_in_failures SET created_at = created_at - interval '2 years';
 INSERT INTO otps (tenant_id, phone_index, code_hash, created_at, expires_at)

@@ -13,13 +13,16 @@ import typer
 from service.cli.installation import database, installed, say, wait_for
 from service.database import Database
 from service.errors import OperatorError
-from service.purging import purge_all
+from service.purging import Purged, purge_all
 from service.settings import Settings
+from service.tenancy.identity import TenantId
 from service.work import run
 
 app = typer.Typer(help="Maintenance: nothing is written, reading goes on. on, off, status.", no_args_is_help=True)
 
 _LOOK_EVERY = 0.1
+_TELL_EVERY = 2.0
+"""Seconds."""
 
 
 @app.command()
@@ -51,8 +54,12 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
 def purge() -> None:
     """Forget what has ended long enough ago in every tenant: what `quarry serve` does every hour."""
     with installed() as local:
-        rows = wait_for(_purge(local))
-    say(f"quarry: {rows} rows forgotten")
+        purged = wait_for(_purge(local))
+    say(f"quarry: {purged.rows} rows forgotten")
+    if purged.failures:
+        raise OperatorError(
+            f"in {purged.failures} tenants something could not be forgotten", "the log above names tenant and statement"
+        )
 
 
 async def _begin(local: Settings, wait: float) -> None:
@@ -82,6 +89,14 @@ async def _is_on(local: Settings) -> bool:
         return (await run(opened, lambda work: work.log.installation(), None, read_only=True)).is_read_only
 
 
-async def _purge(local: Settings) -> int:
+async def _purge(local: Settings) -> Purged:
+    told = monotonic()
+
+    def progress(tenant: TenantId, purged: Purged) -> None:
+        nonlocal told
+        if monotonic() - told > _TELL_EVERY:
+            told = monotonic()
+            say(f"quarry: {purged.rows} rows of tenant {tenant} forgotten, going on")
+
     async with database(local, personal=False) as opened:
-        return await purge_all(opened, timedelta(seconds=local.session_idle_timeout))
+        return await purge_all(opened, timedelta(seconds=local.session_idle_timeout), progress)

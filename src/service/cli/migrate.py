@@ -132,8 +132,8 @@ def migrate(local: Settings) -> None:
 
 async def _seal(local: Settings) -> None:
     """Seal what waits for it, where there is any: the keys are not needed for finding out."""
-    async with database(local, "quarry_platform") as platform, database(local, personal=False) as opened:
-        tenants = await rotation.waiting(opened, platform)
+    async with database(local, personal=False) as opened:
+        tenants = await rotation.waiting(opened)
     if tenants:
         async with database(local) as opened:
             report = await rotation.seal(opened, tenants, say)

@@ -26,6 +26,8 @@ class Installation(Row):
     shared_number: int
     log_retention: timedelta
     is_read_only: bool
+    purge_failures: int
+    since_purged: timedelta | None
 
 
 class Place(Row):

@@ -44,10 +44,18 @@ class TenantEntry(Row):
     status: TenantStatus
 
 
-class TenantRef(Row):
-    """A tenant, and nothing of it."""
+class DueTenant(Row):
+    """A tenant, and whether it has anything to forget."""
 
     tenant: UUID
+    is_due: bool
+
+
+class UnsealedTenant(Row):
+    """A tenant, and whether personal data of it waits to be sealed."""
+
+    tenant: UUID
+    waits: bool
 
 
 class OwnSchema(Row):
@@ -87,7 +95,13 @@ class Tenants(Repository, aggregate="tenants"):
     async def lock_purge(self, tenant: UUID) -> bool: ...
 
     @query
-    async def after(self, previous: UUID, *, limit: int) -> list[TenantRef]: ...
+    async def to_purge(self, previous: UUID, *, idle: timedelta, limit: int) -> list[DueTenant]: ...
+
+    @query
+    async def to_seal(self, previous: UUID, *, limit: int) -> list[UnsealedTenant]: ...
+
+    @query
+    async def note_purge(self, failures: int) -> bool: ...
 
     @query
     async def create(self, *, name: str, domain: str, plan: Plan = "free") -> Tenant: ...

@@ -1,0 +1,204 @@
+-- The purge: what was deleted long ago is forgotten in every table that there is or will be; who has something due is found at once.
+-- depends: 0013.serve-operators 0011.tell-of-the-purge
+
+SET LOCAL lock_timeout = '4s';
+
+-- The functions keep the path that the first session has that makes them; a temporary table must not come before theirs.
+DO $path$ BEGIN PERFORM set_config('search_path', format('%I, pg_temp', current_schema()), true); END $path$;
+
+-- For each table with a deleted_at: a row goes when its retention is over and no row refers to it that would stay. Tables and
+-- references are read from the catalog, so that a table made later is not forgotten and can't stop the others.
+CREATE OR REPLACE FUNCTION prune_deleted(tenant uuid, at_most integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path FROM CURRENT
+AS $$
+DECLARE
+    ended timestamptz := (SELECT now() - deleted_retention FROM app.installation WHERE tenant = app.current_tenant());
+    each  record;
+    done  integer;
+    total integer := 0;
+BEGIN
+    FOR each IN
+        SELECT c.relname AS name,
+               coalesce(string_agg(format(' AND NOT EXISTS (SELECT FROM %s AS k WHERE %s)', f.referring, f.matching), '')
+                        FILTER (WHERE f.referring IS NOT NULL), '') AS unreferred
+          FROM pg_catalog.pg_class AS c
+          JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'deleted_at' AND NOT a.attisdropped
+          LEFT JOIN LATERAL (
+                SELECT k.conrelid::regclass AS referring,
+                       string_agg(format('k.%I = r.%I', b.attname, t.attname), ' AND ') AS matching
+                  FROM pg_catalog.pg_constraint AS k
+                 CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS u (from_column, to_column)
+                  JOIN pg_catalog.pg_attribute AS b ON b.attrelid = k.conrelid AND b.attnum = u.from_column
+                  JOIN pg_catalog.pg_attribute AS t ON t.attrelid = k.confrelid AND t.attnum = u.to_column
+                 WHERE k.confrelid = c.oid
+                   AND k.contype = 'f'
+                   AND k.confdeltype IN ('a', 'r')
+                 GROUP BY k.oid, k.conrelid) AS f ON true
+         WHERE c.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = current_schema())
+           AND c.relkind IN ('r', 'p')
+         GROUP BY c.relname
+         ORDER BY c.relname
+    LOOP
+        EXECUTE format('DELETE FROM %1$I WHERE tenant_id = $1 AND id IN (SELECT r.id FROM %1$I AS r'
+                       ' WHERE r.tenant_id = $1 AND r.deleted_at < $2%2$s ORDER BY r.deleted_at LIMIT least($3, 10000))',
+                       each.name, each.unreferred)
+          USING tenant, ended, at_most;
+        GET DIAGNOSTICS done = ROW_COUNT;
+        total := total + done;
+    END LOOP;
+    RETURN total;
+END
+$$;
+
+-- Keys that have ended are kept as long as what was deleted; then the users who made them can be forgotten too.
+CREATE FUNCTION prune_api_keys(tenant uuid, at_most integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path FROM CURRENT
+AS $$
+DECLARE
+    done integer;
+BEGIN
+    DELETE FROM api_keys
+     WHERE tenant_id = tenant
+       AND tenant = app.current_tenant()
+       AND id IN (SELECT k.id
+                    FROM api_keys AS k
+                   WHERE k.tenant_id = tenant
+                     AND least(k.revoked_at, k.expires_at) < now() - (SELECT deleted_retention FROM app.installation)
+                   ORDER BY k.id
+                   LIMIT least(at_most, 10000));
+    GET DIAGNOSTICS done = ROW_COUNT;
+    RETURN done;
+END
+$$;
+COMMENT ON FUNCTION prune_api_keys(uuid, integer) IS 'Deletes for good the bound tenant''s keys that were revoked or expired longer ago than the retention.';
+GRANT EXECUTE ON FUNCTION prune_api_keys(uuid, integer) TO quarry_app;
+
+-- Whether the bound tenant has anything to forget: the conditions of the purge's statements, each by its index.
+CREATE FUNCTION has_ended_rows(tenant uuid, idle interval, further text[]) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path FROM CURRENT
+AS $$
+DECLARE
+    kept    record;
+    further_one text;
+    found_one boolean;
+BEGIN
+    SELECT now() - deleted_retention AS deleted, now() - log_retention AS logged INTO kept FROM app.installation;
+    IF EXISTS (SELECT FROM sessions AS s WHERE s.tenant_id = tenant AND s.expired_at IS NULL AND s.revoked_at IS NULL
+                                           AND least(s.expires_at, s.last_seen_at + idle) <= now())
+    OR EXISTS (SELECT FROM sessions AS s WHERE s.tenant_id = tenant
+                                           AND least(s.expires_at, s.revoked_at, s.last_seen_at + idle) < now() - interval '1 day')
+    OR EXISTS (SELECT FROM change_tickets AS t WHERE t.tenant_id = tenant AND t.expires_at <= now())
+    OR EXISTS (SELECT FROM otps AS o WHERE o.tenant_id = tenant AND o.expires_at < now() - interval '1 day')
+    OR EXISTS (SELECT FROM idempotency_keys AS k WHERE k.tenant_id = tenant AND k.expires_at < now())
+    OR EXISTS (SELECT FROM sign_in_failures AS f WHERE f.tenant_id = tenant AND f.created_at < kept.logged)
+    OR EXISTS (SELECT FROM api_keys AS k WHERE k.tenant_id = tenant AND least(k.revoked_at, k.expires_at) < kept.deleted)
+    OR EXISTS (SELECT FROM users AS r WHERE r.tenant_id = tenant AND r.deleted_at < kept.deleted)
+    OR EXISTS (SELECT FROM brands AS r WHERE r.tenant_id = tenant AND r.deleted_at < kept.deleted)
+    OR EXISTS (SELECT FROM influencers AS r WHERE r.tenant_id = tenant AND r.deleted_at < kept.deleted)
+    OR EXISTS (SELECT FROM campaigns AS r WHERE r.tenant_id = tenant AND r.deleted_at < kept.deleted)
+    OR EXISTS (SELECT FROM contents AS r WHERE r.tenant_id = tenant AND r.deleted_at < kept.deleted)
+    OR (SELECT c.at FROM app.commits AS c WHERE c.tenant_id = tenant ORDER BY c.number LIMIT 1) < kept.logged THEN
+        RETURN true;
+    END IF;
+    FOREACH further_one IN ARRAY further LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I AS r WHERE r.tenant_id = $1 AND r.deleted_at < $2)', further_one)
+           INTO found_one USING tenant, kept.deleted;
+        IF found_one THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END
+$$;
+COMMENT ON FUNCTION has_ended_rows(uuid, interval, text[]) IS 'Whether the purge has anything to do in the bound tenant; `further` are tables with deleted_at that this function does not name.';
+
+-- Some tenants in id order, and which of them have something to forget: each is bound in turn, in this one statement.
+CREATE FUNCTION tenants_to_purge(previous uuid, at_most integer, idle interval) RETURNS TABLE (tenant_id uuid, is_due boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path FROM CURRENT
+    -- What is prepared for one tenant is right for all.
+    SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    before  text := current_setting('app.tenant_id', true);
+    further text[] := ARRAY(SELECT c.relname::text
+                              FROM pg_catalog.pg_class AS c
+                              JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'deleted_at' AND NOT a.attisdropped
+                             WHERE c.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = current_schema())
+                               AND c.relkind IN ('r', 'p')
+                               AND c.relname NOT IN ('users', 'brands', 'influencers', 'campaigns', 'contents'));
+    own     text;
+BEGIN
+    FOR tenant_id, own IN
+        SELECT t.id, s.name
+          FROM app.tenants AS t
+          LEFT JOIN app.schemas AS s ON s.tenant_id = t.id
+         WHERE t.id > previous
+         ORDER BY t.id
+         LIMIT least(at_most, 10000)
+    LOOP
+        PERFORM set_config('app.tenant_id', tenant_id::text, true);
+        IF own IS NULL THEN
+            is_due := has_ended_rows(tenant_id, idle, further);
+        ELSE
+            EXECUTE format('SELECT %I.has_ended_rows($1, $2, $3)', own) INTO is_due USING tenant_id, idle, further;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+    PERFORM set_config('app.tenant_id', coalesce(before, ''), true);
+END
+$$;
+COMMENT ON FUNCTION tenants_to_purge(uuid, integer, interval) IS 'The ids of some tenants, and whether each has rows that have ended long enough ago; nothing else of them.';
+GRANT EXECUTE ON FUNCTION tenants_to_purge(uuid, integer, interval) TO quarry_app;
+
+-- Some tenants in id order, and which of them have personal data that waits to be sealed: values that begin with a zero byte.
+CREATE FUNCTION tenants_to_seal(previous uuid, at_most integer) RETURNS TABLE (tenant_id uuid, waits boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path FROM CURRENT
+    SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    before text := current_setting('app.tenant_id', true);
+    own    text;
+BEGIN
+    FOR tenant_id, own IN
+        SELECT t.id, s.name
+          FROM app.tenants AS t
+          LEFT JOIN app.schemas AS s ON s.tenant_id = t.id
+         WHERE t.id > previous
+         ORDER BY t.id
+         LIMIT least(at_most, 10000)
+    LOOP
+        PERFORM set_config('app.tenant_id', tenant_id::text, true);
+        IF own IS NULL THEN
+            waits := has_plain_values(tenant_id);
+        ELSE
+            EXECUTE format('SELECT %I.has_plain_values($1)', own) INTO waits USING tenant_id;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+    PERFORM set_config('app.tenant_id', coalesce(before, ''), true);
+END
+$$;
+COMMENT ON FUNCTION tenants_to_seal(uuid, integer) IS 'The ids of some tenants, and whether each has values that wait to be sealed; nothing else of them.';
+GRANT EXECUTE ON FUNCTION tenants_to_seal(uuid, integer) TO quarry_app;
+
+CREATE FUNCTION has_plain_values(tenant uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path FROM CURRENT
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM users AS r WHERE r.tenant_id = tenant AND substring(r.email FROM 1 FOR 1) = '\x00')
+        OR EXISTS (SELECT FROM influencers AS r WHERE r.tenant_id = tenant
+                      AND '\x00'::bytea IN (substring(r.email FROM 1 FOR 1), substring(r.phone FROM 1 FOR 1)))
+        OR EXISTS (SELECT FROM brands AS r WHERE r.tenant_id = tenant
+                      AND '\x00'::bytea IN (substring(r.email FROM 1 FOR 1), substring(r.phone FROM 1 FOR 1),
+                                            substring(r.brand_email FROM 1 FOR 1), substring(r.poc_email FROM 1 FOR 1),
+                                            substring(r.poc_contact_number FROM 1 FOR 1), substring(r.incorporation_document FROM 1 FOR 1),
+                                            substring(r.gst_document FROM 1 FOR 1), substring(r.pan_document FROM 1 FOR 1)));
+END
+$$;
+COMMENT ON FUNCTION has_plain_values(uuid) IS 'Whether the bound tenant has personal data that waits to be sealed.';
