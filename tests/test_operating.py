@@ -233,7 +233,7 @@ def _provocations(desk: Desk, quarry: Callable[..., Ended]) -> Iterator[tuple[st
     yield "… is not a setting; did you mean …", quarry("config", "show", DATABASE_POOL_MAXX="5").err
     yield "CODE_SENDER: … can't be had: …", fails(*serve, CODE_SENDER="nowhere:make")
     yield "CONSUMERS: … can't be had: …", fails(*serve, CONSUMERS="nowhere:make")
-    assert quarry("migrate", "down").status == 0
+    assert quarry("migrate", "down", "--yes").status == 0
     yield "the database lacks migrations of this version: …", fails(*serve)
     yield "… is pending", fails("migrate", "check")
     assert quarry("migrate", "up").status == 0

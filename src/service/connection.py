@@ -12,7 +12,7 @@ import asyncpg
 import structlog
 
 from service.errors import CommitUnknown, SessionReadOnly, TransactionAborted, Unavailable
-from service.metrics import COMMITS_UNKNOWN, Observer
+from service.metrics import COMMITS_UNKNOWN, DATABASE_REFUSED, Observer
 from service.translation import translate
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.connection")
@@ -258,6 +258,9 @@ class Connection:
         if known is error:
             # Nobody has foreseen this: a new connection is cheaper than a doubt.
             self.abandon()
+        if isinstance(known, Unavailable | SessionReadOnly) and (state := getattr(error, "sqlstate", None)):
+            DATABASE_REFUSED.labels(sqlstate_class=state[:2]).inc()
+            log.warning("database_refused", sqlstate=state)
         if isinstance(known, SessionReadOnly):
             self.has_refused_writes = True
             self.abandon()

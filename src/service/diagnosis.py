@@ -38,6 +38,19 @@ _CERTIFICATE = (
 )
 _OTHER_HOST = (62, 64)
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
+_BY_CERTIFICATE: Mapping[int, tuple[str, str]] = {
+    9: ("its certificate is not valid yet", "set the clocks of server and client right"),
+    10: ("its certificate has expired", "have it renewed"),
+    85: (
+        "its certificate has no Authority Key Identifier",
+        "have it made anew with that extension, as RFC 5280 asks for",
+    ),
+    86: (
+        "its certificate has no Subject Key Identifier",
+        "have it made anew with that extension, as RFC 5280 asks for",
+    ),
+}
+"""By X509_V_ERR_CERT_NOT_YET_VALID, …_HAS_EXPIRED, …_MISSING_AUTHORITY_KEY_IDENTIFIER, …_MISSING_SUBJECT_… of OpenSSL."""
 _MANY = ("the pooler has too many clients", "raise its max_client_conn, or lower DATABASE_POOL_MAX")
 _STRANGER = ("the pooler refuses this login or its password", "name both in the pooler's auth_file, or correct the URL")
 _BY_POOLER: Mapping[str, tuple[str, str]] = {
@@ -177,6 +190,8 @@ def explained(error: BaseException, address: Address) -> OperatorError:
         return OperatorError(
             f"{server}: its certificate is for another host", "connect by the name that is in it, or have it made anew"
         )
+    if refused is not None and (known := _BY_CERTIFICATE.get(refused.verify_code)) is not None:
+        return OperatorError(f"{server}: {known[0]}", known[1])
     if refused is not None:
         return OperatorError(f"{server}: its certificate can't be verified", "give its CA in DATABASE_SSL_CA")
     if any(isinstance(cause, ConnectionError) and "SSL upgrade" in str(cause) for cause in causes):

@@ -19,7 +19,8 @@ from service.work import Work, run
 
 T = TypeVar("T")
 
-_PATIENCE = 2.0
+_PATIENCE, _SLOW = 2.0, 0.5
+"""Seconds: a check that takes longer is given up, or called slow."""
 _READY_FOR = 1.0
 """Seconds for which readiness is not asked for again: probes of several balancers are one question."""
 _OLDEST = 1_000_000_000
@@ -66,13 +67,16 @@ class DatabaseHealth:
 
     @staticmethod
     async def _checked(check: Check) -> dict[str, Any]:
+        """What a check found. One that takes long is `slow`, whether it came to an end or not; one that failed says why."""
+        started = perf_counter()
         try:
             async with asyncio.timeout(_PATIENCE):
-                return {"ok": True, **await check()}
+                found = {"ok": True, **await check()}
         except TimeoutError:
-            return {"ok": False, "error": "timeout"}
+            return {"ok": False, "error": "timeout", "slow": True}
         except DatabaseError as error:
-            return {"ok": False, "error": error.code}
+            return {"ok": False, "error": error.code, "reason": error.message}
+        return {**found, "slow": True} if perf_counter() - started > _SLOW else found
 
     async def _latency(self) -> dict[str, Any]:
         started = perf_counter()
@@ -163,10 +167,17 @@ class Health(DatabaseHealth):
         super().__init__(database, max_age)
         self._feed, self._replicas, self._cache = feed, replicas, cache
         self._failing: list[str] = []
+        self._is_leaving = False
         self._asked_at = -_READY_FOR
 
+    def leave(self) -> None:
+        """From now on this process is not ready: it has been told to stop."""
+        self._is_leaving = True
+
     async def failing(self) -> list[str]:
-        """What keeps this process from serving: `database`, `migrations`, `writes`. Asked for once a second at most."""
+        """What keeps this process from serving: `database`, `migrations`, `writes`, `stopping`; asked for once a second."""
+        if self._is_leaving:
+            return ["stopping"]
         if monotonic() - self._asked_at >= _READY_FOR:
             self._asked_at = monotonic()
             found = await self._checked(self._migrations)

@@ -56,6 +56,14 @@ LISTENER = Counter("quarry_listener_total", "What happened to the connection tha
 CONSUMED = Counter("quarry_consumed_commits_total", "Commits that a consumer has handled.", ["consumer"])
 CONSUMER_FAILURES = Counter("quarry_consumer_failures_total", "Failures of a consumer.", ["consumer"])
 CONSUMER_RESETS = Counter("quarry_consumer_resets_total", "Resets of a consumer, by reason.", ["consumer", "reason"])
+WORKERS_REPLACED = Counter(
+    "quarry_workers_replaced_total", "Worker processes that took the place of one that had died."
+)
+DATABASE_REFUSED = Counter(
+    "quarry_database_refused_total",
+    "Statements and connections that the server refused for its own state.",
+    ["sqlstate_class"],
+)
 PURGE_FAILURES = Counter(
     "quarry_purge_failures_total", "Tenants of which something that has ended could not be forgotten."
 )
@@ -65,6 +73,7 @@ SESSION_EVENTS = Counter("quarry_session_events_total", "Sessions created, expir
 
 _FROM_THE_START: tuple[tuple[Counter, dict[str, tuple[str, ...]]], ...] = (
     (CONNECTIONS, {"event": ("connected", "ended", "lost", "recovered")}),
+    (DATABASE_REFUSED, {"sqlstate_class": ("08", "25", "53", "57", "58", "XX")}),
     (CONNECTIONS_REFUSED, {"reason": ("full", "address", "headers", "target", "slow", "malformed")}),
     (RETRIES, {"reason": ("Contention", "StalePlan", "Behind", "Unavailable", "SessionReadOnly")}),
     (CACHE, {"outcome": ("hit", "joined", "miss", "none", "shared", "stale")}),

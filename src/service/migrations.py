@@ -9,6 +9,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,8 @@ from service.migration_errors import READ_ONLY, MigrationError, explained, refus
 
 Say = Callable[[str], None]
 Direction = Literal["apply", "rollback"]
+Verify = Callable[[psycopg.Connection[Any]], set[str] | None]
+"""Says what is wrong with the catalog, in the transaction that is open; None where it can't tell."""
 
 _LOCK = 7_301_915_204_411
 """The advisory lock of `quarry migrate`; any constant that nothing else uses."""
@@ -99,9 +102,11 @@ def connected(address: Address, schema: str) -> psycopg.Connection[Any]:
 
 def up(
     address: Address, schema: str, say: Say, folders: Sequence[Path] | None = None,
-    *, beside: bool = False, patience: float = 10.0,
+    *, beside: bool = False, patience: float = 10.0, verify: Verify | None = None,
 ) -> list[str]:  # fmt: skip
     """Apply what is pending, each in a transaction of its own; answers the ids. Raises MigrationError.
+
+    `verify` says what is wrong with the catalog. The last migration is undone if that is more than before the first.
 
     `beside` another schema of this database only tables of tenants are made: what exists once is noted as applied.
     Waits for other instances of this as long as they take, for an ordinary yoyo `patience` seconds.
@@ -111,10 +116,13 @@ def up(
         migrations = _read(folders)
         if beside:
             backend.mark_migrations([each for each in backend.to_apply(migrations) if not _is_of_tenants(each)])
+        pending = list(backend.to_apply(migrations))
+        before = _wrong(backend, verify) if pending else None
         try:
-            for migration in backend.to_apply(migrations):
+            for migration in pending:
                 say(f"applying {migration.id}{f' in {schema}' if beside else ''}")
-                _run(backend, migration, "apply")
+                is_last = migration is pending[-1] and before is not None
+                _run(backend, migration, "apply", verify if is_last else None, before or set())
                 done.append(migration.id)
         except BaseException:
             # Those before the failed one are applied, and an edit of their files is to be noticed.
@@ -135,7 +143,7 @@ def last(address: Address, schema: str, count: int, folders: Sequence[Path] | No
     chosen = sorted(applied, key=lambda id: applied[id], reverse=True)[:count]
     for id in chosen:
         if id not in files:
-            raise MigrationError(f"there is no file of {id} here", "use the version that applied it")
+            raise MigrationError(f"there is no file that takes {id} back", "use the version that applied it")
         if not _way_back(files[id]).exists():
             raise MigrationError(
                 f"there is no file that takes {id} back",
@@ -173,8 +181,25 @@ def checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _run(backend: Any, migration: Any, direction: Direction) -> None:
-    """Run a migration and note it in one transaction, so that a killed run leaves both or neither."""
+def _wrong(backend: Any, verify: Verify | None) -> set[str] | None:
+    """What is wrong with the catalog as it is, None if that can't be told."""
+    if verify is None:
+        return None
+    with backend.copy() as own, own.transaction(rollback_on_exit=True):
+        return verify(own.connection)
+
+
+def _run(
+    backend: Any,
+    migration: Any,
+    direction: Direction,
+    verify: Verify | None = None,
+    before: AbstractSet[str] = frozenset(),
+) -> None:
+    """Run a migration and note it in one transaction, so that a killed run leaves both or neither.
+
+    Raises MigrationError, also when `verify` finds more wrong with the catalog than `before`.
+    """
     path = Path(migration.path) if direction == "apply" else _way_back(migration)
     migration.load()
     refuse_copying(path, texts_of(migration.steps, direction))
@@ -185,6 +210,11 @@ def _run(backend: Any, migration: Any, direction: Direction) -> None:
         with backend.copy() as own, own.transaction():
             if migration.use_transactions:
                 migration.process_steps(own, direction)
+            if verify is not None and (added := sorted((verify(own.connection) or set()) - before)):
+                raise MigrationError(
+                    f"{path.name}: the service would not serve from this catalog: {'; '.join(added)}",
+                    "nothing of this migration was kept; correct the file and run it again",
+                )
             own.log_migration(migration, direction)
             (own.mark_one if direction == "apply" else own.unmark_one)(migration, log=False)
 

@@ -18,7 +18,7 @@ from service.addresses import Address
 from service.errors import OperatorError
 from service.forms import RESERVED_SCHEMAS, SCHEMA_NAME
 from service.migration_errors import MigrationError, reported
-from service.migrations import Say, Status
+from service.migrations import Say, Status, Verify
 
 _FOREIGN = """
 SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid)
@@ -42,13 +42,15 @@ def own(address: Address, schema: str) -> list[str]:
     return [name for (name,) in rows]
 
 
-def up(address: Address, schema: str, say: Say, folders: Sequence[Path] | None = None) -> list[str]:
+def up(
+    address: Address, schema: str, say: Say, folders: Sequence[Path] | None = None, *, verify: Verify | None = None
+) -> list[str]:
     """Apply what is pending everywhere; answers the ids, with their schema where it is a tenant's own.
 
     One that fails in a tenant's schema keeps nobody else waiting: the others go on, and the next run goes on there. Raises
-    OwnSchemaFailed for them together.
+    OwnSchemaFailed for them together. `verify` is as in migrations.up.
     """
-    done = migrations.up(address, schema, say, folders)
+    done = migrations.up(address, schema, say, folders, verify=verify)
     failures = []
     for name in own(address, schema):
         try:

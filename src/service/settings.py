@@ -137,6 +137,7 @@ class Settings(BaseSettings):
     cors_origins: Origins = ()
     request_timeout: Seconds = 30.0
     shutdown_timeout: Seconds = 20.0
+    shutdown_delay: Seconds = 0.0
     max_body_bytes: int = Field(default=256 * 1024, ge=1024)
     max_connections: int = Field(default=10_000, ge=0)
     max_connections_per_address: int = Field(default=1_000, ge=0)

@@ -30,7 +30,12 @@ from service.errors import (
 )
 
 _PASSING = {"40001": Contention, "40P01": Contention, "TN008": Behind}
-_UNAVAILABLE = frozenset({"53300", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "53100", "53200"})
+_UNAVAILABLE = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "58030"})
+_EXHAUSTED = {
+    "53100": "The database has no room left on its disk; nothing was changed.",
+    "53200": "The database is out of memory; nothing was changed.",
+    "53300": "The database has too many connections; nothing was changed.",
+}
 _INVALID_CLASSES = frozenset({"22"})
 _SUFFIXES = ("_check", "_key", "_fkey")
 
@@ -58,6 +63,8 @@ def _of_server(error: asyncpg.PostgresError, *, connection_lost: bool) -> Servic
         return passing()
     if isinstance(error, asyncpg.InvalidCachedStatementError):
         return StalePlan()
+    if state in _EXHAUSTED:
+        return Unavailable(_EXHAUSTED[state])
     if state in _UNAVAILABLE or state.startswith("08") or (connection_lost and not state.startswith("28")):
         return Unavailable()
     if state == "57014":

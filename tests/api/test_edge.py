@@ -31,7 +31,9 @@ class Service:
             return JSONResponse({"client": host, "scheme": request.url.scheme, "host": request.url.hostname})
 
         self.app: Any = Starlette(
-            routes=[Route(path, see, methods=["GET", "POST"]) for path in ("/", "/livez", "/readyz")],
+            routes=[
+                Route(path, see, methods=["GET", "POST"]) for path in ("/", "/livez", "/readyz", "/healthz", "/metrics")
+            ],
             middleware=[Middleware(RequestId), Middleware(Answered), *edge(Settings(_env_file=None, **settings))],
         )
 
@@ -190,7 +192,7 @@ async def test_without_allowed_hosts_every_host_is_served() -> None:
 
 
 async def test_probes_answer_for_any_host() -> None:
-    for path in ("/livez", "/readyz"):
+    for path in ("/livez", "/readyz", "/healthz", "/metrics"):
         for host in ("10.1.2.3:8000", "evil.example", "acme example"):
             assert (await HOSTS.ask(("host", host), path=path)).status_code == 200
     problem(await HOSTS.ask(("host", "evil.example"), path="/livez/"), 400, "malformed")

@@ -159,3 +159,19 @@ async def test_errors_are_told_by_statement_and_code(api: Api, acme: NewTenant) 
     assert [(await client.post("/v1/brands", json=draft)).status_code for _ in range(2)] == [201, 409]
     answer = await (await api.client()).get("/metrics")
     assert 'quarry_statement_errors_total{code="conflict",statement="brands.create"}' in answer.text
+
+
+@pytest.mark.parametrize(("state", "said"), [("53100", "no room left on its disk"), ("53200", "out of memory")])
+async def test_what_the_database_has_run_out_of_is_told(
+    api: Api, acme: NewTenant, superuser: Any, state: str, said: str
+) -> None:
+    superuser.execute(
+        "CREATE FUNCTION quarry.full() RETURNS trigger LANGUAGE plpgsql AS"
+        f" 'BEGIN RAISE ''full'' USING ERRCODE = ''{state}''; END';"
+        "CREATE TRIGGER full_up BEFORE INSERT ON quarry.campaigns FOR EACH ROW EXECUTE FUNCTION quarry.full()"
+    )
+    superuser.commit()
+    refused = await (await api.client(acme)).post("/v1/campaigns", json={"name": "A"})
+    assert said in problem(refused, 503, "unavailable")["detail"]
+    metrics = (await (await api.client()).get("/metrics")).text
+    assert re.search(r'quarry_database_refused_total\{sqlstate_class="53"\} [1-9]', metrics)

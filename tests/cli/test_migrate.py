@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 
 def yoyo(checkout: Path, *arguments: str) -> str:
     """What the ordinary command prints, run with the checkout's yoyo.ini."""
@@ -24,7 +26,7 @@ def last(checkout: Path) -> str:
 
 
 def test_show_and_pending_list_what_is_applied(local: Any) -> None:
-    assert local("migrate", "down", "2").err.endswith("quarry: 2 taken back\n")
+    assert local("migrate", "down", "2", "--yes").err.endswith("quarry: 2 taken back\n")
     pending = json.loads(local("migrate", "pending", "--json").out)
     shown = json.loads(local("migrate", "show", "--json").out)
     assert len(pending) == 2
@@ -36,7 +38,7 @@ def test_show_and_pending_list_what_is_applied(local: Any) -> None:
 
 def test_check_names_what_is_pending_until_it_is_applied(local: Any) -> None:
     assert local("migrate", "check").status == 0
-    local("migrate", "down")
+    local("migrate", "down", "--yes")
     failed = local("migrate", "check")
     assert failed.status == 1
     assert "is pending" in failed.err
@@ -47,7 +49,7 @@ def test_check_names_what_is_pending_until_it_is_applied(local: Any) -> None:
 def test_ordinary_yoyo_and_quarry_continue_each_others_work(quarry: Any) -> None:
     checkout, command = quarry.copied()
     url = command("db", "url", "--yoyo").out.strip()
-    command("migrate", "down", "2")
+    command("migrate", "down", "2", "--yes")
     yoyo(checkout, "apply", "--database", url)
     assert command("migrate", "check").err == "quarry: files, database and catalog agree\n"
     yoyo(checkout, "rollback", "-r", "0007.create-otps", "--database", url)
@@ -83,7 +85,7 @@ def test_a_failure_in_a_tenant_s_own_schema_is_named_and_the_rest_is_done(quarry
 def test_edited_file_is_noticed_whoever_applied_it(quarry: Any) -> None:
     checkout, command = quarry.copied()
     migrations = checkout / "sql" / "migrations"
-    command("migrate", "down")
+    command("migrate", "down", "--yes")
     yoyo(checkout, "apply", "--database", command("db", "url", "--yoyo").out.strip())
     for name in ("shared/0003.create-niches.sql", "tenant/0007.create-otps.sql"):
         with (migrations / name).open("a") as file:
@@ -100,7 +102,7 @@ def test_lost_file_is_noticed_and_nothing_is_taken_back_past_it(quarry: Any) -> 
     for path in (checkout / "sql/migrations/tenant").glob(f"{name}.*"):
         path.unlink()
     assert f"{name} is lost" in command("migrate", "check").err
-    answer = command("migrate", "down", "2")
+    answer = command("migrate", "down", "2", "--yes")
     assert answer.status == 1
     assert f"there is no file that takes {name} back" in answer.err
 
@@ -113,7 +115,7 @@ def test_new_writes_a_table_that_applies_passes_the_guard_and_goes_back(quarry: 
     assert written == [str(checkout / "sql/migrations/tenant" / name) for name in names]
     assert command("migrate", "up").err.endswith("quarry: 1 applied\n")
     assert command("migrate", "check").status == 0
-    assert command("migrate", "down").status == 0
+    assert command("migrate", "down", "--yes").status == 0
     assert json.loads(command("migrate", "pending", "--json").out) == [name]
 
 
@@ -150,3 +152,45 @@ def test_ctrl_c_in_the_middle_of_a_migration_leaves_nothing_behind(quarry: Any, 
     assert superuser.execute(
         "SELECT to_regclass('quarry.slow'), (SELECT count(*) FROM quarry.yoyo_lock)"
     ).fetchone() == (None, 0)
+
+
+def test_down_asks_and_in_production_needs_to_be_told(local: Any) -> None:
+    asked = local("migrate", "down")
+    assert (asked.status, "there is nobody to ask\n  → add --yes" in asked.err) == (1, True)
+    url = {"ENVIRONMENT": "production"}
+    refused = local("migrate", "down", "--yes", **url)
+    assert "refused in production\n  → add --in-production" in refused.err
+    assert local("migrate", "down", "--yes", "--in-production", **url).err.endswith("quarry: 1 taken back\n")
+    assert local("migrate", "up").status == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("CREATE TABLE stray (id uuid PRIMARY KEY);", "table_without_tenant: quarry.stray"),
+        ("ALTER TABLE users NO FORCE ROW LEVEL SECURITY;", "policies_not_forced: quarry.users"),
+        ("GRANT TRUNCATE ON users TO quarry_app;", "dangerous_privilege: quarry.users TRUNCATE"),
+    ],
+)
+def test_migration_after_which_nothing_would_serve_is_not_kept(
+    quarry: Any, superuser: Any, text: str, said: str
+) -> None:
+    checkout, command = quarry.copied()
+    (checkout / "sql" / "migrations" / "tenant" / "0099.add-it.sql").write_text(f"-- It.\n{text}\n")
+    failed = command("migrate", "up")
+    assert failed.status == 1
+    assert f"0099.add-it.sql: the service would not serve from this catalog: {said}" in failed.err
+    assert "nothing of this migration was kept" in failed.err
+    assert command("migrate", "pending").out == "0099.add-it\n"
+
+
+def test_migration_may_leave_what_was_wrong_before(quarry: Any, superuser: Any) -> None:
+    superuser.execute("CREATE TABLE quarry.stray (id uuid PRIMARY KEY); GRANT SELECT ON quarry.stray TO quarry_app")
+    superuser.execute("CREATE TABLE quarry.other (id uuid PRIMARY KEY); ALTER TABLE quarry.other OWNER TO quarry_owner")
+    superuser.commit()
+    checkout, command = quarry.copied()
+    (checkout / "sql" / "migrations" / "tenant" / "0099.mend-one.sql").write_text("-- It.\nDROP TABLE other;\n")
+    failed = command("migrate", "up")
+    assert "applying 0099.mend-one" in failed.err
+    assert "table_without_tenant: quarry.stray" in failed.err
+    assert command("migrate", "pending").out == ""

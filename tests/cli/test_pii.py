@@ -119,7 +119,7 @@ def test_migrating_needs_no_keys_where_nothing_waits(local: Any, superuser: Any)
 
 
 def test_migrating_needs_no_login_that_may_list_tenants(local: Any, quarry: Any) -> None:
-    local("migrate", "down")
+    local("migrate", "down", "--yes")
     done = local("migrate", "up", DATABASE_PLATFORM_URL=quarry.variables["DATABASE_URL"])
     assert (done.status, done.err.splitlines()[-1]) == (0, "quarry: 1 applied")
     assert "wait to be sealed" not in done.err

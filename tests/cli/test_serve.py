@@ -8,8 +8,10 @@ import re
 import signal
 import socket
 import subprocess
+import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -73,6 +75,57 @@ def test_two_workers_serve_and_end_together(quarry: Any, says: Any, until: Any) 
         until(lambda: answers(address))
         assert stopped(process, signal.SIGTERM) == 0
     assert not answers(address)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_port_is_open_when_requests_are_served_and_not_before(quarry: Any, until: Any, workers: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    def connected() -> Any:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=10)
+        except ConnectionRefusedError:
+            return None
+
+    with quarry.start("serve", "--port", str(port), "--workers", workers) as process:
+        with until(connected) as connection:
+            started = time.monotonic()
+            connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+            # It was 6.5 to 15 s with the port open before; generous, for a machine with other work.
+            assert time.monotonic() - started < 3
+        assert stopped(process, signal.SIGTERM) == 0
+
+
+def test_instance_that_is_told_to_stop_first_says_so_and_goes_on_serving(quarry: Any, says: Any, until: Any) -> None:
+    with quarry.start("serve", "--port", "0", SHUTDOWN_DELAY="2s") as process:
+        address = says(process, SERVING)[1]
+        until(lambda: answers(address))
+        process.send_signal(signal.SIGTERM)
+        until(lambda: httpx.get(f"{address}/readyz").json() == {"status": "unavailable", "failing": ["stopping"]})
+        assert httpx.get(f"{address}/livez").status_code == 200
+        process.communicate(timeout=15)
+        assert process.returncode == 0
+
+
+def test_closing_the_terminal_ends_no_instance(quarry: Any, says: Any, until: Any) -> None:
+    with quarry.start("serve", "--port", "0") as process:
+        address = says(process, SERVING)[1]
+        process.send_signal(signal.SIGHUP)
+        until(lambda: answers(address))
+        assert stopped(process, signal.SIGTERM) == 0
+
+
+def test_worker_that_dies_is_replaced_logged_and_counted(quarry: Any, says: Any, until: Any) -> None:
+    with quarry.start("serve", "--port", "0", "--workers", "2") as process:
+        address = says(process, SERVING)[1]
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(int(workers[0]), signal.SIGKILL)
+        assert says(process, rf"worker_replaced .*pid={workers[0]}")
+        until(lambda: "quarry_workers_replaced_total 1.0" in httpx.get(f"{address}/metrics").text)
+        assert stopped(process, signal.SIGTERM) == 0
 
 
 def test_serve_refuses_a_database_without_tables_until_it_may_migrate(

@@ -164,12 +164,13 @@ def create_app(
                 Feed.open(settings, database, watermarks, handlers) as feed,
                 Replicas.open(settings, database, watermarks) as replicas,
             ):
-                with told_to_stop(feed.close):
+                health = Health(database, feed, replicas, cache, settings.changes_max_age)
+                with told_to_stop(health.leave, feed.close, settings.shutdown_delay):
                     yield State(
                         settings=settings, database=database, passwords=passwords, limits=limits, upkeep=upkeep,
                         quota=Quota(settings.idempotency_keys_per_tenant), shares=Shares(settings.database_pool_max),
                         sender=codes.sender(settings), watermarks=watermarks, feed=feed,
-                        health=Health(database, feed, replicas, cache, settings.changes_max_age), revision=document.revision,
+                        health=health, revision=document.revision,
                     )  # fmt: skip
 
     app = Starlette(

@@ -20,8 +20,8 @@ from service.errors import Malformed
 from service.forms import Hosts, Networks
 from service.settings import Settings
 
-_PROBES = frozenset({"/livez", "/readyz"})
-"""Asked for by whatever watches this process, under any name."""
+_PROBES = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
+"""Asked for by whatever watches this process, under any name: probes and scrapes know its address alone."""
 _HOPS = 32
 """Proxies in a row; what claims more is not read further."""
 _NODE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?\Z|([0-9a-f:.]+)\Z", re.IGNORECASE)

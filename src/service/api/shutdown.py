@@ -7,12 +7,15 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import FrameType
 
 
 @contextlib.contextmanager
-def told_to_stop(callback: Callable[[], None]) -> Iterator[None]:
-    """Call `callback` in the running loop when the server is told to stop, before what the server does itself."""
+def told_to_stop(leaving: Callable[[], None], ending: Callable[[], None], delay: float) -> Iterator[None]:
+    """Call `leaving` in the running loop when the server is told to stop, and after `delay` seconds `ending`, just before
+    what the server does itself. Balancers see meanwhile that this instance leaves. A second signal waits for nothing.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -23,7 +26,7 @@ def told_to_stop(callback: Callable[[], None]) -> Iterator[None]:
         # Where no server has taken the signal there is nothing to come before.
         if callable(handler) and handler is not signal.default_int_handler:
             replaced[number] = handler
-            signal.signal(number, _both(loop, callback, handler))
+            signal.signal(number, _Stop(loop, leaving, ending, handler, delay))
     try:
         yield
     finally:
@@ -31,11 +34,27 @@ def told_to_stop(callback: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _both(
-    loop: asyncio.AbstractEventLoop, callback: Callable[[], None], handler: Callable[[int, FrameType | None], object]
-) -> Callable[[int, FrameType | None], None]:
-    def handle(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(callback)
-        handler(number, frame)
+@dataclass
+class _Stop:
+    """The handler of one signal."""
 
-    return handle
+    loop: asyncio.AbstractEventLoop
+    leaving: Callable[[], None]
+    ending: Callable[[], None]
+    handler: Callable[[int, FrameType | None], object]
+    delay: float
+    has_begun: bool = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.delay and not self.has_begun:
+            self.has_begun = True
+            self.loop.call_soon_threadsafe(self.leaving)
+            self.loop.call_soon_threadsafe(self.loop.call_later, self.delay, self._end, number)
+            return
+        self.loop.call_soon_threadsafe(self.leaving)
+        self.loop.call_soon_threadsafe(self.ending)
+        self.handler(number, frame)
+
+    def _end(self, number: int) -> None:
+        self.ending()
+        self.handler(number, None)

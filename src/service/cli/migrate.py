@@ -23,7 +23,7 @@ from service.errors import OperatorError, ServiceError
 from service.migrations import Status
 from service.schemas import OwnSchemaFailed
 from service.settings import Settings
-from service.tenancy import guard
+from service.tenancy import guard, rehearsal
 
 app = typer.Typer(help="Migrations: up, down, pending, show, check, new, fresh.", no_args_is_help=True)
 
@@ -38,8 +38,18 @@ def up() -> None:
 
 
 @app.command()
-def down(count: Annotated[int, typer.Argument(min=1, help="How many to take back.")] = 1) -> None:
-    """Take the last migrations back."""
+def down(
+    count: Annotated[int, typer.Argument(min=1, help="How many to take back.")] = 1,
+    in_production: Annotated[bool, typer.Option("--in-production", help="Do it in production.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take the last migrations back, with the columns and tables that they have made and what is in them."""
+    if settings().environment == "production" and not in_production:
+        raise OperatorError(
+            "`migrate down` is refused in production",
+            "add --in-production where what it takes away is not needed any more",
+        )
+    confirm(f"takes the last {count} migrations back, with what is in the columns and tables that they made", yes=yes)
     with installed() as local:
         done = schemas.down(_owner(local), local.database_schema, count, say)
         say(f"quarry: {len(done)} taken back")
@@ -108,7 +118,7 @@ def migrate(local: Settings) -> None:
     """Apply what is pending, let the guard look at the catalog, and seal what a migration could not."""
     failure = None
     try:
-        done = schemas.up(_owner(local), local.database_schema, say)
+        done = schemas.up(_owner(local), local.database_schema, say, verify=rehearsal.findings)
     except OwnSchemaFailed as error:
         # Whoever is not of those schemas is not to wait for what comes now.
         failure = error

@@ -8,25 +8,22 @@ import resource
 import signal
 import socket
 import sys
-import tempfile
+from collections.abc import Callable
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-import uvicorn
 from starlette.applications import Starlette
-from uvicorn.supervisors import Multiprocess
 
 from service import codes, seeding
 from service.api.app import create_app
-from service.api.connections import BoundedProtocol, Gate
 from service.changes.consumers import named, require_names
 from service.changes.sessions import session_events
+from service.cli import servers
 from service.cli.installation import database, installed, refuse_in_production, say, settings, wait_for
 from service.cli.migrate import migrate
 from service.errors import OperatorError
 from service.health import pending_migrations
-from service.metrics import SHARED_DIRECTORY, forget_the_dead
 from service.settings import Settings
 from service.tenancy import guard
 
@@ -54,7 +51,7 @@ def dev(host: Host = None, port: Port = None) -> None:
         wait_for(seeding.seed(local, "demo", say))
         wait_for(_admit(local))
         address = _address(listener)
-        say(
+        message = (
             f"\nQuarry serves on {address} (Ctrl-C stops it)\n"
             f"  sign in   tenant acme.example or globex.example, owner@, admin@, member@ or viewer@ it,"
             f" password quarry-demo\n"
@@ -62,7 +59,7 @@ def dev(host: Host = None, port: Port = None) -> None:
             f"  try       curl -s {address}/v1/sessions -H 'Content-Type: application/json' -d "
             '\'{"tenant":"acme.example","email":"owner@acme.example","password":"quarry-demo"}\'\n'
         )
-        _serve(local, listener)
+        _serve(local, listener, lambda: say(message))
 
 
 def serve(
@@ -79,24 +76,21 @@ def serve(
         if with_migrations:
             migrate(local)
         wait_for(_admit(local))
-        say(f"quarry: serving on {_address(listener)}")
+        ready = functools.partial(servers.said, _address(listener), workers)
         if workers == 1:
-            _serve(local, listener)
+            _serve(local, listener, ready)
             return
         # The workers read their settings anew; the embedded server's addresses reach them like anybody's.
         for role in ("database_url", "database_migration_url", "database_platform_url", "database_backup_url"):
             if (secret := getattr(local, role)) is not None:
                 os.environ[role.upper()] = secret.get_secret_value()
         os.environ["DATABASE_SSL"] = str(local.database_ssl)
-        config = _config("service.cli.serve:worker", local, factory=True, workers=workers)
-        with tempfile.TemporaryDirectory(prefix="quarry-metrics-") as shared:
-            os.environ[SHARED_DIRECTORY] = shared
-            Multiprocess(config, [listener]).run()
+        servers.serve_with_workers("service.cli.serve:worker", workers, local, listener, ready)
 
 
 def worker() -> Starlette:
     """The application of one of several worker processes."""
-    forget_the_dead()
+    servers.begin_worker()
     return create_app(settings())
 
 
@@ -133,32 +127,20 @@ def _allow_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _serve(local: Settings, listener: socket.socket) -> None:
+def _serve(local: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
     # uvicorn finishes what is in flight, then raises the signal again: as an exit that runs every `with` on the way.
     signal.signal(signal.SIGTERM, _leave)
-    server = uvicorn.Server(_config(create_app(local), local))
+    has_served = True
     try:
-        server.run([listener])
+        has_served = servers.serve(create_app(local), local, listener, ready)
     except KeyboardInterrupt:
         say("quarry: stopped")
-    if not server.started:
+    if not has_served:
         raise OperatorError("the service did not start; its log above says why")
 
 
-def _config(app: Starlette | str, local: Settings, *, factory: bool = False, workers: int = 1) -> uvicorn.Config:
-    gate = Gate(
-        local.max_connections, local.max_connections_per_address, local.request_head_timeout, local.request_body_timeout,
-        local.trusted_proxies,
-    )  # fmt: skip
-    protocol: Any = functools.partial(BoundedProtocol, gate=gate)
-    return uvicorn.Config(
-        app, http=protocol, factory=factory, workers=workers, log_level="warning", access_log=False, lifespan="on",
-        timeout_graceful_shutdown=int(local.shutdown_timeout), server_header=False, proxy_headers=False,
-    )  # fmt: skip
-
-
 def _listening(loaded: Settings, host: str | None, port: int | None) -> socket.socket:
-    """The listening socket, taken before anything slow so that a taken port is told at once."""
+    """The bound socket, taken before anything slow so that a taken port is told at once; who serves listens on it."""
     address = (host or loaded.host, loaded.port if port is None else port)
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     listener = socket.socket(family)
@@ -175,7 +157,6 @@ def _listening(loaded: Settings, host: str | None, port: int | None) -> socket.s
             f"port {address[1]} on {address[0]} can't be used: {why}",
             "give another one: --port 8001, or `make run PORT=8001`, and perhaps --host",
         ) from error
-    listener.listen(2048)
     return listener
 
 

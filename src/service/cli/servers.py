@@ -1,0 +1,108 @@
+"""uvicorn as the service runs it: one process, or several workers; it listens when it can serve."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.supervisors import Multiprocess
+
+from service.api.connections import BoundedProtocol, Gate
+from service.metrics import SHARED_DIRECTORY, WORKERS_REPLACED, forget_the_dead
+from service.settings import Settings
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.servers")
+
+_REPLACES = "QUARRY_WORKER_REPLACES"
+"""The variable by which a worker is told the pid of the one whose place it takes."""
+
+
+class Server(uvicorn.Server):
+    """Calls `ready` once it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open what the application needs, then listen."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+class Workers(Multiprocess):
+    """Several processes on one socket; one that dies is replaced, logged and counted."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
+        super().__init__(config, sockets)
+        self._ready: Callable[[], None] | None = ready
+
+    def keep_subprocess_alive(self) -> None:
+        """Look after the workers, twice a second."""
+        before = {index: process.pid for index, process in enumerate(self.processes)}
+        dead = next((process.pid for process in self.processes if not process.process.is_alive()), None)
+        if dead is not None:
+            os.environ[_REPLACES] = str(dead)
+        super().keep_subprocess_alive()
+        os.environ.pop(_REPLACES, None)
+        for index, process in enumerate(self.processes):
+            if (old := before.get(index)) != process.pid:
+                log.warning("worker_replaced", pid=old, by=process.pid)
+        if self._ready is not None and any(process.is_ready(timeout=1) for process in self.processes):
+            self._ready()
+            self._ready = None
+
+
+def serve(app: Starlette, local: Settings, listener: socket.socket, ready: Callable[[], None]) -> bool:
+    """Serve until a signal ends it, in this process; whether it came to serving at all."""
+    # What a terminal that is closed sends; an instance outlives it.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    server = Server(_config(app, local), ready)
+    server.run([listener])
+    return server.started
+
+
+def serve_with_workers(
+    factory: str, workers: int, local: Settings, listener: socket.socket, ready: Callable[[], None]
+) -> None:
+    """Serve with several processes, each of which makes its own application; SIGHUP replaces them one by one."""
+    config = _config(factory, local, factory=True, workers=workers)
+    with tempfile.TemporaryDirectory(prefix="quarry-metrics-") as shared:
+        os.environ[SHARED_DIRECTORY] = shared
+        Workers(config, [listener], ready).run()
+
+
+def begin_worker() -> None:
+    """What a worker does first: it takes up the counters of all."""
+    forget_the_dead()
+    if os.environ.get(_REPLACES):
+        WORKERS_REPLACED.inc()
+
+
+def _config(app: Starlette | str, local: Settings, *, factory: bool = False, workers: int = 1) -> uvicorn.Config:
+    gate = Gate(
+        local.max_connections, local.max_connections_per_address, local.request_head_timeout, local.request_body_timeout,
+        local.trusted_proxies,
+    )  # fmt: skip
+    protocol: Any = functools.partial(BoundedProtocol, gate=gate)
+    return uvicorn.Config(
+        app, http=protocol, factory=factory, workers=workers, log_level="warning", access_log=False, lifespan="on",
+        # A worker that waits for its database answers no healthcheck before it serves, and is not to be killed for it.
+        timeout_worker_healthcheck=60,
+        timeout_graceful_shutdown=int(local.shutdown_timeout), server_header=False, proxy_headers=False,
+    )  # fmt: skip
+
+
+def said(address: str, workers: int) -> None:
+    """The first line of an instance that serves, in the log's own form."""
+    event = f"serving on {address}"
+    log.info(event, pid=os.getpid(), workers=workers)

@@ -1,0 +1,53 @@
+"""The guard asked inside a migration's transaction, so that a catalog that breaks a rule is never committed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, cast
+
+import psycopg
+from psycopg.rows import dict_row
+
+from service.connection import Connection
+from service.tenancy import guard
+
+_SERVING = "quarry_app"
+
+
+class _Record(dict[str, Any]):
+    """A row as asyncpg gives it: by name, and its values in turn."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.values())
+
+
+class _Asked:
+    """What the guard needs of a connection, on psycopg's, which does not wait."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    async def fetch(self, text: str, _: object) -> list[_Record]:
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            return [_Record(row) for row in cursor.execute(text).fetchall()]
+
+    async def fetchval(self, text: str, _: object) -> Any:
+        row = self._connection.execute(text).fetchone()
+        return None if row is None else row[0]
+
+
+def findings(connection: psycopg.Connection[Any]) -> set[str] | None:
+    """What the guard says in the transaction that is open on `connection`, which stays as it is.
+
+    None where it can't be asked: this login may not become the serving role, or the database has no tables yet.
+    """
+    connection.execute("SAVEPOINT guard")
+    try:
+        connection.execute(f"SET LOCAL ROLE {_SERVING}")
+        return {str(each) for each in asyncio.run(guard.inspect(cast("Connection", _Asked(connection))))}
+    except psycopg.Error:
+        return None
+    finally:
+        connection.execute("ROLLBACK TO guard")
+        connection.execute("RELEASE guard")
