@@ -32,6 +32,17 @@ SELECT id, password_hash, is_active
    AND email_index = :email_index
    AND deleted_at IS NULL;
 
+-- name: is_known :value
+-- Whether a live user's address has had a session from there that is still kept.
+SELECT EXISTS (SELECT
+                 FROM sessions AS s
+                 JOIN users AS u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
+                WHERE s.tenant_id = :tenant_id
+                  AND u.tenant_id = :tenant_id
+                  AND u.email_index = :email_index
+                  AND u.deleted_at IS NULL
+                  AND s.ip = :ip) AS is_known;
+
 -- name: credentials :one
 -- What a change of password compares: the password hash of a live user.
 SELECT id, password_hash, is_active

@@ -8,10 +8,11 @@ import sys
 import structlog
 from prometheus_client import Histogram
 from pydantic_core import to_json
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 from service.metrics import STATEMENTS, Observer
 from service.settings import Settings
+from service.texts import printable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.statements")
 
@@ -31,12 +32,21 @@ def configure(settings: Settings) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _visible,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _visible(_: object, __: str, event: EventDict) -> EventDict:
+    """What others have chosen (paths, addresses, names) must not move the cursor or turn the line around."""
+    for name, value in event.items():
+        if isinstance(value, str) and name != "exception":
+            event[name] = printable(value)
+    return event
 
 
 def _rendered(content: object, **_: object) -> str:

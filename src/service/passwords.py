@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import functools
 import os
+import re
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from service import texts
 from service.errors import HashingBusy
 
 T = TypeVar("T")
@@ -23,6 +26,10 @@ THREADS = max(1, (os.cpu_count() or 1) - 1)
 QUEUE = 64
 """So many more wait for a thread; the next one is refused."""
 _NICENESS = 10
+_LEAST_DIFFERENT = 4
+_SHORTEST_WORD = 4
+_LEAST_BESIDE = 6
+"""Characters: different ones in a password, of a word that is looked for in it, and beside such a word."""
 
 # One lane: each of several would be a thread of its own, beside the pool. Why so little: docs/decisions/0009.
 _HASHER = PasswordHasher(memory_cost=19_456, time_cost=2, parallelism=1)
@@ -31,13 +38,15 @@ _HASHER = PasswordHasher(memory_cost=19_456, time_cost=2, parallelism=1)
 class Passwords:
     """Hashes and verifies. Open it with `async with Passwords.open()`: it owns the threads.
 
-    Both raise HashingBusy while QUEUE others wait for a thread.
+    `whose` is an address or a tenant: who waits for a thread takes turns with the others by it. Both raise HashingBusy while
+    QUEUE others wait, or half as many of the same.
     """
 
     def __init__(self, threads: ThreadPoolExecutor, nobody: str) -> None:
         self._threads = threads
         self._nobody = nobody
-        self._under_way = 0
+        self._busy = 0
+        self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -45,7 +54,11 @@ class Passwords:
         """Start the threads, and make the hash that stands in for a user who does not exist."""
         threads = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2", initializer=_stand_back)
         try:
-            yield cls(threads, await asyncio.get_running_loop().run_in_executor(threads, _nobody))
+            passwords = cls(threads, await asyncio.get_running_loop().run_in_executor(threads, _nobody))
+            try:
+                yield passwords
+            finally:
+                passwords._close()
         finally:
             # What has begun can't be stopped; who still waits is cancelled.
             threads.shutdown(cancel_futures=True)
@@ -54,25 +67,58 @@ class Passwords:
         """Whether a hash was made with other parameters than today's."""
         return _HASHER.check_needs_rehash(hashed)
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, *, whose: Hashable = None) -> str:
         """The argon2id hash of a password, parameters included."""
-        return await self._apart(functools.partial(_HASHER.hash, password))
+        return await self._apart(functools.partial(_HASHER.hash, password), whose)
 
-    async def verify(self, password: str, hashed: str | None) -> bool:
+    async def verify(self, password: str, hashed: str | None, *, whose: Hashable = None) -> bool:
         """Whether the password is the hash's. Without a hash it takes the time of one of today, and is not."""
-        matches = await self._apart(
-            functools.partial(_verify, hashed if hashed is not None else self._nobody, password)
-        )
+        known = hashed if hashed is not None else self._nobody
+        matches = await self._apart(functools.partial(_verify, known, password), whose)
         return matches and hashed is not None
 
-    async def _apart(self, work: Callable[[], T]) -> T:
-        if self._under_way >= THREADS + QUEUE:
-            raise HashingBusy
-        self._under_way += 1
+    async def _apart(self, work: Callable[[], T], whose: Hashable) -> T:
+        await self._turn(whose)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
-            self._under_way -= 1
+            self._pass_on()
+
+    async def _turn(self, whose: Hashable) -> None:
+        """Wait for a thread. Those who wait take turns by `whose` they are, so that a crowd of one waits for itself."""
+        if self._busy < THREADS:
+            self._busy += 1
+            return
+        mine = self._waiting.get(whose, ())
+        if sum(map(len, self._waiting.values())) >= QUEUE or (whose is not None and len(mine) >= QUEUE // 2):
+            raise HashingBusy
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(whose, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._pass_on()
+            raise
+
+    def _close(self) -> None:
+        """Nobody gets a turn any more."""
+        for turns in self._waiting.values():
+            for turn in turns:
+                turn.cancel()
+        self._waiting.clear()
+
+    def _pass_on(self) -> None:
+        """Give the thread to the next one who still waits, of whoever has waited longest for a turn."""
+        while self._waiting:
+            whose, turns = self._waiting.popitem(last=False)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[whose] = turns
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._busy -= 1
 
 
 @functools.cache
@@ -93,3 +139,24 @@ def _stand_back() -> None:
     # Elsewhere niceness is the whole process's.
     if sys.platform == "linux":
         os.nice(_NICENESS)
+
+
+def weakness(password: str, *own: str) -> str | None:
+    """Why a password would be guessed at once: one of the commonest, or made of its person's own words. None: it is none."""
+    given = texts.composed(password).casefold()
+    if given in _common():
+        return "this is one of the commonest passwords"
+    if len(set(given)) < _LEAST_DIFFERENT:
+        return "this repeats too few characters"
+    for word in {part.casefold() for text in own for part in (text, *re.split(r"[@.\s_-]+", text))}:
+        if len(word) >= _SHORTEST_WORD and word in given and len(given.replace(word, "")) < _LEAST_BESIDE:
+            return "this is made of the address or the tenant"
+    return None
+
+
+@functools.cache
+def _common() -> frozenset[str]:
+    """Loaded when the first password is chosen; most processes never need it."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    return frozenset(FREQUENCY_LISTS["passwords"])

@@ -18,6 +18,7 @@ from service.keyring import SEALED, Keyring, KeyringError, Undecipherable
 from service.repos.tenants import Tenant, UnsealedTenant
 from service.tenancy.binding import Isolation
 from service.tenancy.identity import TenantId
+from service.texts import email_address
 from service.work import Work, run
 
 _BATCH = 200
@@ -26,6 +27,8 @@ _LOOK = 2000
 _PASSES = 10
 _PROGRESS_SECONDS = 2.0
 _BEFORE_ALL = UUID(int=0)
+_EVERYTHING = b"\xff"
+"""No sealed value begins with it."""
 _INDEXED = frozenset({"email", "phone"})
 
 Say = Callable[[str], None]
@@ -55,9 +58,31 @@ class Aggregate:
                 values[f"{column}s"] = None
                 continue
             values[f"{column}s"], plain = keyring.reseal(value, tenant, place)
+            if (spelled := _spelled(column, plain)) != plain:
+                plain = spelled
+                values[f"{column}s"] = keyring.seal(plain, tenant, place)
             if column in _INDEXED:
                 values[f"{column}_indexes"] = keyring.index(plain, tenant, place)
         return values
+
+    def is_spelled_otherwise(self, row: Any, keyring: Keyring, tenant: TenantId) -> bool:
+        """Whether an address of the row is not in the spelling in which they are compared. Raises Undecipherable."""
+        for column in self.personal:
+            if (value := getattr(row, column)) is not None:
+                _, plain = keyring.reseal(value, tenant, f"{self.name}.{column}")
+                if _spelled(column, plain) != plain:
+                    return True
+        return False
+
+
+def _spelled(column: str, plain: str) -> str:
+    """An address as it is written by the API now; anything else, and what can't be one, as it is."""
+    if not column.endswith("email"):
+        return plain
+    try:
+        return email_address(plain)
+    except ValueError:
+        return plain
 
 
 AGGREGATES = (
@@ -110,6 +135,18 @@ async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _B
     return rotation.report
 
 
+async def normalise(app: Database, platform: Database, say: Say, *, write: bool) -> Report:
+    """Bring addresses into the spelling in which they are compared now, sealed and found by it.
+
+    Rows whose address is spelled otherwise are counted, and with `write` changed; where another row has that address already
+    they are failures. `app` has the keys; `platform` lists the tenants.
+    """
+    rotation = _Rotation(app, say, _BATCH, is_spelling=True, write=write)
+    async for tenant in _tenants(platform):
+        await rotation.reseal(tenant, _EVERYTHING)
+    return rotation.report
+
+
 async def seal(app: Database, tenants: Iterable[TenantId], say: Say, *, batch: int = _BATCH) -> Report:
     """Seal what waits for it in these tenants; what is sealed already keeps its key. `app` has the keys."""
     rotation = _Rotation(app, say, batch)
@@ -149,7 +186,8 @@ async def _tenants(platform: Database) -> AsyncIterator[TenantId]:
 class _Rotation:
     """One run: its keys, its report, and what it tells meanwhile."""
 
-    def __init__(self, app: Database, say: Say, batch: int) -> None:
+    def __init__(self, app: Database, say: Say, batch: int, *, is_spelling: bool = False, write: bool = True) -> None:
+        self.is_spelling, self.write = is_spelling, write
         if app.keyring is None:
             raise KeyringError("sealing needs the keys of personal data")
         self.app = app
@@ -162,11 +200,14 @@ class _Rotation:
     async def reseal(self, tenant: TenantId, prefix: bytes) -> None:
         """Seal a tenant's values that do not begin with `prefix`, until a whole pass meets none that could be sealed."""
         for aggregate in AGGREGATES:
-            for _ in range(_PASSES):
+            for _ in range(1 if self.is_spelling else _PASSES):
                 met, failures = await self._pass(aggregate, tenant, prefix)
                 if not met:
                     break
             else:
+                if self.is_spelling:
+                    self.report.failures += failures
+                    continue
                 failures.append(Failure(aggregate.name, tenant, None, "rows are still being written under another key"))
             self.report.failures += failures
 
@@ -175,7 +216,9 @@ class _Rotation:
         met, failures = 0, list[Failure]()
         after, limit = _BEFORE_ALL, self._batch
         while True:
-            step = _Step(aggregate, tenant, self.keyring, prefix, after, limit)
+            step = _Step(
+                aggregate, tenant, self.keyring, prefix, after, limit, is_spelling=self.is_spelling, write=self.write
+            )
             try:
                 written = await run(self.app, step.take, tenant, isolation=aggregate.isolation)
             except (Conflict, Contention, Timeout) as error:
@@ -211,6 +254,8 @@ class _Step:
     prefix: bytes
     after: UUID
     limit: int
+    is_spelling: bool = False
+    write: bool = True
     rows: list[Any] = field(default_factory=list)
     sealed: list[dict[str, object]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -222,11 +267,13 @@ class _Step:
         self.rows = await repository.stale(self.prefix, after=self.after, limit=self.limit)
         for row in self.rows:
             try:
+                if self.is_spelling and not self.aggregate.is_spelled_otherwise(row, self.keyring, self.tenant):
+                    continue
                 self.sealed.append(self.aggregate.resealed(row, self.keyring, self.tenant))
             except Undecipherable as error:
                 self.failures.append(Failure(self.aggregate.name, self.tenant, row.id, error.message))
-        if not self.sealed:
-            return 0
+        if not self.sealed or not self.write:
+            return len(self.sealed)
         written: int = await repository.reseal(
             **{name: [values[name] for values in self.sealed] for name in self.sealed[0]}
         )

@@ -122,6 +122,8 @@ class Settings(BaseSettings):
 
     rate_limit_sign_in_address: Rate = "300/minute"
     rate_limit_sign_in_account: Rate = "20/5minutes"
+    rate_limit_sign_in_strangers: Rate = "100/hour"
+    rate_limit_current_password: Rate = "10/15minutes"  # noqa: S105  a rate
     rate_limit_failures_tenant: Rate = "1000/hour"
     rate_limit_codes_phone: Rate = "10/hour"
     rate_limit_codes_tenant: Rate = "200/hour"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,6 +19,10 @@ from service.tenancy.identity import Actor, Origin, TenantId
 from service.work import Work, run
 
 _REFUSED = "The tenant, the address or the password is wrong."
+
+
+class _NotKept(Exception):
+    """Undoes a savepoint."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,15 @@ async def sign_in(database: Database, passwords: Passwords, attempt: Attempt) ->
     return signed_in
 
 
+async def is_known_place(database: Database, domain: str, email: str, origin: Origin) -> bool:
+    """Whether somebody with this address has had a session from there lately: who is there is no stranger."""
+    entry = await run(database, lambda work: work.tenants.find_by_domain(domain), None, read_only=True)
+    ip = origin.ip
+    if entry is None or ip is None:
+        return False
+    return await run(database, lambda work: work.users.is_known(email=email, ip=ip), TenantId(entry.id), read_only=True)
+
+
 async def _compared(
     database: Database, passwords: Passwords, attempt: Attempt, entry: TenantEntry | None
 ) -> SignIn | None:
@@ -74,7 +88,8 @@ async def _compared(
         credentials = await run(
             database, lambda work: work.users.find_credentials(attempt.email), tenant, read_only=True
         )
-    known = await passwords.verify(attempt.password, credentials.password_hash if credentials else None)
+    hashed = credentials.password_hash if credentials else None
+    known = await passwords.verify(attempt.password, hashed, whose=attempt.origin.ip)
     if entry is None or tenant is None:
         raise Unauthorized(_REFUSED)
     if credentials is None or not known or not credentials.is_active:
@@ -84,7 +99,7 @@ async def _compared(
         raise TenantSuspended
     hashed = credentials.password_hash
     # A comparison takes the time of its hash's parameters, and an unknown address the time of today's: renew old ones.
-    renewed = await passwords.hash(attempt.password) if passwords.is_outdated(hashed) else None
+    renewed = await passwords.hash(attempt.password, whose=attempt.origin.ip) if passwords.is_outdated(hashed) else None
     return await _opened(database, tenant, attempt, credentials, renewed)
 
 
@@ -110,14 +125,20 @@ async def _opened(
 
 
 async def _note(database: Database, tenant: TenantId, attempt: Attempt, user_id: UUID | None) -> None:
-    """A failure of somebody's account is always kept; those of addresses that nobody has could fill the disk."""
-    if user_id is None and not await attempt.may_note(tenant):
-        return
+    """A failure of somebody's account is always kept; those of addresses that nobody has could fill the disk.
+
+    What is not kept is written and undone in a savepoint: it takes the time of one that is, to the commit and its flush.
+    """
+    is_kept = user_id is not None or await attempt.may_note(tenant)
 
     async def note(work: Work) -> None:
-        await work.sign_in_failures.create(
-            email=attempt.email, user_id=user_id, ip=attempt.origin.ip, user_agent=attempt.user_agent,
-            request_id=attempt.origin.request_id,
-        )  # fmt: skip
+        with contextlib.suppress(_NotKept):
+            async with work.savepoint("note"):
+                await work.sign_in_failures.create(
+                    email=attempt.email, user_id=user_id, ip=attempt.origin.ip, user_agent=attempt.user_agent,
+                    request_id=attempt.origin.request_id,
+                )  # fmt: skip
+                if not is_kept:
+                    raise _NotKept
 
     await run(database, note, tenant, origin=attempt.origin)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from service import codes
 from service.errors import FieldError, Forbidden, InvalidInput, Reference
-from service.passwords import Passwords
+from service.passwords import Passwords, weakness
 from service.permissions import may_grant
 from service.repos.rows import removed, settled
 from service.repos.users import Role, User
+from service.tenancy.identity import Origin
 from service.work import Work
 
 P_co = TypeVar("P_co", covariant=True)
@@ -53,13 +54,40 @@ async def remove_user(work: Work, caller_role: Role, id: UUID, version: int | No
     await work.sessions.revoke_of_user(id)
 
 
-async def change_password(passwords: Passwords, current_hash: str | None, current: str | None, new: str) -> str:
-    """The hash of the new password, after the old one has been compared where `current_hash` asks for it."""
+class WrongPassword(InvalidInput):
+    """This is not the current password."""
+
+    def __init__(self) -> None:
+        super().__init__(errors=(FieldError("current_password", "This is not the current password."),))
+
+
+async def check_password(work: Work, password: str, *own: str) -> None:
+    """Raises InvalidInput for a password that would be guessed at once; `own` are the words of whose it is."""
+    tenant = await work.tenants.current()
+    if (why := weakness(password, *own, tenant.domain, tenant.name)) is not None:
+        raise InvalidInput.of("password", f"{why}; choose another one")
+
+
+async def note_wrong_password(work: Work, user_id: UUID, origin: Origin) -> None:
+    """For the audit: somebody who is signed in has guessed at their own password."""
+    user = await work.users.find(user_id)
+    await work.sign_in_failures.create(
+        email=user.email, user_id=user_id, ip=origin.ip, user_agent=None, request_id=origin.request_id
+    )
+
+
+async def change_password(
+    passwords: Passwords, current_hash: str | None, current: str | None, new: str, *, whose: Hashable = None
+) -> str:
+    """The hash of the new password, after the old one has been compared where `current_hash` asks for it.
+
+    Raises WrongPassword, InvalidInput, HashingBusy.
+    """
     if current_hash is not None and current is None:
         raise InvalidInput.of("current_password", "Give the current password, too.")
-    if current_hash is not None and not await passwords.verify(current or "", current_hash):
-        raise InvalidInput.of("current_password", "This is not the current password.")
-    return await passwords.hash(new)
+    if current_hash is not None and not await passwords.verify(current or "", current_hash, whose=whose):
+        raise WrongPassword
+    return await passwords.hash(new, whose=whose)
 
 
 class Profiles(Protocol[P_co]):

@@ -82,7 +82,7 @@ RIGHT_PROFILE: dict[str, list[Any]] = {
 }
 RIGHT: dict[str, dict[str, list[Any]]] = {
     "campaigns": {
-        "name": ["x", "x" * 200, "Été 🎬", "O'Brien; DROP TABLE campaigns; --", "$1 :name %s {}", "\u202eevil"],
+        "name": ["x", "x" * 200, "Été 🎬", "O'Brien; DROP TABLE campaigns; --", "$1 :name %s {}", "نمی\u200cخواهم"],
         "description": [None, "", "x" * 10_000, "two\nlines\r\n\tand a tab", "🎬" * 10_000],
         "status": ["draft", "active"],
         "budget_minor": [0, 1, 2**53 - 1],

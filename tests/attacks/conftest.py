@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from api.conftest import acme, api, globex, serve
+from cli.conftest import inside, local, quarry
 
-__all__ = ["acme", "api", "globex", "serve"]
+__all__ = ["acme", "api", "globex", "inside", "local", "quarry", "serve"]

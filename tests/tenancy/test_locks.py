@@ -57,6 +57,7 @@ AIMS = """
 INSERT INTO contents (tenant_id, campaign_id, kind, title, deleted_at)
 SELECT DISTINCT ON (tenant_id) tenant_id, campaign_id, kind, 'Deleted', now() - interval '1 year' FROM contents;
 UPDATE brands SET company_type = 'llp';
+UPDATE sessions SET ip = '192.0.2.1';
 UPDATE idempotency_keys SET answer = '\\x01' || sha256(fingerprint);
 INSERT INTO api_keys (tenant_id, name, role, key_hash, created_by, revoked_at)
 SELECT tenant_id, 'Ended', role, sha256(key_hash), created_by, '2000-01-01' FROM api_keys;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, to_json
 from pydantic_core.core_schema import no_info_after_validator_function
 
+from service import texts
 from service.api.currencies import CURRENCIES
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -49,6 +51,27 @@ def _single_line(text: str) -> str:
     if _LINE_CONTROL.search(text):
         raise ValueError("control characters are not allowed")
     return text
+
+
+def _visible(text: str, *, lines: bool = False) -> str:
+    """In its composed form. Two names that look the same are the same, and none looks like nothing."""
+    if (char := texts.invisible(text, lines=lines)) is not None:
+        raise ValueError(f"the invisible character U+{ord(char):04X} is not allowed")
+    return texts.composed(text)
+
+
+def _name(text: str) -> str:
+    if texts.is_blank(text):
+        raise ValueError("this has no visible character")
+    return _visible(text)
+
+
+def _address(text: str) -> str:
+    return texts.email_address(_visible(text))
+
+
+def _host_name(text: str) -> str:
+    return texts.host_name(_visible(text))
 
 
 @dataclass(frozen=True)
@@ -142,8 +165,15 @@ _PRINTED = r"[^\x00-\x1f\x7f-\x9f]"
 _LINE = _Checked(_single_line, rf"^{_PRINTED}*[^\s\x00-\x1f\x7f-\x9f]{_PRINTED}*$")
 _LINES = _Checked(_printable, r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), _LINE]
-LongText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000), _LINES]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), _LINE, AfterValidator(_name)
+]
+LongText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=10_000),
+    _LINES,
+    AfterValidator(functools.partial(_visible, lines=True)),
+]
 Url = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=2_000),
@@ -158,6 +188,7 @@ Email = Annotated[
     str,
     StringConstraints(strip_whitespace=True, to_lower=True, min_length=3, max_length=320),
     _matching(_EMAIL, "give an address such as name@example.com"),
+    AfterValidator(_address),
 ]
 Username = Annotated[
     str,
@@ -176,6 +207,7 @@ HostName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, to_lower=True, min_length=1, max_length=253),
     _LINE,
+    AfterValidator(_host_name),
 ]
 Password = Annotated[
     str, StringConstraints(min_length=SHORTEST_PASSWORD, max_length=1_000), _Checked(_single_line, rf"^{_PRINTED}*$")

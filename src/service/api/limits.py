@@ -28,7 +28,9 @@ from service.settings import Settings
 
 LimitName = Literal[
     "sign_in_address",  # key: the client's address
-    "sign_in_account",  # key: tenant, email; a success forgives
+    "sign_in_account",  # key: tenant, email, the client's network; a success forgives
+    "sign_in_strangers",  # key: tenant, email; where the person has had a session lately it does not hold
+    "current_password",  # key: tenant, caller; a success forgives
     "failures_tenant",  # key: tenant; failures of addresses that nobody has
     "codes_phone",  # key: tenant, phone
     "codes_tenant",  # key: tenant
@@ -122,7 +124,7 @@ class Limits:
     def _identity(self, name: LimitName, key: tuple[str, ...]) -> str:
         """The key as it is kept: an HMAC, because it may be personal, and phones could be guessed from a plain hash."""
         digest = hmac.new(self._secret, digestmod="sha256")
-        for part in map(_household, key) if name in _BY_ADDRESS else key:
+        for part in map(household, key) if name in _BY_ADDRESS else key:
             encoded = part.encode("utf-8", "surrogatepass")
             # With its length, so that ("ab", "c") is not ("a", "bc").
             digest.update(len(encoded).to_bytes(8, "big") + encoded)
@@ -156,7 +158,7 @@ def _storage(pool: BlockingConnectionPool) -> RedisStorage:
     return RedisStorage("async+redis://", implementation="redispy", key_prefix="quarry:limits", **options)
 
 
-def _household(address: str) -> str:
+def household(address: str) -> str:
     """What one client holds at least: an IPv4 address, or the /64 of an IPv6 address."""
     try:
         ip = ip_address(address)

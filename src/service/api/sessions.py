@@ -13,12 +13,13 @@ from service.api.answers import Created, Entity, Nothing, Page
 from service.api.caller import Call
 from service.api.fields import Email, HostName
 from service.api.inputs import Body, Parsed, example
+from service.api.limits import household
 from service.api.pages import PageQuery
-from service.errors import Forbidden, NotFound
+from service.errors import Forbidden, NotFound, RateLimited
 from service.permissions import is_admin, roles_up_to
 from service.repos.sessions import Session
 from service.repos.users import Role, User
-from service.signing_in import Attempt, sign_in
+from service.signing_in import Attempt, is_known_place, sign_in
 from service.work import Work
 from service.workflows import check_grant
 
@@ -65,7 +66,14 @@ async def create(call: Call, body: Parsed[SignInBody]) -> Created[SignedIn]:
     domain = (credentials.tenant or call.request.url.hostname or "").removesuffix(".")
     limits = call.state["limits"]
     await limits.hit("sign_in_address", str(call.origin.ip))
-    await limits.hit("sign_in_account", domain, credentials.email)
+    place = household(str(call.origin.ip))
+    # By account and network: somebody elsewhere must not be able to lock a person out.
+    await limits.hit("sign_in_account", domain, credentials.email, place)
+    try:
+        await limits.hit("sign_in_strangers", domain, credentials.email)
+    except RateLimited:
+        if not await is_known_place(call.state["database"], domain, credentials.email, call.origin):
+            raise
     attempt = Attempt(
         domain=domain,
         email=credentials.email,
@@ -76,7 +84,7 @@ async def create(call: Call, body: Parsed[SignInBody]) -> Created[SignedIn]:
         may_note=lambda tenant: limits.admits("failures_tenant", str(tenant)),
     )
     signed_in = await sign_in(call.state["database"], call.state["passwords"], attempt)
-    await limits.forgive("sign_in_account", domain, credentials.email)
+    await limits.forgive("sign_in_account", domain, credentials.email, place)
     call.tenant, call.number = signed_in.tenant, signed_in.work.number
     answer = SignedIn(token=signed_in.token, expires_at=signed_in.session.expires_at, user=signed_in.user)
     return answers.created(SignedIn, answer)

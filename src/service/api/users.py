@@ -16,7 +16,16 @@ from service.errors import Forbidden, InvalidInput, NotFound
 from service.permissions import is_admin
 from service.repos.users import Role, User
 from service.work import Work
-from service.workflows import change_password, change_user, check_grant, find_changeable, remove_user
+from service.workflows import (
+    WrongPassword,
+    change_password,
+    change_user,
+    check_grant,
+    check_password,
+    find_changeable,
+    note_wrong_password,
+    remove_user,
+)
 
 _USERS = TypeAdapter(list[User])
 
@@ -74,15 +83,16 @@ async def page(call: Call, query: Parsed[UserQuery]) -> Page[User]:
 async def create(call: Call, body: Parsed[UserDraft]) -> Created[User]:
     """Create a user, with a role not above the caller's."""
 
-    async def admit(_: Work) -> UserDraft:
+    async def admit(work: Work) -> UserDraft:
         draft = body.get()
         check_grant(call.caller.role, draft.role)
+        await check_password(work, draft.password, draft.email, draft.display_name)
         return draft
 
     draft = await call.prepare(admit)
     await call.state["limits"].hit("passwords", str(call.caller.tenant), str(call.caller.id))
     # Hashing takes a while: between two transactions, never inside one.
-    password_hash = await call.state["passwords"].hash(draft.password)
+    password_hash = await call.state["passwords"].hash(draft.password, whose=call.caller.tenant)
 
     async def operation(work: Work) -> Created[User]:
         await admit(work)
@@ -126,19 +136,27 @@ async def set_password(call: Call, body: Parsed[PasswordChange]) -> Nothing:
     async def admit(work: Work) -> str | None:
         """The hash that the old password must match, None where an admin needs none."""
         id = call.id()
-        if id == call.caller.user_id:
-            body.get()
-            return (await work.users.credentials(id)).password_hash
-        if not is_admin(call.caller.role):
+        if id != call.caller.user_id and not is_admin(call.caller.role):
             raise Forbidden
-        await find_changeable(work, call.caller.role, id)
-        body.get()
-        return None
+        user = await find_changeable(work, call.caller.role, id)
+        await check_password(work, body.get().password, user.email, user.display_name)
+        return (await work.users.credentials(id)).password_hash if id == call.caller.user_id else None
 
     current = await call.prepare(admit)
-    await call.state["limits"].hit("passwords", str(call.caller.tenant), str(call.caller.id))
-    change = body.get()
-    new = await change_password(call.state["passwords"], current, change.current_password, change.password)
+    who = (str(call.caller.tenant), str(call.caller.id))
+    limits, change = call.state["limits"], body.get()
+    await limits.hit("passwords", *who)
+    if current is not None:
+        # Counted before it is compared: who holds somebody's session has few guesses at their password.
+        await limits.hit("current_password", *who)
+    try:
+        new = await change_password(
+            call.state["passwords"], current, change.current_password, change.password, whose=call.caller.tenant
+        )
+    except WrongPassword:
+        await call.run(lambda work: note_wrong_password(work, call.caller.user_id, call.origin))
+        raise
+    await limits.forgive("current_password", *who)
 
     async def operation(work: Work) -> Nothing:
         # Time has passed: the caller's role, or the password that was compared, may be another now.

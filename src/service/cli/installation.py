@@ -20,6 +20,7 @@ from service.embedded.server import Server, running
 from service.errors import DatabaseError, OperatorError
 from service.settings import Settings
 from service.tenancy import guard
+from service.texts import printable
 from service.variables import unknown_names
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ def say(message: str) -> None:
     """A message for the person at the terminal: stderr, so that stdout holds data alone."""
     # Without one, print would write to stdout.
     if sys.stderr is not None:
-        print(message, file=sys.stderr, flush=True)
+        print(printable(message), file=sys.stderr, flush=True)
 
 
 def settings() -> Settings:

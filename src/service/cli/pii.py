@@ -13,7 +13,7 @@ from service.errors import OperatorError
 from service.rotation import Report
 from service.settings import Settings
 
-app = typer.Typer(help="Personal data: rotate, key.", no_args_is_help=True)
+app = typer.Typer(help="Personal data: rotate, spelling, key.", no_args_is_help=True)
 
 
 @app.command()
@@ -39,6 +39,26 @@ def rotate(
 
 
 @app.command()
+def spelling(
+    write: Annotated[bool, typer.Option("--write", help="Change them; otherwise they are only counted.")] = False,
+) -> None:
+    """Find addresses that were kept before there was one spelling for each (Unicode's composed form, xn-- domains)."""
+    with installed() as local:
+        report = wait_for(_spelling(local, write=write))
+    for failure in report.failures:
+        say(f"quarry: {failure}")
+    counts = ", ".join(f"{count} {name}" for name, count in report.counts.items() if count) or "none"
+    say(f"quarry: spelled otherwise: {counts}" + ("; changed" if write else ""))
+    if report.failures:
+        raise OperatorError(
+            f"{len(report.failures)} could not be changed and are as they were",
+            "where the address is taken, two rows are one person's: settle it, then start this again",
+        )
+    if not write and any(report.counts.values()):
+        raise OperatorError("addresses are spelled otherwise than they are looked for", "add --write to change them")
+
+
+@app.command()
 def key(index: Annotated[bool, typer.Option("--index", help="One for PII_INDEX_KEY.")] = False) -> None:
     """Print a new key for PII_KEYS, where the first one seals and all of them open."""
     print(keyring.fresh_index_key() if index else keyring.fresh_key())
@@ -50,6 +70,11 @@ async def _rotate(local: Settings, *, new_key: bool) -> Report:
             _put_new_key(local)
         async with database(local) as opened:
             return await rotation.rotate(opened, platform, say)
+
+
+async def _spelling(local: Settings, *, write: bool) -> Report:
+    async with database(local, "quarry_platform") as platform, database(local) as opened:
+        return await rotation.normalise(opened, platform, say, write=write)
 
 
 def _put_new_key(local: Settings) -> None:

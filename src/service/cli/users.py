@@ -15,11 +15,12 @@ from service.api.fields import Email as EmailText
 from service.cli.installation import database, installed, say, wait_for
 from service.database import Database
 from service.errors import NotFound, OperatorError
-from service.passwords import Passwords
+from service.passwords import Passwords, weakness
 from service.permissions import ROLES
 from service.repos.users import Role, User
 from service.settings import Settings
 from service.tenancy.identity import TenantId
+from service.texts import email_address, host_name
 from service.work import Work, run
 
 app = typer.Typer(help="Users: add, passwd.", no_args_is_help=True)
@@ -40,7 +41,7 @@ def add(
     """Create a user of a tenant. The password is asked for, or taken from QUARRY_PASSWORD."""
     address = _address(email)
     chosen = _role(role)
-    password = _password()
+    password = _password(address, domain)
 
     async def create(local: Settings) -> User:
         async with database(local) as opened, Passwords.open() as passwords:
@@ -63,14 +64,14 @@ def add(
 @app.command()
 def passwd(domain: Domain, email: Email) -> None:
     """Replace a user's password and end their sessions. It is asked for, or taken from QUARRY_PASSWORD."""
-    password = _password()
+    password = _password(email, domain)
 
     async def change(local: Settings) -> None:
         async with database(local) as opened, Passwords.open() as passwords:
             tenant = await _tenant(opened, domain)
             hashed = await passwords.hash(password)
             async with Work(opened, tenant) as work:
-                credentials = await work.users.find_credentials(email.strip().lower())
+                credentials = await work.users.find_credentials(email_address(email))
                 if credentials is None:
                     raise NotFound(f"There is no user {email} in {domain}.")
                 await work.users.set_password(credentials.id, hashed)
@@ -82,7 +83,7 @@ def passwd(domain: Domain, email: Email) -> None:
 
 
 async def _tenant(opened: Database, domain: str) -> TenantId:
-    entry = await run(opened, lambda work: work.tenants.find_by_domain(domain.strip().lower()), None, read_only=True)
+    entry = await run(opened, lambda work: work.tenants.find_by_domain(host_name(domain)), None, read_only=True)
     if entry is None:
         raise OperatorError(f"there is no tenant {domain}", "see `quarry tenants list`")
     return TenantId(entry.id)
@@ -101,8 +102,8 @@ def _address(text: str) -> str:
         raise OperatorError(f"'{text}' is not an email address", "give it as name@example.com") from error
 
 
-def _password() -> str:
-    """From the environment, else asked for twice. Raises OperatorError for a short one, and with nobody to ask."""
+def _password(*own: str) -> str:
+    """From the environment, else asked for twice. Raises OperatorError for a short or weak one, and with nobody to ask."""
     given = os.environ.get(_PASSWORD_VARIABLE)
     if given is None:
         if sys.stdin is None or not sys.stdin.isatty():
@@ -115,4 +116,6 @@ def _password() -> str:
             raise OperatorError("nothing was done") from None
     if len(given) < SHORTEST_PASSWORD:
         raise OperatorError(f"a password has at least {SHORTEST_PASSWORD} characters")
+    if (why := weakness(given, *own)) is not None:
+        raise OperatorError(f"the password would be guessed at once: {why}", "choose another one")
     return given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 from uuid import UUID
 
@@ -55,6 +56,9 @@ class Users(Repository, aggregate="users"):
     async def create(
         self, *, email: Personal, display_name: str, password_hash: str, role: Role = "member", is_active: bool = True
     ) -> User: ...
+
+    @query
+    async def is_known(self, *, email: Personal, ip: IPv4Address | IPv6Address) -> bool: ...
 
     @query(cached=Cached(row="id"))
     async def find(self, id: UUID) -> User: ...

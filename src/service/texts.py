@@ -1,0 +1,71 @@
+"""Texts that people compare by looking: one spelling for what looks the same, and nothing in them that can't be seen."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import idna
+
+_JOINERS = "\u200c\u200d"
+"""They join letters of several scripts, and the parts of an emoji."""
+_SEEN = frozenset("LMNPS")
+
+
+def invisible(text: str, *, lines: bool = False) -> str | None:
+    """The first character that can't be seen, or that turns the direction of others; None when there is none.
+
+    `lines` lets line breaks and tabs be. A joiner may stand between characters that are not ASCII.
+    """
+    for position, char in enumerate(text):
+        category = unicodedata.category(char)
+        if category[0] != "C" and category not in ("Zl", "Zp"):
+            continue
+        if lines and char in "\n\r\t":
+            continue
+        if char in _JOINERS and text[position - 1 : position] > "\x7f" and text[position + 1 : position + 2] > "\x7f":
+            continue
+        if category in ("Co", "Cn"):
+            # Private use, and what this version of Unicode does not know yet.
+            continue
+        return char
+    return None
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text is to be seen: blanks, joiners, letters that are drawn as nothing."""
+    return not any(
+        unicodedata.category(char)[0] in _SEEN and unicodedata.name(char, "").find("FILLER") < 0 and char != "\u2800"
+        for char in text
+    )
+
+
+def composed(text: str) -> str:
+    """In Unicode's composed form (NFC): a letter and its accent are one character, however they were typed."""
+    return unicodedata.normalize("NFC", text)
+
+
+def host_name(text: str) -> str:
+    """A host name as DNS has it: lower case, other scripts as xn--…, no final dot. Raises ValueError."""
+    name = composed(text.strip()).removesuffix(".")
+    if name.isascii():
+        return name.lower()
+    try:
+        return idna.encode(name, uts46=True).decode("ascii").lower()
+    except idna.IDNAError:
+        raise ValueError("this is no host name") from None
+
+
+def email_address(text: str) -> str:
+    """An address in the one spelling that is kept and compared. Raises ValueError for a domain that can't be one."""
+    local, at, domain = composed(text.strip()).rpartition("@")
+    return f"{local.lower()}{at}{host_name(domain)}" if at else local.lower()
+
+
+def printable(text: str) -> str:
+    """A text for a terminal or a log: what can't be seen, or would be obeyed, is written as its code."""
+    return re.sub(
+        r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]",
+        lambda match: f"\\u{ord(match[0]):04x}",
+        text,
+    )
