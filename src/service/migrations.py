@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import getpass
 import hashlib
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -21,7 +18,7 @@ import psycopg
 import yoyo
 from yoyo.migrations import topological_sort
 
-from service import files, yoyo_backend
+from service import files, migration_turns, yoyo_backend
 from service.addresses import Address
 from service.errors import OperatorError
 from service.migration_errors import READ_ONLY, MigrationError, explained, refuse_copying, reported, texts_of
@@ -31,11 +28,7 @@ Direction = Literal["apply", "rollback"]
 Verify = Callable[[psycopg.Connection[Any]], set[str] | None]
 """Says what is wrong with the catalog, in the transaction that is open; None where it can't tell."""
 
-_LOCK = 7_301_915_204_411
-"""The advisory lock of `quarry migrate`; any constant that nothing else uses."""
-_ASK_EVERY, _TELL_EVERY = 0.2, 30.0
-"""Seconds between two attempts to get it, and between two lines that say so."""
-_YOYO = "quarry-yoyo"
+YOYO = "quarry-yoyo"
 """The application name of every yoyo that got its address here; others may see it in pg_stat_activity."""
 
 
@@ -53,7 +46,7 @@ class Status:
 
 def yoyo_url(address: Address, schema: str) -> str:
     """The address as yoyo takes it: for our backend, with role, search path and time-outs as start-up options."""
-    return f"{yoyo_backend.SCHEME}{_libpq_url(address, schema, _YOYO).removeprefix('postgresql')}"
+    return f"{yoyo_backend.SCHEME}{_libpq_url(address, schema, YOYO).removeprefix('postgresql')}"
 
 
 def sources() -> tuple[Path, ...]:
@@ -244,69 +237,18 @@ def _libpq_url(address: Address, schema: str, name: str) -> str:
 @contextlib.contextmanager
 def _locked(address: Address, schema: str, say: Say, patience: float = 10.0) -> Iterator[Any]:
     """Instances wait for each other on an advisory lock, which a dead one can't keep; yoyo's own row comes after it."""
-    _name_user()
+    migration_turns.name_user()
     with reported(), contextlib.closing(connected(address, schema)) as holder:
-        _wait_for_turn(holder, say)
-        if not _value(holder, "SELECT to_regnamespace(quote_ident(%s)) IS NOT NULL", schema):
+        migration_turns.wait(holder, say)
+        if not migration_turns.value(holder, "SELECT to_regnamespace(quote_ident(%s)) IS NOT NULL", schema):
             raise OperatorError(f"the schema {schema} does not exist", "run `quarry db create` first")
-        if _value(holder, "SELECT current_setting('transaction_read_only') = 'on'"):
+        if migration_turns.value(holder, "SELECT current_setting('transaction_read_only') = 'on'"):
             raise OperatorError("the database is read-only", READ_ONLY)
-        _clear_dead_lock(holder)
+        migration_turns.clear_dead_lock(holder, YOYO)
         with yoyo_backend.connect(yoyo_url(address, schema)) as backend:
             backend.ensure_internal_schema_updated()
             with backend.lock(timeout=patience):
                 yield backend
-
-
-def _wait_for_turn(holder: psycopg.Connection[Any], say: Say) -> None:
-    """Take the lock of `quarry migrate`, by asking again and again.
-
-    A session that waits inside pg_advisory_lock() holds a snapshot, and CREATE INDEX CONCURRENTLY waits for every
-    snapshot: the instance that migrates and the one that waits would wait for each other for ever.
-    """
-    told = -math.inf
-    while not _value(holder, "SELECT pg_try_advisory_lock(%s)", _LOCK):
-        if monotonic() - told >= _TELL_EVERY:
-            say("waiting for another instance that is migrating")
-            told = monotonic()
-        sleep(_ASK_EVERY)
-
-
-def _clear_dead_lock(holder: psycopg.Connection[Any]) -> None:
-    """Remove the row of a yoyo that is gone: no such process on this host, and none connected from another one."""
-    if _value(holder, "SELECT to_regclass('yoyo_lock') IS NULL"):
-        return
-    pid = _value(holder, "SELECT pid FROM yoyo_lock")
-    connected = (
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = %s AND datname = current_database())"
-    )
-    if pid is not None and not _is_alive(pid) and not _value(holder, connected, _YOYO):
-        holder.execute("DELETE FROM yoyo_lock WHERE pid = %s", (pid,))
-
-
-def _value(connection: psycopg.Connection[Any], statement: Any, *values: object) -> Any:
-    row = connection.execute(statement, values).fetchone()
-    return None if row is None else row[0]
-
-
-def _is_alive(pid: int) -> bool:
-    if pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _name_user() -> None:
-    """Name a user that has no name, as in some containers: yoyo logs it and would fail."""
-    try:
-        getpass.getuser()
-    except (KeyError, OSError):
-        os.environ["LOGNAME"] = str(os.getuid())
 
 
 def _applied(connection: Any) -> dict[str, datetime]:

@@ -57,7 +57,8 @@ AIMS = """
 INSERT INTO contents (tenant_id, campaign_id, kind, title, deleted_at)
 SELECT DISTINCT ON (tenant_id) tenant_id, campaign_id, kind, 'Deleted', now() - interval '1 year' FROM contents;
 UPDATE brands SET company_type = 'llp';
-UPDATE sessions SET ip = '192.0.2.1';
+INSERT INTO sessions (tenant_id, user_id, token_hash, ip, expires_at)
+SELECT tenant_id, id, sha256(email_index), '192.0.2.1', '2100-01-01' FROM users;
 UPDATE idempotency_keys SET answer = '\\x01' || sha256(fingerprint);
 INSERT INTO api_keys (tenant_id, name, role, key_hash, created_by, revoked_at)
 SELECT tenant_id, 'Ended', role, sha256(key_hash), created_by, '2000-01-01' FROM api_keys;

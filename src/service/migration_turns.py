@@ -1,0 +1,71 @@
+"""Whose turn it is to migrate: instances wait for each other, and a lock that the dead have left is cleared."""
+
+from __future__ import annotations
+
+import getpass
+import math
+import os
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import Any
+
+import psycopg
+
+Say = Callable[[str], None]
+
+_LOCK = 7_301_915_204_411
+"""The advisory lock of `quarry migrate`; any constant that nothing else uses."""
+_ASK_EVERY, _TELL_EVERY = 0.2, 30.0
+"""Seconds between two attempts to get it, and between two lines that say so."""
+
+
+def wait(holder: psycopg.Connection[Any], say: Say) -> None:
+    """Take the lock of `quarry migrate`, by asking again and again.
+
+    A session that waits inside pg_advisory_lock() holds a snapshot, and CREATE INDEX CONCURRENTLY waits for every
+    snapshot: the instance that migrates and the one that waits would wait for each other for ever.
+    """
+    told = -math.inf
+    while not value(holder, "SELECT pg_try_advisory_lock(%s)", _LOCK):
+        if monotonic() - told >= _TELL_EVERY:
+            say("waiting for another instance that is migrating")
+            told = monotonic()
+        sleep(_ASK_EVERY)
+
+
+def clear_dead_lock(holder: psycopg.Connection[Any], name: str) -> None:
+    """Remove the row of a yoyo that is gone: no such process on this host, and none of that `name` connected from another."""
+    if value(holder, "SELECT to_regclass('yoyo_lock') IS NULL"):
+        return
+    pid = value(holder, "SELECT pid FROM yoyo_lock")
+    connected = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = %s AND datname = current_database())"
+    )
+    if pid is not None and not _is_alive(pid) and not value(holder, connected, name):
+        holder.execute("DELETE FROM yoyo_lock WHERE pid = %s", (pid,))
+
+
+def value(connection: psycopg.Connection[Any], statement: Any, *values: object) -> Any:
+    """The first column of the first row, or None."""
+    row = connection.execute(statement, values).fetchone()
+    return None if row is None else row[0]
+
+
+def _is_alive(pid: int) -> bool:
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def name_user() -> None:
+    """Name a user that has no name, as in some containers: yoyo logs it and would fail."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = str(os.getuid())
