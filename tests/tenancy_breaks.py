@@ -145,6 +145,7 @@ BREAKS: dict[str, list[str]] = {
         "ALTER ROLE quarry_app SET default_transaction_read_only = on"
     ],
     "large_object_written: 4711": ["SELECT lo_create(4711); ALTER LARGE OBJECT 4711 OWNER TO quarry_app"],
+    "encoding_not_unicode: LATIN1": ["UPDATE pg_database SET encoding = 8 WHERE datname = current_database()"],
     "schema_writable: quarry": ["GRANT CREATE ON SCHEMA quarry TO quarry_app"],
     "commits_not_numbered: app.changes": [
         "DROP TRIGGER number_commit ON app.changes",

@@ -248,6 +248,23 @@ def test_copy_from_stdin_is_refused_with_what_to_write_instead(owner: Address, f
     assert "INSERT" in caught.value.remedy
 
 
+def test_checkout_with_other_line_ends_is_the_same_files(owner: Address, folders: tuple[Path, Path]) -> None:
+    for path in folders[1].glob("*.sql"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert not any(each.is_changed for each in migrations.status(owner, "quarry", folders))
+
+
+def test_database_of_another_encoding_is_refused_at_once(owner: Address, superuser: Any) -> None:
+    superuser.autocommit = True
+    superuser.execute("CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    try:
+        with pytest.raises(OperatorError, match="the database is encoded as LATIN1") as caught:
+            migrations.up(owner.aimed("latin"), "quarry", quietly)
+        assert "ENCODING 'UTF8'" in caught.value.remedy
+    finally:
+        superuser.execute("DROP DATABASE latin WITH (FORCE)")
+
+
 def test_last_applied_is_taken_back_first_whatever_its_number(owner: Address, folders: tuple[Path, Path]) -> None:
     late = folders[0] / "0099.add-late.sql"
     late.write_text("-- Late.\nCREATE TABLE app.late (id int);\n")

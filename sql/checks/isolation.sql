@@ -184,6 +184,11 @@ WITH serving AS (
             OR setting ~* '^row_security=(off|false|no|0)$'
             OR (setting ~* '^search_path=' AND setting !~* '^search_path="?[a-z_][a-z0-9_]*"?, pg_temp$'))
      UNION ALL
+    -- Another encoding can't hold all that the service takes, and sorts and cuts what it holds otherwise.
+    SELECT 'encoding_not_unicode', pg_encoding_to_char(encoding)::text
+      FROM pg_catalog.pg_database
+     WHERE datname = current_database() AND pg_encoding_to_char(encoding) <> 'UTF8'
+     UNION ALL
     -- Nothing here makes large objects, and no policy guards them.
     SELECT 'large_object_written', m.oid::text
       FROM pg_catalog.pg_largeobject_metadata AS m

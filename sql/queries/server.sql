@@ -19,6 +19,21 @@ SELECT now();
 -- Whether transactions of this session may write, unless they say themselves that they do not.
 SELECT NOT (current_setting('default_transaction_read_only')::boolean OR pg_is_in_recovery()) AS is_writable;
 
+-- name: drifted_collations :many
+-- scope: shared
+-- unordered: they are told as a set
+-- unbounded: one row for each collation of the system
+-- notnull: name because a name is never null, nor what is made of one
+-- The collations whose version is not the one that indexes were built with; the database's own is called default.
+SELECT c.collname::text AS name
+  FROM pg_catalog.pg_collation AS c
+ WHERE c.collversion <> pg_collation_actual_version(c.oid)
+ UNION ALL
+SELECT 'default' AS name
+  FROM pg_catalog.pg_database AS d
+ WHERE d.datname = current_database()
+   AND d.datcollversion <> pg_database_collation_actual_version(d.oid);
+
 -- name: transactions :one
 -- scope: shared
 -- one: a database has one name

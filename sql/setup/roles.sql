@@ -73,6 +73,11 @@ BEGIN
                      wanted.name;
     END LOOP;
 
+    -- pg_dump tells in the server's words why it failed, and they are read. Only a superuser may choose the language.
+    IF super THEN
+        ALTER ROLE quarry_backup SET lc_messages = 'C';
+    END IF;
+
     -- What the service tells a connection of its own. Through a pooler it can't, and then this is what counts.
     FOR wanted IN
         SELECT r.rolname AS name, w.setting, w.value

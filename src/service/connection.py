@@ -139,28 +139,28 @@ class Connection:
         try:
             return await self._raw.fetch(text, *values)  # type: ignore[no-any-return]
         except Exception as error:
-            raise self._translated(error) from error
+            raise self._translated(error, text) from error
 
     async def fetchrow(self, text: str, values: Sequence[object]) -> Any | None:
         """The first row of one statement, or None."""
         try:
             return await self._raw.fetchrow(text, *values)
         except Exception as error:
-            raise self._translated(error) from error
+            raise self._translated(error, text) from error
 
     async def fetchval(self, text: str, values: Sequence[object]) -> Any | None:
         """The first column of the first row, or None."""
         try:
             return await self._raw.fetchval(text, *values)
         except Exception as error:
-            raise self._translated(error) from error
+            raise self._translated(error, text) from error
 
     async def execute(self, text: str, values: Sequence[object] = ()) -> str:
         """Run one statement, or without values several in one message; answers the command tag of the last."""
         try:
             return await self._raw.execute(text, *values)  # type: ignore[no-any-return]
         except Exception as error:
-            raise self._translated(error) from error
+            raise self._translated(error, text) from error
 
     async def begin(self, text: str, *, is_numbered: bool = True) -> None:
         """Send the message that opens the transaction. The connection must not be inside one.
@@ -253,8 +253,8 @@ class Connection:
             tenant, *numbers = match.groups()
             self._commits.append(Numbered(tenant, *map(int, numbers)))
 
-    def _translated(self, error: Exception) -> Exception:
-        known = translate(error, connection_lost=self.is_closed())
+    def _translated(self, error: Exception, text: str = "") -> Exception:
+        known = translate(error, connection_lost=self.is_closed(), only_removes=_only_removes(text))
         if known is error:
             # Nobody has foreseen this: a new connection is cheaper than a doubt.
             self.abandon()
@@ -283,6 +283,11 @@ class Connection:
         if outcome != "committed":
             COMMITS_UNKNOWN.inc()
             raise CommitUnknown from error
+
+
+def _only_removes(text: str) -> bool:
+    """Whether a statement deletes rows and writes none: a foreign key that it breaks is another row's, which refers to them."""
+    return "DELETE FROM" in text and "INSERT INTO" not in text
 
 
 def _is_of_server(error: Exception) -> bool:

@@ -20,7 +20,10 @@ _BY_STATE: Mapping[str, tuple[str, str]] = {
         "the server refuses the password",
         "correct the password in the URL, or set it with ALTER ROLE; a client certificate is made out to the login's name",
     ),
-    "28000": ("the server refuses this login", "check the user in the URL and the server's pg_hba.conf"),
+    "28000": (
+        "the server refuses this login",
+        "check the user in the URL and the server's pg_hba.conf, which may want TLS (DATABASE_SSL) or a client certificate",
+    ),
     "3D000": ("the database does not exist", "run `quarry db create`"),
     "53300": (
         "there are too many connections",

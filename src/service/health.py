@@ -54,6 +54,7 @@ class DatabaseHealth:
             "writes": self._writes,
             "clock": self._clock,
             "purge": self._purge,
+            "collations": self._collations,
             "growth": self._growth,
             "transactions": self._transactions,
             "consumers": self._consumers,
@@ -123,6 +124,11 @@ class DatabaseHealth:
         since = None if found.since_purged is None else round(found.since_purged.total_seconds())
         is_late = found.since_purged is not None and found.since_purged > _LATE_PURGE
         return {"ok": not found.purge_failures and not is_late, "failures": found.purge_failures, "seconds_ago": since}
+
+    async def _collations(self) -> dict[str, Any]:
+        """Collations that sort otherwise than when their indexes were built, as after an upgrade of the system's libraries."""
+        drifted = sorted(each.name for each in await self._ask(lambda work: work.server.drifted_collations()))
+        return {"ok": not drifted, "drifted": drifted}
 
     async def _growth(self) -> dict[str, Any]:
         """Bytes, and bytes per hour since this process first asked."""

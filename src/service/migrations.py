@@ -171,7 +171,8 @@ def _is_of_tenants(migration: Any) -> bool:
 
 def checksum(path: Path) -> str:
     """What the post-apply hook keeps of an applied file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    # A checkout with CRLF is the same file.
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
 def _wrong(backend: Any, verify: Verify | None) -> set[str] | None:
@@ -244,6 +245,11 @@ def _locked(address: Address, schema: str, say: Say, patience: float = 10.0) -> 
             raise OperatorError(f"the schema {schema} does not exist", "run `quarry db create` first")
         if migration_turns.value(holder, "SELECT current_setting('transaction_read_only') = 'on'"):
             raise OperatorError("the database is read-only", READ_ONLY)
+        if (encoding := migration_turns.value(holder, "SHOW server_encoding")) != "UTF8":
+            raise OperatorError(
+                f"the database is encoded as {encoding}, and Quarry needs UTF8",
+                "make another one: `quarry db create` does, or CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+            )
         migration_turns.clear_dead_lock(holder, YOYO)
         with yoyo_backend.connect(yoyo_url(address, schema)) as backend:
             backend.ensure_internal_schema_updated()

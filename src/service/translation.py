@@ -40,12 +40,16 @@ _INVALID_CLASSES = frozenset({"22"})
 _SUFFIXES = ("_check", "_key", "_fkey")
 
 
-def translate(error: Exception, *, connection_lost: bool) -> Exception:
-    """The service's error for whatever a statement or a connection attempt raised; raise it `from error`."""
+def translate(error: Exception, *, connection_lost: bool, only_removes: bool = False) -> Exception:
+    """The service's error for whatever a statement or a connection attempt raised; raise it `from error`.
+
+    `only_removes` says that the statement deleted rows and wrote none. Nothing depends on the wording of a message, which is
+    the server's, in its own language.
+    """
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, asyncpg.PostgresError):
-        return _of_server(error, connection_lost=connection_lost)
+        return _of_server(error, connection_lost=connection_lost, only_removes=only_removes)
     if isinstance(error, asyncpg.DataError):
         return InvalidInput()
     if isinstance(error, asyncpg.OutdatedSchemaCacheError):
@@ -57,7 +61,7 @@ def translate(error: Exception, *, connection_lost: bool) -> Exception:
     return error
 
 
-def _of_server(error: asyncpg.PostgresError, *, connection_lost: bool) -> ServiceError:
+def _of_server(error: asyncpg.PostgresError, *, connection_lost: bool, only_removes: bool) -> ServiceError:
     state = error.sqlstate or ""
     if (passing := _PASSING.get(state)) is not None:
         return passing()
@@ -71,17 +75,17 @@ def _of_server(error: asyncpg.PostgresError, *, connection_lost: bool) -> Servic
         return Timeout()
     if state == "55P03":
         return Timeout("The row is locked by other work; nothing was changed.")
-    return _of_statement(error, state)
+    return _of_statement(error, state, only_removes=only_removes)
 
 
-def _of_statement(error: asyncpg.PostgresError, state: str) -> ServiceError:
+def _of_statement(error: asyncpg.PostgresError, state: str, *, only_removes: bool) -> ServiceError:
     field = field_of(getattr(error, "constraint_name", None), getattr(error, "table_name", None))
     match state:
         case "23505":
             return Conflict(f"The {field} is taken." if field else None, field=field)
         case "23503":
-            # The same state serves both ends of a foreign key; only the removal of a referenced row says "still".
-            if "still referenced" in (error.detail or ""):
+            # The same state, constraint and table are named at both ends of a foreign key.
+            if only_removes:
                 return InUse()
             return Reference(errors=(FieldError(field or "", "There is no such row."),))
         case "23514" | "23502" | "23P01":

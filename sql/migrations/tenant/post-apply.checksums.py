@@ -21,7 +21,7 @@ def record(connection):
     cursor.execute("SELECT migration_id, applied_at_utc FROM _yoyo_migration")
     for migration_id, applied_at in cursor.fetchall():
         if migration_id in files:
-            checksum = hashlib.sha256(files[migration_id].read_bytes()).hexdigest()
+            checksum = hashlib.sha256(files[migration_id].read_bytes().replace(b"\r\n", b"\n")).hexdigest()
             cursor.execute(
                 "INSERT INTO _migration_checksums (migration_id, applied_at_utc, checksum)"
                 " VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",

@@ -27,8 +27,8 @@ from service.tenancy import guard
 _LONGEST_NAME = 63
 _JOBS = min(4, os.cpu_count() or 1)
 _NOT_OURS = re.compile(r"^\d+; \d+ \d+ (ACL|COMMENT) - (SCHEMA public|EXTENSION) ", re.MULTILINE)
-_UNKNOWN_SETTING = re.compile('unrecognized configuration parameter "transaction_timeout"')
-"""pg_restore from 17 on sets it on every server, also on those that do not know it."""
+_UNKNOWN_SETTING = re.compile(r"\btransaction_timeout\b")
+"""pg_restore from 17 on sets it on every server, also on those that do not know it, and say so in their own language."""
 
 
 @dataclass(frozen=True)

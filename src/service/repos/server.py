@@ -27,6 +27,12 @@ class Standing(Row):
     since_replayed: timedelta | None
 
 
+class Collation(Row):
+    """A collation by its name."""
+
+    name: str
+
+
 class Server(Repository, aggregate="server", noun="server"):
     """The database server."""
 
@@ -38,6 +44,9 @@ class Server(Repository, aggregate="server", noun="server"):
 
     @query
     async def is_writable(self) -> bool: ...
+
+    @query
+    async def drifted_collations(self) -> list[Collation]: ...
 
     @query
     async def transactions(self) -> Transactions: ...

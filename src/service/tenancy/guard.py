@@ -78,6 +78,7 @@ _REMEDIES: Mapping[str, str] = {
     "published_table": "take the table of {0} out of the publication: it carries rows of all tenants",
     "role_setting_dangerous": "find out who has set it, then ALTER ROLE quarry_app RESET {0}, also IN DATABASE",
     "large_object_written": "find out who has written it, then SELECT lo_unlink({0}) as a superuser, and run `quarry db create`",
+    "encoding_not_unicode": "move to a database with ENCODING 'UTF8', as `quarry db create` makes one: docs/moving.md",
     "schema_writable": "REVOKE CREATE ON SCHEMA {0} FROM PUBLIC, quarry_app",
     "temporary_tables_allowed": "REVOKE TEMP ON DATABASE {0} FROM PUBLIC, quarry_app, or run `quarry db create`",
 }
