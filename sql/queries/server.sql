@@ -21,7 +21,6 @@ SELECT NOT (current_setting('default_transaction_read_only')::boolean OR pg_is_i
 
 -- name: drifted_collations :many
 -- scope: shared
--- unordered: they are told as a set
 -- unbounded: one row for each collation of the system
 -- notnull: name because a name is never null, nor what is made of one
 -- The collations whose version is not the one that indexes were built with; the database's own is called default.

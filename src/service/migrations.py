@@ -241,15 +241,15 @@ def _locked(address: Address, schema: str, say: Say, patience: float = 10.0) -> 
     migration_turns.name_user()
     with reported(), contextlib.closing(connected(address, schema)) as holder:
         migration_turns.wait(holder, say)
-        if not migration_turns.value(holder, "SELECT to_regnamespace(quote_ident(%s)) IS NOT NULL", schema):
-            raise OperatorError(f"the schema {schema} does not exist", "run `quarry db create` first")
-        if migration_turns.value(holder, "SELECT current_setting('transaction_read_only') = 'on'"):
-            raise OperatorError("the database is read-only", READ_ONLY)
         if (encoding := migration_turns.value(holder, "SHOW server_encoding")) != "UTF8":
             raise OperatorError(
                 f"the database is encoded as {encoding}, and Quarry needs UTF8",
                 "make another one: `quarry db create` does, or CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
             )
+        if not migration_turns.value(holder, "SELECT to_regnamespace(quote_ident(%s)) IS NOT NULL", schema):
+            raise OperatorError(f"the schema {schema} does not exist", "run `quarry db create` first")
+        if migration_turns.value(holder, "SELECT current_setting('transaction_read_only') = 'on'"):
+            raise OperatorError("the database is read-only", READ_ONLY)
         migration_turns.clear_dead_lock(holder, YOYO)
         with yoyo_backend.connect(yoyo_url(address, schema)) as backend:
             backend.ensure_internal_schema_updated()
