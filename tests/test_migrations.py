@@ -256,7 +256,7 @@ def test_checkout_with_other_line_ends_is_the_same_files(owner: Address, folders
 
 def test_database_of_another_encoding_is_refused_at_once(owner: Address, superuser: Any) -> None:
     superuser.autocommit = True
-    superuser.execute("CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    superuser.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0")
     try:
         with pytest.raises(OperatorError, match="the database is encoded as LATIN1") as caught:
             migrations.up(owner.aimed("latin"), "quarry", quietly)
