@@ -10,6 +10,14 @@ SELECT id, domain
     OR domain = :domain
  LIMIT 1;
 
+-- name: missing_niches :many
+-- scope: owner
+-- The niches of the archive whose names are not here.
+SELECT r.name
+  FROM jsonb_populate_recordset(NULL::app.niches, :rows::jsonb) AS r
+ WHERE NOT EXISTS (SELECT FROM app.niches AS n WHERE n.name = r.name)
+ ORDER BY r.name;
+
 -- name: new_niches :count
 -- scope: owner
 -- Makes the niches whose names are not there yet.

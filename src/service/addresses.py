@@ -52,6 +52,14 @@ class Address:
         """The same server and login, another database."""
         return replace(self, url=urlunsplit(urlsplit(self.url)._replace(path=f"/{quote(database, safe='')}")))
 
+    def as_login(self, user: str, password: str) -> Address:
+        """The same server and database, another login."""
+        parts = urlsplit(self.url)
+        place = parts.netloc.rpartition("@")[2]
+        return replace(
+            self, url=urlunsplit(parts._replace(netloc=f"{quote(user)}:{quote(password)}@{place}")), role=None
+        )
+
     def asyncpg_options(self, **constants: str) -> dict[str, Any]:
         """What asyncpg needs beside the URL: TLS, and the session's `constants` with the role among them."""
         settings = constants if self.role is None else {**constants, "role": self.role}

@@ -65,6 +65,10 @@ class Keyring:
         """What a database remembers of its keys: 32 bytes that say nothing about them."""
         return hmac.digest(self.index_key, b"the keys of this database", "sha256")
 
+    def signature(self, data: bytes) -> str:
+        """What proves that `data` was written by somebody who has the key of the index."""
+        return hmac.new(self.index_key, b"quarry signature\x00" + data, "sha256").hexdigest()
+
     def seal(self, plain: str, tenant: UUID, column: str) -> bytes:
         """`plain` as the database keeps it; `column` is `<table>.<column>`."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
@@ -124,6 +128,15 @@ def of(settings: Settings) -> Keyring:
         _write(path, f"PII_KEYS={fresh_key()}\nPII_INDEX_KEY={fresh_index_key()}\n")
     values = dotenv_values(path)
     return parse(values.get("PII_KEYS") or "", values.get("PII_INDEX_KEY") or "")
+
+
+def at_hand(settings: Settings) -> Keyring | None:
+    """The same, but None where production or staging has none: who takes a backup need not be able to read all of it.
+
+    Raises KeyringError for keys that can't be read.
+    """
+    is_named = settings.pii_keys is not None or settings.pii_index_key is not None
+    return of(settings) if is_named or settings.environment not in ("production", "staging") else None
 
 
 def parse(keys: str, index_key: str) -> Keyring:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self, TypeVar
 
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from service import texts
@@ -26,6 +26,8 @@ THREADS = max(1, (os.cpu_count() or 1) - 1)
 QUEUE = 64
 """So many more wait for a thread; the next one is refused."""
 _NICENESS = 10
+_MOST_MEMORY, _MOST_PASSES, _MOST_LANES = 65_536, 8, 4
+"""KiB, passes and lanes that a hash from elsewhere may ask for."""
 _LEAST_DIFFERENT = 4
 _SHORTEST_WORD = 4
 _LEAST_BESIDE = 6
@@ -139,6 +141,15 @@ def _stand_back() -> None:
     # Elsewhere niceness is the whole process's.
     if sys.platform == "linux":
         os.nice(_NICENESS)
+
+
+def is_costly(hashed: str) -> bool:
+    """Whether comparing with a hash from elsewhere takes far more than with one of ours; what is no argon2 hash takes nothing."""
+    try:
+        given = extract_parameters(hashed)
+    except InvalidHashError:
+        return False
+    return given.memory_cost > _MOST_MEMORY or given.time_cost > _MOST_PASSES or given.parallelism > _MOST_LANES
 
 
 def weakness(password: str, *own: str) -> str | None:

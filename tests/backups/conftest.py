@@ -61,8 +61,8 @@ class Desk:
     async def take(self, **options: Any) -> Backup:
         return await taking.take(self.settings, self.directory, places(), self.said.append, **options)
 
-    async def verify(self, backup: Backup) -> None:
-        await restoring.verify(self.settings, backup, places(), self.said.append)
+    async def verify(self, backup: Backup, *, unsigned: bool = False) -> None:
+        await restoring.verify(self.settings, backup, places(), self.said.append, unsigned=unsigned)
 
     async def restore(self, backup: Backup, into: str | None = None) -> Restored:
         target = await restoring.examine(self.settings, backup, into)

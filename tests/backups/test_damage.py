@@ -27,7 +27,7 @@ def flip(path: Path, position: int) -> None:
 async def refused(desk: Desk, backup: Backup) -> str:
     """Why, having changed nothing."""
     with pytest.raises(BackupError) as caught:
-        await desk.verify(desk.directory.find(backup.manifest.name))
+        await desk.verify(desk.directory.find(backup.manifest.name), unsigned=True)
     assert await desk.besides() == []
     assert "\n" not in caught.value.message
     assert caught.value.remedy

@@ -211,7 +211,22 @@ async def test_a_domain_that_is_taken_is_not_given_again(gone: tuple[Stock, Path
     # In the rows alone: the import has begun when the database refuses it.
     rewrite(path, manifest(domain="free.example"))
     rewrite(path, first("tenants.jsonl", domain=stock.domain(stock.b)), honest=True)
-    assert "tenants.jsonl: the database refuses a row: The domain is taken." in await refused(gone, has_begun=True)
+    assert "tenants.jsonl, line 1: the domain is not the one that the manifest names" in await refused(
+        gone, has_begun=True
+    )
+
+
+async def test_a_hash_that_would_keep_argon2_busy_is_refused(gone: tuple[Stock, Path]) -> None:
+    costly = "$argon2id$v=19$m=2097152,t=100,p=8$c29tZXNhbHQ$RdescudvJCsgt3ub+b2dWRWJTmaaJObG"
+    rewrite(gone[1], first("users.jsonl", password_hash=costly), honest=True)
+    assert "would cost too much to compare" in await refused(gone, has_begun=True)
+
+
+async def test_a_header_that_claims_gigabytes_is_not_read_into_memory(gone: tuple[Stock, Path]) -> None:
+    header = tarfile.TarInfo("././@PaxHeader")
+    header.type, header.size = tarfile.XHDTYPE, 4 * 1024**3
+    gone[1].write_bytes(gzip.compress(header.tobuf(tarfile.USTAR_FORMAT) + b"0" * 1024))
+    assert "a header is too large" in await refused(gone)
 
 
 async def test_a_failed_export_leaves_nothing_behind(stock: Stock, tmp_path: Path) -> None:

@@ -65,6 +65,16 @@ async def test_a_tenant_comes_back_on_a_database_that_was_restored_twice(stock: 
     await stock.export(path)
 
 
+async def test_niches_that_all_would_see_are_made_when_asked_for_alone(
+    stock: Stock, tmp_path: Path, elsewhere: Settings
+) -> None:
+    path = tmp_path / "a.tar.gz"
+    await stock.export(path)
+    with pytest.raises(OperatorError, match="niches of the archive are not here") as refused:
+        await importing.restore(elsewhere, path, quietly)
+    assert "--with-niches" in refused.value.remedy
+
+
 async def test_the_log_begins_anew_and_tells_of_the_import(stock: Stock, tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     manifest = await stock.export(path)
@@ -143,7 +153,7 @@ async def test_a_tenant_moves_to_an_installation_with_other_keys(
 ) -> None:
     path = tmp_path / "a.tar.gz"
     await stock.export(path)
-    await importing.restore(elsewhere, path, quietly)
+    await importing.restore(elsewhere, path, quietly, with_niches=True)
     assert opened(elsewhere, stock.arranged, stock.a) == opened(stock.settings, stock.arranged, stock.a)
     user, password_hash = stock.superuser.execute(
         "SELECT id, password_hash FROM quarry.users WHERE tenant_id = %s AND deleted_at IS NULL", [stock.a]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from datetime import datetime
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import OperatorError
+from service.keyring import Keyring
 
 FORMAT: Literal[1] = 1
 _LONGEST = 16 * 1024 * 1024
+_UNSIGNED = "add --unsigned"
 _REMEDY = "take the files that `quarry backup create` wrote, unchanged, or another backup"
 
 
@@ -48,6 +51,8 @@ class Manifest(_Part):
     tables: tuple[Table, ...]
     size: int = Field(ge=0)
     sha256: str
+    signature: str = ""
+    """Made with the keys of personal data, over all the rest; empty where they were not at hand."""
 
     @property
     def rows(self) -> int:
@@ -55,11 +60,39 @@ class Manifest(_Part):
         return sum(table.rows for table in self.tables)
 
     def sealed(self) -> bytes:
-        """The file's bytes, with a checksum of themselves: it finds damage, it does not prove who wrote them."""
-        return _Sealed(**dict(self), seal=self._digest()).model_dump_json(indent=2).encode() + b"\n"
+        """The file's bytes, with a checksum of themselves: it finds damage, the signature proves who wrote them."""
+        text = _Sealed(**dict(self), seal=self._digest()).model_dump_json(indent=2, exclude=self._absent())
+        return text.encode() + b"\n"
+
+    def signed(self, keys: Keyring | None) -> Manifest:
+        """The same with a signature, where there are keys."""
+        return self if keys is None else self.model_copy(update={"signature": keys.signature(self._signed_bytes())})
+
+    def check_signature(self, keys: Keyring | None) -> None:
+        """Raises BackupError unless it was signed with these keys."""
+        what = "whoever wrote it decides what is run and what is in the database afterwards"
+        if not self.signature:
+            raise BackupError(f"{self.name} is not signed: {what}", f"{_UNSIGNED} if you know where it comes from")
+        if keys is None:
+            raise BackupError(
+                f"{self.name} is signed, and the keys to check it with are not here: {what}",
+                f"set PII_KEYS and PII_INDEX_KEY, or {_UNSIGNED} if you know where it comes from",
+            )
+        if not hmac.compare_digest(self.signature, keys.signature(self._signed_bytes())):
+            raise BackupError(
+                f"{self.name} was not written with these keys, or was changed by somebody who has none",
+                "set the PII_INDEX_KEY that was in force when it was taken, or take another backup",
+            )
+
+    def _signed_bytes(self) -> bytes:
+        return self.model_dump_json(exclude={"signature"}).encode()
+
+    def _absent(self) -> set[str]:
+        """Backups of before have no such field."""
+        return set() if self.signature else {"signature"}
 
     def _digest(self) -> str:
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return hashlib.sha256(self.model_dump_json(exclude=self._absent()).encode()).hexdigest()
 
 
 class _Sealed(Manifest):

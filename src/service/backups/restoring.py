@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
-from collections.abc import Iterable, Sequence
+import secrets
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from service import migrations, provisioning
+from service import keyring, migrations, provisioning
 from service.addresses import Address, PoolLimits
 from service.backups import contents, manifests, swapping, tools
 from service.backups.contents import connected
@@ -25,8 +25,13 @@ from service.settings import Settings
 from service.tenancy import guard
 
 _LONGEST_NAME = 63
-_JOBS = min(4, os.cpu_count() or 1)
 _NOT_OURS = re.compile(r"^\d+; \d+ \d+ (ACL|COMMENT) - (SCHEMA public|EXTENSION) ", re.MULTILINE)
+_STRANGE = re.compile(
+    r"^\d+; \d+ \d+ (EVENT TRIGGER|PROCEDURAL LANGUAGE|FOREIGN DATA WRAPPER|FOREIGN SERVER|SERVER|USER MAPPING|PUBLICATION|"
+    r"SUBSCRIPTION|TRANSFORM|CAST|ACCESS METHOD|OPERATOR|AGGREGATE|BLOB|LARGE OBJECT|FOREIGN TABLE)\b",
+    re.MULTILINE,
+)
+"""Kinds of objects that a dump of Quarry's database never has."""
 _UNKNOWN_SETTING = re.compile(r"\btransaction_timeout\b")
 """pg_restore from 17 on sets it on every server, also on those that do not know it, and say so in their own language."""
 
@@ -50,12 +55,16 @@ class Restored:
     kept: str | None
 
 
-async def examine(settings: Settings, backup: Backup, into: str | None = None) -> Target:
-    """Prove that the backup is whole and may be restored on this server; changes nothing. Raises OperatorError."""
+async def examine(settings: Settings, backup: Backup, into: str | None = None, *, unsigned: bool = False) -> Target:
+    """Prove that the backup is whole, was signed with the keys that are here unless `unsigned` will do, and may be restored on
+    this server; changes nothing. Raises OperatorError.
+    """
     if into is not None and not 0 < len(into.encode()) <= _LONGEST_NAME:
         raise OperatorError(f"'{into}' is no name of a database", f"give one of 1 to {_LONGEST_NAME} bytes")
     await asyncio.to_thread(backup.check)
     manifest = backup.manifest
+    if not unsigned:
+        manifest.check_signature(keyring.at_hand(settings))
     unknown = sorted(set(manifest.migrations) - migrations.known())
     if unknown:
         raise BackupError(
@@ -79,9 +88,11 @@ async def examine(settings: Settings, backup: Backup, into: str | None = None) -
     return Target(address, into or address.database, version, row["rolsuper"])
 
 
-async def verify(settings: Settings, backup: Backup, places: Iterable[Path], say: Say) -> None:
+async def verify(
+    settings: Settings, backup: Backup, places: Iterable[Path], say: Say, *, unsigned: bool = False
+) -> None:
     """Restore into a scratch database, prove what is in it, drop it. Raises OperatorError."""
-    target = await examine(settings, backup)
+    target = await examine(settings, backup, unsigned=unsigned)
     async with swapping.scratch(target.address, target.database, "verifying") as name:
         await _fill(settings, target, name, backup, places=places, say=say)
 
@@ -108,32 +119,62 @@ async def _fill(
     tool = await tools.find("pg_restore", at_least, target.major, places)
     for note in await provisioning.create_roles(target.address, settings.limits):
         say(note)
-    with contextlib.ExitStack() as files:
+    async with contextlib.AsyncExitStack() as stack:
+        async with connected(made) as connection:
+            await connection.execute(f"GRANT CREATE ON DATABASE {provisioning.quoted(name)} TO quarry_owner")
         arguments = [f"--dbname={_conninfo(name)}"]
-        if not target.is_superuser:
-            # What it makes would be the login's, not the owner's, and the login may not give it away.
-            async with connected(made) as connection:
-                await connection.execute(f"GRANT CREATE ON DATABASE {provisioning.quoted(name)} TO quarry_owner")
-            made = replace(made, role="quarry_owner")
-            listed = files.enter_context(NamedTemporaryFile("w", suffix=".list"))
-            listed.write(await _selected(tool, backup.path))
-            listed.flush()
-            arguments.append(f"--use-list={listed.name}")
+        if target.is_superuser:
+            made = await stack.enter_async_context(_as_nobody_else(made))
+        # What it makes would be the login's, not the owner's, and the login may not give it away.
+        made = replace(made, role="quarry_owner")
+        listed = stack.enter_context(NamedTemporaryFile("w", suffix=".list"))  # noqa: SIM115  the stack closes it
+        listed.write(await _selected(tool, backup))
+        listed.flush()
+        arguments.append(f"--use-list={listed.name}")
         tolerated = None
         if tool.major >= 17 > target.major:
             tolerated = _UNKNOWN_SETTING
         else:
-            # In turn for the owner: foreign keys are looked at before policies are there that would bind it.
-            arguments += ["--exit-on-error", f"--jobs={_JOBS if target.is_superuser else 1}"]
+            # In turn: foreign keys are looked at before policies are there that would bind the owner.
+            arguments += ["--exit-on-error", "--jobs=1"]
         await tools.run(tool, [*arguments, str(backup.path)], made, say, tolerated=tolerated)
     await provisioning.prepare_database(target.address.aimed(name), manifest.schema_name)
     await _prove(settings, target, name, manifest, say)
 
 
-async def _selected(tool: Tool, path: Path) -> str:
-    """The backup's list of contents without what an ordinary login may not restore."""
-    process = await asyncio.create_subprocess_exec(tool.path, "--list", path, stdout=asyncio.subprocess.PIPE)
+@contextlib.asynccontextmanager
+async def _as_nobody_else(address: Address) -> AsyncIterator[Address]:
+    """The address with a login of its own that may become quarry_owner and nothing else; it is gone after the block.
+
+    A dump is a program: with a superuser's login it would run as the server itself (COPY … TO PROGRAM), and SET ROLE is no
+    bound, because what it runs may reset it.
+    """
+    name, password = f"quarry_restoring_{secrets.token_hex(4)}", secrets.token_hex(16)
+    async with connected(address) as connection:
+        for (left,) in await connection.fetch(
+            "SELECT rolname FROM pg_roles WHERE rolname ~ '^quarry_restoring_[0-9a-f]{8}$'"
+        ):
+            await connection.execute(f"DROP ROLE {left}")
+        await connection.execute(
+            f"CREATE ROLE {name} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD '{password}' IN ROLE quarry_owner;"
+            f"GRANT CONNECT ON DATABASE {provisioning.quoted(address.database)} TO {name}"
+        )
+        try:
+            yield address.as_login(name, password)
+        finally:
+            await connection.execute(
+                f"REVOKE ALL ON DATABASE {provisioning.quoted(address.database)} FROM {name}; DROP ROLE {name}"
+            )
+
+
+async def _selected(tool: Tool, backup: Backup) -> str:
+    """The backup's list of contents without what an ordinary login may not restore. Raises BackupError for what is not ours."""
+    process = await asyncio.create_subprocess_exec(tool.path, "--list", backup.path, stdout=asyncio.subprocess.PIPE)
     listed, _ = await process.communicate()
+    if strange := _STRANGE.findall(listed.decode()):
+        raise BackupError(
+            f"{backup.manifest.name} has what no Quarry makes: {', '.join(sorted(set(strange)))}", "it is not restored"
+        )
     return "\n".join(line for line in listed.decode().splitlines() if not _NOT_OURS.match(line)) + "\n"
 
 

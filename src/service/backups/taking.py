@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from service import keyring
 from service.addresses import Address
 from service.backups import contents, tools
 from service.backups.directory import Backup, Directory
@@ -58,7 +59,12 @@ async def take(
                 taken_at=taken_at, quarry=importlib.metadata.version("quarry"), server=server, tool=tool.version,
                 epoch=epoch, migrations=migrations, tables=tables, size=size, sha256=sha256,
             )  # fmt: skip
-            return draft.publish(manifest)
+            keys = keyring.at_hand(settings)
+            if keys is None:
+                say(
+                    "the keys of personal data are not here, so the backup is not signed: verify and restore want --unsigned"
+                )
+            return draft.publish(manifest.signed(keys))
 
 
 async def _require_bypass(connection: Any) -> None:

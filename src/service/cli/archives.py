@@ -41,10 +41,13 @@ def export(
 def import_(
     file: Annotated[Path, typer.Argument(help="What `quarry tenants export` wrote.")],
     schema: Annotated[str | None, typer.Option(help="Keep its rows in a schema of its own, of this name.")] = None,
+    with_niches: Annotated[
+        bool, typer.Option("--with-niches", help="Make the niches of the archive that are not here, for all tenants.")
+    ] = False,
 ) -> None:
     """Create a tenant from an archive, with its id and its rows as they were; prints its id."""
     with installed() as local:
-        manifest = wait_for(importing.restore(local, file, say, schema=schema))
+        manifest = wait_for(importing.restore(local, file, say, schema=schema, with_niches=with_niches))
         say(f"quarry: {manifest.domain} has been imported; its people sign in with the passwords that they had")
         print(manifest.tenant)
 

@@ -19,6 +19,13 @@ from service.embedded.errors import EmbeddedError
 from service.errors import OperatorError
 from service.settings import Settings
 
+Unsigned = Annotated[
+    bool,
+    typer.Option(
+        "--unsigned", help="Take one that is not signed with the keys that are here; whoever wrote it is trusted."
+    ),
+]
+
 app = typer.Typer(help="Backups: create, list, verify, restore.", no_args_is_help=True)
 
 _MAJORS = range(15, 20)
@@ -76,12 +83,12 @@ def list_(
 
 
 @app.command()
-def verify(name: Name, directory: In = None) -> None:
+def verify(name: Name, directory: In = None, unsigned: Unsigned = False) -> None:
     """Restore a backup into a scratch database, compare every table with it, let the guard look, and drop it again."""
     with installed() as local:
         started = monotonic()
         backup = _directory(local, directory).find(name)
-        wait_for(restoring.verify(local, backup, _places(), say))
+        wait_for(restoring.verify(local, backup, _places(), say, unsigned=unsigned))
         manifest = backup.manifest
         say(
             f"quarry: {manifest.name} is whole: {manifest.rows} rows in {len(manifest.tables)} tables"
@@ -90,12 +97,13 @@ def verify(name: Name, directory: In = None) -> None:
 
 
 @app.command()
-def restore(
+def restore(  # noqa: PLR0917  its arguments are options
     name: Name,
     directory: In = None,
     into: Annotated[str | None, typer.Option(help="Another database than the one of DATABASE_MIGRATION_URL.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     in_production: Annotated[bool, typer.Option("--in-production", help="Needed there, so that it is meant.")] = False,
+    unsigned: Unsigned = False,
 ) -> None:
     """Put a backup in the place of the database, which is kept under another name; prints that name."""
     loaded = settings()
@@ -104,7 +112,7 @@ def restore(
     with installed() as local:
         started = monotonic()
         backup = _directory(local, directory).find(name)
-        target = wait_for(restoring.examine(local, backup, into))
+        target = wait_for(restoring.examine(local, backup, into, unsigned=unsigned))
         taken = f"{backup.manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC"
         confirm(
             f"puts {backup.manifest.name}, taken at {taken}, in the place of the database {target.database}", yes=yes

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -106,6 +106,19 @@ def _member(name: str, size: int, manifest: Manifest) -> tarfile.TarInfo:
     return member
 
 
+class _Bounded:
+    """A file that gives no more at once than it may cost: tarfile reads a header's extension whole, whatever size it claims."""
+
+    def __init__(self, file: gzip.GzipFile) -> None:
+        self._file = file
+        self.tell, self.seek = file.tell, file.seek
+
+    def read(self, size: int) -> bytes:
+        if size > _CHUNK:
+            raise tarfile.ReadError("a header is too large")
+        return self._file.read(size)
+
+
 class Archive:
     """An archive that is read from front to back, as often as it is asked for. Nothing of it is written anywhere."""
 
@@ -190,8 +203,10 @@ class Archive:
     @contextmanager
     def _tar(self) -> Iterator[tarfile.TarFile]:
         self._file.seek(0)
-        with gzip.GzipFile(fileobj=self._file) as unzipped, tarfile.open(fileobj=unzipped, mode="r:") as tar:
-            yield tar
+        with gzip.GzipFile(fileobj=self._file) as unzipped:
+            bounded: Any = _Bounded(unzipped)
+            with tarfile.open(fileobj=bounded, mode="r:") as tar:
+                yield tar
 
     @contextmanager
     def _damage(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from service.errors import Conflict, InvalidInput, OperatorError
 from service.offboarding import access
 from service.offboarding.archive import Archive, ArchiveError, Manifest, Table
 from service.offboarding.tables import HISTORY, SEALED, call, columns, statements
+from service.passwords import is_costly
 from service.settings import Settings
 from service.tenancy.binding import Binding
 from service.tenancy.identity import TenantId
@@ -24,8 +25,11 @@ _BATCH_BYTES = 4 * 1024 * 1024
 Say = Callable[[str], None]
 
 
-async def restore(settings: Settings, path: Path, say: Say, *, schema: str | None = None) -> Manifest:
-    """Create the archive's tenant with its id and its rows, in a `schema` of its own if one is named.
+async def restore(
+    settings: Settings, path: Path, say: Say, *, schema: str | None = None, with_niches: bool = False
+) -> Manifest:
+    """Create the archive's tenant with its id and its rows, in a `schema` of its own if one is named. Niches that are not here
+    are made `with_niches` alone: all tenants see them.
 
     Raises OperatorError, and then nothing was written.
     """
@@ -41,7 +45,7 @@ async def restore(settings: Settings, path: Path, say: Say, *, schema: str | Non
             if schema is not None:
                 await schemas.build(settings.address("quarry_owner"), settings.database_schema, schema, say)
             async with Work(database, tenant) as work:
-                loading = _Loading(archive, work.binding)
+                loading = _Loading(archive, work.binding, with_niches=with_niches)
                 for table, lines in archive.tables():
                     if table.name not in HISTORY:
                         await loading.load(table, lines)
@@ -90,8 +94,8 @@ def _of_another_version(manifest: Manifest, what: str) -> ArchiveError:
 class _Loading:
     """An import inside its transaction."""
 
-    def __init__(self, archive: Archive, binding: Binding) -> None:
-        self._archive, self._binding = archive, binding
+    def __init__(self, archive: Archive, binding: Binding, *, with_niches: bool) -> None:
+        self._archive, self._binding, self._with_niches = archive, binding, with_niches
         self._statements = statements("import")
         self._niches: dict[str, str] = {}
 
@@ -120,7 +124,13 @@ class _Loading:
         await self._execute("heads", number=number)
 
     async def _map_niches(self, rows: str) -> None:
-        await self._execute("new_niches", rows=rows)
+        if self._with_niches:
+            await self._execute("new_niches", rows=rows)
+        elif missing := await self._binding.connection.fetch(*call(self._statements["missing_niches"], rows=rows)):
+            raise OperatorError(
+                f"niches of the archive are not here: {', '.join(row['name'] for row in missing)}",
+                "all tenants share them; add --with-niches to make them, or make them first",
+            )
         found = await self._binding.connection.fetch(*call(self._statements["niches"], rows=rows))
         self._niches |= {str(row["archived_id"]): str(row["id"]) for row in found}
 
@@ -132,6 +142,10 @@ class _Loading:
         """The object as its statement takes it: sealed with the keys of this installation, with the niches' ids here."""
         try:
             row = json.loads(line)
+            if table.name == "tenants" and isinstance(row, dict) and row.get("domain") != self._archive.manifest.domain:
+                raise self._archive.error(table, number, "the domain is not the one that the manifest names")
+            if table.name == "users" and isinstance(row, dict) and is_costly(str(row.get("password_hash"))):
+                raise self._archive.error(table, number, "the password's hash would cost too much to compare")
             if not isinstance(row, dict) or row.keys() != set(table.columns):
                 raise self._archive.error(table, number, "it has other keys than its manifest says")
             changes = self._changes(table.name, row)
