@@ -37,6 +37,6 @@ def check_env_file(path: Path) -> None:
             if name not in known and not default:
                 raise SettingsError(
                     f".env, line {binding.original.line}: ${{{name[:40]}}} names no variable",
-                    "set it before that line, or put the value in single quotes if it is meant as it stands",
+                    "define it above that line, or set this variable in the environment of the process",
                 )
         known.add(binding.key or "")

@@ -26,7 +26,7 @@ _READY_FOR = 1.0
 _OLDEST = 1_000_000_000
 """Transactions without a frozen id that are half the way to a database that refuses to write."""
 _LATE_PURGE = timedelta(hours=26)
-"""It is hourly; somebody may run `quarry purge` once a day and no instance at all."""
+"""It is hourly; a day without one is no accident."""
 _LONGEST = timedelta(hours=1)
 _MOST_SKEW = 5.0
 """Seconds between two clocks at which one of them is not kept right: log lines and rows no longer tell one story."""

@@ -61,7 +61,7 @@ WORKERS_REPLACED = Counter(
 )
 DATABASE_REFUSED = Counter(
     "quarry_database_refused_total",
-    "Statements and connections that the server refused for its own state.",
+    "Statements and connections that the server ended or refused for its own state, not for the statement's.",
     ["sqlstate_class"],
 )
 PURGE_FAILURES = Counter(

@@ -21,7 +21,9 @@ READ_ONLY = "name the primary in DATABASE_MIGRATION_URL, or take back what has s
 
 
 class MigrationError(OperatorError):
-    """A migration failed. Its transaction was rolled back; the message says what one without a transaction left behind."""
+    """A migration failed, or its file can't be used. Its transaction was rolled back; the message of one without a transaction
+    says which of its statements stand.
+    """
 
 
 @contextlib.contextmanager

@@ -205,9 +205,10 @@ def _run(
             if migration.use_transactions:
                 migration.process_steps(own, direction)
             if verify is not None and (added := sorted((verify(own.connection) or set()) - before)):
+                kept = "nothing of this migration was kept" if migration.use_transactions else "its statements stand"
                 raise MigrationError(
                     f"{path.name}: the service would not serve from this catalog: {'; '.join(added)}",
-                    "nothing of this migration was kept; correct the file and run it again",
+                    f"{kept}, and it is not noted as applied; correct the file and run it again",
                 )
             own.log_migration(migration, direction)
             (own.mark_one if direction == "apply" else own.unmark_one)(migration, log=False)

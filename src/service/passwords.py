@@ -40,8 +40,8 @@ _HASHER = PasswordHasher(memory_cost=19_456, time_cost=2, parallelism=1)
 class Passwords:
     """Hashes and verifies. Open it with `async with Passwords.open()`: it owns the threads.
 
-    `whose` is an address or a tenant: who waits for a thread takes turns with the others by it. Both raise HashingBusy while
-    QUEUE others wait, or half as many of the same.
+    `whose` is what a request is counted by, a network address or a tenant: each of them gets its turn at the threads, however
+    many of its requests wait. Both methods raise HashingBusy while QUEUE requests wait, or half as many of the same `whose`.
     """
 
     def __init__(self, threads: ThreadPoolExecutor, nobody: str) -> None:
@@ -161,7 +161,7 @@ def weakness(password: str, *own: str) -> str | None:
         return "this repeats too few characters"
     for word in {part.casefold() for text in own for part in (text, *re.split(r"[@.\s_-]+", text))}:
         if len(word) >= _SHORTEST_WORD and word in given and len(given.replace(word, "")) < _LEAST_BESIDE:
-            return "this is made of the address or the tenant"
+            return "this is little more than the address, the name or the tenant"
     return None
 
 

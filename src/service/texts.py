@@ -1,4 +1,7 @@
-"""Texts that people compare by looking: one spelling for what looks the same, and nothing in them that can't be seen."""
+"""Texts that people compare by looking: one form and case for what is the same letters, and nothing that can't be seen.
+
+Letters of different scripts that look alike are different letters (decision 0025).
+"""
 
 from __future__ import annotations
 
@@ -66,6 +69,6 @@ def printable(text: str) -> str:
     """A text for a terminal or a log: what can't be seen, or would be obeyed, is written as its code."""
     return re.sub(
         r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]",
-        lambda match: f"\\u{ord(match[0]):04x}",
+        lambda match: f"\\u{ord(match[0]):04x}" if match[0] <= "\uffff" else f"\\U{ord(match[0]):08x}",
         text,
     )

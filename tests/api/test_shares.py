@@ -79,6 +79,8 @@ async def test_answers_to_repeat_have_a_quota_per_tenant(serve: Any, acme: NewTe
         api.state["quota"]._asked.clear()
     refused = await client.post("/v1/campaigns", json={"name": "A"}, headers={"Idempotency-Key": "c"})
     problem(refused, 429, "rate_limited")
+    repeated = await client.post("/v1/campaigns", json={"name": "A"}, headers={"Idempotency-Key": "b"})
+    assert (repeated.status_code, repeated.json()["id"]) == (201, answer.json()["id"])
     assert (await client.post("/v1/campaigns", json={"name": "A"})).status_code == 201
     kept = await other.post("/v1/campaigns", json={"name": "A"}, headers={"Idempotency-Key": "c"})
     assert kept.status_code == 201

@@ -109,6 +109,15 @@ def test_instance_that_is_told_to_stop_first_says_so_and_goes_on_serving(quarry:
         assert process.returncode == 0
 
 
+def test_second_signal_ends_the_delay_whichever_it_is(quarry: Any, says: Any, until: Any) -> None:
+    with quarry.start("serve", "--port", "0", SHUTDOWN_DELAY="1h") as process:
+        address = says(process, SERVING)[1]
+        until(lambda: answers(address))
+        process.send_signal(signal.SIGTERM)
+        until(lambda: not answers(address))
+        assert stopped(process, signal.SIGINT) == 0
+
+
 def test_closing_the_terminal_ends_no_instance(quarry: Any, says: Any, until: Any) -> None:
     with quarry.start("serve", "--port", "0") as process:
         address = says(process, SERVING)[1]

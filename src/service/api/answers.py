@@ -198,9 +198,10 @@ def problem(error: Exception, request_id: str) -> Answer:
 
 
 def mark(tenant: UUID, row: UUID) -> str:
-    """What tells a row's ETags from those of other rows and tenants, whose versions are the same small numbers.
+    """The part of an ETag that names tenant and row: 16 hexadecimal digits.
 
-    A browser asks with what it holds of an address, whoever is signed in by now.
+    Versions are small numbers that many rows share. A browser sends the ETag that it holds for a URL, also after another person
+    has signed in; without this part it would be told that nothing has changed.
     """
     return hashlib.sha256(tenant.bytes + row.bytes).hexdigest()[:16]
 

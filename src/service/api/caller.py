@@ -179,8 +179,9 @@ class Call:
             request = self._idempotent()
             if request is None:
                 return await operation(work)
-            await self.state["quota"].check(work, self.caller.tenant)
             claim = await request.claim(work)
+            # After the claim, which answers a request that was answered before, however many are kept.
+            await self.state["quota"].check(work, self.caller.tenant)
             answer = await operation(work)
             if isinstance(answer, Entity):
                 # Before it is kept: it is to be the same when the request is repeated.

@@ -47,7 +47,7 @@ class Patch(Body):
 
 
 class Parsed(Generic[T]):
-    """Input that is read when its value is first asked for: for nobody but whoever has been admitted by then."""
+    """Input that is parsed when its value is first asked for, which is after the caller has been admitted."""
 
     def __init__(self, read: Callable[[], T]) -> None:
         self._read = read

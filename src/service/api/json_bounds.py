@@ -11,7 +11,7 @@ from service.errors import InvalidInput, Malformed
 DEPTH = 32
 """Arrays and objects within each other."""
 MEMBERS = 5_000
-"""Members of all arrays and objects together."""
+"""Commas of all arrays and objects together, so nearly their members."""
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 _DECIMAL = re.compile(rb"-?[0-9]+(?=[.eE])(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")

@@ -22,12 +22,12 @@ class Quota:
         self._asked: dict[TenantId, tuple[float, bool]] = {}
 
     async def check(self, work: Work, tenant: TenantId) -> None:
-        """Raises RateLimited while the tenant has too many. Asks the database now and then."""
+        """Raises RateLimited while the tenant has too many, the one just claimed included. Asks the database now and then."""
         if not self._most:
             return
         asked_at, is_full = self._asked.get(tenant, (-_ASK_EVERY, False))
         if monotonic() - asked_at >= _ASK_EVERY:
-            is_full = await work.idempotency_keys.is_full(self._most)
+            is_full = await work.idempotency_keys.is_full(self._most + 1)
             if len(self._asked) >= _TENANTS:
                 self._asked.clear()
             self._asked[tenant] = monotonic(), is_full

@@ -7,7 +7,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 
 
@@ -20,30 +20,31 @@ def told_to_stop(leaving: Callable[[], None], ending: Callable[[], None], delay:
         yield
         return
     loop = asyncio.get_running_loop()
-    replaced = {}
+    stop = _Stop(loop, leaving, ending, delay)
     for number in (signal.SIGINT, signal.SIGTERM):
         handler = signal.getsignal(number)
         # Where no server has taken the signal there is nothing to come before.
         if callable(handler) and handler is not signal.default_int_handler:
-            replaced[number] = handler
-            signal.signal(number, _Stop(loop, leaving, ending, handler, delay))
+            stop.handlers[number] = handler
+            signal.signal(number, stop)
     try:
         yield
     finally:
-        for number, handler in replaced.items():
+        for number, handler in stop.handlers.items():
             signal.signal(number, handler)
 
 
 @dataclass
 class _Stop:
-    """The handler of one signal."""
+    """The handler of both signals: whichever comes first begins, the next one ends."""
 
     loop: asyncio.AbstractEventLoop
     leaving: Callable[[], None]
     ending: Callable[[], None]
-    handler: Callable[[int, FrameType | None], object]
     delay: float
+    handlers: dict[int, Callable[[int, FrameType | None], object]] = field(default_factory=dict)
     has_begun: bool = False
+    has_ended: bool = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.delay and not self.has_begun:
@@ -51,10 +52,13 @@ class _Stop:
             self.loop.call_soon_threadsafe(self.leaving)
             self.loop.call_soon_threadsafe(self.loop.call_later, self.delay, self._end, number)
             return
+        self.has_ended = True
         self.loop.call_soon_threadsafe(self.leaving)
         self.loop.call_soon_threadsafe(self.ending)
-        self.handler(number, frame)
+        self.handlers[number](number, frame)
 
     def _end(self, number: int) -> None:
-        self.ending()
-        self.handler(number, None)
+        # To uvicorn the same signal twice means that it is to wait for no answer.
+        if not self.has_ended:
+            self.ending()
+            self.handlers[number](number, None)

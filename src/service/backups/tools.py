@@ -140,7 +140,8 @@ def environment(address: Address) -> dict[str, str]:
         given = {each.keyword.decode(): each.val.decode() for each in Conninfo.parse(address.url.encode()) if each.val}
     except psycopg.OperationalError:
         raise OperatorError(
-            "the address of DATABASE_BACKUP_URL can't be read", "correct the URL's parameters"
+            "the address of the database can't be read",
+            "correct DATABASE_BACKUP_URL or DATABASE_MIGRATION_URL: `quarry config show`",
         ) from None
     names = {each.keyword.decode(): each.envvar.decode() for each in Conninfo.get_defaults() if each.envvar}
     given |= {**address.libpq, "application_name": "quarry backup"}

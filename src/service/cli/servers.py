@@ -40,7 +40,7 @@ class Server(uvicorn.Server):
 
 
 class Workers(Multiprocess):
-    """Several processes on one socket; one that dies is replaced, logged and counted."""
+    """Several processes on one socket; one that dies is replaced, logged and counted, one that hangs replaced and logged."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
         super().__init__(config, sockets)
@@ -82,7 +82,7 @@ def serve_with_workers(
 
 
 def begin_worker() -> None:
-    """What a worker does first: it takes up the counters of all."""
+    """What a worker does first: drop the gauges of processes that are gone, and count itself if it takes another's place."""
     forget_the_dead()
     if os.environ.get(_REPLACES):
         WORKERS_REPLACED.inc()

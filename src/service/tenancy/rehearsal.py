@@ -1,4 +1,7 @@
-"""The guard asked inside a migration's transaction, so that a catalog that breaks a rule is never committed."""
+"""The guard asked inside the transaction of the last pending migration, so that what breaks a rule is not committed.
+
+In the shared schema alone; a migration that runs outside a transaction is asked about afterwards, and is then not noted.
+"""
 
 from __future__ import annotations
 
