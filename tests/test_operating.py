@@ -84,7 +84,7 @@ def desk(server: Server, settings: Settings, tmp_path: Path, superuser: Any, she
             root.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-_SERVE = """ENVIRONMENT=production quarry serve --port 0 2> serve.log & SERVICE=$!
+_SERVE = """quarry serve --port 0 2> serve.log & SERVICE=$!
 trap 'kill -9 $SERVICE 2> /dev/null || true' EXIT
 until URL=$(grep -o 'http://[0-9.:]*' serve.log); do kill -0 $SERVICE; sleep 0.1; done
 until curl -sf "$URL/readyz"; do sleep 0.1; done"""
@@ -97,7 +97,7 @@ def test_set_up_and_operating_are_as_described(desk: Desk) -> None:
         {
             "postgresql://admin:secret@db.example:5432/quarry": desk.url("documented"),
             "@db.example:5432/quarry": f"@{desk.server.host}:{desk.server.port}/documented",
-            "ENVIRONMENT=production quarry serve": _SERVE,
+            "\nquarry serve\n": f"\n{_SERVE}\n",
             "quarry pii rotate": "quarry pii rotate\nkill -TERM $SERVICE\nwait $SERVICE",
             **names,
         },

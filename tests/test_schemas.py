@@ -149,7 +149,11 @@ async def test_a_migration_is_applied_to_all_and_taken_back_from_all(
     (folders[1] / "0098.add-it.rollback.sql").write_text("DROP TABLE it;")
     assert schemas.up(owner, "quarry", quietly, folders) == ["0098.add-it", "acme/0098.add-it"]
     assert schemas.up(owner, "quarry", quietly, folders) == []
-    assert schemas.down(owner, "quarry", 1, quietly, folders) == ["acme/0098.add-it", "0098.add-it"]
+    chosen = migrations.last(owner, "quarry", 1, folders)
+    assert schemas.down(owner, "quarry", chosen, quietly, folders) == [
+        "acme/0098.add-it",
+        "0098.add-it",
+    ]
 
 
 @pytest.mark.usefixtures("acme")
@@ -157,7 +161,8 @@ async def test_what_exists_once_is_applied_once(owner: Address, folders: tuple[P
     (folders[0] / "0098.add-it.sql").write_text("CREATE TABLE app.it ();")
     (folders[0] / "0098.add-it.rollback.sql").write_text("DROP TABLE app.it;")
     assert schemas.up(owner, "quarry", quietly, folders) == ["0098.add-it"]
-    assert schemas.down(owner, "quarry", 1, quietly, folders) == ["0098.add-it"]
+    chosen = migrations.last(owner, "quarry", 1, folders)
+    assert schemas.down(owner, "quarry", chosen, quietly, folders) == ["0098.add-it"]
 
 
 @pytest.mark.usefixtures("acme")

@@ -103,10 +103,11 @@ def check_url(url: str) -> None:
     except ValueError:
         readable = False
     # Each reader takes another view of these, and says what it has read in its complaint.
-    readable = readable and not _UNENCODED.search(url) and ("@" not in url or "@" in parts.netloc)
+    readable = readable and not _UNENCODED.search(url) and url.count("@") == parts.netloc.count("@") <= 1
     if not readable or parts.scheme not in ("postgresql", "postgres"):
         raise ValueError(
-            "give it as postgresql://user:password@host:5432/database, special characters %-encoded: @ is %40, # is %23"
+            "give it as postgresql://user:password@host:5432/database, special characters of user and password"
+            " %-encoded: @ is %40, : is %3A, / is %2F, ? is %3F, # is %23, % is %25, a blank is %20"
         )
     if "," in parts.netloc.rpartition("@")[2]:
         raise ValueError("name one host; a proxy or a DNS name may stand for several")

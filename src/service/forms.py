@@ -104,7 +104,7 @@ def _redis_url(secret: SecretStr) -> SecretStr:
     try:
         parse_url(url)
         # A password with / or ? in it would be taken for a port, a path, a host.
-        if "@" in url and "@" not in urlsplit(url).netloc:
+        if url.count("@") > 1 or ("@" in url and "@" not in urlsplit(url).netloc):
             raise ValueError
     except ValueError:
         # Its own words may hold a part of the password.

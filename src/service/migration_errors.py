@@ -66,10 +66,19 @@ def explained(path: Path, *, is_transactional: bool = True) -> Iterator[None]:
         if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
             raise MigrationError(f"{place}: the database is read-only", READ_ONLY) from error
         message = f"{place}: {error.diag.message_primary or _first_line(error)}, in: {what}"
+        if isinstance(error, psycopg.errors.RaiseException):
+            # The file's own words say what is the matter.
+            message = f"{place}: {error.diag.message_primary}"
+            raise MigrationError(message, "this one was refused by its own file, and nothing of it was kept") from error
         if is_transactional:
-            raise MigrationError(
-                message, "nothing of this migration was kept; correct the file and run it again"
-            ) from error
+            # CREATE INDEX CONCURRENTLY and a few others.
+            outside = isinstance(error, psycopg.errors.ActiveSqlTransaction)
+            how = (
+                "put it into a file of its own with `-- transactional: false` at the top"
+                if outside
+                else "correct the file"
+            )
+            raise MigrationError(message, f"nothing of this migration was kept; {how}, and run it again") from error
         raise MigrationError(message, _left_behind(_executed(error.__traceback__), statement)) from error
 
 

@@ -70,4 +70,5 @@ def _note(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     reason = type(error).__name__
     RETRIES.labels(reason=reason).inc()
-    log.info("retry", attempt=state.attempt_number, reason=reason, wait_seconds=state.upcoming_sleep)
+    cause = type(error.__cause__).__name__ if error is not None and error.__cause__ is not None else None
+    log.info("retry", attempt=state.attempt_number, reason=reason, cause=cause, wait_seconds=state.upcoming_sleep)

@@ -62,9 +62,10 @@ def up(
     return done
 
 
-def down(address: Address, schema: str, count: int, say: Say, folders: Sequence[Path] | None = None) -> list[str]:
-    """Take the `count` last migrations back, in the tenants' own schemas first; answers the ids. Raises MigrationError."""
-    chosen = migrations.last(address, schema, count, folders)
+def down(
+    address: Address, schema: str, chosen: Sequence[str], say: Say, folders: Sequence[Path] | None = None
+) -> list[str]:
+    """Take migrations back, in the tenants' own schemas first; answers the ids. Raises MigrationError."""
     done = []
     for name in own(address, schema):
         done += [f"{name}/{id}" for id in migrations.take_back(address, name, chosen, say, folders, beside=True)]

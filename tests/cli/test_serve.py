@@ -188,6 +188,14 @@ def test_dev_serves_demo_data_and_takes_its_server_with_it(embedded: Any, says: 
     assert embedded("db", "stop").err == "quarry: it was not running\n"
 
 
+async def test_dev_adds_no_demo_data_where_somebody_has_tenants(quarry: Any, says: Any, new: Factory) -> None:
+    await new.tenant("acme")
+    with quarry.start("dev", "--port", "0") as process:
+        says(process, r"as before: this server has tenants, .* left out")
+        assert "globex.example" not in quarry("tenants", "list").out
+        assert stopped(process, signal.SIGINT) == 0
+
+
 def test_dev_that_was_killed_starts_again_with_its_data(embedded: Any, says: Any, until: Any) -> None:
     with embedded.start("dev", "--port", "0") as process:
         address = says(process, SERVING)[1]

@@ -42,6 +42,8 @@ class Precondition:
             raise PreconditionRequired
         if self.is_any:
             return None
+        if not self.versions:
+            raise StaleVersion("If-Match names no version of this row; send its ETag, quotes and all.")
         if version not in self.versions:
             raise StaleVersion
         return version

@@ -21,7 +21,8 @@ def told_to_stop(leaving: Callable[[], None], ending: Callable[[], None], delay:
         return
     loop = asyncio.get_running_loop()
     stop = _Stop(loop, leaving, ending, delay)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers: tuple[int, int] = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
         handler = signal.getsignal(number)
         # Where no server has taken the signal there is nothing to come before.
         if callable(handler) and handler is not signal.default_int_handler:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service import diagnosis, provisioning, rotation, scaffold, schemas
+from service import diagnosis, migrations, provisioning, rotation, scaffold, schemas
 from service.addresses import Address
 from service.cli.installation import (
     confirm,
@@ -49,9 +49,10 @@ def down(
             "`migrate down` is refused in production",
             "add --in-production where what it takes away is not needed any more",
         )
-    confirm(f"takes the last {count} migrations back, with what is in the columns and tables that they made", yes=yes)
     with installed() as local:
-        done = schemas.down(_owner(local), local.database_schema, count, say)
+        chosen = migrations.last(_owner(local), local.database_schema, count)
+        confirm(f"takes back {', '.join(chosen)}, with what is in the columns and tables that they made", yes=yes)
+        done = schemas.down(_owner(local), local.database_schema, chosen, say)
         say(f"quarry: {len(done)} taken back")
 
 

@@ -26,6 +26,7 @@ from service.errors import OperatorError
 from service.health import pending_migrations
 from service.settings import Settings
 from service.tenancy import guard
+from service.work import run
 
 _TAKEN_WITHIN = 60_000
 """Milliseconds."""
@@ -34,6 +35,9 @@ _OPEN_FILES = 65_536
 
 _HAS_TABLES = """SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
  WHERE (n.nspname, c.relname) = ('app', 'installation'))"""
+
+_DEMO = "tenant acme.example or globex.example, owner@, admin@, member@ or viewer@ it, password quarry-demo"
+_NO_DEMO = "as before: this server has tenants, so demo data was left out; `quarry seed run demo` adds it"
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on; HOST otherwise.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="The port to listen on; PORT otherwise.")]
@@ -48,13 +52,13 @@ def dev(host: Host = None, port: Port = None) -> None:
     with _listening(loaded, host, port) as listener, installed() as local:
         migrate(local)
         wait_for(seeding.seed(local, "base", say))
-        wait_for(seeding.seed(local, "demo", say))
+        if is_ours := loaded.database_url is None or not wait_for(_has_tenants(local)):
+            wait_for(seeding.seed(local, "demo", say))
         wait_for(_admit(local))
         address = _address(listener)
         message = (
             f"\nQuarry serves on {address} (Ctrl-C stops it)\n"
-            f"  sign in   tenant acme.example or globex.example, owner@, admin@, member@ or viewer@ it,"
-            f" password quarry-demo\n"
+            f"  sign in   {_DEMO if is_ours else _NO_DEMO}\n"
             f"  read      {address}/docs\n"
             f"  try       curl -s {address}/v1/sessions -H 'Content-Type: application/json' -d "
             '\'{"tenant":"acme.example","email":"owner@acme.example","password":"quarry-demo"}\'\n'
@@ -92,6 +96,14 @@ def worker() -> Starlette:
     """The application of one of several worker processes."""
     servers.begin_worker()
     return create_app(settings())
+
+
+async def _has_tenants(local: Settings) -> bool:
+    """Whether somebody's tenants are there, whom people with a password that everybody knows are not to join."""
+    async with database(local, "quarry_platform") as opened:
+        return bool(
+            await run(opened, lambda work: work.tenants.page(after_created_at=None, after_id=None, limit=1), None)
+        )
 
 
 async def _admit(local: Settings) -> None:

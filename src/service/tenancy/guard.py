@@ -73,7 +73,7 @@ _REMEDIES: Mapping[str, str] = {
     "view_with_owner_rights": f"{_NOT_OURS}; if it is, ALTER VIEW {{0}} SET (security_invoker = true)",
     "materialized_view_readable": _NOT_OURS,
     "foreign_table_readable": _NOT_OURS,
-    "definer_function_of_bypassing_owner": "ALTER FUNCTION {0} OWNER TO quarry_owner, or REVOKE EXECUTE ON FUNCTION {0} FROM PUBLIC",
+    "definer_function_of_bypassing_owner": "ALTER FUNCTION {0} OWNER TO quarry_owner, or REVOKE EXECUTE ON {0} FROM PUBLIC",
     "definer_function_without_search_path": "ALTER FUNCTION {0} SET search_path = <its schema>, pg_temp",
     "published_table": "take the table of {0} out of the publication: it carries rows of all tenants",
     "role_setting_dangerous": "find out who has set it, then ALTER ROLE quarry_app RESET {0}, also IN DATABASE",
