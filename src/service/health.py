@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
+from prometheus_client import REGISTRY
+
 from service import migrations
 from service.cache import Cache
 from service.changes.feed import Feed
@@ -172,6 +174,7 @@ class Health(DatabaseHealth):
         """A consumer of changes may be behind for `max_age` seconds."""
         super().__init__(database, max_age)
         self._feed, self._replicas, self._cache = feed, replicas, cache
+        self._undecipherable_before = _undecipherable()
         self._failing: list[str] = []
         self._is_leaving = False
         self._asked_at = -_READY_FOR
@@ -198,11 +201,20 @@ class Health(DatabaseHealth):
         """Every check by name."""
         return {
             **super().checks(),
+            "keys": self._keys,
             "pool": self._pool,
             "changes": self._changes,
             "replicas": self._replication,
             "redis": self._redis,
         }
+
+    async def _keys(self) -> dict[str, Any]:
+        """The ids of the keys that this process has, and how many values it has met that none of them opens."""
+        keyring = self._database.keyring
+        if keyring is None:
+            return {}
+        met = _undecipherable() - self._undecipherable_before
+        return {"ok": not met, "seals": keyring.current, "opens": sorted(keyring.keys), "undecipherable": met}
 
     async def _pool(self) -> dict[str, Any]:
         pool = self._database.pool
@@ -228,6 +240,10 @@ class Health(DatabaseHealth):
         """Without it the service is slower, and not wrong."""
         is_up = await self._cache.is_redis_up()
         return {"ok": is_up is not False, "state": {None: "not used", True: "up", False: "down"}[is_up]}
+
+
+def _undecipherable() -> int:
+    return round(REGISTRY.get_sample_value("quarry_undecipherable_total") or 0)
 
 
 async def pending_migrations(database: Database) -> list[str]:

@@ -204,5 +204,7 @@ async def test_one_value_that_can_not_be_opened_hides_no_other(
     items = (await client.get("/v1/brands")).json()["items"]
     assert [item["email"] for item in items] == [brands[2].email, "[undecipherable]", brands[0].email]
     assert items[1]["phone"] == brands[1].phone
+    keys = (await client.get("/healthz")).json()["checks"]["keys"]
+    assert (keys["ok"], keys["undecipherable"], keys["seals"] in keys["opens"]) == (False, 1, True)
     changed = await client.patch(f"/v1/brands/{brands[1].id}", json={"email": "new@example.com"}, headers=ANY)
     assert changed.json()["email"] == "new@example.com"
