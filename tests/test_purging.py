@@ -109,6 +109,36 @@ async def test_table_of_a_domain_of_one_s_own_neither_stops_the_purge_nor_is_for
     assert superuser.execute("SELECT id FROM quarry.users WHERE deleted_at IS NOT NULL").fetchall() == [(author.id,)]
 
 
+async def test_table_that_can_not_be_purged_is_told_of_and_stops_no_other(
+    database: Database, new: Factory, superuser: Any
+) -> None:
+    acme = await new.tenant("acme")
+    author = await new.user(acme.id)
+    superuser.execute(NOTES)
+    superuser.execute("INSERT INTO quarry.notes (tenant_id, user_id, deleted_at) VALUES (%s, %s, '2020-01-01')",
+                      (acme.id, acme.owner.id))  # fmt: skip
+    superuser.execute("ALTER TABLE quarry.notes DROP CONSTRAINT notes_pkey, DROP COLUMN id")
+    superuser.execute("SET search_path = quarry")
+    superuser.execute(f"UPDATE quarry.users SET deleted_at = {LONG_AGO} WHERE role <> 'owner'")
+    superuser.commit()
+    assert await purging.purge_all(database, IDLE) == purging.Purged(rows=1, failures=1)
+    assert superuser.execute("SELECT FROM quarry.users WHERE id = %s", (author.id,)).fetchall() == []
+
+
+async def test_schema_that_is_behind_keeps_nobody_else_s_rows(
+    database: Database, new: Factory, superuser: Any, settings: Settings
+) -> None:
+    acme, globex = await new.tenant("acme"), await new.tenant("globex")
+    await new.user(acme.id)
+    await schemas.build(settings.address("quarry_owner"), "quarry", "of_globex", print)
+    superuser.execute("INSERT INTO app.schemas (tenant_id, name) VALUES (%s, 'of_globex')", (globex.id,))
+    superuser.execute("DROP FUNCTION of_globex.has_ended_rows(uuid, interval, text[])")
+    superuser.execute("SET search_path = quarry")
+    superuser.execute(f"UPDATE quarry.users SET deleted_at = {LONG_AGO} WHERE role <> 'owner'")
+    superuser.commit()
+    assert (await purging.purge_all(database, IDLE)).rows == 1
+
+
 async def test_keys_that_ended_long_ago_are_forgotten_and_their_makers_too(
     database: Database, new: Factory, superuser: Any
 ) -> None:

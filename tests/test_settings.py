@@ -208,6 +208,17 @@ def test_parameter_that_not_everything_understands_is_refused_by_name(load, para
 
 
 @pytest.mark.parametrize(
+    "url",
+    ["postgresql://u@h/q?sslmode=verify-full&sslmode=disable", "postgresql://u@localhost/q?host=db.example",
+     "postgresql://u@h/q?dbname=p", "postgresql://u@h/q?user=v", "postgresql://u@h:1/q?port=2",
+     "postgresql:///q?host=a,b", "postgresql://u:a@b@h/q"],
+)  # fmt: skip
+def test_address_that_programs_would_read_in_two_ways_is_refused(load, url: str) -> None:
+    with pytest.raises(SettingsError, match="DATABASE_URL"):
+        load(DATABASE_URL=url)
+
+
+@pytest.mark.parametrize(
     ("variables", "is_refused"),
     [
         ({"DATABASE_URL": "postgresql://u@db.example/q"}, True),

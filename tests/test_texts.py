@@ -20,6 +20,10 @@ from service.texts import email_address, host_name, invisible, is_blank, printab
         "a\U000e0041",
         "a\u200db",
         "\u200d",
+        "a\u034f",
+        "a\ufe0f",
+        "owner\u3164",
+        "a\u17b4b",
     ],
 )
 def test_what_can_not_be_seen_is_found(text: str) -> None:

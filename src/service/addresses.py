@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit, urlunsplit
 
 _UNENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})|[\x00-\x20\x7f]")
 _PARAMETERS = frozenset({
@@ -117,9 +117,22 @@ def check_url(url: str) -> None:
     for name in given:
         if name not in _PARAMETERS:
             raise ValueError(f"the parameter {name[:40]} is not supported here: {_INSTEAD.get(name, _LEAVE_OUT)}")
+        if len(given[name]) > 1 or name in _named_before(parts):
+            raise ValueError(f"the parameter {name} is given twice; name it once")
+    if "," in given.get("host", [""])[0]:
+        raise ValueError("name one host; a proxy or a DNS name may stand for several")
     mode = given.get("sslmode", ["prefer"])[0]
     if mode not in _SSL_MODES:
         raise ValueError(f"sslmode is one of {', '.join(_SSL_MODES)}")
+
+
+def _named_before(parts: SplitResult) -> frozenset[str]:
+    """The parameters that the address names before its query: programs differ in which of two they take."""
+    found = {
+        "host": parts.hostname, "port": parts.port, "user": parts.username, "password": parts.password,
+        "dbname": parts.path.strip("/"),
+    }  # fmt: skip
+    return frozenset(name for name, value in found.items() if value)
 
 
 def is_safe_on_the_way(url: str, *, has_verified_tls: bool) -> bool:

@@ -28,7 +28,7 @@ def check_env_file(path: Path) -> None:
         raise SettingsError(f".env can't be read: {error}", "correct the file, or take it away") from error
     known = set(os.environ)
     for binding in bindings:
-        if binding.error:
+        if binding.error or (binding.key is not None and binding.value is None):
             raise SettingsError(
                 f".env, line {binding.original.line}: this is no NAME=value, or a quote is not closed",
                 "correct the line",

@@ -61,24 +61,19 @@ async def purge(database: Database, tenant: TenantId, idle: timedelta) -> Purged
     """
     purged = Purged()
     for name, statement in _STATEMENTS.items():
+
+        async def forget(work: Work, statement: Statement = statement) -> int:
+            return await statement(work, idle) if await work.tenants.lock_purge(tenant) else 0
+
         try:
-            purged.rows += await _repeated(database, tenant, idle, statement)
+            while count := await run(database, forget, tenant):
+                purged.rows += count
         except Unavailable:
             raise
         except Exception:
             purged.failures += 1
             log.exception("purge_failed", tenant=str(tenant), statement=name)
     return purged
-
-
-async def _repeated(database: Database, tenant: TenantId, idle: timedelta, statement: Statement) -> int:
-    async def forget(work: Work) -> int:
-        return await statement(work, idle) if await work.tenants.lock_purge(tenant) else 0
-
-    total = 0
-    while count := await run(database, forget, tenant):
-        total += count
-    return total
 
 
 async def purge_all(

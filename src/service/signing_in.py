@@ -39,7 +39,7 @@ class SignIn:
 
 @dataclass(frozen=True)
 class Attempt:
-    """Who says to be whom, and from where; `lifetime` of the session in seconds.
+    """Who says to be whom, and from where; `place` is the network, `lifetime` of the session in seconds.
 
     `may_note` says whether one more failure of an unknown address of this tenant is kept.
     """
@@ -48,6 +48,7 @@ class Attempt:
     email: str
     password: str = field(repr=False)
     origin: Origin
+    place: str
     user_agent: str | None
     lifetime: float
     may_note: Callable[[TenantId], Awaitable[bool]]
@@ -89,7 +90,7 @@ async def _compared(
             database, lambda work: work.users.find_credentials(attempt.email), tenant, read_only=True
         )
     hashed = credentials.password_hash if credentials else None
-    known = await passwords.verify(attempt.password, hashed, whose=attempt.origin.ip)
+    known = await passwords.verify(attempt.password, hashed, whose=attempt.place)
     if entry is None or tenant is None:
         raise Unauthorized(_REFUSED)
     if credentials is None or not known or not credentials.is_active:
@@ -99,7 +100,7 @@ async def _compared(
         raise TenantSuspended
     hashed = credentials.password_hash
     # A comparison takes the time of its hash's parameters, and an unknown address the time of today's: renew old ones.
-    renewed = await passwords.hash(attempt.password, whose=attempt.origin.ip) if passwords.is_outdated(hashed) else None
+    renewed = await passwords.hash(attempt.password, whose=attempt.place) if passwords.is_outdated(hashed) else None
     return await _opened(database, tenant, attempt, credentials, renewed)
 
 

@@ -12,6 +12,12 @@ import idna
 
 _JOINERS = "\u200c\u200d"
 """They join letters of several scripts, and the parts of an emoji."""
+_VARIATIONS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+"""They choose the form of the character before them: of an emoji, of a letter in a Japanese name."""
+_IGNORED = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0080-\U000e0fff]"
+)
+"""What is drawn as nothing though it is a letter or a mark: Default_Ignorable_Code_Point of Unicode, beside its category C."""
 _SEEN = frozenset("LMNPS")
 
 
@@ -21,6 +27,8 @@ def invisible(text: str, *, lines: bool = False) -> str | None:
     `lines` lets line breaks and tabs be. A joiner may stand between characters that are not ASCII.
     """
     for position, char in enumerate(text):
+        if _IGNORED.match(char) and not (char in _VARIATIONS and text[position - 1 : position] > "\x7f"):
+            return char
         category = unicodedata.category(char)
         if category[0] != "C" and category not in ("Zl", "Zp"):
             continue
@@ -50,11 +58,11 @@ def composed(text: str) -> str:
 
 def host_name(text: str) -> str:
     """A host name as DNS has it: lower case, other scripts as xn--…, no final dot. Raises ValueError."""
-    name = composed(text.strip()).removesuffix(".")
+    name = composed(text.strip())
     if name.isascii():
-        return name.lower()
+        return name.lower().removesuffix(".")
     try:
-        return idna.encode(name, uts46=True).decode("ascii").lower()
+        return idna.encode(name, uts46=True).decode("ascii").lower().removesuffix(".")
     except idna.IDNAError:
         raise ValueError("this is no host name") from None
 
@@ -62,6 +70,8 @@ def host_name(text: str) -> str:
 def email_address(text: str) -> str:
     """An address in the one spelling that is kept and compared. Raises ValueError for a domain that can't be one."""
     local, at, domain = composed(text.strip()).rpartition("@")
+    if not _VARIATIONS.isdisjoint(local):
+        raise ValueError("an address has no variation selectors")
     return f"{local.lower()}{at}{host_name(domain)}" if at else local.lower()
 
 

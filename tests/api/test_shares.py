@@ -16,12 +16,14 @@ from service.errors import RateLimited
 
 async def test_a_bearer_has_half_and_a_tenant_three_quarters() -> None:
     shares, held = Shares(8), AsyncExitStack()
+    for bearer in ("a", "b", "c", "d"):
+        shares.prove(bearer)
     for bearer in ("a",) * 4 + ("b",) * 2:
-        await asyncio.wait_for(held.enter_async_context(shares.taken("acme", bearer)), 1)
+        await asyncio.wait_for(held.enter_async_context(shares.taken("acme", bearer, "here")), 1)
     for tenant, bearer in (("acme", "a"), ("acme", "c")):
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(held.enter_async_context(shares.taken(tenant, bearer)), 0.05)
-    async with asyncio.timeout(1), shares.taken("globex", "d"):
+            await asyncio.wait_for(held.enter_async_context(shares.taken(tenant, bearer, "here")), 0.05)
+    async with asyncio.timeout(1), shares.taken("globex", "d", "here"):
         pass
     await held.aclose()
     assert not shares._shares
@@ -31,10 +33,10 @@ async def test_whoever_waits_comes_in_turn_and_who_gives_up_is_passed_over() -> 
     shares, order = Shares(1), list[str]()
 
     async def enter(name: str) -> None:
-        async with shares.taken("acme", "a"):
+        async with shares.taken("acme", "a", "here"):
             order.append(name)
 
-    async with shares.taken("acme", "a"):
+    async with shares.taken("acme", "a", "here"):
         tasks = [asyncio.create_task(enter(name)) for name in ("first", "second", "third")]
         await asyncio.sleep(0)
         tasks[1].cancel()
@@ -43,13 +45,39 @@ async def test_whoever_waits_comes_in_turn_and_who_gives_up_is_passed_over() -> 
     assert not shares._shares
 
 
+async def test_who_gives_up_in_the_moment_of_their_turn_gives_up() -> None:
+    shares = Shares(1)
+    async with shares.taken("acme", "a", "here"):
+        waiting = asyncio.create_task(shares.taken("acme", "a", "here").__aenter__())
+        await asyncio.sleep(0)
+        waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not shares._shares
+
+
+async def test_invented_tokens_do_not_fill_the_share_of_the_tenant_that_they_name() -> None:
+    shares = Shares(2)
+    shares.prove("known")
+    async with shares.taken("acme", "invented", "elsewhere"):
+        invented = [asyncio.create_task(shares.taken("acme", str(n), "elsewhere").__aenter__()) for n in range(101)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(1), shares.taken("acme", "known", "here"):
+            pass
+        for each in invented:
+            each.cancel()
+        ended = await asyncio.gather(*invented, return_exceptions=True)
+    assert isinstance(ended[-1], RateLimited)
+    assert not shares._shares
+
+
 async def test_a_queue_has_an_end() -> None:
     shares = Shares(1)
-    async with shares.taken("acme", "a"):
-        waiting = [asyncio.create_task(shares.taken("acme", "a").__aenter__()) for _ in range(100)]
+    async with shares.taken("acme", "a", "here"):
+        waiting = [asyncio.create_task(shares.taken("acme", "a", "here").__aenter__()) for _ in range(100)]
         await asyncio.sleep(0)
         with pytest.raises(RateLimited):
-            await shares.taken("acme", "a").__aenter__()
+            await shares.taken("acme", "a", "here").__aenter__()
         for each in waiting:
             each.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)

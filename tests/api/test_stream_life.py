@@ -181,6 +181,20 @@ async def test_a_stream_ends_when_its_key_is_revoked(patient: Api, owner: httpx.
     await refused(patient, made["key"], 401, "unauthorized")
 
 
+async def test_a_stream_of_a_key_ends_with_its_maker(
+    patient: Api, owner: httpx.AsyncClient, new: Factory, acme: NewTenant
+) -> None:
+    maker = await new.user(acme.id, role="admin")
+    admin = await patient.client(**bearer(await new.token(acme, maker)))
+    key = (await admin.post("/v1/keys", json={"name": "Reader", "role": "viewer"})).json()["key"]
+    async with streaming(patient, key) as stream:
+        await stream.next()
+        changed = await owner.patch(f"/v1/users/{maker.id}", json={"is_active": False}, headers=ANY)
+        assert changed.status_code == 200
+        await stream.rest()
+        assert stream.is_whole
+
+
 async def test_a_stream_ends_when_its_key_expires(patient: Api, owner: httpx.AsyncClient) -> None:
     expires_at = datetime.now(UTC) + timedelta(seconds=2)
     draft = {"name": "Reader", "role": "viewer", "expires_at": expires_at.isoformat()}

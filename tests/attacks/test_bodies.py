@@ -11,6 +11,7 @@ import pytest
 
 from application import Api, problem, wrong_fields
 from factories import NewTenant
+from service.api import json_bounds
 from service.api.json_bounds import DEPTH, MEMBERS
 
 JSON = {"Content-Type": "application/json"}
@@ -61,6 +62,30 @@ async def test_deep_and_wide_bodies_are_refused_before_anything_is_made_of_them(
     assert "The body" in problem(answer, 400, "malformed")["detail"]
     # 5.6 s for a megabyte when every field was told of; generous, for a machine with other work.
     assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"1" * 250_000,
+        b'{"a":"' + b'\\"' * 120_000,
+        b'{"a":"' + b'\\"' * 120_000 + b"\\",
+        b"1." * 120_000,
+        b"-" * 250_000,
+    ],
+    ids=["digits", "open string", "open string and escape", "points", "signs"],
+)
+def test_what_is_no_json_costs_no_more_than_what_is(content: bytes) -> None:
+    started = time.perf_counter()
+    json_bounds.check(content)
+    # 1 s for 16 KB, and with the square of it for more.
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize("number", [b"1e-99999999999999999999", b"0e99999999999999999999999999"])
+async def test_number_beyond_all_numbers_is_refused(api: Api, number: bytes) -> None:
+    answer = await (await api.client()).post("/v1/sessions", content=b'{"a":' + number + b"}", headers=JSON)
+    problem(answer, 422, "invalid_input")
 
 
 async def test_brackets_and_commas_inside_strings_count_for_nothing(api: Api, acme: NewTenant) -> None:

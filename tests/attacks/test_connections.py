@@ -130,6 +130,36 @@ async def test_head_that_comes_a_byte_at_a_time_is_given_up_all_the_same(service
         dripping.cancel()
 
 
+@pytest.mark.parametrize(
+    ("sent", "then"),
+    [(HEAD + b"\r\n", b"\r\n"), (POST.replace(b"sessions", b"campaigns"), b"x" * 50),
+     (POST.replace(b"sessions", b"campaigns"), b"x")],
+    ids=["end of a line", "body after the answer", "part of a body after the answer"],
+)  # fmt: skip
+async def test_connection_that_has_its_answer_is_not_held(service: Service, sent: bytes, then: bytes) -> None:
+    async with Raw.to(service) as raw:
+        await raw.send(sent)
+        await asyncio.sleep(0.2)
+        await raw.send(then)
+        assert (await raw.rest()).count(b"HTTP/1.1 ") == 1
+
+
+async def test_head_that_comes_in_two_pieces_with_a_large_body_is_read(service: Service) -> None:
+    request = POST.replace(b"50", b"15000") + b"x" * 15_000
+    large = request.replace(b"Host: a", b"Host: a\r\nX: " + b"x" * 20_000)
+    async with Raw.to(service) as raw:
+        await raw.send(large[:60])
+        await asyncio.sleep(0.1)
+        await raw.send(large[60:].replace(b"Content-Type", b"Connection: close\r\nContent-Type"))
+        assert b"malformed" in await raw.rest()
+
+
+async def test_trailers_are_bounded(service: Service) -> None:
+    async with Raw.to(service) as raw:
+        await raw.send(POST.replace(b"Content-Length: 50", b"Transfer-Encoding: chunked") + b"2\r\n{}\r\n0\r\nX: ")
+        assert await raw.flood(b"x" * 65_536, 1_000) < 20 * 1024 * 1024
+
+
 async def test_address_has_so_many_connections_and_others_are_served_meanwhile(service: Service) -> None:
     async with AsyncExitStack() as held:
         for _ in range(8):

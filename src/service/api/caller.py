@@ -19,6 +19,7 @@ from service.api import answers
 from service.api.answers import Answer, Entity
 from service.api.idempotency import IdempotentRequest, read_key
 from service.api.inputs import Parsed, parse_body, parse_query, read_bytes
+from service.api.limits import household
 from service.api.preconditions import Precondition
 from service.api.state import State
 from service.errors import (
@@ -150,7 +151,7 @@ class Call:
             await self._admit(work, token)
             return await operation(work), work
 
-        async with self.state["shares"].taken(token.tenant, token.hash):
+        async with self.state["shares"].taken(token.tenant, token.hash, household(str(self.origin.ip))):
             result, work = await run(
                 self.state["database"], as_caller, token.tenant, origin=self.origin if self.writes else None,
                 read_only=not self.writes, deadline=settings.request_timeout, at_least=at_least,
@@ -233,6 +234,7 @@ class Call:
             raise Behind
         try:
             self.caller = caller = admit(token, bearer, self.permission)
+            self.state["shares"].prove(token.hash)
             structlog.contextvars.bind_contextvars(tenant=str(token.tenant))
         except SessionExpired:
             self.state["upkeep"].expired(token.tenant)

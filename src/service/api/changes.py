@@ -114,7 +114,7 @@ async def stream(call: Call, query: Parsed[StreamQuery]) -> EventStream:
     async def prove(at_least: int = 0) -> Admission:
         now = await call.run(lambda work: work.server.now(), at_least=at_least, may_lag=False)
         caller = call.caller
-        rows = {caller.tenant, caller.id, *([caller.session_id] if caller.session_id else ())}
+        rows = {caller.tenant, caller.id, caller.user_id, *([caller.session_id] if caller.session_id else ())}
         return Admission(frozenset(rows), None if caller.expires_at is None else caller.expires_at - now)
 
     admission = await prove(place.head)

@@ -25,6 +25,8 @@ _MOST_HEADERS = 100
 _HEAD_BYTES = 32 * 1024
 """Of the request line and all headers together."""
 _TARGET_BYTES = 8 * 1024
+_BESIDE_A_BYTE = 9
+"""Bytes that a byte of a body may come with: chunks of one are six, and the rest is extensions and trailers."""
 _WARN_EVERY = 60.0
 
 
@@ -104,8 +106,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._gate = gate
         self._address = ""
-        self._head_bytes = 0
+        self._messages = 0
         self._is_in_head = False
+        self._head_bytes = 0
+        self._is_in_body = False
+        self._body_bytes = 0
+        self._received_of_body = 0
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._refusal: Refusal | None = None
@@ -129,23 +135,27 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
             return
-        if self._is_in_head:
-            # The parser keeps an unfinished header to itself.
-            self._head_bytes += len(data)
-            if self._head_bytes > _HEAD_BYTES:
-                self._refuse(_TARGET if not self.headers and len(self.url) > _TARGET_BYTES else _HEADERS)
-                return
-        was_in_head = self._is_in_head
+        before = self._messages, self._is_in_body
         super().data_received(data)
-        if self._is_in_head and not was_in_head:
-            self._head_bytes = len(data)
-            if self._head_bytes > _HEAD_BYTES:
-                self._refuse(_HEADERS)
+        if self._refusal is not None:
+            return
+        # Of a piece in which a head or body only begins it isn't known how much is theirs. A whole head is measured by itself.
+        if before == (self._messages, False) and self._is_in_head:
+            self._head_bytes += len(data)
+        if before == (self._messages, True) and self._is_in_body:
+            self._received_of_body += len(data)
+        if max(self._head_bytes, self._received_of_body - _BESIDE_A_BYTE * self._body_bytes) > _HEAD_BYTES:
+            # The parser keeps an unfinished header, or trailer, to itself.
+            self._refuse(_HEADERS)
+        elif self._deadline is None and (self.cycle is None or self.cycle.response_complete):
+            # What came, if it was only the end of a line, has ended uvicorn's own wait for a next request.
+            self._expect(self._gate.head_timeout)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._is_in_head = True
-        self._head_bytes = 0
+        self._messages += 1
+        self._is_in_head, self._is_in_body = True, False
+        self._head_bytes = self._body_bytes = self._received_of_body = 0
         if self._deadline is None:
             self._expect(self._gate.head_timeout)
 
@@ -160,13 +170,18 @@ class BoundedProtocol(HttpToolsProtocol):
             self._abort(_HEADERS)
 
     def on_headers_complete(self) -> None:
-        self._is_in_head = False
+        self._is_in_head, self._is_in_body = False, True
         if sum(len(name) + len(value) for name, value in self.headers) > _HEAD_BYTES:
             self._abort(_HEADERS)
         self._expect(self._gate.body_timeout)
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
+        self._is_in_body = False
         self._deadline = None
         super().on_message_complete()
 
@@ -196,7 +211,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Look whether the deadline is over, and again when it may be."""
         now = self.loop.time()
         if self._deadline is not None and now >= self._deadline:
-            self._refuse(_TOO_SLOW)
+            if self._is_in_head or self.cycle is None or not self.cycle.response_complete:
+                self._refuse(_TOO_SLOW)
+            else:
+                # It has its answer; nobody waits for another one.
+                self.transport.close()
             return
         soonest = min(filter(None, (self._gate.head_timeout, self._gate.body_timeout)), default=0.0)
         if soonest:

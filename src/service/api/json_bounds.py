@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from service.errors import InvalidInput, Malformed
 
@@ -12,9 +12,10 @@ DEPTH = 32
 """Arrays and objects within each other."""
 MEMBERS = 5_000
 """Commas of all arrays and objects together, so nearly their members."""
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# Both match, or fail, in one pass: what is no JSON must not cost more than what is.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
-_DECIMAL = re.compile(rb"-?[0-9]+(?=[.eE])(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_DECIMAL = re.compile(rb"(?<![0-9])-?[0-9]++(?=[.eE])(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
 _LONGEST_NUMBER = 400
 
 
@@ -52,4 +53,8 @@ def _loses_digits(number: bytes) -> bool:
     if len(text) > _LONGEST_NUMBER:
         return True
     value = float(text)
-    return math.isfinite(value) and Decimal(text) != Decimal(repr(value))
+    try:
+        return math.isfinite(value) and Decimal(text) != Decimal(repr(value))
+    except InvalidOperation:
+        # Its exponent is beyond decimals too.
+        return True

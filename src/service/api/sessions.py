@@ -61,11 +61,11 @@ _SESSIONS = TypeAdapter(list[SessionView])
 
 async def create(call: Call, body: Parsed[SignInBody]) -> Created[SignedIn]:
     """Sign in."""
+    limits = call.state["limits"]
+    await limits.hit("sign_in_address", str(call.origin.ip))
     credentials = body.get()
     # A host name may end with a dot, as one that is complete does in DNS.
     domain = (credentials.tenant or call.request.url.hostname or "").removesuffix(".")
-    limits = call.state["limits"]
-    await limits.hit("sign_in_address", str(call.origin.ip))
     place = household(str(call.origin.ip))
     # By account and network: somebody elsewhere must not be able to lock a person out.
     await limits.hit("sign_in_account", domain, credentials.email, place)
@@ -79,6 +79,7 @@ async def create(call: Call, body: Parsed[SignInBody]) -> Created[SignedIn]:
         email=credentials.email,
         password=credentials.password,
         origin=call.origin,
+        place=place,
         user_agent=_user_agent(call.request.headers.get("user-agent", "")),
         lifetime=call.state["settings"].session_lifetime,
         may_note=lambda tenant: limits.admits("failures_tenant", str(tenant)),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Hashable
 from dataclasses import dataclass, field
 
@@ -16,6 +16,8 @@ from service.errors import RateLimited
 _RETRY_AFTER = 1
 _QUEUE = 100
 """Pieces of work of one tenant that wait; the next one is refused."""
+_PROVEN = 20_000
+"""Bearers that are remembered; one that is forgotten proves itself again."""
 
 
 @dataclass
@@ -27,24 +29,37 @@ class _Share:
 
 
 class Shares:
-    """`async with shares.taken(tenant, bearer)`: at most three quarters of `connections` for a tenant, half for a bearer."""
+    """`async with shares.taken(tenant, bearer, place)`: at most three quarters of `connections` for a tenant, half for a bearer.
+
+    A token names its tenant itself. Until `prove` says that somebody had been admitted by it, its work is counted to the
+    network that it comes from: whoever makes tokens up must not fill the share of the tenant that they name.
+    """
 
     def __init__(self, connections: int) -> None:
         self._of_tenant = max(1, connections * 3 // 4)
         self._of_bearer = max(1, connections // 2)
         self._shares: dict[Hashable, _Share] = {}
+        self._proven: OrderedDict[Hashable, None] = OrderedDict()
+
+    def prove(self, bearer: Hashable) -> None:
+        """From now on the bearer's work is its tenant's."""
+        self._proven[bearer] = None
+        self._proven.move_to_end(bearer)
+        if len(self._proven) > _PROVEN:
+            self._proven.popitem(last=False)
 
     @contextlib.asynccontextmanager
-    async def taken(self, tenant: Hashable, bearer: Hashable) -> AsyncIterator[None]:
+    async def taken(self, tenant: Hashable, bearer: Hashable, place: Hashable) -> AsyncIterator[None]:
         """Wait for room, then hold it for the block. Raises RateLimited when too many wait already."""
+        whole = tenant if bearer in self._proven else ("place", place)
         # The bearer first: one who waits for their own share must not hold the tenant's.
         await self._take(bearer, self._of_bearer)
         try:
-            await self._take(tenant, self._of_tenant)
+            await self._take(whole, self._of_tenant)
             try:
                 yield
             finally:
-                self._give(tenant)
+                self._give(whole)
         finally:
             self._give(bearer)
 
@@ -64,7 +79,9 @@ class Shares:
                 # The turn had come already; the next one gets it.
                 self._give(key)
             else:
-                share.waiting.remove(turn)
+                # Who gives back in the same moment has taken it out already.
+                with contextlib.suppress(ValueError):
+                    share.waiting.remove(turn)
             raise
 
     def _give(self, key: Hashable) -> None:
