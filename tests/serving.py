@@ -58,7 +58,7 @@ def serving(settings: Settings, directory: Path, **variables: str) -> Iterator[S
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + _PATIENCE
-    while not (match := re.search(r"serving on (http://\S+)", log.read_text())):
+    while not (match := re.search(r"serving on (http://[\w.:]+)", log.read_text())):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.02)

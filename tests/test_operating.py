@@ -146,7 +146,7 @@ def test_an_upgrade_and_the_first_questions_are_as_described(desk: Desk) -> None
 
 def test_first_requests_are_as_described(desk: Desk) -> None:
     with desk.quarry.start("dev", "--port", "0") as process:
-        address = _says(process, r"serves on (http://\S+)")[1]
+        address = _says(process, r"serves on (http://[\w.:]+)")[1]
         here = {"http://127.0.0.1:${PORT:-8000}": address}
         printed = desk.script("README.md", {**here, "curl -sN": 'echo "token=$TOKEN"; ! timeout 1 curl -sN'})
         for said in ('"items"', "200 OK", "412 Precondition Failed", "event: ready"):

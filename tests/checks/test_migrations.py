@@ -206,7 +206,7 @@ async def test_a_migration_that_fails_ends_the_check_and_says_so(planted: Plante
 
 
 async def test_a_migration_that_can_not_be_applied_again_is_found(planted: Planted) -> None:
-    checked = await planted(PATIENT + "SELECT lo_create(4711);", PATIENT)
+    checked = await planted(PATIENT + "INSERT INTO app.niches (name) VALUES ('Planted');", PATIENT)
     assert [placed(finding) for finding in checked.findings] == [
         ("up-again-fails", "0090.plant.sql", 2),
         ("later-unchecked", "0090.plant.sql", 1),
@@ -215,8 +215,8 @@ async def test_a_migration_that_can_not_be_applied_again_is_found(planted: Plant
 
 async def test_a_migration_that_is_another_one_the_second_time_is_found(planted: Planted) -> None:
     up = (
-        "DO $$ BEGIN EXECUTE format('CREATE SEQUENCE counted_%s', (SELECT count(*) FROM pg_largeobject_metadata));"
-        " PERFORM lo_create(0); END $$;"
+        "DO $$ BEGIN EXECUTE format('CREATE SEQUENCE counted_%s', (SELECT count(*) FROM app.niches WHERE name = 'Planted'));"
+        " INSERT INTO app.niches (name) VALUES ('Planted') ON CONFLICT DO NOTHING; END $$;"
     )
     finding = only(await planted(PATIENT + up, PATIENT + "DROP SEQUENCE IF EXISTS counted_0, counted_1;"))
     assert placed(finding) == ("up-again-differs", "0090.plant.sql", 1)

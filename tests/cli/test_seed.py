@@ -45,7 +45,7 @@ def test_load_set_makes_as_many_rows_as_it_is_told(local: Any, superuser: Any) -
     ],
 )
 def test_production_refuses(inside: Any, arguments: tuple[str, ...], said: str) -> None:
-    answer = inside("seed", *arguments, ENVIRONMENT="production", DATABASE_URL="postgresql://h/quarry")
+    answer = inside("seed", *arguments, ENVIRONMENT="production", DATABASE_URL="postgresql://localhost/quarry")
     assert (answer.status, answer.err) == (1, f"quarry: {said}\n")
 
 

@@ -36,7 +36,7 @@ def stopped(process: subprocess.Popen[str], number: int) -> int:
     return process.returncode
 
 
-SERVING = r"(?:serves|serving) on (http://\S+)"
+SERVING = r"(?:serves|serving) on (http://[\w.:]+)"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -51,7 +51,7 @@ def migrating(settings: Settings, directory: Path) -> Iterator[tuple[subprocess.
 def address(process: subprocess.Popen[bytes], log: Path) -> str:
     """Where an instance serves, once it says so."""
     deadline = time.monotonic() + _PATIENCE
-    while not (match := re.search(r"serving on (http://\S+)", log.read_text())):
+    while not (match := re.search(r"serving on (http://[\w.:]+)", log.read_text())):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.02)

@@ -58,7 +58,7 @@ class Installation:
             assert process.stderr is not None
             try:
                 said = process.stderr.readline()
-                serving = re.search(r"serving on (\S+)", said)
+                serving = re.search(r"serving on (http://[\w.:]+)", said)
                 assert serving, said + process.stderr.read()
                 yield serving[1]
             finally:
