@@ -5,10 +5,11 @@
 
 FROM python:3.11-slim AS build
 WORKDIR /build
-COPY pyproject.toml constraints.txt README.md ./
+COPY pyproject.toml constraints.txt README.md .env.example ./
 COPY src src
 COPY sql sql
 COPY seeds seeds
+COPY docs docs
 RUN python -m venv /opt/quarry
 RUN /opt/quarry/bin/python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 ARG EXTRAS=

@@ -83,6 +83,7 @@ SELECT c.number, h.ordinal, c.at, c.actor_id, c.session_id, c.ip, c.request_id, 
    AND c.actor_id = :actor_id                                        -- when :actor_id
    AND h.table_name = :table_name                                    -- when :table_name
    AND h.row_id = :row_id                                            -- when :row_id
+   AND c.request_id = :request_id                                    -- when :request_id
    AND c.number <= :after_number                                     -- when :after_number
    AND (c.number, h.ordinal) < (:after_number, :after_ordinal)       -- when :after_number
  ORDER BY c.number DESC, h.ordinal DESC

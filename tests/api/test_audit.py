@@ -115,6 +115,9 @@ async def test_the_list_is_filtered(api: Api, new: Factory, acme: NewTenant) -> 
     assert [each["row_id"] for each in by_member] == [mine, theirs]
     assert [each["row_id"] for each in await entries(owner, table="campaigns")] == [mine, theirs, mine]
     assert await entries(owner, table="campaigns", row_id=mine, actor_id=str(member.id)) == by_member[:1]
+    [request] = {each["request_id"] for each in by_member[:1]}
+    assert by_member[0] in await entries(owner, request_id=request)
+    assert await entries(owner, request_id="nobody") == []
     assert await entries(owner, row_id=str(uuid4())) == await entries(owner, table="otps") == []
     for name, value in (("actor_id", "x"), ("row_id", "1"), ("table", "Campaigns"), ("table", "a;b"), ("op", "insert")):
         assert wrong_fields(await owner.get("/v1/audit", params={name: value})) == [name]

@@ -27,6 +27,9 @@ def test_wheel_holds_sql_and_seeds_and_finds_them(embedded: Any) -> None:
             path.relative_to(CHECKOUT) for path in (CHECKOUT / name).rglob("*.*") if "__pycache__" not in path.parts
         }
         assert [path for path in inside if not (embedded.directory / "installed" / "service" / path).exists()] == []
+    shared = next((embedded.directory / "installed").glob("quarry-*.data")) / "data" / "share" / "quarry"
+    for name in (".env.example", "docs/alerts.yml", "docs/troubleshooting.md"):
+        assert (shared / name).read_bytes() == (CHECKOUT / name).read_bytes()
     installed = {"PYTHONPATH": str(embedded.directory / "installed")}
     assert embedded("migrate", "up", **installed).status == 0
     assert "24 rows" in embedded("seed", "run", **installed).err

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
 import pytest
 
 from bouncer import Bouncer, bouncing, through
+from documents import CHECKOUT
 from factories import Factory, NewTenant
 from proxy import Proxy, proxied
 from service import connection
@@ -20,6 +22,7 @@ from service.errors import CommitUnknown, Unavailable
 from service.settings import Settings
 from service.work import Work, run
 
+COMPOSE = CHECKOUT / "compose.yaml"
 _KILL_ONE = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
  WHERE usename = 'quarry_app' AND datname = current_database() ORDER BY random() LIMIT 1
@@ -64,6 +67,37 @@ async def test_a_commit_whose_answer_the_pooler_never_got_is_unknown_and_not_rep
         proxy.on_request = lambda _: None
         assert attempts == [1]
         assert await count(behind, acme) == left
+
+
+async def test_restart_of_a_second_costs_under_two_as_compose_has_the_pooler(
+    server: Server, settings: Settings, new: Factory
+) -> None:
+    acme = await new.tenant("acme")
+    composed = re.findall(
+        r"^ +(server_login_retry|default_pool_size) = (\d+)$", COMPOSE.read_text("utf-8"), re.MULTILINE
+    )
+    async with proxied(server.host, server.port) as proxy:
+        with bouncing(server, port=proxy.port, **dict(composed)) as bouncer:
+            behind = through(bouncer, settings)
+            async with Database.open(behind.address("quarry_app"), behind.limits) as database:
+                await count(database, acme)
+                there, proxy.target = proxy.target, ("127.0.0.1", 1)
+                proxy.on_request = lambda _: "drop"
+                lost = asyncio.get_running_loop().time()
+                while asyncio.get_running_loop().time() - lost < 1:
+                    with suppress(Unavailable):
+                        await count(database, acme)
+                proxy.target, proxy.on_request = there, lambda _: None
+                async with asyncio.timeout(2):
+                    while not await answered(database, acme):
+                        await asyncio.sleep(0.05)
+
+
+async def answered(database: Database, tenant: NewTenant) -> bool:
+    try:
+        return await count(database, tenant) == 0
+    except Unavailable:
+        return False
 
 
 async def test_backends_that_are_killed_behind_the_pooler_cost_no_commit_that_was_told(

@@ -68,11 +68,13 @@ class AuditQuery(Body):
     actor_id: UUID | None = None
     table: Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,63}$")] | None = None
     row_id: UUID | None = None
+    request_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of `log.audit`."""
         arguments: dict[str, Any] = {"limit": self.limit + 1}
         arguments |= {"actor_id": self.actor_id, "table_name": self.table, "row_id": self.row_id}
+        arguments["request_id"] = self.request_id
         if self.after is not None:
             arguments |= {"after_number": self.after.number, "after_ordinal": self.after.ordinal}
         return arguments

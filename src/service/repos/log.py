@@ -136,6 +136,7 @@ class Log(Repository, aggregate="log", noun="installation"):
         actor_id: UUID | None = None,
         table_name: str | None = None,
         row_id: UUID | None = None,
+        request_id: str | None = None,
         after_number: int | None = None,
         after_ordinal: int | None = None,
         limit: int = 50,
