@@ -57,6 +57,7 @@ async def test_a_person_works_while_others_attack(
     with serving(settings, tmp_path, OPERATOR_TOKEN="operator" * 4) as service:
         limits = httpx.Limits(max_connections=40)
         async with (
+            asyncio.timeout(900),
             httpx.AsyncClient(base_url=service.url, timeout=60, limits=limits) as client,
             asyncio.TaskGroup() as group,
         ):
