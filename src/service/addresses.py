@@ -109,18 +109,16 @@ def check_url(url: str) -> None:
             "give it as postgresql://user:password@host:5432/database, special characters of user and password"
             " %-encoded: @ is %40, : is %3A, / is %2F, ? is %3F, # is %23, % is %25, a blank is %20"
         )
-    if "," in parts.netloc.rpartition("@")[2]:
+    given = parse_qs(parts.query, keep_blank_values=True)
+    if "," in parts.netloc.rpartition("@")[2] or "," in given.get("host", [""])[0]:
         raise ValueError("name one host; a proxy or a DNS name may stand for several")
     if not parts.path.strip("/"):
         raise ValueError("no database is named: end the address with /quarry")
-    given = parse_qs(parts.query, keep_blank_values=True)
     for name in given:
         if name not in _PARAMETERS:
             raise ValueError(f"the parameter {name[:40]} is not supported here: {_INSTEAD.get(name, _LEAVE_OUT)}")
         if len(given[name]) > 1 or name in _named_before(parts):
             raise ValueError(f"the parameter {name} is given twice; name it once")
-    if "," in given.get("host", [""])[0]:
-        raise ValueError("name one host; a proxy or a DNS name may stand for several")
     mode = given.get("sslmode", ["prefer"])[0]
     if mode not in _SSL_MODES:
         raise ValueError(f"sslmode is one of {', '.join(_SSL_MODES)}")

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any
 
 import structlog
 from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from service.api.edge import ip_of, is_among
 from service.forms import Networks
 from service.metrics import CONNECTIONS_REFUSED
 
@@ -83,7 +83,6 @@ class Gate:
 
     def warn(self, refusal: Refusal, address: str, now: float) -> None:
         """Tell of a refused connection, now and then: a flood must not fill the log."""
-        CONNECTIONS_REFUSED.labels(reason=refusal.reason).inc()
         if now - self._warned_at >= _WARN_EVERY:
             self._warned_at = now
             log.warning(
@@ -92,11 +91,8 @@ class Gate:
             )  # fmt: skip
 
     def _is_trusted(self, address: str) -> bool:
-        try:
-            ip = ip_address(address)
-        except ValueError:
-            return False
-        return any(ip in network for network in self.trusted)
+        ip = ip_of(address)
+        return ip is not None and is_among(ip, self.trusted)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -198,8 +194,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer with a problem document, unless an answer is under way, and close."""
         self._refusal = refusal
         self._deadline = None
-        if refusal not in (_FULL, _CROWD):
-            CONNECTIONS_REFUSED.labels(reason=refusal.reason).inc()
+        CONNECTIONS_REFUSED.labels(reason=refusal.reason).inc()
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(_document(refusal))
         self.transport.close()

@@ -60,8 +60,8 @@ class Forwarded:
         self.trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        peer = _ip(scope["client"][0]) if scope["type"] == "http" and scope.get("client") else None
-        if peer is not None and self._is_trusted(peer):
+        peer = ip_of(scope["client"][0]) if scope["type"] == "http" and scope.get("client") else None
+        if peer is not None and is_among(peer, self.trusted):
             # In place: what is outside reads the answer's code from this very scope.
             self._believe(scope, peer)
         await self.app(scope, receive, send)
@@ -83,16 +83,13 @@ class Forwarded:
         nodes = ",".join(headers.getlist("x-forwarded-for")).rsplit(",", _HOPS)[-_HOPS:]
         for node in reversed(nodes):
             match = _NODE.match(node.strip())
-            before = _ip(match.group(match.lastindex or 0)) if match else None
+            before = ip_of(match.group(match.lastindex or 0)) if match else None
             if before is None:
                 break
             client = before
-            if not self._is_trusted(client):
+            if not is_among(client, self.trusted):
                 break
         return client
-
-    def _is_trusted(self, ip: IPv4Address | IPv6Address) -> bool:
-        return any(ip in network for network in self.trusted)
 
 
 class HostCheck:
@@ -150,7 +147,13 @@ def _last(headers: Headers, name: str) -> str:
     return values[-1].rpartition(",")[2].strip() if values else ""
 
 
-def _ip(text: str) -> IPv4Address | IPv6Address | None:
+def is_among(ip: IPv4Address | IPv6Address, networks: Networks) -> bool:
+    """Whether the address is in one of the networks."""
+    return any(ip in network for network in networks)
+
+
+def ip_of(text: str) -> IPv4Address | IPv6Address | None:
+    """The address that a text is, None for what is none."""
     try:
         ip = ip_address(text)
     except ValueError:
