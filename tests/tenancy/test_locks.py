@@ -62,7 +62,7 @@ SELECT tenant_id, id, sha256(email_index), '192.0.2.1', '2100-01-01' FROM users;
 UPDATE idempotency_keys SET answer = '\\x01' || sha256(fingerprint);
 INSERT INTO api_keys (tenant_id, name, role, key_hash, created_by, revoked_at)
 SELECT tenant_id, 'Ended', role, sha256(key_hash), created_by, '2000-01-01' FROM api_keys;
-UPDATE app.commits SET at = at - interval '2 years', actor_id = tenant_id;
+UPDATE app.commits SET at = at - interval '2 years', actor_id = tenant_id, request_id = 'of ' || tenant_id;
 UPDATE sign_in_failures SET created_at = created_at - interval '2 years';
 INSERT INTO otps (tenant_id, phone_index, code_hash, created_at, expires_at)
 SELECT tenant_id, phone_index, code_hash, '2000-01-01', '2000-01-02' FROM otps;
