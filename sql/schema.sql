@@ -1433,7 +1433,7 @@ CREATE TABLE quarry.api_keys (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     version integer DEFAULT 1 NOT NULL,
-    CONSTRAINT api_keys_key_hash_check CHECK ((octet_length(key_hash) = 32)),
+    CONSTRAINT api_keys_key_hash_check CHECK ((octet_length(key_hash) = ANY (ARRAY[32, 48]))),
     CONSTRAINT api_keys_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 200))),
     CONSTRAINT api_keys_role_check CHECK ((role = ANY (ARRAY['admin'::text, 'member'::text, 'viewer'::text])))
 );
@@ -1442,7 +1442,7 @@ ALTER TABLE ONLY quarry.api_keys FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE quarry.api_keys IS 'Keys for programs: shown once, stored hashed, with a role of their own.';
 
-COMMENT ON CONSTRAINT api_keys_key_hash_check ON quarry.api_keys IS 'SHA-256 of the secret.';
+COMMENT ON CONSTRAINT api_keys_key_hash_check ON quarry.api_keys IS 'SHA-256 of the secret, sealed; bare as earlier releases kept it.';
 
 COMMENT ON CONSTRAINT api_keys_name_check ON quarry.api_keys IS 'Names have 1 to 200 characters.';
 
@@ -1619,23 +1619,23 @@ CREATE TABLE quarry.change_tickets (
     bearer_hash bytea NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone NOT NULL,
-    CONSTRAINT change_tickets_bearer_hash_check CHECK ((octet_length(bearer_hash) = 32)),
+    CONSTRAINT change_tickets_bearer_hash_check CHECK ((octet_length(bearer_hash) = ANY (ARRAY[32, 48]))),
     CONSTRAINT change_tickets_bearer_kind_check CHECK ((bearer_kind = ANY (ARRAY['session'::text, 'key'::text]))),
     CONSTRAINT change_tickets_expires_at_check CHECK ((expires_at > created_at)),
-    CONSTRAINT change_tickets_token_hash_check CHECK ((octet_length(token_hash) = 32))
+    CONSTRAINT change_tickets_token_hash_check CHECK ((octet_length(token_hash) = ANY (ARRAY[32, 48])))
 );
 
 ALTER TABLE ONLY quarry.change_tickets FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE quarry.change_tickets IS 'Tickets that open one change stream each, for browsers whose EventSource can''t send a header.';
 
-COMMENT ON CONSTRAINT change_tickets_bearer_hash_check ON quarry.change_tickets IS 'The hash that finds the session or key, which is asked whether it still holds.';
+COMMENT ON CONSTRAINT change_tickets_bearer_hash_check ON quarry.change_tickets IS 'SHA-256 of the bearer''s secret, sealed for this ticket; bare as earlier releases kept it.';
 
 COMMENT ON CONSTRAINT change_tickets_bearer_kind_check ON quarry.change_tickets IS 'Whom it stands for: a session or a key.';
 
 COMMENT ON CONSTRAINT change_tickets_expires_at_check ON quarry.change_tickets IS 'A ticket lives for a minute.';
 
-COMMENT ON CONSTRAINT change_tickets_token_hash_check ON quarry.change_tickets IS 'SHA-256 of the secret.';
+COMMENT ON CONSTRAINT change_tickets_token_hash_check ON quarry.change_tickets IS 'SHA-256 of the secret, sealed; bare as earlier releases kept it.';
 
 CREATE TABLE quarry.contents (
     tenant_id uuid DEFAULT app.current_tenant() NOT NULL,
@@ -1803,7 +1803,7 @@ CREATE TABLE quarry.sessions (
     version integer DEFAULT 1 NOT NULL,
     expired_at timestamp with time zone,
     CONSTRAINT sessions_expires_at_check CHECK ((expires_at > created_at)),
-    CONSTRAINT sessions_token_hash_check CHECK ((octet_length(token_hash) = 32)),
+    CONSTRAINT sessions_token_hash_check CHECK ((octet_length(token_hash) = ANY (ARRAY[32, 48]))),
     CONSTRAINT sessions_user_agent_check CHECK ((char_length(user_agent) <= 500))
 );
 
@@ -1813,7 +1813,7 @@ COMMENT ON TABLE quarry.sessions IS 'Sign-ins that have not been forgotten yet. 
 
 COMMENT ON CONSTRAINT sessions_expires_at_check ON quarry.sessions IS 'A session lives for a while.';
 
-COMMENT ON CONSTRAINT sessions_token_hash_check ON quarry.sessions IS 'SHA-256 of the secret.';
+COMMENT ON CONSTRAINT sessions_token_hash_check ON quarry.sessions IS 'SHA-256 of the secret, sealed; bare as earlier releases kept it.';
 
 COMMENT ON CONSTRAINT sessions_user_agent_check ON quarry.sessions IS 'Longer ones are cut by the service.';
 
@@ -1858,7 +1858,7 @@ CREATE TABLE quarry.users (
 
 ALTER TABLE ONLY quarry.users FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE quarry.users IS 'People who sign in; the address is sealed by the service, email_index is the HMAC that finds it.';
+COMMENT ON TABLE quarry.users IS 'People who sign in; address and password hash are sealed by the service, email_index is the HMAC that finds the address.';
 
 COMMENT ON CONSTRAINT users_display_name_check ON quarry.users IS 'Names have 1 to 200 characters.';
 
@@ -2834,7 +2834,7 @@ GRANT INSERT(name) ON TABLE quarry.api_keys TO quarry_app;
 
 GRANT INSERT(role) ON TABLE quarry.api_keys TO quarry_app;
 
-GRANT INSERT(key_hash) ON TABLE quarry.api_keys TO quarry_app;
+GRANT INSERT(key_hash),UPDATE(key_hash) ON TABLE quarry.api_keys TO quarry_app;
 
 GRANT INSERT(created_by) ON TABLE quarry.api_keys TO quarry_app;
 
@@ -3069,7 +3069,7 @@ GRANT SELECT(id) ON TABLE quarry.sessions TO quarry_app;
 
 GRANT SELECT(user_id),INSERT(user_id) ON TABLE quarry.sessions TO quarry_app;
 
-GRANT SELECT(token_hash),INSERT(token_hash) ON TABLE quarry.sessions TO quarry_app;
+GRANT SELECT(token_hash),INSERT(token_hash),UPDATE(token_hash) ON TABLE quarry.sessions TO quarry_app;
 
 GRANT SELECT(ip),INSERT(ip) ON TABLE quarry.sessions TO quarry_app;
 

@@ -243,7 +243,7 @@ def settings(server: Server, superuser: object, request: pytest.FixtureRequest) 
         database_platform_url=url("quarry_platform"),
         database_backup_url=url("quarry_backup"),
         database_pool_max=10,
-        pii_keys=SecretStr(f"test:{'A' * 43}="),
+        pii_keys=SecretStr(f"row-test:{'A' * 43}="),
         pii_index_key=SecretStr(f"{'B' * 42}A="),
     )
     _run(provisioning.prepare_database(made.administration()))

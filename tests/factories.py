@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from service import tokens
 from service.database import Database
@@ -32,6 +33,8 @@ class NewTenant:
     id: TenantId
     domain: str
     owner: User
+    password_hash: str
+    """The owner's, as the database keeps it."""
 
 
 class Factory:
@@ -52,12 +55,18 @@ class Factory:
             if schema is not None:
                 await work.tenants.give_schema(tenant=tenant.id, name=schema)
         id = TenantId(tenant.id)
-        owner = await self.user(id, email=f"owner@{name}.example", role="owner")
-        return NewTenant(id, tenant.domain, owner)
+        keys, owner_id = self.database.keyring, uuid4()
+        assert keys is not None
+        kept = keys.seal_hash(PASSWORD_HASH, id, owner_id)
+        owner = await self.user(id, id=owner_id, email=f"owner@{name}.example", role="owner", password_hash=kept)
+        return NewTenant(id, tenant.domain, owner, kept)
 
     async def user(self, tenant: TenantId, **values: Any) -> User:
         given = {"email": "user@example.com", "display_name": "A user", "password_hash": PASSWORD_HASH, **values}
         async with Work(self.database, tenant) as work:
+            id = given.setdefault("id", uuid4())
+            if not given["password_hash"].startswith("sealed:"):
+                given["password_hash"] = work.binding.seal_hash(given["password_hash"], id)
             return await work.users.create(**given)
 
     async def campaign(self, tenant: NewTenant, name: str = "Summer", **values: Any) -> Campaign:
@@ -68,13 +77,13 @@ class Factory:
         n = next(self._numbers)
         given = {"brand_name": f"Brand {n}", "username": f"brand{n}", **_reachable(f"brand{n}", n), **values}
         async with Work(self.database, tenant.id) as work:
-            return await work.brands.create(**given)
+            return await work.brands.create(**{"id": uuid4(), **given})
 
     async def influencer(self, tenant: NewTenant, **values: Any) -> Influencer:
         n = next(self._numbers)
         given = {"name": f"Influencer {n}", "username": f"influencer{n}", **_reachable(f"influencer{n}", n), **values}
         async with Work(self.database, tenant.id) as work:
-            return await work.influencers.create(**given)
+            return await work.influencers.create(**{"id": uuid4(), **given})
 
     async def content(self, tenant: NewTenant, campaign: Campaign, **values: Any) -> Content:
         given = {"kind": "reel", "title": "A reel", **values}
@@ -89,8 +98,9 @@ class Factory:
         async with Work(self.database, tenant.id) as work:
             who = user or tenant.owner
             hashed = (await work.users.credentials(who.id)).password_hash
+            kept = work.binding.seal_token(token.hash, tokens.use("session"))
             session = await work.sessions.create(
-                user_id=who.id, password_hash=hashed, token_hash=token.hash, ip=None, user_agent="tests",
+                user_id=who.id, password_hash=hashed, token_hash=kept, ip=None, user_agent="tests",
                 lifetime=lifetime,
             )  # fmt: skip
         assert session is not None

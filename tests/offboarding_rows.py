@@ -8,6 +8,7 @@ import json
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -109,7 +110,7 @@ def settings_of(server: Server, url: str, letter: str) -> Settings:
         database_url=login("quarry_app"),
         database_migration_url=login(server.superuser),
         database_platform_url=login("quarry_platform"),
-        pii_keys=SecretStr(f"{letter}:{letter * 43}="),
+        pii_keys=SecretStr(f"row-{letter}:{letter * 43}="),
         pii_index_key=SecretStr(f"{letter * 42}A="),
     )
 
@@ -136,7 +137,7 @@ async def stock(settings: Settings, superuser: Any) -> Stock:
         rows = superuser.execute(f"SELECT tenant_id, id FROM quarry.{table}").fetchall()
         indexed = [name for name in arranged.tables[f"quarry.{table}"].types if name.endswith("_index")]
         for tenant, id in rows:
-            values = {name: keys.seal(f"{name} {id} ü", tenant, f"{table}.{name}") for name in columns}
+            values = {name: keys.seal(f"{name} {id} ü", tenant, id, f"{table}.{name}") for name in columns}
             for name in indexed:
                 column = name.removesuffix("_index")
                 values[name] = keys.index(f"{column} {id} ü", tenant, f"{table}.{column}")
@@ -144,6 +145,12 @@ async def stock(settings: Settings, superuser: Any) -> Stock:
             superuser.execute(
                 f"UPDATE quarry.{table} SET {sets} WHERE tenant_id = %s AND id = %s", [*values.values(), tenant, id]
             )
+    for tenant, id, hashed in superuser.execute("SELECT tenant_id, id, password_hash FROM quarry.users").fetchall():
+        kept = keys.seal_hash(hashed, tenant, id)
+        superuser.execute("UPDATE quarry.users SET password_hash = %s WHERE id = %s", [kept, id])
+    for tenant, id, hashed in superuser.execute("SELECT tenant_id, id, key_hash FROM quarry.api_keys").fetchall():
+        kept = keys.seal_token(sha256(hashed).digest(), tenant, b"api_keys.key_hash")
+        superuser.execute("UPDATE quarry.api_keys SET key_hash = %s WHERE id = %s", [kept, id])
     superuser.execute("SET session_replication_role = origin")
     return Stock(settings, superuser, arranged)
 
@@ -161,8 +168,14 @@ def opened(settings: Settings, arranged: Arranged, tenant: UUID) -> dict[str, li
             columns = ", ".join(f"{c}::text" if t == "jsonb" else c for c, t in table.types.items())
             found[name] = []
             for row in connection.execute(f"SELECT {columns} FROM {name} WHERE {table.tenant} = %s", [tenant]):
+                if bare == "users":
+                    row["password_hash"] = keys.open_hash(row["password_hash"], tenant, row["id"])
+                if bare == "api_keys":
+                    row["key_hash"] = keys.open_token(bytes(row["key_hash"]), tenant, b"api_keys.key_hash")
                 for column in SEALED.get(bare, ()):
-                    plain = row[column] = row[column] and keys.open(bytes(row[column]), tenant, f"{bare}.{column}")
+                    plain = row[column] = row[column] and keys.open(
+                        bytes(row[column]), tenant, row["id"], f"{bare}.{column}"
+                    )
                     if f"{column}_index" in row:
                         assert row.pop(f"{column}_index") == keys.index(plain, tenant, f"{bare}.{column}")
                 if "niche_id" in row:

@@ -69,7 +69,7 @@ class Restartable:
             _env_file=None,  # type: ignore[call-arg]
             environment="test",
             database_pool_max=5,
-            pii_keys=SecretStr(f"test:{'A' * 43}="),
+            pii_keys=SecretStr(f"row-test:{'A' * 43}="),
             pii_index_key=SecretStr(f"{'B' * 42}A="),
         )
         settings = embedded_settings(bare, self.server)

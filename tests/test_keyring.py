@@ -21,8 +21,10 @@ from service.settings import Settings
 
 ACME, GLOBEX = UUID(int=1), UUID(int=2)
 SECRET, OTHER = bytes(range(32)), bytes(range(32, 64))
-KEYS = Keyring("k1", {"k1": SECRET, "k0": OTHER}, b"i" * 32)
-SEALED = KEYS.seal("jo@acme.example", ACME, "users.email")
+KEYS = Keyring("row-1", {"row-1": SECRET, "k0": OTHER}, b"i" * 32)
+EARLIER = Keyring("k0", KEYS.keys, KEYS.index_key)
+JO, MAX = UUID(int=3), UUID(int=4)
+SEALED = KEYS.seal("jo@acme.example", ACME, JO, "users.email")
 
 
 def text(key: bytes) -> str:
@@ -35,8 +37,8 @@ def settings(home: Path, **values: object) -> Settings:
 
 @given(st.text())
 def test_what_was_sealed_opens_as_it_was_and_twice_looks_different(plain: str) -> None:
-    first, second = (KEYS.seal(plain, ACME, "users.email") for _ in range(2))
-    assert KEYS.open(first, ACME, "users.email") == KEYS.open(second, ACME, "users.email") == plain
+    first, second = (KEYS.seal(plain, ACME, JO, "users.email") for _ in range(2))
+    assert KEYS.open(first, ACME, JO, "users.email") == KEYS.open(second, ACME, JO, "users.email") == plain
     assert first != second
     assert first.startswith(KEYS.prefix)
 
@@ -46,36 +48,79 @@ def test_a_flipped_bit_is_undecipherable(bit: int) -> None:
     flipped = bytearray(SEALED)
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises(Undecipherable):
-        KEYS.open(bytes(flipped), ACME, "users.email")
+        KEYS.open(bytes(flipped), ACME, JO, "users.email")
 
 
 @given(st.one_of(st.binary(max_size=80), st.integers(0, len(SEALED) - 1).map(lambda size: SEALED[:size])))
 def test_whatever_else_is_undecipherable_and_nothing_worse(value: bytes) -> None:
     with pytest.raises(Undecipherable):
-        KEYS.open(value, ACME, "users.email")
+        KEYS.open(value, ACME, JO, "users.email")
 
 
-@pytest.mark.parametrize(("tenant", "column"), [(GLOBEX, "users.email"), (ACME, "brands.email")])
-def test_a_value_that_was_moved_is_undecipherable(tenant: UUID, column: str) -> None:
+@pytest.mark.parametrize(
+    ("tenant", "row", "column"),
+    [(GLOBEX, JO, "users.email"), (ACME, MAX, "users.email"), (ACME, JO, "brands.email")],
+)
+def test_a_value_that_was_moved_is_undecipherable(tenant: UUID, row: UUID, column: str) -> None:
     with pytest.raises(Undecipherable):
-        KEYS.open(SEALED, tenant, column)
+        KEYS.open(SEALED, tenant, row, column)
+
+
+def test_a_key_of_an_earlier_release_binds_its_values_to_tenant_and_column() -> None:
+    earlier = EARLIER.seal("jo@acme.example", ACME, JO, "users.email")
+    assert KEYS.open(earlier, ACME, MAX, "users.email") == "jo@acme.example"
+    with pytest.raises(Undecipherable):
+        KEYS.open(earlier, GLOBEX, JO, "users.email")
 
 
 def test_a_key_that_is_gone_and_plain_text_that_waits_are_undecipherable() -> None:
-    for value in (Keyring("k9", {"k9": SECRET}, b"i" * 32).seal("x", ACME, "users.email"), b"\x00jo@acme.example"):
+    for value in (
+        Keyring("row-9", {"row-9": SECRET}, b"i" * 32).seal("x", ACME, JO, "users.email"),
+        b"\x00jo@acme.example",
+    ):
         with pytest.raises(Undecipherable):
-            KEYS.open(value, ACME, "users.email")
+            KEYS.open(value, ACME, JO, "users.email")
 
 
-def test_resealing_takes_older_keys_and_plain_text_and_refuses_the_rest() -> None:
-    older = Keyring("k0", KEYS.keys, KEYS.index_key).seal("jo", ACME, "users.email")
-    for value in (older, b"\x00jo"):
-        sealed, plain = KEYS.reseal(value, ACME, "users.email")
-        assert (plain, KEYS.open(sealed, ACME, "users.email")) == ("jo", "jo")
-        assert sealed.startswith(KEYS.prefix)
-    for value in (b"", b"\x00\xff", older[:-1], b"\x02jo"):
+def test_what_waits_to_be_sealed_is_read_where_that_is_wanted_alone() -> None:
+    for value, plain in ((SEALED, "jo@acme.example"), (b"\x00jo", "jo")):
+        assert KEYS.open_waiting(value, ACME, JO, "users.email") == plain
+    for value in (b"", b"\x00\xff", SEALED[:-1], b"\x02jo"):
         with pytest.raises(Undecipherable):
-            KEYS.reseal(value, ACME, "users.email")
+            KEYS.open_waiting(value, ACME, JO, "users.email")
+
+
+def test_hash_of_a_password_is_opened_for_its_user_alone() -> None:
+    kept = KEYS.seal_hash("$argon2id$", ACME, JO)
+    assert (KEYS.open_hash(kept, ACME, JO), kept.startswith(KEYS.hash_prefix(KEYS.prefix))) == ("$argon2id$", True)
+    for moved in ((ACME, MAX), (GLOBEX, JO)):
+        with pytest.raises(Undecipherable):
+            KEYS.open_hash(kept, *moved)
+
+
+def test_hash_of_a_token_is_the_same_each_time_and_opened_for_its_use_alone() -> None:
+    hashed = b"h" * 32
+    kept = KEYS.seal_token(hashed, ACME, b"sessions.token_hash")
+    assert (kept, len(kept)) == (KEYS.seal_token(hashed, ACME, b"sessions.token_hash"), 48)
+    assert KEYS.open_token(kept, ACME, b"sessions.token_hash") == hashed
+    for moved in ((GLOBEX, b"sessions.token_hash"), (ACME, b"api_keys.key_hash")):
+        with pytest.raises(Undecipherable):
+            KEYS.open_token(kept, *moved)
+
+
+def test_bare_hashes_count_while_a_key_of_an_earlier_release_is_in_use() -> None:
+    hashed, use = b"h" * 32, b"sessions.token_hash"
+    alone = Keyring("row-1", {"row-1": SECRET}, KEYS.index_key)
+    sealed = alone.seal_token(hashed, ACME, use)
+    assert [each.forms(hashed, ACME, use) for each in (alone, KEYS, EARLIER)] == [
+        (sealed,), (sealed, hashed), (hashed, sealed),
+    ]  # fmt: skip
+    assert (KEYS.open_hash("$argon2id$", ACME, JO), KEYS.open_token(hashed, ACME, use)) == ("$argon2id$", hashed)
+    assert (EARLIER.seal_hash("$argon2id$", ACME, JO), EARLIER.seal_token(hashed, ACME, use)) == ("$argon2id$", hashed)
+    with pytest.raises(Undecipherable):
+        alone.open_hash("$argon2id$", ACME, JO)
+    with pytest.raises(Undecipherable):
+        alone.open_token(hashed, ACME, use)
 
 
 def test_an_index_is_the_same_for_the_same_text_tenant_and_column_alone() -> None:
@@ -83,7 +128,7 @@ def test_an_index_is_the_same_for_the_same_text_tenant_and_column_alone() -> Non
     assert index == Keyring("k0", {"k0": OTHER}, KEYS.index_key).index("jo", ACME, "users.email")
     others = {
         KEYS.index("Jo", ACME, "users.email"), KEYS.index("jo", GLOBEX, "users.email"),
-        KEYS.index("jo", ACME, "brands.email"), Keyring("k1", KEYS.keys, b"j" * 32).index("jo", ACME, "users.email"),
+        KEYS.index("jo", ACME, "brands.email"), Keyring("row-1", KEYS.keys, b"j" * 32).index("jo", ACME, "users.email"),
     }  # fmt: skip
     assert (len(index), len(others | {index})) == (32, 5)
 
@@ -114,9 +159,10 @@ def test_a_mistake_in_the_keys_names_the_variable_and_repeats_no_key(keys: str, 
 def test_fresh_keys_are_read_in_their_order_in_either_alphabet_and_hide_in_a_repr() -> None:
     first, second, index = keyring.fresh_key(), keyring.fresh_key(), keyring.fresh_index_key()
     made = keyring.parse(f"{first}, {second.replace('+', '-').replace('/', '_').rstrip('=')}", index)
-    assert [made.current, *made.keys] == [first[:8], first[:8], second[:8]]
-    assert text(made.keys[second[:8]]) == second.partition(":")[2]
-    assert repr(made) == f"Keyring(current='{first[:8]}')"
+    ids = [each.partition(":")[0] for each in (first, second)]
+    assert [made.current, *made.keys] == [ids[0], *ids]
+    assert text(made.keys[ids[1]]) == second.partition(":")[2]
+    assert repr(made) == f"Keyring(current='{ids[0]}')"
 
 
 @pytest.mark.parametrize("given", [{}, {"pii_keys": SecretStr(f"a:{text(SECRET)}")}])
@@ -145,7 +191,7 @@ def test_processes_that_start_at_once_have_the_same_keys(tmp_path: Path) -> None
     ]
     said = {process.communicate(timeout=60)[0] for process in started}
     assert len(said) == 1
-    assert len(said.pop().strip()) == 8
+    assert len(said.pop().strip()) == len("row-") + 8
 
 
 def test_a_key_put_in_front_seals_and_those_behind_it_open(tmp_path: Path) -> None:
@@ -159,7 +205,7 @@ def test_a_key_put_in_front_seals_and_those_behind_it_open(tmp_path: Path) -> No
     assert set(after.keys) == {before.current, *(key.partition(":")[0] for key in fresh)}
     assert after.current != before.current
     assert after.index_key == before.index_key
-    assert after.open(before.seal("jo", ACME, "users.email"), ACME, "users.email") == "jo"
+    assert after.open(before.seal("jo", ACME, JO, "users.email"), ACME, JO, "users.email") == "jo"
     assert (tmp_path / "pii.keys").stat().st_mode & 0o777 == 0o600
 
 

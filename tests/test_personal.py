@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import new_class
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -25,7 +25,8 @@ from service.work import Work
 HEAD = "-- repository: People\n-- People are for tests.\n\n"
 ECHO = """-- name: echo :one
 -- What is given, as it comes back, beside the bytes that were sent.
-SELECT :email::bytea AS email, :email AS sealed, :email_index::bytea AS email_index WHERE :tenant_id::uuid IS NOT NULL;
+SELECT :id::uuid AS id, :email::bytea AS email, :email AS sealed, :email_index::bytea AS email_index
+ WHERE :tenant_id::uuid IS NOT NULL;
 """
 FIND = """-- name: find :many
 -- What an index leads to.
@@ -34,7 +35,7 @@ SELECT octet_length(:email_index) AS size WHERE :tenant_id::uuid IS NOT NULL;
 PAGE = """-- name: page :many
 -- Which optional lines were sent, by what they take away.
 SELECT n AS size FROM generate_series(1, 4) AS n
- WHERE :tenant_id::uuid IS NOT NULL
+ WHERE :tenant_id::uuid IS NOT NULL AND :id::uuid IS NOT NULL
    AND (n <> 1 OR octet_length(:email_index::bytea) = 0)    -- when :email_index
    AND (n <> 2 OR octet_length(:phone::bytea) = 0)    -- when :phone
    AND n > :least::int    -- when :least
@@ -44,19 +45,27 @@ SELECT n AS size FROM generate_series(1, 4) AS n
 
 
 class Echo(Row):
+    id: UUID
     email: Personal | None
     sealed: bytes | None
     email_index: bytes | None
+
+
+class Nobody(Row):
+    email: Personal | None
 
 
 class Size(Row):
     size: int
 
 
-async def echo(self: Any, email: Personal | None = None) -> Echo: ...
+ROW = UUID(int=7)
+
+
+async def echo(self: Any, email: Personal | None = None, *, id: UUID = ROW) -> Echo: ...
 async def find(self: Any, email: Personal) -> list[Size]: ...
 async def page(
-    self: Any, *, email: Personal | None = None, phone: Personal | None = None, least: int | None = None
+    self: Any, *, id: UUID = ROW, email: Personal | None = None, phone: Personal | None = None, least: int | None = None
 ) -> list[Size]: ...
 
 
@@ -77,14 +86,14 @@ async def test_one_parameter_supplies_the_sealed_value_and_its_index(database: D
         first, second = [await People(work.binding).echo("jo@example.com") for _ in range(2)]
     assert first.email == second.email == "jo@example.com"
     assert first.sealed != second.sealed
-    assert keyring.open(first.sealed, acme.id, "people.email") == "jo@example.com"
+    assert keyring.open(first.sealed, acme.id, ROW, "people.email") == "jo@example.com"
     assert first.email_index == second.email_index == keyring.index("jo@example.com", acme.id, "people.email")
 
 
 async def test_what_is_null_stays_null(database: Database, new: Factory) -> None:
     acme = await new.tenant("acme")
     async with Work(database, acme.id) as work:
-        assert await People(work.binding).echo() == Echo(email=None, sealed=None, email_index=None)
+        assert await People(work.binding).echo() == Echo(id=ROW, email=None, sealed=None, email_index=None)
         assert (await People(work.binding).echo("")).email == ""
 
 
@@ -102,7 +111,7 @@ async def test_an_optional_line_is_sent_when_the_plain_text_is_given(database: D
             assert [row.size for row in await People(work.binding).page(**given)] == left, given
 
 
-async def test_what_was_sealed_for_one_column_of_one_tenant_can_not_be_read_as_anothers(
+async def test_what_was_sealed_for_one_column_and_row_of_one_tenant_can_not_be_read_as_anothers(
     database: Database, new: Factory
 ) -> None:
     acme, globex = await new.tenant("acme"), await new.tenant("globex")
@@ -112,12 +121,13 @@ async def test_what_was_sealed_for_one_column_of_one_tenant_can_not_be_read_as_a
         .replace(":email_index", "NULL")
     )
 
-    async def echo(self: Any, sealed: bytes) -> Echo: ...
+    async def echo(self: Any, sealed: bytes, *, id: UUID = ROW) -> Echo: ...
 
     async with Work(database, acme.id) as work:
         sealed = (await People(work.binding).echo("jo@example.com")).sealed
         assert (await define(raw, echo)(work.binding).echo(sealed)).email == "jo@example.com"
         assert (await define(raw, echo, aggregate="others")(work.binding).echo(sealed)).email == UNDECIPHERABLE
+        assert (await define(raw, echo)(work.binding).echo(sealed, id=uuid4())).email == UNDECIPHERABLE
     async with Work(database, globex.id) as work:
         for value in (sealed, b"\x00jo@example.com", b"", b"jo@example.com", sealed[:-1] + b"?"):
             assert (await define(raw, echo)(work.binding).echo(value)).email == UNDECIPHERABLE
@@ -130,7 +140,7 @@ async def test_personal_data_needs_a_tenant_and_the_keys(database: Database, set
                 with pytest.raises(TenantUnbound):
                     await People(work.binding).echo("jo@example.com")
                 with pytest.raises(TenantUnbound):
-                    work.binding.open(b"\x01", "people.email")
+                    work.binding.open(b"\x01", "people.email", ROW)
 
 
 async def test_observers_are_told_nothing_of_it(database: Database, new: Factory) -> None:
@@ -145,6 +155,7 @@ async def test_observers_are_told_nothing_of_it(database: Database, new: Factory
 
 def test_a_row_does_not_show_it() -> None:
     class Person(Row):
+        id: UUID = ROW
         name: str
         email: Personal
         phone: Personal | None
@@ -169,8 +180,10 @@ async def find_plain(self: Any, email: str) -> list[Size]: ...
 async def find_index(self: Any, email_index: bytes) -> list[Size]: ...
 async def find_other(self: Any, email: Personal, phone: Personal) -> list[Size]: ...
 async def page_needed(
-    self: Any, *, email: Personal, phone: Personal | None = None, least: int | None = None
+    self: Any, *, id: UUID = ROW, email: Personal, phone: Personal | None = None, least: int | None = None
 ) -> list[Size]: ...
+async def echo_nowhere(self: Any, email: Personal | None = None) -> Echo: ...
+async def echo_nobody(self: Any, email: Personal | None = None, *, id: UUID = ROW) -> Nobody: ...
 
 
 @pytest.mark.parametrize(
@@ -179,6 +192,12 @@ async def page_needed(
         (FIND, find_plain, "People.find has a parameter 'email' that the statement does not use"),
         (FIND, find_other, "People.find has a parameter 'phone' that the statement does not use"),
         (PAGE, page_needed, "People.page: 'email' stands in an optional line, so it needs '= None'"),
+        (
+            ECHO.replace(":id::uuid AS id, ", ""),
+            echo_nowhere,
+            "People.echo seals personal data, so it needs the parameter 'id'",
+        ),
+        (ECHO, echo_nobody, "Nobody has personal data, so it needs the column 'id'"),
         (ECHO, find, "no method of People binds the statement 'echo'"),
     ],
 )

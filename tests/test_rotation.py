@@ -11,11 +11,11 @@ from uuid import uuid4
 
 import pytest
 
-from factories import Factory, NewTenant
-from service import rotation
+from factories import PASSWORD_HASH, Factory, NewTenant
+from service import rotation, tokens
 from service.database import Database
 from service.keyring import SEALED, Keyring
-from service.rotation import AGGREGATES
+from service.sealing import AGGREGATES
 from service.settings import Settings
 from service.work import Attached, Work
 
@@ -25,13 +25,15 @@ PERSONAL = {
     "pan_document": "https://b.example/p",
 }  # fmt: skip
 
+NOTHING = dict.fromkeys(("users", "influencers", "brands", "idempotency_keys", "sessions", "api_keys"), 0)
+
 
 @pytest.fixture
 def newer(database: Database) -> Database:
     """The serving role with another key in front of the one that the factory seals with."""
     older = database.keyring
     assert older is not None
-    keys = Keyring("newer", {"newer": b"n" * 32, **older.keys}, older.index_key)
+    keys = Keyring("row-newer", {"row-newer": b"n" * 32, **older.keys}, older.index_key)
     return Database(database.pool, database.limits, keyring=keys)
 
 
@@ -39,7 +41,7 @@ def newer(database: Database) -> Database:
 def alone(newer: Database) -> Database:
     """The same after the older key has been taken away."""
     assert newer.keyring is not None
-    keys = Keyring("newer", {"newer": newer.keyring.keys["newer"]}, newer.keyring.index_key)
+    keys = Keyring("row-newer", {"row-newer": newer.keyring.keys["row-newer"]}, newer.keyring.index_key)
     return Database(newer.pool, newer.limits, keyring=keys)
 
 
@@ -111,7 +113,7 @@ async def test_values_under_an_older_key_end_under_the_newer_and_read_the_same(
     ]
     report = await rotation.rotate(newer, platform, quietly)
     assert (report.counts, report.failures) == (
-        {"users": 2, "influencers": 2, "brands": 2, "idempotency_keys": 2}, [],
+        {**NOTHING, "users": 2, "influencers": 2, "brands": 2, "idempotency_keys": 2}, [],
     )  # fmt: skip
     for tenant, brand, influencer, (caller, key) in made:
         async with Work(alone, tenant.id, read_only=True) as work:
@@ -142,7 +144,7 @@ async def test_the_log_tells_of_a_rotation(new: Factory, newer: Database, platfo
     await rotation.rotate(newer, platform, quietly)
     assert len(numbers(superuser)) == before + 1
     logged = superuser.execute("SELECT table_name, columns FROM app.changes WHERE operation = 'update'").fetchall()
-    assert logged == [("users", ["email"])]
+    assert logged == [("users", ["email", "password_hash"])]
 
 
 async def test_nothing_to_do_takes_no_number(new: Factory, platform: Database, superuser: Any) -> None:
@@ -167,6 +169,41 @@ async def test_plain_text_is_sealed_and_found_and_what_is_sealed_keeps_its_key(
         assert [user.email for user in await work.users.page(email="jo@acme.example")] == ["jo@acme.example"]
     assert newer.keyring is not None
     assert forms(superuser, newer.keyring.prefix) == (1, 3)
+
+
+async def test_plain_text_that_somebody_has_put_there_is_not_sealed_by_a_rotation(
+    new: Factory, newer: Database, platform: Database, superuser: Any
+) -> None:
+    acme = await new.tenant("acme")
+    planted = unsealed_user(superuser, acme, "mallory@acme.example")
+    report = await rotation.rotate(newer, platform, quietly)
+    assert ([str(each.id) for each in report.failures], report.counts["users"]) == ([planted], 1)
+    assert await rotation.waiting(new.database) == [acme.id]
+
+
+async def test_hashes_that_an_earlier_release_has_kept_are_sealed_in_place(
+    new: Factory, database: Database, platform: Database, superuser: Any
+) -> None:
+    keys = database.keyring
+    assert keys is not None
+    earlier = Keyring("k0", {"k0": b"e" * 32}, keys.index_key)
+    between = Keyring(keys.current, {**keys.keys, **earlier.keys}, keys.index_key)
+    was, is_now = (Database(database.pool, database.limits, keyring=each) for each in (earlier, between))
+    acme = await Factory(was, platform).tenant("acme")
+    token = tokens.read(await Factory(was, platform).token(acme))
+    assert token is not None
+    async with Work(was, acme.id) as work:
+        await work.api_keys.create(
+            name="K", role="admin", key_hash=b"k" * 32, created_by=acme.owner.id, expires_at=None
+        )  # fmt: skip
+    report = await rotation.rotate(is_now, platform, quietly)
+    assert (report.counts, report.failures) == ({**NOTHING, "users": 1, "sessions": 1, "api_keys": 1}, [])
+    async with Work(database, acme.id) as work:
+        assert work.users.opened(await work.users.credentials(acme.owner.id)).opened == PASSWORD_HASH
+        (form,) = work.binding.forms(token.hash, tokens.use("session"))
+        assert await work.sessions.authenticate(form, idle=timedelta(hours=1), seen_every=timedelta(minutes=1))
+        (form,) = work.binding.forms(b"k" * 32, tokens.use("key"))
+        assert await work.api_keys.authenticate(form, seen_every=timedelta(minutes=1))
 
 
 async def test_all_tenants_are_rotated_however_many_pages_they_are(
@@ -208,10 +245,10 @@ async def test_a_change_made_meanwhile_is_kept_and_sealed_in_the_next_pass(
     other = await new.user(acme.id)
     keys = new.database.keyring
     assert keys is not None
-    place = (acme.id, "users.email")
+    sealed = keys.seal("new@acme.example", acme.id, other.id, "users.email")
     superuser.execute(
         "UPDATE quarry.users SET email = %s, email_index = %s WHERE id = %s",
-        (keys.seal("new@acme.example", *place), keys.index("new@acme.example", *place), other.id),
+        (sealed, keys.index("new@acme.example", acme.id, "users.email"), other.id),
     )
     rotating = asyncio.create_task(rotation.rotate(newer, platform, quietly))
     await until(lambda: superuser.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone())
@@ -228,9 +265,10 @@ async def test_an_answer_to_a_key_that_was_claimed_again_meanwhile_is_kept(
     acme = await new.tenant("acme")
     caller, key = await answered(new.database, acme)
     assert new.database.keyring is not None
+    (row,) = superuser.execute("SELECT id FROM quarry.idempotency_keys").fetchone()
     superuser.execute(
         "UPDATE quarry.idempotency_keys SET answer = %s",
-        (new.database.keyring.seal("another", acme.id, "idempotency_keys.answer"),),
+        (new.database.keyring.seal("another", acme.id, row, "idempotency_keys.answer"),),
     )
     rotating = asyncio.create_task(rotation.rotate(newer, platform, quietly))
     await until(lambda: superuser.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone())
@@ -248,27 +286,28 @@ async def test_what_cannot_be_opened_is_reported_and_the_rest_is_done(
     acme = await new.tenant("acme")
     lost = await new.user(acme.id, email="lost@acme.example")
     await new.brand(acme)
-    sealed = Keyring("gone", {"gone": b"g" * 32}, b"i" * 32).seal("lost@acme.example", acme.id, "users.email")
+    gone = Keyring("row-gone", {"row-gone": b"g" * 32}, b"i" * 32)
+    sealed = gone.seal("lost@acme.example", acme.id, lost.id, "users.email")
     superuser.execute("UPDATE quarry.users SET email = %s WHERE id = %s", (sealed, lost.id))
     superuser.commit()
     report = await rotation.rotate(newer, platform, quietly)
     assert [(each.aggregate, each.id) for each in report.failures] == [("users", lost.id)]
     assert str(report.failures[0]).startswith(f"users {lost.id} of tenant {acme.id}: A sealed value can't be opened")
-    assert report.counts == {"users": 1, "influencers": 0, "brands": 1, "idempotency_keys": 0}
+    assert report.counts == {**NOTHING, "users": 1, "brands": 1}
 
 
 async def test_an_address_that_two_live_rows_have_is_reported_and_the_rest_is_done(
-    new: Factory, newer: Database, platform: Database, superuser: Any
+    new: Factory, newer: Database, superuser: Any
 ) -> None:
     acme = await new.tenant("acme")
     taken = {unsealed_user(superuser, acme, email) for email in (acme.owner.email, "jo@acme.example")}
     for n in range(9):
         unsealed_user(superuser, acme, f"user{n}@acme.example")
     await new.user(acme.id, email="jo@acme.example")
-    report = await rotation.rotate(newer, platform, quietly)
+    report = await rotation.seal(newer, [acme.id], quietly)
     assert {str(each.id) for each in report.failures} == taken
     assert {each.reason for each in report.failures} == {"The email is taken."}
-    assert report.counts["users"] == 11
+    assert report.counts["users"] == 9
     assert forms(superuser, SEALED) == (11, 13)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 
@@ -35,7 +36,7 @@ async def test_a_failed_statement_in_a_savepoint_does_not_spoil_the_transaction(
     async with Work(database, acme.id) as work:
         with pytest.raises(Conflict):
             async with work.savepoint("twin"):
-                await work.users.create(email=acme.owner.email, display_name="Twin", password_hash="-")
+                await work.users.create(id=uuid4(), email=acme.owner.email, display_name="Twin", password_hash="-")
         await work.campaigns.create(name="Kept", owner_id=acme.owner.id)
     assert await names(database, acme) == ["Kept"]
 

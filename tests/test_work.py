@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 
@@ -162,7 +163,7 @@ async def test_what_will_not_pass_is_not_repeated(database: Database, new: Facto
 
     async def operation(work: Work) -> None:
         attempts.append(work.attempt)
-        await work.users.create(email=acme.owner.email, display_name="Twin", password_hash="-")
+        await work.users.create(id=uuid4(), email=acme.owner.email, display_name="Twin", password_hash="-")
 
     with pytest.raises(Conflict) as refused:
         await run(database, operation, acme.id)

@@ -25,6 +25,27 @@ SELECT k.id AS key_id, k.created_by AS user_id, k.role, u.role AS maker_role, t.
    AND u.is_active
    AND u.deleted_at IS NULL;
 
+-- name: bare :many
+-- grows: tenant
+-- unindexed: api_keys because a rotation looks at every row once
+-- The next keys in id order that are kept as their bare hash.
+SELECT id, key_hash
+  FROM api_keys
+ WHERE tenant_id = :tenant_id
+   AND id > :after
+   AND octet_length(key_hash) = 32
+ ORDER BY id
+ LIMIT :limit;
+
+-- name: seal :count
+-- Puts sealed hashes in the place of bare ones. Whoever else is at it puts the same ones there: a key's hash is never changed,
+-- but may be gone.
+UPDATE api_keys AS k
+   SET key_hash = r.key_hash
+  FROM unnest(:ids::uuid[], :key_hashes::bytea[]) AS r (id, key_hash)
+ WHERE k.tenant_id = :tenant_id
+   AND k.id = r.id;
+
 -- name: page :many
 -- One page of the keys that are not revoked, newest first; :after_* is the last row of the page before.
 SELECT id, name, role, created_by, expires_at, last_used_at, created_at, updated_at, version

@@ -3,12 +3,13 @@
 
 -- name: create :one
 -- A new brand with its niches, in one statement; a niche that does not exist is an error of brand_niches_niche_id_fkey.
+-- The id comes with it because personal data is sealed for it.
 WITH created AS (
-    INSERT INTO brands (tenant_id, brand_name, username, email, email_index, phone, phone_index, legal_entity_name,
+    INSERT INTO brands (tenant_id, id, brand_name, username, email, email_index, phone, phone_index, legal_entity_name,
                         company_type, brand_email, poc_name, poc_designation, poc_email,
                         poc_contact_number, bio, profile_image, incorporation_document,
                         gst_document, pan_document, is_active)
-    VALUES (:tenant_id, :brand_name, :username, :email, :email_index, :phone, :phone_index, :legal_entity_name,
+    VALUES (:tenant_id, :id, :brand_name, :username, :email, :email_index, :phone, :phone_index, :legal_entity_name,
             :company_type, :brand_email, :poc_name, :poc_designation, :poc_email, :poc_contact_number,
             :bio, :profile_image, :incorporation_document, :gst_document, :pan_document, :is_active)
  RETURNING id, brand_name, username, email, phone, legal_entity_name, company_type, brand_email, poc_name,

@@ -32,7 +32,7 @@ UPDATE idempotency_keys
 
 -- name: find :maybe
 -- What a caller's key was used for, its answer, and the number of the commit that it tells of.
-SELECT k.fingerprint, k.answer, c.number
+SELECT k.id, k.fingerprint, k.answer, c.number
   FROM idempotency_keys AS k
   LEFT JOIN app.commits AS c ON c.tenant_id = :tenant_id AND c.xid = k.xid
  WHERE k.tenant_id = :tenant_id

@@ -3,10 +3,11 @@
 
 -- name: create :one
 -- A new influencer with its niches, in one statement; a niche that does not exist is an error of influencer_niches_niche_id_fkey.
+-- The id comes with it because personal data is sealed for it.
 WITH created AS (
-    INSERT INTO influencers (tenant_id, name, username, email, email_index, phone, phone_index, date_of_birth,
+    INSERT INTO influencers (tenant_id, id, name, username, email, email_index, phone, phone_index, date_of_birth,
                              gender, bio, profile_image, is_active)
-    VALUES (:tenant_id, :name, :username, :email, :email_index, :phone, :phone_index, :date_of_birth, :gender, :bio,
+    VALUES (:tenant_id, :id, :name, :username, :email, :email_index, :phone, :phone_index, :date_of_birth, :gender, :bio,
             :profile_image, :is_active)
  RETURNING id, name, username, email, phone, date_of_birth, gender, bio, profile_image, is_phone_verified, is_active,
            created_at, updated_at, version

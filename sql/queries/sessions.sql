@@ -110,6 +110,27 @@ UPDATE sessions
    AND revoked_at IS NULL
    AND least(expires_at, last_seen_at + :idle::interval) <= now();
 
+-- name: bare :many
+-- grows: tenant
+-- unindexed: sessions because a rotation looks at every row once
+-- The next sessions in id order whose token is kept as its bare hash.
+SELECT id, token_hash
+  FROM sessions
+ WHERE tenant_id = :tenant_id
+   AND id > :after
+   AND octet_length(token_hash) = 32
+ ORDER BY id
+ LIMIT :limit;
+
+-- name: seal :count
+-- Puts sealed hashes in the place of bare ones. Whoever else is at it puts the same ones there: a token's hash is never changed,
+-- but may be gone.
+UPDATE sessions AS s
+   SET token_hash = r.token_hash
+  FROM unnest(:ids::uuid[], :token_hashes::bytea[]) AS r (id, token_hash)
+ WHERE s.tenant_id = :tenant_id
+   AND s.id = r.id;
+
 -- name: purge :count
 -- grows: tenant
 -- unordered: it doesn't matter which go first, all of them will

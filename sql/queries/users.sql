@@ -2,9 +2,9 @@
 -- A user is a person of a tenant who signs in; the password is an argon2 hash and never answered, the address is sealed.
 
 -- name: create :one
--- A new user; the address is taken when a live user has it.
-INSERT INTO users (tenant_id, email, email_index, display_name, password_hash, role, is_active)
-VALUES (:tenant_id, :email, :email_index, :display_name, :password_hash, :role, :is_active)
+-- A new user; the address is taken when a live user has it. The id comes with it because address and password are sealed for it.
+INSERT INTO users (tenant_id, id, email, email_index, display_name, password_hash, role, is_active)
+VALUES (:tenant_id, :id, :email, :email_index, :display_name, :password_hash, :role, :is_active)
 RETURNING id, email, display_name, role, is_active, created_at, updated_at, version;
 
 -- name: find :one
@@ -122,21 +122,23 @@ SELECT false AS applied
    AND NOT EXISTS (SELECT FROM removed);
 
 -- name: stale :many
--- The next users in id order whose address is not sealed with the key that :prefix names.
-SELECT id, version, email
+-- The next users in id order whose address or password is not sealed with the key that :prefix and :hash_prefix name.
+SELECT id, version, email, password_hash
   FROM users
  WHERE tenant_id = :tenant_id
    AND id > :after
-   AND substring(email FROM 1 FOR octet_length(:prefix::bytea)) <> :prefix
+   AND (substring(email FROM 1 FOR octet_length(:prefix::bytea)) <> :prefix OR NOT starts_with(password_hash, :hash_prefix))
  ORDER BY id
  LIMIT :limit;
 
 -- name: reseal :count
--- Puts the same addresses in another sealing, where nobody has changed them meanwhile.
+-- Puts the same addresses and password hashes in another sealing, where nobody has changed them meanwhile.
 UPDATE users AS u
-   SET email       = r.email,
-       email_index = r.email_index
-  FROM unnest(:ids::uuid[], :versions::int[], :emails::bytea[], :email_indexes::bytea[]) AS r (id, version, email, email_index)
+   SET email         = r.email,
+       email_index   = r.email_index,
+       password_hash = r.password_hash
+  FROM unnest(:ids::uuid[], :versions::int[], :emails::bytea[], :email_indexes::bytea[], :password_hashes::text[])
+       AS r (id, version, email, email_index, password_hash)
  WHERE u.tenant_id = :tenant_id
    AND u.id = r.id
    AND u.version = r.version;

@@ -1,8 +1,11 @@
 """The keys of personal data: values sealed with AES-256-GCM, found again by a blind index (HMAC-SHA-256).
 
 A sealed value is the form (one byte, 1), the length of the key's id and the id itself, a nonce of 12 random bytes, then
-ciphertext and tag. Tenant and column are its associated data: a value that is moved to another tenant or column can't be
-opened there. Form 0 is plain text that waits to be sealed; it is read by the rotation alone.
+ciphertext and tag. Tenant, row and column are its associated data: a value that is moved to another place can't be opened
+there. Form 0 is plain text that waits to be sealed; migrations and seeds have it sealed, and nothing else reads it.
+
+Keys whose id does not begin with `row-` are of an earlier release. Their values are bound to tenant and column alone, and
+while one of them is in use, tokens and passwords are accepted as they were kept then: bare hashes (docs/decisions/0026).
 """
 
 from __future__ import annotations
@@ -10,21 +13,20 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import fcntl
+import functools
 import hashlib
 import hmac
-import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 from dotenv import dotenv_values
 
+from service import key_file
 from service.errors import OperatorError, ServiceError
 from service.settings import Settings
 
@@ -35,6 +37,12 @@ _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _KEY = re.compile(r"([A-Za-z0-9._-]{1,32}):([A-Za-z0-9+/_-]{43}=?)\Z")
 _FILE = "pii.keys"
+_BINDS_ROWS = "row-"
+"""What the ids of keys begin with whose values can be opened in their row alone."""
+_HASH = "sealed:"
+"""What a sealed hash of a password begins with."""
+_PASSWORD = "users.password_hash"  # noqa: S105  a column
+_BARE_TOKEN_BYTES = 32
 
 
 class Undecipherable(ServiceError):
@@ -61,6 +69,16 @@ class Keyring:
         return SEALED + bytes([len(self.current)]) + self.current.encode()
 
     @property
+    def binds_rows(self) -> bool:
+        """Whether the current key seals for one row; then tokens and passwords are kept under keys as well."""
+        return self.current.startswith(_BINDS_ROWS)
+
+    @property
+    def accepts_bare_hashes(self) -> bool:
+        """Whether tokens and passwords still count that were kept as bare hashes: an earlier release's key is in use."""
+        return not all(id.startswith(_BINDS_ROWS) for id in self.keys)
+
+    @property
     def check(self) -> bytes:
         """What a database remembers of its keys: 32 bytes that say nothing about them."""
         return hmac.digest(self.index_key, b"the keys of this database", "sha256")
@@ -69,34 +87,83 @@ class Keyring:
         """What proves that `data` was written by somebody who has the key of the index."""
         return hmac.new(self.index_key, b"quarry signature\x00" + data, "sha256").hexdigest()
 
-    def seal(self, plain: str, tenant: UUID, column: str) -> bytes:
-        """`plain` as the database keeps it; `column` is `<table>.<column>`."""
+    def seal(self, plain: str, tenant: UUID, row: UUID, column: str) -> bytes:
+        """`plain` as the database keeps it in that row; `column` is `<table>.<column>`."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = AESGCM(self.keys[self.current]).encrypt(nonce, plain.encode(), _context(tenant, column))
-        return self.prefix + nonce + sealed
+        context = _place(self.current, tenant, row, column)
+        return self.prefix + nonce + AESGCM(self.keys[self.current]).encrypt(nonce, plain.encode(), context)
 
-    def open(self, value: bytes, tenant: UUID, column: str) -> str:
+    def open(self, value: bytes, tenant: UUID, row: UUID, column: str) -> str:
         """The plain text of a sealed value. Raises Undecipherable."""
         size = 2 + (value[1] if len(value) > 1 else 0)
-        key = self.keys.get(value[2:size].decode("ascii", "replace"))
-        if value[:1] != SEALED or key is None:
+        id = value[2:size].decode("ascii", "replace")
+        if value[:1] == _UNSEALED:
+            raise Undecipherable("It is plain text that waits to be sealed; `quarry pii seal` does it.")
+        if value[:1] != SEALED or id not in self.keys:
             raise Undecipherable
         nonce, sealed = value[size : size + _NONCE_BYTES], value[size + _NONCE_BYTES :]
         try:
-            return AESGCM(key).decrypt(nonce, sealed, _context(tenant, column)).decode()
+            return AESGCM(self.keys[id]).decrypt(nonce, sealed, _place(id, tenant, row, column)).decode()
         except (InvalidTag, ValueError) as error:
             raise Undecipherable from error
 
-    def reseal(self, value: bytes, tenant: UUID, column: str) -> tuple[bytes, str]:
-        """The value sealed with the current key, and its plain text; a value that waits to be sealed is one too.
-
-        Raises Undecipherable.
-        """
+    def open_waiting(self, value: bytes, tenant: UUID, row: UUID, column: str) -> str:
+        """The same, of a value that may also be plain text that waits to be sealed. Raises Undecipherable."""
         try:
-            plain = value[1:].decode() if value[:1] == _UNSEALED else self.open(value, tenant, column)
+            return value[1:].decode() if value[:1] == _UNSEALED else self.open(value, tenant, row, column)
         except UnicodeDecodeError as error:
             raise Undecipherable from error
-        return self.seal(plain, tenant, column), plain
+
+    def seal_hash(self, hashed: str, tenant: UUID, user: UUID) -> str:
+        """The hash of a user's password as the database keeps it: whoever can write there can't choose one."""
+        return _HASH + self.seal(hashed, tenant, user, _PASSWORD).hex() if self.binds_rows else hashed
+
+    def open_hash(self, kept: str, tenant: UUID, user: UUID) -> str:
+        """The hash of a user's password. Raises Undecipherable, also for a bare one where those are not accepted."""
+        if not self.is_sealed_hash(kept):
+            if self.accepts_bare_hashes:
+                return kept
+            raise Undecipherable
+        try:
+            return self.open(bytes.fromhex(kept.removeprefix(_HASH)), tenant, user, _PASSWORD)
+        except ValueError as error:
+            raise Undecipherable from error
+
+    @staticmethod
+    def is_sealed_hash(kept: str) -> bool:
+        """Whether a kept hash of a password is sealed, with whatever key."""
+        return kept.startswith(_HASH)
+
+    def hash_prefix(self, prefix: bytes) -> str:
+        """What a kept password begins with whose sealed value begins with `prefix`; empty where they are not sealed."""
+        return _HASH + prefix.hex() if self.binds_rows else ""
+
+    def seal_token(self, hashed: bytes, tenant: UUID, use: bytes) -> bytes:
+        """The hash of a token (32 bytes) as the database keeps it (48), which is the same each time: it is looked for.
+
+        `use` says what it is the token of. AES-SIV and not a MAC, so that an export and another index key can have it back.
+        """
+        return self._tokens.encrypt(hashed, [tenant.bytes, use]) if self.binds_rows else hashed
+
+    def open_token(self, kept: bytes, tenant: UUID, use: bytes) -> bytes:
+        """The hash of a token. Raises Undecipherable, also for a bare one where those are not accepted."""
+        if len(kept) == _BARE_TOKEN_BYTES and self.accepts_bare_hashes:
+            return kept
+        try:
+            return self._tokens.decrypt(kept, [tenant.bytes, use])
+        except (InvalidTag, ValueError) as error:
+            raise Undecipherable from error
+
+    def forms(self, hashed: bytes, tenant: UUID, use: bytes) -> tuple[bytes, ...]:
+        """All the forms in which the database may keep the hash of a token, the likeliest first."""
+        sealed = self._tokens.encrypt(hashed, [tenant.bytes, use])
+        if not self.accepts_bare_hashes:
+            return (sealed,)
+        return (sealed, hashed) if self.binds_rows else (hashed, sealed)
+
+    @functools.cached_property
+    def _tokens(self) -> AESSIV:
+        return AESSIV(hmac.digest(self.index_key, b"quarry tokens", "sha256"))
 
     def index(self, plain: str, tenant: UUID, column: str) -> bytes:
         """The blind index of `plain`: 32 bytes that are the same for the same text, tenant and column."""
@@ -125,7 +192,7 @@ def of(settings: Settings) -> Keyring:
         )
     path = settings.quarry_home / _FILE
     if not path.exists():
-        _write(path, f"PII_KEYS={fresh_key()}\nPII_INDEX_KEY={fresh_index_key()}\n")
+        key_file.write(path, f"PII_KEYS={fresh_key()}\nPII_INDEX_KEY={fresh_index_key()}\n")
     values = dotenv_values(path)
     return parse(values.get("PII_KEYS") or "", values.get("PII_INDEX_KEY") or "")
 
@@ -158,7 +225,7 @@ def parse(keys: str, index_key: str) -> Keyring:
 def fresh_key() -> str:
     """A new key for PII_KEYS, `id:key`; the id is of its hash, so that it tells nothing and is the same nowhere."""
     key = secrets.token_bytes(_KEY_BYTES)
-    return f"{hashlib.sha256(key).hexdigest()[:8]}:{_encoded(key)}"
+    return f"{_BINDS_ROWS}{hashlib.sha256(key).hexdigest()[:8]}:{_encoded(key)}"
 
 
 def fresh_index_key() -> str:
@@ -171,58 +238,18 @@ def prepend(settings: Settings, key: str) -> bool:
     path = settings.quarry_home / _FILE
     if settings.pii_keys is not None or not path.exists():
         return False
-    with _alone(path.parent):
+    with key_file.alone(path.parent):
         values = dotenv_values(path)
-        content = f"PII_KEYS={key},{values['PII_KEYS']}\nPII_INDEX_KEY={values['PII_INDEX_KEY']}\n"
-        temporary = path.with_name(f"{_FILE}.{secrets.token_hex(4)}")
-        _create(temporary, content)
-        temporary.replace(path)
-        _flush(path.parent)
+        key_file.replace(path, f"PII_KEYS={key},{values['PII_KEYS']}\nPII_INDEX_KEY={values['PII_INDEX_KEY']}\n")
     return True
-
-
-def _write(path: Path, content: str) -> None:
-    """Write a file that is not there yet, whole or not at all; another process may be at it, and then has its way."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    _create(temporary, content)
-    try:
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
-    finally:
-        temporary.unlink()
-    _flush(path.parent)
-
-
-def _create(path: Path, content: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Wait for whoever is changing the keys: of two who read them at once, one would lose the other's key."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _flush(directory: Path) -> None:
-    """Let the file survive a crash that the values sealed with its keys survive."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _context(tenant: UUID, column: str) -> bytes:
     return tenant.bytes + column.encode()
+
+
+def _place(key: str, tenant: UUID, row: UUID, column: str) -> bytes:
+    return tenant.bytes + (row.bytes if key.startswith(_BINDS_ROWS) else b"") + column.encode()
 
 
 def _encoded(key: bytes) -> str:

@@ -1,13 +1,14 @@
 """Rotation: the tenants' personal data sealed anew, batch by batch, while the service serves.
 
 What is done is not stale any more, so a run that was killed is simply started again. A row that somebody changes meanwhile
-keeps their change and is met again in the next pass. What was only waiting to be sealed is sealed by the same code.
+keeps their change and is met again in the next pass. What was only waiting to be sealed is sealed by the same code, but for
+`seal` alone: plain text may have been put there by anybody who can write to the database.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -16,9 +17,8 @@ from service.database import Database
 from service.errors import Conflict, Contention, Timeout
 from service.keyring import SEALED, Keyring, KeyringError, Undecipherable
 from service.repos.tenants import Tenant, UnsealedTenant
-from service.tenancy.binding import Isolation
+from service.sealing import AGGREGATES, SPELLING, TOKENS, Aggregate, Take, Tokens
 from service.tenancy.identity import TenantId
-from service.texts import email_address
 from service.work import Work, run
 
 _BATCH = 200
@@ -27,76 +27,8 @@ _LOOK = 2000
 _PASSES = 10
 _PROGRESS_SECONDS = 2.0
 _BEFORE_ALL = UUID(int=0)
-_EVERYTHING = b"\xff"
-"""No sealed value begins with it."""
-_INDEXED = frozenset({"email", "phone"})
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Aggregate:
-    """An aggregate that holds personal data, and its columns that do."""
-
-    name: str
-    personal: tuple[str, ...]
-    has_version: bool = True
-
-    @property
-    def isolation(self) -> Isolation:
-        """Without a version to compare, the transaction has to fail over a row that was changed since it was read."""
-        return "read committed" if self.has_version else "repeatable read"
-
-    def resealed(self, row: Any, keyring: Keyring, tenant: TenantId) -> dict[str, object]:
-        """A stale row by the names of `reseal`'s parameters, which take lists. Raises Undecipherable."""
-        values: dict[str, object] = {"ids": row.id}
-        if self.has_version:
-            values["versions"] = row.version
-        for column in self.personal:
-            value, place = getattr(row, column), f"{self.name}.{column}"
-            if value is None:
-                values[f"{column}s"] = None
-                continue
-            values[f"{column}s"], plain = keyring.reseal(value, tenant, place)
-            if (spelled := _spelled(column, plain)) != plain:
-                plain = spelled
-                values[f"{column}s"] = keyring.seal(plain, tenant, place)
-            if column in _INDEXED:
-                values[f"{column}_indexes"] = keyring.index(plain, tenant, place)
-        return values
-
-    def is_spelled_otherwise(self, row: Any, keyring: Keyring, tenant: TenantId) -> bool:
-        """Whether an address of the row is not in the spelling in which they are compared. Raises Undecipherable."""
-        for column in self.personal:
-            if (value := getattr(row, column)) is not None:
-                _, plain = keyring.reseal(value, tenant, f"{self.name}.{column}")
-                if _spelled(column, plain) != plain:
-                    return True
-        return False
-
-
-def _spelled(column: str, plain: str) -> str:
-    """An address as it is written by the API now; anything else, and what can't be one, as it is."""
-    if not column.endswith("email"):
-        return plain
-    try:
-        return email_address(plain)
-    except ValueError:
-        return plain
-
-
-AGGREGATES = (
-    Aggregate("users", ("email",)),
-    Aggregate("influencers", ("email", "phone")),
-    Aggregate(
-        "brands",
-        (
-            "email", "phone", "brand_email", "poc_email", "poc_contact_number", "incorporation_document", "gst_document",
-            "pan_document",
-        ),
-    ),
-    Aggregate("idempotency_keys", ("answer",), has_version=False),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -116,7 +48,7 @@ class Failure:
 class Report:
     """What a run has done: rows sealed anew by aggregate, and what could not be."""
 
-    counts: dict[str, int] = field(default_factory=lambda: {each.name: 0 for each in AGGREGATES})
+    counts: dict[str, int] = field(default_factory=lambda: {each.name: 0 for each in (*AGGREGATES, *TOKENS)})
     failures: list[Failure] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -128,10 +60,14 @@ class Report:
 
 
 async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _BATCH) -> Report:
-    """Seal everything with the key that seals now. `app` has the keys; `platform` lists the tenants."""
+    """Seal everything with the key that seals now, plain text excepted. `app` has the keys; `platform` lists the tenants."""
     rotation = _Rotation(app, say, batch)
+    keyring = rotation.keyring
+    take = Take(keyring.prefix, hashes="opened")
     async for tenant in _tenants(platform):
-        await rotation.reseal(tenant, rotation.keyring.prefix)
+        await rotation.reseal(tenant, take)
+        if keyring.binds_rows and keyring.accepts_bare_hashes:
+            await rotation.reseal(tenant, take, TOKENS)
     return rotation.report
 
 
@@ -141,17 +77,22 @@ async def normalise(app: Database, platform: Database, say: Say, *, write: bool)
     Rows whose address is spelled otherwise are counted, and with `write` changed; where another row has that address already
     they are failures. `app` has the keys; `platform` lists the tenants.
     """
-    rotation = _Rotation(app, say, _BATCH, is_spelling=True, write=write)
+    rotation = _Rotation(app, say, _BATCH)
     async for tenant in _tenants(platform):
-        await rotation.reseal(tenant, _EVERYTHING)
+        await rotation.reseal(tenant, replace(SPELLING, write=write))
     return rotation.report
 
 
-async def seal(app: Database, tenants: Iterable[TenantId], say: Say, *, batch: int = _BATCH) -> Report:
-    """Seal what waits for it in these tenants; what is sealed already keeps its key. `app` has the keys."""
+async def seal(
+    app: Database, tenants: Iterable[TenantId], say: Say, *, batch: int = _BATCH, passwords: bool = False
+) -> Report:
+    """Seal plain text that waits for it in these tenants; what is sealed already keeps its key. `app` has the keys.
+
+    For those who know where the plain text comes from; bare hashes of `passwords` are sealed where they know that of them too.
+    """
     rotation = _Rotation(app, say, batch)
     for tenant in tenants:
-        await rotation.reseal(tenant, SEALED)
+        await rotation.reseal(tenant, Take(SEALED, plain=True, hashes="taken" if passwords else "kept"))
     return rotation.report
 
 
@@ -186,8 +127,7 @@ async def _tenants(platform: Database) -> AsyncIterator[TenantId]:
 class _Rotation:
     """One run: its keys, its report, and what it tells meanwhile."""
 
-    def __init__(self, app: Database, say: Say, batch: int, *, is_spelling: bool = False, write: bool = True) -> None:
-        self.is_spelling, self.write = is_spelling, write
+    def __init__(self, app: Database, say: Say, batch: int) -> None:
         if app.keyring is None:
             raise KeyringError("sealing needs the keys of personal data")
         self.app = app
@@ -197,30 +137,28 @@ class _Rotation:
         self._batch = batch
         self._told = monotonic()
 
-    async def reseal(self, tenant: TenantId, prefix: bytes) -> None:
-        """Seal a tenant's values that do not begin with `prefix`, until a whole pass meets none that could be sealed."""
-        for aggregate in AGGREGATES:
-            if self.is_spelling:
+    async def reseal(self, tenant: TenantId, take: Take, aggregates: Iterable[Aggregate | Tokens] = AGGREGATES) -> None:
+        """Seal what there is to `take` of a tenant's values, until a whole pass meets none that could be sealed."""
+        for aggregate in aggregates:
+            if take.is_spelling:
                 # What a pass meets is what it tells of; without `write` the next would meet the same.
-                _, failures = await self._pass(aggregate, tenant, prefix)
+                _, failures = await self._pass(aggregate, tenant, take)
                 self.report.failures += failures
                 continue
             for _ in range(_PASSES):
-                met, failures = await self._pass(aggregate, tenant, prefix)
+                met, failures = await self._pass(aggregate, tenant, take)
                 if not met:
                     break
             else:
                 failures.append(Failure(aggregate.name, tenant, None, "rows are still being written under another key"))
             self.report.failures += failures
 
-    async def _pass(self, aggregate: Aggregate, tenant: TenantId, prefix: bytes) -> tuple[int, list[Failure]]:
+    async def _pass(self, aggregate: Aggregate | Tokens, tenant: TenantId, take: Take) -> tuple[int, list[Failure]]:
         """Walk in id order; answers how many rows it met that could be sealed, and those that could not be."""
         met, failures = 0, list[Failure]()
         after, limit = _BEFORE_ALL, self._batch
         while True:
-            step = _Step(
-                aggregate, tenant, self.keyring, prefix, after, limit, is_spelling=self.is_spelling, write=self.write
-            )
+            step = _Step(aggregate, tenant, self.keyring, take, after, limit)
             try:
                 written = await run(self.app, step.take, tenant, isolation=aggregate.isolation)
             except (Conflict, Contention, Timeout) as error:
@@ -250,33 +188,28 @@ class _Rotation:
 class _Step:
     """One batch in one transaction: what was read, and what became of it."""
 
-    aggregate: Aggregate
+    aggregate: Aggregate | Tokens
     tenant: TenantId
     keyring: Keyring
-    prefix: bytes
+    what: Take
     after: UUID
     limit: int
-    is_spelling: bool = False
-    write: bool = True
     rows: list[Any] = field(default_factory=list)
     sealed: list[dict[str, object]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
     async def take(self, work: Work) -> int:
         """Read, seal, write; answers the number of rows that were still as they had been read."""
-        repository = getattr(work, self.aggregate.name)
+        each, keyring, tenant, what = self.aggregate, self.keyring, self.tenant, self.what
         self.sealed, self.failures = [], []
-        self.rows = await repository.stale(self.prefix, after=self.after, limit=self.limit)
+        self.rows = await each.stale(work, keyring, what, after=self.after, limit=self.limit)
         for row in self.rows:
             try:
-                if self.is_spelling and not self.aggregate.is_spelled_otherwise(row, self.keyring, self.tenant):
+                if what.is_spelling and not each.is_spelled_otherwise(row, keyring, tenant):
                     continue
-                self.sealed.append(self.aggregate.resealed(row, self.keyring, self.tenant))
+                self.sealed.append(each.resealed(row, keyring, tenant, what))
             except Undecipherable as error:
                 self.failures.append(Failure(self.aggregate.name, self.tenant, row.id, error.message))
-        if not self.sealed or not self.write:
+        if not self.sealed or not what.write:
             return len(self.sealed)
-        written: int = await repository.reseal(
-            **{name: [values[name] for values in self.sealed] for name in self.sealed[0]}
-        )
-        return written
+        return await each.reseal(work, {name: [values[name] for values in self.sealed] for name in self.sealed[0]})

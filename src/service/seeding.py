@@ -91,7 +91,7 @@ async def _run(
                     told = monotonic()
             say(f"{label} {rows} rows")
         if "tenant" in databases:
-            report = await rotation.seal(databases["tenant"], tenants, say)
+            report = await rotation.seal(databases["tenant"], tenants, say, passwords=True)
             for line in report.lines():
                 say(f"{name}: {line}")
 

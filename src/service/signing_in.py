@@ -84,24 +84,28 @@ async def _compared(
 ) -> SignIn | None:
     """The session, or None when the user changed while the password was compared."""
     tenant = TenantId(entry.id) if entry else None
-    credentials: Credentials | None = None
-    if tenant is not None:
-        credentials = await run(
-            database, lambda work: work.users.find_credentials(attempt.email), tenant, read_only=True
-        )
-    hashed = credentials.password_hash if credentials else None
+    credentials, hashed = await _find(database, tenant, attempt.email) if tenant else (None, None)
     known = await passwords.verify(attempt.password, hashed, whose=attempt.place)
     if entry is None or tenant is None:
         raise Unauthorized(_REFUSED)
-    if credentials is None or not known or not credentials.is_active:
+    if credentials is None or hashed is None or not known or not credentials.is_active:
         await _note(database, tenant, attempt, credentials.id if credentials else None)
         raise Unauthorized(_REFUSED)
     if entry.status != "active":
         raise TenantSuspended
-    hashed = credentials.password_hash
     # A comparison takes the time of its hash's parameters, and an unknown address the time of today's: renew old ones.
     renewed = await passwords.hash(attempt.password, whose=attempt.place) if passwords.is_outdated(hashed) else None
     return await _opened(database, tenant, attempt, credentials, renewed)
+
+
+async def _find(database: Database, tenant: TenantId, email: str) -> tuple[Credentials | None, str | None]:
+    """The user with this address, and the hash of their password where this service has kept it."""
+
+    async def operation(work: Work) -> tuple[Credentials | None, str | None]:
+        credentials = await work.users.find_credentials(email)
+        return credentials, work.users.opened(credentials).opened if credentials else None
+
+    return await run(database, operation, tenant, read_only=True)
 
 
 async def _opened(
@@ -110,8 +114,9 @@ async def _opened(
     text, token = tokens.issue(tenant)
 
     async def open_session(work: Work) -> SignIn | None:
+        kept = work.binding.seal_token(token.hash, tokens.use("session"))
         session = await work.sessions.create(
-            user_id=credentials.id, password_hash=credentials.password_hash, token_hash=token.hash,
+            user_id=credentials.id, password_hash=credentials.password_hash, token_hash=kept,
             ip=attempt.origin.ip, user_agent=attempt.user_agent,
             lifetime=timedelta(seconds=attempt.lifetime),
         )  # fmt: skip
@@ -119,7 +124,8 @@ async def _opened(
             return None
         work.actor = Actor(credentials.id, session.id)
         if renewed is not None:
-            await work.users.set_password(credentials.id, renewed, current=credentials.password_hash)
+            anew = work.binding.seal_hash(renewed, credentials.id)
+            await work.users.set_password(credentials.id, anew, current=credentials.password_hash)
         return SignIn(text, tenant, session, await work.users.find(credentials.id), work)
 
     return await run(database, open_session, tenant, origin=attempt.origin)

@@ -6,14 +6,14 @@ import contextlib
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from service import codes
 from service.errors import FieldError, Forbidden, InvalidInput, Reference
 from service.passwords import Passwords, weakness
 from service.permissions import may_grant
 from service.repos.rows import removed, settled
-from service.repos.users import Role, User
+from service.repos.users import KeptHash, Role, User
 from service.tenancy.identity import Origin
 from service.work import Work
 
@@ -77,15 +77,15 @@ async def note_wrong_password(work: Work, user_id: UUID, origin: Origin) -> None
 
 
 async def change_password(
-    passwords: Passwords, current_hash: str | None, current: str | None, new: str, *, whose: Hashable = None
+    passwords: Passwords, known: KeptHash | None, current: str | None, new: str, *, whose: Hashable = None
 ) -> str:
-    """The hash of the new password, after the old one has been compared where `current_hash` asks for it.
+    """The hash of the new password, after the old one has been compared where its hash is `known`.
 
     Raises WrongPassword, InvalidInput, HashingBusy.
     """
-    if current_hash is not None and current is None:
+    if known is not None and current is None:
         raise InvalidInput.of("current_password", "Give the current password, too.")
-    if current_hash is not None and not await passwords.verify(current or "", current_hash, whose=whose):
+    if known is not None and not await passwords.verify(current or "", known.opened, whose=whose):
         raise WrongPassword
     return await passwords.hash(new, whose=whose)
 
@@ -106,7 +106,7 @@ class Profiles(Protocol[P_co]):
 async def create_profile(profiles: Profiles[P_co], fields: dict[str, Any]) -> P_co:
     """A new brand or influencer with its niches. Raises Conflict, Reference (a niche that does not exist)."""
     with _naming_niches():
-        return await profiles.create(**fields)
+        return await profiles.create(id=uuid4(), **fields)
 
 
 async def change_profile(profiles: Profiles[P_co], id: UUID, version: int | None, fields: dict[str, Any]) -> P_co:

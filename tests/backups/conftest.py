@@ -132,7 +132,7 @@ def elsewhere() -> Iterator[Settings]:
     bare = Settings(
         _env_file=None,  # type: ignore[call-arg]
         environment="test",
-        pii_keys=SecretStr(f"test:{'A' * 43}="),
+        pii_keys=SecretStr(f"row-test:{'A' * 43}="),
         pii_index_key=SecretStr(f"{'B' * 42}A="),
     )
     try:

@@ -95,7 +95,7 @@ def bare(cluster: Server, tmp_path_factory: pytest.TempPathFactory) -> Installat
     url = cluster.url(user="provider_admin", password="pw", database="quarry")
     environment = {
         "PATH": os.environ["PATH"], "PYTHONUTF8": "1", "COLUMNS": "200", "DATABASE_URL": url,
-        "QUARRY_PASSWORD": PASSWORD, "PII_KEYS": f"test:{'A' * 43}=", "PII_INDEX_KEY": f"{'B' * 42}A=",
+        "QUARRY_PASSWORD": PASSWORD, "PII_KEYS": f"row-test:{'A' * 43}=", "PII_INDEX_KEY": f"{'B' * 42}A=",
     }  # fmt: skip
     return Installation(cluster, tmp_path_factory.mktemp("managed"), environment)
 

@@ -122,7 +122,7 @@ async def test_a_changed_archive_is_refused(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (first("users.jsonl", id="x"), "users.jsonl: the database refuses a row"),
+        (first("users.jsonl", id="x"), "users.jsonl, line 1: it can't be read"),
         (first("users.jsonl", role="king"), "users.jsonl: the database refuses a row"),
         (first("users.jsonl", email=1), "users.jsonl, line 1: it can't be read"),
         (first("users.jsonl", email="\ud800"), "users.jsonl, line 1: it can't be read"),

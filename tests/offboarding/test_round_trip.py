@@ -155,16 +155,17 @@ async def test_a_tenant_moves_to_an_installation_with_other_keys(
     await stock.export(path)
     await importing.restore(elsewhere, path, quietly, with_niches=True)
     assert opened(elsewhere, stock.arranged, stock.a) == opened(stock.settings, stock.arranged, stock.a)
-    user, password_hash = stock.superuser.execute(
+    user, kept = stock.superuser.execute(
         "SELECT id, password_hash FROM quarry.users WHERE tenant_id = %s AND deleted_at IS NULL", [stock.a]
     ).fetchone()
+    hashed = keyring.of(stock.settings).open_hash(kept, stock.a, user)
     async with (
         Database.open(elsewhere.address("quarry_app"), elsewhere.limits, keyring=keyring.of(elsewhere)) as database,
         Work(database, TenantId(stock.a), read_only=True) as work,
     ):
         found = await work.users.find_credentials(f"email {user} ü")
-    assert found is not None
-    assert (found.id, found.password_hash) == (user, password_hash)
+        assert found is not None
+        assert (found.id, work.users.opened(found).opened) == (user, hashed)
     with psycopg.connect(elsewhere.administration().url) as connection:
         assert connection.execute("SELECT name, icon FROM app.niches").fetchall() == [("shared", "🍜")]
 

@@ -301,7 +301,7 @@ async def test_the_commit_that_a_caller_names_is_in_the_answer(
 
 
 async def test_a_tenant_that_is_not_there_has_no_entries(reader: Process) -> None:
-    nobody = NewTenant(id=uuid4(), domain="", owner=None)
+    nobody = NewTenant(id=uuid4(), domain="", owner=None, password_hash="")
     for _ in range(2):
         assert await reader.read(nobody, lambda work: work.campaigns.page()) == []
     assert reader.asked["campaigns.page"] == 2

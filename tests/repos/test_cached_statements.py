@@ -15,7 +15,7 @@ import pytest
 
 from caching import CACHED, Process, process
 from changes.followers import NEVER
-from factories import PASSWORD_HASH, Factory, NewTenant
+from factories import Factory, NewTenant
 from service import cache as cache_module
 from service import queries, watermarks
 from service.database import Database
@@ -82,7 +82,7 @@ async def world(new: Factory, database: Database, add_niche: Callable[[str], UUI
     later = datetime.now(UTC) + timedelta(hours=1)
     async with Work(database, acme.id) as work:
         await work.sessions.create(
-            user_id=acme.owner.id, password_hash=PASSWORD_HASH, token_hash=HASH, ip=None, user_agent=None,
+            user_id=acme.owner.id, password_hash=acme.password_hash, token_hash=HASH, ip=None, user_agent=None,
             lifetime=timedelta(hours=1),
         )  # fmt: skip
         await work.api_keys.create(

@@ -184,7 +184,7 @@ async def test_what_another_key_sealed_is_stale_and_sealed_anew(database: Databa
         assert keyring is not None
         assert await work.idempotency_keys.stale(keyring.prefix, after=UUID(int=0), limit=9) == []
         (row,) = await work.idempotency_keys.stale(b"\x01other", after=UUID(int=0), limit=9)
-        answer = work.binding.seal("sealed anew", "idempotency_keys.answer")
+        answer = work.binding.seal("sealed anew", "idempotency_keys.answer", row.id)
         assert await work.idempotency_keys.reseal(ids=[row.id, uuid4()], answers=[answer, answer]) == 1
         found = await work.idempotency_keys.find(CALLER, "key")
     assert found is not None

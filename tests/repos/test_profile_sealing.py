@@ -97,7 +97,7 @@ async def test_what_another_key_sealed_is_stale_deleted_or_not_and_sealed_anew_u
         assert await stale(b"\x01other", after=row.id, limit=9) == []
         values: dict[str, Any] = {f"{name}s": [value] for name, value in row if name not in ("id", "version")}
         for field in ("email", "phone"):
-            values[f"{field}s"] = [binding.seal(f"new {field}", f"{profiles.table}.{field}")]
+            values[f"{field}s"] = [binding.seal(f"new {field}", f"{profiles.table}.{field}", row.id)]
             values[f"{field}_indexes"] = [binding.index(f"new {field}", f"{profiles.table}.{field}")]
         for version, count in ((9, 0), (row.version, 1)):
             assert await profiles.of(work).reseal(ids=[row.id], versions=[version], **values) == count

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from factories import PASSWORD_HASH, Factory, NewTenant
+from factories import Factory, NewTenant
 from service.database import Database
 from service.errors import Conflict, InvalidInput, NotFound
 from service.repos.sessions import Bearer, Session
@@ -27,7 +27,7 @@ async def authenticated(work: Work, number: int = 1, *, idle: timedelta = IDLE) 
 
 async def opened(database: Database, tenant: NewTenant, number: int = 1, **values: Any) -> Session | None:
     given = {
-        "user_id": tenant.owner.id, "password_hash": PASSWORD_HASH, "token_hash": bytes([number]) * 32, "ip": None,
+        "user_id": tenant.owner.id, "password_hash": tenant.password_hash, "token_hash": bytes([number]) * 32, "ip": None,
         "user_agent": None, "lifetime": timedelta(hours=1), **values,
     }  # fmt: skip
     async with Work(database, tenant.id) as work:

@@ -95,16 +95,18 @@ async def test_what_another_key_sealed_is_stale_until_it_is_sealed_anew(database
     keyring = database.keyring
     assert keyring is not None
     async with Work(database, acme.id) as work:
-        stale, nowhere = work.users.stale, UUID(int=0)
-        assert await stale(keyring.prefix, after=nowhere, limit=9) == []
-        (row,) = await stale(b"\x01another", after=nowhere, limit=9)
-        assert await stale(b"\x01another", after=row.id, limit=9) == []
-        email, index = work.binding.seal("new@acme.example", "users.email"), b"i" * 32
+        stale, nowhere, kept = work.users.stale, UUID(int=0), keyring.hash_prefix(keyring.prefix)
+        assert await stale(keyring.prefix, hash_prefix=kept, after=nowhere, limit=9) == []
+        for prefix, hash_prefix in ((b"\x01another", kept), (keyring.prefix, "sealed:another")):
+            (row,) = await stale(prefix, hash_prefix=hash_prefix, after=nowhere, limit=9)
+            assert await stale(prefix, hash_prefix=hash_prefix, after=row.id, limit=9) == []
+        email, index = work.binding.seal("new@acme.example", "users.email", row.id), b"i" * 32
         for version, count in ((7, 0), (row.version, 1)):
             assert count == await work.users.reseal(
-                ids=[row.id], versions=[version], emails=[email], email_indexes=[index]
+                ids=[row.id], versions=[version], emails=[email], email_indexes=[index], password_hashes=["another"]
             )
         assert (row.version, (await work.users.find(row.id)).email) == (1, "new@acme.example")
+        assert (await work.users.credentials(row.id)).password_hash == "another"
 
 
 async def test_a_change_answers_the_row_and_whether_its_version_was_the_expected_one(

@@ -224,11 +224,14 @@ class Call:
     async def _admit(self, work: Work, token: Token) -> None:
         idle = timedelta(seconds=self.state["settings"].session_idle_timeout)
         seen_every = self.state["upkeep"].seen_every
-        bearer: Bearer | KeyBearer | None
-        if token.kind == "session":
-            bearer = await work.sessions.authenticate(token.hash, idle=idle, seen_every=seen_every)
-        else:
-            bearer = await work.api_keys.authenticate(token.hash, seen_every=seen_every)
+        bearer: Bearer | KeyBearer | None = None
+        for kept in work.binding.forms(token.hash, tokens.use(token.kind)):
+            if token.kind == "session":
+                bearer = await work.sessions.authenticate(kept, idle=idle, seen_every=seen_every)
+            else:
+                bearer = await work.api_keys.authenticate(kept, seen_every=seen_every)
+            if bearer is not None:
+                break
         if (bearer is None or bearer.is_expired) and work.may_be_behind:
             # Another process may have begun it, or seen it used, just now.
             raise Behind

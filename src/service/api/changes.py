@@ -17,6 +17,7 @@ from service.api.streaming import EventStream
 from service.changes.events import MOST_CHANGES, CutEvent, Event, event
 from service.changes.subscription import Admission
 from service.errors import Gone, NotFound, Unauthorized
+from service.keyring import Undecipherable
 from service.positions import Position
 from service.repos.log import Place
 from service.tokens import Token
@@ -95,9 +96,9 @@ async def create_ticket(call: Call) -> Created[Ticket]:
 
     async def operation(work: Work) -> Created[Ticket]:
         await work.change_tickets.create(
-            token_hash=ticket.hash,
+            token_hash=work.binding.seal_token(ticket.hash, tokens.use("ticket")),
             bearer_kind=bearer.kind,
-            bearer_hash=bearer.hash,
+            bearer_hash=work.binding.seal_token(bearer.hash, _behind(ticket)),
             lifetime=_TICKET_LIFETIME,
         )
         return answers.created(Ticket, Ticket(ticket=text))
@@ -134,12 +135,26 @@ async def _bearer(call: Call) -> Token:
     ticket = tokens.read(given, "ticket")
     if ticket is None:
         raise Unauthorized
-    holder = await run(
-        call.state["database"], lambda work: work.change_tickets.redeem(ticket.hash), ticket.tenant, attempts=1
-    )
-    if holder is None:
+
+    async def redeem(work: Work) -> Token | None:
+        for kept in work.binding.forms(ticket.hash, tokens.use("ticket")):
+            if (holder := await work.change_tickets.redeem(kept)) is not None:
+                hashed = work.binding.open_token(holder.bearer_hash, _behind(ticket))
+                return Token(holder.bearer_kind, ticket.tenant, hashed)
+        return None
+
+    try:
+        token = await run(call.state["database"], redeem, ticket.tenant, attempts=1)
+    except Undecipherable:
+        raise Unauthorized from None
+    if token is None:
         raise Unauthorized("The ticket has been used, or its minute is over.")
-    return Token(holder.bearer_kind, ticket.tenant, holder.bearer_hash)
+    return token
+
+
+def _behind(ticket: Token) -> bytes:
+    """What the hash of a ticket's bearer is sealed for: this ticket, whose row nobody can point at another bearer."""
+    return b"change_tickets.bearer_hash" + ticket.hash
 
 
 async def _place(call: Call, token: Token) -> Place:

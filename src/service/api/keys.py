@@ -54,7 +54,8 @@ async def create(call: Call, body: Parsed[KeyDraft]) -> Created[NewKey]:
         draft = body.get()
         check_grant(call.caller.role, draft.role)
         text, token = tokens.issue(call.caller.tenant, "key")
-        key = await work.api_keys.create(**dict(draft), key_hash=token.hash, created_by=call.caller.user_id)
+        kept = work.binding.seal_token(token.hash, tokens.use("key"))
+        key = await work.api_keys.create(**dict(draft), key_hash=kept, created_by=call.caller.user_id)
         if key.expires_at is not None and key.expires_at <= key.created_at:
             raise InvalidInput.of("expires_at", "this is in the past")
         return answers.created(NewKey, NewKey(**dict(key), key=text))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 from pydantic import Field, TypeAdapter
 
 from service.api import answers
@@ -14,7 +16,7 @@ from service.api.pages import PageQuery
 from service.api.preconditions import Precondition, expected
 from service.errors import Forbidden, InvalidInput, NotFound
 from service.permissions import is_admin
-from service.repos.users import Role, User
+from service.repos.users import KeptHash, Role, User
 from service.work import Work
 from service.workflows import (
     WrongPassword,
@@ -92,11 +94,14 @@ async def create(call: Call, body: Parsed[UserDraft]) -> Created[User]:
     draft = await call.prepare(admit)
     await call.state["limits"].hit("passwords", str(call.caller.tenant), str(call.caller.id))
     # Hashing takes a while: between two transactions, never inside one.
-    password_hash = await call.state["passwords"].hash(draft.password, whose=call.caller.tenant)
+    hashed = await call.state["passwords"].hash(draft.password, whose=call.caller.tenant)
 
     async def operation(work: Work) -> Created[User]:
         await admit(work)
-        user = await work.users.create(**draft.model_dump(exclude={"password"}), password_hash=password_hash)
+        id = uuid4()
+        user = await work.users.create(
+            id=id, password_hash=work.binding.seal_hash(hashed, id), **draft.model_dump(exclude={"password"})
+        )
         return answers.created(User, user, f"/v1/users/{user.id}")
 
     return await call.write(operation)
@@ -133,14 +138,14 @@ async def remove(call: Call, precondition: Precondition) -> Nothing:
 async def set_password(call: Call, body: Parsed[PasswordChange]) -> Nothing:
     """Replace a password: one's own with the old one, anybody's as an admin. Ends the user's other sessions."""
 
-    async def admit(work: Work) -> str | None:
+    async def admit(work: Work) -> KeptHash | None:
         """The hash that the old password must match, None where an admin needs none."""
         id = call.id()
         if id != call.caller.user_id and not is_admin(call.caller.role):
             raise Forbidden
         user = await find_changeable(work, call.caller.role, id)
         await check_password(work, body.get().password, user.email, user.display_name)
-        return (await work.users.credentials(id)).password_hash if id == call.caller.user_id else None
+        return work.users.opened(await work.users.credentials(id)) if id == call.caller.user_id else None
 
     current = await call.prepare(admit)
     who = (str(call.caller.tenant), str(call.caller.id))
@@ -161,7 +166,8 @@ async def set_password(call: Call, body: Parsed[PasswordChange]) -> Nothing:
     async def operation(work: Work) -> Nothing:
         # Time has passed: the caller's role, or the password that was compared, may be another now.
         await admit(work)
-        if not await work.users.set_password(call.id(), new, current=current):
+        kept = work.binding.seal_hash(new, call.id())
+        if not await work.users.set_password(call.id(), kept, current=current and current.kept):
             raise InvalidInput.of("current_password", "It has been changed meanwhile.") if current else NotFound
         keep = call.caller.session_id if current else None
         await work.sessions.revoke_of_user(call.id(), keep=keep)

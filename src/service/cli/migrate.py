@@ -24,8 +24,12 @@ from service.migrations import Status
 from service.schemas import OwnSchemaFailed
 from service.settings import Settings
 from service.tenancy import guard, rehearsal
+from service.tenancy.identity import TenantId
 
 app = typer.Typer(help="Migrations: up, down, pending, show, check, new, fresh.", no_args_is_help=True)
+
+_TELLS_WHO_WAITS = "0014.forget-everywhere"
+"""The migration that makes what `rotation.waiting` asks."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
@@ -117,7 +121,7 @@ def fresh(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 
 def migrate(local: Settings) -> None:
     """Apply what is pending, let the guard look at the catalog, and seal what a migration could not."""
-    failure = None
+    failure, waited = None, _waiting_before(local)
     try:
         done = schemas.up(_owner(local), local.database_schema, say, verify=rehearsal.findings)
     except OwnSchemaFailed as error:
@@ -128,23 +132,39 @@ def migrate(local: Settings) -> None:
         before = f"{failure.message}; all else is " if failure is not None else ""
         raise OperatorError(f"{before}migrated, but the catalog breaks a rule: {'; '.join(findings)}")
     try:
-        wait_for(_seal(local))
+        wait_for(_seal(local, waited))
     except OperatorError as error:
         say(
             f"quarry: personal data that may wait to be sealed was left as it is: {error.message}\n"
-            f"  → {error.remedy}; then run `quarry pii rotate`"
+            f"  → {error.remedy}; then run `quarry pii seal`"
         )
     except ServiceError as error:
-        say(f"quarry: personal data may still wait to be sealed: {error.message}\n  → run `quarry pii rotate`")
+        say(f"quarry: personal data may still wait to be sealed: {error.message}\n  → run `quarry pii seal`")
+    if waited:
+        say(
+            f"quarry: {len(waited)} tenants have plain text that waited to be sealed before this, and was left as it is\n"
+            "  → look where it comes from, then run `quarry pii seal`"
+        )
     if failure is not None:
         raise failure
     say(f"quarry: {len(done)} applied" if done else "quarry: nothing to apply")
 
 
-async def _seal(local: Settings) -> None:
-    """Seal what waits for it, where there is any: the keys are not needed for finding out."""
+def _waiting_before(local: Settings) -> list[TenantId]:
+    """The tenants with plain text that is there before the migrations, and so may be anybody's; none in an empty database."""
+    applied = {each.id for each in migrations.status(_owner(local), local.database_schema) if each.applied_at}
+    return wait_for(_waiting(local)) if _TELLS_WHO_WAITS in applied else []
+
+
+async def _waiting(local: Settings) -> list[TenantId]:
+    """The keys are not needed for finding out."""
     async with database(local, personal=False) as opened:
-        tenants = await rotation.waiting(opened)
+        return await rotation.waiting(opened)
+
+
+async def _seal(local: Settings, waited: list[TenantId]) -> None:
+    """Seal what waits for it since the migrations."""
+    tenants = [tenant for tenant in await _waiting(local) if tenant not in waited]
     if tenants:
         async with database(local) as opened:
             report = await rotation.seal(opened, tenants, say)

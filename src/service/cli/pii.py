@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from service import keyring, rotation
-from service.cli.installation import database, installed, say, wait_for
+from service.cli.installation import confirm, database, installed, say, wait_for
 from service.errors import OperatorError
 from service.rotation import Report
 from service.settings import Settings
+from service.tenancy.identity import TenantId
 
-app = typer.Typer(help="Personal data: rotate, spelling, key.", no_args_is_help=True)
+app = typer.Typer(help="Personal data: rotate, seal, spelling, key.", no_args_is_help=True)
 
 
 @app.command()
@@ -35,6 +36,24 @@ def rotate(
         raise OperatorError(
             f"{len(report.failures)} could not be sealed anew and are as they were",
             "give the keys that they were sealed with too, or settle what the message says; then start this again",
+        )
+
+
+@app.command()
+def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Seal plain text that waits for it, from migrations run by plain yoyo; whoever may write there can have put it there too."""
+    with installed() as local:
+        tenants = wait_for(_waiting(local))
+        if tenants:
+            confirm(f"seals the plain text that waits in {len(tenants)} tenants, whoever has put it there", yes=yes)
+        report = wait_for(_seal(local, tenants))
+    for failure in report.failures:
+        say(f"quarry: {failure}")
+    say(f"quarry: {report}")
+    if report.failures:
+        raise OperatorError(
+            f"{len(report.failures)} could not be sealed and are as they were",
+            "settle what the message says, then start this again",
         )
 
 
@@ -70,6 +89,16 @@ async def _rotate(local: Settings, *, new_key: bool) -> Report:
             _put_new_key(local)
         async with database(local) as opened:
             return await rotation.rotate(opened, platform, say)
+
+
+async def _waiting(local: Settings) -> list[TenantId]:
+    async with database(local, personal=False) as opened:
+        return await rotation.waiting(opened)
+
+
+async def _seal(local: Settings, tenants: list[TenantId]) -> Report:
+    async with database(local) as opened:
+        return await rotation.seal(opened, tenants, say)
 
 
 async def _spelling(local: Settings, *, write: bool) -> Report:

@@ -6,6 +6,7 @@ import getpass
 import os
 import sys
 from typing import Annotated
+from uuid import uuid4
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -48,10 +49,12 @@ def add(
             tenant = await _tenant(opened, domain)
             hashed = await passwords.hash(password)
             async with Work(opened, tenant) as work:
+                id = uuid4()
                 return await work.users.create(
+                    id=id,
                     email=address,
                     display_name=name.strip() or address.partition("@")[0],
-                    password_hash=hashed,
+                    password_hash=work.binding.seal_hash(hashed, id),
                     role=chosen,
                 )
 
@@ -74,7 +77,7 @@ def passwd(domain: Domain, email: Email) -> None:
                 credentials = await work.users.find_credentials(email_address(email))
                 if credentials is None:
                     raise NotFound(f"There is no user {email} in {domain}.")
-                await work.users.set_password(credentials.id, hashed)
+                await work.users.set_password(credentials.id, work.binding.seal_hash(hashed, credentials.id))
                 await work.sessions.revoke_of_user(credentials.id)
 
     with installed() as local:

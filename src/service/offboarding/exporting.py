@@ -16,7 +16,7 @@ from service.errors import OperatorError
 from service.keyring import Undecipherable
 from service.offboarding import access, archive
 from service.offboarding.archive import Manifest, Spool
-from service.offboarding.tables import SEALED, call, columns, statements
+from service.offboarding.tables import HASHED, NO_HASH, SEALED, call, columns, statements
 from service.settings import Settings
 from service.statements import Statement
 from service.tenancy.binding import Binding
@@ -73,15 +73,20 @@ async def _fill(spool: Spool, binding: Binding, statement: Statement, types: Map
 def _line(record: Any, table: str, binding: Binding, types: Mapping[str, str]) -> bytes:
     """A row as a JSON object; JSON goes in as the database wrote it, with numbers of any length."""
     values = dict(record)
-    for column in SEALED.get(table, ()):
-        if (sealed := values[column]) is not None:
-            try:
-                values[column] = binding.open(sealed, f"{table}.{column}")
-            except Undecipherable as error:
-                raise OperatorError(
-                    f"{table}.{column} of the row {values['id']} can't be opened",
-                    "its key is not among PII_KEYS, or it waits to be sealed: `quarry pii rotate`",
-                ) from error
+    try:
+        column = ""
+        for column in SEALED.get(table, ()):
+            if (sealed := values[column]) is not None:
+                values[column] = binding.open(sealed, f"{table}.{column}", values["id"])
+        if (column := HASHED.get(table, "")) and table == "users":
+            values[column] = binding.open_hash(values[column], values["id"]) or NO_HASH
+        elif column:
+            values[column] = binding.open_token(values[column], f"{table}.{column}".encode())
+    except Undecipherable as error:
+        raise OperatorError(
+            f"{table}.{column} of the row {values['id']} can't be opened",
+            "its key is not among PII_KEYS, or it waits to be sealed: `quarry pii seal`",
+        ) from error
     documents = {column: values.pop(column) for column, type_name in types.items() if type_name == "jsonb"}
     for column, value in values.items():
         if isinstance(value, bytes):

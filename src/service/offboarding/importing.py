@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from service import keyring, schemas
 from service.errors import Conflict, InvalidInput, OperatorError
@@ -158,9 +159,15 @@ class _Loading:
 
     def _changes(self, table: str, row: Mapping[str, Any]) -> dict[str, str]:
         changes = {}
+        if table == "users":
+            changes["password_hash"] = self._binding.seal_hash(str(row["password_hash"]), UUID(row["id"]))
+        if table == "api_keys":
+            hashed = bytes.fromhex(row["key_hash"].removeprefix("\\x"))
+            changes["key_hash"] = f"\\x{self._binding.seal_token(hashed, b'api_keys.key_hash').hex()}"
         for column in SEALED.get(table, ()):
             if (plain := row[column]) is not None:
-                changes[column] = f"\\x{self._binding.seal(plain, f'{table}.{column}').hex()}"
+                sealed = self._binding.seal(plain, f"{table}.{column}", UUID(row["id"]))
+                changes[column] = f"\\x{sealed.hex()}"
                 # Statements of columns without an index do not take it.
                 changes[f"{column}_index"] = f"\\x{self._binding.index(plain, f'{table}.{column}').hex()}"
         if "niche_id" in row:

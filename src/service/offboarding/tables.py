@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from service import files, queries, rotation
+from service import files, queries, sealing
 from service.connection import Connection
 from service.statements import Statement
 from service.translation import translate
 
-SEALED: Mapping[str, tuple[str, ...]] = {each.name: each.personal for each in rotation.AGGREGATES}
+SEALED: Mapping[str, tuple[str, ...]] = {each.name: each.personal for each in sealing.AGGREGATES}
 """Columns of personal data: plain text in an archive."""
+
+HASHED: Mapping[str, str] = {"users": "password_hash", "api_keys": "key_hash"}
+"""Columns of hashes that this installation keeps under its keys: as they are without, in an archive."""
+
+NO_HASH = "!"
+"""What no password has; in the place of a hash that somebody has put there by hand."""
 
 HISTORY = frozenset({"commits", "changes"})
 """Exported to be read; an import begins the log anew."""

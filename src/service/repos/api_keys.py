@@ -42,6 +42,13 @@ class KeyBearer(Row):
     expires_at: datetime | None
 
 
+class BareKey(Row):
+    """A key whose hash is to be sealed."""
+
+    id: UUID
+    key_hash: bytes
+
+
 class ApiKeys(Repository, aggregate="api_keys", noun="key"):
     """The tenant's API keys."""
 
@@ -52,6 +59,12 @@ class ApiKeys(Repository, aggregate="api_keys", noun="key"):
 
     @query(cached=Cached(lifetime=LEASE))
     async def authenticate(self, key_hash: bytes, *, seen_every: timedelta) -> KeyBearer | None: ...
+
+    @query
+    async def bare(self, *, after: UUID, limit: int) -> list[BareKey]: ...
+
+    @query
+    async def seal(self, *, ids: list[UUID], key_hashes: list[bytes]) -> int: ...
 
     @query
     async def page(

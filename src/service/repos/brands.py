@@ -74,6 +74,7 @@ class Brands(Repository, aggregate="brands"):
     async def create(
         self,
         *,
+        id: UUID,
         brand_name: str,
         username: str,
         email: Personal,

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from operator import itemgetter
 from time import perf_counter
 from typing import Any
+from uuid import UUID
 
 from service.errors import NotFound, ServiceError, TenantUnbound
 from service.metrics import STATEMENT_ERRORS
@@ -17,6 +18,8 @@ from service.tenancy.binding import Binding
 
 INDEX_SUFFIX = "_index"
 """`:email_index` is the blind index of the parameter `email`."""
+ROW_PARAMETER = "id"
+"""The row that personal data is sealed for."""
 
 Prepared = tuple[str, Callable[[Sequence[object]], Sequence[object]]]
 
@@ -66,6 +69,7 @@ def compile_call(
 ) -> Callable[..., Awaitable[Any]]:
     """The method that runs `statement` on a repository's binding; `personal` are the parameters of that kind."""
     sealing = _sealing(statement, arguments, aggregate, personal)
+    row_at = arguments.names.index(ROW_PARAMETER) if ROW_PARAMETER in arguments.names else None
     choose = _chooser(statement, arguments, [name for name, _, _, _ in sealing])
     shape = _SHAPES.get(statement.kind, _shape_value)(model, noun, aggregate)
     answer = _ANSWERS[statement.kind](shape)
@@ -80,9 +84,10 @@ def compile_call(
             raise TenantUnbound(f"{label} needs a tenant, and this work has none.")
         values = arrange(args, named)
         values.append(binding.tenant)
+        row: Any = None if row_at is None else values[row_at]
         for _, position, make, column in sealing:
             plain: Any = values[position]
-            values.append(None if plain is None else make(binding, plain, column))
+            values.append(None if plain is None else make(binding, plain, column, row))
         text, pick = choose(values)
         if through_cache is not None and (reading := binding.reading) is not None:
             return shape(await through_cache(reading, binding, text, pick(values)), binding)
@@ -102,7 +107,7 @@ def compile_call(
     return call
 
 
-Sealing = tuple[str, int, Callable[[Binding, str, str], bytes], str]
+Sealing = tuple[str, int, Callable[[Binding, str, str, UUID], bytes], str]
 """A statement's parameter, the position of the plain text it is made of, how, and the column that it is for."""
 
 
@@ -114,7 +119,9 @@ def _sealing(statement: Statement, arguments: Arguments, aggregate: str, persona
         if name in used:
             made.append((name, position, Binding.seal, column))
         if f"{name}{INDEX_SUFFIX}" in used:
-            made.append((f"{name}{INDEX_SUFFIX}", position, Binding.index, column))
+            made.append(
+                (f"{name}{INDEX_SUFFIX}", position, lambda binding, plain, of, _: binding.index(plain, of), column)
+            )
     return made
 
 

@@ -12,6 +12,7 @@ from service.repos.rows import Personal, Row
 class Settled(Row):
     """What a key was used for, what was answered, and the number of the commit that the answer tells of, if any."""
 
+    id: UUID
     fingerprint: bytes
     answer: Personal | None
     number: int | None

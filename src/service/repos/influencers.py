@@ -59,6 +59,7 @@ class Influencers(Repository, aggregate="influencers"):
     async def create(
         self,
         *,
+        id: UUID,
         name: str,
         username: str,
         email: Personal,

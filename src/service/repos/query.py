@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from service import queries
 from service.repos.cached import Cached
-from service.repos.calls import INDEX_SUFFIX, Arguments, compile_call
+from service.repos.calls import INDEX_SUFFIX, ROW_PARAMETER, Arguments, compile_call
 from service.repos.rows import Row, is_personal
 from service.statements import TENANT_PARAMETER, ResultKind, Statement, suggest
 from service.tenancy.binding import Binding
@@ -118,6 +118,10 @@ def _bind(
         if signature.parameters[name].default is not None:
             raise statement.error(f"{where}: '{name}' stands in an optional line, so it needs '= None'")
     model = _result(statement, where, hints.get("return"))
+    if ROW_PARAMETER not in names and any(name in known and name in statement.parameters for name in personal):
+        raise statement.error(f"{where} seals personal data, so it needs the parameter 'id': it is sealed for its row")
+    if model is not None and model.personal and "id" not in model.model_fields:
+        raise statement.error(f"{model.__name__} has personal data, so it needs the column 'id' that it is sealed for")
     arguments = Arguments(where, tuple(signature.parameters.values())[1:])
     declared: _Declared = getattr(method, _MARK)
     bound = compile_call(

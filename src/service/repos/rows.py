@@ -119,7 +119,7 @@ def reader(model: type[M], aggregate: str = "") -> Callable[[Sequence[Any], Bind
                 values = dict(record)
                 for name, column in columns.items():
                     if (value := values[name]) is not None:
-                        values[name] = binding.shown(value, column, values.get("id"))
+                        values[name] = binding.shown(value, column, values["id"])
                 rows.append(validate(values))
             return rows
 

@@ -38,6 +38,13 @@ class Bearer(Row):
     expires_at: datetime
 
 
+class BareSession(Row):
+    """A session whose token's hash is to be sealed."""
+
+    id: UUID
+    token_hash: bytes
+
+
 class Sessions(Repository, aggregate="sessions"):
     """The tenant's sessions."""
 
@@ -81,6 +88,12 @@ class Sessions(Repository, aggregate="sessions"):
 
     @query
     async def expire(self, limit: int, *, idle: timedelta) -> int: ...
+
+    @query
+    async def bare(self, *, after: UUID, limit: int) -> list[BareSession]: ...
+
+    @query
+    async def seal(self, *, ids: list[UUID], token_hashes: list[bytes]) -> int: ...
 
     @query
     async def purge(self, limit: int, *, idle: timedelta) -> int: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from service.repos.cached import Cached
@@ -34,27 +34,47 @@ class UserOutcome(User):
 
 
 class Credentials(Row):
-    """What sign-in compares."""
+    """What sign-in needs of a user; `Users.opened` gives the hash to compare with."""
 
     id: UUID
     password_hash: str
     is_active: bool
 
 
+class KeptHash(NamedTuple):
+    """The hash of a password as the database keeps it, and opened: None for one that this service did not keep."""
+
+    kept: str
+    opened: str | None
+
+
 class StaleUser(Row):
-    """A user whose address is to be sealed anew, as the database keeps it."""
+    """A user whose address or password is to be sealed anew, as the database keeps them."""
 
     id: UUID
     version: int
     email: bytes
+    password_hash: str
 
 
 class Users(Repository, aggregate="users"):
     """The tenant's users."""
 
+    def opened(self, credentials: Credentials) -> KeptHash:
+        """The hash of a user's password."""
+        kept = credentials.password_hash
+        return KeptHash(kept, self._binding.open_hash(kept, credentials.id))
+
     @query
     async def create(
-        self, *, email: Personal, display_name: str, password_hash: str, role: Role = "member", is_active: bool = True
+        self,
+        *,
+        id: UUID,
+        email: Personal,
+        display_name: str,
+        password_hash: str,
+        role: Role = "member",
+        is_active: bool = True,
     ) -> User: ...
 
     @query
@@ -104,9 +124,15 @@ class Users(Repository, aggregate="users"):
     async def remove(self, id: UUID, *, version: int | None = None) -> bool | None: ...
 
     @query
-    async def stale(self, prefix: bytes, *, after: UUID, limit: int) -> list[StaleUser]: ...
+    async def stale(self, prefix: bytes, *, hash_prefix: str, after: UUID, limit: int) -> list[StaleUser]: ...
 
     @query
     async def reseal(
-        self, *, ids: list[UUID], versions: list[int], emails: list[bytes], email_indexes: list[bytes]
+        self,
+        *,
+        ids: list[UUID],
+        versions: list[int],
+        emails: list[bytes],
+        email_indexes: list[bytes],
+        password_hashes: list[str],
     ) -> int: ...

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+from uuid import UUID
 
 import structlog
 
@@ -37,32 +38,64 @@ class Binding:
     reading: Reading | None = None
     """The cache, for work that can't have written anything."""
 
-    def seal(self, plain: str, column: str) -> bytes:
-        """Personal data of the bound tenant as the database keeps it; `column` is `<table>.<column>`."""
+    def seal(self, plain: str, column: str, row: UUID) -> bytes:
+        """Personal data of a row of the bound tenant as the database keeps it; `column` is `<table>.<column>`."""
         keyring, tenant = self._keys()
-        return keyring.seal(plain, tenant, column)
+        return keyring.seal(plain, tenant, row, column)
 
     def index(self, plain: str, column: str) -> bytes:
         """The blind index that finds it."""
         keyring, tenant = self._keys()
         return keyring.index(plain, tenant, column)
 
-    def open(self, value: bytes, column: str) -> str:
+    def open(self, value: bytes, column: str, row: UUID) -> str:
         """The plain text of a sealed value. Raises Undecipherable."""
         keyring, tenant = self._keys()
-        return keyring.open(value, tenant, column)
+        return keyring.open(value, tenant, row, column)
 
-    def shown(self, value: bytes, column: str, row: object) -> str:
+    def seal_hash(self, hashed: str, user: UUID) -> str:
+        """The hash of a user's password as the database keeps it."""
+        keyring, tenant = self._keys()
+        return keyring.seal_hash(hashed, tenant, user)
+
+    def open_hash(self, kept: str, user: UUID) -> str | None:
+        """The hash of a user's password; None, and logged, for one that was not kept by this service."""
+        keyring, tenant = self._keys()
+        try:
+            return keyring.open_hash(kept, tenant, user)
+        except Undecipherable:
+            self._tell("users.password_hash", user)
+            return None
+
+    def seal_token(self, hashed: bytes, use: bytes) -> bytes:
+        """The hash of a token of the bound tenant as the database keeps it; `use` says what it is the token of."""
+        keyring, tenant = self._keys()
+        return keyring.seal_token(hashed, tenant, use)
+
+    def open_token(self, kept: bytes, use: bytes) -> bytes:
+        """The hash of a token. Raises Undecipherable."""
+        keyring, tenant = self._keys()
+        return keyring.open_token(kept, tenant, use)
+
+    def forms(self, hashed: bytes, use: bytes) -> tuple[bytes, ...]:
+        """All the forms in which the database may keep the hash of a token, the likeliest first."""
+        keyring, tenant = self._keys()
+        return keyring.forms(hashed, tenant, use)
+
+    def shown(self, value: bytes, column: str, row: UUID) -> str:
         """The plain text of a sealed value, or UNDECIPHERABLE in its place, which is logged and counted.
 
         One value that can't be opened (its key is gone, or somebody has changed it) must not hide all the others.
         """
         try:
-            return self.open(value, column)
+            return self.open(value, column, row)
         except Undecipherable:
-            UNDECIPHERED.inc()
-            log.error("undecipherable", column=column, row=str(row), tenant=str(self.tenant))  # noqa: TRY400  no traceback says more
+            self._tell(column, row)
             return UNDECIPHERABLE
+
+    def _tell(self, column: str, row: UUID) -> None:
+        UNDECIPHERED.inc()
+        log.error("undecipherable", column=column, row=str(row), tenant=str(self.tenant))
 
     def _keys(self) -> tuple[Keyring, TenantId]:
         if self.keyring is None or self.tenant is None:

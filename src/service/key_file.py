@@ -1,0 +1,58 @@
+"""A file of keys: written whole or not at all, for its owner alone, by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def write(path: Path, content: str) -> None:
+    """Write a file that is not there yet, whole or not at all; another process may be at it, and then has its way."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    _create(temporary, content)
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        temporary.unlink()
+    _flush(path.parent)
+
+
+def replace(path: Path, content: str) -> None:
+    """Put other content in a file's place. Hold `alone` from before it was read."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    _create(temporary, content)
+    temporary.replace(path)
+    _flush(path.parent)
+
+
+def _create(path: Path, content: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Wait for whoever is changing the keys: of two who read them at once, one would lose the other's key."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _flush(directory: Path) -> None:
+    """Let the file survive a crash that the values sealed with its keys survive."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

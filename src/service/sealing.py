@@ -1,0 +1,148 @@
+"""What there is to seal: the columns of personal data by aggregate, and how a row of each is sealed anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from service.keyring import Keyring
+from service.tenancy.binding import Isolation
+from service.tenancy.identity import TenantId
+from service.texts import email_address
+from service.work import Work
+
+_INDEXED = frozenset({"email", "phone"})
+
+
+@dataclass(frozen=True)
+class Take:
+    """What a run takes: values that do not begin with `prefix`, plain ones too if `plain`; and the hashes of passwords.
+
+    These are kept as they are, opened and sealed anew, or taken even where they are bare.
+    """
+
+    prefix: bytes
+    plain: bool = False
+    hashes: Literal["kept", "opened", "taken"] = "kept"
+    is_spelling: bool = False
+    """Only rows that are spelled otherwise."""
+    write: bool = True
+
+
+SPELLING = Take(b"\xff", is_spelling=True)
+"""No sealed value begins with it."""
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """An aggregate that holds personal data, and its columns that do."""
+
+    name: str
+    personal: tuple[str, ...]
+    has_version: bool = True
+    has_password: bool = False
+
+    @property
+    def isolation(self) -> Isolation:
+        """Without a version to compare, the transaction has to fail over a row that was changed since it was read."""
+        return "read committed" if self.has_version else "repeatable read"
+
+    async def stale(self, work: Work, keyring: Keyring, take: Take, *, after: UUID, limit: int) -> list[Any]:
+        """The next rows of which something does not begin with the prefix."""
+        repository = getattr(work, self.name)
+        if self.has_password:
+            hash_prefix = keyring.hash_prefix(take.prefix) if take.hashes != "kept" else ""
+            return list(await repository.stale(take.prefix, hash_prefix=hash_prefix, after=after, limit=limit))
+        return list(await repository.stale(take.prefix, after=after, limit=limit))
+
+    def resealed(self, row: Any, keyring: Keyring, tenant: TenantId, take: Take) -> dict[str, object]:
+        """A stale row by the names of `reseal`'s parameters, which take lists. Raises Undecipherable."""
+        values: dict[str, object] = {"ids": row.id}
+        if self.has_version:
+            values["versions"] = row.version
+        for column in self.personal:
+            if (plain := self._plain(row, column, keyring, tenant, take)) is None:
+                values[f"{column}s"] = None
+                continue
+            place, plain = f"{self.name}.{column}", _spelled(column, plain)
+            values[f"{column}s"] = keyring.seal(plain, tenant, row.id, place)
+            if column in _INDEXED:
+                values[f"{column}_indexes"] = keyring.index(plain, tenant, place)
+        if self.has_password:
+            values["password_hashes"] = _resealed_hash(row, keyring, tenant, take)
+        return values
+
+    async def reseal(self, work: Work, values: dict[str, list[object]]) -> int:
+        """Write rows that are still as they were read; answers how many."""
+        return int(await getattr(work, self.name).reseal(**values))
+
+    def is_spelled_otherwise(self, row: Any, keyring: Keyring, tenant: TenantId) -> bool:
+        """Whether an address of the row is not in the spelling in which they are compared. Raises Undecipherable."""
+        plain = ((column, self._plain(row, column, keyring, tenant, SPELLING)) for column in self.personal)
+        return any(text is not None and _spelled(column, text) != text for column, text in plain)
+
+    def _plain(self, row: Any, column: str, keyring: Keyring, tenant: TenantId, take: Take) -> str | None:
+        if (value := getattr(row, column)) is None:
+            return None
+        read = keyring.open_waiting if take.plain else keyring.open
+        return read(value, tenant, row.id, f"{self.name}.{column}")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """An aggregate that an earlier release has kept with bare hashes of tokens, and the column of the hash."""
+
+    name: str
+    column: str
+    isolation: Isolation = "read committed"
+
+    async def stale(self, work: Work, _: Keyring, __: Take, *, after: UUID, limit: int) -> list[Any]:
+        """The next rows with a bare hash."""
+        return list(await getattr(work, self.name).bare(after=after, limit=limit))
+
+    def resealed(self, row: Any, keyring: Keyring, tenant: TenantId, _: Take) -> dict[str, object]:
+        """A row by the names of `seal`'s parameters."""
+        use = f"{self.name}.{self.column}".encode()
+        return {"ids": row.id, f"{self.column}es": keyring.seal_token(getattr(row, self.column), tenant, use)}
+
+    def is_spelled_otherwise(self, _: Any, __: Keyring, ___: TenantId) -> bool:
+        """A hash has one spelling."""
+        return False
+
+    async def reseal(self, work: Work, values: dict[str, list[object]]) -> int:
+        """Write rows; answers how many."""
+        return int(await getattr(work, self.name).seal(**values))
+
+
+def _resealed_hash(row: Any, keyring: Keyring, tenant: TenantId, take: Take) -> str:
+    kept = str(row.password_hash)
+    if not keyring.binds_rows or take.hashes == "kept":
+        return kept
+    is_taken = take.hashes == "taken" and not keyring.is_sealed_hash(kept)
+    return keyring.seal_hash(kept if is_taken else keyring.open_hash(kept, tenant, row.id), tenant, row.id)
+
+
+def _spelled(column: str, plain: str) -> str:
+    """An address as it is written by the API now; anything else, and what can't be one, as it is."""
+    if not column.endswith("email"):
+        return plain
+    try:
+        return email_address(plain)
+    except ValueError:
+        return plain
+
+
+AGGREGATES = (
+    Aggregate("users", ("email",), has_password=True),
+    Aggregate("influencers", ("email", "phone")),
+    Aggregate(
+        "brands",
+        (
+            "email", "phone", "brand_email", "poc_email", "poc_contact_number", "incorporation_document", "gst_document",
+            "pan_document",
+        ),
+    ),
+    Aggregate("idempotency_keys", ("answer",), has_version=False),
+)  # fmt: skip
+TOKENS = (Tokens("sessions", "token_hash"), Tokens("api_keys", "key_hash"))

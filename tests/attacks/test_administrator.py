@@ -1,0 +1,112 @@
+"""Whoever may write to the database, but has no keys: nobody gets in by it, and nothing sealed is read by it."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from application import Api, problem
+from factories import PASSWORD, PASSWORD_HASH, Factory, NewTenant
+from service import tokens
+from service.tenancy.binding import UNDECIPHERABLE
+from service.tokens import Kind
+
+
+def execute(superuser: Any, text: str, *values: object) -> None:
+    superuser.execute(text, values)
+    superuser.commit()
+
+
+async def asked(api: Api, token: str, path: str = "/v1/session") -> int:
+    client = await api.client()
+    return (await client.get(path, headers={"Authorization": f"Bearer {token}"})).status_code
+
+
+def plant(superuser: Any, tenant: NewTenant, kind: Kind, hashed: bytes) -> None:
+    """A row as the service writes it, but for the hash, which is all that an administrator can choose."""
+    if kind == "session":
+        execute(
+            superuser,
+            "INSERT INTO quarry.sessions (tenant_id, user_id, token_hash, expires_at) VALUES (%s, %s, %s, 'tomorrow')",
+            tenant.id, tenant.owner.id, hashed,
+        )  # fmt: skip
+    else:
+        execute(
+            superuser,
+            "INSERT INTO quarry.api_keys (tenant_id, name, role, key_hash, created_by) VALUES (%s, 'k', 'admin', %s, %s)",
+            tenant.id, hashed, tenant.owner.id,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["session", "key"])
+async def test_a_row_put_there_by_hand_lets_nobody_in(api: Api, acme: NewTenant, superuser: Any, kind: Kind) -> None:
+    text, token = tokens.issue(acme.id, kind)
+    for hashed in (token.hash, token.hash + bytes(16)):
+        plant(superuser, acme, kind, hashed)
+        assert await asked(api, text, "/v1/campaigns") == 401
+
+
+async def test_a_session_s_row_copied_for_another_tenant_or_use_lets_nobody_in(
+    api: Api, new: Factory, acme: NewTenant, globex: NewTenant, superuser: Any
+) -> None:
+    mine = await new.token(globex)
+    (kept,) = superuser.execute("SELECT token_hash FROM quarry.sessions").fetchone()
+    plant(superuser, acme, "session", kept)
+    plant(superuser, globex, "key", kept)
+    # The same secret behind the other tenant's id, and as a key.
+    raw = base64.urlsafe_b64decode(mine[3:])[16:]
+    elsewhere = "qs_" + base64.urlsafe_b64encode(acme.id.bytes + raw).decode()
+    raw_texts = (elsewhere, f"qk_{mine[3:]}")
+    assert [await asked(api, text, "/v1/campaigns") for text in raw_texts] == [401, 401]
+    assert await asked(api, mine, "/v1/campaigns") == 200
+
+
+@pytest.mark.parametrize("column", ["password_hash", "the row of another"])
+async def test_a_password_put_there_by_hand_signs_nobody_in(
+    api: Api, new: Factory, acme: NewTenant, superuser: Any, column: str
+) -> None:
+    mallory = await new.user(acme.id, email="mallory@acme.example")
+    (own,) = superuser.execute("SELECT password_hash FROM quarry.users WHERE id = %s", (mallory.id,)).fetchone()
+    planted = PASSWORD_HASH if column == "password_hash" else own
+    execute(superuser, "UPDATE quarry.users SET password_hash = %s WHERE id = %s", planted, acme.owner.id)
+    draft = {"tenant": acme.domain, "email": acme.owner.email, "password": PASSWORD}
+    client = await api.client()
+    problem(await client.post("/v1/sessions", json=draft), 401, "unauthorized")
+
+
+async def test_values_swapped_between_rows_are_not_opened(
+    api: Api, new: Factory, acme: NewTenant, superuser: Any
+) -> None:
+    mine, theirs = await new.influencer(acme), await new.influencer(acme)
+    execute(
+        superuser,
+        "UPDATE quarry.influencers AS i SET phone = o.phone FROM quarry.influencers AS o WHERE i.id = %s AND o.id = %s",
+        mine.id, theirs.id,
+    )  # fmt: skip
+    client = await api.client(acme)
+    shown = (await client.get(f"/v1/influencers/{mine.id}")).json()
+    assert (shown["phone"], shown["email"]) == (UNDECIPHERABLE, mine.email)
+
+
+async def test_a_ticket_pointed_at_somebody_else_s_session_opens_no_stream(
+    api: Api, new: Factory, acme: NewTenant, superuser: Any
+) -> None:
+    member = await new.user(acme.id)
+    client, _ = await api.client(acme, member), await new.token(acme)
+    ticket = (await client.post("/v1/changes/tickets")).json()["ticket"]
+    (stolen,) = superuser.execute(
+        "SELECT token_hash FROM quarry.sessions WHERE user_id = %s", (acme.owner.id,)
+    ).fetchone()
+    execute(superuser, "UPDATE quarry.change_tickets SET bearer_hash = %s", stolen)
+    problem(await client.get(f"/v1/changes/stream?ticket={ticket}"), 401, "unauthorized")
+
+
+async def test_plain_text_put_there_by_hand_is_never_shown(
+    api: Api, new: Factory, acme: NewTenant, superuser: Any
+) -> None:
+    mine = await new.influencer(acme)
+    execute(superuser, "UPDATE quarry.influencers SET phone = app.unsealed('+14155550000') WHERE id = %s", mine.id)
+    client = await api.client(acme)
+    assert (await client.get(f"/v1/influencers/{mine.id}")).json()["phone"] == UNDECIPHERABLE
