@@ -1280,7 +1280,7 @@ COMMENT ON TABLE app.commits IS 'One row per tenant and transaction that changed
 
 CREATE TABLE app.cursors (
     tenant_id uuid NOT NULL,
-    consumer text NOT NULL,
+    consumer text NOT NULL COLLATE pg_catalog."C",
     epoch integer NOT NULL,
     number bigint NOT NULL,
     failures integer DEFAULT 0 NOT NULL,
@@ -1373,7 +1373,7 @@ COMMENT ON CONSTRAINT niches_name_check ON app.niches IS 'Names have 1 to 200 ch
 
 CREATE TABLE app.schemas (
     tenant_id uuid DEFAULT app.current_tenant() NOT NULL,
-    name text NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
     CONSTRAINT schemas_name_check CHECK (((name ~ '^[a-z_][a-z0-9_]{0,62}$'::text) AND (name !~ '^pg_'::text) AND (name <> ALL (ARRAY['app'::text, 'public'::text, 'information_schema'::text]))))
 );
 
@@ -1388,7 +1388,7 @@ COMMENT ON CONSTRAINT schemas_name_check ON app.schemas IS 'A plain name, and of
 CREATE TABLE app.tenants (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     name text NOT NULL,
-    domain text NOT NULL,
+    domain text NOT NULL COLLATE pg_catalog."C",
     status text DEFAULT 'active'::text NOT NULL,
     plan text DEFAULT 'free'::text NOT NULL,
     features jsonb DEFAULT '{}'::jsonb NOT NULL,
@@ -1466,7 +1466,7 @@ CREATE TABLE quarry.brands (
     tenant_id uuid DEFAULT app.current_tenant() NOT NULL,
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     brand_name text NOT NULL,
-    username text NOT NULL,
+    username text NOT NULL COLLATE pg_catalog."C",
     email bytea NOT NULL,
     email_index bytea NOT NULL,
     phone bytea NOT NULL,
@@ -1676,7 +1676,7 @@ CREATE TABLE quarry.idempotency_keys (
     tenant_id uuid DEFAULT app.current_tenant() NOT NULL,
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     caller_id uuid NOT NULL,
-    key text NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
     fingerprint bytea NOT NULL,
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     answer bytea,
@@ -1719,7 +1719,7 @@ CREATE TABLE quarry.influencers (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     name text NOT NULL,
     search_name text NOT NULL,
-    username text NOT NULL,
+    username text NOT NULL COLLATE pg_catalog."C",
     email bytea NOT NULL,
     email_index bytea NOT NULL,
     phone bytea NOT NULL,
