@@ -95,7 +95,9 @@ def serve(
 def worker() -> Starlette:
     """The application of one of several worker processes."""
     servers.begin_worker()
-    return create_app(settings())
+    app = create_app(settings())
+    servers.freeze()
+    return app
 
 
 async def _has_tenants(local: Settings) -> bool:

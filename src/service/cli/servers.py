@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
 import socket
@@ -67,6 +68,7 @@ def serve(app: Starlette, local: Settings, listener: socket.socket, ready: Calla
     # What a terminal that is closed sends; an instance outlives it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     server = Server(_config(app, local), ready)
+    freeze()
     server.run([listener])
     return server.started
 
@@ -79,6 +81,12 @@ def serve_with_workers(
     with tempfile.TemporaryDirectory(prefix="quarry-metrics-") as shared:
         os.environ[SHARED_DIRECTORY] = shared
         Workers(config, [listener], ready).run()
+
+
+def freeze() -> None:
+    """Take what has been loaded out of the garbage collector's way: a look through all of it stops every request for 50 ms."""
+    gc.collect()
+    gc.freeze()
 
 
 def begin_worker() -> None:
