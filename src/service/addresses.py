@@ -26,6 +26,18 @@ _INSTEAD = {
     "search_path": "set DATABASE_SCHEMA",
     "schema": "set DATABASE_SCHEMA",
 }
+_ENVIRONMENT = {
+    **dict.fromkeys(("PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE"), "name the server in the address"),
+    **dict.fromkeys(
+        ("PGSSLMODE", "PGREQUIRESSL", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGSSLNEGOTIATION", "PGCHANNELBINDING"),
+        "use DATABASE_SSL and DATABASE_SSL_CA, or sslmode in the address",
+    ),
+    **dict.fromkeys(("PGREQUIREAUTH", "PGGSSENCMODE", "PGLOADBALANCEHOSTS", "PGTARGETSESSIONATTRS"), _LEAVE_OUT),
+    "PGCONNECT_TIMEOUT": "set DATABASE_CONNECT_TIMEOUT",
+    "PGOPTIONS": "use options in the address",
+    **dict.fromkeys(("PGCLIENTENCODING", "PGDATESTYLE", "PGTZ", "PGGEQO"), "the service sets what it needs"),
+}
+"""Variables of libpq that asyncpg does not read, or reads in another way."""
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -122,6 +134,16 @@ def check_url(url: str) -> None:
     mode = given.get("sslmode", ["prefer"])[0]
     if mode not in _SSL_MODES:
         raise ValueError(f"sslmode is one of {', '.join(_SSL_MODES)}")
+
+
+def check_environment(environ: Mapping[str, str]) -> None:
+    """Raise ValueError where a variable of libpq would lead migrations and backups elsewhere than the service.
+
+    PGHOST, PGPORT, PGUSER, PGPASSWORD and PGPASSFILE mean the same to all of them where the address leaves something out.
+    """
+    for name, instead in _ENVIRONMENT.items():
+        if environ.get(name):
+            raise ValueError(f"{name} is set, which not all programs here read alike: unset it; {instead}")
 
 
 def _named_before(parts: SplitResult) -> frozenset[str]:

@@ -8,6 +8,7 @@ connection that was cut while it waited for another one's work does not make tha
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ import psycopg
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
 from yoyo.migrations import default_migration_table
+
+from service.addresses import check_environment
 
 SCHEME = "postgresql+quarry"
 """How an address names this backend (pyproject.toml registers it)."""
@@ -44,6 +47,14 @@ class QuarryBackend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has
         except psycopg.OperationalError:
             with self.copy() as again:
                 super(QuarryBackend, again)._delete_lock_row(pid)
+
+    def connect(self, dburi: Any) -> Any:
+        """Connect, if the environment leads nowhere else; otherwise say so and end, which plain yoyo has no other way for."""
+        try:
+            check_environment(os.environ)
+        except ValueError as error:
+            raise SystemExit(str(error)) from error
+        return super().connect(dburi)
 
 
 class _Never(Exception):

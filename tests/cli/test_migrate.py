@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from service.settings import Settings
 
-def yoyo(checkout: Path, *arguments: str) -> str:
+
+def yoyo(checkout: Path, *arguments: str, **variables: str) -> str:
     """What the ordinary command prints, run with the checkout's yoyo.ini."""
     command = [str(Path(sys.executable).with_name("yoyo")), *arguments, "--batch"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=checkout)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=checkout, env={**os.environ, **variables}
+    )
+    assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
 
@@ -55,6 +62,30 @@ def test_ordinary_yoyo_and_quarry_continue_each_others_work(quarry: Any) -> None
     yoyo(checkout, "rollback", "-r", "0007.create-otps", "--database", url)
     assert "0007.create-otps" in command("migrate", "up").err
     assert " U " not in yoyo(checkout, "list", "--database", url)
+
+
+def test_variables_of_libpq_mean_the_same_everywhere_or_are_refused(quarry: Any, settings: Settings) -> None:
+    checkout, command = quarry.copied()
+    url = command("db", "url", "--yoyo").out.strip()
+    for name in ("PGHOSTADDR", "PGSSLMODE", "PGOPTIONS", "PGTZ", "PGCHANNELBINDING"):
+        refused = command("migrate", "check", **{name: "x"})
+        assert (refused.status, refused.err.splitlines()[0]) == (
+            1, f"quarry: {name} is set, which not all programs here read alike",
+        )  # fmt: skip
+        with pytest.raises(AssertionError, match=f"{name} is set"):
+            yoyo(checkout, "list", "--database", url, **{name: "x"})
+    parts = urlsplit(settings.address("quarry_owner").url)
+    bare = f"postgresql://{parts.path}"
+    given = {
+        "PGHOST": str(parts.hostname),
+        "PGPORT": str(parts.port),
+        "PGUSER": str(parts.username),
+        "PGPASSWORD": str(parts.password),
+    }
+    names = ("DATABASE_URL", "DATABASE_MIGRATION_URL", "DATABASE_PLATFORM_URL")
+    for words in (("migrate", "check"), ("db", "test"), ("tenants", "list")):
+        answer = command(*words, **dict.fromkeys(names, bare), **given)
+        assert answer.status == 0, answer.err
 
 
 def test_ordinary_yoyo_migrates_a_schema_of_a_tenant_s_own(quarry: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from service import keyring, logs, provisioning
-from service.addresses import Address, PoolLimits
+from service.addresses import Address, PoolLimits, check_environment
 from service.changes.listener import announce
 from service.database import GREETING, Database
 from service.diagnosis import explained
@@ -36,6 +37,11 @@ def say(message: str) -> None:
 def settings() -> Settings:
     """The settings; names that mean nothing are reported."""
     loaded = Settings.load()
+    try:
+        check_environment(os.environ)
+    except ValueError as error:
+        what, _, remedy = str(error).partition(": ")
+        raise OperatorError(what, remedy) from error
     for line in unknown_names():
         say(f"quarry: {line}")
     logs.configure(loaded)
