@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 
 import pytest
-from argon2 import extract_parameters
+from argon2 import PasswordHasher, extract_parameters
 
 from factories import PASSWORD, PASSWORD_HASH
 from service.api.answers import problem
@@ -43,6 +43,15 @@ async def test_a_hash_is_argon2id_with_a_salt_of_its_own(passwords: Passwords) -
 async def test_hashes_of_other_parameters_are_still_compared(passwords: Passwords) -> None:
     assert await passwords.verify(PASSWORD, PASSWORD_HASH)
     assert not await passwords.verify(PASSWORD + "!", PASSWORD_HASH)
+
+
+async def test_a_password_is_the_same_in_whichever_unicode_form_it_is_typed(passwords: Passwords) -> None:
+    composed, decomposed = "caf\u00e9 au lait", "cafe\u0301 au lait"
+    assert await passwords.verify(composed, await passwords.hash(decomposed))
+    assert await passwords.verify(decomposed, await passwords.hash(composed))
+    assert await passwords.verify(
+        decomposed, PasswordHasher(memory_cost=8, time_cost=1, parallelism=1).hash(decomposed)
+    )
 
 
 @pytest.mark.parametrize("hashed", ["", "plain text", "$argon2id$", "$2b$12$abcdefghijklmnopqrstuv", "!"])

@@ -28,6 +28,8 @@ QUEUE = 64
 _NICENESS = 10
 _MOST_MEMORY, _MOST_PASSES, _MOST_LANES = 65_536, 8, 4
 """KiB, passes and lanes that a hash from elsewhere may ask for."""
+_ENDS = re.compile(r"^[^a-z]+|[^a-z]+\Z")
+_LOOK_ALIKES = str.maketrans("@40315$7!", "aaoeissti")
 _LEAST_DIFFERENT = 4
 _SHORTEST_WORD = 4
 _LEAST_BESIDE = 6
@@ -70,8 +72,8 @@ class Passwords:
         return _HASHER.check_needs_rehash(hashed)
 
     async def hash(self, password: str, *, whose: Hashable = None) -> str:
-        """The argon2id hash of a password, parameters included."""
-        return await self._apart(functools.partial(_HASHER.hash, password), whose)
+        """The argon2id hash of a password, parameters included. In whichever Unicode form it is typed, it is the same."""
+        return await self._apart(functools.partial(_HASHER.hash, texts.composed(password)), whose)
 
     async def verify(self, password: str, hashed: str | None, *, whose: Hashable = None) -> bool:
         """Whether the password is the hash's. Without a hash it takes the time of one of today, and is not."""
@@ -130,10 +132,13 @@ def _nobody() -> str:
 
 
 def _verify(hashed: str, password: str) -> bool:
-    try:
-        return _HASHER.verify(hashed, password)
-    except (VerificationError, InvalidHashError):
-        return False
+    # Earlier releases have hashed what was typed, in the form in which it came.
+    for form in dict.fromkeys((texts.composed(password), password)):
+        try:
+            return _HASHER.verify(hashed, form)
+        except (VerificationError, InvalidHashError):
+            continue
+    return False
 
 
 def _stand_back() -> None:
@@ -155,14 +160,24 @@ def is_costly(hashed: str) -> bool:
 def weakness(password: str, *own: str) -> str | None:
     """Why a password would be guessed at once: one of the commonest, or made of its person's own words. None: it is none."""
     given = texts.composed(password).casefold()
-    if given in _common():
-        return "this is one of the commonest passwords"
+    if _is_common(given):
+        return "this is one of the commonest passwords, or little more"
     if len(set(given)) < _LEAST_DIFFERENT:
         return "this repeats too few characters"
     for word in {part.casefold() for text in own for part in (text, *re.split(r"[@.\s_-]+", text))}:
         if len(word) >= _SHORTEST_WORD and word in given and len(given.replace(word, "")) < _LEAST_BESIDE:
             return "this is little more than the address, the name or the tenant"
     return None
+
+
+def _is_common(given: str) -> bool:
+    """Whether it is one of the commonest, once or repeated, with letters for what looks like them, and little around it."""
+    if given in _common():
+        return True
+    stem = _ENDS.sub("", given)
+    size = (stem + stem).find(stem, 1) or 1
+    words = (stem, stem[:size], stem.translate(_LOOK_ALIKES))
+    return len(given) - len(stem) < _LEAST_BESIDE and any(word in _common() for word in words)
 
 
 @functools.cache

@@ -54,7 +54,18 @@ async def test_guesses_at_one_s_own_password_are_few_and_in_the_audit(
 
 @pytest.mark.parametrize(
     "password",
-    ["1234567890", "Qwertyuiop", "password123", "aaaaaaaaaaaa", "ada@acme.example", "acme.example1", "AdaLovelace!"],
+    [
+        "1234567890",
+        "Qwertyuiop",
+        "password123",
+        "Password123!",
+        "passwordpassword",
+        "P@ssw0rd2024",
+        "aaaaaaaaaaaa",
+        "ada@acme.example",
+        "acme.example1",
+        "AdaLovelace!",
+    ],
 )
 async def test_password_that_would_be_guessed_at_once_is_refused(api: Api, acme: NewTenant, password: str) -> None:
     client = await api.client(acme)
