@@ -87,6 +87,10 @@ class Keyring:
         """What proves that `data` was written by somebody who has the key of the index."""
         return hmac.new(self.index_key, b"quarry signature\x00" + data, "sha256").hexdigest()
 
+    def file_key(self, id: str, salt: bytes) -> bytes:
+        """The key (32 bytes) of one file, derived from that of this id: another salt, another key. Raises KeyError."""
+        return hmac.digest(self.keys[id], b"quarry file\x00" + salt, "sha256")
+
     def seal(self, plain: str, tenant: UUID, row: UUID, column: str) -> bytes:
         """`plain` as the database keeps it in that row; `column` is `<table>.<column>`."""
         nonce = secrets.token_bytes(_NONCE_BYTES)

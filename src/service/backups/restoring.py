@@ -13,7 +13,7 @@ from tempfile import NamedTemporaryFile
 
 from service import keyring, migrations, provisioning
 from service.addresses import Address, PoolLimits
-from service.backups import contents, manifests, swapping, tools
+from service.backups import contents, encryption, manifests, swapping, tools
 from service.backups.contents import connected
 from service.backups.directory import Backup
 from service.backups.manifests import BackupError, Manifest, Table
@@ -128,7 +128,8 @@ async def _fill(
         # What it makes would be the login's, not the owner's, and the login may not give it away.
         made = replace(made, role="quarry_owner")
         listed = stack.enter_context(NamedTemporaryFile("w", suffix=".list"))  # noqa: SIM115  the stack closes it
-        listed.write(await _selected(tool, backup))
+        dump = stack.enter_context(encryption.readable(backup.path, keyring.at_hand(settings)))
+        listed.write(await _selected(tool, manifest, dump))
         listed.flush()
         arguments.append(f"--use-list={listed.name}")
         tolerated = None
@@ -137,7 +138,7 @@ async def _fill(
         else:
             # In turn: foreign keys are looked at before policies are there that would bind the owner.
             arguments += ["--exit-on-error", "--jobs=1"]
-        await tools.run(tool, [*arguments, str(backup.path)], made, say, tolerated=tolerated)
+        await tools.run(tool, [*arguments, str(dump)], made, say, tolerated=tolerated)
     await provisioning.prepare_database(target.address.aimed(name), manifest.schema_name)
     await _prove(settings, target, name, manifest, say)
 
@@ -167,13 +168,13 @@ async def _as_nobody_else(address: Address) -> AsyncIterator[Address]:
             )
 
 
-async def _selected(tool: Tool, backup: Backup) -> str:
+async def _selected(tool: Tool, manifest: Manifest, dump: Path) -> str:
     """The backup's list of contents without what an ordinary login may not restore. Raises BackupError for what is not ours."""
-    process = await asyncio.create_subprocess_exec(tool.path, "--list", backup.path, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(tool.path, "--list", dump, stdout=asyncio.subprocess.PIPE)
     listed, _ = await process.communicate()
     if strange := _STRANGE.findall(listed.decode()):
         raise BackupError(
-            f"{backup.manifest.name} has what no Quarry makes: {', '.join(sorted(set(strange)))}", "it is not restored"
+            f"{manifest.name} has what no Quarry makes: {', '.join(sorted(set(strange)))}", "it is not restored"
         )
     return "\n".join(line for line in listed.decode().splitlines() if not _NOT_OURS.match(line)) + "\n"
 

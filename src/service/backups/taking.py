@@ -12,7 +12,7 @@ from typing import Any
 
 from service import keyring
 from service.addresses import Address
-from service.backups import contents, tools
+from service.backups import contents, encryption, tools
 from service.backups.directory import Backup, Directory
 from service.backups.manifests import Manifest, Table
 from service.backups.tools import Say, Tool
@@ -29,10 +29,19 @@ def check_compression(text: str | None) -> None:
 
 
 async def take(
-    settings: Settings, directory: Directory, places: Iterable[Path], say: Say, compress: str | None = None
-) -> Backup:
-    """Write a backup of the database of DATABASE_BACKUP_URL. Raises OperatorError, and then there is none."""
+    settings: Settings, directory: Directory, places: Iterable[Path], say: Say,
+    compress: str | None = None, *, encrypt: bool = False,
+) -> Backup:  # fmt: skip
+    """Write a backup of the database of DATABASE_BACKUP_URL, if wanted encrypted with the first key of personal data.
+
+    Raises OperatorError, and then there is none.
+    """
     check_compression(compress)
+    keys = keyring.at_hand(settings)
+    if encrypt and keys is None:
+        raise OperatorError(
+            "a backup is encrypted with a key of personal data, and none is here", "set PII_KEYS and PII_INDEX_KEY"
+        )
     address = settings.address("quarry_backup")
     async with contents.connected(address) as connection:
         await _require_bypass(connection)
@@ -53,13 +62,14 @@ async def take(
                     *([f"--compress={compress}"] if compress else []),
                 ]  # fmt: skip
                 tables = await _dumped(connection, tool, arguments, address, say)
+            if encrypt and keys is not None:
+                await asyncio.to_thread(encryption.encrypt, draft.path, keys)
             size, sha256 = await asyncio.to_thread(draft.digest)
             manifest = Manifest(
                 name=directory.free_name(database, taken_at), database=database, schema_name=settings.database_schema,
                 taken_at=taken_at, quarry=importlib.metadata.version("quarry"), server=server, tool=tool.version,
                 epoch=epoch, migrations=migrations, tables=tables, size=size, sha256=sha256,
             )  # fmt: skip
-            keys = keyring.at_hand(settings)
             if keys is None:
                 say(
                     "the keys of personal data are not here, so the backup is not signed: verify and restore want --unsigned"

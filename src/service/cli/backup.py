@@ -48,12 +48,15 @@ def create(
     compress: Annotated[
         str | None, typer.Option(help="As pg_dump takes it: 0 to 9, gzip:6, lz4, zstd:3, none.")
     ] = None,
+    encrypt: Annotated[
+        bool, typer.Option("--encrypt", help="With the first of PII_KEYS; reading it needs that key.")
+    ] = False,
 ) -> None:
     """Back the database up as quarry_backup; prints the backup's name."""
     taking.check_compression(compress)
     with installed() as local:
         place, started = _directory(local, directory), monotonic()
-        backup = wait_for(taking.take(local, place, _places(), say, compress))
+        backup = wait_for(taking.take(local, place, _places(), say, compress, encrypt=encrypt))
         manifest = backup.manifest
         say(
             f"quarry: {backup.path} has {manifest.rows} rows in {_size(manifest.size)}, {monotonic() - started:.1f} s;"

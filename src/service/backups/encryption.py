@@ -1,0 +1,106 @@
+"""Dumps under a key of personal data, in pieces that are read and written in bounded memory.
+
+A file is MAGIC, the length of the key's id and the id, a salt of 16 random bytes, then pieces of 1 MiB, each sealed with
+AES-256-GCM under a key that is derived for this file alone. A piece's number is its nonce, and whether it is the last one is its
+associated data: none can be left out, added, or put in another place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from service.backups.manifests import BackupError
+from service.keyring import Keyring
+
+MAGIC = b"quarry dump\x01"
+_SALT_BYTES, _TAG_BYTES, _NONCE_BYTES = 16, 16, 12
+_PIECE = 1024 * 1024
+_REMEDY = "set PII_KEYS with the key that was in front when it was taken"
+
+
+def encrypt(path: Path, keys: Keyring) -> None:
+    """Put the encrypted file in the place of a plain one, whole or not at all; only its owner can read either."""
+    beside = path.with_name(f"{path.name}.sealed")
+    salt, id = secrets.token_bytes(_SALT_BYTES), keys.current.encode()
+    cipher = AESGCM(keys.file_key(keys.current, salt))
+    try:
+        with path.open("rb") as plain, os.fdopen(_private(beside), "wb") as sealed:
+            sealed.write(MAGIC + bytes([len(id)]) + id + salt)
+            for number, piece, is_last in _pieces(plain, _PIECE):
+                sealed.write(cipher.encrypt(_nonce(number), piece, _place(is_last=is_last)))
+            sealed.flush()
+            os.fsync(sealed.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def is_encrypted(path: Path) -> bool:
+    """Whether a dump is one of these; pg_dump's own begin otherwise."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+@contextlib.contextmanager
+def readable(path: Path, keys: Keyring | None) -> Iterator[Path]:
+    """The dump as pg_restore takes it; of an encrypted one a plain copy on the same disk, for the block. Raises BackupError."""
+    if not is_encrypted(path):
+        yield path
+        return
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.plain")
+    try:
+        with os.fdopen(_private(beside), "wb") as plain:
+            named = Path(f"/proc/{os.getpid()}/fd/{plain.fileno()}")
+            if named.exists():
+                # Without a name it is gone with this process, however that ends.
+                beside.unlink()
+            _decrypt(path, plain, keys)
+            plain.flush()
+            yield named if named.exists() else beside
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _decrypt(path: Path, plain: BinaryIO, keys: Keyring | None) -> None:
+    with path.open("rb") as sealed:
+        sealed.seek(len(MAGIC))
+        id = sealed.read(sealed.read(1)[0]).decode("ascii", "replace")
+        if keys is None or id not in keys.keys:
+            raise BackupError(f"{path} is encrypted with the key {id[:32]}, which is not here", _REMEDY)
+        cipher = AESGCM(keys.file_key(id, sealed.read(_SALT_BYTES)))
+        for number, piece, is_last in _pieces(sealed, _PIECE + _TAG_BYTES):
+            try:
+                plain.write(cipher.decrypt(_nonce(number), piece, _place(is_last=is_last)))
+            except InvalidTag:
+                raise BackupError(
+                    f"{path} is damaged, or encrypted with another key of that name", "take another backup"
+                ) from None
+
+
+def _pieces(file: BinaryIO, size: int) -> Iterator[tuple[int, bytes, bool]]:
+    """The rest of a file by number; there is always one, and the last one is known for it."""
+    number, piece = 0, file.read(size)
+    while following := file.read(size):
+        yield number, piece, False
+        number, piece = number + 1, following
+    yield number, piece, True
+
+
+def _nonce(number: int) -> bytes:
+    return number.to_bytes(_NONCE_BYTES, "big")
+
+
+def _place(*, is_last: bool) -> bytes:
+    return b"last" if is_last else b"more"
+
+
+def _private(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
