@@ -206,6 +206,26 @@ async def test_hashes_that_an_earlier_release_has_kept_are_sealed_in_place(
         assert await work.api_keys.authenticate(form, seen_every=timedelta(minutes=1))
 
 
+async def test_everything_is_found_by_another_index_key_also_after_a_run_that_was_killed(
+    new: Factory, database: Database, platform: Database
+) -> None:
+    former = database.keyring
+    assert former is not None
+    acme = await new.tenant("acme")
+    brand, token = await new.brand(acme), tokens.read(await new.token(acme))
+    assert token is not None
+    other = Database(database.pool, database.limits, keyring=replace(former, index_key=b"o" * 32))
+    for _ in range(2):
+        report = await rotation.reindex(other, platform, former, quietly, batch=1)
+        assert (report.counts, report.failures) == ({**NOTHING, "users": 1, "brands": 1, "sessions": 1}, [])
+    async with Work(other, acme.id) as work:
+        assert [each.id for each in await work.brands.page(email=brand.email, phone=brand.phone)] == [brand.id]
+        (form,) = work.binding.forms(token.hash, tokens.use("session"))
+        assert await work.sessions.authenticate(form, idle=timedelta(hours=1), seen_every=timedelta(minutes=1))
+    async with Work(database, acme.id) as work:
+        assert await work.brands.page(email=brand.email) == []
+
+
 async def test_all_tenants_are_rotated_however_many_pages_they_are(
     new: Factory, newer: Database, platform: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,20 +25,20 @@ SELECT k.id AS key_id, k.created_by AS user_id, k.role, u.role AS maker_role, t.
    AND u.is_active
    AND u.deleted_at IS NULL;
 
--- name: bare :many
+-- name: hashes :many
 -- grows: tenant
--- unindexed: api_keys because a rotation looks at every row once
--- The next keys in id order that are kept as their bare hash.
+-- unindexed: api_keys because a rotation looks at every row
+-- The next keys in id order that are kept in so many bytes: 32 for a bare hash, 48 for a sealed one.
 SELECT id, key_hash
   FROM api_keys
  WHERE tenant_id = :tenant_id
    AND id > :after
-   AND octet_length(key_hash) = 32
+   AND octet_length(key_hash) = :size
  ORDER BY id
  LIMIT :limit;
 
 -- name: seal :count
--- Puts sealed hashes in the place of bare ones. Whoever else is at it puts the same ones there: a key's hash is never changed,
+-- Puts hashes that are sealed anew in the place of what was kept. Whoever else is at it puts the same ones there: a key's hash is never changed,
 -- but may be gone.
 UPDATE api_keys AS k
    SET key_hash = r.key_hash

@@ -110,20 +110,20 @@ UPDATE sessions
    AND revoked_at IS NULL
    AND least(expires_at, last_seen_at + :idle::interval) <= now();
 
--- name: bare :many
+-- name: hashes :many
 -- grows: tenant
--- unindexed: sessions because a rotation looks at every row once
--- The next sessions in id order whose token is kept as its bare hash.
+-- unindexed: sessions because a rotation looks at every row
+-- The next sessions in id order whose token is kept in so many bytes: 32 for its bare hash, 48 for a sealed one.
 SELECT id, token_hash
   FROM sessions
  WHERE tenant_id = :tenant_id
    AND id > :after
-   AND octet_length(token_hash) = 32
+   AND octet_length(token_hash) = :size
  ORDER BY id
  LIMIT :limit;
 
 -- name: seal :count
--- Puts sealed hashes in the place of bare ones. Whoever else is at it puts the same ones there: a token's hash is never changed,
+-- Puts hashes that are sealed anew in the place of what was kept. Whoever else is at it puts the same ones there: a token's hash is never changed,
 -- but may be gone.
 UPDATE sessions AS s
    SET token_hash = r.token_hash

@@ -57,7 +57,7 @@ class KeyringError(OperatorError):
 
 @dataclass(frozen=True)
 class Keyring:
-    """The keys by id; `current` seals, all of them open. The index has a key of its own, which is never rotated."""
+    """The keys by id; `current` seals, all of them open. The index has a key of its own."""
 
     current: str
     keys: Mapping[str, bytes] = field(repr=False)
@@ -224,6 +224,11 @@ def parse(keys: str, index_key: str) -> Keyring:
             )
         found[match.group(1)] = _decoded(match.group(2), "PII_KEYS")
     return Keyring(next(iter(found)), found, _decoded(index_key.strip(), "PII_INDEX_KEY"))
+
+
+def index_key(text: str, name: str) -> bytes:
+    """A key of the index, from the variable of that `name`. Raises KeyringError, which does not repeat it."""
+    return _decoded(text.strip(), name)
 
 
 def fresh_key() -> str:

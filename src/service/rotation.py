@@ -17,7 +17,7 @@ from service.database import Database
 from service.errors import Conflict, Contention, Timeout
 from service.keyring import SEALED, Keyring, KeyringError, Undecipherable
 from service.repos.tenants import Tenant, UnsealedTenant
-from service.sealing import AGGREGATES, SPELLING, TOKENS, Aggregate, Take, Tokens
+from service.sealing import AGGREGATES, EVERYTHING, SPELLING, TOKENS, Aggregate, Take, Tokens
 from service.tenancy.identity import TenantId
 from service.work import Work, run
 
@@ -68,6 +68,17 @@ async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _B
         await rotation.reseal(tenant, take)
         if keyring.binds_rows and keyring.accepts_bare_hashes:
             await rotation.reseal(tenant, take, TOKENS)
+    return rotation.report
+
+
+async def reindex(app: Database, platform: Database, former: Keyring, say: Say, *, batch: int = _BATCH) -> Report:
+    """Have everything found by the index key of `app`'s keys that was found by the former one. Nobody else may be writing.
+
+    A run that was killed is started again. `platform` lists the tenants.
+    """
+    rotation = _Rotation(app, say, batch)
+    async for tenant in _tenants(platform):
+        await rotation.reseal(tenant, Take(EVERYTHING, former=former), (*AGGREGATES, *TOKENS))
     return rotation.report
 
 
@@ -140,8 +151,8 @@ class _Rotation:
     async def reseal(self, tenant: TenantId, take: Take, aggregates: Iterable[Aggregate | Tokens] = AGGREGATES) -> None:
         """Seal what there is to `take` of a tenant's values, until a whole pass meets none that could be sealed."""
         for aggregate in aggregates:
-            if take.is_spelling:
-                # What a pass meets is what it tells of; without `write` the next would meet the same.
+            if take.is_of_all:
+                # The next pass would meet the same again.
                 _, failures = await self._pass(aggregate, tenant, take)
                 self.report.failures += failures
                 continue

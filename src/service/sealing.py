@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from service.keyring import Keyring
+from service.keyring import Keyring, Undecipherable
 from service.tenancy.binding import Isolation
 from service.tenancy.identity import TenantId
 from service.texts import email_address
 from service.work import Work
 
+EVERYTHING = b"\xff"
+"""No sealed value begins with it."""
+_BARE, _SEALED = 32, 48
+"""Bytes of a token's hash."""
 _INDEXED = frozenset({"email", "phone"})
 
 
@@ -28,10 +32,16 @@ class Take:
     is_spelling: bool = False
     """Only rows that are spelled otherwise."""
     write: bool = True
+    former: Keyring | None = None
+    """The keys with the index key of before, under which tokens are still sealed."""
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether it takes what it has written again, so that one pass has to do."""
+        return self.prefix == EVERYTHING
 
 
-SPELLING = Take(b"\xff", is_spelling=True)
-"""No sealed value begins with it."""
+SPELLING = Take(EVERYTHING, is_spelling=True)
 
 
 @dataclass(frozen=True)
@@ -91,20 +101,27 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class Tokens:
-    """An aggregate that an earlier release has kept with bare hashes of tokens, and the column of the hash."""
+    """An aggregate of tokens, and the column that keeps their hashes: bare ones of an earlier release, or sealed ones."""
 
     name: str
     column: str
     isolation: Isolation = "read committed"
 
-    async def stale(self, work: Work, _: Keyring, __: Take, *, after: UUID, limit: int) -> list[Any]:
-        """The next rows with a bare hash."""
-        return list(await getattr(work, self.name).bare(after=after, limit=limit))
+    async def stale(self, work: Work, _: Keyring, take: Take, *, after: UUID, limit: int) -> list[Any]:
+        """The next rows with a bare hash; with another index key before, those with a sealed one."""
+        size = _BARE if take.former is None else _SEALED
+        return list(await getattr(work, self.name).hashes(size=size, after=after, limit=limit))
 
-    def resealed(self, row: Any, keyring: Keyring, tenant: TenantId, _: Take) -> dict[str, object]:
-        """A row by the names of `seal`'s parameters."""
-        use = f"{self.name}.{self.column}".encode()
-        return {"ids": row.id, f"{self.column}es": keyring.seal_token(getattr(row, self.column), tenant, use)}
+    def resealed(self, row: Any, keyring: Keyring, tenant: TenantId, take: Take) -> dict[str, object]:
+        """A row by the names of `seal`'s parameters. Raises Undecipherable."""
+        use, hashed = f"{self.name}.{self.column}".encode(), getattr(row, self.column)
+        if take.former is not None:
+            try:
+                hashed = take.former.open_token(hashed, tenant, use)
+            except Undecipherable:
+                # A run that was killed has had it.
+                hashed = keyring.open_token(hashed, tenant, use)
+        return {"ids": row.id, f"{self.column}es": keyring.seal_token(hashed, tenant, use)}
 
     def is_spelled_otherwise(self, _: Any, __: Keyring, ___: TenantId) -> bool:
         """A hash has one spelling."""

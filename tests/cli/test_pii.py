@@ -11,6 +11,7 @@ import pytest
 from factories import Factory
 from service import keyring
 from service.cli import migrate
+from service.database import Database
 from service.settings import Settings
 
 WITHOUT = {"PII_KEYS": "", "PII_INDEX_KEY": ""}
@@ -102,6 +103,28 @@ def test_keys_that_are_missing_or_wrong_are_one_line_and_a_remedy(
     assert (answer.status, answer.out) == (1, "")
     message, remedy = answer.err.splitlines()
     assert (message, remedy[:4], "secret" in answer.err) == (f"quarry: {said}", "  → ", False)
+
+
+def test_index_key_is_exchanged_and_people_are_found_by_the_new_one(local: Any, quarry: Any) -> None:
+    add(local)
+    keys = {"PII_INDEX_KEY": keyring.fresh_index_key()}
+    former = {"QUARRY_FORMER_INDEX_KEY": quarry.variables["PII_INDEX_KEY"]}
+    other = {"PII_INDEX_KEY": keyring.fresh_index_key(), "QUARRY_FORMER_INDEX_KEY": keyring.fresh_index_key()}
+    assert "is the index key of this database" in local("pii", "index", **other).err
+    assert local("pii", "index", **keys, **former).err == "quarry: sealed 1 users\n"
+    assert local("users", "passwd", "acme.example", "jo@acme.example", **PASSWORD, **keys).status == 0
+    assert (
+        "not the keys of this database" in local("users", "passwd", "acme.example", "jo@acme.example", **PASSWORD).err
+    )
+
+
+async def test_index_key_is_not_exchanged_while_an_instance_runs(quarry: Any, database: Database, new: Factory) -> None:
+    await new.tenant("acme")
+    keys = {"PII_INDEX_KEY": keyring.fresh_index_key()}
+    former = {"QUARRY_FORMER_INDEX_KEY": quarry.variables["PII_INDEX_KEY"]}
+    assert "the index key of before is not given" in quarry("pii", "index", **keys).err
+    assert "can't be read" in quarry("pii", "index", **keys, QUARRY_FORMER_INDEX_KEY="x").err
+    assert "connections of instances are open" in quarry("pii", "index", **keys, **former).err
 
 
 def test_what_waits_is_sealed_by_its_command_and_by_no_other(local: Any, superuser: Any) -> None:

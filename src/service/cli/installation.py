@@ -98,11 +98,12 @@ async def provisioned(local: Settings, server: Server) -> None:
 
 @contextlib.asynccontextmanager
 async def database(
-    local: Settings, role: str = "quarry_app", *, personal: bool = True, attempts: int = 1
+    local: Settings, role: str = "quarry_app", *, personal: bool = True, claim: bool = True, attempts: int = 1
 ) -> AsyncIterator[Database]:
     """One connection as `role`. Raises OperatorError with a remedy when there is none to be had in so many attempts.
 
-    The serving role meets personal data and needs the keys, unless it is opened without (`personal=False`).
+    The serving role meets personal data and needs the keys, unless it is opened without (`personal=False`). They have to be
+    the database's, unless they are about to become so (`claim=False`).
     """
     address = local.address(role)  # type: ignore[arg-type]
     limits = PoolLimits(minimum=1, maximum=1, connect_attempts=attempts)
@@ -114,7 +115,7 @@ async def database(
                     address, limits, schema=local.database_schema, name="quarry cli", keyring=keys, greeting=GREETING
                 )
             )
-            if keys is not None:
+            if keys is not None and claim:
                 async with opened.connection() as connection:
                     await guard.require_keys(connection, keys)
         numbered: set[UUID] = set()

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from service import keyring, rotation
+from service.backups import contents
 from service.cli.installation import confirm, database, installed, say, wait_for
 from service.errors import OperatorError
+from service.keyring import Keyring
 from service.rotation import Report
 from service.settings import Settings
 from service.tenancy.identity import TenantId
 
-app = typer.Typer(help="Personal data: rotate, seal, spelling, key.", no_args_is_help=True)
+_FORMER = "QUARRY_FORMER_INDEX_KEY"
+_INSTANCES = """
+SELECT count(*)
+  FROM pg_stat_activity
+ WHERE datname = current_database()
+   AND (usename = 'quarry_app' OR application_name = 'quarry')
+   AND pid <> pg_backend_pid()
+"""
+
+app = typer.Typer(help="Personal data: rotate, index, seal, spelling, key.", no_args_is_help=True)
 
 
 @app.command()
@@ -55,6 +68,45 @@ def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
             f"{len(report.failures)} could not be sealed and are as they were",
             "settle what the message says, then start this again",
         )
+
+
+@app.command()
+def index() -> None:
+    """Find everything by a new PII_INDEX_KEY; QUARRY_FORMER_INDEX_KEY has the one of before. No instance may be running."""
+    with installed() as local:
+        keys, former = keyring.of(local), os.environ.get(_FORMER, "")
+        if not former:
+            raise OperatorError(
+                "the index key of before is not given", f"set {_FORMER} to it, and PII_INDEX_KEY to the new one"
+            )
+        report = wait_for(_reindex(local, replace(keys, index_key=keyring.index_key(former, _FORMER))))
+    for failure in report.failures:
+        say(f"quarry: {failure}")
+    say(f"quarry: {report}")
+    if report.failures:
+        raise OperatorError(
+            f"{len(report.failures)} are still found by the key of before, which goes on being this database's",
+            "settle what the message says, then start this again; or run it with the two keys exchanged",
+        )
+
+
+async def _reindex(local: Settings, former: Keyring) -> Report:
+    keys = keyring.of(local)
+    async with contents.connected(local.address("quarry_owner")) as owner:
+        check = await owner.fetchval("SELECT keys_check FROM app.installation")
+        if check not in (None, keys.check, former.check):
+            raise OperatorError(
+                f"neither PII_INDEX_KEY nor {_FORMER} is the index key of this database", "give the one that is"
+            )
+        if others := await owner.fetchval(_INSTANCES):
+            raise OperatorError(
+                f"{others} connections of instances are open", "stop the instances; they know another index key"
+            )
+        async with database(local, "quarry_platform") as platform, database(local, claim=False) as opened:
+            report = await rotation.reindex(opened, platform, former, say)
+        if not report.failures:
+            await owner.execute("UPDATE app.installation SET keys_check = $1", keys.check)
+    return report
 
 
 @app.command()

@@ -42,8 +42,8 @@ class KeyBearer(Row):
     expires_at: datetime | None
 
 
-class BareKey(Row):
-    """A key whose hash is to be sealed."""
+class KeptKey(Row):
+    """A key with its hash, as the database keeps it."""
 
     id: UUID
     key_hash: bytes
@@ -61,7 +61,7 @@ class ApiKeys(Repository, aggregate="api_keys", noun="key"):
     async def authenticate(self, key_hash: bytes, *, seen_every: timedelta) -> KeyBearer | None: ...
 
     @query
-    async def bare(self, *, after: UUID, limit: int) -> list[BareKey]: ...
+    async def hashes(self, *, size: int, after: UUID, limit: int) -> list[KeptKey]: ...
 
     @query
     async def seal(self, *, ids: list[UUID], key_hashes: list[bytes]) -> int: ...

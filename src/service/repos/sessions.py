@@ -38,8 +38,8 @@ class Bearer(Row):
     expires_at: datetime
 
 
-class BareSession(Row):
-    """A session whose token's hash is to be sealed."""
+class KeptSession(Row):
+    """A session with the hash of its token, as the database keeps it."""
 
     id: UUID
     token_hash: bytes
@@ -90,7 +90,7 @@ class Sessions(Repository, aggregate="sessions"):
     async def expire(self, limit: int, *, idle: timedelta) -> int: ...
 
     @query
-    async def bare(self, *, after: UUID, limit: int) -> list[BareSession]: ...
+    async def hashes(self, *, size: int, after: UUID, limit: int) -> list[KeptSession]: ...
 
     @query
     async def seal(self, *, ids: list[UUID], token_hashes: list[bytes]) -> int: ...
