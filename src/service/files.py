@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -21,3 +25,14 @@ def seeds(*parts: str) -> Path:
 def _root(name: str) -> Path:
     packaged = _PACKAGE / name
     return packaged if packaged.is_dir() else _CHECKOUT / name
+
+
+@contextlib.contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Wait for whoever else works on the directory in this way, and keep others waiting: of two at once, one undoes the other."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

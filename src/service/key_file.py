@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -24,7 +22,7 @@ def write(path: Path, content: str) -> None:
 
 
 def replace(path: Path, content: str) -> None:
-    """Put other content in a file's place. Hold `alone` from before it was read."""
+    """Put other content in a file's place. Hold `files.alone` from before it was read."""
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     _create(temporary, content)
     temporary.replace(path)
@@ -36,17 +34,6 @@ def _create(path: Path, content: str) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def alone(directory: Path) -> Iterator[None]:
-    """Wait for whoever is changing the keys: of two who read them at once, one would lose the other's key."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _flush(directory: Path) -> None:

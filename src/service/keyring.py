@@ -26,7 +26,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 from dotenv import dotenv_values
 
-from service import key_file
+from service import files, key_file
 from service.errors import OperatorError, ServiceError
 from service.settings import Settings
 
@@ -247,7 +247,7 @@ def prepend(settings: Settings, key: str) -> bool:
     path = settings.quarry_home / _FILE
     if settings.pii_keys is not None or not path.exists():
         return False
-    with key_file.alone(path.parent):
+    with files.alone(path.parent):
         values = dotenv_values(path)
         key_file.replace(path, f"PII_KEYS={key},{values['PII_KEYS']}\nPII_INDEX_KEY={values['PII_INDEX_KEY']}\n")
     return True

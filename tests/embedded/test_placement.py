@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.embedded.errors import EmbeddedError
-from service.embedded.placement import Account
+from service.embedded.placement import OWN_ACCOUNT, Account
 from service.embedded.server import running
 
 HomeOf = Callable[[Path], Path]
@@ -23,7 +25,7 @@ def test_unreachable_directory_has_its_data_outside_and_keeps_its_permissions(un
     before = [(path.stat().st_mode, path.stat().st_uid) for path in above]
     with running(unused) as server:
         assert server.data.parent == home_of(unused) != unused
-        assert server.data.owner() == "nobody"
+        assert server.data.owner() == OWN_ACCOUNT
         assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
     assert [(path.stat().st_mode, path.stat().st_uid) for path in above] == before
 
@@ -43,7 +45,13 @@ def test_place_outside_is_told_once(unused: Path, home_of: HomeOf) -> None:
 def test_reachable_directory_holds_its_data_itself(reachable: Path) -> None:
     with running(reachable) as server:
         assert server.data == reachable / "pg18"
-        assert server.data.owner() == "nobody"
+        assert server.data.owner() == OWN_ACCOUNT
+
+
+@as_root
+def test_data_that_another_account_has_stay_with_it(tmp_path: Path) -> None:
+    shutil.chown(tmp_path, "nobody", "nogroup")
+    assert Account.for_data(tmp_path).uid == pwd.getpwnam("nobody").pw_uid != Account.for_data(tmp_path / "new").uid
 
 
 @as_root

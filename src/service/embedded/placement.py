@@ -6,15 +6,20 @@ import hashlib
 import os
 import pwd
 import re
+import shutil
 import stat
+import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from service import files
 from service.embedded.errors import EmbeddedError
 from service.embedded.state import read, write
 
+OWN_ACCOUNT = "quarry-postgres"
+"""Runs the embedded server for root. `nobody` is whoever else has no account: a process of theirs could read the data."""
 _OUTSIDE = Path("/var/tmp")
 
 
@@ -27,18 +32,17 @@ class Account:
 
     @classmethod
     def for_data(cls, data: Path) -> Account:
-        """The owner of existing data, `nobody` for data to come."""
+        """The owner of existing data; for data to come an account of its own, made if it can be, or `nobody`, as others are."""
         if data.exists():
             owner = data.stat()
             return cls(owner.st_uid, owner.st_gid)
-        try:
-            nobody = pwd.getpwnam("nobody")
-        except KeyError:
+        found = _account(OWN_ACCOUNT) or _made(OWN_ACCOUNT) or _account("nobody")
+        if found is None:
             raise EmbeddedError(
-                "PostgreSQL refuses root and there is no account 'nobody'",
+                f"PostgreSQL refuses root and there is no account '{OWN_ACCOUNT}' or 'nobody'",
                 "run as an ordinary user, or set DATABASE_URL",
-            ) from None
-        return cls(nobody.pw_uid, nobody.pw_gid)
+            )
+        return found
 
     def enters(self, directory: Path) -> bool:
         """Whether the mode bits of `directory` and all above it let the account through."""
@@ -47,6 +51,26 @@ class Account:
             if not status.st_mode >> shift & 1:
                 return False
         return True
+
+
+def _account(name: str) -> Account | None:
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return Account(found.pw_uid, found.pw_gid)
+
+
+def _made(name: str) -> Account | None:
+    """The account, with a group and nothing else of its own; None where this system makes none in this way."""
+    program = shutil.which("useradd") or "/usr/sbin/useradd"
+    alone = ["--system", "--user-group", "--no-create-home", "--home-dir", "/", "--shell", "/bin/false"]
+    # Of two that run at once, one takes back what the other has made.
+    with suppress(OSError, subprocess.TimeoutExpired), files.alone(Path("/etc")):
+        if (found := _account(name)) is not None:
+            return found
+        subprocess.run([program, *alone, name], check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
+    return _account(name)
 
 
 @dataclass(frozen=True)
