@@ -123,3 +123,14 @@ def test_every_symptom_is_told_in_the_programs_own_words() -> None:
     ]
     assert unsaid == []
     assert len(list(symptoms())) > 20
+
+
+def test_every_event_of_the_log_is_described() -> None:
+    events = {
+        event
+        for path in (CHECKOUT / "src").rglob("*.py")
+        for event in re.findall(r'log\.(?:info|warning|error|exception)\(\s*"([a-z_]+)"', path.read_text())
+    }
+    described = (CHECKOUT / "docs" / "operations.md").read_text()
+    assert len(events) > 30
+    assert [event for event in sorted(events) if f"`{event}`" not in described] == []

@@ -14,7 +14,7 @@ import pytest
 from factories import PASSWORD_HASH, Factory, NewTenant
 from service import rotation, tokens
 from service.database import Database
-from service.keyring import SEALED, Keyring
+from service.keyring import SEALED, Keyring, KeyringError
 from service.sealing import AGGREGATES
 from service.settings import Settings
 from service.work import Attached, Work
@@ -204,6 +204,26 @@ async def test_hashes_that_an_earlier_release_has_kept_are_sealed_in_place(
         assert await work.sessions.authenticate(form, idle=timedelta(hours=1), seen_every=timedelta(minutes=1))
         (form,) = work.binding.forms(b"k" * 32, tokens.use("key"))
         assert await work.api_keys.authenticate(form, seen_every=timedelta(minutes=1))
+
+
+async def test_a_key_that_binds_less_is_not_rotated_to(database: Database, platform: Database) -> None:
+    keys = database.keyring
+    assert keys is not None
+    back = Keyring("2025-01", {"2025-01": b"b" * 32, **keys.keys}, keys.index_key)
+    with pytest.raises(KeyringError, match="of an earlier release"):
+        await rotation.rotate(Database(database.pool, database.limits, keyring=back), platform, quietly)
+
+
+async def test_tokens_of_neither_index_key_stand_in_nobody_s_way(
+    new: Factory, database: Database, platform: Database, superuser: Any
+) -> None:
+    acme, former = await new.tenant("acme"), database.keyring
+    assert former is not None
+    await new.token(acme)
+    superuser.execute("UPDATE quarry.sessions SET token_hash = %s", (b"x" * 48,))
+    superuser.commit()
+    other = Database(database.pool, database.limits, keyring=replace(former, index_key=b"o" * 32))
+    assert (await rotation.reindex(other, platform, former, quietly)).failures == []
 
 
 async def test_everything_is_found_by_another_index_key_also_after_a_run_that_was_killed(

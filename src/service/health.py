@@ -214,7 +214,8 @@ class Health(DatabaseHealth):
         if keyring is None:
             return {}
         met = _undecipherable() - self._undecipherable_before
-        return {"ok": not met, "seals": keyring.current, "opens": sorted(keyring.keys), "undecipherable": met}
+        return {"ok": not met, "seals": keyring.current, "opens": sorted(keyring.keys), "undecipherable": met,
+                "accepts_bare_hashes": keyring.accepts_bare_hashes}  # fmt: skip
 
     async def _pool(self) -> dict[str, Any]:
         pool = self._database.pool

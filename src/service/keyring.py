@@ -79,6 +79,11 @@ class Keyring:
         return not all(id.startswith(_BINDS_ROWS) for id in self.keys)
 
     @property
+    def is_step_back(self) -> bool:
+        """Whether a key of an earlier release seals, though one is there that binds rows."""
+        return not self.binds_rows and any(id.startswith(_BINDS_ROWS) for id in self.keys)
+
+    @property
     def check(self) -> bytes:
         """What a database remembers of its keys: 32 bytes that say nothing about them."""
         return hmac.digest(self.index_key, b"the keys of this database", "sha256")

@@ -60,9 +60,17 @@ class Report:
 
 
 async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _BATCH) -> Report:
-    """Seal everything with the key that seals now, plain text excepted. `app` has the keys; `platform` lists the tenants."""
+    """Seal everything with the key that seals now, plain text excepted. `app` has the keys; `platform` lists the tenants.
+
+    Raises KeyringError for a key of an earlier release in front of one of this.
+    """
     rotation = _Rotation(app, say, batch)
     keyring = rotation.keyring
+    if keyring.is_step_back:
+        raise KeyringError(
+            f"the key {keyring.current} is of an earlier release and would bind less than is bound now",
+            "put a key of `quarry pii key` in front, whose id begins with row-",
+        )
     take = Take(keyring.prefix, hashes="opened")
     async for tenant in _tenants(platform):
         await rotation.reseal(tenant, take)

@@ -113,14 +113,14 @@ class Tokens:
         return list(await getattr(work, self.name).hashes(size=size, after=after, limit=limit))
 
     def resealed(self, row: Any, keyring: Keyring, tenant: TenantId, take: Take) -> dict[str, object]:
-        """A row by the names of `seal`'s parameters. Raises Undecipherable."""
+        """A row by the names of `seal`'s parameters."""
         use, hashed = f"{self.name}.{self.column}".encode(), getattr(row, self.column)
         if take.former is not None:
             try:
                 hashed = take.former.open_token(hashed, tenant, use)
             except Undecipherable:
-                # A run that was killed has had it.
-                hashed = keyring.open_token(hashed, tenant, use)
+                # A run that was killed has had it; or it is of neither key, and lets nobody in.
+                return {"ids": row.id, f"{self.column}es": hashed}
         return {"ids": row.id, f"{self.column}es": keyring.seal_token(hashed, tenant, use)}
 
     def is_spelled_otherwise(self, _: Any, __: Keyring, ___: TenantId) -> bool:

@@ -110,3 +110,21 @@ async def test_plain_text_put_there_by_hand_is_never_shown(
     execute(superuser, "UPDATE quarry.influencers SET phone = app.unsealed('+14155550000') WHERE id = %s", mine.id)
     client = await api.client(acme)
     assert (await client.get(f"/v1/influencers/{mine.id}")).json()["phone"] == UNDECIPHERABLE
+
+
+async def test_a_kept_answer_moved_to_another_caller_is_not_handed_out(
+    api: Api, new: Factory, acme: NewTenant, superuser: Any
+) -> None:
+    owner, mallory = await api.client(acme), await new.user(acme.id, role="viewer")
+    draft = {"name": "CI", "role": "admin"}
+    assert (await owner.post("/v1/keys", json=draft, headers={"Idempotency-Key": "k"})).status_code == 201
+    client, mine = await api.client(acme, mallory), {"Idempotency-Key": "mine"}
+    assert (await client.post("/v1/changes/tickets", headers=mine)).status_code == 201
+    execute(
+        superuser,
+        "WITH own AS (DELETE FROM quarry.idempotency_keys WHERE key = 'mine' RETURNING caller_id, key, fingerprint)"
+        " UPDATE quarry.idempotency_keys AS k SET fingerprint = o.fingerprint FROM own AS o WHERE k.key = 'k'",
+    )
+    execute(superuser, "UPDATE quarry.idempotency_keys SET caller_id = %s, key = 'mine'", mallory.id)
+    answer = await client.post("/v1/changes/tickets", headers=mine)
+    assert (answer.status_code, "qk_" in answer.text) == (503, False)

@@ -225,7 +225,9 @@ class Call:
         idle = timedelta(seconds=self.state["settings"].session_idle_timeout)
         seen_every = self.state["upkeep"].seen_every
         bearer: Bearer | KeyBearer | None = None
-        for kept in work.binding.forms(token.hash, tokens.use(token.kind)):
+        likeliest, *others = work.binding.forms(token.hash, tokens.use(token.kind))
+        # At last the likeliest again: a rotation may have come in between.
+        for kept in (likeliest, *others, likeliest) if others else (likeliest,):
             if token.kind == "session":
                 bearer = await work.sessions.authenticate(kept, idle=idle, seen_every=seen_every)
             else:

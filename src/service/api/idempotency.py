@@ -74,7 +74,7 @@ class IdempotentRequest:
             raise InProgress
         if settled.answer == UNDECIPHERABLE:
             raise Undecipherable
-        raise Replayed(_unpacked(settled.answer), settled.number)
+        raise Replayed(self._unpacked(work, settled.answer), settled.number)
 
     async def claim(self, work: Work) -> UUID:
         """Take the key for this transaction; a twin that has it is waited for.
@@ -97,20 +97,32 @@ class IdempotentRequest:
 
     async def settle(self, work: Work, id: UUID, answer: Response) -> None:
         """Remember the answer, in the transaction of its effect."""
-        await work.idempotency_keys.settle(id, _packed(answer))
+        await work.idempotency_keys.settle(id, self._packed(answer))
 
     def _fingerprint(self, work: Work) -> bytes:
         # Not the digest itself: a password in a body could be guessed from it.
         return work.binding.index(self.digest, _COLUMN)
 
+    def _packed(self, answer: Response) -> str:
+        headers = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
+        return json.dumps([answer.status_code, headers, bytes(answer.body).decode(), *self._whose])
 
-def _packed(answer: Response) -> str:
-    headers = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
-    return json.dumps([answer.status_code, headers, bytes(answer.body).decode()])
+    def _unpacked(self, work: Work, text: str) -> Answer:
+        """The answer, if it was sealed for this caller, key and request: the row's columns are anybody's who may write there.
+
+        Raises Undecipherable.
+        """
+        status, headers, body, *whose = json.loads(text)
+        if whose != self._whose and (whose or not work.binding.accepts_bare_hashes):
+            raise Undecipherable
+        return _answer(status, headers, body)
+
+    @property
+    def _whose(self) -> list[str]:
+        return [str(self.caller_id), self.key, self.digest]
 
 
-def _unpacked(text: str) -> Answer:
-    status, headers, body = json.loads(text)
+def _answer(status: int, headers: dict[str, str], body: str) -> Answer:
     answer = Answer(body, status, {**headers, "Idempotency-Replayed": "true"})
     if "content-type" not in headers:
         del answer.headers["content-type"]

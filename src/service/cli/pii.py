@@ -104,6 +104,10 @@ async def _reindex(local: Settings, former: Keyring) -> Report:
             )
         async with database(local, "quarry_platform") as platform, database(local, claim=False) as opened:
             report = await rotation.reindex(opened, platform, former, say)
+        if await owner.fetchval(_INSTANCES):
+            raise OperatorError(
+                "an instance has been started meanwhile, with the key of before", "stop it, and start this again"
+            )
         if not report.failures:
             await owner.execute("UPDATE app.installation SET keys_check = $1", keys.check)
     return report

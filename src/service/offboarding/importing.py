@@ -17,6 +17,7 @@ from service.passwords import is_costly
 from service.settings import Settings
 from service.tenancy.binding import Binding
 from service.tenancy.identity import TenantId
+from service.tokens import HASH_BYTES
 from service.work import Work
 
 _BATCH_ROWS = 10_000
@@ -160,9 +161,13 @@ class _Loading:
     def _changes(self, table: str, row: Mapping[str, Any]) -> dict[str, str]:
         changes = {}
         if table == "users":
-            changes["password_hash"] = self._binding.seal_hash(str(row["password_hash"]), UUID(row["id"]))
+            if not isinstance(row["password_hash"], str):
+                raise TypeError
+            changes["password_hash"] = self._binding.seal_hash(row["password_hash"], UUID(row["id"]))
         if table == "api_keys":
             hashed = bytes.fromhex(row["key_hash"].removeprefix("\\x"))
+            if len(hashed) != HASH_BYTES:
+                raise ValueError
             changes["key_hash"] = f"\\x{self._binding.seal_token(hashed, b'api_keys.key_hash').hex()}"
         for column in SEALED.get(table, ()):
             if (plain := row[column]) is not None:

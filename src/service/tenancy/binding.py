@@ -67,6 +67,12 @@ class Binding:
             self._tell("users.password_hash", user)
             return None
 
+    @property
+    def accepts_bare_hashes(self) -> bool:
+        """Whether what an earlier release has kept, bound to less, still counts."""
+        keyring, _ = self._keys()
+        return keyring.accepts_bare_hashes
+
     def seal_token(self, hashed: bytes, use: bytes) -> bytes:
         """The hash of a token of the bound tenant as the database keeps it; `use` says what it is the token of."""
         keyring, tenant = self._keys()
