@@ -137,7 +137,7 @@ def check_url(url: str) -> None:
 
 
 def check_environment(environ: Mapping[str, str]) -> None:
-    """Raise ValueError where a variable of libpq would lead migrations and backups elsewhere than the service.
+    """Raise ValueError for a variable that libpq and asyncpg do not read alike: migrations would connect in another way.
 
     PGHOST, PGPORT, PGUSER, PGPASSWORD and PGPASSFILE mean the same to all of them where the address leaves something out.
     """

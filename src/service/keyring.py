@@ -4,8 +4,9 @@ A sealed value is the form (one byte, 1), the length of the key's id and the id 
 ciphertext and tag. Tenant, row and column are its associated data: a value that is moved to another place can't be opened
 there. Form 0 is plain text that waits to be sealed; migrations and seeds have it sealed, and nothing else reads it.
 
-Keys whose id does not begin with `row-` are of an earlier release. Their values are bound to tenant and column alone, and
-while one of them is in use, tokens and passwords are accepted as they were kept then: bare hashes (docs/decisions/0026).
+Keys whose id does not begin with `row-` are taken for an earlier release's, whoever made them. Their values are bound to tenant
+and column alone, and while one of them is in use, tokens and passwords are accepted as they were kept then: bare hashes
+(docs/decisions/0026).
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ class Keyring:
             raise Undecipherable from error
 
     def seal_hash(self, hashed: str, tenant: UUID, user: UUID) -> str:
-        """The hash of a user's password as the database keeps it: whoever can write there can't choose one."""
+        """The hash of a user's password as the database keeps it; bare, as given, while a key of an earlier release seals."""
         return _HASH + self.seal(hashed, tenant, user, _PASSWORD).hex() if self.binds_rows else hashed
 
     def open_hash(self, kept: str, tenant: UUID, user: UUID) -> str:
@@ -148,7 +149,8 @@ class Keyring:
         return _HASH + prefix.hex() if self.binds_rows else ""
 
     def seal_token(self, hashed: bytes, tenant: UUID, use: bytes) -> bytes:
-        """The hash of a token (32 bytes) as the database keeps it (48), which is the same each time: it is looked for.
+        """The hash of a token (32 bytes) as the database keeps it (48), the same each time: it is looked for. It stays bare, as
+        given, while a key of an earlier release seals.
 
         `use` says what it is the token of. AES-SIV and not a MAC, so that an export and another index key can have it back.
         """
@@ -237,7 +239,7 @@ def index_key(text: str, name: str) -> bytes:
 
 
 def fresh_key() -> str:
-    """A new key for PII_KEYS, `id:key`; the id is of its hash, so that it tells nothing and is the same nowhere."""
+    """A new key for PII_KEYS, `id:key`; the id is `row-` and 8 hex digits of the key's SHA-256."""
     key = secrets.token_bytes(_KEY_BYTES)
     return f"{_BINDS_ROWS}{hashlib.sha256(key).hexdigest()[:8]}:{_encoded(key)}"
 

@@ -1,8 +1,8 @@
 """Rotation: the tenants' personal data sealed anew, batch by batch, while the service serves.
 
 What is done is not stale any more, so a run that was killed is simply started again. A row that somebody changes meanwhile
-keeps their change and is met again in the next pass. What was only waiting to be sealed is sealed by the same code, but for
-`seal` alone: plain text may have been put there by anybody who can write to the database.
+keeps their change and is met again in the next pass. The same code seals plain text, but only when `seal` asks for it: anybody
+who can write to the database may have put plain text there.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Report:
 
 
 async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _BATCH) -> Report:
-    """Seal everything with the key that seals now, plain text excepted. `app` has the keys; `platform` lists the tenants.
+    """Seal personal data and password hashes with the key that seals now, and bare hashes of tokens while those still count.
+
+    Plain text is reported and left. `app` has the keys; `platform` lists the tenants.
 
     Raises KeyringError for a key of an earlier release in front of one of this.
     """

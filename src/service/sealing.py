@@ -13,7 +13,7 @@ from service.texts import email_address
 from service.work import Work
 
 EVERYTHING = b"\xff"
-"""No sealed value begins with it."""
+"""A prefix that takes every value: none begins with it."""
 _BARE, _SEALED = 32, 48
 """Bytes of a token's hash."""
 _INDEXED = frozenset({"email", "phone"})
@@ -55,7 +55,7 @@ class Aggregate:
 
     @property
     def isolation(self) -> Isolation:
-        """Without a version to compare, the transaction has to fail over a row that was changed since it was read."""
+        """Of a batch. Without a version to compare, the transaction has to fail when a row was changed since it was read."""
         return "read committed" if self.has_version else "repeatable read"
 
     async def stale(self, work: Work, keyring: Keyring, take: Take, *, after: UUID, limit: int) -> list[Any]:
@@ -119,7 +119,7 @@ class Tokens:
             try:
                 hashed = take.former.open_token(hashed, tenant, use)
             except Undecipherable:
-                # A run that was killed has had it; or it is of neither key, and lets nobody in.
+                # A run that was killed has done it; or it is under neither key, and lets nobody in.
                 return {"ids": row.id, f"{self.column}es": hashed}
         return {"ids": row.id, f"{self.column}es": keyring.seal_token(hashed, tenant, use)}
 

@@ -43,7 +43,7 @@ class Token:
 
 
 def issue(tenant: TenantId, kind: Kind = "session") -> tuple[str, Token]:
-    """A new token: the text for its holder, and what the database keeps of it."""
+    """A new token: the text for its holder, and what it says, with its bare hash; seal that before it is stored."""
     secret = secrets.token_bytes(_SECRET_BYTES)
     text = _PREFIXES[kind] + base64.urlsafe_b64encode(tenant.bytes + secret).decode()
     return text, Token(kind, tenant, hashlib.sha256(secret).digest())

@@ -1,4 +1,4 @@
-"""Whoever may write to the database, but has no keys: nobody gets in by it, and nothing sealed is read by it."""
+"""Whoever may write to the database, but has no keys: their hashes let nobody in, and nothing sealed is read by moving it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def asked(api: Api, token: str, path: str = "/v1/session") -> int:
 
 
 def plant(superuser: Any, tenant: NewTenant, kind: Kind, hashed: bytes) -> None:
-    """A row as the service writes it, but for the hash, which is all that an administrator can choose."""
+    """A row as the service would write it, with a hash that somebody without the keys can compute."""
     if kind == "session":
         execute(
             superuser,

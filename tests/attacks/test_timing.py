@@ -15,7 +15,7 @@ from service.work import Work
 ROUNDS = 300
 WARM_UP = 20
 MOST = 0.15
-"""How far from a half the share of pairs may be in which the known address took longer; chance alone stays below 0.05."""
+"""The known address may be the slower one in 35 to 65 of 100 pairs. Chance alone stays within 45 to 55 in nine runs of ten."""
 
 
 async def seconds(client: httpx.AsyncClient, tenant: NewTenant, email: str) -> float:

@@ -151,7 +151,10 @@ def migrate(local: Settings) -> None:
 
 
 def _waiting_before(local: Settings) -> list[TenantId]:
-    """The tenants with plain text that is there before the migrations, and so may be anybody's; none in an empty database."""
+    """The tenants with plain text that is there before the migrations, and so may be anybody's.
+
+    Empty where 0014 is not applied: nothing can tell then, and all of it is sealed.
+    """
     applied = {each.id for each in migrations.status(_owner(local), local.database_schema) if each.applied_at}
     return wait_for(_waiting(local)) if _TELLS_WHO_WAITS in applied else []
 

@@ -37,7 +37,7 @@ def rotate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print how many rows of what, as JSON.")] = False,
 ) -> None:
-    """Seal all personal data with the first of the keys; the service may be serving, and a killed run is started again."""
+    """Seal personal data and password hashes with the first key; the service may serve, and a killed run is started again."""
     with installed() as local:
         report = wait_for(_rotate(local, new_key=new_key))
     for failure in report.failures:
@@ -54,7 +54,7 @@ def rotate(
 
 @app.command()
 def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Seal plain text that waits for it, from migrations run by plain yoyo; whoever may write there can have put it there too."""
+    """Seal plain text that waits, as plain yoyo leaves it. Look first: anybody who can write there may have written it."""
     with installed() as local:
         tenants = wait_for(_waiting(local))
         if tenants:
@@ -72,7 +72,7 @@ def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
 
 @app.command()
 def index() -> None:
-    """Find everything by a new PII_INDEX_KEY; QUARRY_FORMER_INDEX_KEY has the one of before. No instance may be running."""
+    """Change to the key in PII_INDEX_KEY from the one in QUARRY_FORMER_INDEX_KEY. Stop all instances first."""
     with installed() as local:
         keys, former = keyring.of(local), os.environ.get(_FORMER, "")
         if not former:
@@ -85,8 +85,8 @@ def index() -> None:
     say(f"quarry: {report}")
     if report.failures:
         raise OperatorError(
-            f"{len(report.failures)} are still found by the key of before, which goes on being this database's",
-            "settle what the message says, then start this again; or run it with the two keys exchanged",
+            f"{len(report.failures)} rows could not be changed, all others are under the new key: start no instance yet",
+            f"settle what the message says and run this again; or go back: exchange PII_INDEX_KEY and {_FORMER} and run it",
         )
 
 

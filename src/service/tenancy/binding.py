@@ -59,7 +59,7 @@ class Binding:
         return keyring.seal_hash(hashed, tenant, user)
 
     def open_hash(self, kept: str, user: UUID) -> str | None:
-        """The hash of a user's password; None, and logged, for one that was not kept by this service."""
+        """The hash of a user's password; None, logged and counted, where its key is gone or it was not written with one."""
         keyring, tenant = self._keys()
         try:
             return keyring.open_hash(kept, tenant, user)
