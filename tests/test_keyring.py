@@ -182,6 +182,12 @@ def test_keys_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:
     assert (tmp_path / "home" / "pii.keys").stat().st_mode & 0o777 == 0o600
 
 
+def test_file_of_keys_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "pii.keys").write_bytes(b"\xff\xfe")
+    with pytest.raises(KeyringError, match=r"pii\.keys can't be read"):
+        keyring.of(settings(tmp_path))
+
+
 def test_processes_that_start_at_once_have_the_same_keys(tmp_path: Path) -> None:
     program = "from service import keyring, settings; print(keyring.of(settings.Settings(_env_file=None)).current)"
     environment = {"PATH": os.environ["PATH"], "QUARRY_HOME": str(tmp_path / "home")}

@@ -206,6 +206,14 @@ async def test_hashes_that_an_earlier_release_has_kept_are_sealed_in_place(
         assert await work.api_keys.authenticate(form, seen_every=timedelta(minutes=1))
 
 
+async def test_what_is_no_address_stays_as_it_was(new: Factory, newer: Database, platform: Database) -> None:
+    acme = await new.tenant("acme")
+    brand = await new.brand(acme, poc_email="sales desk, 4th floor")
+    await rotation.rotate(newer, platform, quietly)
+    async with Work(newer, acme.id) as work:
+        assert (await work.brands.find(brand.id)).poc_email == "sales desk, 4th floor"
+
+
 async def test_a_key_that_binds_less_is_not_rotated_to(database: Database, platform: Database) -> None:
     keys = database.keyring
     assert keys is not None

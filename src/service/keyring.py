@@ -204,7 +204,10 @@ def of(settings: Settings) -> Keyring:
     path = settings.quarry_home / _FILE
     if not path.exists():
         key_file.write(path, f"PII_KEYS={fresh_key()}\nPII_INDEX_KEY={fresh_index_key()}\n")
-    values = dotenv_values(path)
+    try:
+        values = dotenv_values(path)
+    except UnicodeDecodeError:
+        raise KeyringError(f"{path} can't be read", "put the file back that the database was made with") from None
     return parse(values.get("PII_KEYS") or "", values.get("PII_INDEX_KEY") or "")
 
 

@@ -68,11 +68,13 @@ def host_name(text: str) -> str:
 
 
 def email_address(text: str) -> str:
-    """An address in the one spelling that is kept and compared. Raises ValueError for a domain that can't be one."""
+    """An address in the one spelling that is kept and compared. Raises ValueError for what can't be one."""
     local, at, domain = composed(text.strip()).rpartition("@")
+    if not at:
+        raise ValueError("an address has an @")
     if not _VARIATIONS.isdisjoint(local):
         raise ValueError("an address has no variation selectors")
-    return f"{local.lower()}{at}{host_name(domain)}" if at else local.lower()
+    return f"{local.lower()}@{host_name(domain)}"
 
 
 def printable(text: str) -> str:

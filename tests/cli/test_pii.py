@@ -59,8 +59,9 @@ def test_a_new_key_is_put_in_front_of_those_in_the_directory(local: Any, tmp_pat
     keys, index = file.read_text().splitlines()
     newer = keys.removeprefix("PII_KEYS=").partition(":")[0]
     assert (keys.endswith(before[0].removeprefix("PII_KEYS=")), index) == (True, before[1])
+    again = " then run `quarry pii rotate` again, before the old key is taken away"
     assert done.err.splitlines() == [
-        f"quarry: the key {newer} seals from now on; a service that is running needs a restart",
+        f"quarry: the key {newer} seals from now on; a service that is running knows it after a restart:{again}",
         "quarry: sealed 1 users",
     ]
     assert local("users", "passwd", "acme.example", "jo@acme.example", **PASSWORD, **WITHOUT).status == 0

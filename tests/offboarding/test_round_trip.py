@@ -18,6 +18,7 @@ from service import keyring
 from service.database import Database
 from service.embedded.server import Server
 from service.errors import OperatorError
+from service.keyring import Keyring
 from service.offboarding import exporting, importing
 from service.offboarding.tables import HISTORY, LEFT_OUT
 from service.settings import Settings
@@ -168,6 +169,16 @@ async def test_a_tenant_moves_to_an_installation_with_other_keys(
         assert (found.id, work.users.opened(found).opened) == (user, hashed)
     with psycopg.connect(elsewhere.administration().url) as connection:
         assert connection.execute("SELECT name, icon FROM app.niches").fetchall() == [("shared", "🍜")]
+
+
+async def test_a_password_whose_key_is_gone_stops_the_export(stock: Stock, tmp_path: Path) -> None:
+    gone = Keyring("row-gone", {"row-gone": b"g" * 32}, b"i" * 32)
+    (user,) = stock.superuser.execute("SELECT id FROM quarry.users WHERE tenant_id = %s LIMIT 1", [stock.a]).fetchone()
+    stock.superuser.execute(
+        "UPDATE quarry.users SET password_hash = %s WHERE id = %s", [gone.seal_hash("$argon2id$", stock.a, user), user]
+    )
+    with pytest.raises(OperatorError, match=r"users\.password_hash of the row .* can't be opened"):
+        await stock.export(tmp_path / "a.tar.gz")
 
 
 async def test_an_archive_holds_one_tenant_in_plain_text_and_nothing_that_is_left_out(

@@ -33,7 +33,8 @@ app = typer.Typer(help="Personal data: rotate, index, seal, spelling, key.", no_
 @app.command()
 def rotate(
     new_key: Annotated[
-        bool, typer.Option("--new-key", help="First put a new key in front of those in QUARRY_HOME.")
+        bool,
+        typer.Option("--new-key", help="First put a new key in front in QUARRY_HOME; stop the service before."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print how many rows of what, as JSON.")] = False,
 ) -> None:
@@ -142,7 +143,9 @@ def key(index: Annotated[bool, typer.Option("--index", help="One for PII_INDEX_K
 async def _rotate(local: Settings, *, new_key: bool) -> Report:
     async with database(local, "quarry_platform") as platform:
         if new_key:
-            _put_new_key(local)
+            # Which are first found to be this database's.
+            async with database(local):
+                _put_new_key(local)
         async with database(local) as opened:
             return await rotation.rotate(opened, platform, say)
 
@@ -170,4 +173,7 @@ def _put_new_key(local: Settings) -> None:
             "the keys are given in PII_KEYS, and not kept in QUARRY_HOME",
             "put what `quarry pii key` prints in front there, restart the service, and run this without --new-key",
         )
-    say(f"quarry: the key {fresh.partition(':')[0]} seals from now on; a service that is running needs a restart")
+    say(
+        f"quarry: the key {fresh.partition(':')[0]} seals from now on; a service that is running knows it after a restart:"
+        " then run `quarry pii rotate` again, before the old key is taken away"
+    )

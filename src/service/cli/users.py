@@ -21,7 +21,7 @@ from service.permissions import ROLES
 from service.repos.users import Role, User
 from service.settings import Settings
 from service.tenancy.identity import TenantId
-from service.texts import email_address, host_name
+from service.texts import host_name
 from service.work import Work, run
 
 app = typer.Typer(help="Users: add, passwd.", no_args_is_help=True)
@@ -67,14 +67,15 @@ def add(
 @app.command()
 def passwd(domain: Domain, email: Email) -> None:
     """Replace a user's password and end their sessions. It is asked for, or taken from QUARRY_PASSWORD."""
-    password = _password(email, domain)
+    address = _address(email)
+    password = _password(address, domain)
 
     async def change(local: Settings) -> None:
         async with database(local) as opened, Passwords.open() as passwords:
             tenant = await _tenant(opened, domain)
             hashed = await passwords.hash(password)
             async with Work(opened, tenant) as work:
-                credentials = await work.users.find_credentials(email_address(email))
+                credentials = await work.users.find_credentials(address)
                 if credentials is None:
                     raise NotFound(f"There is no user {email} in {domain}.")
                 await work.users.set_password(credentials.id, work.binding.seal_hash(hashed, credentials.id))

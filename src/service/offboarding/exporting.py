@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from service import keyring
 from service.errors import OperatorError
-from service.keyring import Undecipherable
+from service.keyring import Keyring, Undecipherable
 from service.offboarding import access, archive
 from service.offboarding.archive import Manifest, Spool
 from service.offboarding.tables import HASHED, NO_HASH, SEALED, call, columns, statements
@@ -79,13 +79,14 @@ def _line(record: Any, table: str, binding: Binding, types: Mapping[str, str]) -
             if (sealed := values[column]) is not None:
                 values[column] = binding.open(sealed, f"{table}.{column}", values["id"])
         if (column := HASHED.get(table, "")) and table == "users":
-            values[column] = binding.open_hash(values[column], values["id"]) or NO_HASH
+            is_planted = not Keyring.is_sealed_hash(values[column]) and not binding.accepts_bare_hashes
+            values[column] = NO_HASH if is_planted else binding.opened_hash(values[column], values["id"])
         elif column:
             values[column] = binding.open_token(values[column], f"{table}.{column}".encode())
     except Undecipherable as error:
         raise OperatorError(
             f"{table}.{column} of the row {values['id']} can't be opened",
-            "its key is not among PII_KEYS, or it waits to be sealed: `quarry pii seal`",
+            "its key is not among PII_KEYS, or it waits to be sealed (`quarry pii seal`), or somebody wrote it",
         ) from error
     documents = {column: values.pop(column) for column, type_name in types.items() if type_name == "jsonb"}
     for column, value in values.items():

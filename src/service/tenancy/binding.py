@@ -58,11 +58,15 @@ class Binding:
         keyring, tenant = self._keys()
         return keyring.seal_hash(hashed, tenant, user)
 
+    def opened_hash(self, kept: str, user: UUID) -> str:
+        """The hash of a user's password. Raises Undecipherable."""
+        keyring, tenant = self._keys()
+        return keyring.open_hash(kept, tenant, user)
+
     def open_hash(self, kept: str, user: UUID) -> str | None:
         """The hash of a user's password; None, logged and counted, where its key is gone or it was not written with one."""
-        keyring, tenant = self._keys()
         try:
-            return keyring.open_hash(kept, tenant, user)
+            return self.opened_hash(kept, user)
         except Undecipherable:
             self._tell("users.password_hash", user)
             return None
