@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from application import Api, until
+from application import Api, until, wrong_fields
 from changes.followers import NEVER, change, prune
 from factories import Factory, NewTenant
 from service.api import streaming as module
@@ -202,6 +202,11 @@ async def test_last_event_id_goes_before_since(
     async with streaming(api, token, headers={"Last-Event-ID": f"{epoch}-{last - 1}"}, since=f"{epoch}-1") as stream:
         assert (await stream.next()).data["since"] == f"{epoch}-{last - 1}"
         assert await stream.commits(1) == [f"{epoch}-{last}"]
+
+
+async def test_a_query_that_can_not_be_read_is_refused_whatever_the_header_says(api: Api, acme: NewTenant) -> None:
+    client = await api.client(acme, **{"Last-Event-ID": ";"})
+    assert wrong_fields(await client.get("/v1/changes/stream?since=")) == ["since"]
 
 
 async def test_an_empty_last_event_id_is_none(api: Api, epoch: int, token: str) -> None:

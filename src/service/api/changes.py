@@ -119,7 +119,8 @@ async def stream(call: Call, query: Parsed[StreamQuery]) -> EventStream:
         return Admission(frozenset(rows), None if caller.expires_at is None else caller.expires_at - now)
 
     admission = await prove(place.head)
-    since = _resumed(call) or query.get().since
+    wanted = query.get().since
+    since = _resumed(call) or wanted
     async with contextlib.AsyncExitStack() as stack:
         subscription = await stack.enter_async_context(
             call.state["feed"].subscription(token.tenant, place=place, admission=admission, prove=prove)
