@@ -40,6 +40,7 @@ BY_NAME = {
     "keep": UUID(int=0),
     "limit": 100,
     "most": 3,
+    "size": 32,
 }
 BY_TYPE = {
     "bool": True, "bytea": b"\0" * 32, "date": date(2026, 1, 1), "inet": "192.0.2.1", "int4": 1, "int8": 1,

@@ -20,6 +20,7 @@ from service import provisioning
 from service.addresses import Address
 from service.embedded.binaries import find_binaries
 from service.embedded.errors import EmbeddedError
+from service.embedded.placement import Account
 from service.embedded.server import Server, running
 from service.settings import Settings
 
@@ -63,7 +64,8 @@ def secured() -> Iterator[Secured]:
         pair = authority.pair("server", "127.0.0.1")
         if os.geteuid() == 0:
             # As whom root runs PostgreSQL.
-            shutil.chown(pair.key, "nobody")
+            account = Account.for_data(directory / "to come")
+            os.chown(pair.key, account.uid, account.gid)
         options = {
             "fsync": "off", "ssl": "on", "ssl_cert_file": str(pair.certificate), "ssl_key_file": str(pair.key),
             "ssl_ca_file": str(authority.file),
