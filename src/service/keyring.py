@@ -43,7 +43,8 @@ _BINDS_ROWS = "row-"
 _HASH = "sealed:"
 """What a sealed hash of a password begins with."""
 _PASSWORD = "users.password_hash"  # noqa: S105  a column
-_BARE_TOKEN_BYTES = 32
+TOKEN_BYTES = 32
+"""Of the bare hash of a token."""
 
 
 class Undecipherable(ServiceError):
@@ -158,7 +159,7 @@ class Keyring:
 
     def open_token(self, kept: bytes, tenant: UUID, use: bytes) -> bytes:
         """The hash of a token. Raises Undecipherable, also for a bare one where those are not accepted."""
-        if len(kept) == _BARE_TOKEN_BYTES and self.accepts_bare_hashes:
+        if len(kept) == TOKEN_BYTES and self.accepts_bare_hashes:
             return kept
         try:
             return self._tokens.decrypt(kept, [tenant.bytes, use])

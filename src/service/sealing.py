@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from service.keyring import Keyring, Undecipherable
+from service.keyring import TOKEN_BYTES, Keyring, Undecipherable
 from service.tenancy.binding import Isolation
 from service.tenancy.identity import TenantId
 from service.texts import email_address
@@ -14,8 +14,7 @@ from service.work import Work
 
 EVERYTHING = b"\xff"
 """A prefix that takes every value: none begins with it."""
-_BARE, _SEALED = 32, 48
-"""Bytes of a token's hash."""
+_SEALED_TOKEN_BYTES = 48
 _INDEXED = frozenset({"email", "phone"})
 
 
@@ -109,7 +108,7 @@ class Tokens:
 
     async def stale(self, work: Work, _: Keyring, take: Take, *, after: UUID, limit: int) -> list[Any]:
         """The next rows with a bare hash; with another index key before, those with a sealed one."""
-        size = _BARE if take.former is None else _SEALED
+        size = TOKEN_BYTES if take.former is None else _SEALED_TOKEN_BYTES
         return list(await getattr(work, self.name).hashes(size=size, after=after, limit=limit))
 
     def resealed(self, row: Any, keyring: Keyring, tenant: TenantId, take: Take) -> dict[str, object]:

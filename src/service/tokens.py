@@ -24,8 +24,6 @@ _KINDS: Mapping[str, Kind] = {prefix: kind for kind, prefix in _PREFIXES.items()
 _COLUMNS: Mapping[Kind, bytes] = {
     "session": b"sessions.token_hash", "key": b"api_keys.key_hash", "ticket": b"change_tickets.token_hash",
 }  # fmt: skip
-HASH_BYTES = 32
-"""Of a bare hash."""
 _PREFIX_LENGTH = 3
 _SECRET_BYTES = 32
 _TENANT_BYTES = 16

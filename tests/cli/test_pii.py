@@ -147,9 +147,9 @@ async def test_migrating_seals_what_its_migrations_have_left(new: Factory, setti
     acme = await new.tenant("acme")
     add_unsealed(superuser)
     await migrate._seal(settings, [acme.id])
-    assert await migrate._waiting(settings) == [acme.id]
+    assert await migrate.waiting(settings) == [acme.id]
     await migrate._seal(settings, [])
-    assert await migrate._waiting(settings) == []
+    assert await migrate.waiting(settings) == []
 
 
 def test_migrating_needs_no_keys_where_nothing_waits(local: Any) -> None:

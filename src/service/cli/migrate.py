@@ -156,10 +156,10 @@ def _waiting_before(local: Settings) -> list[TenantId]:
     Empty where 0014 is not applied: nothing can tell then, and all of it is sealed.
     """
     applied = {each.id for each in migrations.status(_owner(local), local.database_schema) if each.applied_at}
-    return wait_for(_waiting(local)) if _TELLS_WHO_WAITS in applied else []
+    return wait_for(waiting(local)) if _TELLS_WHO_WAITS in applied else []
 
 
-async def _waiting(local: Settings) -> list[TenantId]:
+async def waiting(local: Settings) -> list[TenantId]:
     """The keys are not needed for finding out."""
     async with database(local, personal=False) as opened:
         return await rotation.waiting(opened)
@@ -167,7 +167,7 @@ async def _waiting(local: Settings) -> list[TenantId]:
 
 async def _seal(local: Settings, waited: list[TenantId]) -> None:
     """Seal what waits for it since the migrations."""
-    tenants = [tenant for tenant in await _waiting(local) if tenant not in waited]
+    tenants = [tenant for tenant in await waiting(local) if tenant not in waited]
     if tenants:
         async with database(local) as opened:
             report = await rotation.seal(opened, tenants, say)

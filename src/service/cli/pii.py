@@ -12,6 +12,7 @@ import typer
 from service import keyring, rotation
 from service.backups import contents
 from service.cli.installation import confirm, database, installed, say, wait_for
+from service.cli.migrate import waiting
 from service.errors import OperatorError
 from service.keyring import Keyring
 from service.rotation import Report
@@ -41,9 +42,7 @@ def rotate(
     """Seal personal data and password hashes with the first key; the service may serve, and a killed run is started again."""
     with installed() as local:
         report = wait_for(_rotate(local, new_key=new_key))
-    for failure in report.failures:
-        say(f"quarry: {failure}")
-    say(f"quarry: {report}")
+    _tell(report)
     if as_json:
         print(json.dumps(report.counts, indent=2))
     if report.failures:
@@ -57,13 +56,11 @@ def rotate(
 def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Seal plain text that waits, as plain yoyo leaves it. Look first: anybody who can write there may have written it."""
     with installed() as local:
-        tenants = wait_for(_waiting(local))
+        tenants = wait_for(waiting(local))
         if tenants:
             confirm(f"seals the plain text that waits in {len(tenants)} tenants, whoever has put it there", yes=yes)
         report = wait_for(_seal(local, tenants))
-    for failure in report.failures:
-        say(f"quarry: {failure}")
-    say(f"quarry: {report}")
+    _tell(report)
     if report.failures:
         raise OperatorError(
             f"{len(report.failures)} could not be sealed and are as they were",
@@ -81,9 +78,7 @@ def index() -> None:
                 "the index key of before is not given", f"set {_FORMER} to it, and PII_INDEX_KEY to the new one"
             )
         report = wait_for(_reindex(local, replace(keys, index_key=keyring.index_key(former, _FORMER))))
-    for failure in report.failures:
-        say(f"quarry: {failure}")
-    say(f"quarry: {report}")
+    _tell(report)
     if report.failures:
         raise OperatorError(
             f"{len(report.failures)} rows could not be changed, all others are under the new key: start no instance yet",
@@ -140,6 +135,12 @@ def key(index: Annotated[bool, typer.Option("--index", help="One for PII_INDEX_K
     print(keyring.fresh_index_key() if index else keyring.fresh_key())
 
 
+def _tell(report: Report) -> None:
+    for failure in report.failures:
+        say(f"quarry: {failure}")
+    say(f"quarry: {report}")
+
+
 async def _rotate(local: Settings, *, new_key: bool) -> Report:
     async with database(local, "quarry_platform") as platform:
         if new_key:
@@ -148,11 +149,6 @@ async def _rotate(local: Settings, *, new_key: bool) -> Report:
                 _put_new_key(local)
         async with database(local) as opened:
             return await rotation.rotate(opened, platform, say)
-
-
-async def _waiting(local: Settings) -> list[TenantId]:
-    async with database(local, personal=False) as opened:
-        return await rotation.waiting(opened)
 
 
 async def _seal(local: Settings, tenants: list[TenantId]) -> Report:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from service import keyring, schemas
+from service import keyring, schemas, tokens
 from service.errors import Conflict, InvalidInput, OperatorError
 from service.offboarding import access
 from service.offboarding.archive import Archive, ArchiveError, Manifest, Table
@@ -17,7 +17,6 @@ from service.passwords import is_costly
 from service.settings import Settings
 from service.tenancy.binding import Binding
 from service.tenancy.identity import TenantId
-from service.tokens import HASH_BYTES
 from service.work import Work
 
 _BATCH_ROWS = 10_000
@@ -166,9 +165,9 @@ class _Loading:
             changes["password_hash"] = self._binding.seal_hash(row["password_hash"], UUID(row["id"]))
         if table == "api_keys":
             hashed = bytes.fromhex(row["key_hash"].removeprefix("\\x"))
-            if len(hashed) != HASH_BYTES:
+            if len(hashed) != keyring.TOKEN_BYTES:
                 raise ValueError
-            changes["key_hash"] = f"\\x{self._binding.seal_token(hashed, b'api_keys.key_hash').hex()}"
+            changes["key_hash"] = f"\\x{self._binding.seal_token(hashed, tokens.use('key')).hex()}"
         for column in SEALED.get(table, ()):
             if (plain := row[column]) is not None:
                 sealed = self._binding.seal(plain, f"{table}.{column}", UUID(row["id"]))
