@@ -861,6 +861,7 @@ BEGIN
                 CASE WHEN n.name IS DISTINCT FROM o.name THEN 'name' END,
                 CASE WHEN n.role IS DISTINCT FROM o.role THEN 'role' END,
                 CASE WHEN n.key_hash IS DISTINCT FROM o.key_hash THEN 'key_hash' END,
+                CASE WHEN n.key_mac IS DISTINCT FROM o.key_mac THEN 'key_mac' END,
                 CASE WHEN n.created_by IS DISTINCT FROM o.created_by THEN 'created_by' END,
                 CASE WHEN n.expires_at IS DISTINCT FROM o.expires_at THEN 'expires_at' END,
                 CASE WHEN n.revoked_at IS DISTINCT FROM o.revoked_at THEN 'revoked_at' END)))
@@ -1120,6 +1121,7 @@ BEGIN
         PERFORM app.record_changes('sessions', 'update', array_agg(n.tenant_id), array_agg(n.id), array_agg(concat_ws(',',
                 CASE WHEN n.user_id IS DISTINCT FROM o.user_id THEN 'user_id' END,
                 CASE WHEN n.token_hash IS DISTINCT FROM o.token_hash THEN 'token_hash' END,
+                CASE WHEN n.token_mac IS DISTINCT FROM o.token_mac THEN 'token_mac' END,
                 CASE WHEN n.ip IS DISTINCT FROM o.ip THEN 'ip' END,
                 CASE WHEN n.user_agent IS DISTINCT FROM o.user_agent THEN 'user_agent' END,
                 CASE WHEN n.expires_at IS DISTINCT FROM o.expires_at THEN 'expires_at' END,
@@ -1433,7 +1435,9 @@ CREATE TABLE quarry.api_keys (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     version integer DEFAULT 1 NOT NULL,
-    CONSTRAINT api_keys_key_hash_check CHECK ((octet_length(key_hash) = ANY (ARRAY[32, 48]))),
+    key_mac bytea,
+    CONSTRAINT api_keys_key_hash_check CHECK ((octet_length(key_hash) = 32)),
+    CONSTRAINT api_keys_key_mac_check CHECK ((octet_length(key_mac) = 32)),
     CONSTRAINT api_keys_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 200))),
     CONSTRAINT api_keys_role_check CHECK ((role = ANY (ARRAY['admin'::text, 'member'::text, 'viewer'::text])))
 );
@@ -1442,7 +1446,11 @@ ALTER TABLE ONLY quarry.api_keys FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE quarry.api_keys IS 'Keys for programs: shown once, stored hashed, with a role of their own.';
 
-COMMENT ON CONSTRAINT api_keys_key_hash_check ON quarry.api_keys IS 'SHA-256 of the secret, sealed; bare as earlier releases kept it.';
+COMMENT ON COLUMN quarry.api_keys.key_mac IS 'HMAC-SHA-256 of tenant, key hash, maker and role; null where an earlier release has made the key.';
+
+COMMENT ON CONSTRAINT api_keys_key_hash_check ON quarry.api_keys IS 'SHA-256 of the secret.';
+
+COMMENT ON CONSTRAINT api_keys_key_mac_check ON quarry.api_keys IS 'A SHA-256 has 32 bytes.';
 
 COMMENT ON CONSTRAINT api_keys_name_check ON quarry.api_keys IS 'Names have 1 to 200 characters.';
 
@@ -1619,23 +1627,29 @@ CREATE TABLE quarry.change_tickets (
     bearer_hash bytea NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone NOT NULL,
-    CONSTRAINT change_tickets_bearer_hash_check CHECK ((octet_length(bearer_hash) = ANY (ARRAY[32, 48]))),
+    token_mac bytea,
+    CONSTRAINT change_tickets_bearer_hash_check CHECK ((octet_length(bearer_hash) = 32)),
     CONSTRAINT change_tickets_bearer_kind_check CHECK ((bearer_kind = ANY (ARRAY['session'::text, 'key'::text]))),
     CONSTRAINT change_tickets_expires_at_check CHECK ((expires_at > created_at)),
-    CONSTRAINT change_tickets_token_hash_check CHECK ((octet_length(token_hash) = ANY (ARRAY[32, 48])))
+    CONSTRAINT change_tickets_token_hash_check CHECK ((octet_length(token_hash) = 32)),
+    CONSTRAINT change_tickets_token_mac_check CHECK ((octet_length(token_mac) = 32))
 );
 
 ALTER TABLE ONLY quarry.change_tickets FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE quarry.change_tickets IS 'Tickets that open one change stream each, for browsers whose EventSource can''t send a header.';
 
-COMMENT ON CONSTRAINT change_tickets_bearer_hash_check ON quarry.change_tickets IS 'SHA-256 of the bearer''s secret, sealed for this ticket; bare as earlier releases kept it.';
+COMMENT ON COLUMN quarry.change_tickets.token_mac IS 'HMAC-SHA-256 of tenant, token hash, bearer''s kind and hash; null where an earlier release has issued the ticket.';
+
+COMMENT ON CONSTRAINT change_tickets_bearer_hash_check ON quarry.change_tickets IS 'The hash that finds the session or key, which is asked whether it still holds.';
 
 COMMENT ON CONSTRAINT change_tickets_bearer_kind_check ON quarry.change_tickets IS 'Whom it stands for: a session or a key.';
 
 COMMENT ON CONSTRAINT change_tickets_expires_at_check ON quarry.change_tickets IS 'A ticket lives for a minute.';
 
-COMMENT ON CONSTRAINT change_tickets_token_hash_check ON quarry.change_tickets IS 'SHA-256 of the secret, sealed; bare as earlier releases kept it.';
+COMMENT ON CONSTRAINT change_tickets_token_hash_check ON quarry.change_tickets IS 'SHA-256 of the secret.';
+
+COMMENT ON CONSTRAINT change_tickets_token_mac_check ON quarry.change_tickets IS 'A SHA-256 has 32 bytes.';
 
 CREATE TABLE quarry.contents (
     tenant_id uuid DEFAULT app.current_tenant() NOT NULL,
@@ -1802,8 +1816,10 @@ CREATE TABLE quarry.sessions (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     version integer DEFAULT 1 NOT NULL,
     expired_at timestamp with time zone,
+    token_mac bytea,
     CONSTRAINT sessions_expires_at_check CHECK ((expires_at > created_at)),
-    CONSTRAINT sessions_token_hash_check CHECK ((octet_length(token_hash) = ANY (ARRAY[32, 48]))),
+    CONSTRAINT sessions_token_hash_check CHECK ((octet_length(token_hash) = 32)),
+    CONSTRAINT sessions_token_mac_check CHECK ((octet_length(token_mac) = 32)),
     CONSTRAINT sessions_user_agent_check CHECK ((char_length(user_agent) <= 500))
 );
 
@@ -1811,9 +1827,13 @@ ALTER TABLE ONLY quarry.sessions FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE quarry.sessions IS 'Sign-ins that have not been forgotten yet. The token itself is never stored.';
 
+COMMENT ON COLUMN quarry.sessions.token_mac IS 'HMAC-SHA-256 of tenant, token hash and user; null where an earlier release has opened the session.';
+
 COMMENT ON CONSTRAINT sessions_expires_at_check ON quarry.sessions IS 'A session lives for a while.';
 
-COMMENT ON CONSTRAINT sessions_token_hash_check ON quarry.sessions IS 'SHA-256 of the secret, sealed; bare as earlier releases kept it.';
+COMMENT ON CONSTRAINT sessions_token_hash_check ON quarry.sessions IS 'SHA-256 of the secret.';
+
+COMMENT ON CONSTRAINT sessions_token_mac_check ON quarry.sessions IS 'A SHA-256 has 32 bytes.';
 
 COMMENT ON CONSTRAINT sessions_user_agent_check ON quarry.sessions IS 'Longer ones are cut by the service.';
 
@@ -2303,7 +2323,7 @@ CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON quarry.sessions FOR EACH STATE
 
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON quarry.users FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_truncate();
 
-CREATE TRIGGER touch BEFORE UPDATE ON quarry.api_keys FOR EACH ROW WHEN (((old.tenant_id <> new.tenant_id) OR (old.id <> new.id) OR (old.name <> new.name) OR (old.role <> new.role) OR (old.key_hash <> new.key_hash) OR (old.created_by <> new.created_by) OR (old.expires_at IS DISTINCT FROM new.expires_at) OR (old.revoked_at IS DISTINCT FROM new.revoked_at) OR (old.created_at <> new.created_at) OR (old.updated_at <> new.updated_at) OR (old.version <> new.version))) EXECUTE FUNCTION app.touch();
+CREATE TRIGGER touch BEFORE UPDATE ON quarry.api_keys FOR EACH ROW WHEN (((old.tenant_id <> new.tenant_id) OR (old.id <> new.id) OR (old.name <> new.name) OR (old.role <> new.role) OR (old.key_hash <> new.key_hash) OR (old.key_mac IS DISTINCT FROM new.key_mac) OR (old.created_by <> new.created_by) OR (old.expires_at IS DISTINCT FROM new.expires_at) OR (old.revoked_at IS DISTINCT FROM new.revoked_at) OR (old.created_at <> new.created_at) OR (old.updated_at <> new.updated_at) OR (old.version <> new.version))) EXECUTE FUNCTION app.touch();
 
 CREATE TRIGGER touch BEFORE UPDATE ON quarry.brand_niches FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.touch();
 
@@ -2319,7 +2339,7 @@ CREATE TRIGGER touch BEFORE UPDATE ON quarry.influencer_niches FOR EACH ROW WHEN
 
 CREATE TRIGGER touch BEFORE UPDATE ON quarry.influencers FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.touch();
 
-CREATE TRIGGER touch BEFORE UPDATE ON quarry.sessions FOR EACH ROW WHEN (((old.user_id IS DISTINCT FROM new.user_id) OR (old.tenant_id <> new.tenant_id) OR (old.id <> new.id) OR (old.token_hash <> new.token_hash) OR (old.ip IS DISTINCT FROM new.ip) OR (old.version <> new.version) OR (old.user_agent IS DISTINCT FROM new.user_agent) OR (old.created_at <> new.created_at) OR (old.updated_at <> new.updated_at) OR (old.expires_at <> new.expires_at) OR (old.revoked_at IS DISTINCT FROM new.revoked_at) OR (old.expired_at IS DISTINCT FROM new.expired_at))) EXECUTE FUNCTION app.touch();
+CREATE TRIGGER touch BEFORE UPDATE ON quarry.sessions FOR EACH ROW WHEN (((old.user_id IS DISTINCT FROM new.user_id) OR (old.tenant_id <> new.tenant_id) OR (old.id <> new.id) OR (old.token_hash <> new.token_hash) OR (old.token_mac IS DISTINCT FROM new.token_mac) OR (old.ip IS DISTINCT FROM new.ip) OR (old.version <> new.version) OR (old.user_agent IS DISTINCT FROM new.user_agent) OR (old.created_at <> new.created_at) OR (old.updated_at <> new.updated_at) OR (old.expires_at <> new.expires_at) OR (old.revoked_at IS DISTINCT FROM new.revoked_at) OR (old.expired_at IS DISTINCT FROM new.expired_at))) EXECUTE FUNCTION app.touch();
 
 CREATE TRIGGER touch BEFORE UPDATE ON quarry.users FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.touch();
 
@@ -2834,7 +2854,7 @@ GRANT INSERT(name) ON TABLE quarry.api_keys TO quarry_app;
 
 GRANT INSERT(role) ON TABLE quarry.api_keys TO quarry_app;
 
-GRANT INSERT(key_hash),UPDATE(key_hash) ON TABLE quarry.api_keys TO quarry_app;
+GRANT INSERT(key_hash) ON TABLE quarry.api_keys TO quarry_app;
 
 GRANT INSERT(created_by) ON TABLE quarry.api_keys TO quarry_app;
 
@@ -2843,6 +2863,8 @@ GRANT INSERT(expires_at) ON TABLE quarry.api_keys TO quarry_app;
 GRANT UPDATE(last_used_at) ON TABLE quarry.api_keys TO quarry_app;
 
 GRANT UPDATE(revoked_at) ON TABLE quarry.api_keys TO quarry_app;
+
+GRANT INSERT(key_mac),UPDATE(key_mac) ON TABLE quarry.api_keys TO quarry_app;
 
 GRANT SELECT ON TABLE quarry.brand_niches TO quarry_backup;
 GRANT SELECT,DELETE ON TABLE quarry.brand_niches TO quarry_app;
@@ -2961,6 +2983,8 @@ GRANT SELECT(bearer_hash),INSERT(bearer_hash) ON TABLE quarry.change_tickets TO 
 
 GRANT SELECT(expires_at),INSERT(expires_at) ON TABLE quarry.change_tickets TO quarry_app;
 
+GRANT SELECT(token_mac),INSERT(token_mac) ON TABLE quarry.change_tickets TO quarry_app;
+
 GRANT SELECT ON TABLE quarry.contents TO quarry_app;
 GRANT SELECT ON TABLE quarry.contents TO quarry_backup;
 
@@ -3069,7 +3093,7 @@ GRANT SELECT(id) ON TABLE quarry.sessions TO quarry_app;
 
 GRANT SELECT(user_id),INSERT(user_id) ON TABLE quarry.sessions TO quarry_app;
 
-GRANT SELECT(token_hash),INSERT(token_hash),UPDATE(token_hash) ON TABLE quarry.sessions TO quarry_app;
+GRANT SELECT(token_hash),INSERT(token_hash) ON TABLE quarry.sessions TO quarry_app;
 
 GRANT SELECT(ip),INSERT(ip) ON TABLE quarry.sessions TO quarry_app;
 
@@ -3084,6 +3108,8 @@ GRANT SELECT(revoked_at),UPDATE(revoked_at) ON TABLE quarry.sessions TO quarry_a
 GRANT SELECT(created_at) ON TABLE quarry.sessions TO quarry_app;
 
 GRANT SELECT(expired_at),UPDATE(expired_at) ON TABLE quarry.sessions TO quarry_app;
+
+GRANT SELECT(token_mac),INSERT(token_mac),UPDATE(token_mac) ON TABLE quarry.sessions TO quarry_app;
 
 GRANT SELECT ON TABLE quarry.sign_in_failures TO quarry_app;
 GRANT SELECT ON TABLE quarry.sign_in_failures TO quarry_backup;

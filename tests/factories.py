@@ -98,9 +98,9 @@ class Factory:
         async with Work(self.database, tenant.id) as work:
             who = user or tenant.owner
             hashed = (await work.users.credentials(who.id)).password_hash
-            kept = work.binding.seal_token(token.hash, tokens.use("session"))
             session = await work.sessions.create(
-                user_id=who.id, password_hash=hashed, token_hash=kept, ip=None, user_agent="tests",
+                user_id=who.id, password_hash=hashed, token_hash=token.hash,
+                token_mac=work.binding.mac(tokens.session_facts(token.hash, who.id)), ip=None, user_agent="tests",
                 lifetime=lifetime,
             )  # fmt: skip
         assert session is not None

@@ -8,7 +8,6 @@ import json
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,7 +15,7 @@ from uuid import UUID
 import psycopg
 from pydantic import SecretStr
 
-from service import keyring
+from service import keyring, tokens
 from service.embedded.server import Server
 from service.offboarding import erasure, exporting
 from service.offboarding.archive import Manifest
@@ -148,9 +147,11 @@ async def stock(settings: Settings, superuser: Any) -> Stock:
     for tenant, id, hashed in superuser.execute("SELECT tenant_id, id, password_hash FROM quarry.users").fetchall():
         kept = keys.seal_hash(hashed, tenant, id)
         superuser.execute("UPDATE quarry.users SET password_hash = %s WHERE id = %s", [kept, id])
-    for tenant, id, hashed in superuser.execute("SELECT tenant_id, id, key_hash FROM quarry.api_keys").fetchall():
-        kept = keys.seal_token(sha256(hashed).digest(), tenant, b"api_keys.key_hash")
-        superuser.execute("UPDATE quarry.api_keys SET key_hash = %s WHERE id = %s", [kept, id])
+    for tenant, id, *row in superuser.execute(
+        "SELECT tenant_id, id, key_hash, created_by, role FROM quarry.api_keys"
+    ).fetchall():
+        mac = keys.mac(tenant, tokens.key_facts(*row))
+        superuser.execute("UPDATE quarry.api_keys SET key_mac = %s WHERE id = %s", [mac, id])
     superuser.execute("SET session_replication_role = origin")
     return Stock(settings, superuser, arranged)
 
@@ -171,7 +172,8 @@ def opened(settings: Settings, arranged: Arranged, tenant: UUID) -> dict[str, li
                 if bare == "users":
                     row["password_hash"] = keys.open_hash(row["password_hash"], tenant, row["id"])
                 if bare == "api_keys":
-                    row["key_hash"] = keys.open_token(bytes(row["key_hash"]), tenant, b"api_keys.key_hash")
+                    facts = tokens.key_facts(row["key_hash"], row["created_by"], row["role"])
+                    assert keys.verifies(row.pop("key_mac"), tenant, facts)
                 for column in SEALED.get(bare, ()):
                     plain = row[column] = row[column] and keys.open(
                         bytes(row[column]), tenant, row["id"], f"{bare}.{column}"

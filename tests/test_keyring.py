@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -98,29 +99,21 @@ def test_hash_of_a_password_is_opened_for_its_user_alone() -> None:
             KEYS.open_hash(kept, *moved)
 
 
-def test_hash_of_a_token_is_the_same_each_time_and_opened_for_its_use_alone() -> None:
-    hashed = b"h" * 32
-    kept = KEYS.seal_token(hashed, ACME, b"sessions.token_hash")
-    assert (kept, len(kept)) == (KEYS.seal_token(hashed, ACME, b"sessions.token_hash"), 48)
-    assert KEYS.open_token(kept, ACME, b"sessions.token_hash") == hashed
-    for moved in ((GLOBEX, b"sessions.token_hash"), (ACME, b"api_keys.key_hash")):
-        with pytest.raises(Undecipherable):
-            KEYS.open_token(kept, *moved)
+def test_mac_is_of_its_tenant_and_of_each_fact_where_it_stands() -> None:
+    mac = KEYS.mac(ACME, (b"session", b"h"))
+    assert (len(mac), KEYS.verifies(mac, ACME, (b"session", b"h"))) == (32, True)
+    others = (GLOBEX, (b"session", b"h")), (ACME, (b"session", b"g")), (ACME, (b"sessionh", b"")), (ACME, (b"session",))
+    assert [KEYS.verifies(mac, tenant, facts) for tenant, facts in others] == [False] * 4
+    assert not replace(KEYS, index_key=b"o" * 32).verifies(mac, ACME, (b"session", b"h"))
 
 
-def test_bare_hashes_count_while_a_key_of_an_earlier_release_is_in_use() -> None:
-    hashed, use = b"h" * 32, b"sessions.token_hash"
+def test_hashes_that_nothing_vouches_for_count_while_a_key_of_an_earlier_release_is_in_use() -> None:
     alone = Keyring("row-1", {"row-1": SECRET}, KEYS.index_key)
-    sealed = alone.seal_token(hashed, ACME, use)
-    assert [each.forms(hashed, ACME, use) for each in (alone, KEYS, EARLIER)] == [
-        (sealed,), (sealed, hashed), (hashed, sealed),
-    ]  # fmt: skip
-    assert (KEYS.open_hash("$argon2id$", ACME, JO), KEYS.open_token(hashed, ACME, use)) == ("$argon2id$", hashed)
-    assert (EARLIER.seal_hash("$argon2id$", ACME, JO), EARLIER.seal_token(hashed, ACME, use)) == ("$argon2id$", hashed)
+    assert [each.verifies(None, ACME, (b"h",)) for each in (alone, KEYS, EARLIER)] == [False, True, True]
+    assert not EARLIER.verifies(bytes(32), ACME, (b"h",))
+    assert (KEYS.open_hash("$argon2id$", ACME, JO), EARLIER.seal_hash("$argon2id$", ACME, JO)) == ("$argon2id$",) * 2
     with pytest.raises(Undecipherable):
         alone.open_hash("$argon2id$", ACME, JO)
-    with pytest.raises(Undecipherable):
-        alone.open_token(hashed, ACME, use)
 
 
 def test_an_index_is_the_same_for_the_same_text_tenant_and_column_alone() -> None:

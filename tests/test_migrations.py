@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 import dumps
+from factories import Factory
 from service import migrations, provisioning, schemas
 from service.addresses import Address
 from service.embedded.server import Server
@@ -56,6 +57,29 @@ def test_all_down_and_all_up_again_gives_the_same_catalog_and_nothing_is_left_be
     assert dumps.schema(server, database) == emptied
     migrations.up(owner, "quarry", quietly)
     assert dumps.schema(server, database) == catalog
+
+
+async def test_hashes_in_the_form_that_no_release_had_end_with_it(
+    owner: Address, new: Factory, superuser: psycopg.Connection[Any]
+) -> None:
+    acme = await new.tenant("acme")
+    await new.token(acme)
+    names = [each.id for each in migrations.status(owner, "quarry")]
+    count = len(names) - names.index("0017.authenticate-tokens")
+    await asyncio.to_thread(schemas.down, owner, "quarry", migrations.last(owner, "quarry", count), quietly)
+    superuser.execute("UPDATE quarry.sessions SET token_hash = token_hash || '0123456789abcdef'")
+    superuser.execute(
+        "INSERT INTO quarry.api_keys (tenant_id, name, role, key_hash, created_by)"
+        " SELECT tenant_id, 'k', 'member', convert_to(repeat('k', 48), 'UTF8'), id FROM quarry.users"
+    )
+    superuser.commit()
+    await asyncio.to_thread(migrations.up, owner, "quarry", quietly)
+    assert superuser.execute("SELECT count(*) FROM quarry.sessions").fetchone() == (0,)
+    assert superuser.execute("SELECT octet_length(key_hash), revoked_at <= now() FROM quarry.api_keys").fetchall() == [
+        (32, True)
+    ]
+    told = "SELECT operation FROM app.changes WHERE table_name = 'sessions' ORDER BY xid"
+    assert [each for (each,) in superuser.execute(told)] == ["insert", "update", "delete"]
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,12 @@ async def test_keys_that_ended_long_ago_are_forgotten_and_their_makers_too(
     async with Work(database, acme.id) as work:
         for number in (1, 2):
             await work.api_keys.create(
-                name="K", role="admin", key_hash=bytes([number]) * 32, created_by=maker.id, expires_at=None
+                name="K",
+                role="admin",
+                key_hash=bytes([number]) * 32,
+                key_mac=bytes(32),
+                created_by=maker.id,
+                expires_at=None,
             )
     superuser.execute("SET search_path = quarry")
     superuser.execute(f"UPDATE quarry.users SET deleted_at = {LONG_AGO} WHERE role <> 'owner'")

@@ -17,6 +17,7 @@ from service.database import Database
 from service.keyring import SEALED, Keyring, KeyringError
 from service.sealing import AGGREGATES
 from service.settings import Settings
+from service.tokens import Token
 from service.work import Attached, Work
 
 PERSONAL = {
@@ -181,6 +182,12 @@ async def test_plain_text_that_somebody_has_put_there_is_not_sealed_by_a_rotatio
     assert await rotation.waiting(new.database) == [acme.id]
 
 
+async def lets_in(work: Work, token: Token) -> bool:
+    bearer = await work.sessions.authenticate(token.hash, idle=timedelta(hours=1), seen_every=timedelta(minutes=1))
+    assert bearer is not None
+    return work.binding.verifies(bearer.token_mac, tokens.session_facts(token.hash, bearer.user_id))
+
+
 async def test_hashes_that_an_earlier_release_has_kept_are_sealed_in_place(
     new: Factory, database: Database, platform: Database, superuser: Any
 ) -> None:
@@ -194,16 +201,17 @@ async def test_hashes_that_an_earlier_release_has_kept_are_sealed_in_place(
     assert token is not None
     async with Work(was, acme.id) as work:
         await work.api_keys.create(
-            name="K", role="admin", key_hash=b"k" * 32, created_by=acme.owner.id, expires_at=None
+            name="K", role="admin", key_hash=b"k" * 32, key_mac=bytes(32), created_by=acme.owner.id, expires_at=None
         )  # fmt: skip
+    superuser.execute("UPDATE quarry.sessions SET token_mac = NULL; UPDATE quarry.api_keys SET key_mac = NULL")
+    superuser.commit()
     report = await rotation.rotate(is_now, platform, quietly)
     assert (report.counts, report.failures) == ({**NOTHING, "users": 1, "sessions": 1, "api_keys": 1}, [])
     async with Work(database, acme.id) as work:
         assert work.users.opened(await work.users.credentials(acme.owner.id)).opened == PASSWORD_HASH
-        (form,) = work.binding.forms(token.hash, tokens.use("session"))
-        assert await work.sessions.authenticate(form, idle=timedelta(hours=1), seen_every=timedelta(minutes=1))
-        (form,) = work.binding.forms(b"k" * 32, tokens.use("key"))
-        assert await work.api_keys.authenticate(form, seen_every=timedelta(minutes=1))
+        assert await lets_in(work, token)
+        (key,) = await work.api_keys.tokens(authenticated=True, limit=2)
+        assert work.binding.verifies(key.key_mac, tokens.key_facts(b"k" * 32, acme.owner.id, "admin"))
 
 
 async def test_what_is_no_address_stays_as_it_was(new: Factory, newer: Database, platform: Database) -> None:
@@ -228,10 +236,12 @@ async def test_tokens_of_neither_index_key_stand_in_nobody_s_way(
     acme, former = await new.tenant("acme"), database.keyring
     assert former is not None
     await new.token(acme)
-    superuser.execute("UPDATE quarry.sessions SET token_hash = %s", (b"x" * 48,))
+    superuser.execute("UPDATE quarry.sessions SET token_mac = %s", (b"x" * 32,))
     superuser.commit()
     other = Database(database.pool, database.limits, keyring=replace(former, index_key=b"o" * 32))
     assert (await rotation.reindex(other, platform, former, quietly)).failures == []
+    async with Work(database, acme.id) as work:
+        assert [each.token_mac for each in await work.sessions.tokens(authenticated=True, limit=2)] == [b"x" * 32]
 
 
 async def test_everything_is_found_by_another_index_key_also_after_a_run_that_was_killed(
@@ -248,8 +258,7 @@ async def test_everything_is_found_by_another_index_key_also_after_a_run_that_wa
         assert (report.counts, report.failures) == ({**NOTHING, "users": 1, "brands": 1, "sessions": 1}, [])
     async with Work(other, acme.id) as work:
         assert [each.id for each in await work.brands.page(email=brand.email, phone=brand.phone)] == [brand.id]
-        (form,) = work.binding.forms(token.hash, tokens.use("session"))
-        assert await work.sessions.authenticate(form, idle=timedelta(hours=1), seen_every=timedelta(minutes=1))
+        assert await lets_in(work, token)
     async with Work(database, acme.id) as work:
         assert await work.brands.page(email=brand.email) == []
 

@@ -98,8 +98,9 @@ SELECT id, campaign_id, influencer_id, status, fee_minor, currency, created_at, 
  LIMIT :limit;
 
 -- name: api_keys :many
--- API keys as their hashes: whoever holds a key can use it again after an import.
-SELECT id, name, role, key_hash, created_by, expires_at, last_used_at, revoked_at, created_at, updated_at, version
+-- API keys as their hashes: whoever holds a key can use it again after an import. The MAC says whether the service has made the key; it is
+-- of this installation, and not for the archive.
+SELECT id, name, role, key_hash, key_mac, created_by, expires_at, last_used_at, revoked_at, created_at, updated_at, version
   FROM api_keys
  WHERE tenant_id = :tenant_id
    AND id > :after_id    -- when :after_id

@@ -127,10 +127,10 @@ SELECT :tenant_id::uuid, id, campaign_id, influencer_id, status, fee_minor, curr
 
 -- name: api_keys :count
 -- scope: owner
--- API keys as their hashes.
-INSERT INTO api_keys (tenant_id, id, name, role, key_hash, created_by, expires_at, last_used_at, revoked_at, created_at,
+-- API keys as their hashes, with MACs of this installation.
+INSERT INTO api_keys (tenant_id, id, name, role, key_hash, key_mac, created_by, expires_at, last_used_at, revoked_at, created_at,
                       updated_at, version)
-SELECT :tenant_id::uuid, id, name, role, key_hash, created_by, expires_at, last_used_at, revoked_at, created_at,
+SELECT :tenant_id::uuid, id, name, role, key_hash, key_mac, created_by, expires_at, last_used_at, revoked_at, created_at,
        updated_at, version
   FROM jsonb_populate_recordset(NULL::api_keys, :rows::jsonb);
 

@@ -1,16 +1,17 @@
 -- repository: ApiKeys
--- An API key lets a program in with a role of its own; the key is shown once, the database keeps its hash.
+-- An API key lets a program in with a role of its own; the key is shown once, the database keeps its hash,
+-- and a MAC of the service that says of which key that hash is.
 
 -- name: create :one
 -- A new key.
-INSERT INTO api_keys (tenant_id, name, role, key_hash, created_by, expires_at)
-VALUES (:tenant_id, :name, :role, :key_hash, :created_by, :expires_at)
+INSERT INTO api_keys (tenant_id, name, role, key_hash, key_mac, created_by, expires_at)
+VALUES (:tenant_id, :name, :role, :key_hash, :key_mac, :created_by, :expires_at)
 RETURNING id, name, role, created_by, expires_at, last_used_at, created_at, updated_at, version;
 
 -- name: authenticate :maybe
 -- The first statement of a program's request: which key this is, and all that could speak against serving it. It lasts as
 -- long as whoever made it is an active user, and may do no more than they may.
-SELECT k.id AS key_id, k.created_by AS user_id, k.role, u.role AS maker_role, t.status AS tenant_status,
+SELECT k.id AS key_id, k.created_by AS user_id, k.key_mac, k.role, u.role AS maker_role, t.status AS tenant_status,
        coalesce(k.expires_at <= now(), false) AS is_expired,
        coalesce(k.last_used_at < now() - :seen_every::interval, true) AS is_unseen,
        k.expires_at
@@ -25,24 +26,22 @@ SELECT k.id AS key_id, k.created_by AS user_id, k.role, u.role AS maker_role, t.
    AND u.is_active
    AND u.deleted_at IS NULL;
 
--- name: hashes :many
+-- name: tokens :many
 -- grows: tenant
--- unindexed: api_keys because a rotation looks at every row
--- The next keys in id order that are kept in so many bytes: 32 for a bare hash, 48 for a sealed one.
-SELECT id, key_hash
+-- The next keys in id order that have a MAC, or those without, with what it is of.
+SELECT id, created_by, role, key_hash, key_mac
   FROM api_keys
  WHERE tenant_id = :tenant_id
-   AND id > :after
-   AND octet_length(key_hash) = :size
+   AND (key_mac IS NOT NULL) = :authenticated
+   AND id > :after    -- when :after
  ORDER BY id
  LIMIT :limit;
 
--- name: seal :count
--- Puts hashes that are sealed anew in the place of what was kept. Whoever else is at it puts the same ones there: a key's hash is never changed,
--- but may be gone.
+-- name: authenticate_tokens :count
+-- Writes MACs of the service that were made anew.
 UPDATE api_keys AS k
-   SET key_hash = r.key_hash
-  FROM unnest(:ids::uuid[], :key_hashes::bytea[]) AS r (id, key_hash)
+   SET key_mac = r.key_mac
+  FROM unnest(:ids::uuid[], :key_macs::bytea[]) AS r (id, key_mac)
  WHERE k.tenant_id = :tenant_id
    AND k.id = r.id;
 

@@ -278,7 +278,7 @@ RETURNING id;
 SELECT id, version, email, phone, brand_email, poc_email, poc_contact_number, incorporation_document, gst_document, pan_document
   FROM brands
  WHERE tenant_id = :tenant_id
-   AND id > :after
+   AND id > :after    -- when :after
    AND (substring(email FROM 1 FOR octet_length(:prefix::bytea)) <> :prefix
         OR substring(phone FROM 1 FOR octet_length(:prefix)) <> :prefix
         OR substring(brand_email FROM 1 FOR octet_length(:prefix)) <> :prefix

@@ -3,8 +3,8 @@
 
 -- name: create :count
 -- A new ticket of a session or of a key.
-INSERT INTO change_tickets (tenant_id, token_hash, bearer_kind, bearer_hash, expires_at)
-VALUES (:tenant_id, :token_hash, :bearer_kind, :bearer_hash, now() + :lifetime::interval);
+INSERT INTO change_tickets (tenant_id, token_hash, token_mac, bearer_kind, bearer_hash, expires_at)
+VALUES (:tenant_id, :token_hash, :token_mac, :bearer_kind, :bearer_hash, now() + :lifetime::interval);
 
 -- name: redeem :maybe
 -- Uses a ticket up, and says whose it was; no row when it has been used or has expired.
@@ -12,7 +12,7 @@ DELETE FROM change_tickets
  WHERE tenant_id = :tenant_id
    AND token_hash = :token_hash
    AND expires_at > now()
-RETURNING bearer_kind, bearer_hash;
+RETURNING token_mac, bearer_kind, bearer_hash;
 
 -- name: purge :count
 -- grows: page

@@ -57,7 +57,7 @@ DELETE FROM idempotency_keys
 SELECT id, answer
   FROM idempotency_keys
  WHERE tenant_id = :tenant_id
-   AND id > :after
+   AND id > :after    -- when :after
    AND substring(answer FROM 1 FOR octet_length(:prefix::bytea)) <> :prefix
  ORDER BY id
  LIMIT :limit;

@@ -247,7 +247,7 @@ RETURNING id;
 SELECT id, version, email, phone
   FROM influencers
  WHERE tenant_id = :tenant_id
-   AND id > :after
+   AND id > :after    -- when :after
    AND (substring(email FROM 1 FOR octet_length(:prefix::bytea)) <> :prefix
         OR substring(phone FROM 1 FOR octet_length(:prefix)) <> :prefix)
  ORDER BY id

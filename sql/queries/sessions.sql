@@ -1,11 +1,12 @@
 -- repository: Sessions
--- A session is a sign-in of a user: its token is known to the client alone, the database keeps the token's hash.
+-- A session is a sign-in of a user: its token is known to the client alone, the database keeps the token's hash, and a MAC of the
+-- service that says of which session that hash is.
 
 -- name: create :maybe
 -- A session for a user whose credentials have just been verified; no row when the user changed meanwhile.
 -- The user is locked, so that a new password or a deactivation comes before, or ends this session too.
-INSERT INTO sessions (tenant_id, user_id, token_hash, ip, user_agent, expires_at)
-SELECT u.tenant_id, u.id, :token_hash, :ip, :user_agent, now() + :lifetime::interval
+INSERT INTO sessions (tenant_id, user_id, token_hash, token_mac, ip, user_agent, expires_at)
+SELECT u.tenant_id, u.id, :token_hash, :token_mac, :ip, :user_agent, now() + :lifetime::interval
   FROM users AS u
   JOIN app.tenants AS t ON t.id = u.tenant_id
  WHERE u.tenant_id = :tenant_id
@@ -21,7 +22,7 @@ RETURNING id, user_id, ip, user_agent, created_at, last_seen_at, expires_at;
 -- name: authenticate :maybe
 -- The first statement of a request: who holds this token, and all that could speak against serving them. An open stream
 -- asks again.
-SELECT s.id AS session_id, s.user_id, u.role, u.is_active, t.status AS tenant_status,
+SELECT s.id AS session_id, s.user_id, s.token_mac, u.role, u.is_active, t.status AS tenant_status,
        s.expired_at IS NOT NULL OR s.expires_at <= now() OR s.last_seen_at <= now() - :idle::interval AS is_expired,
        s.last_seen_at < now() - :seen_every::interval AS is_unseen,
        least(s.expires_at, s.last_seen_at + :idle::interval) AS expires_at
@@ -110,24 +111,22 @@ UPDATE sessions
    AND revoked_at IS NULL
    AND least(expires_at, last_seen_at + :idle::interval) <= now();
 
--- name: hashes :many
+-- name: tokens :many
 -- grows: tenant
--- unindexed: sessions because a rotation looks at every row
--- The next sessions in id order whose token is kept in so many bytes: 32 for its bare hash, 48 for a sealed one.
-SELECT id, token_hash
+-- The next sessions in id order that have a MAC, or those without, with what it is of.
+SELECT id, user_id, token_hash, token_mac
   FROM sessions
  WHERE tenant_id = :tenant_id
-   AND id > :after
-   AND octet_length(token_hash) = :size
+   AND (token_mac IS NOT NULL) = :authenticated
+   AND id > :after    -- when :after
  ORDER BY id
  LIMIT :limit;
 
--- name: seal :count
--- Puts hashes that are sealed anew in the place of what was kept. Whoever else is at it puts the same ones there: a token's hash is never changed,
--- but may be gone.
+-- name: authenticate_tokens :count
+-- Writes MACs of the service that were made anew.
 UPDATE sessions AS s
-   SET token_hash = r.token_hash
-  FROM unnest(:ids::uuid[], :token_hashes::bytea[]) AS r (id, token_hash)
+   SET token_mac = r.token_mac
+  FROM unnest(:ids::uuid[], :token_macs::bytea[]) AS r (id, token_mac)
  WHERE s.tenant_id = :tenant_id
    AND s.id = r.id;
 

@@ -126,7 +126,7 @@ SELECT false AS applied
 SELECT id, version, email, password_hash
   FROM users
  WHERE tenant_id = :tenant_id
-   AND id > :after
+   AND id > :after    -- when :after
    AND (substring(email FROM 1 FOR octet_length(:prefix::bytea)) <> :prefix OR NOT starts_with(password_hash, :hash_prefix))
  ORDER BY id
  LIMIT :limit;

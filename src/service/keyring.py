@@ -5,8 +5,8 @@ ciphertext and tag. Tenant, row and column are its associated data: a value that
 there. Form 0 is plain text that waits to be sealed; migrations and seeds have it sealed, and nothing else reads it.
 
 Keys whose id does not begin with `row-` are taken for an earlier release's, whoever made them. Their values are bound to tenant
-and column alone, and while one of them is in use, tokens and passwords are accepted as they were kept then: bare hashes
-(docs/decisions/0026).
+and column alone, and while one of them is in use, tokens and passwords are accepted as they were kept then: hashes that
+nothing of the keyring vouches for (docs/decisions/0026).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from dotenv import dotenv_values
 
 from service import files, key_file
@@ -43,8 +43,6 @@ _BINDS_ROWS = "row-"
 _HASH = "sealed:"
 """What a sealed hash of a password begins with."""
 _PASSWORD = "users.password_hash"  # noqa: S105  a column
-TOKEN_BYTES = 32
-"""Of the bare hash of a token."""
 
 
 class Undecipherable(ServiceError):
@@ -72,12 +70,12 @@ class Keyring:
 
     @property
     def binds_rows(self) -> bool:
-        """Whether the current key seals for one row; then tokens and passwords are kept under keys as well."""
+        """Whether the current key seals for one row; then the hashes of passwords are sealed as well."""
         return self.current.startswith(_BINDS_ROWS)
 
     @property
     def accepts_bare_hashes(self) -> bool:
-        """Whether tokens and passwords still count that were kept as bare hashes: an earlier release's key is in use."""
+        """Whether tokens without a MAC and passwords that are not sealed still count: an earlier release's key is in use."""
         return not all(id.startswith(_BINDS_ROWS) for id in self.keys)
 
     @property
@@ -149,33 +147,23 @@ class Keyring:
         """What a kept password begins with whose sealed value begins with `prefix`; empty where they are not sealed."""
         return _HASH + prefix.hex() if self.binds_rows else ""
 
-    def seal_token(self, hashed: bytes, tenant: UUID, use: bytes) -> bytes:
-        """The hash of a token (32 bytes) as the database keeps it (48), the same each time: it is looked for. It stays bare, as
-        given, while a key of an earlier release seals.
+    def mac(self, tenant: UUID, facts: Iterable[bytes]) -> bytes:
+        """The HMAC-SHA-256 (32 bytes) of what a row of this tenant says, for which one needs the keys."""
+        data = b"".join(len(each).to_bytes(4, "big") + each for each in (tenant.bytes, *facts))
+        return hmac.digest(self._mac_key, data, "sha256")
 
-        `use` says what it is the token of. AES-SIV and not a MAC, so that an export and another index key can have it back.
+    def verifies(self, mac: bytes | None, tenant: UUID, facts: Iterable[bytes]) -> bool:
+        """Whether this is the MAC of these facts.
+
+        Rows of an earlier release have none (None); they count while `accepts_bare_hashes`.
         """
-        return self._tokens.encrypt(hashed, [tenant.bytes, use]) if self.binds_rows else hashed
-
-    def open_token(self, kept: bytes, tenant: UUID, use: bytes) -> bytes:
-        """The hash of a token. Raises Undecipherable, also for a bare one where those are not accepted."""
-        if len(kept) == TOKEN_BYTES and self.accepts_bare_hashes:
-            return kept
-        try:
-            return self._tokens.decrypt(kept, [tenant.bytes, use])
-        except (InvalidTag, ValueError) as error:
-            raise Undecipherable from error
-
-    def forms(self, hashed: bytes, tenant: UUID, use: bytes) -> tuple[bytes, ...]:
-        """All the forms in which the database may keep the hash of a token, the likeliest first."""
-        sealed = self._tokens.encrypt(hashed, [tenant.bytes, use])
-        if not self.accepts_bare_hashes:
-            return (sealed,)
-        return (sealed, hashed) if self.binds_rows else (hashed, sealed)
+        if mac is None:
+            return self.accepts_bare_hashes
+        return hmac.compare_digest(mac, self.mac(tenant, facts))
 
     @functools.cached_property
-    def _tokens(self) -> AESSIV:
-        return AESSIV(hmac.digest(self.index_key, b"quarry tokens", "sha256"))
+    def _mac_key(self) -> bytes:
+        return hmac.digest(self.index_key, b"quarry tokens", "sha256")
 
     def index(self, plain: str, tenant: UUID, column: str) -> bytes:
         """The blind index of `plain`: 32 bytes that are the same for the same text, tenant and column."""

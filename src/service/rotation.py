@@ -60,7 +60,7 @@ class Report:
 
 
 async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _BATCH) -> Report:
-    """Seal personal data and password hashes with the key that seals now, and bare hashes of tokens while those still count.
+    """Seal personal data and password hashes with the key that seals now; tokens without a MAC get one while they still count.
 
     Plain text is reported and left. `app` has the keys; `platform` lists the tenants.
 
@@ -76,7 +76,7 @@ async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _B
     take = Take(keyring.prefix, hashes="opened")
     async for tenant in _tenants(platform):
         await rotation.reseal(tenant, take)
-        if keyring.binds_rows and keyring.accepts_bare_hashes:
+        if keyring.accepts_bare_hashes:
             await rotation.reseal(tenant, take, TOKENS)
     return rotation.report
 
@@ -177,7 +177,8 @@ class _Rotation:
     async def _pass(self, aggregate: Aggregate | Tokens, tenant: TenantId, take: Take) -> tuple[int, list[Failure]]:
         """Walk in id order; answers how many rows it met that could be sealed, and those that could not be."""
         met, failures = 0, list[Failure]()
-        after, limit = _BEFORE_ALL, self._batch
+        after: UUID | None = None
+        limit = self._batch
         while True:
             step = _Step(aggregate, tenant, self.keyring, take, after, limit)
             try:
@@ -213,7 +214,7 @@ class _Step:
     tenant: TenantId
     keyring: Keyring
     what: Take
-    after: UUID
+    after: UUID | None
     limit: int
     rows: list[Any] = field(default_factory=list)
     sealed: list[dict[str, object]] = field(default_factory=list)

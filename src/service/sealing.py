@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from service.keyring import TOKEN_BYTES, Keyring, Undecipherable
+from service import tokens
+from service.keyring import Keyring
 from service.tenancy.binding import Isolation
 from service.tenancy.identity import TenantId
 from service.texts import email_address
+from service.tokens import Facts
 from service.work import Work
 
 EVERYTHING = b"\xff"
 """A prefix that takes every value: none begins with it."""
-_SEALED_TOKEN_BYTES = 48
 _INDEXED = frozenset({"email", "phone"})
 
 
@@ -32,7 +34,7 @@ class Take:
     """Only rows that are spelled otherwise."""
     write: bool = True
     former: Keyring | None = None
-    """The keys with the index key of before, under which tokens are still sealed."""
+    """The keys with the index key of before, of which the MACs of tokens still are."""
 
     @property
     def is_of_all(self) -> bool:
@@ -57,7 +59,7 @@ class Aggregate:
         """Of a batch. Without a version to compare, the transaction has to fail when a row was changed since it was read."""
         return "read committed" if self.has_version else "repeatable read"
 
-    async def stale(self, work: Work, keyring: Keyring, take: Take, *, after: UUID, limit: int) -> list[Any]:
+    async def stale(self, work: Work, keyring: Keyring, take: Take, *, after: UUID | None, limit: int) -> list[Any]:
         """The next rows of which something does not begin with the prefix."""
         repository = getattr(work, self.name)
         if self.has_password:
@@ -100,27 +102,25 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class Tokens:
-    """An aggregate of tokens, and the column that keeps their hashes: bare ones of an earlier release, or sealed ones."""
+    """An aggregate of tokens: the column of their MACs, and what a MAC is of."""
 
     name: str
     column: str
+    facts: Callable[[Any], Facts]
     isolation: Isolation = "read committed"
 
-    async def stale(self, work: Work, _: Keyring, take: Take, *, after: UUID, limit: int) -> list[Any]:
-        """The next rows with a bare hash; with another index key before, those with a sealed one."""
-        size = TOKEN_BYTES if take.former is None else _SEALED_TOKEN_BYTES
-        return list(await getattr(work, self.name).hashes(size=size, after=after, limit=limit))
+    async def stale(self, work: Work, _: Keyring, take: Take, *, after: UUID | None, limit: int) -> list[Any]:
+        """The next rows without a MAC; with another index key before, those with one."""
+        rows = getattr(work, self.name).tokens(authenticated=take.former is not None, after=after, limit=limit)
+        return list(await rows)
 
     def resealed(self, row: Any, keyring: Keyring, tenant: TenantId, take: Take) -> dict[str, object]:
-        """A row by the names of `seal`'s parameters."""
-        use, hashed = f"{self.name}.{self.column}".encode(), getattr(row, self.column)
-        if take.former is not None:
-            try:
-                hashed = take.former.open_token(hashed, tenant, use)
-            except Undecipherable:
-                # A run that was killed has done it; or it is under neither key, and lets nobody in.
-                return {"ids": row.id, f"{self.column}es": hashed}
-        return {"ids": row.id, f"{self.column}es": keyring.seal_token(hashed, tenant, use)}
+        """A row by the names of `authenticate_tokens`' parameters."""
+        mac, facts = getattr(row, self.column), self.facts(row)
+        # What the former key does not verify, a run that was killed has done; or somebody wrote it, and it lets nobody in.
+        if take.former is None or take.former.verifies(mac, tenant, facts):
+            mac = keyring.mac(tenant, facts)
+        return {"ids": row.id, f"{self.column}s": mac}
 
     def is_spelled_otherwise(self, _: Any, __: Keyring, ___: TenantId) -> bool:
         """A hash has one spelling."""
@@ -128,7 +128,7 @@ class Tokens:
 
     async def reseal(self, work: Work, values: dict[str, list[object]]) -> int:
         """Write rows; answers how many."""
-        return int(await getattr(work, self.name).seal(**values))
+        return int(await getattr(work, self.name).authenticate_tokens(**values))
 
 
 def _resealed_hash(row: Any, keyring: Keyring, tenant: TenantId, take: Take) -> str:
@@ -161,4 +161,7 @@ AGGREGATES = (
     ),
     Aggregate("idempotency_keys", ("answer",), has_version=False),
 )  # fmt: skip
-TOKENS = (Tokens("sessions", "token_hash"), Tokens("api_keys", "key_hash"))
+TOKENS = (
+    Tokens("sessions", "token_mac", lambda row: tokens.session_facts(row.token_hash, row.user_id)),
+    Tokens("api_keys", "key_mac", lambda row: tokens.key_facts(row.key_hash, row.created_by, row.role)),
+)

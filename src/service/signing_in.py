@@ -114,9 +114,9 @@ async def _opened(
     text, token = tokens.issue(tenant)
 
     async def open_session(work: Work) -> SignIn | None:
-        kept = work.binding.seal_token(token.hash, tokens.use("session"))
         session = await work.sessions.create(
-            user_id=credentials.id, password_hash=credentials.password_hash, token_hash=kept,
+            user_id=credentials.id, password_hash=credentials.password_hash, token_hash=token.hash,
+            token_mac=work.binding.mac(tokens.session_facts(token.hash, credentials.id)),
             ip=attempt.origin.ip, user_agent=attempt.user_agent,
             lifetime=timedelta(seconds=attempt.lifetime),
         )  # fmt: skip

@@ -1,7 +1,7 @@
 """Bearer tokens: 256 random bits behind the tenant's id, so that a token is looked up inside its tenant.
 
-What the database keeps of one is its hash, sealed with a key that the database does not have: a row that somebody puts there
-by hand lets nobody in.
+The database keeps a token's hash, and beside it a MAC of what the token's row says, made with a key that the database does not
+have: a row that somebody makes or changes by hand lets nobody in. The functions below say what the MAC of each kind is of.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from uuid import UUID
 from service.tenancy.identity import TenantId
 
 Kind = Literal["session", "key", "ticket"]
+Facts = tuple[bytes, ...]
+"""What a MAC is of, besides the tenant."""
 
 _PREFIXES: Mapping[Kind, str] = {"session": "qs_", "key": "qk_", "ticket": "qt_"}
 _KINDS: Mapping[str, Kind] = {prefix: kind for kind, prefix in _PREFIXES.items()}
-_COLUMNS: Mapping[Kind, bytes] = {
-    "session": b"sessions.token_hash", "key": b"api_keys.key_hash", "ticket": b"change_tickets.token_hash",
-}  # fmt: skip
 _PREFIX_LENGTH = 3
 _SECRET_BYTES = 32
 _TENANT_BYTES = 16
@@ -41,15 +40,25 @@ class Token:
 
 
 def issue(tenant: TenantId, kind: Kind = "session") -> tuple[str, Token]:
-    """A new token: the text for its holder, and what it says, with its bare hash; seal that before it is stored."""
+    """A new token: the text for its holder, and what it says."""
     secret = secrets.token_bytes(_SECRET_BYTES)
     text = _PREFIXES[kind] + base64.urlsafe_b64encode(tenant.bytes + secret).decode()
     return text, Token(kind, tenant, hashlib.sha256(secret).digest())
 
 
-def use(kind: Kind) -> bytes:
-    """What the hash of a token of this kind is sealed for: the column that keeps it."""
-    return _COLUMNS[kind]
+def session_facts(hashed: bytes, user: UUID) -> Facts:
+    """A session: the hash of its token, and whose it is."""
+    return b"session", hashed, user.bytes
+
+
+def key_facts(hashed: bytes, maker: UUID, role: str) -> Facts:
+    """An API key: its hash, who made it, and the role that it was given."""
+    return b"key", hashed, maker.bytes, role.encode()
+
+
+def ticket_facts(hashed: bytes, kind: str, bearer_hash: bytes) -> Facts:
+    """A ticket: its hash, and the session or the key that it stands for."""
+    return b"ticket", hashed, kind.encode(), bearer_hash
 
 
 def read(text: str, *kinds: Kind) -> Token | None:

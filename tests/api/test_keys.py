@@ -43,8 +43,7 @@ async def test_a_key_is_shown_once_and_only_its_hash_is_kept(api: Api, acme: New
     listed = await (await api.client(acme)).get("/v1/keys")
     assert listed.json()["items"] == [made]
     (kept,) = superuser.execute("SELECT key_hash FROM quarry.api_keys").fetchone()
-    opened = api.state["database"].keyring.open_token(kept, acme.id, b"api_keys.key_hash")
-    assert opened == hashlib.sha256(urlsafe_b64decode(secret[3:])[16:]).digest()
+    assert kept == hashlib.sha256(urlsafe_b64decode(secret[3:])[16:]).digest()
 
 
 @pytest.mark.parametrize("role", ["viewer", "member", "admin"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import structlog
 from structlog.testing import capture_logs
 
 from application import Api
-from factories import NewTenant
+from factories import Factory, NewTenant
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +33,16 @@ async def test_the_next_request_is_not_taken_for_the_tenants(api: Api, acme: New
         await nobody.get("/livez")
         await nobody.get("/v1/campaigns")
     assert [each.get("tenant") for each in lines if each["event"] == "answered"] == [None, None]
+
+
+async def test_a_token_s_row_that_the_service_has_not_written_is_told(
+    api: Api, new: Factory, acme: NewTenant, superuser: Any
+) -> None:
+    headers = {"Authorization": f"Bearer {await new.token(acme)}"}
+    superuser.execute("UPDATE quarry.sessions SET token_mac = sha256('by hand')")
+    superuser.commit()
+    client = await api.client()
+    with capture_logs() as lines:
+        assert (await client.get("/v1/campaigns", headers=headers)).status_code == 401
+    told = [(each["log_level"], each["kind"]) for each in lines if each["event"] == "token_row_not_ours"]
+    assert told == [("error", "session")]

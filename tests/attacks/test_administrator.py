@@ -19,48 +19,75 @@ def execute(superuser: Any, text: str, *values: object) -> None:
     superuser.commit()
 
 
-async def asked(api: Api, token: str, path: str = "/v1/session") -> int:
+async def asked(api: Api, token: str) -> int:
     client = await api.client()
-    return (await client.get(path, headers={"Authorization": f"Bearer {token}"})).status_code
+    return (await client.get("/v1/campaigns", headers={"Authorization": f"Bearer {token}"})).status_code
 
 
-def plant(superuser: Any, tenant: NewTenant, kind: Kind, hashed: bytes) -> None:
-    """A row as the service would write it, with a hash that somebody without the keys can compute."""
+def plant(superuser: Any, tenant: NewTenant, kind: Kind, hashed: bytes, mac: bytes | None) -> None:
+    """A row as the service would write it, with a hash that a statement has shown, and a MAC from wherever."""
     if kind == "session":
         execute(
             superuser,
-            "INSERT INTO quarry.sessions (tenant_id, user_id, token_hash, expires_at) VALUES (%s, %s, %s, 'tomorrow')",
-            tenant.id, tenant.owner.id, hashed,
+            "INSERT INTO quarry.sessions (tenant_id, user_id, token_hash, token_mac, expires_at)"
+            " VALUES (%s, %s, %s, %s, 'tomorrow')",
+            tenant.id, tenant.owner.id, hashed, mac,
         )  # fmt: skip
     else:
         execute(
             superuser,
-            "INSERT INTO quarry.api_keys (tenant_id, name, role, key_hash, created_by) VALUES (%s, 'k', 'admin', %s, %s)",
-            tenant.id, hashed, tenant.owner.id,
+            "INSERT INTO quarry.api_keys (tenant_id, name, role, key_hash, key_mac, created_by)"
+            " VALUES (%s, 'k', 'admin', %s, %s, %s)",
+            tenant.id, hashed, mac, tenant.owner.id,
         )  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["session", "key"])
-async def test_a_row_put_there_by_hand_lets_nobody_in(api: Api, acme: NewTenant, superuser: Any, kind: Kind) -> None:
-    text, token = tokens.issue(acme.id, kind)
-    for hashed in (token.hash, token.hash + bytes(16)):
-        plant(superuser, acme, kind, hashed)
-        assert await asked(api, text, "/v1/campaigns") == 401
+async def test_a_row_put_there_by_hand_lets_nobody_in(
+    api: Api, new: Factory, acme: NewTenant, superuser: Any, kind: Kind
+) -> None:
+    await new.token(acme)
+    (another_s,) = superuser.execute("SELECT token_mac FROM quarry.sessions").fetchone()
+    for mac in (None, bytes(32), another_s):
+        text, token = tokens.issue(acme.id, kind)
+        assert await asked(api, text) == 401
+        plant(superuser, acme, kind, token.hash, mac)
+        assert await asked(api, text) == 401
 
 
 async def test_a_session_s_row_copied_for_another_tenant_or_use_lets_nobody_in(
     api: Api, new: Factory, acme: NewTenant, globex: NewTenant, superuser: Any
 ) -> None:
     mine = await new.token(globex)
-    (kept,) = superuser.execute("SELECT token_hash FROM quarry.sessions").fetchone()
-    plant(superuser, acme, "session", kept)
-    plant(superuser, globex, "key", kept)
+    (kept, mac) = superuser.execute("SELECT token_hash, token_mac FROM quarry.sessions").fetchone()
+    plant(superuser, acme, "session", kept, mac)
+    plant(superuser, globex, "key", kept, mac)
     # The same secret behind the other tenant's id, and as a key.
     raw = base64.urlsafe_b64decode(mine[3:])[16:]
     elsewhere = "qs_" + base64.urlsafe_b64encode(acme.id.bytes + raw).decode()
     raw_texts = (elsewhere, f"qk_{mine[3:]}")
-    assert [await asked(api, text, "/v1/campaigns") for text in raw_texts] == [401, 401]
-    assert await asked(api, mine, "/v1/campaigns") == 200
+    assert [await asked(api, text) for text in raw_texts] == [401, 401]
+    assert await asked(api, mine) == 200
+
+
+async def test_a_session_pointed_at_another_user_lets_nobody_in(
+    api: Api, new: Factory, acme: NewTenant, superuser: Any
+) -> None:
+    mine = await new.token(acme, await new.user(acme.id, role="viewer"))
+    execute(superuser, "UPDATE quarry.sessions SET user_id = %s", acme.owner.id)
+    assert await asked(api, mine) == 401
+
+
+@pytest.mark.parametrize(
+    "change", ["role = 'admin'", "created_by = (SELECT id FROM quarry.users WHERE role = 'owner')"]
+)
+async def test_a_key_given_another_role_or_maker_by_hand_lets_nobody_in(
+    api: Api, new: Factory, acme: NewTenant, superuser: Any, change: str
+) -> None:
+    client = await api.client(acme, await new.user(acme.id, role="admin"))
+    key = (await client.post("/v1/keys", json={"name": "CI", "role": "viewer"})).json()["key"]
+    execute(superuser, f"UPDATE quarry.api_keys SET {change}")
+    assert await asked(api, key) == 401
 
 
 @pytest.mark.parametrize("column", ["password_hash", "the row of another"])

@@ -65,7 +65,8 @@ async def sign_in(database: Database, tenant: NewTenant, *, lifetime: timedelta 
     async with Work(database, tenant.id) as work:
         hashed = (await work.users.credentials(tenant.owner.id)).password_hash
         session = await work.sessions.create(
-            user_id=tenant.owner.id, password_hash=hashed, token_hash=tokens.issue(tenant.id)[1].hash, ip=None,
+            user_id=tenant.owner.id, password_hash=hashed, token_hash=tokens.issue(tenant.id)[1].hash,
+            token_mac=bytes(32), ip=None,
             user_agent="tests", lifetime=lifetime,
         )  # fmt: skip
     assert session is not None

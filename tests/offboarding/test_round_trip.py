@@ -76,6 +76,17 @@ async def test_niches_that_all_would_see_are_made_when_asked_for_alone(
     assert "--with-niches" in refused.value.remedy
 
 
+async def test_an_api_key_that_somebody_has_changed_by_hand_does_not_leave(stock: Stock, tmp_path: Path) -> None:
+    stock.superuser.execute("UPDATE quarry.api_keys SET role = 'admin', name = 'Mine' WHERE tenant_id = %s", [stock.a])
+    ids = stock.superuser.execute("SELECT id FROM quarry.api_keys WHERE tenant_id = %s", [stock.a]).fetchall()
+    told: list[str] = []
+    manifest = await exporting.export(stock.settings, stock.domain(stock.a), tmp_path / "a.tar.gz", told.append)
+    assert [table.rows for table in manifest.tables if table.name == "api_keys"] == [0]
+    assert [each.split(":")[0] for each in told if each.startswith("api_keys without")] == [
+        f"api_keys without {id}" for (id,) in ids
+    ]
+
+
 async def test_the_log_begins_anew_and_tells_of_the_import(stock: Stock, tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     manifest = await stock.export(path)

@@ -15,11 +15,12 @@ from service.repos.api_keys import ApiKey, KeyBearer
 from service.work import Work
 
 SEEN_EVERY = timedelta(minutes=1)
+MAC = b"m" * 32
 
 
 async def issued(database: Database, tenant: NewTenant, number: int = 1, **values: Any) -> ApiKey:
     given = {
-        "name": "Import", "role": "member", "key_hash": bytes([number]) * 32, "created_by": tenant.owner.id,
+        "name": "Import", "role": "member", "key_hash": bytes([number]) * 32, "key_mac": MAC, "created_by": tenant.owner.id,
         "expires_at": None, **values,
     }  # fmt: skip
     async with Work(database, tenant.id) as work:
@@ -104,7 +105,7 @@ async def test_pages_are_newest_first_and_of_one_role(database: Database, new: F
 
 async def test_the_database_itself_refuses_what_is_no_key(database: Database, new: Factory) -> None:
     acme, globex = await new.tenant("acme"), await new.tenant("globex")
-    for wrong in ({"role": "owner"}, {"key_hash": b"short"}, {"name": ""}, {"name": "x" * 201}):
+    for wrong in ({"role": "owner"}, {"key_hash": b"short"}, {"key_mac": b"short"}, {"name": ""}, {"name": "x" * 201}):
         with pytest.raises(InvalidInput) as refused:
             await issued(database, acme, **wrong)
         assert [error.field for error in refused.value.errors] == list(wrong)

@@ -82,11 +82,12 @@ async def world(new: Factory, database: Database, add_niche: Callable[[str], UUI
     later = datetime.now(UTC) + timedelta(hours=1)
     async with Work(database, acme.id) as work:
         await work.sessions.create(
-            user_id=acme.owner.id, password_hash=acme.password_hash, token_hash=HASH, ip=None, user_agent=None,
+            user_id=acme.owner.id, password_hash=acme.password_hash, token_hash=HASH, token_mac=HASH, ip=None,
+            user_agent=None,
             lifetime=timedelta(hours=1),
         )  # fmt: skip
         await work.api_keys.create(
-            name="Key", role="admin", key_hash=HASH, created_by=acme.owner.id, expires_at=later
+            name="Key", role="admin", key_hash=HASH, key_mac=HASH, created_by=acme.owner.id, expires_at=later
         )  # fmt: skip
     return World(acme, campaign.id, content.id, brand.id, influencer.id, niches[5])
 

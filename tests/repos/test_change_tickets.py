@@ -15,12 +15,13 @@ from service.errors import Conflict, InvalidInput
 from service.repos.change_tickets import TicketHolder
 from service.work import Work
 
-HOLDER = TicketHolder(bearer_kind="session", bearer_hash=b"s" * 32)
+MAC = b"m" * 32
+HOLDER = TicketHolder(token_mac=MAC, bearer_kind="session", bearer_hash=b"s" * 32)
 
 
 async def issued(database: Database, tenant: NewTenant, number: int = 1, **values: Any) -> None:
     given = {
-        "token_hash": bytes([number]) * 32, "bearer_kind": "session", "bearer_hash": b"s" * 32,
+        "token_hash": bytes([number]) * 32, "token_mac": MAC, "bearer_kind": "session", "bearer_hash": b"s" * 32,
         "lifetime": timedelta(minutes=1), **values,
     }  # fmt: skip
     async with Work(database, tenant.id) as work:
@@ -52,7 +53,7 @@ async def test_a_ticket_is_used_once_and_says_whom_it_stands_for(database: Datab
     await issued(database, acme, 2, bearer_kind="key", bearer_hash=b"k" * 32)
     assert await redeemed(database, acme, 3) is None
     assert [await redeemed(database, acme) for _ in range(2)] == [HOLDER, None]
-    assert await redeemed(database, acme, 2) == TicketHolder(bearer_kind="key", bearer_hash=b"k" * 32)
+    assert await redeemed(database, acme, 2) == TicketHolder(token_mac=MAC, bearer_kind="key", bearer_hash=b"k" * 32)
 
 
 async def test_of_two_who_use_a_ticket_at_once_one_does(database: Database, acme: NewTenant) -> None:
@@ -111,6 +112,7 @@ async def test_tickets_that_nobody_used_are_forgotten_some_at_a_time(
 async def test_the_database_itself_refuses_what_is_no_ticket(database: Database, acme: NewTenant) -> None:
     for values in (
         {"token_hash": b"short"},
+        {"token_mac": b"short"},
         {"bearer_hash": b"short"},
         {"bearer_kind": "cookie"},
         {"lifetime": -timedelta(hours=1)},

@@ -19,6 +19,7 @@ from service.work import Work
 
 IDLE = timedelta(hours=1)
 SEEN_EVERY = timedelta(minutes=1)
+MAC = b"m" * 32
 
 
 async def authenticated(work: Work, number: int = 1, *, idle: timedelta = IDLE) -> Bearer | None:
@@ -27,8 +28,8 @@ async def authenticated(work: Work, number: int = 1, *, idle: timedelta = IDLE) 
 
 async def opened(database: Database, tenant: NewTenant, number: int = 1, **values: Any) -> Session | None:
     given = {
-        "user_id": tenant.owner.id, "password_hash": tenant.password_hash, "token_hash": bytes([number]) * 32, "ip": None,
-        "user_agent": None, "lifetime": timedelta(hours=1), **values,
+        "user_id": tenant.owner.id, "password_hash": tenant.password_hash, "token_hash": bytes([number]) * 32,
+        "token_mac": MAC, "ip": None, "user_agent": None, "lifetime": timedelta(hours=1), **values,
     }  # fmt: skip
     async with Work(database, tenant.id) as work:
         return await work.sessions.create(**given)
@@ -79,6 +80,7 @@ async def test_the_database_itself_refuses_what_is_no_session(database: Database
     acme = await new.tenant("acme")
     for values in (
         {"token_hash": b"short"},
+        {"token_mac": b"short"},
         {"user_agent": "x" * 501},
         {"lifetime": -timedelta(hours=1)},
     ):

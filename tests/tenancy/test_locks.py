@@ -40,7 +40,6 @@ BY_NAME = {
     "keep": UUID(int=0),
     "limit": 100,
     "most": 3,
-    "size": 32,
 }
 BY_TYPE = {
     "bool": True, "bytea": b"\0" * 32, "date": date(2026, 1, 1), "inet": "192.0.2.1", "int4": 1, "int8": 1,
@@ -58,11 +57,11 @@ AIMS = """
 INSERT INTO contents (tenant_id, campaign_id, kind, title, deleted_at)
 SELECT DISTINCT ON (tenant_id) tenant_id, campaign_id, kind, 'Deleted', now() - interval '1 year' FROM contents;
 UPDATE brands SET company_type = 'llp';
-INSERT INTO sessions (tenant_id, user_id, token_hash, ip, expires_at)
-SELECT tenant_id, id, sha256(email_index), '192.0.2.1', '2100-01-01' FROM users;
+INSERT INTO sessions (tenant_id, user_id, token_hash, token_mac, ip, expires_at)
+SELECT tenant_id, id, sha256(email_index), sha256('mac'), '192.0.2.1', '2100-01-01' FROM users;
 UPDATE idempotency_keys SET answer = '\\x01' || sha256(fingerprint);
-INSERT INTO api_keys (tenant_id, name, role, key_hash, created_by, revoked_at)
-SELECT tenant_id, 'Ended', role, sha256(key_hash), created_by, '2000-01-01' FROM api_keys;
+INSERT INTO api_keys (tenant_id, name, role, key_hash, key_mac, created_by, revoked_at)
+SELECT tenant_id, 'Ended', role, sha256(key_hash), sha256('mac'), created_by, '2000-01-01' FROM api_keys;
 UPDATE app.commits SET at = at - interval '2 years', actor_id = tenant_id, request_id = 'of ' || tenant_id;
 UPDATE sign_in_failures SET created_at = created_at - interval '2 years';
 INSERT INTO otps (tenant_id, phone_index, code_hash, created_at, expires_at)

@@ -45,6 +45,8 @@ A = TypeVar("A", bound=Answer)
 B = TypeVar("B", bound=BaseModel)
 R = TypeVar("R")
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.caller")
+
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
 
@@ -224,16 +226,19 @@ class Call:
     async def _admit(self, work: Work, token: Token) -> None:
         idle = timedelta(seconds=self.state["settings"].session_idle_timeout)
         seen_every = self.state["upkeep"].seen_every
-        bearer: Bearer | KeyBearer | None = None
-        likeliest, *others = work.binding.forms(token.hash, tokens.use(token.kind))
-        # At last the likeliest again: a rotation may have come in between.
-        for kept in (likeliest, *others, likeliest) if others else (likeliest,):
-            if token.kind == "session":
-                bearer = await work.sessions.authenticate(kept, idle=idle, seen_every=seen_every)
-            else:
-                bearer = await work.api_keys.authenticate(kept, seen_every=seen_every)
-            if bearer is not None:
-                break
+        bearer: Bearer | KeyBearer | None
+        if token.kind == "session":
+            bearer = await work.sessions.authenticate(token.hash, idle=idle, seen_every=seen_every)
+        else:
+            bearer = await work.api_keys.authenticate(token.hash, seen_every=seen_every)
+        if bearer is not None and not _is_ours(work, token, bearer):
+            log.error(
+                "token_row_not_ours",
+                kind=token.kind,
+                row=str(bearer.session_id if isinstance(bearer, Bearer) else bearer.key_id),
+                tenant=str(token.tenant),
+            )
+            bearer = None
         if (bearer is None or bearer.is_expired) and work.may_be_behind:
             # Another process may have begun it, or seen it used, just now.
             raise Behind
@@ -256,6 +261,13 @@ class Call:
             self.request, self._raw, key=self._key, caller_id=self.caller.id,
             lifetime=self.state["settings"].idempotency_lifetime,
         )  # fmt: skip
+
+
+def _is_ours(work: Work, token: Token, bearer: Bearer | KeyBearer) -> bool:
+    """Whether the service itself has written the row that lets the token in."""
+    if isinstance(bearer, Bearer):
+        return work.binding.verifies(bearer.token_mac, tokens.session_facts(token.hash, bearer.user_id))
+    return work.binding.verifies(bearer.key_mac, tokens.key_facts(token.hash, bearer.user_id, bearer.role))
 
 
 def admit(token: Token, bearer: Bearer | KeyBearer | None, permission: Permission) -> Caller:

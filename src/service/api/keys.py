@@ -54,8 +54,9 @@ async def create(call: Call, body: Parsed[KeyDraft]) -> Created[NewKey]:
         draft = body.get()
         check_grant(call.caller.role, draft.role)
         text, token = tokens.issue(call.caller.tenant, "key")
-        kept = work.binding.seal_token(token.hash, tokens.use("key"))
-        key = await work.api_keys.create(**dict(draft), key_hash=kept, created_by=call.caller.user_id)
+        maker = call.caller.user_id
+        mac = work.binding.mac(tokens.key_facts(token.hash, maker, draft.role))
+        key = await work.api_keys.create(**dict(draft), key_hash=token.hash, key_mac=mac, created_by=maker)
         if key.expires_at is not None and key.expires_at <= key.created_at:
             raise InvalidInput.of("expires_at", "this is in the past")
         return answers.created(NewKey, NewKey(**dict(key), key=text))

@@ -12,7 +12,7 @@ from service import keyring, schemas, tokens
 from service.errors import Conflict, InvalidInput, OperatorError
 from service.offboarding import access
 from service.offboarding.archive import Archive, ArchiveError, Manifest, Table
-from service.offboarding.tables import HISTORY, SEALED, call, columns, statements
+from service.offboarding.tables import HISTORY, MAC, SEALED, call, columns, statements
 from service.passwords import is_costly
 from service.settings import Settings
 from service.tenancy.binding import Binding
@@ -165,9 +165,8 @@ class _Loading:
             changes["password_hash"] = self._binding.seal_hash(row["password_hash"], UUID(row["id"]))
         if table == "api_keys":
             hashed = bytes.fromhex(row["key_hash"].removeprefix("\\x"))
-            if len(hashed) != keyring.TOKEN_BYTES:
-                raise ValueError
-            changes["key_hash"] = f"\\x{self._binding.seal_token(hashed, tokens.use('key')).hex()}"
+            facts = tokens.key_facts(hashed, UUID(row["created_by"]), row["role"])
+            changes[MAC] = f"\\x{self._binding.mac(facts).hex()}"
         for column in SEALED.get(table, ()):
             if (plain := row[column]) is not None:
                 sealed = self._binding.seal(plain, f"{table}.{column}", UUID(row["id"]))

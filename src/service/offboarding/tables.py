@@ -12,8 +12,8 @@ from service.translation import translate
 SEALED: Mapping[str, tuple[str, ...]] = {each.name: each.personal for each in sealing.AGGREGATES}
 """Columns of personal data: plain text in an archive."""
 
-HASHED: Mapping[str, str] = {"users": "password_hash", "api_keys": "key_hash"}
-"""Columns of hashes that this installation keeps under its keys: as they are without, in an archive."""
+MAC = "key_mac"
+"""What stands beside an API key's hash: of this installation's keys, not for an archive."""
 
 NO_HASH = "!"
 """What no password has; in the place of a hash that somebody has put there by hand."""
@@ -45,9 +45,9 @@ def call(statement: Statement, **given: object) -> tuple[str, Sequence[object]]:
 
 
 async def columns(connection: Connection, statement: Statement) -> dict[str, str]:
-    """The columns that a statement answers, with their types."""
+    """The columns that an archive has of a statement's answer, with their types."""
     try:
         prepared = await connection.raw.prepare(statement.variants[0].text)
     except Exception as error:
         raise translate(error, connection_lost=connection.is_closed()) from error
-    return {attribute.name: attribute.type.name for attribute in prepared.get_attributes()}
+    return {each.name: each.type.name for each in prepared.get_attributes() if each.name != MAC}

@@ -34,6 +34,7 @@ class KeyBearer(Row):
 
     key_id: UUID
     user_id: UUID
+    key_mac: bytes | None
     role: KeyRole
     maker_role: Role
     tenant_status: str
@@ -42,11 +43,14 @@ class KeyBearer(Row):
     expires_at: datetime | None
 
 
-class KeptKey(Row):
-    """A key with its hash, as the database keeps it."""
+class KeyToken(Row):
+    """A key with its hash, and the MAC that stands beside it."""
 
     id: UUID
+    created_by: UUID
+    role: KeyRole
     key_hash: bytes
+    key_mac: bytes | None
 
 
 class ApiKeys(Repository, aggregate="api_keys", noun="key"):
@@ -54,17 +58,24 @@ class ApiKeys(Repository, aggregate="api_keys", noun="key"):
 
     @query
     async def create(
-        self, *, name: str, role: KeyRole, key_hash: bytes, created_by: UUID, expires_at: datetime | None
+        self,
+        *,
+        name: str,
+        role: KeyRole,
+        key_hash: bytes,
+        key_mac: bytes,
+        created_by: UUID,
+        expires_at: datetime | None,
     ) -> ApiKey: ...
 
     @query(cached=Cached(lifetime=LEASE))
     async def authenticate(self, key_hash: bytes, *, seen_every: timedelta) -> KeyBearer | None: ...
 
     @query
-    async def hashes(self, *, size: int, after: UUID, limit: int) -> list[KeptKey]: ...
+    async def tokens(self, *, authenticated: bool, after: UUID | None = None, limit: int) -> list[KeyToken]: ...
 
     @query
-    async def seal(self, *, ids: list[UUID], key_hashes: list[bytes]) -> int: ...
+    async def authenticate_tokens(self, *, ids: list[UUID], key_macs: list[bytes]) -> int: ...
 
     @query
     async def page(

@@ -10,8 +10,9 @@ from service.repos.rows import Row
 
 
 class TicketHolder(Row):
-    """Whom a ticket stands for: what finds the session or the key."""
+    """Whom a ticket stands for: what finds the session or the key, and the MAC that says so."""
 
+    token_mac: bytes | None
     bearer_kind: Literal["session", "key"]
     bearer_hash: bytes
 
@@ -20,7 +21,9 @@ class ChangeTickets(Repository, aggregate="change_tickets", noun="ticket"):
     """The tenant's tickets that have not been used."""
 
     @query
-    async def create(self, *, token_hash: bytes, bearer_kind: str, bearer_hash: bytes, lifetime: timedelta) -> int: ...
+    async def create(
+        self, *, token_hash: bytes, token_mac: bytes, bearer_kind: str, bearer_hash: bytes, lifetime: timedelta
+    ) -> int: ...
 
     @query
     async def redeem(self, token_hash: bytes) -> TicketHolder | None: ...

@@ -30,6 +30,7 @@ class Bearer(Row):
 
     session_id: UUID
     user_id: UUID
+    token_mac: bytes | None
     role: Role
     is_active: bool
     tenant_status: str
@@ -38,11 +39,13 @@ class Bearer(Row):
     expires_at: datetime
 
 
-class KeptSession(Row):
-    """A session with the hash of its token, as the database keeps it."""
+class SessionToken(Row):
+    """A session with the hash of its token, and the MAC that stands beside it."""
 
     id: UUID
+    user_id: UUID
     token_hash: bytes
+    token_mac: bytes | None
 
 
 class Sessions(Repository, aggregate="sessions"):
@@ -55,6 +58,7 @@ class Sessions(Repository, aggregate="sessions"):
         user_id: UUID,
         password_hash: str,
         token_hash: bytes,
+        token_mac: bytes,
         ip: IPv4Address | IPv6Address | None,
         user_agent: str | None,
         lifetime: timedelta,
@@ -90,10 +94,10 @@ class Sessions(Repository, aggregate="sessions"):
     async def expire(self, limit: int, *, idle: timedelta) -> int: ...
 
     @query
-    async def hashes(self, *, size: int, after: UUID, limit: int) -> list[KeptSession]: ...
+    async def tokens(self, *, authenticated: bool, after: UUID | None = None, limit: int) -> list[SessionToken]: ...
 
     @query
-    async def seal(self, *, ids: list[UUID], token_hashes: list[bytes]) -> int: ...
+    async def authenticate_tokens(self, *, ids: list[UUID], token_macs: list[bytes]) -> int: ...
 
     @query
     async def purge(self, limit: int, *, idle: timedelta) -> int: ...

@@ -124,7 +124,9 @@ class Users(Repository, aggregate="users"):
     async def remove(self, id: UUID, *, version: int | None = None) -> bool | None: ...
 
     @query
-    async def stale(self, prefix: bytes, *, hash_prefix: str, after: UUID, limit: int) -> list[StaleUser]: ...
+    async def stale(
+        self, prefix: bytes, *, hash_prefix: str, after: UUID | None = None, limit: int
+    ) -> list[StaleUser]: ...
 
     @query
     async def reseal(

@@ -8,6 +8,7 @@ replace this module alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -77,20 +78,15 @@ class Binding:
         keyring, _ = self._keys()
         return keyring.accepts_bare_hashes
 
-    def seal_token(self, hashed: bytes, use: bytes) -> bytes:
-        """The hash of a token of the bound tenant as the database keeps it; `use` says what it is the token of."""
+    def mac(self, facts: Iterable[bytes]) -> bytes:
+        """The MAC of what a row of the bound tenant says."""
         keyring, tenant = self._keys()
-        return keyring.seal_token(hashed, tenant, use)
+        return keyring.mac(tenant, facts)
 
-    def open_token(self, kept: bytes, use: bytes) -> bytes:
-        """The hash of a token. Raises Undecipherable."""
+    def verifies(self, mac: bytes | None, facts: Iterable[bytes]) -> bool:
+        """Whether this is the MAC of what a row of the bound tenant says."""
         keyring, tenant = self._keys()
-        return keyring.open_token(kept, tenant, use)
-
-    def forms(self, hashed: bytes, use: bytes) -> tuple[bytes, ...]:
-        """All the forms in which the database may keep the hash of a token, the likeliest first."""
-        keyring, tenant = self._keys()
-        return keyring.forms(hashed, tenant, use)
+        return keyring.verifies(mac, tenant, facts)
 
     def shown(self, value: bytes, column: str, row: UUID) -> str:
         """The plain text of a sealed value, or UNDECIPHERABLE in its place, which is logged and counted.
