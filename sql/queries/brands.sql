@@ -291,18 +291,18 @@ SELECT id, version, email, phone, brand_email, poc_email, poc_contact_number, in
  LIMIT :limit;
 
 -- name: reseal :count
--- Puts the same values in another sealing, where nobody has changed the row meanwhile.
+-- Puts the same values in another sealing, where nobody has changed the row meanwhile; null leaves a value as it is.
 UPDATE brands AS b
-   SET email                  = r.email,
-       email_index            = r.email_index,
-       phone                  = r.phone,
-       phone_index            = r.phone_index,
-       brand_email            = r.brand_email,
-       poc_email              = r.poc_email,
-       poc_contact_number     = r.poc_contact_number,
-       incorporation_document = r.incorporation_document,
-       gst_document           = r.gst_document,
-       pan_document           = r.pan_document
+   SET email                  = coalesce(r.email, b.email),
+       email_index            = coalesce(r.email_index, b.email_index),
+       phone                  = coalesce(r.phone, b.phone),
+       phone_index            = coalesce(r.phone_index, b.phone_index),
+       brand_email            = coalesce(r.brand_email, b.brand_email),
+       poc_email              = coalesce(r.poc_email, b.poc_email),
+       poc_contact_number     = coalesce(r.poc_contact_number, b.poc_contact_number),
+       incorporation_document = coalesce(r.incorporation_document, b.incorporation_document),
+       gst_document           = coalesce(r.gst_document, b.gst_document),
+       pan_document           = coalesce(r.pan_document, b.pan_document)
   FROM unnest(:ids::uuid[], :versions::int[], :emails::bytea[], :email_indexes::bytea[], :phones::bytea[],
               :phone_indexes::bytea[], :brand_emails::bytea[], :poc_emails::bytea[],
               :poc_contact_numbers::bytea[], :incorporation_documents::bytea[],

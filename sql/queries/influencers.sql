@@ -254,12 +254,12 @@ SELECT id, version, email, phone
  LIMIT :limit;
 
 -- name: reseal :count
--- Puts the same values in another sealing, where nobody has changed the row meanwhile.
+-- Puts the same values in another sealing, where nobody has changed the row meanwhile; null leaves a value as it is.
 UPDATE influencers AS i
-   SET email       = r.email,
-       email_index = r.email_index,
-       phone       = r.phone,
-       phone_index = r.phone_index
+   SET email       = coalesce(r.email, i.email),
+       email_index = coalesce(r.email_index, i.email_index),
+       phone       = coalesce(r.phone, i.phone),
+       phone_index = coalesce(r.phone_index, i.phone_index)
   FROM unnest(:ids::uuid[], :versions::int[], :emails::bytea[], :email_indexes::bytea[], :phones::bytea[],
               :phone_indexes::bytea[])
        AS r (id, version, email, email_index, phone, phone_index)

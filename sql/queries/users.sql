@@ -132,11 +132,11 @@ SELECT id, version, email, password_hash
  LIMIT :limit;
 
 -- name: reseal :count
--- Puts the same addresses and password hashes in another sealing, where nobody has changed them meanwhile.
+-- Puts the same addresses and password hashes in another sealing, where nobody has changed them meanwhile; null leaves a value as it is.
 UPDATE users AS u
-   SET email         = r.email,
-       email_index   = r.email_index,
-       password_hash = r.password_hash
+   SET email         = coalesce(r.email, u.email),
+       email_index   = coalesce(r.email_index, u.email_index),
+       password_hash = coalesce(r.password_hash, u.password_hash)
   FROM unnest(:ids::uuid[], :versions::int[], :emails::bytea[], :email_indexes::bytea[], :password_hashes::text[])
        AS r (id, version, email, email_index, password_hash)
  WHERE u.tenant_id = :tenant_id

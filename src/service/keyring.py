@@ -36,6 +36,7 @@ SEALED = b"\x01"
 _UNSEALED = b"\x00"
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
+_ID = re.compile(r"[A-Za-z0-9._-]{1,32}\Z")
 _KEY = re.compile(r"([A-Za-z0-9._-]{1,32}):([A-Za-z0-9+/_-]{43}=?)\Z")
 _FILE = "pii.keys"
 _BINDS_ROWS = "row-"
@@ -108,8 +109,12 @@ class Keyring:
         id = value[2:size].decode("ascii", "replace")
         if value[:1] == _UNSEALED:
             raise Undecipherable("It is plain text that waits to be sealed; `quarry pii seal` does it.")
-        if value[:1] != SEALED or id not in self.keys:
+        if value[:1] != SEALED:
             raise Undecipherable
+        if id not in self.keys:
+            raise Undecipherable(
+                f"It is sealed with the key {id}, which is not among PII_KEYS." if _ID.match(id) else None
+            )
         nonce, sealed = value[size : size + _NONCE_BYTES], value[size + _NONCE_BYTES :]
         try:
             return AESGCM(self.keys[id]).decrypt(nonce, sealed, _place(id, tenant, row, column)).decode()

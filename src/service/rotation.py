@@ -226,12 +226,17 @@ class _Step:
         self.sealed, self.failures = [], []
         self.rows = await each.stale(work, keyring, what, after=self.after, limit=self.limit)
         for row in self.rows:
+            lost: list[str] = []
             try:
                 if what.is_spelling and not each.is_spelled_otherwise(row, keyring, tenant):
                     continue
-                self.sealed.append(each.resealed(row, keyring, tenant, what))
+                sealed = each.resealed(row, keyring, tenant, what, lost)
             except Undecipherable as error:
-                self.failures.append(Failure(self.aggregate.name, self.tenant, row.id, error.message))
+                lost, sealed = [error.message], None
+            if sealed is not None:
+                self.sealed.append(sealed)
+            if lost:
+                self.failures.append(Failure(each.name, tenant, row.id, "; ".join(lost)))
         if not self.sealed or not what.write:
             return len(self.sealed)
         return await each.reseal(work, {name: [values[name] for values in self.sealed] for name in self.sealed[0]})

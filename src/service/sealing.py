@@ -8,7 +8,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from service import tokens
-from service.keyring import Keyring
+from service.keyring import Keyring, Undecipherable
 from service.tenancy.binding import Isolation
 from service.tenancy.identity import TenantId
 from service.texts import email_address
@@ -67,22 +67,37 @@ class Aggregate:
             return list(await repository.stale(take.prefix, hash_prefix=hash_prefix, after=after, limit=limit))
         return list(await repository.stale(take.prefix, after=after, limit=limit))
 
-    def resealed(self, row: Any, keyring: Keyring, tenant: TenantId, take: Take) -> dict[str, object]:
-        """A stale row by the names of `reseal`'s parameters, which take lists. Raises Undecipherable."""
-        values: dict[str, object] = {"ids": row.id}
-        if self.has_version:
-            values["versions"] = row.version
+    def resealed(
+        self, row: Any, keyring: Keyring, tenant: TenantId, take: Take, lost: list[str]
+    ) -> dict[str, object] | None:
+        """A stale row by the names of `reseal`'s parameters, which take lists; a value of None is left as it is.
+
+        Columns that can't be opened are added to `lost`, with the reason. None when there is nothing else to do.
+        """
+        values: dict[str, object] = {}
         for column in self.personal:
-            if (plain := self._plain(row, column, keyring, tenant, take)) is None:
-                values[f"{column}s"] = None
+            values |= {f"{column}s": None, **({f"{column}_indexes": None} if column in _INDEXED else {})}
+            place = f"{self.name}.{column}"
+            try:
+                plain = self._plain(row, column, keyring, tenant, take)
+            except Undecipherable as error:
+                lost.append(f"{column}: {error.message}")
                 continue
-            place, plain = f"{self.name}.{column}", _spelled(column, plain)
+            if plain is None or getattr(row, column).startswith(take.prefix):
+                continue
+            plain = _spelled(column, plain)
             values[f"{column}s"] = keyring.seal(plain, tenant, row.id, place)
             if column in _INDEXED:
                 values[f"{column}_indexes"] = keyring.index(plain, tenant, place)
         if self.has_password:
-            values["password_hashes"] = _resealed_hash(row, keyring, tenant, take)
-        return values
+            try:
+                values["password_hashes"] = _resealed_hash(row, keyring, tenant, take)
+            except Undecipherable as error:
+                values["password_hashes"] = None
+                lost.append(f"password_hash: {error.message}")
+        if all(value is None for value in values.values()):
+            return None
+        return {"ids": row.id, **({"versions": row.version} if self.has_version else {}), **values}
 
     async def reseal(self, work: Work, values: dict[str, list[object]]) -> int:
         """Write rows that are still as they were read; answers how many."""
@@ -114,7 +129,9 @@ class Tokens:
         rows = getattr(work, self.name).tokens(authenticated=take.former is not None, after=after, limit=limit)
         return list(await rows)
 
-    def resealed(self, row: Any, keyring: Keyring, tenant: TenantId, take: Take) -> dict[str, object]:
+    def resealed(
+        self, row: Any, keyring: Keyring, tenant: TenantId, take: Take, _: list[str]
+    ) -> dict[str, object] | None:
         """A row by the names of `authenticate_tokens`' parameters."""
         mac, facts = getattr(row, self.column), self.facts(row)
         # What the former key does not verify, a run that was killed has done; or somebody wrote it, and it lets nobody in.
@@ -131,10 +148,11 @@ class Tokens:
         return int(await getattr(work, self.name).authenticate_tokens(**values))
 
 
-def _resealed_hash(row: Any, keyring: Keyring, tenant: TenantId, take: Take) -> str:
+def _resealed_hash(row: Any, keyring: Keyring, tenant: TenantId, take: Take) -> str | None:
+    """A password's hash sealed anew; None where it is left as it is. Raises Undecipherable."""
     kept = str(row.password_hash)
-    if not keyring.binds_rows or take.hashes == "kept":
-        return kept
+    if take.hashes == "kept" or kept.startswith(keyring.hash_prefix(take.prefix)):
+        return None
     is_taken = take.hashes == "taken" and not keyring.is_sealed_hash(kept)
     return keyring.seal_hash(kept if is_taken else keyring.open_hash(kept, tenant, row.id), tenant, row.id)
 

@@ -165,9 +165,11 @@ async def set_password(call: Call, body: Parsed[PasswordChange]) -> Nothing:
 
     async def operation(work: Work) -> Nothing:
         # Time has passed: the caller's role, or the password that was compared, may be another now.
-        await admit(work)
+        again = await admit(work)
+        # A rotation may have sealed the same hash anew.
+        expected = again if again and current and again.opened == current.opened else current
         kept = work.binding.seal_hash(new, call.id())
-        if not await work.users.set_password(call.id(), kept, current=current and current.kept):
+        if not await work.users.set_password(call.id(), kept, current=expected and expected.kept):
             raise InvalidInput.of("current_password", "It has been changed meanwhile.") if current else NotFound
         keep = call.caller.session_id if current else None
         await work.sessions.revoke_of_user(call.id(), keep=keep)

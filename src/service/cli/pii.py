@@ -19,6 +19,7 @@ from service.rotation import Report
 from service.settings import Settings
 from service.tenancy.identity import TenantId
 
+_MOST_TOLD = 50
 _FORMER = "QUARRY_FORMER_INDEX_KEY"
 _INSTANCES = """
 SELECT count(*)
@@ -116,14 +117,13 @@ def spelling(
     """Find addresses that were kept before there was one spelling for each (Unicode's composed form, xn-- domains)."""
     with installed() as local:
         report = wait_for(_spelling(local, write=write))
-    for failure in report.failures:
-        say(f"quarry: {failure}")
+    _tell_failures(report)
     counts = ", ".join(f"{count} {name}" for name, count in report.counts.items() if count) or "none"
     say(f"quarry: spelled otherwise: {counts}" + ("; changed" if write else ""))
     if report.failures:
         raise OperatorError(
             f"{len(report.failures)} could not be changed and are as they were",
-            "where the address is taken, two rows are one person's: settle it, then start this again",
+            "settle what the message says (where an address is taken, two rows are one person's), then start this again",
         )
     if not write and any(report.counts.values()):
         raise OperatorError("addresses are spelled otherwise than they are looked for", "add --write to change them")
@@ -136,9 +136,15 @@ def key(index: Annotated[bool, typer.Option("--index", help="One for PII_INDEX_K
 
 
 def _tell(report: Report) -> None:
-    for failure in report.failures:
-        say(f"quarry: {failure}")
+    _tell_failures(report)
     say(f"quarry: {report}")
+
+
+def _tell_failures(report: Report) -> None:
+    for failure in report.failures[:_MOST_TOLD]:
+        say(f"quarry: {failure}")
+    if (more := len(report.failures) - _MOST_TOLD) > 0:
+        say(f"quarry: and {more} more")
 
 
 async def _rotate(local: Settings, *, new_key: bool) -> Report:

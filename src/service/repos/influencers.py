@@ -140,8 +140,8 @@ class Influencers(Repository, aggregate="influencers"):
         *,
         ids: list[UUID],
         versions: list[int],
-        emails: list[bytes],
-        email_indexes: list[bytes],
-        phones: list[bytes],
-        phone_indexes: list[bytes],
+        emails: list[bytes | None],
+        email_indexes: list[bytes | None],
+        phones: list[bytes | None],
+        phone_indexes: list[bytes | None],
     ) -> int: ...

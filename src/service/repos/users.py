@@ -134,7 +134,7 @@ class Users(Repository, aggregate="users"):
         *,
         ids: list[UUID],
         versions: list[int],
-        emails: list[bytes],
-        email_indexes: list[bytes],
-        password_hashes: list[str],
+        emails: list[bytes | None],
+        email_indexes: list[bytes | None],
+        password_hashes: list[str | None],
     ) -> int: ...
