@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import yoyo
 
 import dumps
 from factories import Factory, NewTenant
@@ -181,6 +183,21 @@ async def test_a_failure_in_one_keeps_nobody_else_waiting_and_is_gone_on_with(
     superuser.execute("DROP TABLE acme.it")
     superuser.commit()
     assert schemas.up(owner, "quarry", quietly, folders) == ["acme/0098.add-it", "acme/0099.add-more"]
+
+
+@pytest.mark.usefixtures("acme")
+async def test_one_with_nothing_to_do_takes_no_turn_and_files_are_read_once(
+    owner: Address, superuser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever took a turn there would wait for this living process.
+    superuser.execute("INSERT INTO acme.yoyo_lock VALUES (1, now(), %s)", (os.getppid(),))
+    superuser.commit()
+    read, reads = yoyo.read_migrations, list[tuple[str, ...]]()
+    monkeypatch.setattr(yoyo, "read_migrations", lambda *folders: reads.append(folders) or read(*folders))
+    with psycopg.connect(owner.url):
+        assert schemas.up(owner, "quarry", quietly) == []
+        assert {each.is_settled for each in schemas.status(owner, "quarry")} == {True}
+    assert len(reads) == 2
 
 
 @pytest.mark.usefixtures("acme")

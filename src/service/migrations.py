@@ -6,7 +6,7 @@ import contextlib
 import functools
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +28,9 @@ Direction = Literal["apply", "rollback"]
 Verify = Callable[[psycopg.Connection[Any]], set[str] | None]
 """Says what is wrong with the catalog, in the transaction that is open; None where it can't tell."""
 
+Source = Sequence[Path] | Any | None
+"""Where migrations come from: folders, what `read` has made of some, or the ones that this version comes with."""
+
 YOYO = "quarry-yoyo"
 """The application name of every yoyo that got its address here; others may see it in pg_stat_activity."""
 
@@ -42,6 +45,13 @@ class Status:
     is_missing: bool = False
     is_of_tenants: bool = False
     """Whether it is of tables of tenants, of which there may be several schemas."""
+    is_noted: bool = False
+    """Whether the file's checksum is kept, by which an edit is noticed."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to do about it."""
+        return self.is_missing or (self.applied_at is not None and self.is_noted)
 
 
 def yoyo_url(address: Address, schema: str) -> str:
@@ -54,10 +64,10 @@ def sources() -> tuple[Path, ...]:
     return files.sql("migrations", "shared"), files.sql("migrations", "tenant")
 
 
-def ordered(folders: Sequence[Path] | None = None) -> list[Path]:
+def ordered(folders: Source = None) -> list[Path]:
     """The files of all migrations, in the order in which an empty database gets them. Raises MigrationError."""
     with reported():
-        return [Path(migration.path) for migration in topological_sort(_read(folders))]
+        return [Path(migration.path) for migration in topological_sort(read(folders))]
 
 
 @functools.cache
@@ -66,26 +76,46 @@ def known() -> frozenset[str]:
     return frozenset(path.stem for path in ordered())
 
 
-def status(address: Address, schema: str, folders: Sequence[Path] | None = None) -> list[Status]:
+def read(folders: Source = None) -> Any:
+    """The migrations of these folders, whose files are parsed once, however many schemas they are compared with."""
+    if isinstance(folders, yoyo.migrations.MigrationList):
+        return folders
+    return yoyo.read_migrations(*map(str, folders or sources()))
+
+
+def status(address: Address, schema: str, folders: Source = None) -> list[Status]:
     """All migrations: applied ones in the order of application, pending ones, then those whose file is gone."""
-    with reported(), connected(address, schema) as connection:
-        applied = _applied(connection)
-        kept = _checksums(connection)
-        ordered = list(topological_sort(_read(folders)))
-        ordered.sort(key=lambda each: (each.id not in applied, str(applied.get(each.id))))
-        found = []
-        for migration in ordered:
-            when = applied.pop(migration.id, None)
-            known = kept.get((migration.id, when)) if when else None
-            found.append(
-                Status(
-                    migration.id,
-                    when,
-                    is_changed=known not in (None, checksum(Path(migration.path))),
-                    is_of_tenants=_is_of_tenants(migration),
-                )
+    ((_, found),) = statuses(address, [schema], folders)
+    return found
+
+
+def statuses(address: Address, schemas: Sequence[str], folders: Source = None) -> Iterator[tuple[str, list[Status]]]:
+    """The same of each of these schemas, with its name."""
+    with reported():
+        ordered = list(topological_sort(read(folders)))
+        checksums = {migration.id: checksum(Path(migration.path)) for migration in ordered}
+        with connected(address, "pg_catalog") as connection:
+            for schema in schemas:
+                connection.execute("SELECT set_config('search_path', quote_ident(%s), false)", [schema])
+                yield schema, _status(connection, ordered, checksums)
+
+
+def _status(connection: Any, ordered: Sequence[Any], checksums: Mapping[str, str]) -> list[Status]:
+    applied, kept = _applied(connection), _checksums(connection)
+    found = []
+    for migration in sorted(ordered, key=lambda each: (each.id not in applied, str(applied.get(each.id)))):
+        when = applied.pop(migration.id, None)
+        known = kept.get((migration.id, when)) if when else None
+        found.append(
+            Status(
+                migration.id,
+                when,
+                is_changed=known not in (None, checksums[migration.id]),
+                is_of_tenants=_is_of_tenants(migration),
+                is_noted=known is not None,
             )
-        return found + [Status(name, when, is_missing=True) for name, when in applied.items()]
+        )
+    return found + [Status(name, when, is_missing=True) for name, when in applied.items()]
 
 
 def connected(address: Address, schema: str) -> psycopg.Connection[Any]:
@@ -94,7 +124,7 @@ def connected(address: Address, schema: str) -> psycopg.Connection[Any]:
 
 
 def up(
-    address: Address, schema: str, say: Say, folders: Sequence[Path] | None = None,
+    address: Address, schema: str, say: Say, folders: Source = None,
     *, beside: bool = False, patience: float = 10.0, verify: Verify | None = None,
 ) -> list[str]:  # fmt: skip
     """Apply what is pending, each in a transaction of its own; answers the ids. Raises MigrationError.
@@ -106,7 +136,7 @@ def up(
     """
     done: list[str] = []
     with _locked(address, schema, say, patience) as backend:
-        migrations = _read(folders)
+        migrations = read(folders)
         if beside:
             backend.mark_migrations([each for each in backend.to_apply(migrations) if not _is_of_tenants(each)])
         pending = list(backend.to_apply(migrations))
@@ -128,11 +158,11 @@ def up(
     return done
 
 
-def last(address: Address, schema: str, count: int, folders: Sequence[Path] | None = None) -> list[str]:
+def last(address: Address, schema: str, count: int, folders: Source = None) -> list[str]:
     """The `count` migrations that were applied last, the last one first. Raises MigrationError for one with no way back."""
     with reported(), connected(address, schema) as connection:
         applied = _applied(connection)
-        files = {migration.id: migration for migration in _read(folders)}
+        files = {migration.id: migration for migration in read(folders)}
     chosen = sorted(applied, key=lambda id: applied[id], reverse=True)[:count]
     for id in chosen:
         if id not in files:
@@ -146,7 +176,7 @@ def last(address: Address, schema: str, count: int, folders: Sequence[Path] | No
 
 
 def take_back(
-    address: Address, schema: str, ids: Sequence[str], say: Say, folders: Sequence[Path] | None = None,
+    address: Address, schema: str, ids: Sequence[str], say: Say, folders: Source = None,
     *, beside: bool = False,
 ) -> list[str]:  # fmt: skip
     """Take migrations back, in this order, where they are applied; answers their ids. Raises MigrationError.
@@ -156,7 +186,7 @@ def take_back(
     done = []
     with _locked(address, schema, say) as backend:
         applied = _applied(backend)
-        files = {migration.id: migration for migration in _read(folders)}
+        files = {migration.id: migration for migration in read(folders)}
         for id in ids:
             if id in applied and not (beside and not _is_of_tenants(files[id])):
                 say(f"rolling back {id}{f' in {schema}' if beside else ''}")
@@ -212,10 +242,6 @@ def _run(
                 )
             own.log_migration(migration, direction)
             (own.mark_one if direction == "apply" else own.unmark_one)(migration, log=False)
-
-
-def _read(folders: Sequence[Path] | None) -> Any:
-    return yoyo.read_migrations(*map(str, folders or sources()))
 
 
 def _way_back(migration: Any) -> Path:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import psycopg
 
@@ -18,7 +17,7 @@ from service.addresses import Address
 from service.errors import OperatorError
 from service.forms import RESERVED_SCHEMAS, SCHEMA_NAME
 from service.migration_errors import MigrationError, reported
-from service.migrations import Say, Status, Verify
+from service.migrations import Say, Source, Status, Verify
 
 _FOREIGN = """
 SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid)
@@ -42,19 +41,20 @@ def own(address: Address, schema: str) -> list[str]:
     return [name for (name,) in rows]
 
 
-def up(
-    address: Address, schema: str, say: Say, folders: Sequence[Path] | None = None, *, verify: Verify | None = None
-) -> list[str]:
+def up(address: Address, schema: str, say: Say, folders: Source = None, *, verify: Verify | None = None) -> list[str]:
     """Apply what is pending everywhere; answers the ids, with their schema where it is a tenant's own.
 
     One that fails in a tenant's schema keeps nobody else waiting: the others go on, and the next run goes on there. Raises
     OwnSchemaFailed for them together. `verify` is as in migrations.up.
     """
-    done = migrations.up(address, schema, say, folders, verify=verify)
+    files = migrations.read(folders)
+    done = migrations.up(address, schema, say, files, verify=verify)
     failures = []
-    for name in own(address, schema):
+    for name, found in list(migrations.statuses(address, own(address, schema), files)):
+        if all(each.is_settled for each in found):
+            continue
         try:
-            done += [f"{name}/{id}" for id in migrations.up(address, name, say, folders, beside=True)]
+            done += [f"{name}/{id}" for id in migrations.up(address, name, say, files, beside=True)]
         except OperatorError as error:
             failures.append(f"in {name}: {error.message}")
     if failures:
@@ -62,24 +62,20 @@ def up(
     return done
 
 
-def down(
-    address: Address, schema: str, chosen: Sequence[str], say: Say, folders: Sequence[Path] | None = None
-) -> list[str]:
+def down(address: Address, schema: str, chosen: Sequence[str], say: Say, folders: Source = None) -> list[str]:
     """Take migrations back, in the tenants' own schemas first; answers the ids. Raises MigrationError."""
-    done = []
+    done, files = [], migrations.read(folders)
     for name in own(address, schema):
-        done += [f"{name}/{id}" for id in migrations.take_back(address, name, chosen, say, folders, beside=True)]
-    return done + migrations.take_back(address, schema, chosen, say, folders)
+        done += [f"{name}/{id}" for id in migrations.take_back(address, name, chosen, say, files, beside=True)]
+    return done + migrations.take_back(address, schema, chosen, say, files)
 
 
 def status(address: Address, schema: str) -> list[Status]:
     """All migrations of all schemas, as migrations.status; the id of one in a tenant's own schema begins with its name."""
-    found = migrations.status(address, schema)
-    for name in own(address, schema):
-        found += [
-            replace(each, id=f"{name}/{each.id}") for each in migrations.status(address, name) if each.is_of_tenants
-        ]
-    return found
+    shared, *others = migrations.statuses(address, [schema, *own(address, schema)])
+    return shared[1] + [
+        replace(each, id=f"{name}/{each.id}") for name, found in others for each in found if each.is_of_tenants
+    ]
 
 
 async def build(address: Address, schema: str, name: str, say: Say) -> None:
