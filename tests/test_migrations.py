@@ -15,7 +15,7 @@ import pytest
 
 import dumps
 from factories import Factory
-from service import migrations, provisioning, schemas
+from service import migrations, provisioning, schemas, yoyo_backend
 from service.addresses import Address
 from service.embedded.server import Server
 from service.errors import OperatorError
@@ -189,6 +189,15 @@ def test_plain_yoyo_undoes_nothing_outside_a_transaction_either(
     assert done.returncode != 0
     assert 'column "display_name" of relation "users" already exists' in done.stderr
     assert {"note", "display_name"} <= columns(superuser)
+
+
+def test_nothing_is_undone_in_a_transaction_because_the_server_would_make_no_table_just_now(
+    owner: Address, superuser: Any
+) -> None:
+    superuser.execute("ALTER SCHEMA quarry OWNER TO postgres; REVOKE CREATE ON SCHEMA quarry FROM PUBLIC, quarry_owner")
+    superuser.commit()
+    with yoyo_backend.connect(migrations.yoyo_url(owner, "quarry")) as backend:
+        assert backend.has_transactional_ddl
 
 
 def test_failing_way_back_outside_a_transaction_does_nothing_again(

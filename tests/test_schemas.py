@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -183,6 +185,18 @@ async def test_a_failure_in_one_keeps_nobody_else_waiting_and_is_gone_on_with(
     superuser.execute("DROP TABLE acme.it")
     superuser.commit()
     assert schemas.up(owner, "quarry", quietly, folders) == ["acme/0098.add-it", "acme/0099.add-more"]
+
+
+@pytest.mark.usefixtures("acme")
+async def test_looking_through_them_keeps_no_lock_there(database: Database) -> None:
+    async with Work(database, None, read_only=True) as work:
+        waits = [each.waits for each in await work.tenants.to_seal(UUID(int=0), limit=10)]
+        due = [each.is_due for each in await work.tenants.to_purge(UUID(int=0), idle=timedelta(hours=1), limit=10)]
+        locked = await work.connection.fetch(
+            "SELECT relation::regclass::text FROM pg_locks WHERE pid = pg_backend_pid() AND relation IS NOT NULL", ()
+        )
+    assert (waits, due) == ([False], [False])
+    assert [name for (name,) in locked if name.startswith("acme.")] == []
 
 
 @pytest.mark.usefixtures("acme")

@@ -1,0 +1,92 @@
+-- Looking through tenants with schemas of their own holds the locks of one schema at a time.
+-- depends: 0017.authenticate-tokens
+
+SET LOCAL lock_timeout = '4s';
+
+-- The functions keep the path that the first session has that makes them; a temporary table must not come before theirs.
+DO $path$ BEGIN PERFORM set_config('search_path', format('%I, pg_temp', current_schema()), true); END $path$;
+
+CREATE OR REPLACE FUNCTION tenants_to_purge(previous uuid, at_most integer, idle interval) RETURNS TABLE (tenant_id uuid, is_due boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path FROM CURRENT
+    -- What is prepared for one tenant is right for all.
+    SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    before  text := current_setting('app.tenant_id', true);
+    further text[] := ARRAY(SELECT c.relname::text
+                              FROM pg_catalog.pg_class AS c
+                              JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'deleted_at' AND NOT a.attisdropped
+                              JOIN pg_catalog.pg_attribute AS b ON b.attrelid = c.oid AND b.attname = 'tenant_id' AND NOT b.attisdropped
+                             WHERE c.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = current_schema())
+                               AND c.relkind IN ('r', 'p')
+                               AND c.relname NOT IN ('users', 'brands', 'influencers', 'campaigns', 'contents'));
+    own     text;
+BEGIN
+    FOR tenant_id, own IN
+        SELECT t.id, s.name
+          FROM app.tenants AS t
+          LEFT JOIN app.schemas AS s ON s.tenant_id = t.id
+         WHERE t.id > previous
+         ORDER BY t.id
+         LIMIT least(at_most, 10000)
+    LOOP
+        PERFORM set_config('app.tenant_id', tenant_id::text, true);
+        IF own IS NULL THEN
+            is_due := has_ended_rows(tenant_id, idle, further);
+        ELSE
+            BEGIN
+                EXECUTE format('SELECT %I.has_ended_rows($1, $2, $3)', own) INTO is_due USING tenant_id, idle, further;
+                -- Undone at once, which gives its locks back: those on a thousand schemas fill the server's table of locks.
+                RAISE EXCEPTION USING ERRCODE = 'QR001';
+            EXCEPTION
+            WHEN SQLSTATE 'QR001' THEN
+                NULL;
+            WHEN OTHERS THEN
+                -- A schema that is behind is its tenant's affair: the purge tries there, and tells of that tenant alone.
+                is_due := true;
+            END;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+    PERFORM set_config('app.tenant_id', coalesce(before, ''), true);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION tenants_to_seal(previous uuid, at_most integer) RETURNS TABLE (tenant_id uuid, waits boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path FROM CURRENT
+    SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    before text := current_setting('app.tenant_id', true);
+    own    text;
+BEGIN
+    FOR tenant_id, own IN
+        SELECT t.id, s.name
+          FROM app.tenants AS t
+          LEFT JOIN app.schemas AS s ON s.tenant_id = t.id
+         WHERE t.id > previous
+         ORDER BY t.id
+         LIMIT least(at_most, 10000)
+    LOOP
+        PERFORM set_config('app.tenant_id', tenant_id::text, true);
+        IF own IS NULL THEN
+            waits := has_plain_values(tenant_id);
+        ELSE
+            BEGIN
+                EXECUTE format('SELECT %I.has_plain_values($1)', own) INTO waits USING tenant_id;
+                -- Undone at once, which gives its locks back: those on a thousand schemas fill the server's table of locks.
+                RAISE EXCEPTION USING ERRCODE = 'QR001';
+            EXCEPTION
+            WHEN SQLSTATE 'QR001' THEN
+                NULL;
+            WHEN OTHERS THEN
+                waits := true;
+            END;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+    PERFORM set_config('app.tenant_id', coalesce(before, ''), true);
+END
+$$;
