@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import math
 import os
 from collections.abc import Callable
 from time import monotonic, sleep
@@ -15,8 +14,9 @@ Say = Callable[[str], None]
 
 _LOCK = 7_301_915_204_411
 """The advisory lock of `quarry migrate`; any constant that nothing else uses."""
-_ASK_EVERY, _TELL_EVERY = 0.2, 30.0
-"""Seconds between two attempts to get it, and between two lines that say so."""
+_ASK_EVERY, _TELL_AFTER, _TELL_EVERY = 0.05, 1.0, 30.0
+"""Seconds between two attempts to get it, before the first line that says so (a connection that this process has just closed
+may still have it), and between two lines."""
 
 
 def wait(holder: psycopg.Connection[Any], say: Say) -> None:
@@ -25,7 +25,7 @@ def wait(holder: psycopg.Connection[Any], say: Say) -> None:
     A session that waits inside pg_advisory_lock() holds a snapshot, and CREATE INDEX CONCURRENTLY waits for every
     snapshot: the instance that migrates and the one that waits would wait for each other for ever.
     """
-    told = -math.inf
+    told = monotonic() - _TELL_EVERY + _TELL_AFTER
     while not value(holder, "SELECT pg_try_advisory_lock(%s)", _LOCK):
         if monotonic() - told >= _TELL_EVERY:
             say("waiting for another instance that is migrating")
