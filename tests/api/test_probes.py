@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from application import Api
 from factories import Factory
-from service import schemas
+from service import health, schemas
+from service.database import Database
+from service.health import DatabaseHealth
 from service.settings import Settings
 
 
@@ -71,3 +75,14 @@ async def test_readiness_is_asked_for_once_a_second(api: Api, superuser: Any) ->
     assert (await nobody.get("/readyz")).status_code == 200
     api.state["health"]._asked_at -= 1
     assert (await nobody.get("/readyz")).status_code == 503
+
+
+async def test_a_slow_look_at_the_catalog_is_not_repeated_by_every_probe(
+    database: Database, superuser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_SLOW", 0.0)
+    rested, fresh = (DatabaseHealth(database, max_age=60.0) for _ in range(2))
+    assert (await rested.report())["isolation"]["ok"]
+    superuser.execute("ALTER TABLE quarry.users NO FORCE ROW LEVEL SECURITY")
+    superuser.commit()
+    assert [(await each.report())["isolation"]["ok"] for each in (rested, fresh)] == [True, False]

@@ -75,7 +75,7 @@ def test_every_rule_has_a_case() -> None:
     rules = {
         *re.findall(r"^    SELECT '([a-z_]+)',", isolation, re.MULTILINE),
         *re.findall(r"\('([a-z_]+)', '", numbering),
-        *re.findall(r'Finding\("([a-z_]+)"', getsource(guard)),
+        *re.findall(r'(?:Finding\(|yield |from \(\()"([a-z_]+)"', getsource(guard)),
     }
     tested_below = {"temporary_tables_allowed", "server_version_not_supported"}
     assert rules == {finding.partition(":")[0] for finding in BREAKS} | tested_below

@@ -7,8 +7,9 @@ are the queries in `sql/checks/`; the exceptions to them stand here with their r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from service import files
 from service.connection import Connection
@@ -139,24 +140,28 @@ def _check(name: str) -> str:
     return files.sql("checks", f"{name}.sql").read_text(encoding="utf-8")
 
 
-def _tracking(rows: Iterable[Mapping[str, object]]) -> list[Finding]:
-    findings = []
-    for row in rows:
-        name, table, source = str(row["name"]), str(row["table_name"]), row["source"]
-        if (name if name.startswith("app.") else table) in UNTRACKED:
-            continue
-        if source is None:
-            findings.append(Finding("changes_not_recorded", name))
-            continue
-        if not row["is_touched"]:
-            findings.append(Finding("version_not_raised", name))
-        if not row["is_truncate_refused"]:
-            findings.append(Finding("truncate_not_refused", name))
-        recorded = {column for column, other, label in _COMPARED.findall(str(source)) if column == other == label}
-        expected = set(row["columns"]) - _BOOKKEEPING - UNRECORDED_COLUMNS.get(table, frozenset())  # type: ignore[call-overload]
-        findings += [Finding("column_not_recorded", f"{name}.{column}") for column in sorted(expected - recorded)]
-        findings += [Finding("recorded_column_missing", f"{name}.{column}") for column in sorted(recorded - expected)]
-    return findings
+def _tracking(rows: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    return [
+        Finding(code, f"{name}{column}") for row in rows for code, column in _untracked(row) for name in row["names"]
+    ]
+
+
+def _untracked(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with the tables of a row, each with `.<column>` where it is about one."""
+    table, source = row["table_name"], row["source"]
+    if (f"app.{table}" if row["is_of_app"] else table) in UNTRACKED:
+        return
+    if source is None:
+        yield "changes_not_recorded", ""
+        return
+    if not row["is_touched"]:
+        yield "version_not_raised", ""
+    if not row["is_truncate_refused"]:
+        yield "truncate_not_refused", ""
+    recorded = {column for column, other, label in _COMPARED.findall(source) if column == other == label}
+    expected = set(row["columns"]) - _BOOKKEEPING - UNRECORDED_COLUMNS.get(table, frozenset())
+    yield from (("column_not_recorded", f".{column}") for column in sorted(expected - recorded))
+    yield from (("recorded_column_missing", f".{column}") for column in sorted(recorded - expected))
 
 
 def _version(number: object) -> list[Finding]:
