@@ -155,7 +155,7 @@ async def _sign_in(database: Database, tenant: TenantId) -> Member:
         credentials = await work.users.credentials(user.id)
         await work.sessions.create(
             user_id=user.id, password_hash=credentials.password_hash, token_hash=token.hash,
-            token_mac=work.binding.mac(tokens.session_facts(token.hash, user.id)), ip=None, user_agent=None,
+            token_mac=work.binding.mac(tokens.session_fields(token.hash, user.id)), ip=None, user_agent=None,
             lifetime=timedelta(days=1),
         )  # fmt: skip
         campaigns = await work.campaigns.page(limit=_IDS_PER_TENANT)

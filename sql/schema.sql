@@ -1460,7 +1460,7 @@ COMMENT ON COLUMN quarry.api_keys.key_mac IS 'HMAC-SHA-256 of tenant, key hash, 
 
 COMMENT ON CONSTRAINT api_keys_key_hash_check ON quarry.api_keys IS 'SHA-256 of the secret.';
 
-COMMENT ON CONSTRAINT api_keys_key_mac_check ON quarry.api_keys IS 'A SHA-256 has 32 bytes.';
+COMMENT ON CONSTRAINT api_keys_key_mac_check ON quarry.api_keys IS 'An HMAC-SHA-256 has 32 bytes.';
 
 COMMENT ON CONSTRAINT api_keys_name_check ON quarry.api_keys IS 'Names have 1 to 200 characters.';
 
@@ -1659,7 +1659,7 @@ COMMENT ON CONSTRAINT change_tickets_expires_at_check ON quarry.change_tickets I
 
 COMMENT ON CONSTRAINT change_tickets_token_hash_check ON quarry.change_tickets IS 'SHA-256 of the secret.';
 
-COMMENT ON CONSTRAINT change_tickets_token_mac_check ON quarry.change_tickets IS 'A SHA-256 has 32 bytes.';
+COMMENT ON CONSTRAINT change_tickets_token_mac_check ON quarry.change_tickets IS 'An HMAC-SHA-256 has 32 bytes.';
 
 CREATE TABLE quarry.contents (
     tenant_id uuid DEFAULT app.current_tenant() NOT NULL,
@@ -1843,7 +1843,7 @@ COMMENT ON CONSTRAINT sessions_expires_at_check ON quarry.sessions IS 'A session
 
 COMMENT ON CONSTRAINT sessions_token_hash_check ON quarry.sessions IS 'SHA-256 of the secret.';
 
-COMMENT ON CONSTRAINT sessions_token_mac_check ON quarry.sessions IS 'A SHA-256 has 32 bytes.';
+COMMENT ON CONSTRAINT sessions_token_mac_check ON quarry.sessions IS 'An HMAC-SHA-256 has 32 bytes.';
 
 COMMENT ON CONSTRAINT sessions_user_agent_check ON quarry.sessions IS 'Longer ones are cut by the service.';
 

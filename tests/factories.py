@@ -100,7 +100,7 @@ class Factory:
             hashed = (await work.users.credentials(who.id)).password_hash
             session = await work.sessions.create(
                 user_id=who.id, password_hash=hashed, token_hash=token.hash,
-                token_mac=work.binding.mac(tokens.session_facts(token.hash, who.id)), ip=None, user_agent="tests",
+                token_mac=work.binding.mac(tokens.session_fields(token.hash, who.id)), ip=None, user_agent="tests",
                 lifetime=lifetime,
             )  # fmt: skip
         assert session is not None

@@ -150,7 +150,7 @@ async def stock(settings: Settings, superuser: Any) -> Stock:
     for tenant, id, *row in superuser.execute(
         "SELECT tenant_id, id, key_hash, created_by, role FROM quarry.api_keys"
     ).fetchall():
-        mac = keys.mac(tenant, tokens.key_facts(*row))
+        mac = keys.mac(tenant, tokens.key_fields(*row))
         superuser.execute("UPDATE quarry.api_keys SET key_mac = %s WHERE id = %s", [mac, id])
     superuser.execute("SET session_replication_role = origin")
     return Stock(settings, superuser, arranged)
@@ -172,7 +172,7 @@ def opened(settings: Settings, arranged: Arranged, tenant: UUID) -> dict[str, li
                 if bare == "users":
                     row["password_hash"] = keys.open_hash(row["password_hash"], tenant, row["id"])
                 if bare == "api_keys":
-                    facts = tokens.key_facts(row["key_hash"], row["created_by"], row["role"])
+                    facts = tokens.key_fields(row["key_hash"], row["created_by"], row["role"])
                     assert keys.verifies(row.pop("key_mac"), tenant, facts)
                 for column in SEALED.get(bare, ()):
                     plain = row[column] = row[column] and keys.open(

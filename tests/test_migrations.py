@@ -65,7 +65,7 @@ async def test_hashes_in_the_form_that_no_release_had_end_with_it(
     acme = await new.tenant("acme")
     await new.token(acme)
     names = [each.id for each in migrations.status(owner, "quarry")]
-    count = len(names) - names.index("0017.authenticate-tokens")
+    count = len(names) - names.index("0017.add-token-macs")
     await asyncio.to_thread(schemas.down, owner, "quarry", migrations.last(owner, "quarry", count), quietly)
     superuser.execute("UPDATE quarry.sessions SET token_hash = token_hash || '0123456789abcdef'")
     superuser.execute(

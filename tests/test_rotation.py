@@ -185,7 +185,7 @@ async def test_plain_text_that_somebody_has_put_there_is_not_sealed_by_a_rotatio
 async def lets_in(work: Work, token: Token) -> bool:
     bearer = await work.sessions.authenticate(token.hash, idle=timedelta(hours=1), seen_every=timedelta(minutes=1))
     assert bearer is not None
-    return work.binding.verifies(bearer.token_mac, tokens.session_facts(token.hash, bearer.user_id))
+    return work.binding.verifies(bearer.token_mac, tokens.session_fields(token.hash, bearer.user_id))
 
 
 async def test_hashes_that_an_earlier_release_has_kept_are_sealed_in_place(
@@ -210,8 +210,8 @@ async def test_hashes_that_an_earlier_release_has_kept_are_sealed_in_place(
     async with Work(database, acme.id) as work:
         assert work.users.opened(await work.users.credentials(acme.owner.id)).opened == PASSWORD_HASH
         assert await lets_in(work, token)
-        (key,) = await work.api_keys.tokens(authenticated=True, limit=2)
-        assert work.binding.verifies(key.key_mac, tokens.key_facts(b"k" * 32, acme.owner.id, "admin"))
+        (key,) = await work.api_keys.page_macs(has_mac=True, limit=2)
+        assert work.binding.verifies(key.key_mac, tokens.key_fields(b"k" * 32, acme.owner.id, "admin"))
 
 
 async def test_what_is_no_address_stays_as_it_was(new: Factory, newer: Database, platform: Database) -> None:
@@ -239,9 +239,22 @@ async def test_tokens_of_neither_index_key_stand_in_nobody_s_way(
     superuser.execute("UPDATE quarry.sessions SET token_mac = %s", (b"x" * 32,))
     superuser.commit()
     other = Database(database.pool, database.limits, keyring=replace(former, index_key=b"o" * 32))
-    assert (await rotation.reindex(other, platform, former, quietly)).failures == []
+    report = await rotation.reindex(other, platform, former, quietly)
     async with Work(database, acme.id) as work:
-        assert [each.token_mac for each in await work.sessions.tokens(authenticated=True, limit=2)] == [b"x" * 32]
+        (left,) = await work.sessions.page_macs(has_mac=True, limit=2)
+    assert (left.token_mac, report.failures, [each.id for each in report.unauthentic]) == (b"x" * 32, [], [left.id])
+    assert report.counts["sessions"] == 0
+
+
+async def test_tokens_that_have_no_mac_any_more_are_reported(
+    new: Factory, database: Database, platform: Database, superuser: Any
+) -> None:
+    acme = await new.tenant("acme")
+    await new.token(acme)
+    superuser.execute("UPDATE quarry.sessions SET token_mac = NULL")
+    superuser.commit()
+    report = await rotation.rotate(database, platform, quietly)
+    assert ([each.aggregate for each in report.unauthentic], report.failures) == (["sessions"], [])
 
 
 async def test_everything_is_found_by_another_index_key_also_after_a_run_that_was_killed(
@@ -253,9 +266,9 @@ async def test_everything_is_found_by_another_index_key_also_after_a_run_that_wa
     brand, token = await new.brand(acme), tokens.read(await new.token(acme))
     assert token is not None
     other = Database(database.pool, database.limits, keyring=replace(former, index_key=b"o" * 32))
-    for _ in range(2):
+    for sessions in (1, 0):
         report = await rotation.reindex(other, platform, former, quietly, batch=1)
-        assert (report.counts, report.failures) == ({**NOTHING, "users": 1, "brands": 1, "sessions": 1}, [])
+        assert (report.counts, report.failures) == ({**NOTHING, "users": 1, "brands": 1, "sessions": sessions}, [])
     async with Work(other, acme.id) as work:
         assert [each.id for each in await work.brands.page(email=brand.email, phone=brand.phone)] == [brand.id]
         assert await lets_in(work, token)

@@ -1,6 +1,6 @@
 -- repository: ApiKeys
 -- An API key lets a program in with a role of its own; the key is shown once, the database keeps its hash,
--- and a MAC of the service that says of which key that hash is.
+-- and a MAC of hash, maker and role, made with a key of the service.
 
 -- name: create :one
 -- A new key.
@@ -26,19 +26,19 @@ SELECT k.id AS key_id, k.created_by AS user_id, k.key_mac, k.role, u.role AS mak
    AND u.is_active
    AND u.deleted_at IS NULL;
 
--- name: tokens :many
+-- name: page_macs :many
 -- grows: tenant
--- The next keys in id order that have a MAC, or those without, with what it is of.
+-- The next keys in id order that have a MAC, or that have none, with the fields that it covers.
 SELECT id, created_by, role, key_hash, key_mac
   FROM api_keys
  WHERE tenant_id = :tenant_id
-   AND (key_mac IS NOT NULL) = :authenticated
+   AND (key_mac IS NOT NULL) = :has_mac
    AND id > :after    -- when :after
  ORDER BY id
  LIMIT :limit;
 
--- name: authenticate_tokens :count
--- Writes MACs of the service that were made anew.
+-- name: write_macs :count
+-- Writes MACs that the service has made anew.
 UPDATE api_keys AS k
    SET key_mac = r.key_mac
   FROM unnest(:ids::uuid[], :key_macs::bytea[]) AS r (id, key_mac)

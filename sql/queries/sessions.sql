@@ -1,6 +1,6 @@
 -- repository: Sessions
--- A session is a sign-in of a user: its token is known to the client alone, the database keeps the token's hash, and a MAC of the
--- service that says of which session that hash is.
+-- A session is a sign-in of a user: its token is known to the client alone, the database keeps the token's hash, and a
+-- MAC of hash and user, made with a key of the service.
 
 -- name: create :maybe
 -- A session for a user whose credentials have just been verified; no row when the user changed meanwhile.
@@ -111,19 +111,19 @@ UPDATE sessions
    AND revoked_at IS NULL
    AND least(expires_at, last_seen_at + :idle::interval) <= now();
 
--- name: tokens :many
+-- name: page_macs :many
 -- grows: tenant
--- The next sessions in id order that have a MAC, or those without, with what it is of.
+-- The next sessions in id order that have a MAC, or that have none, with the fields that it covers.
 SELECT id, user_id, token_hash, token_mac
   FROM sessions
  WHERE tenant_id = :tenant_id
-   AND (token_mac IS NOT NULL) = :authenticated
+   AND (token_mac IS NOT NULL) = :has_mac
    AND id > :after    -- when :after
  ORDER BY id
  LIMIT :limit;
 
--- name: authenticate_tokens :count
--- Writes MACs of the service that were made anew.
+-- name: write_macs :count
+-- Writes MACs that the service has made anew.
 UPDATE sessions AS s
    SET token_mac = r.token_mac
   FROM unnest(:ids::uuid[], :token_macs::bytea[]) AS r (id, token_mac)

@@ -26,7 +26,7 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
 
 -- name: find_credentials :maybe
 -- What sign-in compares: the password hash of a live user's address.
-SELECT id, password_hash, is_active
+SELECT id, email, password_hash, is_active
   FROM users
  WHERE tenant_id = :tenant_id
    AND email_index = :email_index
@@ -45,7 +45,7 @@ SELECT EXISTS (SELECT
 
 -- name: credentials :one
 -- What a change of password compares: the password hash of a live user.
-SELECT id, password_hash, is_active
+SELECT id, email, password_hash, is_active
   FROM users
  WHERE tenant_id = :tenant_id
    AND id = :id

@@ -233,7 +233,7 @@ class Health(DatabaseHealth):
             return {}
         met = _undecipherable() - self._undecipherable_before
         return {"ok": not met, "seals": keyring.current, "opens": sorted(keyring.keys), "undecipherable": met,
-                "accepts_bare_hashes": keyring.accepts_bare_hashes}  # fmt: skip
+                "accepts_earlier_forms": keyring.accepts_earlier_forms}  # fmt: skip
 
     async def _pool(self) -> dict[str, Any]:
         pool = self._database.pool

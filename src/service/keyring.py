@@ -4,9 +4,9 @@ A sealed value is the form (one byte, 1), the length of the key's id and the id 
 ciphertext and tag. Tenant, row and column are its associated data: a value that is moved to another place can't be opened
 there. Form 0 is plain text that waits to be sealed; migrations and seeds have it sealed, and nothing else reads it.
 
-Keys whose id does not begin with `row-` are taken for an earlier release's, whoever made them. Their values are bound to tenant
-and column alone, and while one of them is in use, tokens and passwords are accepted as they were kept then: hashes that
-nothing of the keyring vouches for (docs/decisions/0026).
+A key whose id does not begin with `row-` is treated as one of an earlier release. Its values are bound to tenant and column
+alone. While one is in use, tokens without a MAC and password hashes that are not sealed are accepted
+(docs/decisions/0026).
 """
 
 from __future__ import annotations
@@ -75,13 +75,16 @@ class Keyring:
         return self.current.startswith(_BINDS_ROWS)
 
     @property
-    def accepts_bare_hashes(self) -> bool:
-        """Whether tokens without a MAC and passwords that are not sealed still count: an earlier release's key is in use."""
+    def accepts_earlier_forms(self) -> bool:
+        """Whether what an earlier release has stored is accepted, because one of its keys is in use.
+
+        That is: tokens without a MAC, password hashes that are not sealed, stored answers that do not say whose they are.
+        """
         return not all(id.startswith(_BINDS_ROWS) for id in self.keys)
 
     @property
     def is_step_back(self) -> bool:
-        """Whether a key of an earlier release seals, though one is there that binds rows."""
+        """Whether the current key is of an earlier release although a `row-` key is there."""
         return not self.binds_rows and any(id.startswith(_BINDS_ROWS) for id in self.keys)
 
     @property
@@ -135,9 +138,11 @@ class Keyring:
     def open_hash(self, kept: str, tenant: UUID, user: UUID) -> str:
         """The hash of a user's password. Raises Undecipherable, also for a bare one where those are not accepted."""
         if not self.is_sealed_hash(kept):
-            if self.accepts_bare_hashes:
+            if self.accepts_earlier_forms:
                 return kept
-            raise Undecipherable
+            raise Undecipherable(
+                "It is not sealed: somebody has written it by hand. `quarry users passwd` sets another."
+            )
         try:
             return self.open(bytes.fromhex(kept.removeprefix(_HASH)), tenant, user, _PASSWORD)
         except ValueError as error:
@@ -149,22 +154,22 @@ class Keyring:
         return kept.startswith(_HASH)
 
     def hash_prefix(self, prefix: bytes) -> str:
-        """What a kept password begins with whose sealed value begins with `prefix`; empty where they are not sealed."""
+        """What the hash of a password begins with that was sealed under `prefix`; empty where the current key seals none."""
         return _HASH + prefix.hex() if self.binds_rows else ""
 
-    def mac(self, tenant: UUID, facts: Iterable[bytes]) -> bytes:
+    def mac(self, tenant: UUID, fields: Iterable[bytes]) -> bytes:
         """The HMAC-SHA-256 (32 bytes) of what a row of this tenant says, for which one needs the keys."""
-        data = b"".join(len(each).to_bytes(4, "big") + each for each in (tenant.bytes, *facts))
+        data = b"".join(len(each).to_bytes(4, "big") + each for each in (tenant.bytes, *fields))
         return hmac.digest(self._mac_key, data, "sha256")
 
-    def verifies(self, mac: bytes | None, tenant: UUID, facts: Iterable[bytes]) -> bool:
-        """Whether this is the MAC of these facts.
+    def verifies(self, mac: bytes | None, tenant: UUID, fields: Iterable[bytes]) -> bool:
+        """Whether this is the MAC of these fields.
 
-        Rows of an earlier release have none (None); they count while `accepts_bare_hashes`.
+        Rows of an earlier release have none (None); they count while `accepts_earlier_forms`.
         """
         if mac is None:
-            return self.accepts_bare_hashes
-        return hmac.compare_digest(mac, self.mac(tenant, facts))
+            return self.accepts_earlier_forms
+        return hmac.compare_digest(mac, self.mac(tenant, fields))
 
     @functools.cached_property
     def _mac_key(self) -> bytes:
@@ -186,9 +191,10 @@ def of(settings: Settings) -> Keyring:
     if keys is not None and index_key is not None:
         return parse(keys.get_secret_value(), index_key.get_secret_value())
     if keys is not None or index_key is not None:
+        there, missing = ("PII_KEYS", "PII_INDEX_KEY") if keys is not None else ("PII_INDEX_KEY", "PII_KEYS")
         raise KeyringError(
-            "PII_KEYS and PII_INDEX_KEY are given together",
-            "`quarry pii key` and `quarry pii key --index` print new ones",
+            f"{there} is given, and {missing} is not",
+            f"set {missing} to what this database was last used with; `quarry pii key` prints new ones for an empty one",
         )
     if settings.environment in ("production", "staging"):
         raise KeyringError(
@@ -202,7 +208,10 @@ def of(settings: Settings) -> Keyring:
         values = dotenv_values(path)
     except UnicodeDecodeError:
         raise KeyringError(f"{path} can't be read", "put the file back that the database was made with") from None
-    return parse(values.get("PII_KEYS") or "", values.get("PII_INDEX_KEY") or "")
+    try:
+        return parse(values.get("PII_KEYS") or "", values.get("PII_INDEX_KEY") or "")
+    except KeyringError as error:
+        raise KeyringError(f"{path}: {error.message}", "put the file back that the database was made with") from None
 
 
 def at_hand(settings: Settings) -> Keyring | None:

@@ -8,16 +8,16 @@ who can write to the database may have put plain text there.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from service.database import Database
 from service.errors import Conflict, Contention, Timeout
-from service.keyring import SEALED, Keyring, KeyringError, Undecipherable
+from service.keyring import SEALED, Keyring, KeyringError
 from service.repos.tenants import Tenant, UnsealedTenant
-from service.sealing import AGGREGATES, EVERYTHING, SPELLING, TOKENS, Aggregate, Take, Tokens
+from service.sealing import AGGREGATES, EVERYTHING, TOKENS, UNAUTHENTIC, Aggregate, Selection, Tokens
 from service.tenancy.identity import TenantId
 from service.work import Work, run
 
@@ -50,6 +50,8 @@ class Report:
 
     counts: dict[str, int] = field(default_factory=lambda: {each.name: 0 for each in (*AGGREGATES, *TOKENS)})
     failures: list[Failure] = field(default_factory=list)
+    unauthentic: list[Failure] = field(default_factory=list)
+    """Tokens that let nobody in, and are left as they are."""
 
     def __str__(self) -> str:
         return "sealed " + (", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "nothing")
@@ -60,9 +62,10 @@ class Report:
 
 
 async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _BATCH) -> Report:
-    """Seal personal data and password hashes with the key that seals now; tokens without a MAC get one while they still count.
+    """Seal personal data and password hashes with the key that seals now.
 
-    Plain text is reported and left. `app` has the keys; `platform` lists the tenants.
+    Tokens without a MAC get one while an earlier release's key is in use; afterwards they are reported. Plain text is
+    reported and left. `app` has the keys; `platform` lists the tenants.
 
     Raises KeyringError for a key of an earlier release in front of one of this.
     """
@@ -73,22 +76,24 @@ async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _B
             f"the key {keyring.current} is of an earlier release and would bind less than is bound now",
             "put a key of `quarry pii key` in front, whose id begins with row-",
         )
-    take = Take(keyring.prefix, hashes="opened")
+    selection = Selection(keyring.prefix, hashes="reseal")
     async for tenant in _tenants(platform):
-        await rotation.reseal(tenant, take)
-        if keyring.accepts_bare_hashes:
-            await rotation.reseal(tenant, take, TOKENS)
+        await rotation.reseal(tenant, selection)
+        if keyring.accepts_earlier_forms:
+            await rotation.reseal(tenant, selection, TOKENS)
+        else:
+            await rotation.note_unauthentic(tenant, selection)
     return rotation.report
 
 
-async def reindex(app: Database, platform: Database, former: Keyring, say: Say, *, batch: int = _BATCH) -> Report:
-    """Have everything found by the index key of `app`'s keys that was found by the former one. Nobody else may be writing.
+async def reindex(app: Database, platform: Database, old_keys: Keyring, say: Say, *, batch: int = _BATCH) -> Report:
+    """Make all blind indexes and MACs anew with the index key of `app`; `old_keys` have the old one. No instance may be running.
 
     A run that was killed is started again. `platform` lists the tenants.
     """
     rotation = _Rotation(app, say, batch)
     async for tenant in _tenants(platform):
-        await rotation.reseal(tenant, Take(EVERYTHING, former=former), (*AGGREGATES, *TOKENS))
+        await rotation.reseal(tenant, Selection(EVERYTHING, old_keys=old_keys), (*AGGREGATES, *TOKENS))
     return rotation.report
 
 
@@ -100,7 +105,7 @@ async def normalise(app: Database, platform: Database, say: Say, *, write: bool)
     """
     rotation = _Rotation(app, say, _BATCH)
     async for tenant in _tenants(platform):
-        await rotation.reseal(tenant, replace(SPELLING, write=write))
+        await rotation.reseal(tenant, Selection(EVERYTHING, is_spelling=True, write=write))
     return rotation.report
 
 
@@ -113,7 +118,7 @@ async def seal(
     """
     rotation = _Rotation(app, say, batch)
     for tenant in tenants:
-        await rotation.reseal(tenant, Take(SEALED, plain=True, hashes="taken" if passwords else "kept"))
+        await rotation.reseal(tenant, Selection(SEALED, plain=True, hashes="seal" if passwords else "ignore"))
     return rotation.report
 
 
@@ -158,46 +163,59 @@ class _Rotation:
         self._batch = batch
         self._told = monotonic()
 
-    async def reseal(self, tenant: TenantId, take: Take, aggregates: Iterable[Aggregate | Tokens] = AGGREGATES) -> None:
-        """Seal what there is to `take` of a tenant's values, until a whole pass meets none that could be sealed."""
+    async def reseal(
+        self, tenant: TenantId, selection: Selection, aggregates: Iterable[Aggregate | Tokens] = AGGREGATES
+    ) -> None:
+        """Seal what is selected of a tenant's values, until a whole pass meets none that could be sealed."""
         for aggregate in aggregates:
-            if take.is_of_all:
+            if selection.is_of_all:
                 # The next pass would meet the same again.
-                _, failures = await self._pass(aggregate, tenant, take)
+                _, failures = await self._pass(aggregate, tenant, selection)
                 self.report.failures += failures
                 continue
             for _ in range(_PASSES):
-                met, failures = await self._pass(aggregate, tenant, take)
+                met, failures = await self._pass(aggregate, tenant, selection)
                 if not met:
                     break
             else:
                 failures.append(Failure(aggregate.name, tenant, None, "rows are still being written under another key"))
             self.report.failures += failures
 
-    async def _pass(self, aggregate: Aggregate | Tokens, tenant: TenantId, take: Take) -> tuple[int, list[Failure]]:
+    async def note_unauthentic(self, tenant: TenantId, selection: Selection) -> None:
+        """Report the tokens that have no MAC, where those do not count."""
+        for each in TOKENS:
+            batch = _Batch(each, tenant, self.keyring, selection, None, self._batch)
+            while rows := await run(self.app, batch.read, tenant):
+                self.report.unauthentic += [Failure(each.name, tenant, row.id, UNAUTHENTIC) for row in rows]
+                batch.after = rows[-1].id
+
+    async def _pass(
+        self, aggregate: Aggregate | Tokens, tenant: TenantId, selection: Selection
+    ) -> tuple[int, list[Failure]]:
         """Walk in id order; answers how many rows it met that could be sealed, and those that could not be."""
         met, failures = 0, list[Failure]()
         after: UUID | None = None
         limit = self._batch
         while True:
-            step = _Step(aggregate, tenant, self.keyring, take, after, limit)
+            batch = _Batch(aggregate, tenant, self.keyring, selection, after, limit)
             try:
-                written = await run(self.app, step.take, tenant, isolation=aggregate.isolation)
+                written = await run(self.app, batch.process, tenant, isolation=aggregate.isolation)
             except (Conflict, Contention, Timeout) as error:
-                if not step.rows:
+                if not batch.rows:
                     raise
-                if len(step.rows) > 1:
+                if len(batch.rows) > 1:
                     # One row spoils its batch; halving finds it, and the batches grow again behind it.
-                    limit = len(step.rows) // 2
+                    limit = len(batch.rows) // 2
                     continue
-                failures.append(Failure(aggregate.name, tenant, step.rows[0].id, error.message))
+                failures.append(Failure(aggregate.name, tenant, batch.rows[0].id, error.message))
             else:
-                met += len(step.sealed)
-                failures += step.failures
+                met += len(batch.sealed)
+                failures += batch.failures
+                self.report.unauthentic += batch.unauthentic
                 self.report.counts[aggregate.name] += written
-            if len(step.rows) < limit:
+            if len(batch.rows) < limit:
                 return met, failures
-            after, limit = step.rows[-1].id, min(limit * 2, self._batch)
+            after, limit = batch.rows[-1].id, min(limit * 2, self._batch)
             self._tell()
 
     def _tell(self) -> None:
@@ -207,36 +225,37 @@ class _Rotation:
 
 
 @dataclass
-class _Step:
+class _Batch:
     """One batch in one transaction: what was read, and what became of it."""
 
     aggregate: Aggregate | Tokens
     tenant: TenantId
     keyring: Keyring
-    what: Take
+    selection: Selection
     after: UUID | None
     limit: int
     rows: list[Any] = field(default_factory=list)
     sealed: list[dict[str, object]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    unauthentic: list[Failure] = field(default_factory=list)
 
-    async def take(self, work: Work) -> int:
-        """Read, seal, write; answers the number of rows that were still as they had been read."""
-        each, keyring, tenant, what = self.aggregate, self.keyring, self.tenant, self.what
-        self.sealed, self.failures = [], []
-        self.rows = await each.stale(work, keyring, what, after=self.after, limit=self.limit)
+    async def read(self, work: Work) -> list[Any]:
+        """The rows to process."""
+        return await self.aggregate.stale(work, self.keyring, self.selection, after=self.after, limit=self.limit)
+
+    async def process(self, work: Work) -> int:
+        """Read, seal, write; answers the number of rows that were written, or would be."""
+        each, keyring, tenant = self.aggregate, self.keyring, self.tenant
+        self.sealed, self.failures, self.unauthentic = [], [], []
+        self.rows = await self.read(work)
         for row in self.rows:
             lost: list[str] = []
-            try:
-                if what.is_spelling and not each.is_spelled_otherwise(row, keyring, tenant):
-                    continue
-                sealed = each.resealed(row, keyring, tenant, what, lost)
-            except Undecipherable as error:
-                lost, sealed = [error.message], None
+            sealed = each.resealed(row, keyring, tenant, self.selection, lost)
             if sealed is not None:
                 self.sealed.append(sealed)
             if lost:
-                self.failures.append(Failure(each.name, tenant, row.id, "; ".join(lost)))
-        if not self.sealed or not what.write:
+                told = self.unauthentic if isinstance(each, Tokens) else self.failures
+                told.append(Failure(each.name, tenant, row.id, "; ".join(lost)))
+        if not self.sealed or not self.selection.write:
             return len(self.sealed)
         return await each.reseal(work, {name: [values[name] for values in self.sealed] for name in self.sealed[0]})

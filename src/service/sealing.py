@@ -12,37 +12,37 @@ from service.keyring import Keyring, Undecipherable
 from service.tenancy.binding import Isolation
 from service.tenancy.identity import TenantId
 from service.texts import email_address
-from service.tokens import Facts
+from service.tokens import Fields
 from service.work import Work
 
 EVERYTHING = b"\xff"
-"""A prefix that takes every value: none begins with it."""
+"""A prefix with which no stored value begins: all of them are selected."""
+UNAUTHENTIC = (
+    "It has no MAC of this service's keys, and lets nobody in: somebody has written it by hand, or its key is gone."
+)
 _INDEXED = frozenset({"email", "phone"})
 
 
 @dataclass(frozen=True)
-class Take:
-    """What a run takes: values that do not begin with `prefix`, plain ones too if `plain`; and the hashes of passwords.
-
-    These are kept as they are, opened and sealed anew, or taken even where they are bare.
-    """
+class Selection:
+    """What a run rewrites: stored values that do not begin with `prefix`."""
 
     prefix: bytes
     plain: bool = False
-    hashes: Literal["kept", "opened", "taken"] = "kept"
+    """Also plain text that waits to be sealed; otherwise that is a failure."""
+    hashes: Literal["ignore", "reseal", "seal"] = "ignore"
+    """Of passwords: sealed ones are sealed anew; with `seal`, bare ones are sealed too."""
     is_spelling: bool = False
-    """Only rows that are spelled otherwise."""
+    """Only addresses whose spelling is not the one in which they are compared."""
     write: bool = True
-    former: Keyring | None = None
-    """The keys with the index key of before, of which the MACs of tokens still are."""
+    """Otherwise rows are counted only."""
+    old_keys: Keyring | None = None
+    """The keys with the old index key, where tokens with its MACs get new ones; otherwise those without a MAC get one."""
 
     @property
     def is_of_all(self) -> bool:
-        """Whether it takes what it has written again, so that one pass has to do."""
+        """Whether it selects what it has written again, so that one pass has to do."""
         return self.prefix == EVERYTHING
-
-
-SPELLING = Take(EVERYTHING, is_spelling=True)
 
 
 @dataclass(frozen=True)
@@ -59,39 +59,43 @@ class Aggregate:
         """Of a batch. Without a version to compare, the transaction has to fail when a row was changed since it was read."""
         return "read committed" if self.has_version else "repeatable read"
 
-    async def stale(self, work: Work, keyring: Keyring, take: Take, *, after: UUID | None, limit: int) -> list[Any]:
-        """The next rows of which something does not begin with the prefix."""
+    async def stale(
+        self, work: Work, keyring: Keyring, selection: Selection, *, after: UUID | None, limit: int
+    ) -> list[Any]:
+        """The next rows of which something is selected."""
         repository = getattr(work, self.name)
         if self.has_password:
-            hash_prefix = keyring.hash_prefix(take.prefix) if take.hashes != "kept" else ""
-            return list(await repository.stale(take.prefix, hash_prefix=hash_prefix, after=after, limit=limit))
-        return list(await repository.stale(take.prefix, after=after, limit=limit))
+            hash_prefix = keyring.hash_prefix(selection.prefix) if selection.hashes != "ignore" else ""
+            return list(await repository.stale(selection.prefix, hash_prefix=hash_prefix, after=after, limit=limit))
+        return list(await repository.stale(selection.prefix, after=after, limit=limit))
 
     def resealed(
-        self, row: Any, keyring: Keyring, tenant: TenantId, take: Take, lost: list[str]
+        self, row: Any, keyring: Keyring, tenant: TenantId, selection: Selection, lost: list[str]
     ) -> dict[str, object] | None:
-        """A stale row by the names of `reseal`'s parameters, which take lists; a value of None is left as it is.
+        """A stale row as parameters of `reseal`, `{"ids": …, "emails": …, "email_indexes": …}`; None leaves a value as it is.
 
-        Columns that can't be opened are added to `lost`, with the reason. None when there is nothing else to do.
+        Columns that can't be opened are added to `lost`, with the reason. None for a row of which nothing is to be written.
         """
         values: dict[str, object] = {}
         for column in self.personal:
             values |= {f"{column}s": None, **({f"{column}_indexes": None} if column in _INDEXED else {})}
+            if (value := getattr(row, column)) is None:
+                continue
             place = f"{self.name}.{column}"
             try:
-                plain = self._plain(row, column, keyring, tenant, take)
+                plain = (keyring.open_waiting if selection.plain else keyring.open)(value, tenant, row.id, place)
             except Undecipherable as error:
                 lost.append(f"{column}: {error.message}")
                 continue
-            if plain is None or getattr(row, column).startswith(take.prefix):
+            spelled = _spelled(column, plain)
+            if spelled == plain if selection.is_spelling else value.startswith(selection.prefix):
                 continue
-            plain = _spelled(column, plain)
-            values[f"{column}s"] = keyring.seal(plain, tenant, row.id, place)
+            values[f"{column}s"] = keyring.seal(spelled, tenant, row.id, place)
             if column in _INDEXED:
-                values[f"{column}_indexes"] = keyring.index(plain, tenant, place)
+                values[f"{column}_indexes"] = keyring.index(spelled, tenant, place)
         if self.has_password:
             try:
-                values["password_hashes"] = _resealed_hash(row, keyring, tenant, take)
+                values["password_hashes"] = _resealed_hash(row, keyring, tenant, selection)
             except Undecipherable as error:
                 values["password_hashes"] = None
                 lost.append(f"password_hash: {error.message}")
@@ -103,58 +107,44 @@ class Aggregate:
         """Write rows that are still as they were read; answers how many."""
         return int(await getattr(work, self.name).reseal(**values))
 
-    def is_spelled_otherwise(self, row: Any, keyring: Keyring, tenant: TenantId) -> bool:
-        """Whether an address of the row is not in the spelling in which they are compared. Raises Undecipherable."""
-        plain = ((column, self._plain(row, column, keyring, tenant, SPELLING)) for column in self.personal)
-        return any(text is not None and _spelled(column, text) != text for column, text in plain)
-
-    def _plain(self, row: Any, column: str, keyring: Keyring, tenant: TenantId, take: Take) -> str | None:
-        if (value := getattr(row, column)) is None:
-            return None
-        read = keyring.open_waiting if take.plain else keyring.open
-        return read(value, tenant, row.id, f"{self.name}.{column}")
-
 
 @dataclass(frozen=True)
 class Tokens:
-    """An aggregate of tokens: the column of their MACs, and what a MAC is of."""
+    """An aggregate of tokens: the column of their MACs, and the fields that a MAC is of."""
 
     name: str
     column: str
-    facts: Callable[[Any], Facts]
+    fields: Callable[[Any], Fields]
     isolation: Isolation = "read committed"
 
-    async def stale(self, work: Work, _: Keyring, take: Take, *, after: UUID | None, limit: int) -> list[Any]:
-        """The next rows without a MAC; with another index key before, those with one."""
-        rows = getattr(work, self.name).tokens(authenticated=take.former is not None, after=after, limit=limit)
-        return list(await rows)
+    async def stale(self, work: Work, _: Keyring, selection: Selection, *, after: UUID | None, limit: int) -> list[Any]:
+        """The next rows without a MAC; with an old index key, those with one."""
+        has_mac = selection.old_keys is not None
+        return list(await getattr(work, self.name).page_macs(has_mac=has_mac, after=after, limit=limit))
 
     def resealed(
-        self, row: Any, keyring: Keyring, tenant: TenantId, take: Take, _: list[str]
+        self, row: Any, keyring: Keyring, tenant: TenantId, selection: Selection, lost: list[str]
     ) -> dict[str, object] | None:
-        """A row by the names of `authenticate_tokens`' parameters."""
-        mac, facts = getattr(row, self.column), self.facts(row)
-        # What the former key does not verify, a run that was killed has done; or somebody wrote it, and it lets nobody in.
-        if take.former is None or take.former.verifies(mac, tenant, facts):
-            mac = keyring.mac(tenant, facts)
-        return {"ids": row.id, f"{self.column}s": mac}
-
-    def is_spelled_otherwise(self, _: Any, __: Keyring, ___: TenantId) -> bool:
-        """A hash has one spelling."""
-        return False
+        """A row as parameters of `write_macs`; None for one whose MAC is a new one already, or of neither key."""
+        mac, fields, old = getattr(row, self.column), self.fields(row), selection.old_keys
+        if old is not None and not old.verifies(mac, tenant, fields):
+            if not keyring.verifies(mac, tenant, fields):
+                lost.append(UNAUTHENTIC)
+            return None
+        return {"ids": row.id, f"{self.column}s": keyring.mac(tenant, fields)}
 
     async def reseal(self, work: Work, values: dict[str, list[object]]) -> int:
         """Write rows; answers how many."""
-        return int(await getattr(work, self.name).authenticate_tokens(**values))
+        return int(await getattr(work, self.name).write_macs(**values))
 
 
-def _resealed_hash(row: Any, keyring: Keyring, tenant: TenantId, take: Take) -> str | None:
+def _resealed_hash(row: Any, keyring: Keyring, tenant: TenantId, selection: Selection) -> str | None:
     """A password's hash sealed anew; None where it is left as it is. Raises Undecipherable."""
     kept = str(row.password_hash)
-    if take.hashes == "kept" or kept.startswith(keyring.hash_prefix(take.prefix)):
+    if selection.hashes == "ignore" or kept.startswith(keyring.hash_prefix(selection.prefix)):
         return None
-    is_taken = take.hashes == "taken" and not keyring.is_sealed_hash(kept)
-    return keyring.seal_hash(kept if is_taken else keyring.open_hash(kept, tenant, row.id), tenant, row.id)
+    is_bare = selection.hashes == "seal" and not keyring.is_sealed_hash(kept)
+    return keyring.seal_hash(kept if is_bare else keyring.open_hash(kept, tenant, row.id), tenant, row.id)
 
 
 def _spelled(column: str, plain: str) -> str:
@@ -180,6 +170,6 @@ AGGREGATES = (
     Aggregate("idempotency_keys", ("answer",), has_version=False),
 )  # fmt: skip
 TOKENS = (
-    Tokens("sessions", "token_mac", lambda row: tokens.session_facts(row.token_hash, row.user_id)),
-    Tokens("api_keys", "key_mac", lambda row: tokens.key_facts(row.key_hash, row.created_by, row.role)),
+    Tokens("sessions", "token_mac", lambda row: tokens.session_fields(row.token_hash, row.user_id)),
+    Tokens("api_keys", "key_mac", lambda row: tokens.key_fields(row.key_hash, row.created_by, row.role)),
 )

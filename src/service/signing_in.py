@@ -102,7 +102,7 @@ async def _find(database: Database, tenant: TenantId, email: str) -> tuple[Crede
     """The user with this address, and the hash of their password where this service has kept it."""
 
     async def operation(work: Work) -> tuple[Credentials | None, str | None]:
-        credentials = await work.users.find_credentials(email)
+        credentials = await work.users.credentials_of(email)
         return credentials, work.users.opened(credentials).opened if credentials else None
 
     return await run(database, operation, tenant, read_only=True)
@@ -116,7 +116,7 @@ async def _opened(
     async def open_session(work: Work) -> SignIn | None:
         session = await work.sessions.create(
             user_id=credentials.id, password_hash=credentials.password_hash, token_hash=token.hash,
-            token_mac=work.binding.mac(tokens.session_facts(token.hash, credentials.id)),
+            token_mac=work.binding.mac(tokens.session_fields(token.hash, credentials.id)),
             ip=attempt.origin.ip, user_agent=attempt.user_agent,
             lifetime=timedelta(seconds=attempt.lifetime),
         )  # fmt: skip

@@ -1,7 +1,7 @@
 """Bearer tokens: 256 random bits behind the tenant's id, so that a token is looked up inside its tenant.
 
 The database keeps a token's hash, and beside it a MAC of what the token's row says, made with a key that the database does not
-have: a row that somebody makes or changes by hand lets nobody in. The functions below say what the MAC of each kind is of.
+have: a row that somebody makes or changes by hand lets nobody in. The functions below say which fields a MAC covers.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from uuid import UUID
 from service.tenancy.identity import TenantId
 
 Kind = Literal["session", "key", "ticket"]
-Facts = tuple[bytes, ...]
-"""What a MAC is of, besides the tenant."""
+Fields = tuple[bytes, ...]
+"""What a MAC covers, besides the tenant."""
 
 _PREFIXES: Mapping[Kind, str] = {"session": "qs_", "key": "qk_", "ticket": "qt_"}
 _KINDS: Mapping[str, Kind] = {prefix: kind for kind, prefix in _PREFIXES.items()}
@@ -46,18 +46,18 @@ def issue(tenant: TenantId, kind: Kind = "session") -> tuple[str, Token]:
     return text, Token(kind, tenant, hashlib.sha256(secret).digest())
 
 
-def session_facts(hashed: bytes, user: UUID) -> Facts:
-    """A session: the hash of its token, and whose it is."""
+def session_fields(hashed: bytes, user: UUID) -> Fields:
+    """Of a session: its kind, the hash of its token, and the user."""
     return b"session", hashed, user.bytes
 
 
-def key_facts(hashed: bytes, maker: UUID, role: str) -> Facts:
-    """An API key: its hash, who made it, and the role that it was given."""
+def key_fields(hashed: bytes, maker: UUID, role: str) -> Fields:
+    """Of an API key: its kind, its hash, who made it, and its role."""
     return b"key", hashed, maker.bytes, role.encode()
 
 
-def ticket_facts(hashed: bytes, kind: str, bearer_hash: bytes) -> Facts:
-    """A ticket: its hash, and the session or the key that it stands for."""
+def ticket_fields(hashed: bytes, kind: str, bearer_hash: bytes) -> Fields:
+    """Of a ticket: its kind, its hash, and the session or API key that it stands for."""
     return b"ticket", hashed, kind.encode(), bearer_hash
 
 

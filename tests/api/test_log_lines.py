@@ -44,5 +44,5 @@ async def test_a_token_s_row_that_the_service_has_not_written_is_told(
     client = await api.client()
     with capture_logs() as lines:
         assert (await client.get("/v1/campaigns", headers=headers)).status_code == 401
-    told = [(each["log_level"], each["kind"]) for each in lines if each["event"] == "token_row_not_ours"]
+    told = [(each["log_level"], each["kind"]) for each in lines if each["event"] == "token_mac_mismatch"]
     assert told == [("error", "session")]

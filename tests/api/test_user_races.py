@@ -60,7 +60,7 @@ async def test_a_session_opened_with_the_old_password_ends_with_it(
     async with Work(database, acme.id) as work:
         assert await work.sessions.create(
             user_id=acme.owner.id, password_hash=acme.password_hash, token_hash=token.hash,
-            token_mac=work.binding.mac(tokens.session_facts(token.hash, acme.owner.id)), ip=None, user_agent=None,
+            token_mac=work.binding.mac(tokens.session_fields(token.hash, acme.owner.id)), ip=None, user_agent=None,
             lifetime=timedelta(hours=1),
         )  # fmt: skip
         request = asyncio.create_task(owner.put(f"/v1/users/{acme.owner.id}/password", json=change))

@@ -10,8 +10,10 @@ import pytest
 from application import Api, problem
 from factories import PASSWORD, PASSWORD_HASH, Factory, NewTenant
 from service import tokens
+from service.database import Database
 from service.tenancy.binding import UNDECIPHERABLE
 from service.tokens import Kind
+from service.work import Work
 
 
 def execute(superuser: Any, text: str, *values: object) -> None:
@@ -101,6 +103,20 @@ async def test_a_password_put_there_by_hand_signs_nobody_in(
     draft = {"tenant": acme.domain, "email": acme.owner.email, "password": PASSWORD}
     client = await api.client()
     problem(await client.post("/v1/sessions", json=draft), 401, "unauthorized")
+
+
+async def test_an_index_copied_to_another_s_row_leads_nobody_there(
+    api: Api, new: Factory, acme: NewTenant, superuser: Any, database: Database
+) -> None:
+    mallory = await new.user(acme.id, email="mallory@acme.example")
+    (index,) = superuser.execute("SELECT email_index FROM quarry.users WHERE id = %s", (mallory.id,)).fetchone()
+    execute(superuser, "UPDATE quarry.users SET email_index = sha256('gone') WHERE id = %s", mallory.id)
+    execute(superuser, "UPDATE quarry.users SET email_index = %s WHERE id = %s", index, acme.owner.id)
+    async with Work(database, acme.id) as work:
+        # What `quarry users passwd` and a sign-in ask for.
+        assert await work.users.credentials_of("mallory@acme.example") is None
+    draft = {"tenant": acme.domain, "email": "mallory@acme.example", "password": PASSWORD}
+    problem(await (await api.client()).post("/v1/sessions", json=draft), 401, "unauthorized")
 
 
 async def test_values_swapped_between_rows_are_not_opened(

@@ -59,9 +59,8 @@ def test_a_new_key_is_put_in_front_of_those_in_the_directory(local: Any, tmp_pat
     keys, index = file.read_text().splitlines()
     newer = keys.removeprefix("PII_KEYS=").partition(":")[0]
     assert (keys.endswith(before[0].removeprefix("PII_KEYS=")), index) == (True, before[1])
-    again = " then run `quarry pii rotate` again, before the old key is taken away"
     assert done.err.splitlines() == [
-        f"quarry: the key {newer} seals from now on; a service that is running knows it after a restart:{again}",
+        f"quarry: the key {newer} seals from now on",
         "quarry: sealed 1 users",
     ]
     assert local("users", "passwd", "acme.example", "jo@acme.example", **PASSWORD, **WITHOUT).status == 0
@@ -94,7 +93,7 @@ def test_what_cannot_be_sealed_is_told_and_is_a_failure(local: Any) -> None:
         (WITHOUT, "production needs keys for personal data"),
         ({"PII_KEYS": "secret"}, "PII_KEYS can't be read"),
         ({"PII_INDEX_KEY": "secret"}, "PII_INDEX_KEY can't be read"),
-        ({"PII_INDEX_KEY": ""}, "PII_KEYS and PII_INDEX_KEY are given together"),
+        ({"PII_INDEX_KEY": ""}, "PII_KEYS is given, and PII_INDEX_KEY is not"),
     ],
 )
 def test_keys_that_are_missing_or_wrong_are_one_line_and_a_remedy(
@@ -108,32 +107,56 @@ def test_keys_that_are_missing_or_wrong_are_one_line_and_a_remedy(
 
 def test_index_key_is_exchanged_and_people_are_found_by_the_new_one(local: Any, quarry: Any) -> None:
     add(local)
-    keys = {"PII_INDEX_KEY": keyring.fresh_index_key()}
-    former = {"QUARRY_FORMER_INDEX_KEY": quarry.variables["PII_INDEX_KEY"]}
-    other = {"PII_INDEX_KEY": keyring.fresh_index_key(), "QUARRY_FORMER_INDEX_KEY": keyring.fresh_index_key()}
-    assert "is the index key of this database" in local("pii", "index", **other).err
-    assert local("pii", "index", **keys, **former).err == "quarry: sealed 1 users\n"
-    assert local("users", "passwd", "acme.example", "jo@acme.example", **PASSWORD, **keys).status == 0
-    assert (
-        "not the keys of this database" in local("users", "passwd", "acme.example", "jo@acme.example", **PASSWORD).err
-    )
+    new, old = {"PII_INDEX_KEY": keyring.fresh_index_key()}, quarry.variables["PII_INDEX_KEY"]
+    other = {"PII_INDEX_KEY": keyring.fresh_index_key(), "QUARRY_OLD_INDEX_KEY": keyring.fresh_index_key()}
+    assert "QUARRY_OLD_INDEX_KEY is not the index key of this database" in local("pii", "rotate-index", **other).err
+    assert "the same key" in local("pii", "rotate-index", QUARRY_OLD_INDEX_KEY=old).err
+    sealed, done = local("pii", "rotate-index", **new, QUARRY_OLD_INDEX_KEY=old).err.splitlines()
+    assert (sealed, done.split(";")[0]) == (
+        "quarry: sealed 1 users", "quarry: PII_INDEX_KEY is the index key of this database now",
+    )  # fmt: skip
+    assert "index key already" in local("pii", "rotate-index", **new, QUARRY_OLD_INDEX_KEY=old).err
+    assert local("users", "passwd", "acme.example", "jo@acme.example", **PASSWORD, **new).status == 0
+    passwd = local("users", "passwd", "acme.example", "jo@acme.example", **PASSWORD)
+    assert "not the keys of this database" in passwd.err
 
 
-async def test_index_key_is_not_exchanged_while_an_instance_runs(quarry: Any, database: Database, new: Factory) -> None:
+def test_after_a_run_that_was_killed_no_third_index_key_is_taken_and_no_instance_starts(
+    local: Any, quarry: Any, superuser: Any
+) -> None:
+    add(local)
+    old, new = quarry.variables["PII_INDEX_KEY"], keyring.fresh_index_key()
+    # A row that can't be changed ends the run as a kill does, before the database is done with the old key.
+    superuser.execute("UPDATE quarry.users SET email = app.unsealed('x@acme.example')")
+    superuser.commit()
+    assert local("pii", "rotate-index", PII_INDEX_KEY=new, QUARRY_OLD_INDEX_KEY=old).status == 1
+    third = local("pii", "rotate-index", PII_INDEX_KEY=keyring.fresh_index_key(), QUARRY_OLD_INDEX_KEY=old)
+    assert "where a run was killed, give the same two again" in third.err
+    for key in (old, new):
+        refused = local("users", "passwd", "acme.example", "jo@acme.example", **PASSWORD, PII_INDEX_KEY=key)
+        assert "`quarry pii rotate-index` has not come to its end" in refused.err
+    superuser.execute("DELETE FROM quarry.users")
+    superuser.commit()
+    assert local("pii", "rotate-index", PII_INDEX_KEY=old, QUARRY_OLD_INDEX_KEY=new).status == 0
+
+
+async def test_keys_are_not_exchanged_while_an_instance_runs(quarry: Any, database: Database, new: Factory) -> None:
     await new.tenant("acme")
-    keys = {"PII_INDEX_KEY": keyring.fresh_index_key()}
-    former = {"QUARRY_FORMER_INDEX_KEY": quarry.variables["PII_INDEX_KEY"]}
-    assert "the index key of before is not given" in quarry("pii", "index", **keys).err
-    assert "can't be read" in quarry("pii", "index", **keys, QUARRY_FORMER_INDEX_KEY="x").err
-    assert "connections of instances are open" in quarry("pii", "index", **keys, **former).err
+    key, old = keyring.fresh_index_key(), quarry.variables["PII_INDEX_KEY"]
+    assert "the old index key is not given" in quarry("pii", "rotate-index", PII_INDEX_KEY=key).err
+    assert "can't be read" in quarry("pii", "rotate-index", PII_INDEX_KEY=key, QUARRY_OLD_INDEX_KEY="x").err
+    refused = quarry("pii", "rotate-index", PII_INDEX_KEY=key, QUARRY_OLD_INDEX_KEY=old)
+    assert "instances are connected: " in refused.err
+    assert "instances are connected: " in quarry("pii", "rotate", "--new-key").err
 
 
 def test_what_waits_is_sealed_by_its_command_and_by_no_other(local: Any, superuser: Any) -> None:
-    local("tenants", "add", "acme.example", "--name", "Acme")
+    tenant = local("tenants", "add", "acme.example", "--name", "Acme").out.strip()
     add_unsealed(superuser)
     assert local("migrate", "up").err == (
-        "quarry: 1 tenants have plain text that waited to be sealed before this, and was left as it is\n"
-        "  → look where it comes from, then run `quarry pii seal`\nquarry: nothing to apply\n"
+        f"quarry: tenant {tenant}: plain text waited to be sealed before this, and was left as it is\n"
+        "  → `quarry pii rotate` names the rows; look where they come from, then run `quarry pii seal`\n"
+        "quarry: nothing to apply\n"
     )
     failed = local("pii", "rotate")
     assert "plain text that waits to be sealed; `quarry pii seal` does it" in failed.err

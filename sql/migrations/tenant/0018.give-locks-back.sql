@@ -1,5 +1,5 @@
 -- Looking through tenants with schemas of their own holds the locks of one schema at a time.
--- depends: 0017.authenticate-tokens
+-- depends: 0017.add-token-macs
 
 SET LOCAL lock_timeout = '4s';
 

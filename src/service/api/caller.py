@@ -231,9 +231,9 @@ class Call:
             bearer = await work.sessions.authenticate(token.hash, idle=idle, seen_every=seen_every)
         else:
             bearer = await work.api_keys.authenticate(token.hash, seen_every=seen_every)
-        if bearer is not None and not _is_ours(work, token, bearer):
+        if bearer is not None and not _has_valid_mac(work, token, bearer):
             log.error(
-                "token_row_not_ours",
+                "token_mac_mismatch",
                 kind=token.kind,
                 row=str(bearer.session_id if isinstance(bearer, Bearer) else bearer.key_id),
                 tenant=str(token.tenant),
@@ -263,11 +263,11 @@ class Call:
         )  # fmt: skip
 
 
-def _is_ours(work: Work, token: Token, bearer: Bearer | KeyBearer) -> bool:
+def _has_valid_mac(work: Work, token: Token, bearer: Bearer | KeyBearer) -> bool:
     """Whether the service itself has written the row that lets the token in."""
     if isinstance(bearer, Bearer):
-        return work.binding.verifies(bearer.token_mac, tokens.session_facts(token.hash, bearer.user_id))
-    return work.binding.verifies(bearer.key_mac, tokens.key_facts(token.hash, bearer.user_id, bearer.role))
+        return work.binding.verifies(bearer.token_mac, tokens.session_fields(token.hash, bearer.user_id))
+    return work.binding.verifies(bearer.key_mac, tokens.key_fields(token.hash, bearer.user_id, bearer.role))
 
 
 def admit(token: Token, bearer: Bearer | KeyBearer | None, permission: Permission) -> Caller:

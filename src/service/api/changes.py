@@ -6,6 +6,7 @@ import contextlib
 from datetime import timedelta
 from typing import Annotated
 
+import structlog
 from pydantic import BaseModel, Field, PlainValidator, WithJsonSchema
 
 from service import positions, tokens
@@ -21,6 +22,8 @@ from service.positions import Position
 from service.repos.log import Place
 from service.tokens import Token
 from service.work import Work, run
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.changes")
 
 _TICKET_LIFETIME = timedelta(seconds=60)
 
@@ -96,7 +99,7 @@ async def create_ticket(call: Call) -> Created[Ticket]:
     async def operation(work: Work) -> Created[Ticket]:
         await work.change_tickets.create(
             token_hash=ticket.hash,
-            token_mac=work.binding.mac(tokens.ticket_facts(ticket.hash, bearer.kind, bearer.hash)),
+            token_mac=work.binding.mac(tokens.ticket_fields(ticket.hash, bearer.kind, bearer.hash)),
             bearer_kind=bearer.kind,
             bearer_hash=bearer.hash,
             lifetime=_TICKET_LIFETIME,
@@ -141,8 +144,9 @@ async def _bearer(call: Call) -> Token:
         holder = await work.change_tickets.redeem(ticket.hash)
         if holder is None:
             return None
-        facts = tokens.ticket_facts(ticket.hash, holder.bearer_kind, holder.bearer_hash)
-        if not work.binding.verifies(holder.token_mac, facts):
+        fields = tokens.ticket_fields(ticket.hash, holder.bearer_kind, holder.bearer_hash)
+        if not work.binding.verifies(holder.token_mac, fields):
+            log.error("token_mac_mismatch", kind="ticket", row=None, tenant=str(ticket.tenant))
             raise Unauthorized
         return Token(holder.bearer_kind, ticket.tenant, holder.bearer_hash)
 

@@ -113,7 +113,7 @@ class IdempotentRequest:
         Raises Undecipherable.
         """
         status, headers, body, *whose = json.loads(text)
-        if whose != self._whose and (whose or not work.binding.accepts_bare_hashes):
+        if whose != self._whose and (whose or not work.binding.accepts_earlier_forms):
             raise Undecipherable
         return _answer(status, headers, body)
 

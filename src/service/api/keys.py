@@ -55,7 +55,7 @@ async def create(call: Call, body: Parsed[KeyDraft]) -> Created[NewKey]:
         check_grant(call.caller.role, draft.role)
         text, token = tokens.issue(call.caller.tenant, "key")
         maker = call.caller.user_id
-        mac = work.binding.mac(tokens.key_facts(token.hash, maker, draft.role))
+        mac = work.binding.mac(tokens.key_fields(token.hash, maker, draft.role))
         key = await work.api_keys.create(**dict(draft), key_hash=token.hash, key_mac=mac, created_by=maker)
         if key.expires_at is not None and key.expires_at <= key.created_at:
             raise InvalidInput.of("expires_at", "this is in the past")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -28,6 +29,7 @@ from service.tenancy.identity import TenantId
 
 app = typer.Typer(help="Migrations: up, down, pending, show, check, new, fresh.", no_args_is_help=True)
 
+_MOST_NAMED = 5
 _TELLS_WHO_WAITS = "0014.forget-everywhere"
 """The migration that makes what `rotation.waiting` asks."""
 
@@ -142,8 +144,8 @@ def migrate(local: Settings) -> None:
         say(f"quarry: personal data may still wait to be sealed: {error.message}\n  → run `quarry pii seal`")
     if waited:
         say(
-            f"quarry: {len(waited)} tenants have plain text that waited to be sealed before this, and was left as it is\n"
-            "  → look where it comes from, then run `quarry pii seal`"
+            f"quarry: {named(waited)}: plain text waited to be sealed before this, and was left as it is\n"
+            "  → `quarry pii rotate` names the rows; look where they come from, then run `quarry pii seal`"
         )
     if failure is not None:
         raise failure
@@ -157,6 +159,12 @@ def _waiting_before(local: Settings) -> list[TenantId]:
     """
     applied = {each.id for each in migrations.status(_owner(local), local.database_schema) if each.applied_at}
     return wait_for(waiting(local)) if _TELLS_WHO_WAITS in applied else []
+
+
+def named(tenants: Sequence[TenantId]) -> str:
+    """Some tenants by their ids, for a message."""
+    more = f" and {len(tenants) - _MOST_NAMED} more" if len(tenants) > _MOST_NAMED else ""
+    return f"tenant{'s' if len(tenants) > 1 else ''} {', '.join(map(str, tenants[:_MOST_NAMED]))}{more}"
 
 
 async def waiting(local: Settings) -> list[TenantId]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from service import keyring, rotation
 from service.backups import contents
 from service.cli.installation import confirm, database, installed, say, wait_for
-from service.cli.migrate import waiting
+from service.cli.migrate import named, waiting
 from service.errors import OperatorError
 from service.keyring import Keyring
 from service.rotation import Report
@@ -20,27 +20,31 @@ from service.settings import Settings
 from service.tenancy.identity import TenantId
 
 _MOST_TOLD = 50
-_FORMER = "QUARRY_FORMER_INDEX_KEY"
+_OLD = "QUARRY_OLD_INDEX_KEY"
 _INSTANCES = """
-SELECT count(*)
+SELECT pid, usename, application_name
   FROM pg_stat_activity
  WHERE datname = current_database()
    AND (usename = 'quarry_app' OR application_name = 'quarry')
    AND pid <> pg_backend_pid()
+ ORDER BY pid
 """
 
-app = typer.Typer(help="Personal data: rotate, index, seal, spelling, key.", no_args_is_help=True)
+app = typer.Typer(help="Personal data: rotate, rotate-index, seal, spelling, key.", no_args_is_help=True)
 
 
 @app.command()
 def rotate(
     new_key: Annotated[
         bool,
-        typer.Option("--new-key", help="First put a new key in front in QUARRY_HOME; stop the service before."),
+        typer.Option("--new-key", help="First put a new key in front in QUARRY_HOME. Stop the service before."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print how many rows of what, as JSON.")] = False,
 ) -> None:
-    """Seal personal data and password hashes with the first key; the service may serve, and a killed run is started again."""
+    """Seal personal data and password hashes with the first key, and give tokens of an earlier release their MAC.
+
+    The service may serve meanwhile. A run that was killed is started again.
+    """
     with installed() as local:
         report = wait_for(_rotate(local, new_key=new_key))
     _tell(report)
@@ -59,7 +63,7 @@ def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
     with installed() as local:
         tenants = wait_for(waiting(local))
         if tenants:
-            confirm(f"seals the plain text that waits in {len(tenants)} tenants, whoever has put it there", yes=yes)
+            confirm(f"seals the plain text that waits in {named(tenants)}, whoever has put it there", yes=yes)
         report = wait_for(_seal(local, tenants))
     _tell(report)
     if report.failures:
@@ -69,42 +73,49 @@ def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
         )
 
 
-@app.command()
-def index() -> None:
-    """Change to the key in PII_INDEX_KEY from the one in QUARRY_FORMER_INDEX_KEY. Stop all instances first."""
+@app.command("rotate-index")
+def rotate_index() -> None:
+    """Go from the index key in QUARRY_OLD_INDEX_KEY to PII_INDEX_KEY: all blind indexes and MACs are made anew.
+
+    Stop all instances first. A run that was killed is started again with the same two keys.
+    """
     with installed() as local:
-        keys, former = keyring.of(local), os.environ.get(_FORMER, "")
-        if not former:
+        keys, given = keyring.of(local), os.environ.get(_OLD, "")
+        if not given:
+            raise OperatorError("the old index key is not given", f"set {_OLD} to it, and PII_INDEX_KEY to the new one")
+        old = replace(keys, index_key=keyring.index_key(given, _OLD))
+        if old.check == keys.check:
             raise OperatorError(
-                "the index key of before is not given", f"set {_FORMER} to it, and PII_INDEX_KEY to the new one"
+                f"PII_INDEX_KEY and {_OLD} are the same key",
+                "set PII_INDEX_KEY to a new one (`quarry pii key --index`); PII_KEYS are then given too",
             )
-        report = wait_for(_reindex(local, replace(keys, index_key=keyring.index_key(former, _FORMER))))
+        report = wait_for(_rotate_index(local, keys, old))
     _tell(report)
     if report.failures:
         raise OperatorError(
-            f"{len(report.failures)} rows could not be changed, all others are under the new key: start no instance yet",
-            f"settle what the message says and run this again; or go back: exchange PII_INDEX_KEY and {_FORMER} and run it",
+            f"{len(report.failures)} rows could not be changed, all others are under the new key: no instance starts now",
+            f"settle what the message says and run this again; or go back: exchange PII_INDEX_KEY and {_OLD} and run it",
         )
+    say("quarry: PII_INDEX_KEY is the index key of this database now; start the instances with it")
 
 
-async def _reindex(local: Settings, former: Keyring) -> Report:
-    keys = keyring.of(local)
+async def _rotate_index(local: Settings, keys: Keyring, old: Keyring) -> Report:
+    """Until it is done the database remembers both keys: no instance starts with either, and no third key is taken."""
+    begun = bytes(a ^ b for a, b in zip(keys.check, old.check, strict=True))
     async with contents.connected(local.address("quarry_owner")) as owner:
         check = await owner.fetchval("SELECT keys_check FROM app.installation")
-        if check not in (None, keys.check, former.check):
+        if check == keys.check:
+            raise OperatorError("PII_INDEX_KEY is this database's index key already", "start the instances with it")
+        if check not in (None, old.check, begun):
             raise OperatorError(
-                f"neither PII_INDEX_KEY nor {_FORMER} is the index key of this database", "give the one that is"
+                f"{_OLD} is not the index key of this database",
+                "set it to the PII_INDEX_KEY that the instances had until now; where a run was killed, give the same two again",
             )
-        if others := await owner.fetchval(_INSTANCES):
-            raise OperatorError(
-                f"{others} connections of instances are open", "stop the instances; they know another index key"
-            )
+        await _require_no_instance(owner, "they know another index key")
+        await owner.execute("UPDATE app.installation SET keys_check = $1", begun)
         async with database(local, "quarry_platform") as platform, database(local, claim=False) as opened:
-            report = await rotation.reindex(opened, platform, former, say)
-        if await owner.fetchval(_INSTANCES):
-            raise OperatorError(
-                "an instance has been started meanwhile, with the key of before", "stop it, and start this again"
-            )
+            report = await rotation.reindex(opened, platform, old, say)
+        await _require_no_instance(owner, "one was started meanwhile; then start this again")
         if not report.failures:
             await owner.execute("UPDATE app.installation SET keys_check = $1", keys.check)
     return report
@@ -141,16 +152,26 @@ def _tell(report: Report) -> None:
 
 
 def _tell_failures(report: Report) -> None:
-    for failure in report.failures[:_MOST_TOLD]:
-        say(f"quarry: {failure}")
-    if (more := len(report.failures) - _MOST_TOLD) > 0:
+    told = report.failures + report.unauthentic
+    for each in told[:_MOST_TOLD]:
+        say(f"quarry: {each}")
+    if (more := len(told) - _MOST_TOLD) > 0:
         say(f"quarry: and {more} more")
 
 
+async def _require_no_instance(owner: Any, why: str) -> None:
+    if found := await owner.fetch(_INSTANCES):
+        who = ", ".join(f"{pid} ({role}{f', {name}' if name else ''})" for pid, role, name in found[:5])
+        raise OperatorError(f"instances are connected: {who}", f"stop them: {why}")
+
+
 async def _rotate(local: Settings, *, new_key: bool) -> Report:
+    if new_key:
+        async with contents.connected(local.address("quarry_owner")) as owner:
+            await _require_no_instance(owner, "they do not know the new key")
     async with database(local, "quarry_platform") as platform:
         if new_key:
-            # Which are first found to be this database's.
+            # Opening checks that the keys so far are this database's, before another one is put in front of them.
             async with database(local):
                 _put_new_key(local)
         async with database(local) as opened:
@@ -175,7 +196,4 @@ def _put_new_key(local: Settings) -> None:
             "the keys are given in PII_KEYS, and not kept in QUARRY_HOME",
             "put what `quarry pii key` prints in front there, restart the service, and run this without --new-key",
         )
-    say(
-        f"quarry: the key {fresh.partition(':')[0]} seals from now on; a service that is running knows it after a restart:"
-        " then run `quarry pii rotate` again, before the old key is taken away"
-    )
+    say(f"quarry: the key {fresh.partition(':')[0]} seals from now on")

@@ -75,7 +75,7 @@ def passwd(domain: Domain, email: Email) -> None:
             tenant = await _tenant(opened, domain)
             hashed = await passwords.hash(password)
             async with Work(opened, tenant) as work:
-                credentials = await work.users.find_credentials(address)
+                credentials = await work.users.credentials_of(address)
                 if credentials is None:
                     raise NotFound(f"There is no user {email} in {domain}.")
                 await work.users.set_password(credentials.id, work.binding.seal_hash(hashed, credentials.id))

@@ -78,9 +78,9 @@ def _line(record: Any, table: str, binding: Binding, types: Mapping[str, str], s
     """
     values = dict(record)
     if table == "api_keys":
-        facts = tokens.key_facts(values["key_hash"], values["created_by"], values["role"])
-        if not binding.verifies(values.pop(MAC), facts):
-            say(f"api_keys without {values['id']}: somebody has written it, or changed it, by hand")
+        fields = tokens.key_fields(values["key_hash"], values["created_by"], values["role"])
+        if not binding.verifies(values.pop(MAC), fields):
+            say(f"quarry: api_keys {values['id']} is left out: somebody has written or changed it by hand")
             return None
     try:
         column = ""
@@ -89,12 +89,14 @@ def _line(record: Any, table: str, binding: Binding, types: Mapping[str, str], s
                 values[column] = binding.open(sealed, f"{table}.{column}", values["id"])
         if table == "users":
             column = "password_hash"
-            is_planted = not Keyring.is_sealed_hash(values[column]) and not binding.accepts_bare_hashes
+            is_planted = not Keyring.is_sealed_hash(values[column]) and not binding.accepts_earlier_forms
+            if is_planted:
+                say(f"quarry: users {values['id']} leaves without a password: it was written by hand")
             values[column] = NO_HASH if is_planted else binding.opened_hash(values[column], values["id"])
     except Undecipherable as error:
         raise OperatorError(
-            f"{table}.{column} of the row {values['id']} can't be opened",
-            "its key is not among PII_KEYS, or it waits to be sealed (`quarry pii seal`), or somebody wrote it",
+            f"{table}.{column} of the row {values['id']} can't be opened: {error.message}",
+            "give all keys that the database's rows are sealed with in PII_KEYS",
         ) from error
     documents = {column: values.pop(column) for column, type_name in types.items() if type_name == "jsonb"}
     for column, value in values.items():

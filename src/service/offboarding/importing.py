@@ -165,8 +165,8 @@ class _Loading:
             changes["password_hash"] = self._binding.seal_hash(row["password_hash"], UUID(row["id"]))
         if table == "api_keys":
             hashed = bytes.fromhex(row["key_hash"].removeprefix("\\x"))
-            facts = tokens.key_facts(hashed, UUID(row["created_by"]), row["role"])
-            changes[MAC] = f"\\x{self._binding.mac(facts).hex()}"
+            fields = tokens.key_fields(hashed, UUID(row["created_by"]), row["role"])
+            changes[MAC] = f"\\x{self._binding.mac(fields).hex()}"
         for column in SEALED.get(table, ()):
             if (plain := row[column]) is not None:
                 sealed = self._binding.seal(plain, f"{table}.{column}", UUID(row["id"]))

@@ -37,6 +37,7 @@ class Credentials(Row):
     """What sign-in needs of a user; `Users.opened` gives the hash to compare with."""
 
     id: UUID
+    email: Personal
     password_hash: str
     is_active: bool
 
@@ -64,6 +65,14 @@ class Users(Repository, aggregate="users"):
         """The hash of a user's password."""
         kept = credentials.password_hash
         return KeptHash(kept, self._binding.open_hash(kept, credentials.id))
+
+    async def credentials_of(self, email: str) -> Credentials | None:
+        """The credentials of the live user with this address: that the index finds, and whose own address it is.
+
+        Somebody who writes to the database can copy an index to another's row, but no address.
+        """
+        found = await self.find_credentials(email)
+        return found if found is not None and found.email == email else None
 
     @query
     async def create(

@@ -73,20 +73,20 @@ class Binding:
             return None
 
     @property
-    def accepts_bare_hashes(self) -> bool:
+    def accepts_earlier_forms(self) -> bool:
         """Whether what an earlier release has kept, bound to less, still counts."""
         keyring, _ = self._keys()
-        return keyring.accepts_bare_hashes
+        return keyring.accepts_earlier_forms
 
-    def mac(self, facts: Iterable[bytes]) -> bytes:
+    def mac(self, fields: Iterable[bytes]) -> bytes:
         """The MAC of what a row of the bound tenant says."""
         keyring, tenant = self._keys()
-        return keyring.mac(tenant, facts)
+        return keyring.mac(tenant, fields)
 
-    def verifies(self, mac: bytes | None, facts: Iterable[bytes]) -> bool:
+    def verifies(self, mac: bytes | None, fields: Iterable[bytes]) -> bool:
         """Whether this is the MAC of what a row of the bound tenant says."""
         keyring, tenant = self._keys()
-        return keyring.verifies(mac, tenant, facts)
+        return keyring.verifies(mac, tenant, fields)
 
     def shown(self, value: bytes, column: str, row: UUID) -> str:
         """The plain text of a sealed value, or UNDECIPHERABLE in its place, which is logged and counted.

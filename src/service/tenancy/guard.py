@@ -131,8 +131,8 @@ async def require_keys(connection: Connection, keys: Keyring) -> None:
         return
     if not await connection.fetchval("SELECT app.claim_keys($1)", (keys.check,)):
         raise GuardError(
-            "these are not the keys of this database's personal data",
-            "set the PII_INDEX_KEY (and PII_KEYS) that it was made with, or the QUARRY_HOME that holds them",
+            "these are not the keys of this database's personal data, or `quarry pii rotate-index` has not come to its end",
+            "set the PII_INDEX_KEY (and PII_KEYS) that it was last used with, or the QUARRY_HOME that holds them",
         )
 
 

@@ -3,10 +3,12 @@
 
 SET LOCAL lock_timeout = '4s';
 
--- 0015 kept hashes sealed in 48 bytes, which no release did: those sessions and tickets end, and those keys are revoked, under a hash of no token.
+-- In the order in which a request locks them: sessions or api_keys, then change_tickets.
 ALTER TABLE sessions NO FORCE ROW LEVEL SECURITY;
-ALTER TABLE change_tickets NO FORCE ROW LEVEL SECURITY;
 ALTER TABLE api_keys NO FORCE ROW LEVEL SECURITY;
+ALTER TABLE change_tickets NO FORCE ROW LEVEL SECURITY;
+-- 0015 made room for sealed hashes of 48 bytes, and no release has written any. Where there are some, sessions and tickets end, and API
+-- keys are revoked under the hash of no token.
 DELETE FROM sessions WHERE octet_length(token_hash) <> 32;
 DELETE FROM change_tickets WHERE octet_length(token_hash) <> 32 OR octet_length(bearer_hash) <> 32;
 UPDATE api_keys
@@ -24,7 +26,7 @@ ALTER TABLE sessions
     ADD CONSTRAINT sessions_token_mac_check CHECK (octet_length(token_mac) = 32);
 COMMENT ON COLUMN sessions.token_mac IS 'HMAC-SHA-256 of tenant, token hash and user; null where an earlier release has opened the session.';
 COMMENT ON CONSTRAINT sessions_token_hash_check ON sessions IS 'SHA-256 of the secret.';
-COMMENT ON CONSTRAINT sessions_token_mac_check ON sessions IS 'A SHA-256 has 32 bytes.';
+COMMENT ON CONSTRAINT sessions_token_mac_check ON sessions IS 'An HMAC-SHA-256 has 32 bytes.';
 ALTER TABLE api_keys
     ADD COLUMN key_mac bytea,
     DROP CONSTRAINT api_keys_key_hash_check,
@@ -32,7 +34,7 @@ ALTER TABLE api_keys
     ADD CONSTRAINT api_keys_key_mac_check CHECK (octet_length(key_mac) = 32);
 COMMENT ON COLUMN api_keys.key_mac IS 'HMAC-SHA-256 of tenant, key hash, maker and role; null where an earlier release has made the key.';
 COMMENT ON CONSTRAINT api_keys_key_hash_check ON api_keys IS 'SHA-256 of the secret.';
-COMMENT ON CONSTRAINT api_keys_key_mac_check ON api_keys IS 'A SHA-256 has 32 bytes.';
+COMMENT ON CONSTRAINT api_keys_key_mac_check ON api_keys IS 'An HMAC-SHA-256 has 32 bytes.';
 ALTER TABLE change_tickets
     ADD COLUMN token_mac bytea,
     DROP CONSTRAINT change_tickets_token_hash_check,
@@ -43,7 +45,7 @@ ALTER TABLE change_tickets
 COMMENT ON COLUMN change_tickets.token_mac IS 'HMAC-SHA-256 of tenant, token hash, bearer''s kind and hash; null where an earlier release has issued the ticket.';
 COMMENT ON CONSTRAINT change_tickets_token_hash_check ON change_tickets IS 'SHA-256 of the secret.';
 COMMENT ON CONSTRAINT change_tickets_bearer_hash_check ON change_tickets IS 'The hash that finds the session or key, which is asked whether it still holds.';
-COMMENT ON CONSTRAINT change_tickets_token_mac_check ON change_tickets IS 'A SHA-256 has 32 bytes.';
+COMMENT ON CONSTRAINT change_tickets_token_mac_check ON change_tickets IS 'An HMAC-SHA-256 has 32 bytes.';
 
 REVOKE UPDATE (token_hash) ON sessions FROM quarry_app;
 REVOKE UPDATE (key_hash) ON api_keys FROM quarry_app;
