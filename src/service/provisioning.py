@@ -128,7 +128,7 @@ async def _session(*addresses: Address, remedy: str = _REMEDY) -> AsyncIterator[
     except asyncpg.InsufficientPrivilegeError as error:
         raise OperatorError(f"this login may not do that: {error.args[0]}", remedy) from error
     except asyncpg.PostgresError as error:
-        raise OperatorError(f"the server refuses: {error.args[0]}", "see the server's log") from error
+        raise OperatorError(f"the server refuses: {error.args[0]}", error.hint or "see the server's log") from error
     except (asyncpg.InterfaceError, OSError) as error:
         raise translate(error, connection_lost=True) from error
     finally:

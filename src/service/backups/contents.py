@@ -51,7 +51,7 @@ async def connected(address: Address) -> AsyncIterator[Any]:
             f"a table is locked: {error.args[0]}", "a migration may be running: run it again when that is over"
         ) from error
     except asyncpg.PostgresError as error:
-        raise OperatorError(f"the server refuses: {error.args[0]}", "see the server's log") from error
+        raise OperatorError(f"the server refuses: {error.args[0]}", error.hint or "see the server's log") from error
     except (asyncpg.InterfaceError, OSError) as error:
         raise OperatorError("the connection to the server was lost", "run it again when the server is there") from error
     finally:

@@ -30,6 +30,7 @@ from service.tenancy.identity import TenantId
 app = typer.Typer(help="Migrations: up, down, pending, show, check, new, fresh.", no_args_is_help=True)
 
 _MOST_NAMED = 5
+_MOST_TOLD = 50
 _TELLS_WHO_WAITS = "0014.forget-everywhere"
 """The migration that makes what `rotation.waiting` asks."""
 
@@ -91,8 +92,10 @@ def check() -> None:
         wrong = [f"{each.id} is {_state(each)}" for each in _status(local) if _state(each) != "applied"]
         wrong += wait_for(_findings(local))
         if wrong:
+            more = f"; and {len(wrong) - _MOST_TOLD} more" if len(wrong) > _MOST_TOLD else ""
             raise OperatorError(
-                "; ".join(wrong), "apply what is pending; put changed files back and write a new migration"
+                "; ".join(wrong[:_MOST_TOLD]) + more,
+                "apply what is pending; put changed files back and write a new migration",
             )
         say("quarry: files, database and catalog agree")
 
