@@ -79,10 +79,21 @@ async def tables(connection: Any) -> list[str]:
 
 
 async def counted(connection: Any, names: Sequence[str]) -> tuple[Table, ...]:
-    """How many rows each table has."""
-    return tuple(
-        [Table(name=name, rows=await connection.fetchval(f"SELECT count(*) FROM ONLY {name}")) for name in names]
-    )
+    """How many rows each table has.
+
+    In a transaction each stays locked, as in a dump, but its indexes do not: those would fill the server's lock table.
+    """
+    found = []
+    for name in names:
+        if connection.is_in_transaction():
+            await connection.execute(f"LOCK TABLE ONLY {name} IN ACCESS SHARE MODE")
+        counting = connection.transaction()
+        await counting.start()
+        try:
+            found.append(Table(name=name, rows=await connection.fetchval(f"SELECT count(*) FROM ONLY {name}")))
+        finally:
+            await counting.rollback()
+    return tuple(found)
 
 
 async def migrations(connection: Any, schema: str) -> tuple[str, ...]:

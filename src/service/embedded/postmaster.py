@@ -136,8 +136,8 @@ def _free_port(port: int) -> int | None:
 def _spawn(
     placement: Placement, binaries: Path, port: int, options: Mapping[str, str], output: BinaryIO
 ) -> subprocess.Popen[bytes]:
-    # A dump locks every table; 256 for each of 100 connections are those of a thousand tenants' own schemas.
-    settings = {"timezone": "UTC", "log_timezone": "UTC", "max_locks_per_transaction": "256", **options}
+    # A backup locks every table twice; 512 for each of 100 connections are enough for a thousand schemas of tenants' own.
+    settings = {"timezone": "UTC", "log_timezone": "UTC", "max_locks_per_transaction": "512", **options}
     settings |= {"listen_addresses": HOST, "port": str(port), "unix_socket_directories": ""}
     arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return subprocess.Popen(
