@@ -82,6 +82,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
             option = request.config.option
             option.postgresql_host, option.postgresql_port = started.host, started.port
             option.postgresql_user, option.postgresql_password = started.superuser, started.password
+            # One that could not be dropped, because a session was slow to end, is no later test's failure.
+            option.postgresql_drop_test_database = True
             provisioning_address = Address(started.url())
             _run(provisioning.create_roles(provisioning_address))
             for role in ("quarry_app", "quarry_platform", "quarry_backup"):
