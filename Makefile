@@ -28,10 +28,11 @@ run: $(VENV)/.served ## Start everything for a first look: PORT=8000
 test: install ## Run all tests: TEST_PG=18, 16 or 15, TESTS=tests/repos, WORKERS=2
 	TEST_PG=$(TEST_PG) $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(TESTS)
 
-POOLED := tests/repos tests/tenancy tests/changes $(addprefix tests/test_,calls.py database.py leftovers.py query.py rows.py \
-	seeding.py transactions.py work.py)
-ALONE := tests/tenancy/test_numbers.py tests/tenancy/test_shared_number.py $(addprefix tests/test_,transactions.py \
-	leftovers.py database.py)
+POOLED := tests/repos tests/tenancy tests/changes tests/test_work.py tests/operations/test_seeding.py \
+	$(addprefix tests/statements/test_,calls.py repository.py rows.py) $(addprefix tests/database/test_,database.py leftovers.py savepoints.py)
+ALONE := tests/tenancy/test_numbers.py tests/tenancy/test_shared_number.py \
+	$(addprefix tests/database/test_,savepoints.py leftovers.py database.py)
+UNDER := accounts cache database operations personal schema statements
 
 test-pooler: install ## Run the tests of statements and transactions through PgBouncer, with three sessions and with one
 	TEST_POOLER=3 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(POOLED)
@@ -40,7 +41,8 @@ test-pooler: install ## Run the tests of statements and transactions through PgB
 test-schemas: install ## Run the tests of the service with tenants that have schemas of their own
 	TEST_SCHEMAS=6 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile tests/api tests/repos \
 		$(filter-out %/test_completeness.py,$(wildcard tests/changes/test_*.py)) \
-		$(filter-out tests/test_recovery.py tests/test_operating.py,$(wildcard tests/test_*.py))
+		$(filter-out tests/database/test_recovery.py tests/operations/test_operating.py,$(wildcard tests/test_*.py \
+		$(addprefix tests/,$(addsuffix /test_*.py,$(UNDER)))))
 
 check: install ## Lint, types, floors, and every statement proved
 	$(BIN)/ruff check src tests bench sql
@@ -56,7 +58,7 @@ bench: install ## Measure side by side and print ratios
 	$(BIN)/python -m bench
 
 schema: install ## Write sql/schema.sql anew from the migrations
-	UPDATE_SCHEMA=1 $(BIN)/python -m pytest -q tests/test_schema.py
+	UPDATE_SCHEMA=1 $(BIN)/python -m pytest -q tests/schema/test_schema.py
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10

@@ -24,11 +24,11 @@ from bench.installation import Installation, Member
 from bench.report import Aim
 from bench.rounds import Plan, Samples
 from bench.tracking import heading, line
-from service.cache import Cache
+from service.cache.cache import Cache
+from service.cache.watermarks import Watermarks
 from service.changes.relay import Relay
-from service.database import GREETING, Database
+from service.database.pool import GREETING, Database
 from service.settings import Settings
-from service.watermarks import Watermarks
 from service.work import Work, run
 
 ASKED, MEMORY, REDIS = TURNS = ("asked", "memory", "redis")

@@ -26,9 +26,10 @@ from typing_extensions import TypedDict
 from bench import tables
 from bench.installation import CONNECTION, POOL, settings_of
 from bench.texts import AUTHENTICATE, BEGIN, FIND, LIST, PAGE
-from service import logs, tokens
+from service import logs
+from service.accounts import tokens
+from service.accounts.tokens import Token
 from service.api.app import create_app
-from service.tokens import Token
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

@@ -17,8 +17,8 @@ from bench.contenders import aiosql_queries
 from bench.installation import Installation, Member, opened
 from bench.rounds import Plan, Samples
 from bench.texts import FIND, LIST, PAGE
-from service.connection import Connection
-from service.database import Database
+from service.database.connection import Connection
+from service.database.pool import Database
 from service.logs import observer
 from service.repos.campaigns import Campaigns
 from service.tenancy.binding import Binding

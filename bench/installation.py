@@ -16,10 +16,13 @@ from uuid import UUID
 import asyncpg
 from pydantic import SecretStr
 
-from service import keyring, migrations, provisioning, seeding, tokens
+from service.accounts import tokens
 from service.addresses import Address, PoolLimits
-from service.database import Database
+from service.database.pool import Database
 from service.embedded.server import Server, running
+from service.operations import seeding
+from service.personal import keyring
+from service.schema import migrations, provisioning
 from service.settings import Settings
 from service.tenancy.identity import TenantId
 from service.work import Work

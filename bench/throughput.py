@@ -28,8 +28,8 @@ from bench.installation import CONNECTION, Installation, Volume
 from bench.report import Aim
 from bench.rounds import Plan, Samples
 from bench.tracking import Switch, heading, line, rounds, switched
-from service import seeding
 from service.embedded.binaries import find_binaries
+from service.operations import seeding
 from service.repos.campaigns import Campaigns
 from service.tenancy import binding
 from service.tenancy.identity import Actor, Origin, TenantId

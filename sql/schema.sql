@@ -1,5 +1,5 @@
 -- The schema as the migrations leave it, for reading: migrations alone do not show what a table is today.
--- Written by `make schema`; tests/test_schema.py fails when it differs from the migrations. Nothing runs this file.
+-- Written by `make schema`; tests/schema/test_schema.py fails when it differs from the migrations. Nothing runs this file.
 
 CREATE SCHEMA app;
 

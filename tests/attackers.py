@@ -12,7 +12,7 @@ from uuid import UUID
 
 import httpx
 
-from service import tokens
+from service.accounts import tokens
 from service.tenancy.identity import TenantId
 
 CLIENTS = 4

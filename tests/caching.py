@@ -13,12 +13,12 @@ from prometheus_client import REGISTRY
 
 from changes.followers import until
 from factories import NewTenant
-from service import keyring
-from service.cache import Cache
+from service.cache.cache import Cache
+from service.cache.watermarks import Watermarks
 from service.changes.feed import Feed
-from service.database import GREETING, Database
+from service.database.pool import GREETING, Database
+from service.personal import keyring
 from service.settings import Settings
-from service.watermarks import Watermarks
 from service.work import Attached, Work
 
 T = TypeVar("T")

@@ -27,10 +27,11 @@ import bouncer as poolers
 from bouncer import Bouncer
 from factories import OWN_SCHEMAS, Factory
 from restartable import Restartable
-from service import keyring, migrations, provisioning, schemas
 from service.addresses import Address
-from service.database import Database
+from service.database.pool import Database
 from service.embedded.server import Server, running
+from service.personal import keyring
+from service.schema import migration_files, migrations, own_schemas, provisioning
 from service.settings import Settings
 from standby import Standby, standby_of
 
@@ -201,7 +202,7 @@ def _migrate(host: str, port: int, user: str, password: str, dbname: str, **_: o
     owner = Address(url, role="quarry_owner")
     migrations.up(owner, "quarry", lambda _: None)
     for name in OWN_SCHEMAS:
-        _run(schemas.build(owner, "quarry", name, lambda _: None))
+        _run(own_schemas.build(owner, "quarry", name, lambda _: None))
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +262,7 @@ def owner(settings: Settings) -> Address:
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
     """A copy of the migrations, to which a test adds its own."""
-    shutil.copytree(migrations.sources()[0].parent, tmp_path / "migrations")
+    shutil.copytree(migration_files.sources()[0].parent, tmp_path / "migrations")
     return tmp_path / "migrations" / "shared", tmp_path / "migrations" / "tenant"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema_rs
 
 from service.api.app import ENDPOINTS
-from service.api.openapi import document
+from service.http.openapi import document
 
 DOCUMENT = document(ENDPOINTS)
 _PLACES = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + r"\Z"), path) for path in DOCUMENT["paths"]]

@@ -18,7 +18,7 @@ RUN = frozenset({
 """Those whose `sh` blocks are run below, from the first to the last."""
 _CRON = "cron's; the commands are those above"
 _OUTSIDE = "an example of a program that is not ours"
-_SET_UP = "tests/test_operating.py::test_set_up_and_operating_are_as_described"
+_SET_UP = "tests/operations/test_operating.py::test_set_up_and_operating_are_as_described"
 _BACKUP = "tests/cli/test_backup.py"
 ELSEWHERE: Mapping[str, str] = {
     "make run": "quarry dev, after installing: tests/cli/test_serve.py::test_dev_serves_demo_data_and_takes_its_server_with_it",
@@ -28,7 +28,7 @@ ELSEWHERE: Mapping[str, str] = {
     'quarry tenants add acme.example --name "Acme Agency"': _SET_UP,
     "quarry users add acme.example you@acme.example --role owner": _SET_UP,
     "quarry serve": _SET_UP,
-    "quarry backup create": "tests/test_operating.py::test_a_move_is_as_described",
+    "quarry backup create": "tests/operations/test_operating.py::test_a_move_is_as_described",
     "quarry backup list [--check] [--json]": f"{_BACKUP}::test_list_checks_only_when_asked_and_fails_for_a_damaged_one",
     "quarry backup verify quarry_backup_20260301_030000": f"{_BACKUP}::test_verify_proves_a_backup_and_leaves_nothing",
     "quarry backup restore quarry_backup_20260301_030000": f"{_BACKUP}::test_restore_asks_and_refuses_when_nobody_answers",

@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from service import tokens
-from service.database import Database
+from service.accounts import tokens
+from service.database.pool import Database
 from service.repos.brands import Brand
 from service.repos.campaigns import Campaign
 from service.repos.contents import Content

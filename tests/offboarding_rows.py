@@ -15,12 +15,13 @@ from uuid import UUID
 import psycopg
 from pydantic import SecretStr
 
-from service import keyring, tokens
+from service.accounts import tokens
 from service.embedded.server import Server
 from service.offboarding import erasure, exporting
 from service.offboarding.archive import Manifest
 from service.offboarding.erasure import Erased
 from service.offboarding.tables import HISTORY, LEFT_OUT, SEALED
+from service.personal import keyring
 from service.settings import Settings
 from tenancy_rows import Arranged, arrange
 
@@ -123,7 +124,7 @@ async def stock(settings: Settings, superuser: Any) -> Stock:
     superuser.commit()
     superuser.autocommit = True
     arranged = await arrange(settings.administration().url)
-    # There are no schemas of these names; tenants with one are of tests/test_schemas.py and tests/cli/test_archives.py.
+    # There are no schemas of these names; tenants with one are in tests/schema/test_own_schemas.py and cli/test_archives.py.
     arranged = replace(arranged, tables={name: each for name, each in arranged.tables.items() if name != SCHEMAS})
     # Rows as they may have become, without the triggers' say.
     superuser.execute("SET session_replication_role = replica")

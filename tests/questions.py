@@ -14,9 +14,9 @@ from uuid import UUID, uuid4
 from pydantic import SecretStr
 
 from changes.followers import until
-from service.cache import Cache, Question, Rows
+from service.cache.cache import Cache, Question, Rows
+from service.cache.watermarks import Stamp, Watermarks
 from service.settings import Settings
-from service.watermarks import Stamp, Watermarks
 
 ACME, GLOBEX = uuid4(), uuid4()
 ROW = uuid4()

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from service import migrations
 from service.cli.installation import embedded_settings, provisioned
-from service.database import Database
+from service.database.pool import Database
 from service.embedded.processes import exists
 from service.embedded.server import Server, running, stop
+from service.schema import migrations
 from service.settings import Settings
 
 MAJOR = int(os.environ.get("TEST_PG", "18"))

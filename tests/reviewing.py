@@ -8,7 +8,8 @@ from typing import Any
 
 from service.addresses import Address
 from service.api.app import ENDPOINTS
-from service.checks import catalogue, proving, scratch
+from service.checks import entries as catalogue
+from service.checks import proving, scratch
 from service.checks.proofs import catalog
 from service.checks.proving import Subject
 from service.checks.review.report import Report, gather

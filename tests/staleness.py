@@ -15,11 +15,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from factories import NewTenant
-from service.cache import Cache
+from service.cache.cache import Cache
+from service.cache.watermarks import Watermarks
 from service.changes.relay import Relay
-from service.database import GREETING, Database
+from service.database.pool import GREETING, Database
 from service.settings import Settings
-from service.watermarks import Watermarks
 from service.work import Work, run
 
 BOUND = 2.0

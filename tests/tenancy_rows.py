@@ -13,9 +13,9 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from service import migrations, provisioning, schemas
 from service.addresses import Address
 from service.embedded.server import Server
+from service.schema import migrations, own_schemas, provisioning
 
 Values = dict[str, str]
 """A row: every value as text, cast to its column's type in the statement."""
@@ -165,7 +165,7 @@ async def built_beside(server: Server) -> AsyncIterator[str]:
         await provisioning.prepare_database(Address(url), "others")
         owner = Address(url, role="quarry_owner")
         await asyncio.to_thread(migrations.up, owner, "others", lambda _: None)
-        await schemas.build(owner, "others", "quarry", lambda _: None)
+        await own_schemas.build(owner, "others", "quarry", lambda _: None)
         yield url
     finally:
         await provisioning.drop_database(Address(server.url()), name)

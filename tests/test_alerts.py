@@ -14,8 +14,8 @@ from prometheus_client import REGISTRY
 
 from documents import CHECKOUT
 from service import metrics
-from service.api.answers import STATUS
-from service.api.limits import LimitName
+from service.http.answers import STATUS
+from service.http.limits import LimitName
 
 PROMTOOL = shutil.which("promtool")
 RULES = CHECKOUT / "docs" / "alerts.yml"

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from service import errors, files, metrics
-from service.api.answers import STATUS
 from service.api.app import ENDPOINTS
 from service.errors import ServiceError
-from service.statements import Statement
+from service.http.answers import STATUS
+from service.statements.statement import Statement
 from service.work import Attached, Work
 
 ROOT = Path(__file__).parent.parent
@@ -75,7 +75,7 @@ def test_what_the_database_compares_with_its_clock_is_made_by_its_clock() -> Non
         # Names of files and the reports that people read.
         "backups/swapping.py", "backups/taking.py", "offboarding/exporting.py", "checks/review/report.py", "cli/archives.py",
         # A check's own answer; a birthday, which is compared with nothing; the two clocks, which are compared here.
-        "checks/runs/attack.py", "api/fields.py", "health.py",
+        "checks/runs/attack.py", "api/fields.py", "operations/health.py",
     }  # fmt: skip
 
 

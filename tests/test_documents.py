@@ -13,9 +13,9 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from documents import CHECKOUT, DOCUMENTS, ELSEWHERE, RUN, blocks, command, said, symptoms
 from service import metrics
-from service.api.answers import STATUS
-from service.api.limits import LimitName
 from service.cli.commands import app
+from service.http.answers import STATUS
+from service.http.limits import LimitName
 from service.settings import Settings
 
 

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from factories import Factory
-from service import keyring, logs
-from service.database import Database
+from service import logs
+from service.database.pool import Database
+from service.personal import keyring
 from service.settings import Settings
 from service.work import Work
 

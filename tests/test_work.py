@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from factories import Factory
-from service.database import Database
+from service.database.pool import Database
 from service.errors import (
     Conflict,
     Contention,
@@ -20,7 +20,7 @@ from service.errors import (
     TransactionAborted,
     Unavailable,
 )
-from service.repos.rows import settled
+from service.statements.rows import settled
 from service.work import Work, run
 
 

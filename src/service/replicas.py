@@ -21,14 +21,14 @@ from uuid import UUID
 import structlog
 
 from service.addresses import Address, PoolLimits
-from service.connection import Connection
-from service.database import Begun, Database
+from service.cache.watermarks import LEASE, Watermarks
+from service.database.connection import Connection
+from service.database.pool import Begun, Database
 from service.errors import Behind, Contention, OperatorError, PoolExhausted, ServiceError
 from service.metrics import REPLICA_BEHIND, REPLICA_READS, REPLICA_UP
 from service.repos.server import Standing
 from service.settings import Settings
 from service.tenancy import guard
-from service.watermarks import LEASE, Watermarks
 from service.work import run
 
 _WAIT = "50ms"

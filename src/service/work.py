@@ -10,9 +10,11 @@ from uuid import UUID
 
 import structlog
 
-from service.cache import Reading
-from service.connection import Connection, Late, Statements
-from service.database import Database
+from service.cache.cache import Reading
+from service.database.connection import Connection, Late, Statements
+from service.database.pool import Database
+from service.database.retries import repeated
+from service.database.savepoints import Savepoints
 from service.repos.api_keys import ApiKeys
 from service.repos.brands import Brands
 from service.repos.campaign_influencers import CampaignInfluencers
@@ -25,17 +27,15 @@ from service.repos.influencers import Influencers
 from service.repos.log import Log
 from service.repos.niches import Niches
 from service.repos.otps import Otps
-from service.repos.query import Repository
 from service.repos.server import Server
 from service.repos.sessions import Sessions
 from service.repos.sign_in_failures import SignInFailures
 from service.repos.tenants import Tenants
 from service.repos.users import Users
-from service.retries import repeated
+from service.statements.repository import Repository
 from service.tenancy import binding
 from service.tenancy.binding import Binding, Isolation
 from service.tenancy.identity import Actor, Origin, TenantId
-from service.transactions import Savepoints
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Repository)

@@ -11,8 +11,8 @@ import pytest
 
 from application import Api, problem, until
 from factories import Factory, NewTenant
-from service import tokens
-from service.database import Database
+from service.accounts import tokens
+from service.database.pool import Database
 from service.tenancy.identity import TenantId
 from service.work import Work
 

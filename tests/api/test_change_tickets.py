@@ -13,8 +13,8 @@ import pytest
 from application import Api, problem
 from changes.followers import change
 from factories import Factory, NewTenant
-from service import purging
-from service.database import Database
+from service.database.pool import Database
+from service.operations import purging
 from streams import streaming
 
 

@@ -16,7 +16,7 @@ from factories import PASSWORD, Factory, NewTenant
 from resources import PATCHES, path_of
 from service.api import changes
 from service.changes.events import PUBLIC
-from service.database import Database
+from service.database.pool import Database
 from service.work import Work
 
 

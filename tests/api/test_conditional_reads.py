@@ -16,9 +16,9 @@ from application import Api, problem, until
 from changes.followers import NEVER
 from factories import Factory, NewTenant
 from resources import KINDS, LISTS, PATCHES, draft_of, list_of, path_of
-from service import watermarks
+from service.cache import watermarks
 from service.changes import relay as relays
-from service.database import Database
+from service.database.pool import Database
 from service.work import Work
 
 

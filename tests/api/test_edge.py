@@ -14,8 +14,8 @@ from starlette.routing import Route
 
 from application import problem
 from service.api.app import create_app
-from service.api.edge import edge
-from service.api.middleware import Answered, RequestId
+from service.http.middleware import Answered, RequestId
+from service.http.proxies import edge
 from service.settings import Settings, SettingsError
 
 PROXY = "10.0.0.1"

@@ -13,11 +13,11 @@ import pytest
 import structlog
 from prometheus_client import REGISTRY
 
-from service import redis_circuit
-from service.api import limits as module
-from service.api.answers import problem
-from service.api.limits import Limits
+from service.cache import redis_circuit
 from service.errors import RateLimited
+from service.http import limits as module
+from service.http.answers import problem
+from service.http.limits import Limits
 from service.settings import Settings, SettingsError
 
 

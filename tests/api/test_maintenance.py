@@ -5,7 +5,7 @@ from __future__ import annotations
 from application import Api, problem
 from factories import Factory, NewTenant
 from resources import path_of
-from service.database import Database
+from service.database.pool import Database
 from service.work import Work
 
 

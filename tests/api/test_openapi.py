@@ -16,10 +16,10 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from application import Api
 from documented import DOCUMENT, surprise_of
 from factories import PASSWORD, NewTenant
-from service.api.answers import STATUS
+from service.accounts.permissions import allows
 from service.api.app import ENDPOINTS
-from service.database import Database
-from service.permissions import allows
+from service.database.pool import Database
+from service.http.answers import STATUS
 from service.work import Work
 
 SERVED = [endpoint for endpoint in ENDPOINTS if endpoint.permission != "operator"]

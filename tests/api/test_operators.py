@@ -126,7 +126,7 @@ async def test_a_clock_that_is_minutes_away_from_the_database_s_is_told(
         def now(cls, tz: Any = None) -> datetime:
             return datetime.now(tz) - timedelta(minutes=3)
 
-    monkeypatch.setattr("service.health.datetime", Slow)
+    monkeypatch.setattr("service.operations.health.datetime", Slow)
     report = (await (await api.client()).get("/healthz")).json()
     assert report["failing"] == ["clock"]
     assert report["checks"]["clock"]["seconds_ahead"] == pytest.approx(180, abs=1)

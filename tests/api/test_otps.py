@@ -11,7 +11,7 @@ import pytest
 
 from application import Api, problem, wrong_fields
 from factories import Factory, NewTenant
-from service.codes import ATTEMPTS
+from service.accounts.one_time_codes import ATTEMPTS
 
 PHONE = "+14155550177"
 NO_PHONES = (

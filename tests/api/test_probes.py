@@ -8,9 +8,10 @@ import pytest
 
 from application import Api
 from factories import Factory
-from service import health, schemas
-from service.database import Database
-from service.health import DatabaseHealth
+from service.database.pool import Database
+from service.operations import health
+from service.operations.health import DatabaseHealth
+from service.schema import own_schemas
 from service.settings import Settings
 
 
@@ -42,7 +43,7 @@ async def test_with_pending_migrations_it_is_not_ready(api: Api, superuser: Any)
 async def test_a_tenant_s_own_schema_that_is_behind_is_reported_and_keeps_nobody_else_from_being_served(
     api: Api, new: Factory, settings: Settings, superuser: Any
 ) -> None:
-    await schemas.build(settings.address("quarry_owner"), "quarry", "acme", lambda _: None)
+    await own_schemas.build(settings.address("quarry_owner"), "quarry", "acme", lambda _: None)
     await new.tenant("acme", schema="acme")
     assert (await (await api.client()).get("/healthz")).json()["checks"]["own_schemas"]["ok"]
     superuser.execute("DELETE FROM acme._yoyo_migration WHERE migration_id = '0013.serve-operators'")

@@ -7,9 +7,9 @@ import pytest
 from application import Api, problem
 from factories import Factory, NewTenant
 from service import errors
-from service.api.answers import STATUS
-from service.api.answers import problem as render
 from service.api.app import ENDPOINTS
+from service.http.answers import STATUS
+from service.http.answers import problem as render
 
 
 async def test_an_unknown_path_is_not_found(api: Api, acme: NewTenant) -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from application import Api, problem, until, wrong_fields
 from factories import PASSWORD, Factory, NewTenant
-from service import purging
-from service.database import Database
+from service.database.pool import Database
+from service.operations import purging
+from service.operations.upkeep import Upkeep
 from service.settings import Settings
-from service.upkeep import Upkeep
 from service.work import Work
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from application import problem
 from factories import NewTenant
-from service.api.shares import Shares
 from service.errors import RateLimited
+from service.http.shares import Shares
 
 
 async def test_a_bearer_has_half_and_a_tenant_three_quarters() -> None:

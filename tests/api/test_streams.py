@@ -13,9 +13,9 @@ import pytest
 from application import Api, until, wrong_fields
 from changes.followers import NEVER, change, prune
 from factories import Factory, NewTenant
-from service.api import streaming as module
 from service.changes import ring, subscription
-from service.database import Database
+from service.database.pool import Database
+from service.http import streaming as module
 from service.work import Work
 from streams import Sent, streaming
 

@@ -12,8 +12,8 @@ import pytest
 
 from application import Api, problem
 from factories import PASSWORD, Factory, NewTenant
-from service import tokens
-from service.database import Database
+from service.accounts import tokens
+from service.database.pool import Database
 from service.work import Work
 
 ANY = {"If-Match": "*"}

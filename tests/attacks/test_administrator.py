@@ -9,10 +9,10 @@ import pytest
 
 from application import Api, problem
 from factories import PASSWORD, PASSWORD_HASH, Factory, NewTenant
-from service import tokens
-from service.database import Database
+from service.accounts import tokens
+from service.accounts.tokens import Kind
+from service.database.pool import Database
 from service.tenancy.binding import UNDECIPHERABLE
-from service.tokens import Kind
 from service.work import Work
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from application import Api, problem, wrong_fields
 from factories import NewTenant
-from service.api import json_bounds
-from service.api.json_bounds import DEPTH, MEMBERS
+from service.http import json_bounds
+from service.http.json_bounds import DEPTH, MEMBERS
 
 JSON = {"Content-Type": "application/json"}
 CREDENTIALS = {"tenant": "acme.example", "email": "a@acme.example", "password": "x"}

@@ -10,8 +10,8 @@ import pytest
 
 from application import Api, problem, wrong_fields
 from factories import PASSWORD, Factory, NewTenant
+from service.accounts.passwords import QUEUE, THREADS, Passwords
 from service.errors import HashingBusy
-from service.passwords import QUEUE, THREADS, Passwords
 
 SIGN_IN = {"tenant": "acme.example", "email": "owner@acme.example"}
 

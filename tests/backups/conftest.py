@@ -19,7 +19,6 @@ import pytest
 from pydantic import SecretStr
 
 from conftest import MAJOR
-from service import migrations
 from service.backups import restoring, taking
 from service.backups.directory import Backup, Directory
 from service.backups.restoring import Restored
@@ -28,6 +27,7 @@ from service.cli.installation import embedded_settings, provisioned
 from service.embedded.binaries import find_binaries
 from service.embedded.errors import EmbeddedError
 from service.embedded.server import running
+from service.schema import migrations
 from service.settings import Settings
 
 A, B = UUID(int=0xA), UUID(int=0xB)

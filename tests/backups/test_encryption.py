@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from service.backups import encryption
 from service.backups.manifests import BackupError
 from service.errors import OperatorError
-from service.keyring import Keyring
+from service.personal.keyring import Keyring
 
 KEYS = Keyring("row-a", {"row-a": b"a" * 32}, b"i" * 32)
 SIZES = (0, 1, encryption._PIECE - 1, encryption._PIECE, encryption._PIECE + 1, 3 * encryption._PIECE)

@@ -12,11 +12,11 @@ import pytest
 from backups.conftest import Desk
 from conftest import MAJOR
 from factories import Factory
-from service import keyring
 from service.backups import restoring, taking, tools
-from service.database import GREETING, Database
+from service.database.pool import GREETING, Database
 from service.embedded.binaries import find_binaries
 from service.errors import OperatorError
+from service.personal import keyring
 from service.settings import Settings
 from service.work import Work
 

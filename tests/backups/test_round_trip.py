@@ -12,11 +12,12 @@ from pydantic import SecretStr
 
 from backups.conftest import Desk
 from factories import Factory, NewTenant
-from service import keyring, schemas
-from service.database import GREETING, Database
+from service.database.pool import GREETING, Database
 from service.errors import OperatorError, Unavailable
-from service.repos.rows import settled
+from service.personal import keyring
+from service.schema import own_schemas
 from service.settings import Settings
+from service.statements.rows import settled
 from service.work import Work
 
 
@@ -199,7 +200,7 @@ async def test_only_one_restore_runs_at_a_time(desk: Desk) -> None:
 
 async def test_a_schema_of_a_tenant_s_own_comes_back(filled: Desk) -> None:
     settings = filled.settings
-    await schemas.build(settings.address("quarry_owner"), "quarry", "acme", lambda _: None)
+    await own_schemas.build(settings.address("quarry_owner"), "quarry", "acme", lambda _: None)
     async with (
         Database.open(settings.address("quarry_app"), settings.limits, keyring=keyring.of(settings)) as database,
         Database.open(settings.address("quarry_platform"), settings.limits) as platform,

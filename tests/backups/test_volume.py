@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backups.conftest import Desk
-from service import seeding
+from service.operations import seeding
 
 _TENANTS, _CAMPAIGNS = 20, 50_000
 

@@ -21,13 +21,13 @@ import structlog
 from factories import NewTenant
 from proxy import Proxy, proxied
 from service.addresses import Address, PoolLimits
+from service.cache.watermarks import Stamp, Tag, Watermarks
 from service.changes.listener import CHANNEL, Listener
 from service.changes.relay import Relay
 from service.changes.ring import Ring
-from service.database import GREETING, Database
+from service.database.pool import GREETING, Database
 from service.repos.log import LoggedCommit
 from service.settings import Settings
-from service.watermarks import Stamp, Tag, Watermarks
 from service.work import Work
 
 T = TypeVar("T")

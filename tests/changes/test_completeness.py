@@ -17,10 +17,10 @@ import pytest
 from factories import Factory, NewTenant
 from proxy import Proxy, proxied
 from restartable import Restartable, kill_a_backend
-from service import keyring
 from service.changes.events import PUBLIC
-from service.database import Database
+from service.database.pool import Database
 from service.errors import ServiceError
+from service.personal import keyring
 from service.settings import Settings
 from service.work import Work
 from serving import Service, serving

@@ -15,7 +15,7 @@ from changes.mail import WEEK, Mail, Oops, end_pause, hand_all, lag, note, noted
 from factories import Factory, NewTenant
 from service.changes import consumers
 from service.changes.consumers import Consumers
-from service.database import Database
+from service.database.pool import Database
 from service.errors import Unavailable
 from service.repos.log import LoggedCommit
 from service.settings import Settings

@@ -30,12 +30,12 @@ from changes.followers import (
 from factories import Factory
 from service import files
 from service.addresses import Address
+from service.cache.watermarks import Watermarks
 from service.changes import listener as listeners
 from service.changes.feed import Feed
 from service.changes.listener import CHANNEL, announce
-from service.database import Database
+from service.database.pool import Database
 from service.settings import Settings
-from service.watermarks import Watermarks
 
 KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'quarry listener'"
 

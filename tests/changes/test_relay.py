@@ -26,12 +26,12 @@ from changes.followers import (
     until,
 )
 from factories import Factory, NewTenant
-from service import watermarks
+from service.cache import watermarks
 from service.changes import relay as relays
 from service.changes.events import Frame
 from service.changes.relay import Relay
 from service.changes.ring import Ring
-from service.database import Database
+from service.database.pool import Database
 from service.errors import TenantUnbound
 from service.settings import Settings
 from service.work import Work

@@ -20,13 +20,13 @@ from changes.followers import (
     until,
 )
 from factories import NewTenant
-from service import watermarks
+from service.cache import watermarks
+from service.cache.watermarks import Stamp
 from service.changes import relay as relays
 from service.changes.relay import Relay
 from service.changes.ring import Ring
-from service.database import Database
+from service.database.pool import Database
 from service.settings import Settings
-from service.watermarks import Stamp
 from service.work import Work
 
 KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'quarry relay'"

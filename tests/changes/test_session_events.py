@@ -10,13 +10,15 @@ import pytest
 
 from changes.followers import logging, until
 from factories import Factory, NewTenant
-from service import metrics, purging, tokens
+from service import metrics
+from service.accounts import tokens
 from service.changes import consumers
 from service.changes.consumers import Consumers
 from service.changes.sessions import SessionEvent, session_events
-from service.database import Database
+from service.database.pool import Database
+from service.operations import purging
+from service.operations.upkeep import Upkeep
 from service.settings import Settings
-from service.upkeep import Upkeep
 from service.work import Work
 
 HOUR = timedelta(hours=1)

@@ -13,11 +13,11 @@ import pytest
 from checks.generated_data import SCHEMA
 from checks.planting import Caught, Garden, Plant, caught
 from checks.proofs import ROWS, Prover
-from service import provisioning
 from service.addresses import Address
 from service.checks import scratch
 from service.checks.proofs import catalog
 from service.embedded.server import Server
+from service.schema import provisioning
 
 Judge = Callable[..., Awaitable[list[Caught]]]
 

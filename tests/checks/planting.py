@@ -13,16 +13,25 @@ from uuid import UUID
 
 from pydantic import Json
 
-from service import queries
-from service.checks import catalogue, indexes, privileges, proving, rules, signature, suite
+from service.checks import entries as catalogue
+from service.checks import proving, suite
 from service.checks.findings import Finding
 from service.checks.proofs import catalog
 from service.checks.proving import Subject
+from service.checks.rules import (
+    counts as rules,
+)
+from service.checks.rules import (
+    indexes,
+    privileges,
+    signature,
+)
 from service.checks.runs import attack, growth
 from service.checks.runs.samples import Sampler
 from service.checks.runs.trials import TENANTS, undone
-from service.repos.query import Repository, query
-from service.repos.rows import Personal, Row
+from service.statements import query_files
+from service.statements.repository import Repository, query
+from service.statements.rows import Personal, Row
 
 _ANSWERS = {"one": "{}", "maybe": "{} | None", "many": "list[{}]", "count": "int"}
 _NAMES = {
@@ -141,7 +150,7 @@ class Garden:
             answers = _ANSWERS.get(plant.kind, plant.answers).format(model)
             body += f"    @query\n    async def {name}(self, {plant.takes}) -> {answers}: ...\n"
         self.path.write_text("\n".join(texts))
-        names = {**_NAMES, "file": queries.read(self.path)}
+        names = {**_NAMES, "file": query_files.read(self.path)}
         # Annotations are evaluated at once: the models are nowhere but here.
         exec(compile(source + body, "planted", "exec", dont_inherit=True), names)
         defined: type[Repository] = names["Planted"]

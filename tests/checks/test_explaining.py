@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from checks.planting import Garden
-from service.checks import catalogue
+from service.checks import entries as catalogue
 from service.checks.review.explaining import explain
 from service.checks.runs.trials import undone
 from service.errors import OperatorError

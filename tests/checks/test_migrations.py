@@ -11,14 +11,16 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service import files, migrations, provisioning
+from service import files
 from service.addresses import Address
 from service.checks.findings import Finding
-from service.checks.schema import catalog_text, scripts
-from service.checks.schema.migrations import Checked, check
+from service.checks.migrations import catalog_text, scripts
+from service.checks.migrations.suite import Checked, check
+from service.database import single
 from service.embedded.server import Server
 from service.errors import OperatorError
-from service.migration_errors import MigrationError
+from service.schema import migration_files, migrations, provisioning
+from service.schema.migration_errors import MigrationError
 from service.settings import Settings
 
 Planted = Callable[..., Awaitable[Checked]]
@@ -55,7 +57,7 @@ async def fill(connection: Any) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the migrations of tenant tables, to which a test adds its own."""
-    shutil.copytree(migrations.sources()[0].parent, tmp_path / "migrations")
+    shutil.copytree(migration_files.sources()[0].parent, tmp_path / "migrations")
     return tmp_path / "migrations" / "tenant"
 
 
@@ -173,7 +175,7 @@ TOLD = {
 
 
 async def test_the_catalog_s_text_tells_every_kind_of_difference(settings: Settings) -> None:
-    connection = await provisioning.connect(settings.address("quarry_owner"))
+    connection = await single.connect(settings.address("quarry_owner"))
     await connection.execute("SET search_path = quarry")
     before, found = await catalog_text.read(connection), {}
     for statement, told in TOLD.items():

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from checks.planting import Caught, Garden, Plant
-from service.checks import catalogue, privileges, proving
+from service.checks import entries as catalogue
+from service.checks import proving
 from service.checks.proofs import catalog
+from service.checks.rules import privileges
 from service.checks.runs.trials import undone
 
 OF = "tenant_id = :tenant_id AND id = :id"

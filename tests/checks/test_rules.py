@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from checks.planting import Plant
-from service import queries
-from service.statements import StatementError
+from service.statements import query_files
+from service.statements.statement import StatementError
 
 FIND = Plant("SELECT id FROM brands WHERE tenant_id = :tenant_id AND id = :id", "one", takes="id: UUID")
 BY_NAME = Plant(
@@ -257,5 +257,5 @@ def test_an_exception_without_a_reason_is_refused_when_the_file_is_read(
 ) -> None:
     text = f"-- repository: Things\n-- Things.\n\n-- name: find :one\n-- One.\n{header}\n{FIND.sql};\n"
     with pytest.raises(StatementError) as refused:
-        queries.parse(text, tmp_path / "things.sql")
+        query_files.parse(text, tmp_path / "things.sql")
     assert (refused.value.message, refused.value.remedy) == (f"{tmp_path}/things.sql:6: {message}", remedy)

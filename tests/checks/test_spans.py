@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from service import queries
-from service.checks import catalogue, spans
+from service.checks import entries as catalogue
+from service.checks import spans
 from service.checks.findings import Span
-from service.lexer import Kind, scan
-from service.statements import Statement
+from service.statements import query_files
+from service.statements.lexer import Kind, scan
+from service.statements.statement import Statement
 
 PATH = Path("things.sql")
 PAGE = """-- repository: Things
@@ -30,7 +31,7 @@ SELECT id, 'ä€😀' AS signs, nmae   -- and so on: ✓
 
 
 def statement(text: str = PAGE) -> Statement:
-    return queries.parse(text, PATH).statements["page"]
+    return query_files.parse(text, PATH).statements["page"]
 
 
 def found(key: int, piece: str) -> str:

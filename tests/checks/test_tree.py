@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from checks.planting import Garden, Plant
-from service.checks import catalogue, proving
+from service.checks import entries as catalogue
+from service.checks import proving
 from service.checks.proofs import catalog, tree
 from service.checks.proofs.tree import UnknownNode, parse
 

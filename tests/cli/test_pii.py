@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from factories import Factory
-from service import keyring
 from service.cli import migrate
-from service.database import Database
+from service.database.pool import Database
+from service.personal import keyring
 from service.settings import Settings
 
 WITHOUT = {"PII_KEYS": "", "PII_INDEX_KEY": ""}

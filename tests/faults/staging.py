@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from factories import Factory, NewTenant
 from faults.load import Load
-from service import keyring
-from service.database import Database
+from service.database.pool import Database
+from service.personal import keyring
 from service.settings import Settings
 from service.work import Work
 from subscribers import Subscriber

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from factories import Factory
-from service import migrations, provisioning
+from service.schema import migration_files, provisioning
 from service.settings import Settings
 
 _INSTANCES = 8
@@ -65,7 +65,7 @@ async def test_of_eight_instances_on_an_empty_database_one_migrates_and_all_serv
     await provisioning.prepare_database(settings.administration(), settings.database_schema)
     assert superuser.execute("SELECT to_regclass('app.installation')").fetchone() == (None,)
     superuser.rollback()
-    all_of_them = len(migrations.ordered())
+    all_of_them = len(migration_files.ordered())
     with ExitStack() as stack:
         started = [stack.enter_context(migrating(settings, tmp_path / f"service-{n}")) for n in range(_INSTANCES)]
         urls = [await asyncio.to_thread(address, *each) for each in started]

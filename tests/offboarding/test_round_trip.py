@@ -14,13 +14,13 @@ import psycopg
 import pytest
 
 from offboarding_rows import LONG_NUMBER, Stock, opened, quietly, rewrite, settings_of
-from service import keyring
-from service.database import Database
+from service.database.pool import Database
 from service.embedded.server import Server
 from service.errors import OperatorError
-from service.keyring import Keyring
 from service.offboarding import exporting, importing
 from service.offboarding.tables import HISTORY, LEFT_OUT
+from service.personal import keyring
+from service.personal.keyring import Keyring
 from service.settings import Settings
 from service.tenancy.identity import TenantId
 from service.work import Work

@@ -15,8 +15,8 @@ from bouncer import Bouncer, bouncing, through
 from documents import CHECKOUT
 from factories import Factory, NewTenant
 from proxy import Proxy, proxied
-from service import connection
-from service.database import Database
+from service.database import connection
+from service.database.pool import Database
 from service.embedded.server import Server
 from service.errors import CommitUnknown, Unavailable
 from service.settings import Settings

@@ -15,16 +15,16 @@ import structlog
 
 from bouncer import Bouncer
 from factories import Factory
-from service import diagnosis
-from service.cache import Cache
+from service.cache.cache import Cache
+from service.cache.watermarks import Watermarks
 from service.changes.feed import Feed
-from service.database import Database
+from service.database import diagnosis
+from service.database.pool import Database
 from service.errors import OperatorError
-from service.health import Health
+from service.operations.health import Health
 from service.replicas import Replicas
 from service.settings import Settings
 from service.tenancy.identity import TenantId
-from service.watermarks import Watermarks
 from service.work import Work
 
 

@@ -12,9 +12,10 @@ import pytest
 
 from bouncer import Bouncer
 from factories import Factory
-from service import keyring, pooler
-from service.database import GREETING, Database
+from service.database import pooler
+from service.database.pool import GREETING, Database
 from service.errors import NotFound, OperatorError, TenantUnbound
+from service.personal import keyring
 from service.settings import Settings
 from service.work import Work, run
 

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 from application import Api
 from factories import Factory, NewTenant
 from restartable import Restartable
-from service import keyring
 from service.api.app import create_app
-from service.database import Database
+from service.database.pool import Database
+from service.personal import keyring
 from service.settings import Settings
 from standby import Standby, replica_url
 

@@ -14,9 +14,9 @@ import pytest
 from caching import Process, process
 from changes.followers import NEVER, until
 from factories import Factory, NewTenant
-from service import watermarks
+from service.cache import watermarks
 from service.changes import relay as relays
-from service.database import Database
+from service.database.pool import Database
 from service.errors import NotFound
 from service.repos.campaigns import Campaign
 from service.settings import Settings

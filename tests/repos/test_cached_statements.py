@@ -16,14 +16,15 @@ import pytest
 from caching import CACHED, Process, process
 from changes.followers import NEVER
 from factories import Factory, NewTenant
-from service import cache as cache_module
-from service import queries, watermarks
-from service.database import Database
-from service.repos.cached import Cached, tables
-from service.repos.query import Repository, query
-from service.repos.rows import Row
+from service.cache import cache as cache_module
+from service.cache import watermarks
+from service.database.pool import Database
 from service.settings import Settings
-from service.statements import StatementError
+from service.statements import query_files
+from service.statements.cached import Cached, tables
+from service.statements.repository import Repository, query
+from service.statements.rows import Row
+from service.statements.statement import StatementError
 from service.work import Work
 
 HASH, IDLE, SEEN_EVERY = b"\x01" * 32, timedelta(hours=1), timedelta(minutes=1)
@@ -190,7 +191,7 @@ class Thing(Row):
 
 def define(sql: str, method: Callable[..., Any], cached: Cached) -> Any:
     """The only method of a repository of one statement."""
-    file = queries.parse(f"-- repository: Things\n-- Things are for tests.\n\n{sql}\n", Path("things.sql"))
+    file = query_files.parse(f"-- repository: Things\n-- Things are for tests.\n\n{sql}\n", Path("things.sql"))
     namespace = {method.__name__: query(cached=cached)(method)}
     bases = {"aggregate": "things", "file": file}
     return vars(new_class("Things", (Repository,), bases, lambda ns: ns.update(namespace)))[method.__name__]
@@ -234,7 +235,7 @@ def test_what_can_not_be_cached_is_refused_where_it_is_defined(
 def test_that_answers_are_cached_is_said_beside_the_method_and_nowhere_else() -> None:
     sql = FIND.format("id", "things AS t")
     assert define(sql, find, Cached(row="id")).cached == Cached(row="id")
-    file = queries.parse(f"-- repository: Things\n-- Things are for tests.\n\n{sql}\n", Path("things.sql"))
+    file = query_files.parse(f"-- repository: Things\n-- Things are for tests.\n\n{sql}\n", Path("things.sql"))
     things = new_class(
         "Things", (Repository,), {"aggregate": "things", "file": file}, lambda ns: ns.update(find=query(find))
     )

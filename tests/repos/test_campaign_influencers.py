@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 
 from factories import Factory
-from service.database import Database
+from service.database.pool import Database
 from service.errors import InvalidInput
-from service.repos.rows import removed
+from service.statements.rows import removed
 from service.work import Work, run
 
 

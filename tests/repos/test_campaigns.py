@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 
 from factories import Factory
-from service.database import Database
+from service.database.pool import Database
 from service.errors import InvalidInput, NotFound, Reference
-from service.repos.rows import removed, settled
+from service.statements.rows import removed, settled
 from service.work import Work
 
 

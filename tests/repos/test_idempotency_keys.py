@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from factories import Factory, NewTenant
-from service.database import Database
+from service.database.pool import Database
 from service.errors import InvalidInput
-from service.keyring import SEALED
+from service.personal.keyring import SEALED
 from service.work import Work, run
 
 CALLER = UUID(int=7)

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from factories import Factory
-from service.database import Database
+from service.database.pool import Database
 from service.errors import InUse, InvalidInput
-from service.repos.rows import removed, settled
+from service.statements.rows import removed, settled
 from service.work import Work, run
 
 

@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from factories import Factory, NewTenant
-from service.database import Database
+from service.database.pool import Database
 from service.errors import Forbidden, InvalidInput
 from service.repos import log
 from service.repos.log import AuditedChange, LoggedCommit, Place, PolledPlace
-from service.repos.rows import settled
+from service.statements.rows import settled
 from service.tenancy.identity import Actor, Origin
 from service.work import Work
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from factories import Factory, NewTenant
-from service.codes import ATTEMPTS
-from service.database import Database
+from service.accounts.one_time_codes import ATTEMPTS
+from service.database.pool import Database
 from service.errors import InvalidInput
 from service.repos.otps import Attempt, Otp
 from service.work import Work

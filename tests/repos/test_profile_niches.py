@@ -9,9 +9,9 @@ import pytest
 
 from factories import Factory
 from profiles import Profiles
-from service.database import Database
+from service.database.pool import Database
 from service.errors import Reference
-from service.repos.rows import settled
+from service.statements.rows import settled
 from service.work import Work
 
 AddNiche = Callable[[str], UUID]

@@ -9,10 +9,10 @@ import pytest
 
 from factories import Factory
 from profiles import Profiles
-from service.database import Database
+from service.database.pool import Database
 from service.errors import InvalidInput
-from service.keyring import SEALED
-from service.repos.rows import removed, settled
+from service.personal.keyring import SEALED
+from service.statements.rows import removed, settled
 from service.work import Work
 
 

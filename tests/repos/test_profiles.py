@@ -9,9 +9,9 @@ import pytest
 
 from factories import Factory
 from profiles import Profiles
-from service.database import Database
+from service.database.pool import Database
 from service.errors import Conflict, InvalidInput, NotFound
-from service.repos.rows import removed, settled
+from service.statements.rows import removed, settled
 from service.work import Work
 
 AddNiche = Callable[[str], UUID]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from factories import Factory
-from service.database import Database
+from service.database.pool import Database
 from service.errors import Conflict, Forbidden
-from service.repos.rows import settled
+from service.statements.rows import settled
 from service.work import Work
 
 

@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from factories import Factory
-from service.database import Database
+from service.database.pool import Database
 from service.errors import Conflict, DatabaseError, InUse, InvalidInput, NotFound, StaleVersion
-from service.keyring import SEALED
-from service.repos.rows import removed, settled
+from service.personal.keyring import SEALED
+from service.statements.rows import removed, settled
 from service.work import Work, run
 
 

@@ -16,9 +16,9 @@ import pytest
 
 from factories import Factory, NewTenant
 from resources import draft_of
-from service.api.answers import STATUS
 from service.api.app import ENDPOINTS
-from service.api.resources import Endpoint
+from service.http.answers import STATUS
+from service.http.endpoints import Endpoint
 from serving import Service
 
 GROWTH = 64 * 1024 * 1024

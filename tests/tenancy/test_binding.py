@@ -12,9 +12,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from factories import Factory
-from service import keyring
-from service.database import Database
+from service.database.pool import Database
 from service.errors import TenantUnbound, Timeout
+from service.personal import keyring
 from service.settings import Settings
 from service.tenancy.binding import Isolation, attribution, begin
 from service.tenancy.identity import Actor, Origin, TenantId

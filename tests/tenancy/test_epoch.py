@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from factories import Factory, NewTenant
-from service.database import Database
+from service.database.pool import Database
 from service.errors import Forbidden
 from service.repos.log import AuditedChange, LoggedCommit
-from service.repos.rows import settled
+from service.statements.rows import settled
 from service.work import Work
 
 FORMER = 2**63

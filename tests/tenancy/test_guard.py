@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from service import files, keyring
+from service import files
 from service.addresses import Address, PoolLimits
-from service.database import Connection, Database
+from service.database.pool import Connection, Database
 from service.embedded.server import Server
+from service.personal import keyring
 from service.settings import Settings
 from service.tenancy import guard
 from service.tenancy.guard import Finding, GuardError

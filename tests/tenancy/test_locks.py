@@ -16,16 +16,17 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from service import files, queries
+from service import files
 from service.embedded.server import Server
-from service.lexer import Kind, scan
-from service.statements import TENANT_PARAMETER, Statement, Variant
+from service.statements import query_files
+from service.statements.lexer import Kind, scan
+from service.statements.statement import TENANT_PARAMETER, Statement, Variant
 from tenancy_rows import LOG, Arranged, arrange, cloned
 
 STATEMENTS = {
     f"{path.stem}.{statement.name}": statement
     for path in sorted(files.sql("queries").glob("*.sql"))
-    for statement in queries.of_aggregate(path.stem).statements.values()
+    for statement in query_files.of_aggregate(path.stem).statements.values()
 }
 OF_TENANT = [name for name, statement in STATEMENTS.items() if statement.scope == "tenant"]
 OF_PLATFORM = [name for name, statement in STATEMENTS.items() if statement.scope == "platform"]

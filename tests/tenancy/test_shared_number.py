@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from factories import Factory
-from service.database import Database
+from service.database.pool import Database
 from service.work import Work
 
 WRITES = {

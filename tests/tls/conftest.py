@@ -16,12 +16,12 @@ import pytest
 from pydantic import SecretStr
 
 from certificates import Authority, Pair
-from service import provisioning
 from service.addresses import Address
 from service.embedded.binaries import find_binaries
 from service.embedded.errors import EmbeddedError
 from service.embedded.placement import Account
 from service.embedded.server import Server, running
+from service.schema import provisioning
 from service.settings import Settings
 
 _HBA = """

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from certificates import Pair
-from service import diagnosis, migrations
 from service.changes.listener import Listener
-from service.database import Database
-from service.diagnosis import explained
+from service.database import diagnosis
+from service.database.diagnosis import explained
+from service.database.pool import Database
 from service.errors import DatabaseError, OperatorError
+from service.schema import migrations
 from service.settings import Settings
 
 Given = Callable[..., Settings]

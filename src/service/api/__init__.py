@@ -1,1 +1,1 @@
-"""The HTTP edge: routes, who asks, answers."""
+"""What the API does: one module per noun, the routes, the application."""

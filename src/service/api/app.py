@@ -13,9 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service import codes, keyring, metrics
+from service import metrics
+from service.accounts import one_time_codes
+from service.accounts.passwords import Passwords
 from service.api import (
-    answers,
+    api_keys,
     audit,
     brands,
     campaign_influencers,
@@ -23,40 +25,39 @@ from service.api import (
     changes,
     contents,
     influencers,
-    keys,
     niches,
     operators,
     otps,
     probes,
-    reference,
     seed,
     sessions,
-    tenant,
+    tenants,
     users,
 )
-from service.api.edge import edge
-from service.api.limits import LimitName, Limits
-from service.api.middleware import Answered, RequestId
-from service.api.quota import Quota
-from service.api.reference import Reference
-from service.api.resources import LARGE, Endpoint, Resource
-from service.api.shares import Shares
-from service.api.shutdown import told_to_stop
-from service.api.state import State
-from service.cache import Cache
+from service.cache.cache import Cache
+from service.cache.watermarks import Watermarks
 from service.changes.consumers import Consumer, named
 from service.changes.feed import Feed
 from service.changes.sessions import session_events
-from service.database import GREETING, Database
+from service.database.pool import GREETING, Database
 from service.errors import Malformed, NotFound
-from service.health import Health
+from service.http import answers, reference
+from service.http.endpoints import LARGE, Endpoint, Resource
+from service.http.limits import LimitName, Limits
+from service.http.middleware import Answered, RequestId
+from service.http.proxies import edge
+from service.http.quota import Quota
+from service.http.reference import Reference
+from service.http.shares import Shares
+from service.http.shutdown import told_to_stop
+from service.http.state import State
 from service.logs import observer
-from service.passwords import Passwords
+from service.operations.health import Health
+from service.operations.upkeep import Upkeep
+from service.personal import keyring
 from service.replicas import Replicas
 from service.settings import Settings
 from service.tenancy import guard
-from service.upkeep import Upkeep
-from service.watermarks import Watermarks
 
 # fmt: off
 ENDPOINTS: Sequence[Endpoint] = (
@@ -106,13 +107,13 @@ ENDPOINTS: Sequence[Endpoint] = (
     Endpoint("GET", "/v1/sessions/current", "own_sessions", sessions.current),
     Endpoint("DELETE", "/v1/sessions/current", "own_sessions", sessions.sign_out, may_repeat=False),
     Endpoint("DELETE", "/v1/sessions/{id}", "own_sessions", sessions.end, may_repeat=False),
-    Endpoint("GET", "/v1/keys", "keys.manage", keys.page),
-    Endpoint("POST", "/v1/keys", "keys.manage", keys.create, is_secret=True),
-    Endpoint("DELETE", "/v1/keys/{id}", "keys.manage", keys.revoke),
+    Endpoint("GET", "/v1/keys", "keys.manage", api_keys.page),
+    Endpoint("POST", "/v1/keys", "keys.manage", api_keys.create, is_secret=True),
+    Endpoint("DELETE", "/v1/keys/{id}", "keys.manage", api_keys.revoke),
     Endpoint("POST", "/v1/otps", "codes.send", otps.create, is_secret=True, may_repeat=False, refuses=("rate_limited",)),
     Endpoint("POST", "/v1/otps/verify", "codes.send", otps.verify, is_secret=True, may_repeat=False, refuses=("rate_limited",)),
-    Endpoint("GET", "/v1/tenant", "tenant.read", tenant.find),
-    Endpoint("PATCH", "/v1/tenant", "tenant.write", tenant.update, most=LARGE),
+    Endpoint("GET", "/v1/tenant", "tenant.read", tenants.find),
+    Endpoint("PATCH", "/v1/tenant", "tenant.write", tenants.update, most=LARGE),
     Endpoint("GET", "/v1/users", "users.read", users.page),
     Endpoint("POST", "/v1/users", "users.write", users.create, refuses=("rate_limited",)),
     Endpoint("GET", "/v1/users/{id}", "users.read", users.find),
@@ -141,12 +142,12 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
-        keys, watermarks = keyring.of(settings), Watermarks()
+        api_keys, watermarks = keyring.of(settings), Watermarks()
         async with (
             Cache.open(settings, watermarks) as cache,
             Database.open(
                 settings.address("quarry_app"), settings.limits, schema=settings.database_schema,
-                observe=observer(settings), keyring=keys, cache=cache if settings.cache_ttl else None,
+                observe=observer(settings), keyring=api_keys, cache=cache if settings.cache_ttl else None,
                 greeting=GREETING,
             ) as database,
             Passwords.open() as passwords,
@@ -155,7 +156,7 @@ def create_app(
         ):  # fmt: skip
             async with database.connection() as connection:
                 await guard.require(connection)
-                await guard.require_keys(connection, keys)
+                await guard.require_keys(connection, api_keys)
             handlers = (session_events(), *named(settings), *consumers)
             metrics.appear(
                 statuses=answers.STATUS, limits=get_args(LimitName), consumers=[each.name for each in handlers]
@@ -169,7 +170,7 @@ def create_app(
                     yield State(
                         settings=settings, database=database, passwords=passwords, limits=limits, upkeep=upkeep,
                         quota=Quota(settings.idempotency_keys_per_tenant), shares=Shares(settings.database_pool_max),
-                        sender=codes.sender(settings), watermarks=watermarks, feed=feed,
+                        sender=one_time_codes.sender(settings), watermarks=watermarks, feed=feed,
                         health=health, revision=document.revision,
                     )  # fmt: skip
 

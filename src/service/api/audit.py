@@ -11,11 +11,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, TypeAdapter, WithJsonSchema
 
-from service.api import answers
-from service.api.answers import Page
-from service.api.caller import Call
-from service.api.inputs import Body, Parsed
-from service.api.pages import PageQuery
+from service.http import answers
+from service.http.answers import Page
+from service.http.call import Call
+from service.http.inputs import Body, Parsed
+from service.http.pages import PageQuery
 from service.repos.log import AuditedChange, Operation
 from service.repos.sign_in_failures import SignInFailure
 

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from pydantic import Field, TypeAdapter
 
-from service.api import answers
-from service.api.answers import Created, Entity, Nothing, Page
-from service.api.caller import Call
 from service.api.fields import DocumentReference, Email, LongText, Name, NicheIds, Phone, PhoneFilter, Url, Username
-from service.api.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
-from service.api.lists import numbered_page
-from service.api.pages import PageQuery
-from service.api.preconditions import Precondition, expected
 from service.errors import NotFound
+from service.http import answers
+from service.http.answers import (
+    Created,
+    Entity,
+    Nothing,
+    Page,
+)
+from service.http.call import Call
+from service.http.inputs import (
+    KEPT,
+    NO_BODY,
+    Body,
+    Parsed,
+    Patch,
+    example,
+)
+from service.http.numbered_pages import numbered_page
+from service.http.pages import PageQuery
+from service.http.preconditions import Precondition, expected
+from service.profiles import change_profile, create_profile
 from service.repos.brands import Brand, CompanyType
-from service.repos.rows import removed
+from service.statements.rows import removed
 from service.work import Work
-from service.workflows import change_profile, create_profile
 
 _BRANDS = TypeAdapter(list[Brand])
 

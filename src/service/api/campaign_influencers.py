@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter, ValidationInfo, field_validator
 
-from service.api import answers
-from service.api.answers import Entity, Nothing, Page
-from service.api.caller import Call
 from service.api.fields import Currency, MinorUnits
-from service.api.inputs import Body, Parsed, example
-from service.api.lists import numbered_page
-from service.api.pages import PageQuery
 from service.errors import NotFound
+from service.http import answers
+from service.http.answers import Entity, Nothing, Page
+from service.http.call import Call
+from service.http.inputs import Body, Parsed, example
+from service.http.numbered_pages import numbered_page
+from service.http.pages import PageQuery
 from service.repos.campaign_influencers import CampaignInfluencer, Status
 from service.work import Work
 

@@ -7,16 +7,28 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationInfo, field_validator
 
-from service.api import answers
-from service.api.answers import Created, Entity, Nothing, Page
-from service.api.caller import Call
 from service.api.fields import Currency, Day, LongText, MinorUnits, Name
-from service.api.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
-from service.api.lists import numbered_page
-from service.api.pages import PageQuery
-from service.api.preconditions import Precondition, expected
+from service.http import answers
+from service.http.answers import (
+    Created,
+    Entity,
+    Nothing,
+    Page,
+)
+from service.http.call import Call
+from service.http.inputs import (
+    KEPT,
+    NO_BODY,
+    Body,
+    Parsed,
+    Patch,
+    example,
+)
+from service.http.numbered_pages import numbered_page
+from service.http.pages import PageQuery
+from service.http.preconditions import Precondition, expected
 from service.repos.campaigns import Campaign, Status
-from service.repos.rows import removed, settled
+from service.statements.rows import removed, settled
 from service.work import Work
 
 _CAMPAIGNS = TypeAdapter(list[Campaign])

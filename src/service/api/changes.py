@@ -9,18 +9,19 @@ from typing import Annotated
 import structlog
 from pydantic import BaseModel, Field, PlainValidator, WithJsonSchema
 
-from service import positions, tokens
-from service.api import answers
-from service.api.answers import Created, Entity
-from service.api.caller import Call
-from service.api.inputs import Body, Parsed
-from service.api.streaming import EventStream
+from service import positions
+from service.accounts import tokens
+from service.accounts.tokens import Token
 from service.changes.events import MOST_CHANGES, CutEvent, Event, event
 from service.changes.subscription import Admission
 from service.errors import Gone, NotFound, Unauthorized
+from service.http import answers
+from service.http.answers import Created, Entity
+from service.http.call import Call
+from service.http.inputs import Body, Parsed
+from service.http.streaming import EventStream
 from service.positions import Position
 from service.repos.log import Place
-from service.tokens import Token
 from service.work import Work, run
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.changes")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter
 
-from service.api import answers
-from service.api.answers import Entity, Page
-from service.api.caller import Call
-from service.api.inputs import Parsed
-from service.api.lists import numbered_page
-from service.api.pages import PageQuery
+from service.http import answers
+from service.http.answers import Entity, Page
+from service.http.call import Call
+from service.http.inputs import Parsed
+from service.http.numbered_pages import numbered_page
+from service.http.pages import PageQuery
 from service.repos.niches import Niche
 
 _NICHES = TypeAdapter(list[Niche])

@@ -10,16 +10,16 @@ from uuid import UUID
 import structlog
 from pydantic import BaseModel, StringConstraints
 
-from service import codes
-from service.api import answers
-from service.api.answers import Accepted, Entity
-from service.api.caller import Call
+from service.accounts import one_time_codes
 from service.api.fields import Phone
-from service.api.inputs import Body, Parsed, example
 from service.errors import InvalidInput, Unavailable
+from service.http import answers
+from service.http.answers import Accepted, Entity
+from service.http.call import Call
+from service.http.inputs import Body, Parsed, example
+from service.profiles import Verification, verify_phone
 from service.repos.otps import Otp
 from service.work import Work
-from service.workflows import Verification, verify_phone
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
 
@@ -50,7 +50,7 @@ class VerifiedProfiles(BaseModel):
 
 async def create(call: Call, body: Parsed[CodeRequest]) -> Accepted:
     """Send a one-time code to a phone; it is valid for ten minutes, and replaces the one before."""
-    code = codes.fresh()
+    code = one_time_codes.fresh()
 
     async def admit(_: Work) -> str:
         return body.get().phone
@@ -65,7 +65,7 @@ async def create(call: Call, body: Parsed[CodeRequest]) -> Accepted:
         raise Unavailable("No codes can be sent right now.")
 
     async def operation(work: Work) -> Otp:
-        return await work.otps.create(phone=phone, code=code, lifetime=timedelta(seconds=codes.LIFETIME))
+        return await work.otps.create(phone=phone, code=code, lifetime=timedelta(seconds=one_time_codes.LIFETIME))
 
     await call.run(operation)
     # After the commit: whoever gets the code can use it.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from service import seeding
-from service.api import answers
-from service.api.answers import Entity
-from service.api.caller import Call
 from service.errors import NotFound
+from service.http import answers
+from service.http.answers import Entity
+from service.http.call import Call
+from service.operations import seeding
 
 
 class Seeded(BaseModel):

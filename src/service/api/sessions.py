@@ -8,20 +8,25 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, TypeAdapter
 
-from service.api import answers
-from service.api.answers import Created, Entity, Nothing, Page
-from service.api.caller import Call
+from service.accounts.permissions import is_admin, roles_up_to
+from service.accounts.sign_in import Attempt, is_known_place, sign_in
+from service.accounts.users import check_grant
 from service.api.fields import Email, HostName
-from service.api.inputs import Body, Parsed, example
-from service.api.limits import household
-from service.api.pages import PageQuery
 from service.errors import Forbidden, NotFound, RateLimited
-from service.permissions import is_admin, roles_up_to
+from service.http import answers
+from service.http.answers import (
+    Created,
+    Entity,
+    Nothing,
+    Page,
+)
+from service.http.call import Call
+from service.http.inputs import Body, Parsed, example
+from service.http.limits import household
+from service.http.pages import PageQuery
 from service.repos.sessions import Session
 from service.repos.users import Role, User
-from service.signing_in import Attempt, is_known_place, sign_in
 from service.work import Work
-from service.workflows import check_grant
 
 _USER_AGENT_LENGTH = 500
 

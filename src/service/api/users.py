@@ -6,19 +6,8 @@ from uuid import uuid4
 
 from pydantic import Field, TypeAdapter
 
-from service.api import answers
-from service.api.answers import Created, Entity, Nothing, Page
-from service.api.caller import Call
-from service.api.fields import Email, Name, Password
-from service.api.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
-from service.api.lists import numbered_page
-from service.api.pages import PageQuery
-from service.api.preconditions import Precondition, expected
-from service.errors import Forbidden, InvalidInput, NotFound
-from service.permissions import is_admin
-from service.repos.users import KeptHash, Role, User
-from service.work import Work
-from service.workflows import (
+from service.accounts.permissions import is_admin
+from service.accounts.users import (
     WrongPassword,
     change_password,
     change_user,
@@ -28,6 +17,29 @@ from service.workflows import (
     note_wrong_password,
     remove_user,
 )
+from service.api.fields import Email, Name, Password
+from service.errors import Forbidden, InvalidInput, NotFound
+from service.http import answers
+from service.http.answers import (
+    Created,
+    Entity,
+    Nothing,
+    Page,
+)
+from service.http.call import Call
+from service.http.inputs import (
+    KEPT,
+    NO_BODY,
+    Body,
+    Parsed,
+    Patch,
+    example,
+)
+from service.http.numbered_pages import numbered_page
+from service.http.pages import PageQuery
+from service.http.preconditions import Precondition, expected
+from service.repos.users import KeptHash, Role, User
+from service.work import Work
 
 _USERS = TypeAdapter(list[User])
 

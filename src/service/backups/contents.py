@@ -8,10 +8,10 @@ from typing import Any
 
 import asyncpg
 
-from service import provisioning
 from service.addresses import Address
 from service.backups.manifests import Table
-from service.diagnosis import explained
+from service.database import single
+from service.database.diagnosis import explained
 from service.errors import DatabaseError, OperatorError
 
 _TABLES = """
@@ -34,7 +34,7 @@ SELECT c.oid::regclass::text
 async def connected(address: Address) -> AsyncIterator[Any]:
     """A connection with all the time that it needs; names are written with their schemas. Raises OperatorError."""
     try:
-        connection = await provisioning.connect(address)
+        connection = await single.connect(address)
     except DatabaseError as error:
         raise explained(error, address) from error
     try:
@@ -65,7 +65,7 @@ async def maintenance(address: Address) -> AsyncIterator[Any]:
     """A connection to the server of `address` that is in none of the databases that are made, renamed and dropped."""
     name = "postgres"
     try:
-        await (await provisioning.connect(address.aimed(name))).close()
+        await (await single.connect(address.aimed(name))).close()
     except DatabaseError:
         # Every server has one of the two.
         name = "template1"
@@ -99,9 +99,7 @@ async def counted(connection: Any, names: Sequence[str]) -> tuple[Table, ...]:
 async def migrations(connection: Any, schema: str) -> tuple[str, ...]:
     """The ids of the migrations that the database has. Raises OperatorError when it has never been migrated."""
     try:
-        rows = await connection.fetch(
-            f"SELECT migration_id FROM {provisioning.quoted(schema)}._yoyo_migration ORDER BY 1"
-        )
+        rows = await connection.fetch(f"SELECT migration_id FROM {single.quoted(schema)}._yoyo_migration ORDER BY 1")
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
         raise OperatorError(
             f"there is nothing of Quarry in the schema {schema}", "run `quarry migrate up`, or see DATABASE_SCHEMA"

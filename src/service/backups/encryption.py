@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from service.backups.manifests import BackupError
-from service.keyring import Keyring
+from service.personal.keyring import Keyring
 
 MAGIC = b"quarry dump\x01"
 _SALT_BYTES, _TAG_BYTES, _NONCE_BYTES = 16, 16, 12

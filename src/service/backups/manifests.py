@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import OperatorError
-from service.keyring import Keyring
+from service.personal.keyring import Keyring
 
 FORMAT: Literal[1] = 1
 _LONGEST = 16 * 1024 * 1024

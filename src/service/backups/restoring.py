@@ -11,16 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from service import keyring, migrations, provisioning
 from service.addresses import Address, PoolLimits
 from service.backups import contents, encryption, manifests, swapping, tools
 from service.backups.contents import connected
 from service.backups.directory import Backup
 from service.backups.manifests import BackupError, Manifest, Table
 from service.backups.tools import Say, Tool
-from service.database import Database
-from service.diagnosis import explained
+from service.database import single
+from service.database.diagnosis import explained
+from service.database.pool import Database
 from service.errors import DatabaseError, OperatorError
+from service.personal import keyring
+from service.schema import migration_files, provisioning
 from service.settings import Settings
 from service.tenancy import guard
 
@@ -65,7 +67,7 @@ async def examine(settings: Settings, backup: Backup, into: str | None = None, *
     manifest = backup.manifest
     if not unsigned:
         manifest.check_signature(keyring.at_hand(settings))
-    unknown = sorted(set(manifest.migrations) - migrations.known())
+    unknown = sorted(set(manifest.migrations) - migration_files.known())
     if unknown:
         raise BackupError(
             f"{manifest.name} was made with migrations that this Quarry does not have: {', '.join(unknown)}",
@@ -121,7 +123,7 @@ async def _fill(
         say(note)
     async with contextlib.AsyncExitStack() as stack:
         async with connected(made) as connection:
-            await connection.execute(f"GRANT CREATE ON DATABASE {provisioning.quoted(name)} TO quarry_owner")
+            await connection.execute(f"GRANT CREATE ON DATABASE {single.quoted(name)} TO quarry_owner")
         arguments = [f"--dbname={_conninfo(name)}"]
         if target.is_superuser:
             made = await stack.enter_async_context(_as_nobody_else(made))
@@ -158,13 +160,13 @@ async def _as_nobody_else(address: Address) -> AsyncIterator[Address]:
             await connection.execute(f"DROP ROLE {left}")
         await connection.execute(
             f"CREATE ROLE {name} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD '{password}' IN ROLE quarry_owner;"
-            f"GRANT CONNECT ON DATABASE {provisioning.quoted(address.database)} TO {name}"
+            f"GRANT CONNECT ON DATABASE {single.quoted(address.database)} TO {name}"
         )
         try:
             yield address.as_login(name, password)
         finally:
             await connection.execute(
-                f"REVOKE ALL ON DATABASE {provisioning.quoted(address.database)} FROM {name}; DROP ROLE {name}"
+                f"REVOKE ALL ON DATABASE {single.quoted(address.database)} FROM {name}; DROP ROLE {name}"
             )
 
 
@@ -200,7 +202,7 @@ async def _prove(settings: Settings, target: Target, name: str, manifest: Manife
         raise BackupError(
             f"{manifest.name} does not restore to what was backed up: {'; '.join(wrong)}", "take another backup"
         )
-    pending = migrations.known() - set(applied)
+    pending = migration_files.known() - set(applied)
     if pending:
         say(
             f"the backup is of an older schema; next: quarry migrate up ({len(pending)} pending), which looks at the catalog"

@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 import asyncpg
 
-from service import provisioning
 from service.addresses import Address
 from service.backups.contents import maintenance
+from service.database import single
 from service.errors import OperatorError
+from service.schema import provisioning
 
 Purpose = Literal["restoring", "verifying", "before"]
 
@@ -96,10 +97,8 @@ async def _rename(connection: Any, made: str, target: str, kept: str) -> bool:
         has_target = await provisioning.has_database(connection, target)
         if has_target:
             # From here on nobody new gets in; the server waits five seconds for those who are.
-            await connection.execute(
-                f"ALTER DATABASE {provisioning.quoted(target)} RENAME TO {provisioning.quoted(kept)}"
-            )
-        await connection.execute(f"ALTER DATABASE {provisioning.quoted(made)} RENAME TO {provisioning.quoted(target)}")
+            await connection.execute(f"ALTER DATABASE {single.quoted(target)} RENAME TO {single.quoted(kept)}")
+        await connection.execute(f"ALTER DATABASE {single.quoted(made)} RENAME TO {single.quoted(target)}")
         return has_target
 
 

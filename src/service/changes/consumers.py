@@ -23,7 +23,7 @@ import structlog
 
 from service import extensions
 from service.changes.events import MOST_CHANGES
-from service.database import Database
+from service.database.pool import Database
 from service.errors import (
     CommitUnknown,
     Contention,

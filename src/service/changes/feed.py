@@ -9,17 +9,17 @@ from typing import Any, Self
 from uuid import UUID
 
 from service.addresses import PoolLimits
+from service.cache.watermarks import Watermarks
 from service.changes.consumers import Consumer, Consumers
 from service.changes.listener import Listener
 from service.changes.relay import Relay
 from service.changes.subscription import Admission, Prove, Subscription
-from service.database import GREETING, Database
+from service.database.pool import GREETING, Database
 from service.errors import RateLimited, Unavailable
 from service.metrics import STREAMS, STREAMS_CLOSED
 from service.repos.log import Place
 from service.settings import Settings
 from service.tenancy.identity import TenantId
-from service.watermarks import Watermarks
 
 _RETRY_AFTER = 10
 _LOST_AFTER = 10.0

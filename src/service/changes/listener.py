@@ -20,9 +20,9 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from service import pooler
 from service.addresses import Address
-from service.database import Database
+from service.database import pooler
+from service.database.pool import Database
 from service.errors import DatabaseError
 from service.metrics import LISTENER
 

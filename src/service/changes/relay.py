@@ -16,13 +16,13 @@ from uuid import UUID
 
 import structlog
 
+from service.cache.watermarks import Watermarks
 from service.changes.events import MOST_CHANGES, frame, touched
 from service.changes.ring import Ring
-from service.database import Database
+from service.database.pool import Database
 from service.errors import ServiceError
 from service.repos.log import LoggedCommit, Page, PolledPlace
 from service.tenancy.identity import TenantId
-from service.watermarks import Watermarks
 from service.work import Work, run
 
 POLL_EVERY = 0.4

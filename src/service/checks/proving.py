@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from service.checks import spans
-from service.checks.catalogue import Entry
+from service.checks.entries import Entry
 from service.checks.findings import Finding, Span
 from service.checks.proofs import cardinality, isolation, nullability
 from service.checks.proofs.cardinality import Proof
@@ -19,7 +19,7 @@ from service.checks.proofs.isolation import Locked
 from service.checks.proofs.nullability import Verdict
 from service.checks.proofs.scopes import Scope
 from service.checks.proofs.tree import UnknownNode
-from service.statements import TENANT_PARAMETER, Note
+from service.statements.statement import TENANT_PARAMETER, Note
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from service import migrations, provisioning
 from service.addresses import Address
+from service.database import single
 from service.errors import OperatorError
+from service.schema import migrations, provisioning
 
 _PREFIX = "quarry_check_"
 _DAY = 86_400.0
@@ -43,7 +44,7 @@ async def database(address: Address, schema: str, *, migrate: bool = True) -> As
 @contextlib.asynccontextmanager
 async def connected(address: Address, schema: str) -> AsyncIterator[Any]:
     """A connection for checks: the service's search path, a bound tenant that is none, trees kept out of the server's log."""
-    connection = await provisioning.connect(address)
+    connection = await single.connect(address)
     try:
         await connection.execute(
             "SELECT set_config('search_path', quote_ident($1::text) || ', pg_temp', false),"
@@ -60,7 +61,7 @@ async def connected(address: Address, schema: str) -> AsyncIterator[Any]:
 
 async def _forget_old(address: Address) -> None:
     """Drop what a killed check has left, when it is a day old."""
-    connection = await provisioning.connect(address)
+    connection = await single.connect(address)
     try:
         names = await connection.fetch(
             "SELECT datname::text FROM pg_catalog.pg_database WHERE datname ~ ('^' || $1 || '[0-9]{9,12}_[0-9a-f]{6}$')",
@@ -74,7 +75,7 @@ async def _forget_old(address: Address) -> None:
 
 
 async def _require_superuser(address: Address) -> None:
-    connection = await provisioning.connect(address)
+    connection = await single.connect(address)
     try:
         if not await connection.fetchval("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"):
             raise OperatorError(

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from service.checks.findings import Span
-from service.lexer import Kind, Lexeme, scan
-from service.statements import Statement
+from service.statements.lexer import Kind, Lexeme, scan
+from service.statements.statement import Statement
 
 _CONDITION = re.compile(r"-- when :(\w+)")
 

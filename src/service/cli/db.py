@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from service import diagnosis, migrations, provisioning, schemas
 from service.cli.installation import (
     confirm,
     explaining,
@@ -18,10 +17,12 @@ from service.cli.installation import (
     settings,
     wait_for,
 )
-from service.database import Database
+from service.database import diagnosis
+from service.database.pool import Database
 from service.embedded.server import stop as stop_server
 from service.errors import OperatorError
-from service.health import DatabaseHealth
+from service.operations.health import DatabaseHealth
+from service.schema import migrations, own_schemas, provisioning
 from service.settings import Settings
 
 app = typer.Typer(help="The database: test, create, drop, roles, url, stop.", no_args_is_help=True)
@@ -141,7 +142,7 @@ def _migrations(local: Settings) -> dict[str, object]:
     address = local.address("quarry_owner")
     try:
         wait_for(diagnosis.require(address))
-        found = schemas.status(address, local.database_schema)
+        found = own_schemas.status(address, local.database_schema)
     except OperatorError as error:
         return {"applied_migrations": None, "pending_migrations": None, "migrations_unknown": error.message}
     return {

@@ -12,13 +12,15 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from service import keyring, logs, provisioning
+from service import logs
 from service.addresses import Address, PoolLimits, check_environment
 from service.changes.listener import announce
-from service.database import GREETING, Database
-from service.diagnosis import explained
+from service.database.diagnosis import explained
+from service.database.pool import GREETING, Database
 from service.embedded.server import Server, running
 from service.errors import DatabaseError, OperatorError
+from service.personal import keyring
+from service.schema import provisioning
 from service.settings import Settings
 from service.tenancy import guard
 from service.texts import printable

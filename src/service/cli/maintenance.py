@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from service.cli.installation import database, installed, say, wait_for
-from service.database import Database
+from service.database.pool import Database
 from service.errors import OperatorError
-from service.purging import Purged, purge_all
+from service.operations.purging import Purged, purge_all
 from service.settings import Settings
 from service.tenancy.identity import TenantId
 from service.work import run

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from service import diagnosis, migrations, provisioning, rotation, scaffold, schemas
 from service.addresses import Address
 from service.cli.installation import (
     confirm,
@@ -20,9 +19,17 @@ from service.cli.installation import (
     settings,
     wait_for,
 )
+from service.database import diagnosis
 from service.errors import OperatorError, ServiceError
-from service.migrations import Status
-from service.schemas import OwnSchemaFailed
+from service.operations import rotation
+from service.schema import (
+    migrations,
+    own_schemas,
+    provisioning,
+    scaffold,
+)
+from service.schema.migrations import Status
+from service.schema.own_schemas import OwnSchemaFailed
 from service.settings import Settings
 from service.tenancy import guard, rehearsal
 from service.tenancy.identity import TenantId
@@ -59,7 +66,7 @@ def down(
     with installed() as local:
         chosen = migrations.last(_owner(local), local.database_schema, count)
         confirm(f"takes back {', '.join(chosen)}, with what is in the columns and tables that they made", yes=yes)
-        done = schemas.down(_owner(local), local.database_schema, chosen, say)
+        done = own_schemas.down(_owner(local), local.database_schema, chosen, say)
         say(f"quarry: {len(done)} taken back")
 
 
@@ -118,7 +125,7 @@ def fresh(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
     with installed() as local:
         with explaining(local.administration()):
             owner = _owner(local)
-            everything = [*schemas.own(owner, local.database_schema), local.database_schema, "app"]
+            everything = [*own_schemas.own(owner, local.database_schema), local.database_schema, "app"]
             wait_for(provisioning.drop_schemas(owner, everything))
             wait_for(provisioning.prepare_database(local.administration(), local.database_schema))
         migrate(local)
@@ -128,7 +135,7 @@ def migrate(local: Settings) -> None:
     """Apply what is pending, let the guard look at the catalog, and seal what a migration could not."""
     failure, waited = None, _waiting_before(local)
     try:
-        done = schemas.up(_owner(local), local.database_schema, say, verify=rehearsal.findings)
+        done = own_schemas.up(_owner(local), local.database_schema, say, verify=rehearsal.findings)
     except OwnSchemaFailed as error:
         # Whoever is not of those schemas is not to wait for what comes now.
         failure = error
@@ -192,7 +199,7 @@ async def _findings(local: Settings) -> list[str]:
 
 
 def _status(local: Settings) -> list[Status]:
-    return schemas.status(_owner(local), local.database_schema)
+    return own_schemas.status(_owner(local), local.database_schema)
 
 
 def _owner(local: Settings) -> Address:

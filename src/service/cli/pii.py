@@ -9,13 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from service import keyring, rotation
 from service.backups import contents
 from service.cli.installation import confirm, database, installed, say, wait_for
 from service.cli.migrate import named, waiting
 from service.errors import OperatorError
-from service.keyring import Keyring
-from service.rotation import Report
+from service.operations import rotation
+from service.operations.rotation import Report
+from service.personal import keyring
+from service.personal.keyring import Keyring
 from service.settings import Settings
 from service.tenancy.identity import TenantId
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from service import seeding
 from service.cli.installation import confirm, installed, say, settings, wait_for
+from service.operations import seeding
 
 app = typer.Typer(help="Seeds: run, truncate, list.", no_args_is_help=True)
 

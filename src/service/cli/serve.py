@@ -15,15 +15,23 @@ from typing import Annotated, NoReturn
 import typer
 from starlette.applications import Starlette
 
-from service import codes, seeding
+from service.accounts import one_time_codes
 from service.api.app import create_app
 from service.changes.consumers import named, require_names
 from service.changes.sessions import session_events
 from service.cli import servers
-from service.cli.installation import database, installed, refuse_in_production, say, settings, wait_for
+from service.cli.installation import (
+    database,
+    installed,
+    refuse_in_production,
+    say,
+    settings,
+    wait_for,
+)
 from service.cli.migrate import migrate
 from service.errors import OperatorError
-from service.health import pending_migrations
+from service.operations import seeding
+from service.operations.health import pending_migrations
 from service.settings import Settings
 from service.tenancy import guard
 from service.work import run
@@ -129,7 +137,7 @@ async def _admit(local: Settings) -> None:
 
 def _require_extensions(loaded: Settings) -> None:
     """Raise OperatorError for code that a setting names and that can't be had, before anything is served."""
-    codes.sender(loaded)
+    one_time_codes.sender(loaded)
     require_names((session_events(), *named(loaded)))
 
 

@@ -16,7 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
-from service.api.connections import BoundedProtocol, Gate
+from service.http.connections import BoundedProtocol, Gate
 from service.metrics import SHARED_DIRECTORY, WORKERS_REPLACED, forget_the_dead
 from service.settings import Settings
 

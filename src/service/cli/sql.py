@@ -13,20 +13,29 @@ from uuid import UUID
 import typer
 
 from service.api.app import ENDPOINTS
-from service.checks import catalogue, findings, plans, proving, scratch, suite
-from service.checks.catalogue import Entry
+from service.checks import (
+    entries as catalogue,
+)
+from service.checks import (
+    findings,
+    plans,
+    proving,
+    scratch,
+    suite,
+)
+from service.checks.entries import Entry
 from service.checks.findings import Finding
+from service.checks.migrations import suite as migrations
 from service.checks.plans import Plan
 from service.checks.proofs import catalog
 from service.checks.proving import Subject
 from service.checks.review import report as reports
 from service.checks.review import showing
 from service.checks.review.explaining import explain as explained
-from service.checks.schema import migrations
 from service.cli.installation import database, explaining, installed, refuse_in_production, say, wait_for
 from service.errors import OperatorError
 from service.settings import Settings
-from service.statements import suggest
+from service.statements.statement import suggest
 from service.work import Work
 
 app = typer.Typer(

@@ -10,10 +10,15 @@ from uuid import UUID
 import typer
 from pydantic_core import to_json
 
-from service import schemas
-from service.cli.installation import database, installed, say, wait_for
+from service.cli.installation import (
+    database,
+    installed,
+    say,
+    wait_for,
+)
 from service.errors import Conflict, NotFound, OperatorError
 from service.repos.tenants import Plan, Tenant, TenantStatus
+from service.schema import own_schemas
 from service.settings import Settings
 from service.work import Work
 
@@ -40,7 +45,7 @@ def add(domain: Domain, name: Annotated[str, typer.Option(help="The agency's nam
             async with database(local, "quarry_platform") as opened, Work(opened, None, read_only=True) as work:
                 if await work.tenants.find_by_domain(host) is not None:
                     raise Conflict("The domain is taken.")
-            await schemas.build(local.address("quarry_owner"), local.database_schema, schema, say)
+            await own_schemas.build(local.address("quarry_owner"), local.database_schema, schema, say)
         async with database(local, "quarry_platform") as opened, Work(opened, None) as work:
             tenant = await work.tenants.create(name=name.strip(), domain=host, plan=chosen)
             if schema is not None:

@@ -11,13 +11,13 @@ from uuid import uuid4
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from service.accounts.passwords import Passwords, weakness
+from service.accounts.permissions import ROLES
 from service.api.fields import SHORTEST_PASSWORD
 from service.api.fields import Email as EmailText
 from service.cli.installation import database, installed, say, wait_for
-from service.database import Database
+from service.database.pool import Database
 from service.errors import NotFound, OperatorError
-from service.passwords import Passwords, weakness
-from service.permissions import ROLES
 from service.repos.users import Role, User
 from service.settings import Settings
 from service.tenancy.identity import TenantId

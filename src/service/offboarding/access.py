@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Literal
 
-from service import migrations
 from service.addresses import PoolLimits
-from service.database import Database
-from service.diagnosis import explained
+from service.database.diagnosis import explained
+from service.database.pool import Database
 from service.errors import DatabaseError, OperatorError
-from service.keyring import Keyring
+from service.personal.keyring import Keyring
+from service.schema import migrations
 from service.settings import Settings
 
 Role = Literal["quarry_app", "quarry_owner", "quarry_platform"]

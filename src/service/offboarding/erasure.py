@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service import provisioning
-from service.database import Database
+from service.database import single
+from service.database.pool import Database
 from service.errors import CommitUnknown, Contention, DatabaseError, NotFound, OperatorError, Timeout
 from service.offboarding import access
 from service.offboarding.tables import call, statements
@@ -119,7 +119,7 @@ async def _delete(settings: Settings, work: Work, domain: str, own: str | None) 
         if statement.kind == "count":
             rows[name] = int(tag.rpartition(" ")[2])
     if own not in (None, settings.database_schema):
-        await work.connection.execute(f"DROP SCHEMA {provisioning.quoted(own)} CASCADE")
+        await work.connection.execute(f"DROP SCHEMA {single.quoted(own)} CASCADE")
     return rows
 
 

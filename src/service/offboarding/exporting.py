@@ -11,14 +11,15 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from service import keyring, tokens
+from service.accounts import tokens
 from service.errors import OperatorError
-from service.keyring import Keyring, Undecipherable
 from service.offboarding import access, archive
 from service.offboarding.archive import Manifest, Spool
 from service.offboarding.tables import MAC, NO_HASH, SEALED, call, columns, statements
+from service.personal import keyring
+from service.personal.keyring import Keyring, Undecipherable
 from service.settings import Settings
-from service.statements import Statement
+from service.statements.statement import Statement
 from service.tenancy.binding import Binding
 from service.tenancy.identity import TenantId
 from service.work import Work

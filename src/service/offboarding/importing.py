@@ -8,12 +8,26 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from service import keyring, schemas, tokens
+from service.accounts import tokens
+from service.accounts.passwords import is_costly
 from service.errors import Conflict, InvalidInput, OperatorError
 from service.offboarding import access
-from service.offboarding.archive import Archive, ArchiveError, Manifest, Table
-from service.offboarding.tables import HISTORY, MAC, SEALED, call, columns, statements
-from service.passwords import is_costly
+from service.offboarding.archive import (
+    Archive,
+    ArchiveError,
+    Manifest,
+    Table,
+)
+from service.offboarding.tables import (
+    HISTORY,
+    MAC,
+    SEALED,
+    call,
+    columns,
+    statements,
+)
+from service.personal import keyring
+from service.schema import own_schemas
 from service.settings import Settings
 from service.tenancy.binding import Binding
 from service.tenancy.identity import TenantId
@@ -44,7 +58,7 @@ async def restore(
                 await _check_columns(manifest, work)
             archive.verify()
             if schema is not None:
-                await schemas.build(settings.address("quarry_owner"), settings.database_schema, schema, say)
+                await own_schemas.build(settings.address("quarry_owner"), settings.database_schema, schema, say)
             async with Work(database, tenant) as work:
                 loading = _Loading(archive, work.binding, with_niches=with_niches)
                 for table, lines in archive.tables():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from service import files, queries, sealing
-from service.connection import Connection
-from service.statements import Statement
-from service.translation import translate
+from service import files
+from service.database.connection import Connection
+from service.database.translation import translate
+from service.operations import sealing
+from service.statements import query_files
+from service.statements.statement import Statement
 
 SEALED: Mapping[str, tuple[str, ...]] = {each.name: each.personal for each in sealing.AGGREGATES}
 """Columns of personal data: plain text in an archive."""
@@ -35,7 +37,7 @@ LEFT_OUT: Mapping[str, str] = {
 
 def statements(name: str) -> Mapping[str, Statement]:
     """The statements of `sql/offboarding/<name>.sql`, in the file's order."""
-    return queries.read(files.sql("offboarding", f"{name}.sql")).statements
+    return query_files.read(files.sql("offboarding", f"{name}.sql")).statements
 
 
 def call(statement: Statement, **given: object) -> tuple[str, Sequence[object]]:

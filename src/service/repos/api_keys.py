@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from service.repos.cached import Cached
-from service.repos.query import Repository, query
-from service.repos.rows import Row
+from service.cache.watermarks import LEASE
 from service.repos.users import Role
-from service.watermarks import LEASE
+from service.statements.cached import Cached
+from service.statements.repository import Repository, query
+from service.statements.rows import Row
 
 KeyRole = Literal["admin", "member", "viewer"]
 

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from pydantic import Json
 
-from service.repos.cached import Cached
 from service.repos.niches import NicheSummary
-from service.repos.query import Repository, query
-from service.repos.rows import Personal, Row, Verified
+from service.statements.cached import Cached
+from service.statements.repository import Repository, query
+from service.statements.rows import Personal, Row, Verified
 
 CompanyType = Literal["private_limited", "public_limited", "llp", "partnership", "sole_proprietorship", "other"]
 

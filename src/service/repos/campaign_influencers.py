@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from service.repos.cached import Cached
-from service.repos.query import Repository, query
-from service.repos.rows import Row
+from service.statements.cached import Cached
+from service.statements.repository import Repository, query
+from service.statements.rows import Row
 
 Status = Literal["invited", "accepted", "declined", "removed"]
 

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from pydantic import Json
 
-from service.repos.cached import Cached
-from service.repos.query import Repository, query
-from service.repos.rows import Row
+from service.statements.cached import Cached
+from service.statements.repository import Repository, query
+from service.statements.rows import Row
 
 Status = Literal["draft", "active", "paused", "completed", "archived"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from service.repos.query import Repository, query
-from service.repos.rows import Row
+from service.statements.repository import Repository, query
+from service.statements.rows import Row
 
 NO_EPOCH = 0
 """Of a place that is just opened."""

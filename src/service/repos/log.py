@@ -10,8 +10,8 @@ from uuid import UUID
 from pydantic import Json
 
 from service.positions import Position
-from service.repos.query import Repository, query
-from service.repos.rows import Row
+from service.statements.repository import Repository, query
+from service.statements.rows import Row
 
 _BUDGET = 20_000
 """Changes that are read at a time, and those of one commit more."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from service.repos.cached import Cached
-from service.repos.query import Repository, query
-from service.repos.rows import Row
+from service.statements.cached import Cached
+from service.statements.repository import Repository, query
+from service.statements.rows import Row
 
 
 class Niche(Row):

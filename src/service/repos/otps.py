@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from service.repos.query import Repository, query
-from service.repos.rows import Personal, Row
+from service.statements.repository import Repository, query
+from service.statements.rows import Personal, Row
 
 
 class Otp(Row):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from service.repos.query import Repository, query
-from service.repos.rows import Row
+from service.statements.repository import Repository, query
+from service.statements.rows import Row
 
 
 class Transactions(Row):

@@ -6,8 +6,8 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
-from service.repos.query import Repository, query
-from service.repos.rows import Personal, Row
+from service.statements.repository import Repository, query
+from service.statements.rows import Personal, Row
 
 
 class SignInFailure(Row):

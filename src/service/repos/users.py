@@ -7,9 +7,9 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, NamedTuple
 from uuid import UUID
 
-from service.repos.cached import Cached
-from service.repos.query import Repository, query
-from service.repos.rows import Personal, Row
+from service.statements.cached import Cached
+from service.statements.repository import Repository, query
+from service.statements.rows import Personal, Row
 
 Role = Literal["owner", "admin", "member", "viewer"]
 

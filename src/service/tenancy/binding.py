@@ -15,11 +15,11 @@ from uuid import UUID
 
 import structlog
 
-from service.cache import Reading
-from service.connection import Statements
+from service.cache.cache import Reading
+from service.database.connection import Statements
 from service.errors import TenantUnbound
-from service.keyring import Keyring, Undecipherable
 from service.metrics import UNDECIPHERABLE as UNDECIPHERED
+from service.personal.keyring import Keyring, Undecipherable
 from service.tenancy.identity import Actor, Origin, TenantId, as_uuid
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.binding")

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from service import files
-from service.connection import Connection
+from service.database.connection import Connection
 from service.errors import OperatorError
-from service.keyring import Keyring
+from service.personal.keyring import Keyring
 
 _OWN = "tenant: permissive for * to quarry_app using ({0} = app.current_tenant()) check ({0} = app.current_tenant())"
 _ALL = "permissive for * to {} using true check true"

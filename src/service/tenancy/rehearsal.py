@@ -12,7 +12,7 @@ from typing import Any, cast
 import psycopg
 from psycopg.rows import dict_row
 
-from service.connection import Connection
+from service.database.connection import Connection
 from service.tenancy import guard
 
 _SERVING = "quarry_app"

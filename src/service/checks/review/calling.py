@@ -6,7 +6,7 @@ import ast
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 
-from service.checks.catalogue import Entry
+from service.checks.entries import Entry
 from service.checks.review import reaching
 from service.checks.review.facts import CalledBy
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from service.checks.review.facts import Step
 from service.checks.review.markup import Content, Markup, element, escaped
-from service.lexer import Kind, Lexeme, scan
+from service.statements.lexer import Kind, Lexeme, scan
 
 _CLASSES = {
     Kind.COMMENT: "c",

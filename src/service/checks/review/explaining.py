@@ -8,10 +8,10 @@ from uuid import UUID
 
 import asyncpg
 
-from service.checks.catalogue import Entry
+from service.checks.entries import Entry
 from service.checks.runs.trials import undone
 from service.errors import OperatorError
-from service.statements import TENANT_PARAMETER, suggest
+from service.statements.statement import TENANT_PARAMETER, suggest
 
 
 async def explain(

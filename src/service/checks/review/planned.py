@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from service.checks import plans
 from service.checks.plans import Plan
 from service.checks.review.facts import Access, Step
-from service.statements import Statement
+from service.statements.statement import Statement
 
 _NUMBERED = re.compile(r"\$(\d+)")
 _NAMES_ITS_SUBPLANS = 17

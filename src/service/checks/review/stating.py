@@ -29,8 +29,8 @@ from service.checks.review.facts import (
 )
 from service.checks.review.spelling import spelled
 from service.checks.runs import growth
-from service.repos.calls import INDEX_SUFFIX
-from service.statements import TENANT_PARAMETER
+from service.statements.calls import INDEX_SUFFIX
+from service.statements.statement import TENANT_PARAMETER
 
 _SHARED_SCHEMA = "app"
 

@@ -13,7 +13,7 @@ from service.checks.proofs.catalog import Catalog
 from service.checks.proving import Subject
 from service.checks.runs.samples import Sampler, mark
 from service.checks.runs.trials import Outcome, Trials, chosen, undone
-from service.statements import TENANT_PARAMETER, Note
+from service.statements.statement import TENANT_PARAMETER, Note
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ROWS = 30

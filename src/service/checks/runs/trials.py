@@ -18,7 +18,7 @@ from service.checks.proofs.scopes import Scope
 from service.checks.proofs.tree import Node, Source, arguments, walk
 from service.checks.proving import Proved, Subject
 from service.checks.runs.samples import Sampler
-from service.statements import TENANT_PARAMETER
+from service.statements.statement import TENANT_PARAMETER
 
 TENANTS = UUID("aaaaaaaa-0000-4000-8000-000000000001"), UUID("bbbbbbbb-0000-4000-8000-000000000002")
 """The tenant that statements are run as, and the one whose rows they must not see."""

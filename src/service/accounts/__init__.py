@@ -1,0 +1,1 @@
+"""Who may get in: passwords, tokens, roles, one-time codes, signing in."""

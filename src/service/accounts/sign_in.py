@@ -1,0 +1,151 @@
+"""Signing in: from a tenant's domain, an address and a password to a session."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from service.accounts import tokens
+from service.accounts.passwords import Passwords
+from service.database.pool import Database
+from service.errors import TenantSuspended, Unauthorized
+from service.repos.sessions import Session
+from service.repos.tenants import TenantEntry
+from service.repos.users import Credentials, User
+from service.tenancy.identity import Actor, Origin, TenantId
+from service.work import Work, run
+
+_REFUSED = "The tenant, the address or the password is wrong."
+
+
+class _NotKept(Exception):
+    """Undoes a savepoint."""
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """A fresh session: the token is known here and to the client, and nowhere else."""
+
+    token: str = field(repr=False)
+    tenant: TenantId
+    session: Session
+    user: User
+    work: Work
+    """The session's own; its number is known once it has committed."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Who says to be whom, and from where; `place` is the network, `lifetime` of the session in seconds.
+
+    `may_note` says whether one more failure of an unknown address of this tenant is kept.
+    """
+
+    domain: str
+    email: str
+    password: str = field(repr=False)
+    origin: Origin
+    place: str
+    user_agent: str | None
+    lifetime: float
+    may_note: Callable[[TenantId], Awaitable[bool]]
+
+
+async def sign_in(database: Database, passwords: Passwords, attempt: Attempt) -> SignIn:
+    """Open a session for the person who knows the password.
+
+    Unknown users take the time of known ones. No transaction is open while the password is compared, so the session is
+    made only if the user is still the one that was compared; one who has changed meanwhile is compared once more. A
+    failure is noted for the audit. Raises Unauthorized, TenantSuspended.
+    """
+    entry = await run(database, lambda work: work.tenants.find_by_domain(attempt.domain), None, read_only=True)
+    signed_in = await _compared(database, passwords, attempt, entry)
+    if signed_in is None:
+        signed_in = await _compared(database, passwords, attempt, entry)
+    if signed_in is None:
+        raise Unauthorized(_REFUSED)
+    return signed_in
+
+
+async def is_known_place(database: Database, domain: str, email: str, origin: Origin) -> bool:
+    """Whether somebody with this address has had a session from there lately: who is there is no stranger."""
+    entry = await run(database, lambda work: work.tenants.find_by_domain(domain), None, read_only=True)
+    ip = origin.ip
+    if entry is None or ip is None:
+        return False
+    return await run(database, lambda work: work.users.is_known(email=email, ip=ip), TenantId(entry.id), read_only=True)
+
+
+async def _compared(
+    database: Database, passwords: Passwords, attempt: Attempt, entry: TenantEntry | None
+) -> SignIn | None:
+    """The session, or None when the user changed while the password was compared."""
+    tenant = TenantId(entry.id) if entry else None
+    credentials, hashed = await _find(database, tenant, attempt.email) if tenant else (None, None)
+    known = await passwords.verify(attempt.password, hashed, whose=attempt.place)
+    if entry is None or tenant is None:
+        raise Unauthorized(_REFUSED)
+    if credentials is None or hashed is None or not known or not credentials.is_active:
+        await _note(database, tenant, attempt, credentials.id if credentials else None)
+        raise Unauthorized(_REFUSED)
+    if entry.status != "active":
+        raise TenantSuspended
+    # A comparison takes the time of its hash's parameters, and an unknown address the time of today's: renew old ones.
+    renewed = await passwords.hash(attempt.password, whose=attempt.place) if passwords.is_outdated(hashed) else None
+    return await _opened(database, tenant, attempt, credentials, renewed)
+
+
+async def _find(database: Database, tenant: TenantId, email: str) -> tuple[Credentials | None, str | None]:
+    """The user with this address, and the hash of their password where this service has kept it."""
+
+    async def operation(work: Work) -> tuple[Credentials | None, str | None]:
+        credentials = await work.users.credentials_of(email)
+        return credentials, work.users.opened(credentials).opened if credentials else None
+
+    return await run(database, operation, tenant, read_only=True)
+
+
+async def _opened(
+    database: Database, tenant: TenantId, attempt: Attempt, credentials: Credentials, renewed: str | None
+) -> SignIn | None:
+    text, token = tokens.issue(tenant)
+
+    async def open_session(work: Work) -> SignIn | None:
+        session = await work.sessions.create(
+            user_id=credentials.id, password_hash=credentials.password_hash, token_hash=token.hash,
+            token_mac=work.binding.mac(tokens.session_fields(token.hash, credentials.id)),
+            ip=attempt.origin.ip, user_agent=attempt.user_agent,
+            lifetime=timedelta(seconds=attempt.lifetime),
+        )  # fmt: skip
+        if session is None:
+            return None
+        work.actor = Actor(credentials.id, session.id)
+        if renewed is not None:
+            anew = work.binding.seal_hash(renewed, credentials.id)
+            await work.users.set_password(credentials.id, anew, current=credentials.password_hash)
+        return SignIn(text, tenant, session, await work.users.find(credentials.id), work)
+
+    return await run(database, open_session, tenant, origin=attempt.origin)
+
+
+async def _note(database: Database, tenant: TenantId, attempt: Attempt, user_id: UUID | None) -> None:
+    """A failure of somebody's account is always kept; those of addresses that nobody has could fill the disk.
+
+    What is not kept is written and undone in a savepoint: it takes the time of one that is, to the commit and its flush.
+    """
+    is_kept = user_id is not None or await attempt.may_note(tenant)
+
+    async def note(work: Work) -> None:
+        with contextlib.suppress(_NotKept):
+            async with work.savepoint("note"):
+                await work.sign_in_failures.create(
+                    email=attempt.email, user_id=user_id, ip=attempt.origin.ip, user_agent=attempt.user_agent,
+                    request_id=attempt.origin.request_id,
+                )  # fmt: skip
+                if not is_kept:
+                    raise _NotKept
+
+    await run(database, note, tenant, origin=attempt.origin)

@@ -1,0 +1,85 @@
+"""Accounts of users: who may change whom, and a change of a password."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+from uuid import UUID
+
+from service.accounts.passwords import Passwords, weakness
+from service.accounts.permissions import may_grant
+from service.errors import FieldError, Forbidden, InvalidInput
+from service.repos.users import KeptHash, Role, User
+from service.statements.rows import removed, settled
+from service.tenancy.identity import Origin
+from service.work import Work
+
+
+def check_grant(caller_role: Role, role: Role) -> None:
+    """Raises Forbidden where somebody of `caller_role` would reach above themselves."""
+    if not may_grant(caller_role, role):
+        raise Forbidden("This would need a higher role than yours.")
+
+
+async def find_changeable(work: Work, caller_role: Role, id: UUID) -> User:
+    """A user whom the caller may change: nobody who stands above them. Raises NotFound, Forbidden."""
+    user = await work.users.lock(id)
+    check_grant(caller_role, user.role)
+    return user
+
+
+async def change_user(work: Work, caller_role: Role, id: UUID, version: int | None, fields: dict[str, Any]) -> User:
+    """Change a user's fields and end the sessions of one who is no longer active.
+
+    Raises NotFound, Forbidden (nobody grants a role above their own), StaleVersion, Conflict.
+    """
+    await find_changeable(work, caller_role, id)
+    if "role" in fields:
+        check_grant(caller_role, fields["role"])
+    outcome = await work.users.update(id, version=version, given=list(fields), **fields)
+    if fields.get("is_active") is False:
+        await work.sessions.revoke_of_user(id)
+    return settled(outcome)
+
+
+async def remove_user(work: Work, caller_role: Role, id: UUID, version: int | None) -> None:
+    """Delete a user and end their sessions. Raises NotFound, Forbidden, StaleVersion, InUse, Conflict."""
+    await find_changeable(work, caller_role, id)
+    removed(await work.users.remove(id, version=version))
+    await work.sessions.revoke_of_user(id)
+
+
+class WrongPassword(InvalidInput):
+    """This is not the current password."""
+
+    def __init__(self) -> None:
+        super().__init__(errors=(FieldError("current_password", "This is not the current password."),))
+
+
+async def check_password(work: Work, password: str, *own: str) -> None:
+    """Raises InvalidInput for a password that would be guessed at once; `own` are the words of whose it is."""
+    tenant = await work.tenants.current()
+    if (why := weakness(password, *own, tenant.domain, tenant.name)) is not None:
+        raise InvalidInput.of("password", f"{why}; choose another one")
+
+
+async def note_wrong_password(work: Work, user_id: UUID, origin: Origin) -> None:
+    """For the audit: somebody who is signed in has guessed at their own password."""
+    user = await work.users.find(user_id)
+    await work.sign_in_failures.create(
+        email=user.email, user_id=user_id, ip=origin.ip, user_agent=None, request_id=origin.request_id
+    )
+
+
+async def change_password(
+    passwords: Passwords, known: KeptHash | None, current: str | None, new: str, *, whose: Hashable = None
+) -> str:
+    """The hash of the new password, after the old one has been compared where its hash is `known`.
+
+    Raises WrongPassword, InvalidInput, HashingBusy.
+    """
+    if known is not None and current is None:
+        raise InvalidInput.of("current_password", "Give the current password, too.")
+    if known is not None and not await passwords.verify(current or "", known.opened, whose=whose):
+        raise WrongPassword
+    return await passwords.hash(new, whose=whose)

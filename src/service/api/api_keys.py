@@ -1,0 +1,75 @@
+"""/v1/keys"""
+
+from __future__ import annotations
+
+from pydantic import TypeAdapter
+
+from service.accounts import tokens
+from service.accounts.users import check_grant
+from service.api.fields import Moment, Name
+from service.errors import InvalidInput, NotFound
+from service.http import answers
+from service.http.answers import Created, Nothing, Page
+from service.http.call import Call
+from service.http.inputs import Body, Parsed, example
+from service.http.pages import PageQuery
+from service.repos.api_keys import ApiKey, KeyRole
+from service.work import Work
+
+_KEYS = TypeAdapter(list[ApiKey])
+
+
+class KeyQuery(PageQuery):
+    """Filters of the list."""
+
+    role: KeyRole | None = None
+
+
+class KeyDraft(Body):
+    """A new key, with a role not above the caller's; without `expires_at` it lasts until it is revoked."""
+
+    model_config = example(name="Nightly import", role="member")
+
+    name: Name
+    role: KeyRole = "member"
+    expires_at: Moment | None = None
+
+
+class NewKey(ApiKey):
+    """A key as it is shown once."""
+
+    key: str
+
+
+async def page(call: Call, query: Parsed[KeyQuery]) -> Page[ApiKey]:
+    """List the keys that are not revoked, newest first."""
+    rows = await call.run(lambda work: work.api_keys.page(**query.get().arguments()))
+    return answers.page(_KEYS, rows, query.get().limit)
+
+
+async def create(call: Call, body: Parsed[KeyDraft]) -> Created[NewKey]:
+    """Create a key for a program; the key is shown this once."""
+
+    async def operation(work: Work) -> Created[NewKey]:
+        draft = body.get()
+        check_grant(call.caller.role, draft.role)
+        text, token = tokens.issue(call.caller.tenant, "key")
+        maker = call.caller.user_id
+        mac = work.binding.mac(tokens.key_fields(token.hash, maker, draft.role))
+        key = await work.api_keys.create(**dict(draft), key_hash=token.hash, key_mac=mac, created_by=maker)
+        if key.expires_at is not None and key.expires_at <= key.created_at:
+            raise InvalidInput.of("expires_at", "this is in the past")
+        return answers.created(NewKey, NewKey(**dict(key), key=text))
+
+    return await call.write(operation)
+
+
+async def revoke(call: Call) -> Nothing:
+    """End a key."""
+
+    async def operation(work: Work) -> Nothing:
+        if not await work.api_keys.revoke(call.id()):
+            raise NotFound("There is no such key.")
+        return answers.nothing()
+
+    return await call.write(operation)

@@ -1,0 +1,48 @@
+"""/v1/tenant"""
+
+from __future__ import annotations
+
+from pydantic_core import to_json
+
+from service.api.fields import JsonObject, Name
+from service.http import answers
+from service.http.answers import Entity
+from service.http.call import Call
+from service.http.inputs import (
+    KEPT,
+    Parsed,
+    Patch,
+    example,
+)
+from service.http.preconditions import Precondition, expected
+from service.repos.tenants import Tenant
+from service.statements.rows import settled
+from service.work import Work
+
+
+class TenantPatch(Patch):
+    """What an admin may change of their own tenant; domain, status and plan are the platform's."""
+
+    model_config = example(name="Acme Agency", configuration={"locale": "en-GB"})
+
+    name: Name = KEPT
+    features: JsonObject = KEPT
+    configuration: JsonObject = KEPT
+
+
+async def find(call: Call) -> Entity[Tenant]:
+    """The caller's tenant."""
+    return answers.entity(Tenant, await call.run(lambda work: work.tenants.current()))
+
+
+async def update(call: Call, body: Parsed[TenantPatch], precondition: Precondition) -> Entity[Tenant]:
+    """Change the given fields of the caller's tenant."""
+
+    async def operation(work: Work) -> Entity[Tenant]:
+        version = await expected(work.tenants.current, body, precondition)
+        fields = body.get().fields()
+        for name in fields.keys() & {"features", "configuration"}:
+            fields[name] = to_json(fields[name]).decode()
+        return answers.entity(Tenant, settled(await work.tenants.update(version=version, given=list(fields), **fields)))
+
+    return await call.write(operation)

@@ -1,0 +1,266 @@
+"""The cache: answers of statements, kept while nothing that they were read from has been touched.
+
+An entry carries the numbers of its snapshot; watermarks.py says whether it still holds. So there is no invalidation that
+could be missed: an entry of whatever age and origin is compared with what the log says now. Entries live in the process,
+and in Redis where one is named; Redis may be slow, gone or old, it is never believed about anything but the rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import math
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import UUID
+
+import structlog
+
+from service.cache.packing import pack, unpack
+from service.cache.redis_circuit import RedisCircuit, Unreachable
+from service.cache.watermarks import Stamp, Tag, Watermarks
+from service.metrics import CACHE
+from service.settings import Settings
+
+_PREFIX = "quarry:cache"
+_ROW_BYTES = 300
+_VALUE_BYTES = 56
+"""About what a row, and a value beside its text, take in memory."""
+_TEXTS = frozenset({str, bytes})
+_MOST_WRITES = 100
+"""Entries on their way to Redis at a time; further ones stay in the process."""
+_MOST_JOINED = 2
+"""Readers that one waits for before reading for itself: a failing database is not asked by one after the other."""
+
+Rows = Sequence[Mapping[str, Any]]
+Fill = Callable[[], Awaitable[tuple[Stamp, Rows]]]
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.cache")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A statement with its values, for one tenant: what an entry answers. `tags` are what the answer was read from."""
+
+    tenant: UUID
+    text: str
+    values: tuple[object, ...]
+    tags: tuple[Tag, ...]
+    is_shared: bool
+    """Whether the shared reference data was read too."""
+    lifetime: float | None = None
+    """Seconds, None for the cache's own; an answer with one of its own stays in the process."""
+
+    @property
+    def key(self) -> tuple[UUID, str, tuple[object, ...]]:
+        """Where the process keeps it."""
+        return self.tenant, self.text, self.values
+
+    @property
+    def name(self) -> str:
+        """Where Redis keeps it: another text is another entry, so releases may serve side by side."""
+        digest = hashlib.sha256(pack([self.text, self.values])).hexdigest()
+        return f"{_PREFIX}:{{{self.tenant.hex}}}:{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    stamp: Stamp
+    rows: Rows
+    size: int
+    expires_at: float
+
+
+class Cache:
+    """Open it with `async with Cache.open(settings, watermarks)`."""
+
+    def __init__(self, settings: Settings, watermarks: Watermarks, redis: RedisCircuit | None = None) -> None:
+        self.watermarks = watermarks
+        self._lifetime = settings.cache_ttl
+        self._most_entries, self._most_bytes = settings.cache_max_entries, settings.cache_max_bytes
+        self._redis = redis
+        self._entries: OrderedDict[tuple[object, ...], _Entry] = OrderedDict()
+        self._bytes = 0
+        self._flights: dict[tuple[object, ...], asyncio.Future[_Entry | None]] = {}
+        self._writes: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, settings: Settings, watermarks: Watermarks) -> AsyncIterator[Self]:
+        """The cache; Redis is first spoken to by the first entry."""
+        redis = RedisCircuit.of(settings)
+        cache = cls(settings, watermarks, redis)
+        try:
+            yield cache
+        finally:
+            for task in cache._writes:
+                task.cancel()
+            await asyncio.gather(*cache._writes, return_exceptions=True)
+            if redis is not None:
+                await redis.aclose()
+
+    async def is_redis_up(self) -> bool | None:
+        """Whether Redis answers; None when none is used."""
+        redis = self._redis
+        if redis is None:
+            return None
+        try:
+            await redis.ask(redis.ping)
+        except Unreachable:
+            return False
+        return True
+
+    async def read(self, question: Question, fill: Fill, *, at_least: int = 0) -> Rows:
+        """The rows that `question` is answered with, as of a second ago at most and with commit `at_least` in them.
+
+        `fill` reads them from the database. Whoever asks the same at the same time waits for one `fill`.
+        """
+        now = time.monotonic()
+        key = question.key
+        self.watermarks.use(question.tenant, now)
+        entry = self._entries.get(key)
+        if entry is not None:
+            if self._holds(question, entry, at_least, now):
+                self._entries.move_to_end(key)
+                CACHE.labels(outcome="hit").inc()
+                return entry.rows
+            CACHE.labels(outcome="stale").inc()
+        # One whose reader was given up, or began before a commit, is followed by one that all the others join.
+        for _ in range(_MOST_JOINED):
+            if (flight := self._flights.get(key)) is None:
+                break
+            # It never fails: who reads for others tells them that there is nothing.
+            entry = await asyncio.shield(flight)
+            if entry is not None and self._holds(question, entry, at_least, time.monotonic()):
+                CACHE.labels(outcome="joined").inc()
+                return entry.rows
+        own: asyncio.Future[_Entry | None] = asyncio.get_running_loop().create_future()
+        self._flights.setdefault(key, own)
+        try:
+            entry = await self._from_redis(question, at_least) or await self._from_database(question, fill)
+            own.set_result(entry)
+            return entry.rows
+        finally:
+            if not own.done():
+                own.set_result(None)
+            if self._flights.get(key) is own:
+                del self._flights[key]
+
+    def _holds(self, question: Question, entry: _Entry, at_least: int, now: float) -> bool:
+        return entry.expires_at > now and self.watermarks.holds(
+            question.tenant, entry.stamp, question.tags, is_shared=question.is_shared, at_least=at_least, now=now
+        )
+
+    async def _from_database(self, question: Question, fill: Fill) -> _Entry:
+        stamp, rows = await fill()
+        CACHE.labels(outcome="miss").inc()
+        lifetime = self._lifetime if question.lifetime is None else question.lifetime
+        entry = _Entry(stamp, rows, _size(rows), time.monotonic() + lifetime)
+        if self.watermarks.learn(question.tenant, stamp):
+            self._keep(question, entry)
+            if self._redis is not None and question.lifetime is None and len(self._writes) < _MOST_WRITES:
+                task = asyncio.create_task(self._to_redis(self._redis, question, stamp, rows))
+                self._writes.add(task)
+                task.add_done_callback(self._writes.discard)
+        return entry
+
+    def _keep(self, question: Question, entry: _Entry) -> None:
+        if entry.size > self._most_bytes // 8:
+            return
+        key = question.key
+        former = self._entries.pop(key, None)
+        self._entries[key] = entry
+        self._bytes += entry.size - (0 if former is None else former.size)
+        while self._bytes > self._most_bytes or len(self._entries) > self._most_entries:
+            _, oldest = self._entries.popitem(last=False)
+            self._bytes -= oldest.size
+
+    async def _from_redis(self, question: Question, at_least: int) -> _Entry | None:
+        """The entry that another process, or this one earlier, has left there, if it still holds."""
+        redis = self._redis
+        if redis is None or question.lifetime is not None or self.watermarks.known(question.tenant) is None:
+            return None
+        name = question.name
+        try:
+            data = await redis.ask(lambda: redis.client.get(name))
+            if not isinstance(data, bytes):
+                return None
+            called, epoch, number, shared, made_at, columns, values = unpack(data)
+            rows = [dict(zip(columns, row, strict=True)) for row in values]
+            age = max(time.time() - made_at, 0.0)
+            stamp = Stamp(int(epoch), int(number), int(shared), -math.inf)
+        except Unreachable:
+            return None
+        except (ValueError, TypeError, OverflowError) as error:
+            log.warning("cache_entry_unreadable", reason=str(error))
+            return None
+        now = time.monotonic()
+        entry = _Entry(stamp, rows, _size(rows), now + self._lifetime - age)
+        if called != name or not self._holds(question, entry, at_least, now):
+            return None
+        CACHE.labels(outcome="shared").inc()
+        self._keep(question, entry)
+        return entry
+
+    async def _to_redis(self, redis: RedisCircuit, question: Question, stamp: Stamp, rows: Rows) -> None:
+        name, columns = question.name, list(rows[0]) if rows else []
+        # Its own name is in it, so that an entry that got under another one is noticed.
+        packed = pack(
+            [name, stamp.epoch, stamp.number, stamp.shared, time.time(), columns, [list(row.values()) for row in rows]]
+        )  # fmt: skip
+        if len(packed) > self._most_bytes // 8:
+            return
+        with contextlib.suppress(Unreachable):
+            await redis.ask(lambda: redis.client.set(name, packed, px=int(self._lifetime * 1000)))
+
+
+class Reading:
+    """The cache as one piece of work reads it: for its tenant, with everything up to a number in it."""
+
+    def __init__(self, cache: Cache, tenant: UUID, at_least: int) -> None:
+        self.tenant = tenant
+        self._cache, self._at_least = cache, at_least
+        self._passes_by = False
+        self._pinned: Stamp | None = None
+
+    async def read(self, question: Question, fill: Fill) -> Rows:
+        """See Cache.read."""
+        if self._passes_by:
+            _, rows = await fill()
+            return rows
+        return await self._cache.read(question, fill, at_least=self._at_least)
+
+    def require(self, number: int) -> None:
+        """From now on commit `number` has to be in what is read."""
+        self._at_least = max(self._at_least, number)
+
+    def pass_by(self) -> None:
+        """From now on ask the database: it has told something that may be news to the cache."""
+        self._passes_by = True
+
+    def pin(self, epoch: int, number: int, shared: int) -> None:
+        """What is read from now on comes from a replica, which has so much at least and perhaps no more."""
+        self._pinned = Stamp(epoch, number, shared, -math.inf)
+
+    def read_at(self, asked_at: float) -> float:
+        """When what was asked for at a monotonic time was the newest that there is: for a replica's answer, nobody knows."""
+        return asked_at if self._pinned is None else self._pinned.read_at
+
+    def place(self) -> tuple[int, int] | None:
+        """The tenant's and the shared number, if they are known well enough."""
+        if (pinned := self._pinned) is not None:
+            return (pinned.number, pinned.shared) if pinned.epoch == self._cache.watermarks.epoch else None
+        now = time.monotonic()
+        self._cache.watermarks.use(self.tenant, now)
+        return self._cache.watermarks.place(self.tenant, at_least=self._at_least, now=now)
+
+
+def _size(rows: Rows) -> int:
+    """About how many bytes the rows take."""
+    values = len(rows) * len(rows[0]) if rows else 0
+    texts = [value for row in rows for value in row.values() if type(value) in _TEXTS]
+    return _ROW_BYTES * (1 + len(rows)) + _VALUE_BYTES * values + sum(map(len, texts))

@@ -1,0 +1,80 @@
+"""All statements of the service with the signatures that bind them."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.statements.calls import INDEX_SUFFIX
+from service.statements.repository import Repository
+from service.statements.rows import Row
+from service.statements.statement import TENANT_PARAMETER, Statement
+from service.work import Attached, Work
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A statement and the method whose body it is. `hints` are the method's annotations, `return` among them."""
+
+    statement: Statement
+    repository: type[Repository]
+    model: type[Row] | None
+    hints: Mapping[str, Any]
+    personal: tuple[str, ...]
+    attached: str
+    """What the repository is called on a piece of work."""
+
+    @property
+    def label(self) -> str:
+        """`campaigns.page`."""
+        return self.statement.label
+
+    @property
+    def role(self) -> str:
+        """The role that runs it."""
+        return "quarry_platform" if self.statement.scope == "platform" else "quarry_app"
+
+    def annotation(self, parameter: str) -> Any:
+        """The annotation of a parameter of the statement; of a blind index that of the text it is made from."""
+        if parameter == TENANT_PARAMETER:
+            return None
+        if parameter not in self.hints and parameter.endswith(INDEX_SUFFIX):
+            return self.hints[parameter.removesuffix(INDEX_SUFFIX)]
+        return self.hints[parameter]
+
+    def is_given(self, parameter: str, key: int) -> bool:
+        """Whether a parameter is never None in a variant."""
+        if parameter == TENANT_PARAMETER or not is_optional(self.annotation(parameter)):
+            return True
+        return any(parameter == name or parameter in self.statement.groups[name] for name in self.statement.given(key))
+
+
+def is_optional(annotation: Any) -> bool:
+    """Whether None is a value of a type."""
+    return type(None) in typing.get_args(annotation) and typing.get_origin(annotation) in (
+        typing.Union,
+        types.UnionType,
+    )
+
+
+def entries() -> list[Entry]:
+    """Every statement of sql/queries, in the order of the files and of the statements in them."""
+    found = [
+        entry
+        for name, attached in vars(Work).items()
+        if isinstance(attached, Attached)
+        for entry in of(attached.repository, name)
+    ]
+    return sorted(found, key=lambda each: (each.statement.place.path, each.statement.place.line))
+
+
+def of(repository: type[Repository], attached: str = "") -> Iterator[Entry]:
+    """The statements of one repository."""
+    for method in vars(repository).values():
+        if isinstance(statement := getattr(method, "statement", None), Statement):
+            yield Entry(
+                statement, repository, method.model, method.hints, method.personal, attached or repository.aggregate
+            )

@@ -1,0 +1,78 @@
+"""Findings about migrations that somebody has accepted, with the reason; what accepts nothing is a finding itself.
+
+A migration that is not landed yet says `-- accepts: <code> because <reason>`. Landed ones are not edited: what they were
+landed with stands in `sql/checks/accepted_migrations.txt`, as `<migration>: <code>: <reason>`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.checks.findings import Finding, Span
+from service.checks.migrations.scripts import Script
+
+_LINE = re.compile(r"(?P<migration>[^\s:#]+):\s*(?P<code>[a-z-]+):\s*(?P<reason>\S.*)")
+_COMMENT = re.compile(r"--\s*accepts:\s*(?P<code>[a-z-]+) because (?P<reason>\S.*)")
+_NEEDLESS = "acceptance-unneeded"
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Accepts the findings of one code in one migration; without a reason it accepts nothing."""
+
+    migration: str
+    code: str
+    reason: str
+    span: Span
+
+
+def of_script(script: Script) -> Iterator[Acceptance]:
+    """Those in the migration's own comments."""
+    for comment in script.comments:
+        if re.match(r"--\s*accepts\b", comment.text):
+            match = _COMMENT.fullmatch(comment.text.rstrip())
+            code, reason = (match["code"], match["reason"]) if match else ("", "")
+            yield Acceptance(script.id, code, reason, Span(script.path, comment.line + 1, 0, len(comment.text)))
+
+
+def of_file(path: Path) -> list[Acceptance]:
+    """Those of landed migrations."""
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.strip() and not line.startswith("#"):
+            match = _LINE.fullmatch(line.strip())
+            named = (match["migration"], match["code"], match["reason"]) if match else ("", "", "")
+            found.append(Acceptance(*named, Span(path, number, 0, len(line))))
+    return found
+
+
+def sorted_out(
+    findings: Sequence[Finding], acceptances: Sequence[Acceptance], checked: Collection[str], known: Collection[str]
+) -> tuple[list[Finding], list[tuple[Finding, str]]]:
+    """What is not accepted, and what is with its reason. Of `known` migrations only the `checked` ones can be judged."""
+    reasons = {(each.migration, each.code): each.reason for each in acceptances if each.reason}
+    accepted = [(each, reasons[each.subject, each.code]) for each in findings if (each.subject, each.code) in reasons]
+    needed = {(each.subject, each.code) for each, _ in accepted}
+    left = [each for each in findings if (each.subject, each.code) not in reasons]
+    for each in acceptances:
+        if not each.reason:
+            left.append(_needless(each, "this line is not of the form that accepts anything."))
+        elif each.migration not in known:
+            left.append(_needless(each, f"there is no migration {each.migration}."))
+        elif each.migration in checked and (each.migration, each.code) not in needed:
+            left.append(_needless(each, f"{each.migration} has no finding {each.code}."))
+    return left, accepted
+
+
+def _needless(each: Acceptance, message: str) -> Finding:
+    return Finding(
+        _NEEDLESS,
+        each.migration or each.span.path.stem,
+        each.span,
+        message,
+        "every finding was compared with it.",
+        "Remove the line, or write `-- accepts: <code> because <reason>` (in the list: `<migration>: <code>: <reason>`).",
+    )

@@ -1,0 +1,113 @@
+"""The rules for what a migration may lock, rewrite and check while the service serves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from service.checks.findings import Finding
+from service.checks.migrations.locks import Step
+from service.checks.migrations.scripts import Script
+
+_MEANING = {
+    "AccessExclusiveLock": "nobody reads or writes it",
+    "ExclusiveLock": "nobody writes it",
+    "ShareRowExclusiveLock": "nobody writes it",
+    "ShareLock": "nobody writes it",
+    "ShareUpdateExclusiveLock": "it is neither vacuumed nor altered",
+}
+"""What a lock keeps others from."""
+
+
+def judged(script: Script, steps: Sequence[Step]) -> Iterator[Finding]:
+    """What is wrong with the steps of one migration."""
+    yield from _impatient(script, steps)
+    yield from _ineffective(script)
+    for step in steps:
+        yield from _rewritten(script, step)
+        yield from _built(script, step)
+        yield from _unbracketed(script, step, steps[-1])
+
+
+def refused(script: Script, steps: Sequence[Step]) -> Iterator[Finding]:
+    """What the server refused: on tables with rows, or outside a transaction on those that were there."""
+    for step in steps:
+        if step.error:
+            where = "on tables with rows" if script.is_transactional else "on tables as they are"
+            yield Finding(
+                "fails-on-rows" if script.is_transactional else "migration-fails",
+                script.id,
+                script.span(step.statement),
+                f"the server refuses this {where}: {step.error}.",
+                "it was run as the owner with no tenant bound, as `quarry migrate up` does.",
+                "Let it hold for every row there may be; backfill by a procedure that binds each tenant in turn.",
+            )
+
+
+def _impatient(script: Script, steps: Sequence[Step]) -> Iterator[Finding]:
+    for step in steps:
+        if step.locks and step.waits_forever:
+            table, mode = min(step.locks.items())
+            yield Finding(
+                "lock-timeout-missing",
+                script.id,
+                script.span(step.statement),
+                f"this locks {table}, and waits for the lock without end.",
+                f"it took {mode}, and lock_timeout was 0. Whoever comes after it waits too; then {_MEANING[mode]}.",
+                f"Write SET {'LOCAL ' if script.is_transactional else ''}lock_timeout = '4s'; before it.",
+            )
+            return
+
+
+def _ineffective(script: Script) -> Iterator[Finding]:
+    for statement in () if script.is_transactional else script.statements:
+        if re.match(r"SET\s+LOCAL\b", statement.text, re.IGNORECASE):
+            yield Finding(
+                "set-local-ineffective",
+                script.id,
+                script.span(statement),
+                "this sets nothing.",
+                "the file runs outside a transaction, where SET LOCAL ends with its own statement.",
+                "Write SET instead; the connection ends with the migration.",
+            )
+
+
+def _rewritten(script: Script, step: Step) -> Iterator[Finding]:
+    for table in step.rewritten:
+        yield Finding(
+            "table-rewritten",
+            script.id,
+            script.span(step.statement),
+            f"this writes all rows of {table} anew.",
+            "its file is another one afterwards (pg_class.relfilenode). Nobody reads or writes it meanwhile.",
+            "Add a column, fill it tenant by tenant, and drop the old one in a later migration.",
+        )
+
+
+def _built(script: Script, step: Step) -> Iterator[Finding]:
+    for table, index in step.indexes:
+        yield Finding(
+            "index-not-concurrent",
+            script.id,
+            script.span(step.statement),
+            f"this builds the index {index} while writers of {table} wait.",
+            "the table was there before the migration, and the index was built in its transaction.",
+            "CREATE INDEX CONCURRENTLY in a migration of its own, with -- transactional: false at its top.",
+        )
+
+
+def _unbracketed(script: Script, step: Step, last: Step) -> Iterator[Finding]:
+    for reference in step.references:
+        left = reference.forced or last.unforced
+        if not left:
+            continue
+        when = "while the policies of {} are forced" if reference.forced else "and leaves the policies of {} not forced"
+        refused = "; on rows the server refused it with TN001" if reference.is_unbound else ""
+        yield Finding(
+            "foreign-key-unbracketed",
+            script.id,
+            script.span(step.statement),
+            f"this checks the foreign key {reference.name} {when.format(' and '.join(left))}.",
+            f"pg_constraint says validated, pg_class.relforcerowsecurity says so{refused}. Bound, it sees one tenant's rows.",
+            "ALTER TABLE … NO FORCE ROW LEVEL SECURITY on both tables before it, and FORCE on both after it.",
+        )

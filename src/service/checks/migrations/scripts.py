@@ -1,0 +1,160 @@
+"""A migration's file cut into its statements, each with its place, and run as `quarry migrate` runs it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from service.checks.findings import Span
+from service.schema.migration_errors import MigrationError
+from service.statements.lexer import (
+    Kind,
+    Lexeme,
+    Unterminated,
+    scan,
+)
+
+_TRANSACTIONAL = re.compile(r"--\s*transactional\s*:\s*false\s*", re.IGNORECASE)
+_BLANK = (Kind.SPACE, Kind.COMMENT)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement; `line` counts from 1, `column` from 0."""
+
+    text: str
+    line: int
+    column: int
+
+    @property
+    def words(self) -> str:
+        """How it begins, in one line."""
+        return " ".join(self.text.split())[:72]
+
+
+@dataclass(frozen=True)
+class Script:
+    """A file of statements. `lines` has the first line on which each name stands."""
+
+    path: Path
+    statements: Sequence[Statement]
+    comments: Sequence[Lexeme]
+    lines: Mapping[str, int] = field(repr=False)
+    is_transactional: bool = True
+
+    @property
+    def id(self) -> str:
+        """The migration's name."""
+        return self.path.stem
+
+    def span(self, statement: Statement) -> Span:
+        """Where the statement begins: its first line."""
+        return Span(self.path, statement.line, statement.column, len(statement.text.partition("\n")[0]))
+
+    def span_of(self, *names: str | None) -> Span:
+        """The line where the first of `names` that occurs stands first; the file's first line if none does."""
+        return Span(self.path, next((self.lines[name] for name in names if name and name in self.lines), 1))
+
+
+class Refused(Exception):
+    """The server refuses a statement, or at its end the transaction; `is_unbound` because no tenant is bound (TN001)."""
+
+    def __init__(self, statement: Statement | None, error: asyncpg.PostgresError) -> None:
+        super().__init__(str(error.args[0]))
+        self.statement = statement
+        self.is_unbound = is_unbound(error)
+
+
+def is_unbound(error: asyncpg.PostgresError) -> bool:
+    """Whether a policy was asked while no tenant was bound."""
+    return bool(error.sqlstate == "TN001")
+
+
+def read(path: Path) -> Script:
+    """Cut the file at `path`. Raises MigrationError when a string or a comment does not end."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        lexemes = list(scan(text))
+    except Unterminated as error:
+        raise MigrationError(f"{path.name}:{error.line + 1}: {error}", "correct the file") from error
+    lines: dict[str, int] = {}
+    for lexeme in lexemes:
+        if lexeme.kind in (Kind.WORD, Kind.QUOTED):
+            lines.setdefault(lexeme.text.strip('"'), lexeme.line + 1)
+    comments = [lexeme for lexeme in lexemes if lexeme.kind is Kind.COMMENT]
+    return Script(
+        path,
+        tuple(_statements(lexemes)),
+        comments,
+        lines,
+        is_transactional=not any(_TRANSACTIONAL.fullmatch(comment.text) for comment in _header(lexemes)),
+    )
+
+
+async def _yes() -> bool:
+    return True
+
+
+async def run(
+    connection: Any, script: Script, *, in_transaction: bool = True, is_kept: Callable[[], Awaitable[bool]] = _yes
+) -> None:
+    """Run all of it, in one transaction unless told otherwise; `is_kept` is asked at its end whether it stays.
+
+    Raises Refused; then nothing of a transaction is left.
+    """
+    statement = None
+    try:
+        if in_transaction:
+            await connection.execute("BEGIN")
+        for statement in script.statements:
+            await connection.execute(statement.text)
+        stays = await is_kept()
+        if in_transaction:
+            await connection.execute("COMMIT" if stays else "ROLLBACK")
+    except asyncpg.PostgresError as error:
+        if in_transaction:
+            await connection.execute("ROLLBACK")
+        raise Refused(statement, error) from error
+
+
+def _header(lexemes: Sequence[Lexeme]) -> Iterator[Lexeme]:
+    """The comments before the first statement, where yoyo reads what it is told."""
+    for lexeme in lexemes:
+        if lexeme.kind is Kind.COMMENT:
+            yield lexeme
+        elif lexeme.kind is not Kind.SPACE:
+            return
+
+
+def _statements(lexemes: Sequence[Lexeme]) -> Iterator[Statement]:
+    """Cut at each semicolon that stands in no parentheses and in no BEGIN ATOMIC … END."""
+    open_, blocks, previous = 0, 0, ""
+    piece: list[Lexeme] = []
+    column = begin = 0
+    for lexeme in lexemes:
+        word = lexeme.text.lower()
+        if piece or lexeme.kind not in _BLANK:
+            begin = begin if piece else column
+            piece.append(lexeme)
+        if lexeme.kind is Kind.SYMBOL:
+            open_ += (word == "(") - (word == ")")
+        elif lexeme.kind is Kind.WORD:
+            blocks += (word, previous) == ("atomic", "begin") or (blocks > 0 and word == "case")
+            blocks -= blocks > 0 and word == "end"
+        previous = previous if lexeme.kind in _BLANK else word
+        column = len(lexeme.text.rpartition("\n")[2]) + (0 if "\n" in lexeme.text else column)
+        if word == ";" and not open_ and not blocks:
+            yield _statement(piece, begin)
+            piece = []
+    if piece:
+        yield _statement(piece, begin)
+
+
+def _statement(piece: Sequence[Lexeme], column: int) -> Statement:
+    length = max(at for at, lexeme in enumerate(piece, 1) if lexeme.kind not in _BLANK)
+    return Statement("".join(lexeme.text for lexeme in piece[:length]), piece[0].line + 1, column)

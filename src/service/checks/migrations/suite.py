@@ -1,0 +1,155 @@
+"""What is proved of every migration: it goes back and forth, lets others work while it runs, and leaves tenants apart.
+
+Each is run on a database of its own, in the order of application: on tables with rows, traced statement by statement
+and undone; then to stay; then back, which must give the catalog of before; and again, which must give the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from service import files
+from service.addresses import Address
+from service.checks.findings import Finding
+from service.checks.migrations import (
+    acceptances,
+    catalog_text,
+    locking,
+    scripts,
+)
+from service.checks.migrations.acceptances import Acceptance
+from service.checks.migrations.catalog_text import Catalog
+from service.checks.migrations.locks import (
+    OWNER,
+    Fill,
+    Step,
+    trace,
+)
+from service.checks.migrations.scripts import Script
+from service.checks.migrations.stairway import Impassable, Stairway
+from service.database import single
+from service.database.connection import Connection, Numbered
+from service.errors import OperatorError
+from service.schema import migration_files
+from service.tenancy import guard
+
+_SERVING = "quarry_app"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is wrong, what was accepted and why, and what every statement did to the tables that were there."""
+
+    findings: Sequence[Finding]
+    accepted: Sequence[tuple[Finding, str]]
+    steps: Sequence[Step]
+
+
+async def check(
+    address: Address,
+    schema: str,
+    folders: Sequence[Path] | None = None,
+    *,
+    fill: Fill,
+    since: str | None = None,
+    accepted: Path | None = None,
+) -> Checked:
+    """Check all migrations on the prepared, empty database of `address`, whose login may become owner and serving role.
+
+    With `since` it begins at that migration; those before it are applied, and no table has rows. `accepted` stands for
+    the list of what landed migrations are excused. Raises MigrationError when a file can't be read.
+    """
+    paths = migration_files.ordered(folders)
+    ids = [path.stem for path in paths]
+    if since is not None and since not in ids:
+        raise OperatorError(f"there is no migration {since}", "name one that is in the folders")
+    connection = await single.connect(replace(address, role=OWNER))
+    try:
+        await connection.fetchval("SELECT set_config('search_path', $1, false)", schema)
+        run = _Run(connection, fill)
+        await run.check([scripts.read(path) for path in paths[ids.index(since) if since else 0 :]])
+    finally:
+        await connection.close()
+    excuses = [*run.acceptances, *acceptances.of_file(accepted or files.sql("checks", "accepted_migrations.txt"))]
+    findings, excused = acceptances.sorted_out(run.findings, excuses, run.checked, ids)
+    return Checked(findings, excused, run.steps)
+
+
+class _Run:
+    """One check on one connection, and what it has found so far."""
+
+    def __init__(self, connection: Any, fill: Fill) -> None:
+        self._connection, self._fill = connection, fill
+        self._stairway = Stairway(connection)
+        self.findings: list[Finding] = []
+        self.steps: list[Step] = []
+        self.acceptances: list[Acceptance] = []
+        self.checked: set[str] = set()
+
+    async def check(self, todo: Sequence[Script]) -> None:
+        """One migration after the other, until one leaves the database in doubt."""
+        self.acceptances = [each for script in todo for each in acceptances.of_script(script)]
+        origins: dict[str, Script | None] = dict.fromkeys(await self._guarded())
+        catalog = await catalog_text.read(self._connection)
+        for script in todo:
+            try:
+                catalog = await self._checked(script, catalog)
+            except Impassable:
+                self.findings += [*self._stairway.findings, _stopped(script)]
+                return
+            # What a later one puts right is forgotten; what it breaks again is its own.
+            origins = {told: origins.get(told, script) for told in await self._guarded()}
+        self.findings += [*self._stairway.findings, *_unguarded(origins)]
+        self.checked = {script.id for script in todo}
+
+    async def _checked(self, script: Script, catalog: Catalog) -> Catalog:
+        # One outside a transaction may have set it for the session.
+        await self._connection.execute("SET lock_timeout = 0")
+        steps = await trace(self._connection, script, self._fill)
+        self.steps += steps
+        self.findings += locking.judged(script, steps)
+        refused = list(locking.refused(script, steps))
+        if script.is_transactional:
+            # What is refused on tables without rows, too, is told once.
+            await self._stairway.up(script)
+        self.findings += refused
+        if refused and not script.is_transactional:
+            raise Impassable
+        return await self._stairway.down_and_up(script, catalog)
+
+    async def _guarded(self) -> list[str]:
+        """What the guard tells the serving role."""
+        await self._connection.execute(f"BEGIN; SET LOCAL ROLE {_SERVING}")
+        try:
+            return [str(finding) for finding in await guard.inspect(Connection(self._connection, _unasked))]
+        finally:
+            await self._connection.execute("ROLLBACK")
+
+
+async def _unasked(_: Numbered) -> None:
+    """Nothing is committed on that connection."""
+
+
+def _stopped(script: Script) -> Finding:
+    message = "the migrations after this one were not checked, and the guard was not asked at the end."
+    return Finding("later-unchecked", script.id, script.span_of(), message, is_note=True)
+
+
+def _unguarded(origins: Mapping[str, Script | None]) -> Iterator[Finding]:
+    """What the guard says at the end, each with the migration since which it does."""
+    for told, script in origins.items():
+        if script is not None:
+            code, _, object_ = told.partition(": ")
+            names = reversed(re.findall(r"\w+", object_.partition(":")[0]))
+            yield Finding(
+                "tenant-table-unguarded",
+                script.id,
+                script.span_of(*names),
+                f"the guard says {code} of {object_}.",
+                f"it was asked as {_SERVING} after this migration, and after the last one.",
+                "Make the table as `quarry migrate new NAME --table TABLE` writes one.",
+            )

@@ -1,0 +1,1 @@
+"""What every statement is held to: row counts, signature, indexes, privileges."""

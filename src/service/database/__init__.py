@@ -1,0 +1,1 @@
+"""One PostgreSQL server: connections, the pool, savepoints, errors translated, retries, diagnosis."""

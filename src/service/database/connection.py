@@ -1,0 +1,299 @@
+"""A checked-out connection: send a statement, translate what goes wrong, commit and know the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import asyncpg
+import structlog
+
+from service.database.translation import translate
+from service.errors import CommitUnknown, SessionReadOnly, TransactionAborted, Unavailable
+from service.metrics import COMMITS_UNKNOWN, DATABASE_REFUSED, Observer
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.connection")
+
+_NUMBERED = re.compile(r"commit (\S+) (\d+) (\d+) (\d+)\Z")
+_NUMBERED_STATE = "TN900"
+COMMIT_GRACE = 2.0
+"""Seconds that a cancelled COMMIT, or a rollback, may still take before the connection is given up."""
+
+
+class Statements(Protocol):
+    """What runs statements: a connection, or what will have one when it is needed."""
+
+    observe: Observer | None
+    """Told name, seconds and rows of every named statement, if anybody wants to know."""
+
+    async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
+        """All rows of one statement."""
+
+    async def fetchrow(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first row of one statement, or None."""
+
+    async def fetchval(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first column of the first row, or None."""
+
+    def is_in_transaction(self) -> bool:
+        """Whether the server has a transaction open here."""
+
+    async def execute(self, text: str, values: Sequence[object] = ()) -> str:
+        """Run one statement; answers its command tag."""
+
+
+class Numbered(NamedTuple):
+    """A transaction as the message of its number tells it; `at` is in microseconds since 1970, as its row has it."""
+
+    tenant: str
+    number: int
+    xid: int
+    at: int
+
+
+class Late:
+    """A connection that is opened by the first statement: work that finds everything in the cache needs none."""
+
+    __slots__ = ("_open", "connection", "observe")
+
+    def __init__(self, open: Callable[[], Awaitable[Connection]], observe: Observer | None) -> None:
+        self._open = open
+        self.connection: Connection | None = None
+        self.observe = observe
+
+    async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
+        """All rows of one statement."""
+        return await (self.connection or await self._opened()).fetch(text, values)
+
+    async def fetchrow(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first row of one statement, or None."""
+        return await (self.connection or await self._opened()).fetchrow(text, values)
+
+    async def fetchval(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first column of the first row, or None."""
+        return await (self.connection or await self._opened()).fetchval(text, values)
+
+    async def execute(self, text: str, values: Sequence[object] = ()) -> str:
+        """Run one statement; answers its command tag."""
+        return await (self.connection or await self._opened()).execute(text, values)
+
+    def is_in_transaction(self) -> bool:
+        """Whether the server has a transaction open here."""
+        return self.connection is not None and self.connection.is_in_transaction()
+
+    async def _opened(self) -> Connection:
+        self.connection = await self._open()
+        return self.connection
+
+
+class Connection:
+    """A checked-out connection. Statements go through it, and every failure leaves it as a ServiceError."""
+
+    __slots__ = (
+        "_ask_outcome", "_commits", "_first", "_has_begun", "_is_numbered", "_raw", "has_refused_writes", "observe",
+    )  # fmt: skip
+
+    observe: Observer | None
+    """Told name, seconds and rows of every named statement, if anybody wants to know."""
+
+    def __init__(
+        self,
+        raw: Any,
+        ask_outcome: Callable[[Numbered], Awaitable[str | None]],
+        observe: Observer | None = None,
+        first: str | None = None,
+    ) -> None:
+        """`first` is a statement that every transaction which may write begins with."""
+        self._raw = raw
+        self._first = first
+        self._ask_outcome = ask_outcome
+        self._commits: list[Numbered] = []
+        self._has_begun = False
+        self._is_numbered = False
+        self.has_refused_writes = False
+        """Whether its session is read-only, as it stays when it was opened while that was the database's default."""
+        self.observe = observe
+
+    @property
+    def raw(self) -> Any:
+        """The asyncpg connection, for what has no statement: set-up, tests, probes."""
+        return self._raw
+
+    def is_closed(self) -> bool:
+        """Whether the connection is lost."""
+        try:
+            return bool(self._raw.is_closed())
+        except asyncpg.InterfaceError:
+            # A pool takes a lost connection away from under its user.
+            return True
+
+    def is_in_transaction(self) -> bool:
+        """Whether the server has a transaction open here."""
+        return not self.is_closed() and bool(self._raw.is_in_transaction())
+
+    async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
+        """All rows of one statement."""
+        try:
+            return await self._raw.fetch(text, *values)  # type: ignore[no-any-return]
+        except Exception as error:
+            raise self._translated(error, text) from error
+
+    async def fetchrow(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first row of one statement, or None."""
+        try:
+            return await self._raw.fetchrow(text, *values)
+        except Exception as error:
+            raise self._translated(error, text) from error
+
+    async def fetchval(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first column of the first row, or None."""
+        try:
+            return await self._raw.fetchval(text, *values)
+        except Exception as error:
+            raise self._translated(error, text) from error
+
+    async def execute(self, text: str, values: Sequence[object] = ()) -> str:
+        """Run one statement, or without values several in one message; answers the command tag of the last."""
+        try:
+            return await self._raw.execute(text, *values)  # type: ignore[no-any-return]
+        except Exception as error:
+            raise self._translated(error, text) from error
+
+    async def begin(self, text: str, *, is_numbered: bool = True) -> None:
+        """Send the message that opens the transaction. The connection must not be inside one.
+
+        A transaction that only reads gets no number, so nothing has to be listened for.
+        """
+        if self.is_in_transaction():
+            self.abandon()
+            raise Unavailable("a connection was handed out inside a transaction; it has been closed")
+        self._is_numbered = is_numbered
+        if is_numbered:
+            self._raw.add_log_listener(self._note)
+            if self._first is not None:
+                text = f"{text};{self._first}"
+        self._has_begun = True
+        await self.execute(text)
+
+    async def commit(self, before: str = "") -> dict[str, int]:
+        """Commit, after the SET statements in `before`; answers the number that each changed tenant's commit got.
+
+        A cancellation does not interrupt it: the outcome is awaited for a moment, then the cancellation goes on.
+        Raises TransactionAborted when COMMIT answered ROLLBACK, CommitUnknown when the connection was lost and the
+        server could not be asked either.
+        """
+        try:
+            sending = self._raw.execute(f"{before}COMMIT")
+        except asyncpg.InterfaceError as error:
+            # The pool has taken a lost connection away: COMMIT was never sent.
+            raise self._translated(error) from error
+        task = asyncio.ensure_future(sending)
+        try:
+            tag = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await self._finish(task)
+            raise
+        except Exception as error:
+            if _is_of_server(error):
+                raise self._translated(error) from error
+            # Anything else, a FATAL included, says nothing about the commit: it may have happened before.
+            self.abandon()
+            await self._resolve(error)
+            tag = "COMMIT"
+        self._has_begun = False
+        if tag != "COMMIT":
+            raise TransactionAborted
+        return {commit.tenant: commit.number for commit in self._commits}
+
+    async def end(self) -> None:
+        """Commit what has only read: nothing depends on the outcome, so a cancellation may interrupt it."""
+        tag = await self.execute("COMMIT")
+        self._has_begun = False
+        if tag != "COMMIT":
+            raise TransactionAborted
+
+    async def rollback(self) -> None:
+        """Undo the transaction; a connection on which that fails is closed. Not interrupted by a cancellation."""
+        # A cancelled BEGIN may still arrive, so it is not the connection's last word that counts.
+        if not self._has_begun or self.is_closed():
+            return
+        self._has_begun = False
+        task = asyncio.ensure_future(self._raw.execute("ROLLBACK"))
+        # Given up below, it may fail when nobody looks any more.
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        try:
+            async with asyncio.timeout(COMMIT_GRACE):
+                await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await self._finish(task)
+            raise
+        except Exception:
+            # The error that led here is the one to report; a server that is gone has rolled back by itself.
+            log.debug("rollback_failed", exc_info=True)
+            self.abandon()
+
+    def forget(self) -> None:
+        """Before the connection goes back: this transaction's listener goes, and a doubtful connection is closed."""
+        if self._is_numbered:
+            with contextlib.suppress(asyncpg.InterfaceError):
+                self._raw.remove_log_listener(self._note)
+        if self.is_in_transaction():
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close the connection without a word; the pool makes a new one."""
+        with contextlib.suppress(asyncpg.InterfaceError):
+            self._raw.terminate()
+
+    def _note(self, _: object, message: Any) -> None:
+        if message.sqlstate == _NUMBERED_STATE and (match := _NUMBERED.match(message.message)):
+            tenant, *numbers = match.groups()
+            self._commits.append(Numbered(tenant, *map(int, numbers)))
+
+    def _translated(self, error: Exception, text: str = "") -> Exception:
+        known = translate(error, connection_lost=self.is_closed(), only_removes=_only_removes(text))
+        if known is error:
+            # Nobody has foreseen this: a new connection is cheaper than a doubt.
+            self.abandon()
+        if isinstance(known, Unavailable | SessionReadOnly) and (state := getattr(error, "sqlstate", None)):
+            DATABASE_REFUSED.labels(sqlstate_class=state[:2]).inc()
+            log.warning("database_refused", sqlstate=state)
+        if isinstance(known, SessionReadOnly):
+            self.has_refused_writes = True
+            self.abandon()
+        return known
+
+    async def _finish(self, task: asyncio.Future[Any]) -> None:
+        _, running = await asyncio.wait({task}, timeout=COMMIT_GRACE)
+        if running:
+            task.cancel()
+            self.abandon()
+        elif not task.cancelled() and task.exception():
+            self.abandon()
+
+    async def _resolve(self, error: Exception) -> None:
+        """The connection was lost at COMMIT: ask for the outcome if the number's message had arrived."""
+        outcome = await self._ask_outcome(self._commits[0]) if self._commits else None
+        log.warning("commit_lost", outcome=outcome or "unknown", error=str(error))
+        if outcome == "aborted":
+            raise Unavailable from error
+        if outcome != "committed":
+            COMMITS_UNKNOWN.inc()
+            raise CommitUnknown from error
+
+
+def _only_removes(text: str) -> bool:
+    """Whether a statement deletes rows and writes none: a foreign key that it breaks is another row's, which refers to them."""
+    return "DELETE FROM" in text and "INSERT INTO" not in text
+
+
+def _is_of_server(error: Exception) -> bool:
+    """Whether the server itself has answered that it did not commit. 08 is what poolers say of connections."""
+    return (
+        isinstance(error, asyncpg.PostgresError)
+        and error.severity_en == "ERROR"
+        and not (error.sqlstate or "").startswith("08")
+    )

@@ -1,0 +1,274 @@
+"""The pool of connections to one server as one role."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol, Self
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from service.addresses import Address, PoolLimits
+from service.cache.cache import Cache
+from service.database import pooler, temporal
+from service.database.connection import COMMIT_GRACE, Connection, Numbered
+from service.database.retries import connecting
+from service.database.translation import translate
+from service.errors import DatabaseError, OperatorError, PoolExhausted
+from service.metrics import CONNECTIONS, POOL_IN_USE, POOL_WAITED, POOL_WAITING, Observer
+from service.personal.keyring import Keyring
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.database")
+
+_OUTCOME_GRACE = 5.0
+"""Seconds spent asking the server for the outcome of a commit whose answer was lost."""
+_OUTCOME = "SELECT app.commit_outcome($1::text::uuid, $2, $3::text::xid8, $4)"
+
+GREETING = "SELECT app.enter_life()"
+"""What a connection begins with that may write: the server may not be the one that it was."""
+
+
+@dataclass(frozen=True)
+class Between:
+    """What stands between the pool and the server."""
+
+    has_pooler: bool
+    keeps_statements: bool
+    """Whether prepared statements can be used again."""
+
+
+_DIRECT = Between(has_pooler=False, keeps_statements=True)
+
+
+class Begun(NamedTuple):
+    """A connection inside a transaction, the pool that it goes back to, and what everything read on it has in it."""
+
+    connection: Connection
+    database: Database
+    epoch: int
+    number: int
+    shared_number: int
+
+
+class Standbys(Protocol):
+    """Other servers with the same data, a moment later (replicas.py)."""
+
+    async def begin(self, tenant: UUID, text: str, at_least: int) -> Begun | None:
+        """A transaction begun with `text` on one that has all that is needed, `at_least` too; None when none has."""
+
+
+class _PlainConnection(asyncpg.Connection):
+    """Without the reset query on release: bindings are transaction-local, and it costs as much as a statement."""
+
+    __slots__ = ()
+
+    def get_reset_query(self) -> str:
+        """Nothing: an open transaction is still rolled back on release."""
+        return ""
+
+
+class Database:
+    """A pool of connections to one server as one role. Open it with `async with Database.open(…)`."""
+
+    def __init__(
+        self,
+        pool: Any,
+        limits: PoolLimits,
+        observe: Observer | None = None,
+        keyring: Keyring | None = None,
+        cache: Cache | None = None,
+        *,
+        between: Between = _DIRECT,
+        first: str | None = None,
+        name: str = "quarry",
+    ) -> None:
+        self.pool = pool
+        self.between = between
+        self.first = first
+        """What every transaction that may write begins with, where a connection can't do it for all of them."""
+        self.limits = limits
+        self.observe = observe
+        self.keyring = keyring
+        self.cache = cache
+        self.replicas: Standbys | None = None
+        """Where work may read that need not read here."""
+        self.on_numbered: Callable[[UUID, int], None] = lambda *_: None
+        """Told tenant and number of every commit, before whoever made it goes on."""
+        self._name = name
+        self._is_down = False
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls,
+        address: Address,
+        limits: PoolLimits,
+        *,
+        schema: str = "quarry",
+        name: str = "quarry",
+        observe: Observer | None = None,
+        keyring: Keyring | None = None,
+        cache: Cache | None = None,
+        greeting: str | None = None,
+    ) -> AsyncIterator[Self]:
+        """Connect, with retries while the server is not there yet. Raises Unavailable when it stays away.
+
+        Work that meets personal data needs the `keyring`; work that only reads uses the `cache`. The `greeting` is a
+        statement that every new connection begins with. Raises OperatorError when a pooler is in between and the role
+        can't be had behind it, or does not begin its sessions with what they need.
+        """
+        constants = {
+            "search_path": f"{schema}, pg_temp",
+            "timezone": "UTC",
+            **dict(limits.timeouts()),
+        }
+        async for attempt in connecting(limits.connect_attempts):
+            with attempt:
+                try:
+                    between = await _look(address, limits, name, constants)
+                    options = address.asyncpg_options(
+                        application_name=name, **({} if between.has_pooler else constants)
+                    )
+                    pool = await asyncpg.create_pool(
+                        address.url, min_size=limits.minimum, max_size=limits.maximum,
+                        max_inactive_connection_lifetime=limits.idle_timeout, timeout=limits.connect_timeout,
+                        command_timeout=limits.query_timeout, connection_class=_PlainConnection,
+                        statement_cache_size=1024 if between.keeps_statements else 0, max_cached_statement_lifetime=0,
+                        init=functools.partial(_announce, greeting), **options,
+                    )  # fmt: skip
+                except OperatorError:
+                    raise
+                except Exception as error:
+                    raise translate(error, connection_lost=True) from error
+        try:
+            # A pooler's sessions outlive a change of the server, unseen.
+            first = greeting if between.has_pooler else None
+            yield cls(pool, limits, observe, keyring, cache, between=between, first=first, name=name)
+        finally:
+            await _close(pool)
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for the length of the block. Raises PoolExhausted or Unavailable."""
+        connection = await self.acquire()
+        try:
+            yield connection
+        finally:
+            await self.release(connection)
+
+    async def acquire(self) -> Connection:
+        """A connection that `release` gives back. Raises PoolExhausted or Unavailable."""
+        began = perf_counter()
+        POOL_WAITING.inc()
+        try:
+            # Not acquire(timeout=…), which makes a task of every call.
+            async with asyncio.timeout(self.limits.acquire_timeout) as patience:
+                raw = await self.pool.acquire()
+        except Exception as error:
+            if isinstance(error, TimeoutError) and patience.expired():
+                raise PoolExhausted from error
+            self._has_lost(error)
+            raise translate(error, connection_lost=True) from error
+        finally:
+            POOL_WAITING.dec()
+        POOL_WAITED.observe(perf_counter() - began)
+        POOL_IN_USE.inc()
+        self._has_recovered()
+        return Connection(raw, self.outcome, self.observe, self.first)
+
+    async def release(self, connection: Connection) -> None:
+        """Give it back, whatever state it is in."""
+        connection.forget()
+        POOL_IN_USE.dec()
+        try:
+            await self.pool.release(connection.raw, timeout=COMMIT_GRACE)
+        except Exception:
+            # The pool has closed it. What the work did, or how it failed, is what counts, and must not be masked.
+            log.debug("release_failed", exc_info=True)
+        if connection.has_refused_writes:
+            log.warning("session_read_only", pool=self._name)
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Replace all connections: each one when it is next asked for, or given back."""
+        await self.pool.expire_connections()
+
+    def _has_lost(self, error: Exception) -> None:
+        if not self._is_down:
+            self._is_down = True
+            CONNECTIONS.labels(event="lost").inc()
+            log.warning("database_lost", pool=self._name, error=str(error))
+
+    def _has_recovered(self) -> None:
+        if self._is_down:
+            self._is_down = False
+            CONNECTIONS.labels(event="recovered").inc()
+            log.warning("database_recovered", pool=self._name)
+
+    async def outcome(self, commit: Numbered) -> str | None:
+        """`committed`, `aborted`, or None when the server can't be asked in time."""
+        values = (commit.tenant, commit.number, str(commit.xid), commit.at)
+        try:
+            async with asyncio.timeout(_OUTCOME_GRACE):
+                while True:
+                    with contextlib.suppress(DatabaseError):
+                        async with self.connection() as connection:
+                            status = await connection.fetchval(_OUTCOME, values)
+                        if status in ("committed", "aborted"):
+                            return str(status)
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            return None
+
+
+async def _look(address: Address, limits: PoolLimits, name: str, constants: Mapping[str, str]) -> Between:
+    """Connect once, saying nothing that a pooler refuses, and find out what is in between."""
+    options = replace(address, role=None).asyncpg_options(application_name=name)
+    connection = await asyncpg.connect(
+        address.url, timeout=limits.connect_timeout, command_timeout=limits.connect_timeout, statement_cache_size=0,
+        **options,
+    )  # fmt: skip
+    try:
+        if not await pooler.is_between(connection):
+            return _DIRECT
+        if address.role is not None:
+            raise OperatorError(f"behind a pooler this login can't become {address.role}", pooler.remedy(address.role))
+        differing = await pooler.differing(connection, constants)
+        pooler.require_constants(differing)
+        if endless := sorted(name for name, value in differing.items() if value == "0"):
+            log.warning("endless_behind_pooler", settings=endless, remedy="run `quarry db roles`")
+        return Between(has_pooler=True, keeps_statements=await pooler.keeps_statements(connection))
+    finally:
+        connection.terminate()
+
+
+async def _announce(greeting: str | None, raw: Any) -> None:
+    if greeting is not None:
+        # A database without tables yet has nothing to say.
+        with contextlib.suppress(asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError):
+            await raw.execute(greeting)
+    await temporal.register(raw)
+    pid = raw.get_server_pid()
+    raw.add_termination_listener(functools.partial(_ended, pid))
+    CONNECTIONS.labels(event="connected").inc()
+    log.debug("connected", pid=pid)
+
+
+def _ended(pid: int, _: object) -> None:
+    CONNECTIONS.labels(event="ended").inc()
+    log.debug("disconnected", pid=pid)
+
+
+async def _close(pool: Any) -> None:
+    """Give running work a moment to end; then end it."""
+    try:
+        async with asyncio.timeout(COMMIT_GRACE):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()

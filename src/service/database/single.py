@@ -1,0 +1,27 @@
+"""A single connection, outside the pool, and names as SQL has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from service.addresses import Address
+from service.database.translation import translate
+
+
+async def connect(address: Address) -> Any:
+    """A single connection for set-up. Raises the service's errors."""
+    options = address.asyncpg_options(application_name="quarry")
+    try:
+        # Without names for its statements: behind a pooler somebody else may have the same ones.
+        return await asyncpg.connect(
+            address.url, timeout=address.connect_timeout, statement_cache_size=0, **options
+        )  # fmt: skip
+    except Exception as error:
+        raise translate(error, connection_lost=True) from error
+
+
+def quoted(name: str) -> str:
+    """A name as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'

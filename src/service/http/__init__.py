@@ -1,0 +1,1 @@
+"""How a request becomes an answer; what the API is about is in `service.api`."""

@@ -1,0 +1,213 @@
+"""Answers: models to JSON, errors to problem+json, and the headers that go with them.
+
+A handler's return annotation says which answer it gives: `Page[Campaign]`, `Created[Campaign]`, `Nothing`. The OpenAPI
+document is made from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from service.errors import Conflict, MethodNotAllowed, ServiceError, Unavailable
+from service.http.pages import cursor_of
+
+M = TypeVar("M", bound=BaseModel)
+E = TypeVar("E", bound="Entity[Any]")
+
+STATUS: Mapping[str, int] = {
+    "malformed": 400,
+    "unauthorized": 401,
+    "session_expired": 401,
+    "forbidden": 403,
+    "tenant_suspended": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "conflict": 409,
+    "in_use": 409,
+    "in_progress": 409,
+    "gone": 410,
+    "stale_version": 412,
+    "too_large": 413,
+    "unsupported_media_type": 415,
+    "invalid_input": 422,
+    "key_reused": 422,
+    "precondition_required": 428,
+    "rate_limited": 429,
+    "internal": 500,
+    "read_only": 503,
+    "unavailable": 503,
+    "commit_unknown": 503,
+    "timeout": 504,
+}
+"""The one table from an error's code to its HTTP status."""
+
+_INTERNAL = "Something went wrong on our side."
+
+
+class Answer(Response):
+    """JSON that is rendered already; `code` is the error's code in a problem document."""
+
+    media_type: str | None = "application/json"
+    status: ClassVar[int] = 200
+    code = ""
+
+
+class Entity(Answer, Generic[M]):
+    """One entity; `tagged` are its id and version, where it has one: they become its ETag."""
+
+    tagged: tuple[UUID, int] | None = None
+
+    def tag(self, tenant: UUID) -> None:
+        """Give it the ETag of its row in `tenant`."""
+        if self.tagged is not None:
+            id, version = self.tagged
+            self.headers["ETag"] = f'"{version}.{mark(tenant, id)}"'
+
+
+class Created(Entity[M]):
+    """An entity that has just been made."""
+
+    status = 201
+
+
+class Page(Answer, Generic[M]):
+    """One page of a list: `items` and `next`."""
+
+
+class Accepted(Answer):
+    """It will be done."""
+
+    media_type = None
+    status = 202
+
+
+class Nothing(Answer):
+    """It has been done."""
+
+    media_type = None
+    status = 204
+
+
+class Text(Answer):
+    """Something that is not JSON."""
+
+
+def entity(model: type[M], row: M) -> Entity[M]:
+    """One entity as `model` shows it (columns of a subclass are left out)."""
+    return _tagged(Entity(model.__pydantic_serializer__.to_json(row), Entity.status), row)
+
+
+def created(model: type[M], row: M, location: str | None = None) -> Created[M]:
+    """A new entity and, where it has one, its address."""
+    headers = {} if location is None else {"Location": location}
+    return _tagged(Created(model.__pydantic_serializer__.to_json(row), Created.status, headers), row)
+
+
+def page(
+    items: TypeAdapter[list[M]],
+    rows: list[M],
+    limit: int,
+    cursor: Callable[[Any], str] = cursor_of,
+    *,
+    etag: str | None = None,
+) -> Page[M]:
+    """One page of a list; `rows` holds one more than `limit` when there is a next page, which begins after `cursor`.
+
+    The weak ETag is of the answer itself, unless there is a better one (lists.py).
+    """
+    following = b"null"
+    if len(rows) > limit:
+        rows = rows[:limit]
+        following = b'"' + cursor(rows[-1]).encode() + b'"'
+    body = b'{"items":' + items.dump_json(rows) + b',"next":' + following + b"}"
+    return Page(body, headers={"ETag": etag or f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'})
+
+
+def keep(answer: Response, *, is_secret: bool) -> None:
+    """Say who may keep an answer to a caller: their own browser, which asks each time; nobody, where it holds a secret."""
+    if "cache-control" not in answer.headers:
+        answer.headers["Cache-Control"] = "no-store" if is_secret else "private, no-cache"
+    answer.headers.add_vary_header("Authorization")
+
+
+def not_modified(etag: str) -> Page[Any]:
+    """304: the client holds it already."""
+    unmodified: Page[Any] = Page(status_code=304, headers={"ETag": etag})
+    del unmodified.headers["content-type"]
+    return unmodified
+
+
+def accepted() -> Accepted:
+    """202."""
+    return Accepted(status_code=Accepted.status)
+
+
+def nothing() -> Nothing:
+    """204."""
+    return Nothing(status_code=Nothing.status)
+
+
+def unmodified(answer: Response, if_none_match: Sequence[str]) -> bool:
+    """Whether the client holds this answer already (weak comparison, RFC 9110)."""
+    if not if_none_match or answer.status_code != 200:
+        return False
+    etag = answer.headers.get("etag")
+    return etag is not None and holds(etag, if_none_match)
+
+
+def holds(etag: str, if_none_match: Sequence[str]) -> bool:
+    """Whether the client holds this version already (weak comparison, RFC 9110)."""
+    held = [tag.strip().removeprefix("W/") for header in if_none_match for tag in header.split(",")]
+    return etag.removeprefix("W/") in held or held == ["*"]
+
+
+def problem(error: Exception, request_id: str) -> Answer:
+    """An error as application/problem+json (RFC 9457). What is not ours to explain is `internal`."""
+    known = error if isinstance(error, ServiceError) else None
+    code = known.code if known is not None and known.code in STATUS else "internal"
+    status = STATUS[code]
+    content: dict[str, Any] = {
+        "type": f"urn:quarry:error:{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": status,
+        "code": code,
+        "detail": known.message if known is not None and code != "internal" else _INTERNAL,
+        "request_id": request_id,
+    }
+    headers: dict[str, str] = {}
+    if known is not None and (known.errors or code == "invalid_input"):
+        content["errors"] = [{"field": each.field, "message": each.message} for each in known.errors]
+    if isinstance(known, Conflict) and known.field is not None:
+        content["field"] = known.field
+    if isinstance(known, MethodNotAllowed):
+        headers["Allow"] = ", ".join(known.allowed)
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status in (429, 503):
+        headers["Retry-After"] = str(getattr(known, "retry_after", Unavailable.retry_after))
+    answer = Answer(to_json(content), status, headers, media_type="application/problem+json")
+    answer.code = code
+    return answer
+
+
+def mark(tenant: UUID, row: UUID) -> str:
+    """The part of an ETag that names tenant and row: 16 hexadecimal digits.
+
+    Versions are small numbers that many rows share. A browser sends the ETag that it holds for a URL, also after another person
+    has signed in; without this part it would be told that nothing has changed.
+    """
+    return hashlib.sha256(tenant.bytes + row.bytes).hexdigest()[:16]
+
+
+def _tagged(answer: E, row: BaseModel) -> E:
+    version = getattr(row, "version", None)
+    if version is not None:
+        answer.tagged = (row.id, version)  # type: ignore[attr-defined]  # what has a version has an id
+    return answer

@@ -1,0 +1,300 @@
+"""Who asks, for which tenant: a Call is one request on its way from token to transaction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from typing import TypeVar
+from uuid import UUID
+
+import structlog
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from service import positions
+from service.accounts import tokens
+from service.accounts.permissions import (
+    ROLES,
+    Permission,
+    allows,
+    is_for_people,
+)
+from service.accounts.tokens import Token
+from service.errors import (
+    Behind,
+    DatabaseError,
+    Forbidden,
+    Malformed,
+    NotFound,
+    SessionExpired,
+    TenantSuspended,
+    Unauthorized,
+)
+from service.http import answers
+from service.http.answers import Answer, Entity
+from service.http.idempotency import IdempotentRequest, read_key
+from service.http.inputs import (
+    Parsed,
+    parse_body,
+    parse_query,
+    read_bytes,
+)
+from service.http.limits import household
+from service.http.preconditions import Precondition
+from service.http.state import State
+from service.positions import Position
+from service.repos.api_keys import KeyBearer
+from service.repos.sessions import Bearer
+from service.repos.users import Role
+from service.tenancy.identity import Actor, Origin, TenantId
+from service.work import Work, run
+
+A = TypeVar("A", bound=Answer)
+B = TypeVar("B", bound=BaseModel)
+R = TypeVar("R")
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.caller")
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who is served: a person by a session, or a program by an API key.
+
+    `id` is the user's or the key's; `user_id` the user, or who made the key; `session_id` a person's.
+    """
+
+    tenant: TenantId
+    id: UUID
+    user_id: UUID
+    session_id: UUID | None
+    role: Role
+    expires_at: datetime | None = None
+
+
+class Call:
+    """One request: read its input, run one piece of work as its caller, answer."""
+
+    def __init__(self, request: Request[State], permission: Permission, *, may_repeat: bool = True) -> None:
+        self.request = request
+        self.permission = permission
+        self.state: State = request.state
+        self.writes = request.method not in ("GET", "HEAD")
+        self.caller: Caller
+        self.tenant: TenantId | None = None
+        """Known once the token has been admitted."""
+        self.number: int | None = None
+        """What this call's commit got, None when it changed nothing."""
+        self.bearer_token: Token | None = None
+        """The token that counts, where it is not the one of the header."""
+        self._key = read_key(request.headers.getlist("idempotency-key")) if self.writes and may_repeat else None
+        self._raw = b""
+
+    @property
+    def origin(self) -> Origin:
+        """The client's address and the request's id."""
+        client = self.request.client
+        try:
+            ip = ip_address(client.host) if client else None
+        except ValueError:
+            ip = None
+        return Origin(ip, self.request.scope["request_id"])
+
+    def id(self, name: str = "id") -> UUID:
+        """A path parameter that names a row; anything but a UUID is a row that does not exist."""
+        text = self.request.path_params[name]
+        # UUID() reads braces, underscores and more; a row has one address.
+        if not _ID.match(text):
+            raise NotFound
+        return UUID(text)
+
+    async def body(self, model: type[B], most: int) -> Parsed[B]:
+        """The JSON body of `most` bytes. Raises Unauthorized, before any of it is read, where callers show a token."""
+        if self.permission != "anyone":
+            self.token()
+        raw = await read_bytes(self.request, min(most, self.state["settings"].max_body_bytes))
+        self._raw = raw if isinstance(raw, bytes) else b""
+        content_type = self.request.headers.get("content-type", "")
+        return Parsed(lambda: parse_body(content_type, raw, model))
+
+    def query(self, model: type[B]) -> Parsed[B]:
+        """The query string."""
+        return Parsed(lambda: parse_query(self.request.query_params.multi_items(), model))
+
+    @property
+    def precondition(self) -> Precondition:
+        """If-Match, of the row that the path names or of the tenant itself."""
+        token, id = tokens.read(self.bearer()), self.request.path_params.get("id", "")
+        row = UUID(id) if _ID.match(id) else token and token.tenant
+        mark = answers.mark(token.tenant, row) if token and row else None
+        return Precondition(self.request.headers.getlist("if-match"), mark)
+
+    @property
+    def if_none_match(self) -> Sequence[str]:
+        """If-None-Match."""
+        return self.request.headers.getlist("if-none-match")
+
+    @property
+    def at_least(self) -> int:
+        """The number that Consistency asks for; of another epoch it asks for nothing. Raises Malformed."""
+        given = self.request.headers.get("consistency")
+        if given is None or self.writes:
+            return 0
+        position = positions.read(given)
+        if position is None:
+            raise Malformed("Consistency is what an answer to a write said: <epoch>-<number>.")
+        return position.number if position.epoch == self.state["watermarks"].epoch else 0
+
+    async def run(self, operation: Callable[[Work], Awaitable[R]], *, at_least: int = 0, may_lag: bool = True) -> R:
+        """Run `operation` as the caller, in one transaction whose first statement finds out who that is.
+
+        A read goes to a replica where there are some, unless it may not lag.
+        A suspended tenant, an inactive user, a revoked session or key are refused at once. Raises Unauthorized,
+        SessionExpired, TenantSuspended, Forbidden, and what the operation raises.
+        """
+        token = self.token()
+        settings = self.state["settings"]
+        at_least = max(at_least, self.at_least)
+
+        async def as_caller(work: Work) -> tuple[R, Work]:
+            await self._admit(work, token)
+            return await operation(work), work
+
+        async with self.state["shares"].taken(token.tenant, token.hash, household(str(self.origin.ip))):
+            result, work = await run(
+                self.state["database"], as_caller, token.tenant, origin=self.origin if self.writes else None,
+                read_only=not self.writes, deadline=settings.request_timeout, at_least=at_least,
+                may_lag=may_lag,
+            )  # fmt: skip
+        self.tenant, self.number = token.tenant, work.number
+        return result
+
+    async def prepare(self, operation: Callable[[Work], Awaitable[R]]) -> R:
+        """The same for what goes before `write`; a request that has been answered before ends here (Replayed)."""
+
+        async def unless_answered(work: Work) -> R:
+            if (request := self._idempotent()) is not None:
+                await request.replay(work)
+            return await operation(work)
+
+        return await self.run(unless_answered)
+
+    async def write(self, operation: Callable[[Work], Awaitable[A]]) -> A:
+        """The same for an operation that answers the request; with an Idempotency-Key it happens once.
+
+        Raises Replayed, KeyReused, InProgress besides.
+        """
+
+        async def once(work: Work) -> A:
+            request = self._idempotent()
+            if request is None:
+                return await operation(work)
+            claim = await request.claim(work)
+            # After the claim, which answers a request that was answered before, however many are kept.
+            await self.state["quota"].check(work, self.caller.tenant)
+            answer = await operation(work)
+            if isinstance(answer, Entity):
+                # Before it is kept: it is to be the same when the request is repeated.
+                answer.tag(self.caller.tenant)
+            await request.settle(work, claim, answer)
+            return answer
+
+        return await self.run(once)
+
+    async def consistency(self) -> str | None:
+        """`<epoch>-<number>` of this call's commit, or of the tenant's head when it changed nothing.
+
+        None for a read, and when the head can't be asked for: the write is committed all the same.
+        """
+        if not self.writes or self.tenant is None:
+            return None
+        number = self.number
+        if number is None:
+            try:
+                number = await run(self.state["database"], lambda work: work.log.head(), self.tenant, read_only=True)
+            except DatabaseError:
+                return None
+        return str(Position(self.state["watermarks"].epoch, number))
+
+    def token(self) -> Token:
+        """The bearer token. Raises Unauthorized when there is none that can be read."""
+        if self.bearer_token is not None:
+            return self.bearer_token
+        token = tokens.read(self.bearer())
+        if token is None:
+            raise Unauthorized
+        return token
+
+    def bearer(self) -> str:
+        """The text of the bearer token, empty where there is none."""
+        scheme, _, text = self.request.headers.get("authorization", "").partition(" ")
+        return text.strip() if scheme.lower() == "bearer" else ""
+
+    async def _admit(self, work: Work, token: Token) -> None:
+        idle = timedelta(seconds=self.state["settings"].session_idle_timeout)
+        seen_every = self.state["upkeep"].seen_every
+        bearer: Bearer | KeyBearer | None
+        if token.kind == "session":
+            bearer = await work.sessions.authenticate(token.hash, idle=idle, seen_every=seen_every)
+        else:
+            bearer = await work.api_keys.authenticate(token.hash, seen_every=seen_every)
+        if bearer is not None and not _has_valid_mac(work, token, bearer):
+            log.error(
+                "token_mac_mismatch",
+                kind=token.kind,
+                row=str(bearer.session_id if isinstance(bearer, Bearer) else bearer.key_id),
+                tenant=str(token.tenant),
+            )
+            bearer = None
+        if (bearer is None or bearer.is_expired) and work.may_be_behind:
+            # Another process may have begun it, or seen it used, just now.
+            raise Behind
+        try:
+            self.caller = caller = admit(token, bearer, self.permission)
+            self.state["shares"].prove(token.hash)
+            structlog.contextvars.bind_contextvars(tenant=str(token.tenant))
+        except SessionExpired:
+            self.state["upkeep"].expired(token.tenant)
+            raise
+        if bearer is not None and bearer.is_unseen:
+            self.state["upkeep"].seen(token.tenant, token.kind, caller.session_id or caller.id)
+        if self.writes:
+            work.actor = Actor(caller.id, caller.session_id)
+
+    def _idempotent(self) -> IdempotentRequest | None:
+        if self._key is None:
+            return None
+        return IdempotentRequest.of(
+            self.request, self._raw, key=self._key, caller_id=self.caller.id,
+            lifetime=self.state["settings"].idempotency_lifetime,
+        )  # fmt: skip
+
+
+def _has_valid_mac(work: Work, token: Token, bearer: Bearer | KeyBearer) -> bool:
+    """Whether the service itself has written the row that lets the token in."""
+    if isinstance(bearer, Bearer):
+        return work.binding.verifies(bearer.token_mac, tokens.session_fields(token.hash, bearer.user_id))
+    return work.binding.verifies(bearer.key_mac, tokens.key_fields(token.hash, bearer.user_id, bearer.role))
+
+
+def admit(token: Token, bearer: Bearer | KeyBearer | None, permission: Permission) -> Caller:
+    """The caller, if nothing speaks against serving them."""
+    if bearer is None or (isinstance(bearer, Bearer) and not bearer.is_active):
+        raise Unauthorized
+    is_person = isinstance(bearer, Bearer)
+    if bearer.is_expired:
+        raise SessionExpired(None if is_person else "The key has expired.")
+    if bearer.tenant_status != "active":
+        raise TenantSuspended
+    # A key may do no more than whoever made it may by now.
+    roles: list[Role] = [bearer.role] if isinstance(bearer, Bearer) else [bearer.role, bearer.maker_role]
+    role = min(roles, key=ROLES.index)
+    if not allows(role, permission) or (is_for_people(permission) and not is_person):
+        raise Forbidden
+    if isinstance(bearer, Bearer):
+        return Caller(token.tenant, bearer.user_id, bearer.user_id, bearer.session_id, role, bearer.expires_at)
+    return Caller(token.tenant, bearer.key_id, bearer.user_id, None, role, bearer.expires_at)

@@ -1,0 +1,230 @@
+"""What one client may hold of this process before any request of theirs is served: connections, bytes of a head, time.
+
+uvicorn's protocol reads heads of any size, waits for them for ever, and takes any number of connections. This one answers
+what is too much with a problem document and closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from pydantic_core import to_json
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from service.forms import Networks
+from service.http.proxies import ip_of, is_among
+from service.metrics import CONNECTIONS_REFUSED
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.connections")
+
+_MOST_HEADERS = 100
+_HEAD_BYTES = 32 * 1024
+"""Of the request line and all headers together."""
+_TARGET_BYTES = 8 * 1024
+_BESIDE_A_BYTE = 9
+"""Bytes that a byte of a body may come with: chunks of one are six, and the rest is extensions and trailers."""
+_WARN_EVERY = 60.0
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a connection or a request is refused, as its problem document says it; `reason` is the metric's label."""
+
+    status: int
+    code: str
+    detail: str
+    reason: str
+
+
+_MALFORMED = Refusal(400, "malformed", "This is not an HTTP request.", "malformed")
+_TARGET = Refusal(414, "too_large", "The address is too long.", "target")
+_HEADERS = Refusal(431, "too_large", "The headers are too many or too large.", "headers")
+_TOO_SLOW = Refusal(408, "timeout", "The request did not arrive in time.", "slow")
+_FULL = Refusal(503, "unavailable", "Too many connections are open; try again in a moment.", "full")
+_CROWD = Refusal(503, "unavailable", "Too many connections of your address are open.", "address")
+
+
+@dataclass
+class Gate:
+    """Who is let in: `most` connections, `most_of_address` of one address unless it is a trusted proxy's.
+
+    A head has `head_timeout` seconds to arrive, a body `body_timeout`. 0 means no bound.
+    """
+
+    most: int
+    most_of_address: int
+    head_timeout: float
+    body_timeout: float
+    trusted: Networks = ()
+    _open: Counter[str] = field(default_factory=Counter)
+    _total: int = 0
+    _warned_at: float = -_WARN_EVERY
+
+    def enter(self, address: str) -> Refusal | None:
+        """Count one more connection; why it is refused, if it is."""
+        self._open[address] += 1
+        self._total += 1
+        if self.most and self._total > self.most:
+            return _FULL
+        if self.most_of_address and self._open[address] > self.most_of_address and not self._is_trusted(address):
+            return _CROWD
+        return None
+
+    def leave(self, address: str) -> None:
+        """Count one less."""
+        self._total -= 1
+        self._open[address] -= 1
+        if not self._open[address]:
+            del self._open[address]
+
+    def warn(self, refusal: Refusal, address: str, now: float) -> None:
+        """Tell of a refused connection, now and then: a flood must not fill the log."""
+        if now - self._warned_at >= _WARN_EVERY:
+            self._warned_at = now
+            log.warning(
+                "connection_refused", reason=refusal.reason, address=address, open=self._total,
+                remedy="see MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS and TRUSTED_PROXIES",
+            )  # fmt: skip
+
+    def _is_trusted(self, address: str) -> bool:
+        ip = ip_of(address)
+        return ip is not None and is_among(ip, self.trusted)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's, with bounds. One timer per connection looks at its deadline, so that a request sets no timer."""
+
+    def __init__(self, *args: Any, gate: Gate, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._gate = gate
+        self._address = ""
+        self._messages = 0
+        self._is_in_head = False
+        self._head_bytes = 0
+        self._is_in_body = False
+        self._body_bytes = 0
+        self._received_of_body = 0
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._refusal: Refusal | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._address = self.client[0] if self.client else ""
+        if (refusal := self._gate.enter(self._address)) is not None:
+            self._gate.warn(refusal, self._address, self.loop.time())
+            self._refuse(refusal)
+            return
+        self._expect(self._gate.head_timeout)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gate.leave(self._address)
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
+        before = self._messages, self._is_in_body
+        super().data_received(data)
+        if self._refusal is not None:
+            return
+        # Of a piece in which a head or body only begins it isn't known how much is theirs. A whole head is measured by itself.
+        if before == (self._messages, False) and self._is_in_head:
+            self._head_bytes += len(data)
+        if before == (self._messages, True) and self._is_in_body:
+            self._received_of_body += len(data)
+        if max(self._head_bytes, self._received_of_body - _BESIDE_A_BYTE * self._body_bytes) > _HEAD_BYTES:
+            # The parser keeps an unfinished header, or trailer, to itself.
+            self._refuse(_HEADERS)
+        elif self._deadline is None and (self.cycle is None or self.cycle.response_complete):
+            # What came, if it was only the end of a line, has ended uvicorn's own wait for a next request.
+            self._expect(self._gate.head_timeout)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._messages += 1
+        self._is_in_head, self._is_in_body = True, False
+        self._head_bytes = self._body_bytes = self._received_of_body = 0
+        if self._deadline is None:
+            self._expect(self._gate.head_timeout)
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > _TARGET_BYTES:
+            self._abort(_TARGET)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        if len(self.headers) > _MOST_HEADERS:
+            self._abort(_HEADERS)
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head, self._is_in_body = False, True
+        if sum(len(name) + len(value) for name, value in self.headers) > _HEAD_BYTES:
+            self._abort(_HEADERS)
+        self._expect(self._gate.body_timeout)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._is_in_body = False
+        self._deadline = None
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's own words
+        """What the parser, or a callback of it, refuses."""
+        self._refuse(self._refusal or _MALFORMED)
+
+    def _abort(self, refusal: Refusal) -> None:
+        """Leave the parser, which takes any exception for a request that it can't read."""
+        self._refusal = refusal
+        raise ValueError(refusal.detail)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer with a problem document, unless an answer is under way, and close."""
+        self._refusal = refusal
+        self._deadline = None
+        CONNECTIONS_REFUSED.labels(reason=refusal.reason).inc()
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.write(_document(refusal))
+        self.transport.close()
+
+    def _expect(self, seconds: float) -> None:
+        self._deadline = self.loop.time() + seconds if seconds else None
+
+    def _watch(self) -> None:
+        """Look whether the deadline is over, and again when it may be."""
+        now = self.loop.time()
+        if self._deadline is not None and now >= self._deadline:
+            if self._is_in_head or self.cycle is None or not self.cycle.response_complete:
+                self._refuse(_TOO_SLOW)
+            else:
+                # It has its answer; nobody waits for another one.
+                self.transport.close()
+            return
+        soonest = min(filter(None, (self._gate.head_timeout, self._gate.body_timeout)), default=0.0)
+        if soonest:
+            wait = soonest if self._deadline is None else min(self._deadline - now, soonest)
+            self._timer = self.loop.call_later(wait, self._watch)
+
+
+def _document(refusal: Refusal) -> bytes:
+    body = to_json({
+        "type": f"urn:quarry:error:{refusal.code}", "title": refusal.code.replace("_", " ").capitalize(),
+        "status": refusal.status, "code": refusal.code, "detail": refusal.detail,
+    })  # fmt: skip
+    retry = b"retry-after: 1\r\n" if refusal.status == 503 else b""
+    return b"".join((
+        STATUS_LINE.get(refusal.status, b"HTTP/1.1 400 Bad Request\r\n"), b"content-type: application/problem+json\r\n",
+        b"content-length: %d\r\n" % len(body), retry, b"connection: close\r\n\r\n", body,
+    ))  # fmt: skip

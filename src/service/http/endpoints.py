@@ -1,0 +1,118 @@
+"""How a route is declared, and how a request on it becomes an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from service.accounts.permissions import Permission
+from service.errors import MethodNotAllowed, ServiceError
+from service.http import answers, contract
+from service.http.answers import Answer, Entity
+from service.http.call import Call
+from service.http.contract import Contract
+from service.http.idempotency import Replayed
+from service.http.state import State
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
+
+
+SMALL, LARGE = 16 * 1024, 1024 * 1024
+"""Bytes of a body: of credentials and the like, and of what has long texts. MAX_BODY_BYTES is a bound for both."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A method of a path: who may call it, and what does the work.
+
+    `may_repeat` is False where an Idempotency-Key means nothing. `refuses` are codes that its requests can end in beside
+    those that its declaration tells. `is_secret` is an answer that nobody may keep: it shows a credential, or what only
+    operators see. A body may have `most` bytes. The contract
+    is read off the handler's signature; raises ContractError.
+    """
+
+    method: str
+    path: str
+    permission: Permission
+    handler: Callable[..., Awaitable[Answer]]
+    may_repeat: bool = True
+    refuses: tuple[str, ...] = ()
+    is_secret: bool = False
+    most: int = SMALL
+    contract: Contract = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "contract", contract.of(self.handler))
+
+    @property
+    def is_for_callers(self) -> bool:
+        """Whether its answers depend on who asks."""
+        return self.permission != "anyone" or self.is_secret
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether an Idempotency-Key makes repeating it safe."""
+        return self.method != "GET" and self.may_repeat and self.permission not in ("anyone", "operator")
+
+
+class Resource:
+    """The endpoints of one path, as an ASGI application. Every error of theirs becomes a problem document."""
+
+    def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
+        self.endpoints = endpoints
+        self.path = next(iter(endpoints.values())).path
+        self.allowed = tuple(sorted({*endpoints, *({"HEAD"} if "GET" in endpoints else ())}))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request: Request[State] = Request(scope, receive, send)
+        scope["template"] = self.path
+        try:
+            answer = await self._answer(request)
+        except Exception as error:
+            if not isinstance(error, ServiceError) or error.code == "internal":
+                log.exception("failed")
+            problem = answers.problem(error, scope["request_id"])
+            scope["code"] = problem.code
+            answer = problem
+        if (endpoint := self.endpoint(request.method)) is not None and endpoint.is_for_callers:
+            answers.keep(answer, is_secret=endpoint.is_secret)
+        await answer(scope, receive, send)
+
+    def endpoint(self, method: str) -> Endpoint | None:
+        """What serves a method, if anything does."""
+        return self.endpoints.get("GET" if method == "HEAD" else method)
+
+    async def _answer(self, request: Request[State]) -> Response:
+        endpoint = self.endpoint(request.method)
+        if endpoint is None:
+            raise MethodNotAllowed(self.allowed)
+        call = Call(request, endpoint.permission, may_repeat=endpoint.is_idempotent)
+        answer: Response
+        try:
+            answer = await endpoint.handler(call, **await _inputs(call, endpoint))
+        except Replayed as replayed:
+            answer, call.tenant, call.number = replayed.answer, call.caller.tenant, replayed.number
+        if isinstance(answer, Entity) and call.tenant is not None:
+            answer.tag(call.tenant)
+        if (token_of_commit := await call.consistency()) is not None:
+            answer.headers["Consistency"] = token_of_commit
+        if not call.writes and answers.unmodified(answer, call.if_none_match):
+            return answers.not_modified(answer.headers["etag"])
+        return answer
+
+
+async def _inputs(call: Call, endpoint: Endpoint) -> dict[str, Any]:
+    contract, inputs = endpoint.contract, dict[str, Any]()
+    if contract.body is not None:
+        inputs["body"] = await call.body(contract.body, endpoint.most)
+    if contract.query is not None:
+        inputs["query"] = call.query(contract.query)
+    if contract.has_precondition:
+        inputs["precondition"] = call.precondition
+    return inputs

@@ -1,0 +1,58 @@
+"""Lists whose answer follows from the tenant's number: an unchanged one is known by that number alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter
+
+from service.http import answers
+from service.http.answers import Page
+from service.http.call import Call
+from service.http.inputs import Parsed
+from service.positions import Position
+from service.work import Work
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def numbered_page(
+    call: Call,
+    query: Parsed[Any],
+    items: TypeAdapter[list[M]],
+    read: Callable[[Work], Awaitable[list[M]]],
+) -> Page[M]:
+    """One page of a list that nothing but commits of the tenant and of the shared data can change.
+
+    Its weak ETag is of the release, the tenant, the address and those two numbers. A client that holds it is told so
+    without `read`, whatever the list costs.
+    """
+
+    async def operation(work: Work) -> Page[M]:
+        etag = await _etag(call, work)
+        # * asks whether there is anything here, which only reading tells.
+        if not query.error and call.if_none_match != ["*"] and answers.holds(etag, call.if_none_match):
+            return answers.not_modified(etag)
+        rows = await read(work)
+        return answers.page(items, rows, query.get().limit, etag=etag)
+
+    return await call.run(operation)
+
+
+async def _etag(call: Call, work: Work) -> str:
+    # What is read may be younger than the numbers, never older: they would vouch for it.
+    reading = work.reading
+    if reading is not None and (numbers := reading.place()) is not None:
+        epoch = call.state["watermarks"].epoch
+        reading.require(numbers[0])
+    else:
+        place = await work.log.place()
+        epoch, numbers = place.epoch, (place.head, place.shared_number)
+        if reading is not None:
+            reading.pass_by()
+    url = call.request.url
+    # With the tenant: a browser asks with what it holds of this address, whoever is signed in by now.
+    text = f"{call.state['revision']} {work.tenant} {Position(epoch, numbers[0])} {numbers[1]} {url.path}?{url.query}"
+    return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:24]}"'

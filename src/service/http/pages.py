@@ -1,0 +1,76 @@
+"""Pages of a list: what every list takes, and the cursor that leads from one page to the next."""
+
+from __future__ import annotations
+
+import base64
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Protocol
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+
+from service.http.inputs import Body
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_CURSOR = re.compile(r"[A-Za-z0-9_-]{32}\Z")
+"""24 bytes in base64."""
+
+
+class Cursor(BaseModel):
+    """The last row of a page: where the next one begins."""
+
+    model_config = ConfigDict(frozen=True)
+
+    created_at: datetime
+    id: UUID
+
+    def encode(self) -> str:
+        """As opaque text."""
+        microseconds = (self.created_at - _EPOCH) // _MICROSECOND
+        return base64.urlsafe_b64encode(microseconds.to_bytes(8, "big", signed=True) + self.id.bytes).decode()
+
+
+def decode_cursor(text: object) -> Cursor:
+    """A cursor from its text. Raises ValueError."""
+    try:
+        if not _CURSOR.match(str(text)):
+            raise ValueError
+        raw = base64.urlsafe_b64decode(str(text))
+        created_at = _EPOCH + int.from_bytes(raw[:8], "big", signed=True) * _MICROSECOND
+        return Cursor(created_at=created_at, id=UUID(bytes=raw[8:]))
+    except (ValueError, OverflowError):
+        raise ValueError("this is not a cursor of this list") from None
+
+
+class Entity(Protocol):
+    """What a list is ordered by."""
+
+    @property
+    def created_at(self) -> datetime: ...
+    @property
+    def id(self) -> UUID: ...
+
+
+def cursor_of(row: Entity) -> str:
+    """The cursor that continues after `row`."""
+    return Cursor(created_at=row.created_at, id=row.id).encode()
+
+
+class PageQuery(Body):
+    """What every list takes."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    after: Annotated[
+        Cursor | None,
+        PlainValidator(decode_cursor),
+        WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_-]{32}$"}),
+    ] = None
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of a repository's `page`: one row more than asked for tells whether there is a next page."""
+        given = {name: getattr(self, name) for name in self.model_fields_set - {"limit", "after"}}
+        if self.after is not None:
+            given |= {"after_created_at": self.after.created_at, "after_id": self.after.id}
+        return given | {"limit": self.limit + 1}

@@ -1,0 +1,176 @@
+"""The edge: from whom addresses and host names are believed, and which web pages may call.
+
+Sign-in finds the tenant by the host name and limits count by the address, so neither is taken from just anybody. uvicorn's
+and Starlette's own middleware know no X-Forwarded-Host, take garbage for an address, or refuse in plain text.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.errors import Malformed
+from service.forms import Hosts, Networks
+from service.http import answers
+from service.http.answers import Answer
+from service.settings import Settings
+
+_PROBES = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
+"""Asked for by whatever watches this process, under any name: probes and scrapes know its address alone."""
+_HOPS = 32
+"""Proxies in a row; what claims more is not read further."""
+_NODE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?\Z|([0-9a-f:.]+)\Z", re.IGNORECASE)
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?)(?::([0-9]{1,5}))?\Z", re.IGNORECASE)
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_READ = (
+    "Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "Request-Id", "Consistency",
+    "Last-Event-ID",
+)  # fmt: skip
+_SHOWN = ("ETag", "Location", "Consistency", "Request-Id", "Idempotency-Replayed", "Retry-After")
+
+
+def edge(settings: Settings) -> list[Middleware]:
+    """The middleware, outermost first; it needs the request id."""
+    stack = [Middleware(HostCheck, allowed=settings.allowed_hosts)]
+    if settings.trusted_proxies:
+        stack.insert(0, Middleware(Forwarded, trusted=settings.trusted_proxies))
+    if settings.cors_origins:
+        stack.append(
+            Middleware(
+                Cors, allow_origins=settings.cors_origins, allow_methods=_METHODS, allow_headers=_READ,
+                expose_headers=_SHOWN,
+            )
+        )  # fmt: skip
+    return stack
+
+
+class Forwarded:
+    """Takes the client's address, the scheme and the host name from X-Forwarded-*, if a trusted proxy sends them.
+
+    The proxy next to us wrote last, so what is believed stands rightmost; beyond it only what trusted proxies wrote.
+    """
+
+    def __init__(self, app: ASGIApp, trusted: Networks) -> None:
+        self.app = app
+        self.trusted = trusted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        peer = ip_of(scope["client"][0]) if scope["type"] == "http" and scope.get("client") else None
+        if peer is not None and is_among(peer, self.trusted):
+            # In place: what is outside reads the answer's code from this very scope.
+            self._believe(scope, peer)
+        await self.app(scope, receive, send)
+
+    def _believe(self, scope: Scope, peer: IPv4Address | IPv6Address) -> None:
+        headers = Headers(scope=scope)
+        scope["client"] = (str(self._client(peer, headers)), 0)
+        scheme = _last(headers, "x-forwarded-proto").lower()
+        if scheme in ("http", "https"):
+            scope["scheme"] = scheme
+        host = _last(headers, "x-forwarded-host")
+        if _host(host) is not None:
+            kept = [(name, value) for name, value in scope["headers"] if name != b"host"]
+            scope["headers"] = [*kept, (b"host", host.encode("latin-1"))]
+
+    def _client(self, peer: IPv4Address | IPv6Address, headers: Headers) -> IPv4Address | IPv6Address:
+        """The first address from the right that is no trusted proxy's; garbage ends the walk at who passed it on."""
+        client = peer
+        nodes = ",".join(headers.getlist("x-forwarded-for")).rsplit(",", _HOPS)[-_HOPS:]
+        for node in reversed(nodes):
+            match = _NODE.match(node.strip())
+            before = ip_of(match.group(match.lastindex or 0)) if match else None
+            if before is None:
+                break
+            client = before
+            if not is_among(client, self.trusted):
+                break
+        return client
+
+
+class HostCheck:
+    """Refuses requests that name a host that is not served, and such as name two."""
+
+    def __init__(self, app: ASGIApp, allowed: Hosts) -> None:
+        self.app = app
+        self.names = frozenset(name for name in allowed if not name.startswith("*"))
+        self.endings = tuple(name.removeprefix("*") for name in allowed if name.startswith("*"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in _PROBES and (wrong := self._wrong(scope)):
+            await _refusal(scope, wrong)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _wrong(self, scope: Scope) -> str | None:
+        given = Headers(scope=scope).getlist("host")
+        if len(given) > 1:
+            # Somebody before us may have believed the other one.
+            return "Send one Host header."
+        if not self.names and not self.endings:
+            return None
+        host = _host(given[0]) if given else None
+        if host is None or not (host in self.names or host.endswith(self.endings)):
+            return "This host name is not served here."
+        return None
+
+
+class Cors(CORSMiddleware):
+    """Starlette's, except that a preflight that it refuses is answered by a problem document."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope) if scope["type"] == "http" and scope["method"] == "OPTIONS" else Headers()
+        if "origin" not in headers or "access-control-request-method" not in headers:
+            await super().__call__(scope, receive, send)
+            return
+        answer = self.preflight_response(headers)
+        if answer.status_code != 200:
+            vary = answer.headers["vary"]
+            answer = _refusal(scope, "This origin, method or header is not allowed to web pages.")
+            answer.headers["Vary"] = vary
+        await answer(scope, receive, send)
+
+
+def _refusal(scope: Scope, detail: str) -> Answer:
+    answer = answers.problem(Malformed(detail), scope["request_id"])
+    scope["code"] = answer.code
+    return answer
+
+
+def _last(headers: Headers, name: str) -> str:
+    """The last value of a header that may be given several times, or be a list."""
+    values = headers.getlist(name)
+    return values[-1].rpartition(",")[2].strip() if values else ""
+
+
+def is_among(ip: IPv4Address | IPv6Address, networks: Networks) -> bool:
+    """Whether the address is in one of the networks."""
+    return any(ip in network for network in networks)
+
+
+def ip_of(text: str) -> IPv4Address | IPv6Address | None:
+    """The address that a text is, None for what is none."""
+    try:
+        ip = ip_address(text)
+    except ValueError:
+        return None
+    # One machine has one address, also where a socket for both kinds writes it as IPv6.
+    return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
+
+
+def _host(text: str) -> str | None:
+    """The host of a Host header in lower case, without port and final dot; None for what is none."""
+    match = _HOST.match(text)
+    if not match or len(text) > 255 or int(match.group(2) or 0) > 65535:
+        return None
+    host = match.group(1).lower()
+    if not host.startswith("["):
+        return host.removesuffix(".")
+    try:
+        return f"[{IPv6Address(host[1:-1])}]"
+    except ValueError:
+        return None

@@ -1,0 +1,34 @@
+"""What the running application holds; opened once by the lifespan in app.py."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from service.accounts.one_time_codes import CodeSender
+from service.accounts.passwords import Passwords
+from service.cache.watermarks import Watermarks
+from service.changes.feed import Feed
+from service.database.pool import Database
+from service.http.limits import Limits
+from service.http.quota import Quota
+from service.http.shares import Shares
+from service.operations.health import Health
+from service.operations.upkeep import Upkeep
+from service.settings import Settings
+
+
+class State(TypedDict):
+    """Typed lifespan state: `request.state["database"]`."""
+
+    settings: Settings
+    database: Database
+    passwords: Passwords
+    limits: Limits
+    upkeep: Upkeep
+    quota: Quota
+    shares: Shares
+    sender: CodeSender | None
+    watermarks: Watermarks
+    feed: Feed
+    health: Health
+    revision: str

@@ -1,0 +1,65 @@
+"""Server-sent events as an ASGI answer: sent as they come, ended when the client is gone, stuck, or may read no more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextlib import AsyncExitStack
+from typing import Any
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from service.changes.subscription import Subscription
+from service.errors import ServiceError
+from service.http.answers import Answer
+from service.positions import Position
+
+_SEND_PATIENCE = 10.0
+"""Seconds for a client to take what is sent; nothing is lost for it, it comes again with its last id."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.streams")
+
+
+class EventStream(Answer):
+    """Server-sent events: `ready`, `commit`, `reset`; a comment with the head now and then."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, subscription: Subscription, since: Position | None, opened: AsyncExitStack) -> None:
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._subscription, self._since, self._opened = subscription, since, opened
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until it ends."""
+        async with self._opened:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if scope["method"] != "HEAD":
+                gone = asyncio.create_task(self._watch(receive))
+                try:
+                    await self._send_frames(send)
+                finally:
+                    gone.cancel()
+            # To a client that takes nothing the end can't be told; the server closes what was left open.
+            if self._subscription.reason != "stuck":
+                await send({"type": "http.response.body", "body": b""})
+
+    async def _send_frames(self, send: Send) -> None:
+        try:
+            async with contextlib.aclosing(self._subscription.frames(self._since)) as frames:
+                async for data in frames:
+                    async with asyncio.timeout(_SEND_PATIENCE):
+                        await send({"type": "http.response.body", "body": data, "more_body": True})
+        except TimeoutError:
+            self._subscription.close("stuck")
+        except ServiceError as error:
+            # The client comes again, and is told then.
+            self._subscription.close(error.code)
+            log.info("stream_ended", reason=error.code)
+
+    async def _watch(self, receive: Receive) -> None:
+        message: Any = {}
+        while message.get("type") != "http.disconnect":
+            message = await receive()
+        self._subscription.close("left")

@@ -1,0 +1,1 @@
+"""What keeps an installation well: health, upkeep, the purge, rotation of keys, seeds."""

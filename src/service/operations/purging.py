@@ -1,0 +1,115 @@
+"""What has ended long enough ago is forgotten: sessions, codes, tickets, answers to repeat, keys, the audit, deleted rows.
+
+Safe on every instance: a tenant's purge is locked for each of its transactions, and of all instances one goes through the
+tenants at a time. How long things are kept, the database itself knows (its functions' retention rules); the idle time of
+sessions alone is a setting.
+
+One statement finds the tenants that have something to forget, so that thousands that have nothing cost nothing. What fails in
+one tenant, or for one kind of rows, is told and counted, and keeps nothing else from being forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from service.database.pool import Database
+from service.errors import Unavailable
+from service.metrics import PURGE_FAILURES
+from service.repos.tenants import DueTenant
+from service.tenancy.identity import TenantId
+from service.work import Work, run
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.purging")
+
+_EVERY = timedelta(hours=1)
+_BATCH = 1000
+_TENANTS = 500
+_FIRST = UUID(int=0)
+
+Statement = Callable[[Work, timedelta], Awaitable[int]]
+
+_STATEMENTS: Mapping[str, Statement] = {
+    "sessions.expire": lambda work, idle: work.sessions.expire(_BATCH, idle=idle),
+    "change_tickets.purge": lambda work, _: work.change_tickets.purge(_BATCH),
+    "sessions.purge": lambda work, idle: work.sessions.purge(_BATCH, idle=idle),
+    "otps.purge": lambda work, _: work.otps.purge(_BATCH),
+    "idempotency_keys.purge": lambda work, _: work.idempotency_keys.purge(_BATCH),
+    "sign_in_failures.prune": lambda work, _: work.sign_in_failures.prune(_BATCH),
+    "api_keys.prune": lambda work, _: work.api_keys.prune(_BATCH),
+    "tenants.prune_deleted": lambda work, _: work.tenants.prune_deleted(_BATCH),
+    "log.prune": lambda work, _: work.log.prune(_BATCH),
+}
+
+
+@dataclass
+class Purged:
+    """Rows that were forgotten; of one tenant the statements that failed, of all of them the tenants."""
+
+    rows: int = 0
+    failures: int = 0
+
+
+async def purge(database: Database, tenant: TenantId, idle: timedelta) -> Purged:
+    """Forget what has ended in one tenant, each kind of rows in transactions of its own. Nothing while another is at it.
+
+    Raises Unavailable when the database is lost: that is no failure of a tenant's.
+    """
+    purged = Purged()
+    for name, statement in _STATEMENTS.items():
+
+        async def forget(work: Work, statement: Statement = statement) -> int:
+            return await statement(work, idle) if await work.tenants.lock_purge(tenant) else 0
+
+        try:
+            while count := await run(database, forget, tenant):
+                purged.rows += count
+        except Unavailable:
+            raise
+        except Exception:
+            purged.failures += 1
+            log.exception("purge_failed", tenant=str(tenant), statement=name)
+    return purged
+
+
+async def purge_all(
+    database: Database, idle: timedelta, told: Callable[[TenantId, Purged], None] | None = None
+) -> Purged:
+    """Forget what has ended in all tenants; `failures` are tenants in which something failed.
+
+    `told` hears of each tenant that had something to forget. Raises Unavailable.
+    """
+    total, previous = Purged(), _FIRST
+    while found := await _next(database, previous, idle):
+        for each in found:
+            if each.is_due:
+                tenant = TenantId(each.tenant)
+                purged = await purge(database, tenant, idle)
+                total.rows += purged.rows
+                if purged.failures:
+                    total.failures += 1
+                    PURGE_FAILURES.inc()
+                if told is not None:
+                    told(tenant, purged)
+        previous = found[-1].tenant
+        if len(found) < _TENANTS:
+            break
+    await run(database, lambda work: work.tenants.note_purge(total.failures), None)
+    return total
+
+
+async def _next(database: Database, previous: UUID, idle: timedelta) -> list[DueTenant]:
+    async def ask(work: Work) -> list[DueTenant]:
+        return await work.tenants.to_purge(previous, idle=idle, limit=_TENANTS)
+
+    # It binds tenants by a setting, which a transaction that only reads may do too.
+    return await run(database, ask, None, read_only=True)
+
+
+async def is_due(database: Database) -> bool:
+    """Whether the hourly purge is to begin, here and by this instance: who is told so has taken it."""
+    return await run(database, lambda work: work.tenants.claim_purge(_EVERY), None)

@@ -1,0 +1,175 @@
+"""What there is to seal: the columns of personal data by aggregate, and how a row of each is sealed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from service.accounts import tokens
+from service.accounts.tokens import Fields
+from service.personal.keyring import Keyring, Undecipherable
+from service.tenancy.binding import Isolation
+from service.tenancy.identity import TenantId
+from service.texts import email_address
+from service.work import Work
+
+EVERYTHING = b"\xff"
+"""A prefix with which no stored value begins: all of them are selected."""
+UNAUTHENTIC = (
+    "It has no MAC of this service's keys, and lets nobody in: somebody has written it by hand, or its key is gone."
+)
+_INDEXED = frozenset({"email", "phone"})
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a run rewrites: stored values that do not begin with `prefix`."""
+
+    prefix: bytes
+    plain: bool = False
+    """Also plain text that waits to be sealed; otherwise that is a failure."""
+    hashes: Literal["ignore", "reseal", "seal"] = "ignore"
+    """Of passwords: sealed ones are sealed anew; with `seal`, bare ones are sealed too."""
+    is_spelling: bool = False
+    """Only addresses whose spelling is not the one in which they are compared."""
+    write: bool = True
+    """Otherwise rows are counted only."""
+    old_keys: Keyring | None = None
+    """The keys with the old index key, where tokens with its MACs get new ones; otherwise those without a MAC get one."""
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether it selects what it has written again, so that one pass has to do."""
+        return self.prefix == EVERYTHING
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """An aggregate that holds personal data, and its columns that do."""
+
+    name: str
+    personal: tuple[str, ...]
+    has_version: bool = True
+    has_password: bool = False
+
+    @property
+    def isolation(self) -> Isolation:
+        """Of a batch. Without a version to compare, the transaction has to fail when a row was changed since it was read."""
+        return "read committed" if self.has_version else "repeatable read"
+
+    async def stale(
+        self, work: Work, keyring: Keyring, selection: Selection, *, after: UUID | None, limit: int
+    ) -> list[Any]:
+        """The next rows of which something is selected."""
+        repository = getattr(work, self.name)
+        if self.has_password:
+            hash_prefix = keyring.hash_prefix(selection.prefix) if selection.hashes != "ignore" else ""
+            return list(await repository.stale(selection.prefix, hash_prefix=hash_prefix, after=after, limit=limit))
+        return list(await repository.stale(selection.prefix, after=after, limit=limit))
+
+    def resealed(
+        self, row: Any, keyring: Keyring, tenant: TenantId, selection: Selection, lost: list[str]
+    ) -> dict[str, object] | None:
+        """A stale row as parameters of `reseal`, `{"ids": …, "emails": …, "email_indexes": …}`; None leaves a value as it is.
+
+        Columns that can't be opened are added to `lost`, with the reason. None for a row of which nothing is to be written.
+        """
+        values: dict[str, object] = {}
+        for column in self.personal:
+            values |= {f"{column}s": None, **({f"{column}_indexes": None} if column in _INDEXED else {})}
+            if (value := getattr(row, column)) is None:
+                continue
+            place = f"{self.name}.{column}"
+            try:
+                plain = (keyring.open_waiting if selection.plain else keyring.open)(value, tenant, row.id, place)
+            except Undecipherable as error:
+                lost.append(f"{column}: {error.message}")
+                continue
+            spelled = _spelled(column, plain)
+            if spelled == plain if selection.is_spelling else value.startswith(selection.prefix):
+                continue
+            values[f"{column}s"] = keyring.seal(spelled, tenant, row.id, place)
+            if column in _INDEXED:
+                values[f"{column}_indexes"] = keyring.index(spelled, tenant, place)
+        if self.has_password:
+            try:
+                values["password_hashes"] = _resealed_hash(row, keyring, tenant, selection)
+            except Undecipherable as error:
+                values["password_hashes"] = None
+                lost.append(f"password_hash: {error.message}")
+        if all(value is None for value in values.values()):
+            return None
+        return {"ids": row.id, **({"versions": row.version} if self.has_version else {}), **values}
+
+    async def reseal(self, work: Work, values: dict[str, list[object]]) -> int:
+        """Write rows that are still as they were read; answers how many."""
+        return int(await getattr(work, self.name).reseal(**values))
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """An aggregate of tokens: the column of their MACs, and the fields that a MAC is of."""
+
+    name: str
+    column: str
+    fields: Callable[[Any], Fields]
+    isolation: Isolation = "read committed"
+
+    async def stale(self, work: Work, _: Keyring, selection: Selection, *, after: UUID | None, limit: int) -> list[Any]:
+        """The next rows without a MAC; with an old index key, those with one."""
+        has_mac = selection.old_keys is not None
+        return list(await getattr(work, self.name).page_macs(has_mac=has_mac, after=after, limit=limit))
+
+    def resealed(
+        self, row: Any, keyring: Keyring, tenant: TenantId, selection: Selection, lost: list[str]
+    ) -> dict[str, object] | None:
+        """A row as parameters of `write_macs`; None for one whose MAC is a new one already, or of neither key."""
+        mac, fields, old = getattr(row, self.column), self.fields(row), selection.old_keys
+        if old is not None and not old.verifies(mac, tenant, fields):
+            if not keyring.verifies(mac, tenant, fields):
+                lost.append(UNAUTHENTIC)
+            return None
+        return {"ids": row.id, f"{self.column}s": keyring.mac(tenant, fields)}
+
+    async def reseal(self, work: Work, values: dict[str, list[object]]) -> int:
+        """Write rows; answers how many."""
+        return int(await getattr(work, self.name).write_macs(**values))
+
+
+def _resealed_hash(row: Any, keyring: Keyring, tenant: TenantId, selection: Selection) -> str | None:
+    """A password's hash sealed anew; None where it is left as it is. Raises Undecipherable."""
+    kept = str(row.password_hash)
+    if selection.hashes == "ignore" or kept.startswith(keyring.hash_prefix(selection.prefix)):
+        return None
+    is_bare = selection.hashes == "seal" and not keyring.is_sealed_hash(kept)
+    return keyring.seal_hash(kept if is_bare else keyring.open_hash(kept, tenant, row.id), tenant, row.id)
+
+
+def _spelled(column: str, plain: str) -> str:
+    """An address as it is written by the API now; anything else, and what can't be one, as it is."""
+    if not column.endswith("email"):
+        return plain
+    try:
+        return email_address(plain)
+    except ValueError:
+        return plain
+
+
+AGGREGATES = (
+    Aggregate("users", ("email",), has_password=True),
+    Aggregate("influencers", ("email", "phone")),
+    Aggregate(
+        "brands",
+        (
+            "email", "phone", "brand_email", "poc_email", "poc_contact_number", "incorporation_document", "gst_document",
+            "pan_document",
+        ),
+    ),
+    Aggregate("idempotency_keys", ("answer",), has_version=False),
+)  # fmt: skip
+TOKENS = (
+    Tokens("sessions", "token_mac", lambda row: tokens.session_fields(row.token_hash, row.user_id)),
+    Tokens("api_keys", "key_mac", lambda row: tokens.key_fields(row.key_hash, row.created_by, row.role)),
+)

@@ -1,0 +1,135 @@
+"""Seeds: sets of named statements in `seeds/<set>/`, run in the files' order, each as the role that its scope names.
+
+A `platform` statement of kind `:many` answers the tenants of the set; the `tenant` and `owner` statements after it run
+once for each of them, bound to it. Personal data that they have written as plain text is sealed at the end.
+`truncate.sql` of a set takes it away again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from time import monotonic
+from typing import Any
+
+from service import files
+from service.addresses import PoolLimits
+from service.database.diagnosis import explained
+from service.database.pool import Database
+from service.errors import DatabaseError, OperatorError
+from service.operations import rotation
+from service.personal import keyring
+from service.settings import Settings
+from service.statements import query_files
+from service.statements.statement import (
+    TENANT_PARAMETER,
+    Scope,
+    Statement,
+    suggest,
+)
+from service.tenancy.identity import TenantId
+from service.work import Work
+
+_TRUNCATE = "truncate"
+_ROLES: Mapping[Scope, Any] = {"tenant": "quarry_app", "platform": "quarry_platform", "owner": "quarry_owner"}
+_DEMONSTRATIONS = ("demo", "load")
+_LIMITS = PoolLimits(minimum=1, maximum=1, connect_attempts=1, statement_timeout=600.0, query_timeout=600.0)
+_PROGRESS_SECONDS = 2.0
+
+Say = Callable[[str], None]
+
+
+def sets() -> list[str]:
+    """The names of the sets."""
+    return sorted(path.name for path in files.seeds().iterdir() if path.is_dir())
+
+
+async def seed(settings: Settings, name: str, say: Say, parameters: Mapping[str, int] | None = None) -> None:
+    """Run a set; repeating it changes nothing.
+
+    Raises OperatorError for an unknown set, demo data in production, and keys of personal data that are missing.
+    """
+    check(settings, name)
+    paths = [path for path in sorted(files.seeds(name).glob("*.sql")) if path.stem != _TRUNCATE]
+    statements = [statement for path in paths for statement in query_files.read(path).statements.values()]
+    await _run(settings, name, statements, say, dict(parameters or {}))
+
+
+async def truncate(settings: Settings, name: str, say: Say) -> None:
+    """Take a set away again. Raises OperatorError as `seed` does, and in production for every set."""
+    check_truncation(settings, name)
+    statements = query_files.read(files.seeds(name, f"{_TRUNCATE}.sql")).statements.values()
+    await _run(settings, name, list(statements), say, {})
+
+
+def check(settings: Settings, name: str) -> None:
+    """Raise OperatorError when the set may not be run."""
+    if name not in sets():
+        raise OperatorError(f"there is no seed set '{name}'", suggest(name, sets()) or f"sets are {', '.join(sets())}")
+    if settings.environment == "production" and name in _DEMONSTRATIONS:
+        raise OperatorError(f"the set '{name}' is for demonstrations and is refused in production")
+
+
+def check_truncation(settings: Settings, name: str) -> None:
+    """Raise OperatorError when the set may not be taken away."""
+    check(settings, name)
+    if settings.environment == "production":
+        raise OperatorError("seeds are not truncated in production")
+
+
+async def _run(
+    settings: Settings, name: str, statements: Sequence[Statement], say: Say, parameters: Mapping[str, int]
+) -> None:
+    tenants: list[TenantId] = []
+    async with _databases(settings, {statement.scope for statement in statements}) as databases:
+        for statement in statements:
+            missing = set(statement.parameters) - parameters.keys() - {TENANT_PARAMETER}
+            if missing:
+                raise statement.error(f"the seed needs a value for {', '.join(sorted(missing))}")
+            bound = tenants if TENANT_PARAMETER in statement.parameters else [None]
+            label = f"{name}: {statement.label}"
+            rows, told = 0, monotonic()
+            for position, tenant in enumerate(bound, 1):
+                answer = await _execute(databases[statement.scope], statement, tenant, parameters)
+                rows += answer if isinstance(answer, int) else len(answer)
+                if not isinstance(answer, int):
+                    tenants = answer
+                if monotonic() - told > _PROGRESS_SECONDS:
+                    say(f"{label} {position}/{len(bound)} tenants, {rows} rows")
+                    told = monotonic()
+            say(f"{label} {rows} rows")
+        if "tenant" in databases:
+            report = await rotation.seal(databases["tenant"], tenants, say, passwords=True)
+            for line in report.lines():
+                say(f"{name}: {line}")
+
+
+async def _execute(
+    database: Database, statement: Statement, tenant: TenantId | None, parameters: Mapping[str, int]
+) -> int | list[TenantId]:
+    """The number of rows touched, or for a `:many` the ids that it answers."""
+    variant = statement.variants[0]
+    values = [parameters.get(parameter, tenant) for parameter in variant.parameters]
+    async with Work(database, tenant) as work:
+        if statement.kind == "many":
+            return [TenantId(row["id"]) for row in await work.connection.fetch(variant.text, values)]
+        return int((await work.connection.execute(variant.text, values)).rpartition(" ")[2])
+
+
+@asynccontextmanager
+async def _databases(settings: Settings, scopes: set[Scope]) -> AsyncIterator[Mapping[Scope, Database]]:
+    """A connection for each scope. Raises OperatorError with a remedy where there is none to be had."""
+    async with AsyncExitStack() as stack:
+        databases = {}
+        for scope in sorted(scopes):
+            address = settings.address(_ROLES[scope])
+            try:
+                databases[scope] = await stack.enter_async_context(
+                    Database.open(
+                        address, _LIMITS, schema=settings.database_schema, name="quarry seed",
+                        keyring=keyring.of(settings) if scope == "tenant" else None,
+                    )
+                )  # fmt: skip
+            except DatabaseError as error:
+                raise explained(error, address) from error
+        yield databases

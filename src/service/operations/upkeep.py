@@ -1,0 +1,112 @@
+"""What a process does beside its requests: notes when sessions and keys were used, and forgets what has ended.
+
+A request never waits for it and never writes for it: uses are collected and written together, one statement per tenant.
+What has ended is forgotten once an hour, by one of all instances (purging.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from time import monotonic
+from typing import Self
+from uuid import UUID
+
+import structlog
+
+from service.accounts.tokens import Kind
+from service.database.pool import Database
+from service.errors import ServiceError
+from service.operations.purging import is_due, purge_all
+from service.settings import Settings
+from service.tenancy.identity import TenantId
+from service.work import Work, run
+
+_SEEN_EVERY = 60.0
+"""Seconds: the precision of last_seen_at, and so the most that a session is written for being used."""
+_FLUSH_EVERY = 5.0
+_LOOK_EVERY = 300.0
+"""Seconds between two looks whether a purge is due. Instances look at different times."""
+_BATCH = 1000
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.upkeep")
+
+
+class Upkeep:
+    """Open it with `async with Upkeep.open(database, settings)`: it owns a task, and writes what is left at the end."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._idle = timedelta(seconds=settings.session_idle_timeout)
+        self.seen_every = timedelta(seconds=min(_SEEN_EVERY, settings.session_idle_timeout / 4))
+        """A use is noted when the last one noted is older than this."""
+        self._seen: dict[TenantId, dict[Kind, set[UUID]]] = {}
+        self._expired: set[TenantId] = set()
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, database: Database, settings: Settings) -> AsyncIterator[Self]:
+        """Start the task; end it with the block."""
+        upkeep = cls(database, settings)
+        task = asyncio.create_task(upkeep._go_on(), name="upkeep")
+        try:
+            yield upkeep
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await upkeep.flush()
+
+    def seen(self, tenant: TenantId, kind: Kind, id: UUID) -> None:
+        """Note that a session or key has just been used."""
+        self._seen.setdefault(tenant, {}).setdefault(kind, set()).add(id)
+
+    def expired(self, tenant: TenantId) -> None:
+        """Note that a session of the tenant has just been found expired."""
+        self._expired.add(tenant)
+
+    async def flush(self) -> None:
+        """Write down what has been seen, and what has expired."""
+        expired, self._expired = self._expired, set()
+        for tenant in expired:
+            await self._quietly(tenant, lambda work: work.sessions.expire(_BATCH, idle=self._idle))
+        seen, self._seen = self._seen, {}
+        for tenant, kinds in seen.items():
+
+            async def touch(work: Work, kinds: dict[Kind, set[UUID]] = kinds) -> None:
+                if sessions := kinds.get("session"):
+                    await work.sessions.touch(sorted(sessions))
+                if keys := kinds.get("key"):
+                    await work.api_keys.touch(sorted(keys))
+
+            await self._quietly(tenant, touch)
+
+    async def _go_on(self) -> None:
+        looked = -_LOOK_EVERY
+        while True:
+            await asyncio.sleep(min(_FLUSH_EVERY, self.seen_every.total_seconds() / 2))
+            await self.flush()
+            if monotonic() - looked >= _LOOK_EVERY:
+                looked = monotonic()
+                await self._tolerant(self._purge())
+
+    async def _purge(self) -> None:
+        if await is_due(self._database):
+            purged = await purge_all(self._database, self._idle)
+            log.info("purged", rows=purged.rows, failures=purged.failures)
+
+    async def _quietly(self, tenant: TenantId, operation: Callable[[Work], Awaitable[object]]) -> None:
+        await self._tolerant(run(self._database, operation, tenant))
+
+    @staticmethod
+    async def _tolerant(work: Awaitable[object]) -> None:
+        """Nothing depends on this work: what fails is logged, and done the next time."""
+        try:
+            await work
+        except ServiceError as error:
+            log.info("upkeep_failed", reason=error.code)
+        except Exception:
+            # The task goes on: without it every session would end after the idle time, used or not.
+            log.exception("upkeep_failed")

@@ -1,0 +1,1 @@
+"""Personal data: its keys, and the file that keeps them."""

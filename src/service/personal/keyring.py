@@ -1,0 +1,290 @@
+"""The keys of personal data: values sealed with AES-256-GCM, found again by a blind index (HMAC-SHA-256).
+
+A sealed value is the form (one byte, 1), the length of the key's id and the id itself, a nonce of 12 random bytes, then
+ciphertext and tag. Tenant, row and column are its associated data: a value that is moved to another place can't be opened
+there. Form 0 is plain text that waits to be sealed; migrations and seeds have it sealed, and nothing else reads it.
+
+A key whose id does not begin with `row-` is treated as one of an earlier release. Its values are bound to tenant and column
+alone. While one is in use, tokens without a MAC and password hashes that are not sealed are accepted
+(docs/decisions/0026).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import functools
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from dotenv import dotenv_values
+
+from service import files
+from service.errors import OperatorError, ServiceError
+from service.personal import key_file
+from service.settings import Settings
+
+SEALED = b"\x01"
+"""What every sealed value begins with, whatever its key."""
+_UNSEALED = b"\x00"
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+_ID = re.compile(r"[A-Za-z0-9._-]{1,32}\Z")
+_KEY = re.compile(r"([A-Za-z0-9._-]{1,32}):([A-Za-z0-9+/_-]{43}=?)\Z")
+_FILE = "pii.keys"
+_BINDS_ROWS = "row-"
+"""What the ids of keys begin with whose values can be opened in their row alone."""
+_HASH = "sealed:"
+"""What a sealed hash of a password begins with."""
+_PASSWORD = "users.password_hash"  # noqa: S105  a column
+
+
+class Undecipherable(ServiceError):
+    """A sealed value can't be opened: its key is not among PII_KEYS, or it is not what was sealed here."""
+
+    code = "unavailable"
+
+
+class KeyringError(OperatorError):
+    """The keys of personal data are missing or can't be used."""
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """The keys by id; `current` seals, all of them open. The index has a key of its own."""
+
+    current: str
+    keys: Mapping[str, bytes] = field(repr=False)
+    index_key: bytes = field(repr=False)
+
+    @property
+    def prefix(self) -> bytes:
+        """What every value begins with that is sealed with the current key."""
+        return SEALED + bytes([len(self.current)]) + self.current.encode()
+
+    @property
+    def binds_rows(self) -> bool:
+        """Whether the current key seals for one row; then the hashes of passwords are sealed as well."""
+        return self.current.startswith(_BINDS_ROWS)
+
+    @property
+    def accepts_earlier_forms(self) -> bool:
+        """Whether what an earlier release has stored is accepted, because one of its keys is in use.
+
+        That is: tokens without a MAC, password hashes that are not sealed, stored answers that do not say whose they are.
+        """
+        return not all(id.startswith(_BINDS_ROWS) for id in self.keys)
+
+    @property
+    def is_step_back(self) -> bool:
+        """Whether the current key is of an earlier release although a `row-` key is there."""
+        return not self.binds_rows and any(id.startswith(_BINDS_ROWS) for id in self.keys)
+
+    @property
+    def check(self) -> bytes:
+        """What a database remembers of its keys: 32 bytes that say nothing about them."""
+        return hmac.digest(self.index_key, b"the keys of this database", "sha256")
+
+    def signature(self, data: bytes) -> str:
+        """What proves that `data` was written by somebody who has the key of the index."""
+        return hmac.new(self.index_key, b"quarry signature\x00" + data, "sha256").hexdigest()
+
+    def file_key(self, id: str, salt: bytes) -> bytes:
+        """The key (32 bytes) of one file, derived from that of this id: another salt, another key. Raises KeyError."""
+        return hmac.digest(self.keys[id], b"quarry file\x00" + salt, "sha256")
+
+    def seal(self, plain: str, tenant: UUID, row: UUID, column: str) -> bytes:
+        """`plain` as the database keeps it in that row; `column` is `<table>.<column>`."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        context = _place(self.current, tenant, row, column)
+        return self.prefix + nonce + AESGCM(self.keys[self.current]).encrypt(nonce, plain.encode(), context)
+
+    def open(self, value: bytes, tenant: UUID, row: UUID, column: str) -> str:
+        """The plain text of a sealed value. Raises Undecipherable."""
+        size = 2 + (value[1] if len(value) > 1 else 0)
+        id = value[2:size].decode("ascii", "replace")
+        if value[:1] == _UNSEALED:
+            raise Undecipherable("It is plain text that waits to be sealed; `quarry pii seal` does it.")
+        if value[:1] != SEALED:
+            raise Undecipherable
+        if id not in self.keys:
+            raise Undecipherable(
+                f"It is sealed with the key {id}, which is not among PII_KEYS." if _ID.match(id) else None
+            )
+        nonce, sealed = value[size : size + _NONCE_BYTES], value[size + _NONCE_BYTES :]
+        try:
+            return AESGCM(self.keys[id]).decrypt(nonce, sealed, _place(id, tenant, row, column)).decode()
+        except (InvalidTag, ValueError) as error:
+            raise Undecipherable from error
+
+    def open_waiting(self, value: bytes, tenant: UUID, row: UUID, column: str) -> str:
+        """The same, of a value that may also be plain text that waits to be sealed. Raises Undecipherable."""
+        try:
+            return value[1:].decode() if value[:1] == _UNSEALED else self.open(value, tenant, row, column)
+        except UnicodeDecodeError as error:
+            raise Undecipherable from error
+
+    def seal_hash(self, hashed: str, tenant: UUID, user: UUID) -> str:
+        """The hash of a user's password as the database keeps it; bare, as given, while a key of an earlier release seals."""
+        return _HASH + self.seal(hashed, tenant, user, _PASSWORD).hex() if self.binds_rows else hashed
+
+    def open_hash(self, kept: str, tenant: UUID, user: UUID) -> str:
+        """The hash of a user's password. Raises Undecipherable, also for a bare one where those are not accepted."""
+        if not self.is_sealed_hash(kept):
+            if self.accepts_earlier_forms:
+                return kept
+            raise Undecipherable(
+                "It is not sealed: somebody has written it by hand. `quarry users passwd` sets another."
+            )
+        try:
+            return self.open(bytes.fromhex(kept.removeprefix(_HASH)), tenant, user, _PASSWORD)
+        except ValueError as error:
+            raise Undecipherable from error
+
+    @staticmethod
+    def is_sealed_hash(kept: str) -> bool:
+        """Whether a kept hash of a password is sealed, with whatever key."""
+        return kept.startswith(_HASH)
+
+    def hash_prefix(self, prefix: bytes) -> str:
+        """What the hash of a password begins with that was sealed under `prefix`; empty where the current key seals none."""
+        return _HASH + prefix.hex() if self.binds_rows else ""
+
+    def mac(self, tenant: UUID, fields: Iterable[bytes]) -> bytes:
+        """The HMAC-SHA-256 (32 bytes) of what a row of this tenant says, for which one needs the keys."""
+        data = b"".join(len(each).to_bytes(4, "big") + each for each in (tenant.bytes, *fields))
+        return hmac.digest(self._mac_key, data, "sha256")
+
+    def verifies(self, mac: bytes | None, tenant: UUID, fields: Iterable[bytes]) -> bool:
+        """Whether this is the MAC of these fields.
+
+        Rows of an earlier release have none (None); they count while `accepts_earlier_forms`.
+        """
+        if mac is None:
+            return self.accepts_earlier_forms
+        return hmac.compare_digest(mac, self.mac(tenant, fields))
+
+    @functools.cached_property
+    def _mac_key(self) -> bytes:
+        return hmac.digest(self.index_key, b"quarry tokens", "sha256")
+
+    def index(self, plain: str, tenant: UUID, column: str) -> bytes:
+        """The blind index of `plain`: 32 bytes that are the same for the same text, tenant and column."""
+        return hmac.digest(self.index_key, _context(tenant, column) + b"\x00" + plain.encode(), "sha256")
+
+
+def of(settings: Settings) -> Keyring:
+    """The keys that the settings name; when they name none, the ones in QUARRY_HOME, made at first.
+
+    In staging and production they have to be named.
+
+    Raises KeyringError.
+    """
+    keys, index_key = settings.pii_keys, settings.pii_index_key
+    if keys is not None and index_key is not None:
+        return parse(keys.get_secret_value(), index_key.get_secret_value())
+    if keys is not None or index_key is not None:
+        there, missing = ("PII_KEYS", "PII_INDEX_KEY") if keys is not None else ("PII_INDEX_KEY", "PII_KEYS")
+        raise KeyringError(
+            f"{there} is given, and {missing} is not",
+            f"set {missing} to what this database was last used with; `quarry pii key` prints new ones for an empty one",
+        )
+    if settings.environment in ("production", "staging"):
+        raise KeyringError(
+            f"{settings.environment} needs keys for personal data",
+            "set PII_KEYS and PII_INDEX_KEY; `quarry pii key` and `quarry pii key --index` print new ones",
+        )
+    path = settings.quarry_home / _FILE
+    if not path.exists():
+        key_file.write(path, f"PII_KEYS={fresh_key()}\nPII_INDEX_KEY={fresh_index_key()}\n")
+    try:
+        values = dotenv_values(path)
+    except UnicodeDecodeError:
+        raise KeyringError(f"{path} can't be read", "put the file back that the database was made with") from None
+    try:
+        return parse(values.get("PII_KEYS") or "", values.get("PII_INDEX_KEY") or "")
+    except KeyringError as error:
+        raise KeyringError(f"{path}: {error.message}", "put the file back that the database was made with") from None
+
+
+def at_hand(settings: Settings) -> Keyring | None:
+    """The same, but None where production or staging has none: who takes a backup need not be able to read all of it.
+
+    Raises KeyringError for keys that can't be read.
+    """
+    is_named = settings.pii_keys is not None or settings.pii_index_key is not None
+    return of(settings) if is_named or settings.environment not in ("production", "staging") else None
+
+
+def parse(keys: str, index_key: str) -> Keyring:
+    """A keyring from `id:key,id:key` (the first one seals) and the key of the index, all of 32 bytes in base64.
+
+    Raises KeyringError, which does not repeat a key.
+    """
+    found = {}
+    for text in keys.split(","):
+        match = _KEY.match(text.strip())
+        if not match or match.group(1) in found:
+            raise KeyringError(
+                "PII_KEYS can't be read", "give it as id:key,id:key, ids that differ and keys of 32 bytes in base64"
+            )
+        found[match.group(1)] = _decoded(match.group(2), "PII_KEYS")
+    return Keyring(next(iter(found)), found, _decoded(index_key.strip(), "PII_INDEX_KEY"))
+
+
+def index_key(text: str, name: str) -> bytes:
+    """A key of the index, from the variable of that `name`. Raises KeyringError, which does not repeat it."""
+    return _decoded(text.strip(), name)
+
+
+def fresh_key() -> str:
+    """A new key for PII_KEYS, `id:key`; the id is `row-` and 8 hex digits of the key's SHA-256."""
+    key = secrets.token_bytes(_KEY_BYTES)
+    return f"{_BINDS_ROWS}{hashlib.sha256(key).hexdigest()[:8]}:{_encoded(key)}"
+
+
+def fresh_index_key() -> str:
+    """A new key for PII_INDEX_KEY."""
+    return _encoded(secrets.token_bytes(_KEY_BYTES))
+
+
+def prepend(settings: Settings, key: str) -> bool:
+    """Make `key` the one that seals, in the file of QUARRY_HOME; False when the keys are not kept there."""
+    path = settings.quarry_home / _FILE
+    if settings.pii_keys is not None or not path.exists():
+        return False
+    with files.alone(path.parent):
+        values = dotenv_values(path)
+        key_file.replace(path, f"PII_KEYS={key},{values['PII_KEYS']}\nPII_INDEX_KEY={values['PII_INDEX_KEY']}\n")
+    return True
+
+
+def _context(tenant: UUID, column: str) -> bytes:
+    return tenant.bytes + column.encode()
+
+
+def _place(key: str, tenant: UUID, row: UUID, column: str) -> bytes:
+    return tenant.bytes + (row.bytes if key.startswith(_BINDS_ROWS) else b"") + column.encode()
+
+
+def _encoded(key: bytes) -> str:
+    return base64.b64encode(key).decode()
+
+
+def _decoded(text: str, name: str) -> bytes:
+    with contextlib.suppress(binascii.Error, ValueError):
+        key = base64.b64decode(text.replace("-", "+").replace("_", "/").rstrip("=") + "=", validate=True)
+        if len(key) == _KEY_BYTES:
+            return key
+    raise KeyringError(
+        f"{name} can't be read",
+        "a key is 32 bytes in base64; `quarry pii key` and `quarry pii key --index` print new ones",
+    )

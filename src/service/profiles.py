@@ -1,0 +1,76 @@
+"""Profiles: what brands and influencers have in common, niches and a phone that is verified."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+from uuid import UUID, uuid4
+
+from service.accounts import one_time_codes
+from service.errors import FieldError, Reference
+from service.statements.rows import settled
+from service.work import Work
+
+P_co = TypeVar("P_co", covariant=True)
+
+
+class Profiles(Protocol[P_co]):
+    """The repositories of brands and influencers."""
+
+    @property
+    def create(self) -> Callable[..., Awaitable[P_co]]: ...
+    @property
+    def find(self) -> Callable[[UUID], Awaitable[P_co]]: ...
+    @property
+    def update(self) -> Callable[..., Awaitable[Any]]: ...
+    @property
+    def replace_niches(self) -> Callable[[UUID, list[UUID]], Awaitable[int]]: ...
+
+
+async def create_profile(profiles: Profiles[P_co], fields: dict[str, Any]) -> P_co:
+    """A new brand or influencer with its niches. Raises Conflict, Reference (a niche that does not exist)."""
+    with _naming_niches():
+        return await profiles.create(id=uuid4(), **fields)
+
+
+async def change_profile(profiles: Profiles[P_co], id: UUID, version: int | None, fields: dict[str, Any]) -> P_co:
+    """Change a brand's or influencer's fields, and replace its niches if `niche_ids` are among them.
+
+    Raises NotFound, StaleVersion, Conflict, Reference.
+    """
+    niche_ids = fields.pop("niche_ids", None)
+    changed: P_co = settled(await profiles.update(id, version=version, given=list(fields), **fields))
+    if niche_ids is None:
+        return changed
+    with _naming_niches():
+        await profiles.replace_niches(id, niche_ids)
+    return await profiles.find(id)
+
+
+@contextlib.contextmanager
+def _naming_niches() -> Iterator[None]:
+    """A niche that does not exist is a mistake in `niche_ids`, whichever row of the association it was."""
+    try:
+        yield
+    except Reference as error:
+        raise Reference(errors=(FieldError("niche_ids", "There is no such niche."),)) from error
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The profiles whose phone has just been verified."""
+
+    brands: list[UUID]
+    influencers: list[UUID]
+
+
+async def verify_phone(work: Work, phone: str, code: str) -> Verification | None:
+    """Count a guess; if it is right, mark the profiles with this phone. None when it is not."""
+    attempt = await work.otps.attempt(phone=phone, code=code, attempts=one_time_codes.ATTEMPTS)
+    if attempt is None or not attempt.is_right:
+        return None
+    brands = await work.brands.verify_phone(phone)
+    influencers = await work.influencers.verify_phone(phone)
+    return Verification([row.id for row in brands], [row.id for row in influencers])

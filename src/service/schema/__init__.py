@@ -1,0 +1,1 @@
+"""What must be there before the first request: roles, databases, migrations, schemas of tenants' own."""

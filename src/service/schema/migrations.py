@@ -1,0 +1,264 @@
+"""Migrations: yoyo on the plain SQL files of `sql/migrations/`, safe to start on several instances at once."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+import psycopg
+from yoyo.migrations import topological_sort
+
+from service.addresses import Address
+from service.errors import OperatorError
+from service.schema import migration_turns, yoyo_backend
+from service.schema.migration_errors import (
+    READ_ONLY,
+    MigrationError,
+    explained,
+    refuse_copying,
+    reported,
+    texts_of,
+)
+from service.schema.migration_files import Source, checksum, is_of_tenants, read, way_back
+
+Say = Callable[[str], None]
+Direction = Literal["apply", "rollback"]
+Verify = Callable[[psycopg.Connection[Any]], set[str] | None]
+"""Says what is wrong with the catalog, in the transaction that is open; None where it can't tell."""
+
+YOYO = "quarry-yoyo"
+"""The application name of every yoyo that got its address here; others may see it in pg_stat_activity."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """One migration: when it was applied (UTC, None: pending), and whether its file was edited or lost since."""
+
+    id: str
+    applied_at: datetime | None
+    is_changed: bool = False
+    is_missing: bool = False
+    is_of_tenants: bool = False
+    """Whether it is of tables of tenants, of which there may be several schemas."""
+    is_noted: bool = False
+    """Whether the file's checksum is kept, by which an edit is noticed."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to do about it."""
+        return self.is_missing or (self.applied_at is not None and self.is_noted)
+
+
+def yoyo_url(address: Address, schema: str) -> str:
+    """The address as yoyo takes it: for our backend, with role, search path and time-outs as start-up options."""
+    return f"{yoyo_backend.SCHEME}{_libpq_url(address, schema, YOYO).removeprefix('postgresql')}"
+
+
+def status(address: Address, schema: str, folders: Source = None) -> list[Status]:
+    """All migrations: applied ones in the order of application, pending ones, then those whose file is gone."""
+    ((_, found),) = statuses(address, [schema], folders)
+    return found
+
+
+def statuses(address: Address, schemas: Sequence[str], folders: Source = None) -> Iterator[tuple[str, list[Status]]]:
+    """The same of each of these schemas, with its name."""
+    with reported():
+        ordered = list(topological_sort(read(folders)))
+        checksums = {migration.id: checksum(Path(migration.path)) for migration in ordered}
+        with connected(address, "pg_catalog") as connection:
+            for schema in schemas:
+                connection.execute("SELECT set_config('search_path', quote_ident(%s), false)", [schema])
+                yield schema, _status(connection, ordered, checksums)
+
+
+def _status(connection: Any, ordered: Sequence[Any], checksums: Mapping[str, str]) -> list[Status]:
+    applied, kept = _applied(connection), _checksums(connection)
+    found = []
+    for migration in sorted(ordered, key=lambda each: (each.id not in applied, str(applied.get(each.id)))):
+        when = applied.pop(migration.id, None)
+        known = kept.get((migration.id, when)) if when else None
+        found.append(
+            Status(
+                migration.id,
+                when,
+                is_changed=known not in (None, checksums[migration.id]),
+                is_of_tenants=is_of_tenants(migration),
+                is_noted=known is not None,
+            )
+        )
+    return found + [Status(name, when, is_missing=True) for name, when in applied.items()]
+
+
+def connected(address: Address, schema: str) -> psycopg.Connection[Any]:
+    """A connection as yoyo has it, without a transaction."""
+    return psycopg.connect(_libpq_url(address, schema, "quarry"), autocommit=True)
+
+
+def up(
+    address: Address, schema: str, say: Say, folders: Source = None,
+    *, beside: bool = False, patience: float = 10.0, verify: Verify | None = None,
+) -> list[str]:  # fmt: skip
+    """Apply what is pending, each in a transaction of its own; answers the ids. Raises MigrationError.
+
+    `verify` says what is wrong with the catalog. The last migration is undone if that is more than before the first.
+
+    `beside` another schema of this database only tables of tenants are made: what exists once is noted as applied.
+    Waits for other instances of this as long as they take, for an ordinary yoyo `patience` seconds.
+    """
+    done: list[str] = []
+    with _locked(address, schema, say, patience) as backend:
+        migrations = read(folders)
+        if beside:
+            backend.mark_migrations([each for each in backend.to_apply(migrations) if not is_of_tenants(each)])
+        pending = list(backend.to_apply(migrations))
+        before = _wrong(backend, verify) if pending else None
+        try:
+            for migration in pending:
+                say(f"applying {migration.id}{f' in {schema}' if beside else ''}")
+                is_last = migration is pending[-1] and before is not None
+                _run(backend, migration, "apply", verify if is_last else None, before or set())
+                done.append(migration.id)
+        except BaseException:
+            # Those before the failed one are applied, and an edit of their files is to be noticed.
+            with contextlib.suppress(psycopg.Error), backend.copy() as own:
+                own.run_post_apply(migrations)
+            raise
+        # Also when nothing was pending: a killed run may have left an applied one without its checksum.
+        with backend.copy() as own:
+            own.run_post_apply(migrations)
+    return done
+
+
+def last(address: Address, schema: str, count: int, folders: Source = None) -> list[str]:
+    """The `count` migrations that were applied last, the last one first. Raises MigrationError for one with no way back."""
+    with reported(), connected(address, schema) as connection:
+        applied = _applied(connection)
+        files = {migration.id: migration for migration in read(folders)}
+    chosen = sorted(applied, key=lambda id: applied[id], reverse=True)[:count]
+    for id in chosen:
+        if id not in files:
+            raise MigrationError(f"there is no file that takes {id} back", "use the version that applied it")
+        if not way_back(files[id]).exists():
+            raise MigrationError(
+                f"there is no file that takes {id} back",
+                f"write {way_back(files[id]).name} beside it, or write a new migration that undoes it",
+            )
+    return chosen
+
+
+def take_back(
+    address: Address, schema: str, ids: Sequence[str], say: Say, folders: Source = None,
+    *, beside: bool = False,
+) -> list[str]:  # fmt: skip
+    """Take migrations back, in this order, where they are applied; answers their ids. Raises MigrationError.
+
+    `beside` another schema of this database nothing that exists once is touched.
+    """
+    done = []
+    with _locked(address, schema, say) as backend:
+        applied = _applied(backend)
+        files = {migration.id: migration for migration in read(folders)}
+        for id in ids:
+            if id in applied and not (beside and not is_of_tenants(files[id])):
+                say(f"rolling back {id}{f' in {schema}' if beside else ''}")
+                _run(backend, files[id], "rollback")
+                done.append(id)
+        return done
+
+
+def _wrong(backend: Any, verify: Verify | None) -> set[str] | None:
+    """What is wrong with the catalog as it is, None if that can't be told."""
+    if verify is None:
+        return None
+    with backend.copy() as own, own.transaction(rollback_on_exit=True):
+        return verify(own.connection)
+
+
+def _run(
+    backend: Any,
+    migration: Any,
+    direction: Direction,
+    verify: Verify | None = None,
+    before: AbstractSet[str] = frozenset(),
+) -> None:
+    """Run a migration and note it in one transaction, so that a killed run leaves both or neither.
+
+    Raises MigrationError, also when `verify` finds more wrong with the catalog than `before`.
+    """
+    path = Path(migration.path) if direction == "apply" else way_back(migration)
+    migration.load()
+    refuse_copying(path, texts_of(migration.steps, direction))
+    with explained(path, is_transactional=migration.use_transactions):
+        if not migration.use_transactions:
+            with backend.copy() as own:
+                migration.process_steps(own, direction)
+        with backend.copy() as own, own.transaction():
+            if migration.use_transactions:
+                migration.process_steps(own, direction)
+            if verify is not None and (added := sorted((verify(own.connection) or set()) - before)):
+                kept = "nothing of this migration was kept" if migration.use_transactions else "its statements stand"
+                raise MigrationError(
+                    f"{path.name}: the service would not serve from this catalog: {'; '.join(added)}",
+                    f"{kept}, and it is not noted as applied; correct the file and run it again",
+                )
+            own.log_migration(migration, direction)
+            (own.mark_one if direction == "apply" else own.unmark_one)(migration, log=False)
+
+
+def _libpq_url(address: Address, schema: str, name: str) -> str:
+    parts = urlsplit(address.url)
+    given = {"connect_timeout": str(math.ceil(address.connect_timeout)), **dict(parse_qsl(parts.query))}
+    # What waits while another connection works must not be cut for being idle.
+    options = f"{given.get('options', '')} -c search_path={schema} -c idle_session_timeout=0"
+    if address.role is not None:
+        options += f" -c role={address.role}"
+    if (name_of_database := unquote(parts.path[1:])) != parts.path[1:]:
+        # Decoded here, because yoyo takes the path as it is.
+        given["dbname"] = name_of_database
+    given |= {**address.libpq, "options": options.strip(), "application_name": name}
+    return f"postgresql://{parts.netloc}{parts.path}?{urlencode(given, quote_via=quote)}"
+
+
+@contextlib.contextmanager
+def _locked(address: Address, schema: str, say: Say, patience: float = 10.0) -> Iterator[Any]:
+    """Instances wait for each other on an advisory lock, which a dead one can't keep; yoyo's own row comes after it."""
+    migration_turns.name_user()
+    with reported(), contextlib.closing(connected(address, schema)) as holder:
+        migration_turns.wait(holder, say)
+        if (encoding := migration_turns.value(holder, "SHOW server_encoding")) != "UTF8":
+            raise OperatorError(
+                f"the database is encoded as {encoding}, and Quarry needs UTF8",
+                "make another one: `quarry db create` does, or CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+            )
+        if not migration_turns.value(holder, "SELECT to_regnamespace(quote_ident(%s)) IS NOT NULL", schema):
+            raise OperatorError(f"the schema {schema} does not exist", "run `quarry db create` first")
+        if migration_turns.value(holder, "SELECT current_setting('transaction_read_only') = 'on'"):
+            raise OperatorError("the database is read-only", READ_ONLY)
+        migration_turns.clear_dead_lock(holder, YOYO)
+        with yoyo_backend.connect(yoyo_url(address, schema)) as backend:
+            backend.ensure_internal_schema_updated()
+            with backend.lock(timeout=patience):
+                yield backend
+
+
+def _applied(connection: Any) -> dict[str, datetime]:
+    try:
+        rows = connection.execute("SELECT migration_id, applied_at_utc FROM _yoyo_migration ORDER BY 2").fetchall()
+    except psycopg.errors.UndefinedTable:
+        return {}
+    return dict(rows)
+
+
+def _checksums(connection: Any) -> dict[tuple[str, datetime], str]:
+    try:
+        rows = connection.execute("SELECT migration_id, applied_at_utc, checksum FROM _migration_checksums").fetchall()
+    except psycopg.errors.UndefinedTable:
+        return {}
+    return {(name, when): kept for name, when, kept in rows}

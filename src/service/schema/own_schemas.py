@@ -1,0 +1,104 @@
+"""Schemas: the one that tenants share, and those that tenants have of their own. Both are built by the same migrations.
+
+A tenant's own schema has the tables of tenants; what exists once, schema `app`, is for all. app.schemas says whose it is,
+and app.enter() leads each transaction there (tenancy/binding.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import psycopg
+
+from service.addresses import Address
+from service.errors import OperatorError
+from service.forms import RESERVED_SCHEMAS, SCHEMA_NAME
+from service.schema import migration_files, migrations, provisioning
+from service.schema.migration_errors import MigrationError, reported
+from service.schema.migration_files import Source
+from service.schema.migrations import Say, Status, Verify
+
+_FOREIGN = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid)
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid AND relname = '_yoyo_migration')
+  FROM pg_catalog.pg_namespace AS n
+ WHERE n.nspname = %(name)s
+"""
+
+
+class OwnSchemaFailed(MigrationError):
+    """Schemas of tenants' own are not migrated; all the others are."""
+
+
+def own(address: Address, schema: str) -> list[str]:
+    """The schemas that tenants have of their own, in the order of their names."""
+    with reported(), migrations.connected(address, schema) as connection:
+        try:
+            rows = connection.execute("SELECT name FROM app.schemas ORDER BY name").fetchall()
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+            return []
+    return [name for (name,) in rows]
+
+
+def up(address: Address, schema: str, say: Say, folders: Source = None, *, verify: Verify | None = None) -> list[str]:
+    """Apply what is pending everywhere; answers the ids, with their schema where it is a tenant's own.
+
+    One that fails in a tenant's schema keeps nobody else waiting: the others go on, and the next run goes on there. Raises
+    OwnSchemaFailed for them together. `verify` is as in migrations.up.
+    """
+    files = migration_files.read(folders)
+    done = migrations.up(address, schema, say, files, verify=verify)
+    failures = []
+    for name, found in list(migrations.statuses(address, own(address, schema), files)):
+        if all(each.is_settled for each in found):
+            continue
+        try:
+            done += [f"{name}/{id}" for id in migrations.up(address, name, say, files, beside=True)]
+        except OperatorError as error:
+            failures.append(f"in {name}: {error.message}")
+    if failures:
+        raise OwnSchemaFailed("; ".join(failures), "the other schemas are migrated; correct that and run it again")
+    return done
+
+
+def down(address: Address, schema: str, chosen: Sequence[str], say: Say, folders: Source = None) -> list[str]:
+    """Take migrations back, in the tenants' own schemas first; answers the ids. Raises MigrationError."""
+    done, files = [], migration_files.read(folders)
+    for name in own(address, schema):
+        done += [f"{name}/{id}" for id in migrations.take_back(address, name, chosen, say, files, beside=True)]
+    return done + migrations.take_back(address, schema, chosen, say, files)
+
+
+def status(address: Address, schema: str) -> list[Status]:
+    """All migrations of all schemas, as migrations.status; the id of one in a tenant's own schema begins with its name."""
+    shared, *others = migrations.statuses(address, [schema, *own(address, schema)])
+    return shared[1] + [
+        replace(each, id=f"{name}/{each.id}") for name, found in others for each in found if each.is_of_tenants
+    ]
+
+
+async def build(address: Address, schema: str, name: str, say: Say) -> None:
+    """Make the schema `name` with the tables of tenants; one that a failed attempt has left is gone on with.
+
+    Raises OperatorError for a name that can't be one, or is taken.
+    """
+    if not SCHEMA_NAME.match(name) or name in RESERVED_SCHEMAS or name.startswith("pg_") or name == schema:
+        raise OperatorError(
+            f"'{name}' can't be a schema of a tenant's own",
+            "give a lower-case word of letters, digits and _ that is not a schema of Quarry or PostgreSQL",
+        )
+    if name in own(address, schema):
+        raise OperatorError(f"the schema {name} is another tenant's", "choose another name")
+    if _is_foreign(address, schema, name):
+        raise OperatorError(f"the schema {name} is there and holds something else", "choose another name")
+    await provisioning.prepare_schema(address, name)
+    await asyncio.to_thread(migrations.up, address, name, say, beside=True)
+
+
+def _is_foreign(address: Address, schema: str, name: str) -> bool:
+    """Whether a schema has anything in it that migrations have not made."""
+    with reported(), migrations.connected(address, schema) as connection:
+        row = connection.execute(_FOREIGN, {"name": name}).fetchone()
+    return row is not None and bool(row[0])

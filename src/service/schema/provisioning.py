@@ -1,0 +1,147 @@
+"""Roles, databases and schemas: what must exist before the first migration. The SQL is in `sql/setup/`.
+
+Everything here may be repeated, and may be started several times at once: each session waits for the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import asyncpg
+
+from service import files
+from service.addresses import Address, PoolLimits
+from service.database import pooler
+from service.database.single import connect, quoted
+from service.database.translation import translate
+from service.errors import OperatorError, ServiceError
+
+_LOCK = 7_301_915_204_412
+"""The advisory lock of set-up; any constant that nothing else uses."""
+_MAINTENANCE = ("postgres", "template1")
+"""The databases of which every server has at least one."""
+_REMEDY = "use a superuser or CREATEROLE login in DATABASE_MIGRATION_URL, or give `quarry db roles --print` to a DBA"
+_ROUND = "set DATABASE_MIGRATION_URL to an address that goes round it"
+
+
+async def create_roles(address: Address, limits: PoolLimits | None = None) -> list[str]:
+    """Create the cluster's roles where they are missing and put their attributes right, their time-outs as in `limits`.
+
+    Answers what this login was not allowed to do, one line each. Raises OperatorError when it may not create them.
+    """
+    async with _session(*_maintenance(address)) as connection:
+        return await _run(connection, roles_sql(limits))
+
+
+async def prepare_database(address: Address, schema: str = "quarry") -> list[str]:
+    """Create the schemas and set the privileges of the database in `address`; answers what was not allowed."""
+    async with _session(address) as connection:
+        await connection.execute("SELECT set_config('quarry.schema', $1, false)", schema)
+        notes = await _run(connection, _setup("database"))
+        await connection.execute(f"SET ROLE quarry_owner;{_setup('schema')}")
+        return notes
+
+
+async def prepare_schema(address: Address, name: str) -> None:
+    """Create a schema for tables of tenants and set its privileges; `address` is of quarry_owner."""
+    async with _session(address) as connection:
+        await connection.execute("SELECT set_config('quarry.schema', $1, false)", name)
+        await connection.execute(_setup("schema"))
+
+
+async def create_database(address: Address, name: str) -> bool:
+    """Create the database `name` on the server of `address`; False when it is there already."""
+    remedy = "use a login with CREATEDB in DATABASE_MIGRATION_URL, or let a DBA create it"
+    async with _session(*_maintenance(address), remedy=remedy) as connection:
+        if await has_database(connection, name):
+            return False
+        try:
+            # From template0: in template1 somebody may be working, and it may have another encoding.
+            await connection.execute(f"CREATE DATABASE {quoted(name)} TEMPLATE template0 ENCODING 'UTF8'")
+        except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+            return False
+        return True
+
+
+async def drop_database(address: Address, name: str) -> bool:
+    """Drop the database `name`, ending whoever is connected to it; False when it is not there."""
+    remedy = "use its owner's login in DATABASE_MIGRATION_URL"
+    async with _session(*_maintenance(address), remedy=remedy) as connection:
+        if not await has_database(connection, name):
+            return False
+        await connection.execute(f"DROP DATABASE {quoted(name)} WITH (FORCE)")
+        return True
+
+
+async def drop_schemas(address: Address, names: Sequence[str]) -> None:
+    """Drop schemas with everything that migrations have made there."""
+    async with _session(address) as connection:
+        await connection.execute(f"DROP SCHEMA IF EXISTS {', '.join(map(quoted, names))} CASCADE")
+
+
+async def set_password(address: Address, role: str, password: str) -> None:
+    """Let `role` log in with `password`."""
+    async with _session(*_maintenance(address)) as connection:
+        # ALTER ROLE takes no parameters; the server quotes the literal.
+        text = await connection.fetchval(
+            "SELECT format('ALTER ROLE %I PASSWORD %L', $1::text, $2::text)", role, password
+        )
+        await connection.execute(text)
+
+
+def roles_sql(limits: PoolLimits | None = None) -> str:
+    """The SQL that creates the roles, for a DBA who runs it by hand; their time-outs are those of `limits`."""
+    text = _setup("roles")
+    return "".join(f"SET quarry.{name} = '{value}';\n" for name, value in (limits or PoolLimits()).timeouts()) + text
+
+
+def _setup(name: str) -> str:
+    return files.sql("setup", f"{name}.sql").read_text(encoding="utf-8")
+
+
+@contextlib.asynccontextmanager
+async def _session(*addresses: Address, remedy: str = _REMEDY) -> AsyncIterator[Any]:
+    """A connection to the first of `addresses` whose database exists, alone there. Its failures are OperatorErrors."""
+    connection = await _first(addresses)
+    try:
+        if await pooler.is_between(connection):
+            raise OperatorError("set-up needs one session throughout, and a pooler is in between", _ROUND)
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        yield connection
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise OperatorError(f"this login may not do that: {error.args[0]}", remedy) from error
+    except asyncpg.PostgresError as error:
+        raise OperatorError(f"the server refuses: {error.args[0]}", error.hint or "see the server's log") from error
+    except (asyncpg.InterfaceError, OSError) as error:
+        raise translate(error, connection_lost=True) from error
+    finally:
+        await connection.close()
+
+
+async def _run(connection: Any, text: str) -> list[str]:
+    """Run a script; answers what it warns of."""
+    notes: list[str] = []
+    connection.add_log_listener(lambda _, note: notes.append(note.message) if note.severity_en == "WARNING" else None)
+    await connection.execute(text)
+    return notes
+
+
+async def _first(addresses: Sequence[Address]) -> Any:
+    for address in addresses[:-1]:
+        try:
+            return await connect(address)
+        except ServiceError as error:
+            if not isinstance(error.__cause__, asyncpg.InvalidCatalogNameError | asyncpg.InsufficientPrivilegeError):
+                raise
+    return await connect(addresses[-1])
+
+
+def _maintenance(address: Address) -> list[Address]:
+    return [address.aimed(name) for name in _MAINTENANCE]
+
+
+async def has_database(connection: Any, name: str) -> bool:
+    """Whether the server has a database of that name."""
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name))

@@ -1,0 +1,115 @@
+"""Cached reads as data of a repository method: `@query(cached=Cached(row="id"))`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from service import files
+from service.cache.cache import Question, Reading, Rows
+from service.cache.watermarks import Stamp, Tag
+from service.statements.lexer import Kind, scan
+from service.statements.statement import Statement
+from service.tenancy.binding import Binding
+
+_MARKER = "/* the statement */"
+_NUMBERS = 4
+"""Columns before the statement's own: epoch, number, shared number, whether there is a row."""
+_NO_EPOCH = -1
+_SHARED_TABLES = frozenset({"niches"})
+
+
+@dataclass(frozen=True)
+class Cached:
+    """That a statement's answers are cached until one of the tables that it reads is touched.
+
+    With `row`, a parameter, of its outermost table that row alone counts. `lifetime` in seconds is for answers that time
+    changes too; they stay in the process.
+    """
+
+    row: str | None = None
+    lifetime: float | None = None
+
+
+def tables(statement: Statement) -> tuple[str, ...]:
+    """The tables that a statement reads, by their bare names: the outermost first, then as it names them."""
+    words = [
+        lexeme.text
+        for lexeme in scan(statement.variants[max(statement.variants)].text)
+        if lexeme.kind in (Kind.WORD, Kind.SYMBOL)
+    ]
+    found: dict[str, int] = {}
+    depth = 0
+    for position, word in enumerate(words[:-1]):
+        # A list of columns may hold a whole SELECT, before the FROM that the row is of.
+        depth += (word == "(") - (word == ")")
+        if word in ("FROM", "JOIN") and words[position + 1].isidentifier() and words[position + 1].islower():
+            schema, dot, table = (*words[position + 1 :], "", "")[:3]
+            name = table if dot == "." else schema
+            found[name] = min(depth, found.get(name, depth))
+    return tuple(sorted(found, key=found.__getitem__))
+
+
+def cached_reader(
+    statement: Statement, cached: Cached
+) -> Callable[[Reading, Binding, str, Sequence[object]], Awaitable[Rows]]:
+    """How the statement's rows are read through the cache; called with its text and the values for that text.
+
+    Raises StatementError where `cached` does not fit the statement.
+    """
+    if statement.kind == "count" or statement.scope not in ("tenant", "shared"):
+        raise statement.error("what counts rows that it touches, or belongs to no tenant, can't be cached")
+    read_from = tables(statement)
+    is_shared = not _SHARED_TABLES.isdisjoint(read_from)
+    own = [table for table in read_from if table not in _SHARED_TABLES]
+    if cached.row is not None and not all(cached.row in each.parameters for each in statement.variants.values()):
+        raise statement.error(f"cached by the row that ':{cached.row}' names, which the statement does not have")
+    positions = {
+        variant.text: None if cached.row is None else variant.parameters.index(cached.row)
+        for variant in statement.variants.values()
+    }
+    template = files.sql("templates", "stamped.sql").read_text(encoding="utf-8")
+    template = "\n".join(line for line in template.splitlines() if not line.startswith("--"))
+    stamped = {text: _stamped(template, text) for text in positions}
+    tables_of: tuple[Tag, ...] = tuple((table, None) for table in own)
+
+    async def read(reading: Reading, binding: Binding, text: str, values: Sequence[object]) -> Rows:
+        position = positions[text]
+        tags = tables_of
+        # The server takes an id in other forms too, under which nothing would ever be found touched.
+        if position is not None and isinstance(row := values[position], UUID):
+            tags = ((own[0], row), *tables_of[1:])
+        key = tuple(tuple(value) if isinstance(value, list) else value for value in values)
+        question = Question(reading.tenant, text, key, tags, is_shared, cached.lifetime)
+
+        async def fill() -> tuple[Stamp, Rows]:
+            asked_at = monotonic()
+            records = await binding.connection.fetch(stamped[text], values)
+            if binding.connection.observe is not None:
+                binding.connection.observe(statement.label, monotonic() - asked_at, len(records))
+            read_at = reading.read_at(asked_at)
+            if not records:
+                # A tenant that is not there has no numbers, and nothing of it is kept.
+                return Stamp(_NO_EPOCH, 0, 0, read_at), await binding.connection.fetch(text, values)
+            epoch, number, shared, *_ = records[0].values()
+            return Stamp(epoch, number, shared, read_at), [
+                _own(record) for record in records if record["#is_row"] is not None
+            ]
+
+        return await reading.read(question, fill)
+
+    return read
+
+
+def _stamped(template: str, text: str) -> str:
+    """The statement inside the one that reads the numbers too, under its own label."""
+    label, _, statement = text.partition("*/")
+    return f"{label}*/ {template.replace(_MARKER, statement)}"
+
+
+def _own(record: Any) -> Mapping[str, Any]:
+    return dict(itertools.islice(record.items(), _NUMBERS, None))

@@ -1,0 +1,234 @@
+"""What a bound method does when it is called: arrange the values, send one text, shape the answer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from operator import itemgetter
+from time import perf_counter
+from typing import Any
+from uuid import UUID
+
+from service.errors import NotFound, ServiceError, TenantUnbound
+from service.metrics import STATEMENT_ERRORS
+from service.statements.cached import Cached, cached_reader
+from service.statements.rows import Row, reader
+from service.statements.statement import TENANT_PARAMETER, Statement
+from service.tenancy.binding import Binding
+
+INDEX_SUFFIX = "_index"
+"""`:email_index` is the blind index of the parameter `email`."""
+ROW_PARAMETER = "id"
+"""The row that personal data is sealed for."""
+
+Prepared = tuple[str, Callable[[Sequence[object]], Sequence[object]]]
+
+
+class Arguments:
+    """The parameters of a signature, and how a call's positional and named values become one list in their order."""
+
+    def __init__(self, where: str, parameters: Sequence[inspect.Parameter]) -> None:
+        self.where = where
+        self.names = tuple(parameter.name for parameter in parameters)
+        self.positional = sum(parameter.kind is not inspect.Parameter.KEYWORD_ONLY for parameter in parameters)
+        self.defaults = {
+            parameter.name: parameter.default
+            for parameter in parameters
+            if parameter.default is not inspect.Parameter.empty
+        }
+
+    def arrange(self, args: tuple[object, ...], named: dict[str, object]) -> list[object]:
+        """The values in the signature's order. Raises TypeError as a plain Python call would."""
+        values = list(args)
+        if len(values) > self.positional:
+            raise TypeError(f"{self.where} takes {self.positional} positional values, {len(values)} were given")
+        used = 0
+        for name in self.names[len(values) :]:
+            if name in named:
+                values.append(named[name])
+                used += 1
+            elif name in self.defaults:
+                values.append(self.defaults[name])
+            else:
+                raise TypeError(f"{self.where} misses the value '{name}'")
+        if used != len(named):
+            unknown = sorted(set(named) - set(self.names[len(args) :]))
+            raise TypeError(f"{self.where} does not take {', '.join(unknown)}")
+        return values
+
+
+def compile_call(
+    statement: Statement,
+    arguments: Arguments,
+    model: type[Row] | None,
+    *,
+    noun: str,
+    aggregate: str = "",
+    personal: Sequence[str] = (),
+    cached: Cached | None = None,
+) -> Callable[..., Awaitable[Any]]:
+    """The method that runs `statement` on a repository's binding; `personal` are the parameters of that kind."""
+    sealing = _sealing(statement, arguments, aggregate, personal)
+    row_at = arguments.names.index(ROW_PARAMETER) if ROW_PARAMETER in arguments.names else None
+    choose = _chooser(statement, arguments, [name for name, _, _, _ in sealing])
+    shape = _SHAPES.get(statement.kind, _shape_value)(model, noun, aggregate)
+    answer = _ANSWERS[statement.kind](shape)
+    through_cache = None if cached is None else cached_reader(statement, cached)
+    label = statement.label
+    arrange = arguments.arrange
+    needs_tenant = TENANT_PARAMETER in statement.parameters
+
+    async def call(self: Any, *args: object, **named: object) -> Any:
+        binding: Binding = self._binding
+        if needs_tenant and binding.tenant is None:
+            raise TenantUnbound(f"{label} needs a tenant, and this work has none.")
+        values = arrange(args, named)
+        values.append(binding.tenant)
+        row: Any = None if row_at is None else values[row_at]
+        for _, position, make, column in sealing:
+            plain: Any = values[position]
+            values.append(None if plain is None else make(binding, plain, column, row))
+        text, pick = choose(values)
+        if through_cache is not None and (reading := binding.reading) is not None:
+            return shape(await through_cache(reading, binding, text, pick(values)), binding)
+        observe = binding.connection.observe
+        if observe is None:
+            return await answer(binding, text, pick(values))
+        started = perf_counter()
+        try:
+            result = await answer(binding, text, pick(values))
+        except ServiceError as error:
+            STATEMENT_ERRORS.labels(statement=label, code=error.code).inc()
+            raise
+        rows = len(result) if isinstance(result, list) else int(result is not None)
+        observe(label, perf_counter() - started, rows)
+        return result
+
+    return call
+
+
+Sealing = tuple[str, int, Callable[[Binding, str, str, UUID], bytes], str]
+"""A statement's parameter, the position of the plain text it is made of, how, and the column that it is for."""
+
+
+def _sealing(statement: Statement, arguments: Arguments, aggregate: str, personal: Sequence[str]) -> list[Sealing]:
+    used = {*statement.parameters, *statement.conditions}
+    made: list[Sealing] = []
+    for name in personal:
+        position, column = arguments.names.index(name), f"{aggregate}.{name}"
+        if name in used:
+            made.append((name, position, Binding.seal, column))
+        if f"{name}{INDEX_SUFFIX}" in used:
+            made.append(
+                (f"{name}{INDEX_SUFFIX}", position, lambda binding, plain, of, _: binding.index(plain, of), column)
+            )
+    return made
+
+
+def _chooser(statement: Statement, arguments: Arguments, made: Sequence[str]) -> Callable[[Sequence[object]], Prepared]:
+    """From the values to the variant that they ask for; the tenant comes after the arguments, then what was `made`."""
+    positions = {name: position for position, name in enumerate((*arguments.names, TENANT_PARAMETER, *made))}
+    labels = (*arguments.names, TENANT_PARAMETER, *made)
+    prepared = {
+        key: (variant.text, _picker([positions[name] for name in variant.parameters]))
+        for key, variant in statement.variants.items()
+    }
+    if not statement.conditions:
+        only = prepared[0]
+        return lambda _: only
+    bits = [
+        (1 << bit, positions[condition], tuple(positions[name] for name in statement.groups[condition]))
+        for bit, condition in enumerate(statement.conditions)
+    ]
+
+    def choose(values: Sequence[object]) -> Prepared:
+        key = 0
+        for bit, position, group in bits:
+            given = values[position] is not None
+            if given:
+                key |= bit
+            for member in group:
+                if (values[member] is not None) != given:
+                    names = ", ".join(labels[each] for each in group)
+                    raise TypeError(f"{arguments.where}: {names} are given together or not at all")
+        return prepared[key]
+
+    return choose
+
+
+def _picker(positions: list[int]) -> Callable[[Sequence[object]], Sequence[object]]:
+    if not positions:
+        return lambda _: ()
+    if len(positions) == 1:
+        only = positions[0]
+        return lambda values: (values[only],)
+    return itemgetter(*positions)
+
+
+Shape = Callable[[Sequence[Any], Binding], Any]
+"""From the records of an answer to what the caller gets."""
+
+
+def _shape_one(model: Any, noun: str, aggregate: str) -> Shape:
+    read = reader(model, aggregate)
+    missing = f"There is no such {noun}."
+
+    def one(records: Sequence[Any], binding: Binding) -> Any:
+        if not records:
+            raise NotFound(missing)
+        return read(records, binding)[0]
+
+    return one
+
+
+def _shape_maybe(model: Any, _: str, aggregate: str) -> Shape:
+    read = reader(model, aggregate)
+    return lambda records, binding: read(records, binding)[0] if records else None
+
+
+def _shape_many(model: Any, _: str, aggregate: str) -> Shape:
+    return reader(model, aggregate)
+
+
+def _shape_value(_: Any, __: str, ___: str) -> Shape:
+    return lambda records, _: next(iter(records[0].values())) if records else None
+
+
+_SHAPES: dict[str, Callable[[Any, str, str], Shape]] = {"one": _shape_one, "maybe": _shape_maybe, "many": _shape_many}
+
+
+Ask = Callable[[Binding, str, Sequence[object]], Awaitable[Any]]
+"""From the statement's text and values to what the caller gets."""
+
+
+def _row(shape: Shape) -> Ask:
+    async def row(binding: Binding, text: str, values: Sequence[object]) -> Any:
+        record = await binding.connection.fetchrow(text, values)
+        return shape(() if record is None else (record,), binding)
+
+    return row
+
+
+def _many(shape: Shape) -> Ask:
+    async def many(binding: Binding, text: str, values: Sequence[object]) -> Any:
+        return shape(await binding.connection.fetch(text, values), binding)
+
+    return many
+
+
+async def _value(binding: Binding, text: str, values: Sequence[object]) -> Any:
+    return await binding.connection.fetchval(text, values)
+
+
+async def _count(binding: Binding, text: str, values: Sequence[object]) -> int:
+    tag = await binding.connection.execute(text, values)
+    return int(tag.rpartition(" ")[2])
+
+
+_ANSWERS: dict[str, Callable[[Shape], Ask]] = {
+    "one": _row,
+    "maybe": _row,
+    "many": _many,
+    "value": lambda _: _value,
+    "count": lambda _: _count,
+}

@@ -1,0 +1,170 @@
+"""`@query`: a typed signature bound to the statement of the same name, checked when its class is defined.
+
+The method's name is the statement's name, its parameters are the statement's parameters, its return annotation is the
+result kind and the row model. All of it is compiled once; a call does no reflection.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import types
+import typing
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, overload
+
+from pydantic import BaseModel
+
+from service.statements import query_files
+from service.statements.cached import Cached
+from service.statements.calls import (
+    INDEX_SUFFIX,
+    ROW_PARAMETER,
+    Arguments,
+    compile_call,
+)
+from service.statements.rows import Row, is_personal
+from service.statements.statement import (
+    TENANT_PARAMETER,
+    ResultKind,
+    Statement,
+    suggest,
+)
+from service.tenancy.binding import Binding
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="Repository")
+
+_MARK = "_declared"
+
+
+Method = Callable[Concatenate[S, P], Coroutine[Any, Any, R]]
+
+
+@overload
+def query(method: Method[S, P, R], /) -> Method[S, P, R]: ...
+@overload
+def query(*, cached: Cached) -> Callable[[Method[S, P, R]], Method[S, P, R]]: ...
+def query(method: Any = None, /, *, cached: Cached | None = None) -> Any:
+    """Declare that the statement of this name is the method's body; its answers may be cached (see Cached)."""
+
+    def declare(method: Any) -> Any:
+        setattr(method, _MARK, _Declared(cached))
+        return method
+
+    return declare if method is None else declare(method)
+
+
+@dataclass(frozen=True)
+class _Declared:
+    cached: Cached | None
+
+
+class Repository:
+    """Base of the repositories: `class Campaigns(Repository, aggregate="campaigns")` owns sql/queries/campaigns.sql.
+
+    Holds nothing but its binding; never opens a transaction; knows no other repository.
+    """
+
+    __slots__ = ("_binding",)
+
+    aggregate: ClassVar[str]
+    noun: ClassVar[str]
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+
+    def __init_subclass__(
+        cls, *, aggregate: str, noun: str | None = None, file: query_files.QueryFile | None = None
+    ) -> None:
+        """Bind every declared method, to the aggregate's own file unless another is given.
+
+        Raises StatementError where signature and statement do not fit.
+        """
+        cls.aggregate = aggregate
+        cls.noun = noun or aggregate.removesuffix("s")
+        file = file or query_files.of_aggregate(aggregate)
+        declared = {name: value for name, value in vars(cls).items() if hasattr(value, _MARK)}
+        for name, statement in file.statements.items():
+            if name not in declared:
+                raise statement.error(
+                    f"no method of {cls.__name__} binds the statement '{name}'", suggest(name, list(declared))
+                )
+        first = next(iter(file.statements.values()))
+        if file.repository != cls.__name__:
+            raise first.error(f"the file belongs to '{file.repository}', not to {cls.__name__}")
+        for name, method in declared.items():
+            if name not in file.statements:
+                raise first.error(
+                    f"{cls.__name__}.{name} has no statement in {file.path.name}",
+                    suggest(name, list(file.statements)),
+                )
+            setattr(cls, name, _bind(cls, method, file.statements[name]))
+
+
+def _bind(
+    cls: type[Repository], method: Callable[..., Awaitable[Any]], statement: Statement
+) -> Callable[..., Awaitable[Any]]:
+    where = f"{cls.__name__}.{statement.name}"
+    signature = inspect.signature(method)
+    names = tuple(signature.parameters)[1:]
+    hints = typing.get_type_hints(method, vars(inspect.getmodule(method)), include_extras=True)
+    personal = tuple(name for name in names if is_personal(hints[name]))
+    derived = {f"{name}{INDEX_SUFFIX}": name for name in personal}
+    wanted = tuple(name for name in statement.parameters if name != TENANT_PARAMETER)
+    known = tuple(dict.fromkeys(derived.get(name, name) for name in (*wanted, *statement.conditions)))
+    for name in names:
+        if name == TENANT_PARAMETER:
+            raise statement.error(f"{where} can't have a parameter '{name}'", "the binding supplies it")
+        if name not in known:
+            raise statement.error(f"{where} has a parameter '{name}' that the statement does not use")
+    for name in known:
+        if name not in names:
+            raise statement.error(f"the statement uses :{name}, which {where} does not have", suggest(name, names))
+    for group in itertools.chain.from_iterable(statement.groups.values()):
+        name = derived.get(group, group)
+        if signature.parameters[name].default is not None:
+            raise statement.error(f"{where}: '{name}' stands in an optional line, so it needs '= None'")
+    model = _result(statement, where, hints.get("return"))
+    if ROW_PARAMETER not in names and any(name in known and name in statement.parameters for name in personal):
+        raise statement.error(f"{where} seals personal data, so it needs the parameter 'id': it is sealed for its row")
+    if model is not None and model.personal and "id" not in model.model_fields:
+        raise statement.error(f"{model.__name__} has personal data, so it needs the column 'id' that it is sealed for")
+    arguments = Arguments(where, tuple(signature.parameters.values())[1:])
+    declared: _Declared = getattr(method, _MARK)
+    bound = compile_call(
+        statement, arguments, model, noun=cls.noun, aggregate=cls.aggregate, personal=personal, cached=declared.cached
+    )
+    bound.__name__, bound.__qualname__, bound.__doc__ = statement.name, where, statement.doc
+    # Read by the checks.
+    bound.statement, bound.model, bound.cached = statement, model, declared.cached  # type: ignore[attr-defined]
+    bound.hints, bound.personal = hints, personal  # type: ignore[attr-defined]
+    return bound
+
+
+def _result(statement: Statement, where: str, annotation: Any) -> type[Row] | None:
+    """The row model, or None for single values; the annotation must say what the result kind says."""
+    kind, inner = _kind_of(annotation)
+    if statement.kind in ("value", "count"):
+        if statement.kind == "count" and annotation is not int:
+            raise statement.error(f"{where} is a :count, so it answers int")
+        members = (annotation, *typing.get_args(annotation))
+        has_model = any(isinstance(member, type) and issubclass(member, BaseModel) for member in members)
+        if has_model or annotation in (None, types.NoneType):
+            raise statement.error(f"{where} is a :{statement.kind}, so it answers a single value")
+        return None
+    if kind != statement.kind or not (isinstance(inner, type) and issubclass(inner, Row)):
+        shape = {"one": "Model", "maybe": "Model | None", "many": "list[Model]"}[statement.kind]
+        raise statement.error(f"{where} is a :{statement.kind}, so it answers {shape} with a Row model")
+    return inner
+
+
+def _kind_of(annotation: Any) -> tuple[ResultKind, Any]:
+    if typing.get_origin(annotation) is list:
+        return "many", typing.get_args(annotation)[0]
+    members = typing.get_args(annotation)
+    if type(None) in members and len(members) == 2:
+        return "maybe", next(member for member in members if member is not type(None))
+    return "one", annotation
