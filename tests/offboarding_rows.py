@@ -20,9 +20,10 @@ from service.embedded.server import Server
 from service.offboarding import erasure, exporting
 from service.offboarding.archive import Manifest
 from service.offboarding.erasure import Erased
-from service.offboarding.tables import HISTORY, LEFT_OUT, SEALED
+from service.offboarding.tables import SEALED
 from service.personal import keyring
 from service.settings import Settings
+from service.tables import HISTORY, UNEXPORTED
 from tenancy_rows import Arranged, arrange
 
 LONG_NUMBER = "0.1000000000000000055511151231257827021181583404541015625001"
@@ -165,7 +166,7 @@ def opened(settings: Settings, arranged: Arranged, tenant: UUID) -> dict[str, li
         niches = {row["id"]: row["name"] for row in connection.execute("SELECT id, name FROM app.niches")}
         for name, table in arranged.tables.items():
             bare = name.partition(".")[2]
-            if bare in HISTORY | LEFT_OUT.keys():
+            if bare in HISTORY | UNEXPORTED.keys():
                 continue
             columns = ", ".join(f"{c}::text" if t == "jsonb" else c for c, t in table.types.items())
             found[name] = []

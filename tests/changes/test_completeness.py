@@ -17,11 +17,11 @@ import pytest
 from factories import Factory, NewTenant
 from proxy import Proxy, proxied
 from restartable import Restartable, kill_a_backend
-from service.changes.events import PUBLIC
 from service.database.pool import Database
 from service.errors import ServiceError
 from service.personal import keyring
 from service.settings import Settings
+from service.tables import SHOWN
 from service.work import Work
 from serving import Service, serving
 from subscribers import Subscriber
@@ -276,7 +276,7 @@ async def _log(database: Database, tenant: NewTenant) -> dict[int, list[tuple[st
     log: dict[int, list[tuple[str, str, str, list[str] | None]]] = {}
     for number, table, operation, row, columns in rows:
         log.setdefault(number, [])
-        if table in PUBLIC:
+        if table in SHOWN:
             log[number].append((table, operation, str(row), columns))
     return log
 

@@ -18,10 +18,10 @@ from service.database.pool import Database
 from service.embedded.server import Server
 from service.errors import OperatorError
 from service.offboarding import exporting, importing
-from service.offboarding.tables import HISTORY, LEFT_OUT
 from service.personal import keyring
 from service.personal.keyring import Keyring
 from service.settings import Settings
+from service.tables import HISTORY, UNEXPORTED
 from service.tenancy.identity import TenantId
 from service.work import Work
 from tenancy_rows import cloned
@@ -202,7 +202,7 @@ async def test_an_archive_holds_one_tenant_in_plain_text_and_nothing_that_is_lef
         held = {member.name: tar.extractfile(member).read().decode() for member in members}  # type: ignore[union-attr]
     assert path.stat().st_mode & 0o777 == 0o600
     assert [member.name for member in members] == ["manifest.json", *(f"{t.name}.jsonl" for t in manifest.tables)]
-    assert not LEFT_OUT.keys() & {table.name for table in manifest.tables}
+    assert not UNEXPORTED.keys() & {table.name for table in manifest.tables}
     text = "".join(held.values())
     assert str(stock.b) not in text
     assert stock.domain(stock.b) not in text

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from service import files
+from service import files, tables
 from service.addresses import Address, PoolLimits
 from service.database.pool import Connection, Database
 from service.embedded.server import Server
@@ -111,15 +111,13 @@ async def test_every_untracked_table_and_unrecorded_column_is_needed(
     root: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     columns = {
-        f"column_not_recorded: quarry.{table}.{column}"
-        for table, cs in guard.UNRECORDED_COLUMNS.items()
-        for column in cs
+        f"column_not_recorded: quarry.{table}.{column}" for table, cs in tables.UNRECORDED.items() for column in cs
     }
-    tables = {f"changes_not_recorded: {name if '.' in name else f'quarry.{name}'}" for name in guard.UNTRACKED}
-    monkeypatch.setattr(guard, "UNTRACKED", {})
-    monkeypatch.setattr(guard, "UNRECORDED_COLUMNS", {})
+    untracked = {f"changes_not_recorded: {name if '.' in name else f'quarry.{name}'}" for name in tables.UNTRACKED}
+    monkeypatch.setattr(tables, "UNTRACKED", {})
+    monkeypatch.setattr(tables, "UNRECORDED", {})
     async with root.connection() as connection:
-        assert await inspected(connection, "SELECT 1") == columns | tables
+        assert await inspected(connection, "SELECT 1") == columns | untracked
 
 
 @pytest.mark.parametrize(

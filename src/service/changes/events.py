@@ -13,27 +13,10 @@ from pydantic_core import to_json
 
 from service.positions import Position
 from service.repos.log import LoggedCommit, Operation
+from service.tables import ADMITTING, SHOWN
 
 MOST_CHANGES = 10_000
 """Changes of one commit that are shown; of a larger one the first so many."""
-
-PUBLIC = frozenset(
-    {
-        "tenants",
-        "users",
-        "brands",
-        "brand_niches",
-        "influencers",
-        "influencer_niches",
-        "campaigns",
-        "campaign_influencers",
-        "contents",
-    }
-)
-"""Tables whose changes are shown. Of a commit that touched none of them the number alone is: no number is missing."""
-
-ADMITTING = frozenset({"tenants", "users", "sessions", "api_keys"})
-"""Tables that decide who may read on."""
 
 _UNSHOWN = ("_hash", "_index")
 """How columns end that the API has no field for."""
@@ -84,7 +67,7 @@ def event(epoch: int, commit: LoggedCommit) -> Event:
         changes=[
             Change(table=table, op=operation, id=row, columns=_shown(columns))
             for table, operation, row, columns in commit.changes
-            if table in PUBLIC
+            if table in SHOWN
         ],
     )
 

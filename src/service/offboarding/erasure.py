@@ -12,12 +12,12 @@ from service.offboarding import access
 from service.offboarding.tables import call, statements
 from service.repos.tenants import Tenant, TenantStatus
 from service.settings import Settings
+from service.tables import OF_APP
 from service.tenancy.identity import TenantId
 from service.work import Work, run
 
 _LOCK = "lock"
 _AFTERWARDS = ("statistics", "remains")
-_SHARED = ("tenants", "schemas", "changes", "commits", "cursors", "heads")
 
 Say = Callable[[str], None]
 
@@ -65,7 +65,7 @@ async def erase(settings: Settings, tenant: Tenant, say: Say) -> list[Erased]:
             raise _explained(error, domain) from error
         await _renew_statistics(owner, id, say)
         schema = own or settings.database_schema
-        tables = {f"{'app' if name in _SHARED else schema}.{name}": gone[name] for name in gone}
+        tables = {f"{'app' if name in OF_APP else schema}.{name}": gone[name] for name in gone}
         try:
             proof = await _proof(owner, id, tables)
         except DatabaseError as error:

@@ -19,7 +19,6 @@ from service.offboarding.archive import (
     Table,
 )
 from service.offboarding.tables import (
-    HISTORY,
     MAC,
     SEALED,
     call,
@@ -29,6 +28,7 @@ from service.offboarding.tables import (
 from service.personal import keyring
 from service.schema import own_schemas
 from service.settings import Settings
+from service.tables import HISTORY
 from service.tenancy.binding import Binding
 from service.tenancy.identity import TenantId
 from service.work import Work

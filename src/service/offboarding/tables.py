@@ -20,20 +20,6 @@ MAC = "key_mac"
 NO_HASH = "!"
 """What no password has; in the place of a hash that somebody has put there by hand."""
 
-HISTORY = frozenset({"commits", "changes"})
-"""Exported to be read; an import begins the log anew."""
-
-LEFT_OUT: Mapping[str, str] = {
-    "schemas": "where this installation keeps the rows",
-    "sessions": "opened with tokens of this installation; people sign in again",
-    "otps": "codes live for minutes",
-    "idempotency_keys": "answers to repeat, kept for a day",
-    "change_tickets": "live for a minute",
-    "cursors": "how far consumers of this installation have read",
-    "heads": "the counter of the log, which an import sets above the old numbers",
-}
-"""Tenant tables that are not exported, and why."""
-
 
 def statements(name: str) -> Mapping[str, Statement]:
     """The statements of `sql/offboarding/<name>.sql`, in the file's order."""

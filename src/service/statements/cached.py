@@ -14,13 +14,13 @@ from service.cache.cache import Question, Reading, Rows
 from service.cache.watermarks import Stamp, Tag
 from service.statements.lexer import Kind, scan
 from service.statements.statement import Statement
+from service.tables import SHARED
 from service.tenancy.binding import Binding
 
 _MARKER = "/* the statement */"
 _NUMBERS = 4
 """Columns before the statement's own: epoch, number, shared number, whether there is a row."""
 _NO_EPOCH = -1
-_SHARED_TABLES = frozenset({"niches"})
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def cached_reader(
     if statement.kind == "count" or statement.scope not in ("tenant", "shared"):
         raise statement.error("what counts rows that it touches, or belongs to no tenant, can't be cached")
     read_from = tables(statement)
-    is_shared = not _SHARED_TABLES.isdisjoint(read_from)
-    own = [table for table in read_from if table not in _SHARED_TABLES]
+    is_shared = not SHARED.isdisjoint(read_from)
+    own = [table for table in read_from if table not in SHARED]
     if cached.row is not None and not all(cached.row in each.parameters for each in statement.variants.values()):
         raise statement.error(f"cached by the row that ':{cached.row}' names, which the statement does not have")
     positions = {

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service import files
+from service import files, tables
 from service.database.connection import Connection
 from service.errors import OperatorError
 from service.personal.keyring import Keyring
@@ -47,25 +47,6 @@ _REASONS: Mapping[tuple[str, str], str] = {
         )
     },
 }
-
-UNTRACKED: Mapping[str, str] = {
-    "app.heads": "the log itself",
-    "app.commits": "the log itself",
-    "app.changes": "the log itself",
-    "app.cursors": "how far the log has been read",
-    "app.schemas": "where rows are kept, which never changes",
-    "otps": "codes live for minutes and nobody streams them",
-    "sign_in_failures": "a log of its own",
-    "idempotency_keys": "answers to repeat, kept for a day; what they tell of is recorded itself",
-    "change_tickets": "live for a minute and are used once",
-}
-"""Tenant tables whose changes are not recorded, and why; tables outside `app` by their bare name."""
-
-UNRECORDED_COLUMNS: Mapping[str, frozenset[str]] = {
-    "sessions": frozenset({"last_seen_at"}),
-    "api_keys": frozenset({"last_used_at"}),
-}
-"""Columns whose change alone is no change of the row: being seen is not news."""
 
 _REMEDY = "serve as quarry_app on a database made by `quarry db roles`, `quarry db create` and `quarry migrate up`"
 _NOT_OURS = "if {0} is not Quarry's, REVOKE ALL ON {0} FROM PUBLIC, or move it to a schema that quarry_app can't use"
@@ -149,7 +130,7 @@ def _tracking(rows: Iterable[Mapping[str, Any]]) -> list[Finding]:
 def _untracked(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What is wrong with the tables of a row, each with `.<column>` where it is about one."""
     table, source = row["table_name"], row["source"]
-    if (f"app.{table}" if row["is_of_app"] else table) in UNTRACKED:
+    if (f"app.{table}" if row["is_of_app"] else table) in tables.UNTRACKED:
         return
     if source is None:
         yield "changes_not_recorded", ""
@@ -159,7 +140,7 @@ def _untracked(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if not row["is_truncate_refused"]:
         yield "truncate_not_refused", ""
     recorded = {column for column, other, label in _COMPARED.findall(source) if column == other == label}
-    expected = set(row["columns"]) - _BOOKKEEPING - UNRECORDED_COLUMNS.get(table, frozenset())
+    expected = set(row["columns"]) - _BOOKKEEPING - tables.UNRECORDED.get(table, frozenset())
     yield from (("column_not_recorded", f".{column}") for column in sorted(expected - recorded))
     yield from (("recorded_column_missing", f".{column}") for column in sorted(recorded - expected))
 

@@ -1,0 +1,88 @@
+"""What the engine has to know of each table. A new table gets its row here: a test compares them with the schema.
+
+Names of tables in the schema `app` have it in front; all others are tenant tables, in the shared schema and in tenants' own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table. Each text says why the table is left out of something; empty where it is not."""
+
+    untracked: str = ""
+    """Why its changes are not recorded in the log."""
+    unrecorded: Mapping[str, str] = field(default_factory=dict)
+    """Columns whose change alone is not recorded, each with the reason."""
+    unshown: str = ""
+    """Why change streams do not show its recorded changes."""
+    unexported: str = ""
+    """Why a tenant's archive does not have its rows."""
+    admits: bool = False
+    """Whether it decides who may read on: a change there has open streams ask again."""
+    is_shared: bool = False
+    """Whether all tenants read the same rows, so that a change makes cached answers of all of them old."""
+    is_history: bool = False
+    """Whether an archive has it to be read only, and an import leaves it out."""
+
+
+_LOG = "the log itself"
+_OF_ACCOUNTS = "who signs in, and how, is for the audit"
+
+TABLES: Mapping[str, Table] = {
+    "app.tenants": Table(admits=True),
+    "app.schemas": Table(
+        untracked="where rows are kept, which never changes", unexported="where this installation keeps the rows"
+    ),
+    "app.heads": Table(untracked=_LOG, unexported="the counter of the log, which an import sets above the old numbers"),
+    "app.commits": Table(untracked=_LOG, is_history=True),
+    "app.changes": Table(untracked=_LOG, is_history=True),
+    "app.cursors": Table(
+        untracked="how far the log has been read", unexported="how far consumers of this installation have read"
+    ),
+    "app.niches": Table(unshown="it belongs to no tenant; a change makes cached answers old", is_shared=True),
+    "app.installation": Table(unshown="one row about the database itself", unexported="about this installation"),
+    "users": Table(admits=True),
+    "sessions": Table(
+        unrecorded={"last_seen_at": "being seen is not news"},
+        unshown=_OF_ACCOUNTS,
+        unexported="opened with tokens of this installation; people sign in again",
+        admits=True,
+    ),
+    "api_keys": Table(unrecorded={"last_used_at": "being used is not news"}, unshown=_OF_ACCOUNTS, admits=True),
+    "change_tickets": Table(untracked="live for a minute and are used once", unexported="live for a minute"),
+    "sign_in_failures": Table(untracked="a log of its own"),
+    "otps": Table(untracked="codes live for minutes and nobody streams them", unexported="codes live for minutes"),
+    "idempotency_keys": Table(
+        untracked="answers to repeat, kept for a day; what they tell of is recorded itself",
+        unexported="answers to repeat, kept for a day",
+    ),
+    "brands": Table(),
+    "brand_niches": Table(),
+    "influencers": Table(),
+    "influencer_niches": Table(),
+    "campaigns": Table(),
+    "campaign_influencers": Table(),
+    "contents": Table(),
+}
+
+
+def bare(name: str) -> str:
+    """The name of a table without its schema, as the log and the statements have it."""
+    return name.removeprefix("app.")
+
+
+SHOWN = frozenset(bare(name) for name, each in TABLES.items() if not each.untracked and not each.unshown)
+"""Tables whose changes streams show. Of a commit that touched none of them the number alone is shown: no number is missing."""
+ADMITTING = frozenset(bare(name) for name, each in TABLES.items() if each.admits)
+SHARED = frozenset(bare(name) for name, each in TABLES.items() if each.is_shared)
+OF_APP = frozenset(bare(name) for name in TABLES if name.startswith("app."))
+UNTRACKED: Mapping[str, str] = {name: each.untracked for name, each in TABLES.items() if each.untracked}
+UNRECORDED: Mapping[str, frozenset[str]] = {
+    bare(name): frozenset(each.unrecorded) for name, each in TABLES.items() if each.unrecorded
+}
+UNEXPORTED: Mapping[str, str] = {bare(name): each.unexported for name, each in TABLES.items() if each.unexported}
+HISTORY = frozenset(bare(name) for name, each in TABLES.items() if each.is_history)
