@@ -19,7 +19,8 @@ from service.changes.feed import Feed
 from service.database.pool import GREETING, Database
 from service.personal import keyring
 from service.settings import Settings
-from service.work import Attached, Work
+from service.statements.repository import Attached
+from service.work import Work
 
 T = TypeVar("T")
 

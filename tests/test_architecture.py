@@ -14,8 +14,9 @@ from service import errors, files, metrics
 from service.api.app import ENDPOINTS
 from service.errors import ServiceError
 from service.http.answers import STATUS
+from service.statements.repository import Attached
 from service.statements.statement import Statement
-from service.work import Attached, Work
+from service.work import Work
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "src" / "service").rglob("*.py"))

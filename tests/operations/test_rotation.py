@@ -19,7 +19,8 @@ from service.operations import rotation
 from service.operations.sealing import AGGREGATES
 from service.personal.keyring import SEALED, Keyring, KeyringError
 from service.settings import Settings
-from service.work import Attached, Work
+from service.statements.repository import Attached
+from service.work import Work
 
 PERSONAL = {
     "brand_email": "press@b.example", "poc_email": "poc@b.example", "poc_contact_number": "+14155550199",

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.statements.calls import INDEX_SUFFIX
-from service.statements.repository import Repository
+from service.statements.repository import Attached, Repository
 from service.statements.rows import Row
 from service.statements.statement import TENANT_PARAMETER, Statement
-from service.work import Attached, Work
+from service.work import Work
 
 
 @dataclass(frozen=True)

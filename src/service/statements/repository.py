@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from pydantic import BaseModel
 
@@ -32,10 +32,12 @@ from service.statements.statement import (
     suggest,
 )
 from service.tenancy.binding import Binding
+from service.tenancy.transaction import Transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S", bound="Repository")
+A = TypeVar("A", bound="Repository")
 
 _MARK = "_declared"
 
@@ -102,6 +104,20 @@ class Repository:
                     suggest(name, list(file.statements)),
                 )
             setattr(cls, name, _bind(cls, method, file.statements[name]))
+
+
+class Attached(Generic[A]):
+    """A repository on a transaction, made when it is first asked for."""
+
+    def __init__(self, repository: type[A]) -> None:
+        self.repository = repository
+
+    def __set_name__(self, owner: type[Transaction], name: str) -> None:
+        self._name = name
+
+    def __get__(self, transaction: Transaction, owner: type[Transaction]) -> A:
+        repository = transaction.__dict__[self._name] = self.repository(transaction.binding)
+        return repository
 
 
 def _bind(

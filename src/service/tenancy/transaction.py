@@ -1,0 +1,202 @@
+"""Transaction: one transaction and its tenant. `run` is the one place that repeats one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self, TypedDict, TypeVar, Unpack
+from uuid import UUID
+
+import structlog
+
+from service.cache.cache import Reading
+from service.database.connection import Connection, Late, Statements
+from service.database.pool import Database
+from service.database.retries import repeated
+from service.database.savepoints import Savepoints
+from service.tenancy import binding
+from service.tenancy.binding import Binding, Isolation
+from service.tenancy.identity import Actor, Origin, TenantId
+
+T = TypeVar("T")
+W = TypeVar("W", bound="Transaction")
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("service.work")
+
+
+class Options(TypedDict, total=False):
+    """How a transaction runs.
+
+    `at_least` is a number of the tenant that has to be in what is read, from the cache too. A read-only transaction that
+    `may_lag` reads from a replica where there are some: what was there a second ago, and all that this process wrote.
+    `statement_timeout` is in seconds, None for the role's own.
+    """
+
+    origin: Origin | None
+    actor: Actor | None
+    read_only: bool
+    isolation: Isolation
+    statement_timeout: float | None
+    at_least: int
+    may_lag: bool
+
+
+class Transaction:
+    """One transaction, with the binding that statements run on: `async with Transaction(database, tenant) as transaction: …`.
+
+    Commits when the block ends, undoes everything when it raises. `tenant` is explicit; None is for work that belongs
+    to no tenant (finding one, shared data, the platform). A service attaches its repositories to a class of its own.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        tenant: TenantId | None,
+        *,
+        attempt: int = 1,
+        origin: Origin | None = None,
+        actor: Actor | None = None,
+        read_only: bool = False,
+        isolation: Isolation = "read committed",
+        statement_timeout: float | None = None,
+        at_least: int = 0,
+        may_lag: bool = False,
+    ) -> None:
+        """The options are those of `Options`; `attempt` counts from 1 when `run` repeats it."""
+        self.database = database
+        self.tenant = tenant
+        self.actor = actor
+        self.attempt = attempt
+        self.number: int | None = None
+        """After commit: the number that this tenant's commit got; None when it changed nothing."""
+        self.reading: Reading | None = None
+        """The cache as this work reads it; None when it may write, or wants one snapshot for all that it reads."""
+        self._begin = binding.begin(
+            tenant, origin or Origin(), read_only=read_only, isolation=isolation, statement_timeout=statement_timeout
+        )
+        self._read_only = read_only
+        self._may_be_cached = read_only and tenant is not None and isolation == "read committed"
+        self._may_lag = may_lag and self._may_be_cached and database.replicas is not None
+        self._at_least = at_least
+        self._pool = database
+        self._connection: Connection | None = None
+        self._callbacks: list[Callable[[Any], Awaitable[None]]] = []
+
+    async def __aenter__(self) -> Self:
+        cache = self.database.cache
+        # What a replica has told may be in the cache too; asked again, it is the primary that answers.
+        is_asked_again = self._may_lag and not self.may_be_behind
+        if cache is not None and self._may_be_cached and self.tenant is not None and not is_asked_again:
+            self.reading = Reading(cache, self.tenant, self._at_least)
+            statements: Statements = Late(self._open, self.database.observe)
+        else:
+            statements = await self._open()
+        self._savepoints = Savepoints(statements)
+        self.binding = Binding(statements, self.tenant, self.database.keyring, self.reading)
+        return self
+
+    @property
+    def may_be_behind(self) -> bool:
+        """Whether what is read may be a moment old; it is not when `run` repeats the work, as it does after Behind."""
+        return self._may_lag and self.attempt == 1
+
+    async def _open(self) -> Connection:
+        return await self._open_on_replica() or await self._open_on_primary()
+
+    async def _open_on_replica(self) -> Connection | None:
+        replicas = self.database.replicas
+        if not self.may_be_behind or self.tenant is None or replicas is None:
+            return None
+        begun = await replicas.begin(self.tenant, self._begin, self._at_least)
+        if begun is None:
+            return None
+        if self.reading is not None:
+            self.reading.pin(begun.epoch, begun.number, begun.shared_number)
+        self._pool, self._connection = begun.database, begun.connection
+        return begun.connection
+
+    async def _open_on_primary(self) -> Connection:
+        connection = await self.database.acquire()
+        try:
+            await connection.begin(self._begin, is_numbered=not self._read_only)
+        except BaseException:
+            await self._leave(connection)
+            raise
+        self._connection = connection
+        return connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._connection is not None:
+            await self._end(self._connection, is_undone=error is not None)
+        if error is not None:
+            return
+        for callback in self._callbacks:
+            try:
+                await callback(self)
+            except Exception:
+                # The work is committed: a callback's failure can't undo it and must not look as if it had.
+                log.exception("on_commit_failed")
+
+    async def _end(self, connection: Connection, *, is_undone: bool) -> None:
+        try:
+            if is_undone:
+                return
+            if self._read_only:
+                await connection.end()
+            else:
+                numbers = await connection.commit(binding.attribution(self.actor))
+                for tenant, number in numbers.items():
+                    self.database.on_numbered(UUID(tenant), number)
+                self.number = numbers.get(str(self.tenant))
+        finally:
+            await self._leave(connection)
+
+    async def _leave(self, connection: Connection) -> None:
+        try:
+            await connection.rollback()
+        finally:
+            await self._pool.release(connection)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection itself, for what is no statement of a repository; work that reads the cache may have none."""
+        if self._connection is None:
+            raise RuntimeError("this work has not needed a connection yet")
+        return self._connection
+
+    def savepoint(self, name: str) -> contextlib.AbstractAsyncContextManager[None]:
+        """A nested transaction: undone by itself if its block raises. At most 60 in one piece of work."""
+        return self._savepoints.open(name)
+
+    def on_commit(self, callback: Callable[[Self], Awaitable[None]]) -> None:
+        """Call `callback(work)` once the commit is known to have happened; never after a rollback."""
+        self._callbacks.append(callback)
+
+
+async def run(
+    kind: type[W],
+    database: Database,
+    operation: Callable[[W], Awaitable[T]],
+    tenant: TenantId | None,
+    *,
+    attempts: int,
+    deadline: float,
+    **options: Unpack[Options],
+) -> T:
+    """Run `operation` in one transaction of this `kind` and repeat it, from the start, after a failure that left nothing behind:
+    contention, a stale plan, a connection lost before COMMIT. `operation` may therefore be called again.
+
+    A serializable write conflicts with every concurrent commit of its tenant, because they all raise one counter: use
+    read committed with row locks and version predicates for writes, and the higher levels for reading.
+    """
+    if options.get("isolation") == "serializable" and not options.get("read_only"):
+        log.warning("serializable_write", remedy="use read committed with version predicates")
+
+    async def once(attempt: int) -> T:
+        async with kind(database, tenant, attempt=attempt, **options) as transaction:
+            return await operation(transaction)
+
+    return await repeated(once, attempts=attempts, deadline=deadline)
