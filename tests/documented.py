@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from service.api.app import ENDPOINTS
+from service.api.routes import ENDPOINTS
 from service.http.openapi import document
 
 DOCUMENT = document(ENDPOINTS)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from service.addresses import Address
-from service.api.app import ENDPOINTS
+from service.api.routes import ENDPOINTS
 from service.checks import entries as catalogue
 from service.checks import proving, scratch
 from service.checks.proofs import catalog

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from service import errors, files, metrics
-from service.api.app import ENDPOINTS
+from service.api.routes import ENDPOINTS
 from service.errors import ServiceError
 from service.http.answers import STATUS
 from service.statements.repository import Attached

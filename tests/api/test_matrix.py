@@ -13,7 +13,7 @@ import pytest
 from application import Api, problem
 from factories import NewTenant
 from resources import DELETABLE, PATCHES, draft_of, path_of
-from service.api.app import ENDPOINTS
+from service.api.routes import ENDPOINTS
 from service.repos.users import User
 
 ROLES = ("viewer", "member", "admin", "owner")

@@ -17,7 +17,7 @@ from application import Api
 from documented import DOCUMENT, surprise_of
 from factories import PASSWORD, NewTenant
 from service.accounts.permissions import allows
-from service.api.app import ENDPOINTS
+from service.api.routes import ENDPOINTS
 from service.database.pool import Database
 from service.http.answers import STATUS
 from service.work import Work

@@ -7,7 +7,7 @@ import pytest
 from application import Api, problem
 from factories import Factory, NewTenant
 from service import errors
-from service.api.app import ENDPOINTS
+from service.api.routes import ENDPOINTS
 from service.http.answers import STATUS
 from service.http.answers import problem as render
 

@@ -17,7 +17,7 @@ import pytest
 from application import Api, problem
 from factories import PASSWORD, NewTenant
 from resources import LISTS, draft_of, path_of
-from service.api.app import ENDPOINTS
+from service.api.routes import ENDPOINTS
 from service.database.pool import Database
 from service.http.answers import STATUS
 from service.work import Work

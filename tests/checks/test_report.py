@@ -148,7 +148,7 @@ def test_what_is_handed_to_a_function_is_followed(reviewed: Reviewed) -> None:
 
 def test_a_row_that_reads_a_field_of_its_own_calls_no_statement_of_that_name(reviewed: Reviewed) -> None:
     places = [each.place for each in reviewed.of("log.head").callers]
-    assert any(each.startswith("service.api.caller.Call.consistency:") for each in places)
+    assert any(each.startswith("service.http.call.Call.consistency:") for each in places)
     assert not any("Place.loss_after" in each for each in places)
 
 

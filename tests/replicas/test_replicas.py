@@ -17,7 +17,7 @@ from factories import Factory, NewTenant
 from proxy import proxied
 from replicas.conftest import Serve, replica_is
 from restartable import Restartable
-from service.api.app import ENDPOINTS
+from service.api.routes import ENDPOINTS
 from service.errors import Behind, NotFound
 from service.repos.campaigns import Campaign
 from service.settings import Settings

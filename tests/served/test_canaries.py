@@ -17,7 +17,7 @@ import pytest
 
 from dumps import content
 from factories import Factory, NewTenant
-from service.api.app import ENDPOINTS
+from service.api.routes import ENDPOINTS
 from service.embedded.server import Server
 from service.settings import Settings
 from serving import Service, serving

@@ -16,7 +16,7 @@ import pytest
 
 from factories import Factory, NewTenant
 from resources import draft_of
-from service.api.app import ENDPOINTS
+from service.api.routes import ENDPOINTS
 from service.http.answers import STATUS
 from service.http.endpoints import Endpoint
 from serving import Service

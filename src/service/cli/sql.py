@@ -12,7 +12,7 @@ from uuid import UUID
 
 import typer
 
-from service.api.app import ENDPOINTS
+from service.api.routes import ENDPOINTS
 from service.checks import (
     entries as catalogue,
 )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from ipaddress import ip_address
 from typing import TypeVar
 from uuid import UUID
@@ -16,21 +15,17 @@ from starlette.requests import Request
 
 from service import positions
 from service.accounts import tokens
+from service.accounts.caller import Caller, admit, is_authentic
 from service.accounts.permissions import (
-    ROLES,
     Permission,
-    allows,
-    is_for_people,
 )
 from service.accounts.tokens import Token
 from service.errors import (
     Behind,
     DatabaseError,
-    Forbidden,
     Malformed,
     NotFound,
     SessionExpired,
-    TenantSuspended,
     Unauthorized,
 )
 from service.http import answers
@@ -48,7 +43,6 @@ from service.http.state import State
 from service.positions import Position
 from service.repos.api_keys import KeyBearer
 from service.repos.sessions import Bearer
-from service.repos.users import Role
 from service.tenancy.identity import Actor, Origin, TenantId
 from service.work import Work, run
 
@@ -59,21 +53,6 @@ R = TypeVar("R")
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.caller")
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who is served: a person by a session, or a program by an API key.
-
-    `id` is the user's or the key's; `user_id` the user, or who made the key; `session_id` a person's.
-    """
-
-    tenant: TenantId
-    id: UUID
-    user_id: UUID
-    session_id: UUID | None
-    role: Role
-    expires_at: datetime | None = None
 
 
 class Call:
@@ -242,7 +221,7 @@ class Call:
             bearer = await work.sessions.authenticate(token.hash, idle=idle, seen_every=seen_every)
         else:
             bearer = await work.api_keys.authenticate(token.hash, seen_every=seen_every)
-        if bearer is not None and not _has_valid_mac(work, token, bearer):
+        if bearer is not None and not is_authentic(work.binding, token, bearer):
             log.error(
                 "token_mac_mismatch",
                 kind=token.kind,
@@ -272,29 +251,3 @@ class Call:
             self.request, self._raw, key=self._key, caller_id=self.caller.id,
             lifetime=self.state["settings"].idempotency_lifetime,
         )  # fmt: skip
-
-
-def _has_valid_mac(work: Work, token: Token, bearer: Bearer | KeyBearer) -> bool:
-    """Whether the service itself has written the row that lets the token in."""
-    if isinstance(bearer, Bearer):
-        return work.binding.verifies(bearer.token_mac, tokens.session_fields(token.hash, bearer.user_id))
-    return work.binding.verifies(bearer.key_mac, tokens.key_fields(token.hash, bearer.user_id, bearer.role))
-
-
-def admit(token: Token, bearer: Bearer | KeyBearer | None, permission: Permission) -> Caller:
-    """The caller, if nothing speaks against serving them."""
-    if bearer is None or (isinstance(bearer, Bearer) and not bearer.is_active):
-        raise Unauthorized
-    is_person = isinstance(bearer, Bearer)
-    if bearer.is_expired:
-        raise SessionExpired(None if is_person else "The key has expired.")
-    if bearer.tenant_status != "active":
-        raise TenantSuspended
-    # A key may do no more than whoever made it may by now.
-    roles: list[Role] = [bearer.role] if isinstance(bearer, Bearer) else [bearer.role, bearer.maker_role]
-    role = min(roles, key=ROLES.index)
-    if not allows(role, permission) or (is_for_people(permission) and not is_person):
-        raise Forbidden
-    if isinstance(bearer, Bearer):
-        return Caller(token.tenant, bearer.user_id, bearer.user_id, bearer.session_id, role, bearer.expires_at)
-    return Caller(token.tenant, bearer.key_id, bearer.user_id, None, role, bearer.expires_at)

@@ -1,0 +1,58 @@
+"""Callers: who is served, once their token has been admitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from service.accounts import tokens
+from service.accounts.permissions import ROLES, Permission, allows, is_for_people
+from service.accounts.tokens import Token
+from service.errors import Forbidden, SessionExpired, TenantSuspended, Unauthorized
+from service.repos.api_keys import KeyBearer
+from service.repos.sessions import Bearer
+from service.repos.users import Role
+from service.tenancy.binding import Binding
+from service.tenancy.identity import TenantId
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who is served: a person by a session, or a program by an API key.
+
+    `id` is the user's or the key's; `user_id` the user, or who made the key; `session_id` a person's.
+    """
+
+    tenant: TenantId
+    id: UUID
+    user_id: UUID
+    session_id: UUID | None
+    role: Role
+    expires_at: datetime | None = None
+
+
+def is_authentic(binding: Binding, token: Token, bearer: Bearer | KeyBearer) -> bool:
+    """Whether the row that lets the token in has a valid MAC, or is of an earlier release whose rows are accepted."""
+    if isinstance(bearer, Bearer):
+        return binding.verifies(bearer.token_mac, tokens.session_fields(token.hash, bearer.user_id))
+    return binding.verifies(bearer.key_mac, tokens.key_fields(token.hash, bearer.user_id, bearer.role))
+
+
+def admit(token: Token, bearer: Bearer | KeyBearer | None, permission: Permission) -> Caller:
+    """The caller, if nothing speaks against serving them."""
+    if bearer is None or (isinstance(bearer, Bearer) and not bearer.is_active):
+        raise Unauthorized
+    is_person = isinstance(bearer, Bearer)
+    if bearer.is_expired:
+        raise SessionExpired(None if is_person else "The key has expired.")
+    if bearer.tenant_status != "active":
+        raise TenantSuspended
+    # A key may do no more than whoever made it may by now.
+    roles: list[Role] = [bearer.role] if isinstance(bearer, Bearer) else [bearer.role, bearer.maker_role]
+    role = min(roles, key=ROLES.index)
+    if not allows(role, permission) or (is_for_people(permission) and not is_person):
+        raise Forbidden
+    if isinstance(bearer, Bearer):
+        return Caller(token.tenant, bearer.user_id, bearer.user_id, bearer.session_id, role, bearer.expires_at)
+    return Caller(token.tenant, bearer.key_id, bearer.user_id, None, role, bearer.expires_at)
