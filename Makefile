@@ -29,7 +29,7 @@ test: install ## Run all tests: TEST_PG=18, 16 or 15, TESTS=tests/repos, WORKERS
 	TEST_PG=$(TEST_PG) $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(TESTS)
 
 POOLED := tests/repos tests/tenancy tests/changes tests/test_work.py tests/operations/test_seeding.py \
-	$(addprefix tests/statements/test_,calls.py repository.py rows.py) $(addprefix tests/database/test_,database.py leftovers.py savepoints.py)
+	$(addprefix tests/statements/test_,calls.py repository.py reading.py) $(addprefix tests/database/test_,database.py leftovers.py savepoints.py)
 ALONE := tests/tenancy/test_numbers.py tests/tenancy/test_shared_number.py \
 	$(addprefix tests/database/test_,savepoints.py leftovers.py database.py)
 UNDER := accounts cache database operations personal schema statements

@@ -20,7 +20,7 @@ from service.errors import (
     TransactionAborted,
     Unavailable,
 )
-from service.statements.rows import settled
+from service.statements.outcomes import settled
 from service.work import Work, run
 
 

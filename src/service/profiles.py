@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from service.accounts import one_time_codes
 from service.errors import FieldError, Reference
-from service.statements.rows import settled
+from service.statements.outcomes import settled
 from service.work import Work
 
 P_co = TypeVar("P_co", covariant=True)

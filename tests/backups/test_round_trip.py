@@ -17,7 +17,7 @@ from service.errors import OperatorError, Unavailable
 from service.personal import keyring
 from service.schema import own_schemas
 from service.settings import Settings
-from service.statements.rows import settled
+from service.statements.outcomes import settled
 from service.work import Work
 
 

@@ -29,9 +29,10 @@ from service.checks.rules import (
 from service.checks.runs import attack, growth
 from service.checks.runs.samples import Sampler
 from service.checks.runs.trials import TENANTS, undone
+from service.personal.marking import Personal
 from service.statements import query_files
 from service.statements.repository import Repository, query
-from service.statements.rows import Personal, Row
+from service.statements.rows import Row
 
 _ANSWERS = {"one": "{}", "maybe": "{} | None", "many": "list[{}]", "count": "int"}
 _NAMES = {

@@ -12,7 +12,7 @@ from factories import Factory
 from service.database.pool import Database
 from service.errors import InUse, InvalidInput, Reference
 from service.personal.keyring import SEALED
-from service.statements.rows import removed, settled
+from service.statements.outcomes import removed, settled
 from service.work import Work, run
 
 SEALED_FIELDS = {

@@ -11,7 +11,7 @@ import pytest
 from factories import Factory
 from service.database.pool import Database
 from service.errors import InvalidInput
-from service.statements.rows import removed
+from service.statements.outcomes import removed
 from service.work import Work, run
 
 

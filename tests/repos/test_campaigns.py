@@ -10,7 +10,7 @@ import pytest
 from factories import Factory
 from service.database.pool import Database
 from service.errors import InvalidInput, NotFound, Reference
-from service.statements.rows import removed, settled
+from service.statements.outcomes import removed, settled
 from service.work import Work
 
 

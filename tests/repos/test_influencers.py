@@ -11,7 +11,7 @@ import pytest
 from factories import Factory
 from service.database.pool import Database
 from service.errors import InUse, InvalidInput
-from service.statements.rows import removed, settled
+from service.statements.outcomes import removed, settled
 from service.work import Work, run
 
 

@@ -14,7 +14,7 @@ from service.database.pool import Database
 from service.errors import Forbidden, InvalidInput
 from service.repos import log
 from service.repos.log import AuditedChange, LoggedCommit, Place, PolledPlace
-from service.statements.rows import settled
+from service.statements.outcomes import settled
 from service.tenancy.identity import Actor, Origin
 from service.work import Work
 

@@ -11,7 +11,7 @@ from factories import Factory
 from profiles import Profiles
 from service.database.pool import Database
 from service.errors import Reference
-from service.statements.rows import settled
+from service.statements.outcomes import settled
 from service.work import Work
 
 AddNiche = Callable[[str], UUID]

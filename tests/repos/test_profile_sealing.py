@@ -12,7 +12,7 @@ from profiles import Profiles
 from service.database.pool import Database
 from service.errors import InvalidInput
 from service.personal.keyring import SEALED
-from service.statements.rows import removed, settled
+from service.statements.outcomes import removed, settled
 from service.work import Work
 
 

@@ -11,7 +11,7 @@ from factories import Factory
 from profiles import Profiles
 from service.database.pool import Database
 from service.errors import Conflict, InvalidInput, NotFound
-from service.statements.rows import removed, settled
+from service.statements.outcomes import removed, settled
 from service.work import Work
 
 AddNiche = Callable[[str], UUID]

@@ -10,7 +10,7 @@ import pytest
 from factories import Factory
 from service.database.pool import Database
 from service.errors import Conflict, Forbidden
-from service.statements.rows import settled
+from service.statements.outcomes import settled
 from service.work import Work
 
 

@@ -11,7 +11,7 @@ from factories import Factory
 from service.database.pool import Database
 from service.errors import Conflict, DatabaseError, InUse, InvalidInput, NotFound, StaleVersion
 from service.personal.keyring import SEALED
-from service.statements.rows import removed, settled
+from service.statements.outcomes import removed, settled
 from service.work import Work, run
 
 

@@ -13,10 +13,11 @@ import pytest
 from factories import Factory
 from service.database.pool import Database
 from service.errors import TenantUnbound
+from service.personal.marking import Personal, is_personal
 from service.settings import Settings
 from service.statements import query_files
 from service.statements.repository import Repository, query
-from service.statements.rows import Personal, Row, is_personal
+from service.statements.rows import Row
 from service.statements.statement import StatementError
 from service.tenancy.binding import UNDECIPHERABLE
 from service.tenancy.identity import TenantId

@@ -11,7 +11,7 @@ from factories import Factory, NewTenant
 from service.database.pool import Database
 from service.errors import Forbidden
 from service.repos.log import AuditedChange, LoggedCommit
-from service.statements.rows import settled
+from service.statements.outcomes import settled
 from service.work import Work
 
 FORMER = 2**63

@@ -10,7 +10,7 @@ from service.accounts.passwords import Passwords, weakness
 from service.accounts.permissions import may_grant
 from service.errors import FieldError, Forbidden, InvalidInput
 from service.repos.users import KeptHash, Role, User
-from service.statements.rows import removed, settled
+from service.statements.outcomes import removed, settled
 from service.tenancy.identity import Origin
 from service.work import Work
 

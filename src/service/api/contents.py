@@ -26,7 +26,7 @@ from service.http.numbered_pages import numbered_page
 from service.http.pages import PageQuery
 from service.http.preconditions import Precondition, expected
 from service.repos.contents import Content, Kind, Status
-from service.statements.rows import removed, settled
+from service.statements.outcomes import removed, settled
 from service.work import Work
 
 _CONTENTS = TypeAdapter(list[Content])

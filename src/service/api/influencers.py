@@ -27,7 +27,7 @@ from service.http.pages import PageQuery
 from service.http.preconditions import Precondition, expected
 from service.profiles import change_profile, create_profile
 from service.repos.influencers import Gender, Influencer
-from service.statements.rows import removed
+from service.statements.outcomes import removed
 from service.work import Work
 
 _INFLUENCERS = TypeAdapter(list[Influencer])

@@ -16,7 +16,7 @@ from service.http.inputs import (
 )
 from service.http.preconditions import Precondition, expected
 from service.repos.tenants import Tenant
-from service.statements.rows import settled
+from service.statements.outcomes import settled
 from service.work import Work
 
 

@@ -9,10 +9,12 @@ from uuid import UUID
 
 from pydantic import Json
 
+from service.personal.marking import Personal
 from service.repos.niches import NicheSummary
+from service.repos.profiles import Verified
 from service.statements.cached import Cached
 from service.statements.repository import Repository, query
-from service.statements.rows import Personal, Row, Verified
+from service.statements.rows import Row
 
 CompanyType = Literal["private_limited", "public_limited", "llp", "partnership", "sole_proprietorship", "other"]
 

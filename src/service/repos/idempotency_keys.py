@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
+from service.personal.marking import Personal
 from service.statements.repository import Repository, query
-from service.statements.rows import Personal, Row
+from service.statements.rows import Row
 
 
 class Settled(Row):

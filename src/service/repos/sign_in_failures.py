@@ -6,8 +6,9 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
+from service.personal.marking import Personal
 from service.statements.repository import Repository, query
-from service.statements.rows import Personal, Row
+from service.statements.rows import Row
 
 
 class SignInFailure(Row):

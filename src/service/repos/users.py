@@ -7,9 +7,10 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, NamedTuple
 from uuid import UUID
 
+from service.personal.marking import Personal
 from service.statements.cached import Cached
 from service.statements.repository import Repository, query
-from service.statements.rows import Personal, Row
+from service.statements.rows import Row
 
 Role = Literal["owner", "admin", "member", "viewer"]
 

@@ -12,7 +12,8 @@ from uuid import UUID
 from service.errors import NotFound, ServiceError, TenantUnbound
 from service.metrics import STATEMENT_ERRORS
 from service.statements.cached import Cached, cached_reader
-from service.statements.rows import Row, reader
+from service.statements.reading import reader
+from service.statements.rows import Row
 from service.statements.statement import TENANT_PARAMETER, Statement
 from service.tenancy.binding import Binding
 

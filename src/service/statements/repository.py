@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, over
 
 from pydantic import BaseModel
 
+from service.personal.marking import is_personal
 from service.statements import query_files
 from service.statements.cached import Cached
 from service.statements.calls import (
@@ -24,7 +25,7 @@ from service.statements.calls import (
     Arguments,
     compile_call,
 )
-from service.statements.rows import Row, is_personal
+from service.statements.rows import Row
 from service.statements.statement import (
     TENANT_PARAMETER,
     ResultKind,

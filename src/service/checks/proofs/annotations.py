@@ -17,7 +17,7 @@ from uuid import UUID
 
 from pydantic import Json
 
-from service.statements.rows import is_personal
+from service.personal.marking import is_personal
 
 _TYPES: dict[Any, frozenset[str]] = {
     UUID: frozenset({"uuid"}),

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Json
 
-from service.statements.rows import is_personal
+from service.personal.marking import is_personal
 
 
 def spelled(annotation: Any) -> str:

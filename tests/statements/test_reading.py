@@ -13,13 +13,10 @@ import pytest
 from pydantic import BaseModel, Field, Json, ValidationError, computed_field, field_validator
 
 from service.errors import NotFound, StaleVersion
-from service.statements import rows
-from service.statements.rows import (
-    Row,
-    is_plain,
-    removed,
-    settled,
-)
+from service.statements import reading
+from service.statements.outcomes import removed, settled
+from service.statements.reading import is_plain
+from service.statements.rows import Row
 from service.tenancy.binding import Binding
 
 M = TypeVar("M", bound=Row)
@@ -30,7 +27,7 @@ UNBOUND = Binding(None, None)  # type: ignore[arg-type]
 
 def builder(model: type[M]) -> Callable[[Any], M]:
     """A function from a record to a `model`."""
-    read = rows.reader(model)
+    read = reading.reader(model)
     return lambda record: read([record], UNBOUND)[0]
 
 

@@ -1,0 +1,34 @@
+"""Outcomes: rows after an attempt to change them, for which a version was expected."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from service.errors import NotFound, StaleVersion
+
+
+class Outcome(Protocol):
+    """A row after an attempt to change it; not `applied` when its version was not the expected one."""
+
+    @property
+    def applied(self) -> bool: ...
+
+
+A = TypeVar("A", bound=Outcome)
+
+
+def settled(outcome: A | None) -> A:
+    """The changed row. Raises NotFound when there was none, StaleVersion when it was not the expected one."""
+    if outcome is None:
+        raise NotFound
+    if not outcome.applied:
+        raise StaleVersion
+    return outcome
+
+
+def removed(applied: bool | None) -> None:
+    """Nothing, after a removal that happened. Raises NotFound or StaleVersion, as `settled` does."""
+    if applied is None:
+        raise NotFound
+    if not applied:
+        raise StaleVersion
