@@ -57,9 +57,12 @@ class Installation:
         ) as process:  # fmt: skip
             assert process.stderr is not None
             try:
-                said = process.stderr.readline()
-                serving = re.search(r"serving on (http://[\w.:]+)", said)
-                assert serving, said + process.stderr.read()
+                # A listener may say before it that it listens; the lines end with the process.
+                said = ""
+                while not (serving := re.search(r"serving on (http://[\w.:]+)", said)):
+                    line = process.stderr.readline()
+                    assert line, said
+                    said += line
                 yield serving[1]
             finally:
                 process.terminate()

@@ -182,13 +182,17 @@ def test_file_of_keys_that_is_no_text_is_one_line(tmp_path: Path) -> None:
 
 
 def test_processes_that_start_at_once_have_the_same_keys(tmp_path: Path) -> None:
-    program = "from service import keyring, settings; print(keyring.of(settings.Settings(_env_file=None)).current)"
+    program = (
+        "from service import settings; from service.personal import keyring;"
+        "print(keyring.of(settings.Settings(_env_file=None)).current)"
+    )
     environment = {"PATH": os.environ["PATH"], "QUARRY_HOME": str(tmp_path / "home")}
     started = [
         subprocess.Popen([sys.executable, "-c", program], env=environment, text=True, stdout=subprocess.PIPE)
         for _ in range(8)
     ]
     said = {process.communicate(timeout=60)[0] for process in started}
+    assert [process.returncode for process in started] == [0] * 8
     assert len(said) == 1
     assert len(said.pop().strip()) == len("row-") + 8
 
