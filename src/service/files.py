@@ -22,6 +22,11 @@ def seeds(*parts: str) -> Path:
     return _root("seeds").joinpath(*parts)
 
 
+def is_packaged() -> bool:
+    """Whether they are inside the installed package, where nobody writes."""
+    return (_PACKAGE / "sql").is_dir()
+
+
 def _root(name: str) -> Path:
     packaged = _PACKAGE / name
     return packaged if packaged.is_dir() else _CHECKOUT / name

@@ -23,7 +23,7 @@ def write(name: str, table: str | None) -> tuple[Path, Path]:
     if table is not None and not _TABLE.match(table):
         raise OperatorError(f"'{table}' is not a table's name", "write it in lower case, such as campaign_notes")
     folder = files.sql("migrations", "tenant")
-    if Path(__file__).parent in folder.parents:
+    if files.is_packaged():
         raise OperatorError("the migrations belong to the installed package", "write new ones in a checkout of it")
     existing = sorted(path.stem for path in folder.glob("[0-9]*.sql") if not path.name.endswith(".rollback.sql"))
     taken = [id for id in existing if id.partition(".")[2] == name]
