@@ -6,13 +6,7 @@ from typing import get_args
 
 import pytest
 
-from service.accounts.permissions import (
-    ROLES,
-    Permission,
-    allows,
-    is_admin,
-    may_grant,
-)
+from service.accounts.permissions import ROLES, Permission, allows, is_admin, may_grant
 from service.repos.users import Role
 
 PERMISSIONS = get_args(Permission)

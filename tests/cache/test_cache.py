@@ -15,12 +15,7 @@ from changes.followers import NEVER
 from questions import ACME, GLOBEX, ROW, Source, opened, question, together
 from service.cache import cache as module
 from service.cache import watermarks
-from service.cache.cache import (
-    Cache,
-    Question,
-    Reading,
-    Rows,
-)
+from service.cache.cache import Cache, Question, Reading, Rows
 from service.cache.watermarks import Stamp, Watermarks
 from service.settings import Settings
 

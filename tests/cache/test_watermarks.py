@@ -9,12 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from service.cache import watermarks
-from service.cache.watermarks import (
-    LEASE,
-    Stamp,
-    Tag,
-    Watermarks,
-)
+from service.cache.watermarks import LEASE, Stamp, Tag, Watermarks
 
 ACME, GLOBEX = uuid4(), uuid4()
 A0, A1, B0 = UUID(int=1), UUID(int=2), UUID(int=3)

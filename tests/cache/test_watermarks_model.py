@@ -22,13 +22,7 @@ from hypothesis.stateful import (
 )
 
 from service.cache import watermarks
-from service.cache.watermarks import (
-    LEASE,
-    Stamp,
-    Tag,
-    Touched,
-    Watermarks,
-)
+from service.cache.watermarks import LEASE, Stamp, Tag, Touched, Watermarks
 
 ACME = uuid4()
 A0, A1, B0 = UUID(int=1), UUID(int=2), UUID(int=3)

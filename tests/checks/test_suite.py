@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from service.addresses import Address
-from service.checks import (
-    entries as catalogue,
-)
-from service.checks import (
-    findings,
-    scratch,
-    suite,
-)
+from service.checks import entries as catalogue
+from service.checks import findings, scratch, suite
 from service.checks.migrations import suite as migrations
 from service.embedded.server import Server
 

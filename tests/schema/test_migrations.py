@@ -18,12 +18,7 @@ from factories import Factory
 from service.addresses import Address
 from service.embedded.server import Server
 from service.errors import OperatorError
-from service.schema import (
-    migrations,
-    own_schemas,
-    provisioning,
-    yoyo_backend,
-)
+from service.schema import migrations, own_schemas, provisioning, yoyo_backend
 from service.schema.migration_errors import MigrationError
 from service.settings import Settings
 

@@ -10,14 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.statements.lexer import Kind, scan
-from service.statements.statement import (
-    MAX_CONDITIONS,
-    Place,
-    Statement,
-    StatementError,
-    compile_statement,
-    suggest,
-)
+from service.statements.statement import MAX_CONDITIONS, Place, Statement, StatementError, compile_statement, suggest
 
 FILE = Path("sql/queries/campaigns.sql")
 PAGE = """\

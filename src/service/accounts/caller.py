@@ -35,8 +35,10 @@ class Caller:
 def is_authentic(binding: Binding, token: Token, bearer: Bearer | KeyBearer) -> bool:
     """Whether the row that lets the token in has a valid MAC, or is of an earlier release whose rows are accepted."""
     if isinstance(bearer, Bearer):
-        return binding.verifies(bearer.token_mac, tokens.session_fields(token.hash, bearer.user_id))
-    return binding.verifies(bearer.key_mac, tokens.key_fields(token.hash, bearer.user_id, bearer.role))
+        fields = tokens.session_fields(token.hash, bearer.user_id)
+        return binding.authenticates(bearer.token_mac, fields, bearer.session_id)
+    fields = tokens.key_fields(token.hash, bearer.user_id, bearer.role)
+    return binding.authenticates(bearer.key_mac, fields, bearer.key_id)
 
 
 def admit(token: Token, bearer: Bearer | KeyBearer | None, permission: Permission) -> Caller:

@@ -6,7 +6,6 @@ import contextlib
 from datetime import timedelta
 from typing import Annotated
 
-import structlog
 from pydantic import BaseModel, Field, PlainValidator, WithJsonSchema
 
 from service import positions
@@ -23,8 +22,6 @@ from service.http.streaming import EventStream
 from service.positions import Position
 from service.repos.log import Place
 from service.work import Work, run
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger("service.changes")
 
 _TICKET_LIFETIME = timedelta(seconds=60)
 
@@ -146,8 +143,7 @@ async def _bearer(call: Call) -> Token:
         if holder is None:
             return None
         fields = tokens.ticket_fields(ticket.hash, holder.bearer_kind, holder.bearer_hash)
-        if not work.binding.verifies(holder.token_mac, fields):
-            log.error("token_mac_mismatch", kind="ticket", row=None, tenant=str(ticket.tenant))
+        if not work.binding.authenticates(holder.token_mac, fields, None):
             raise Unauthorized
         return Token(holder.bearer_kind, ticket.tenant, holder.bearer_hash)
 

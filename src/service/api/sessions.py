@@ -14,12 +14,7 @@ from service.accounts.users import check_grant
 from service.api.fields import Email, HostName
 from service.errors import Forbidden, NotFound, RateLimited
 from service.http import answers
-from service.http.answers import (
-    Created,
-    Entity,
-    Nothing,
-    Page,
-)
+from service.http.answers import Created, Entity, Nothing, Page
 from service.http.call import Call
 from service.http.inputs import Body, Parsed, example
 from service.http.limits import household

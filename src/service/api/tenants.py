@@ -8,12 +8,7 @@ from service.api.fields import JsonObject, Name
 from service.http import answers
 from service.http.answers import Entity
 from service.http.call import Call
-from service.http.inputs import (
-    KEPT,
-    Parsed,
-    Patch,
-    example,
-)
+from service.http.inputs import KEPT, Parsed, Patch, example
 from service.http.preconditions import Precondition, expected
 from service.repos.tenants import Tenant
 from service.statements.outcomes import settled

@@ -8,15 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.installation import (
-    confirm,
-    explaining,
-    installed,
-    refuse_in_production,
-    say,
-    settings,
-    wait_for,
-)
+from service.cli.installation import confirm, explaining, installed, refuse_in_production, say, settings, wait_for
 from service.database import diagnosis
 from service.database.pool import Database
 from service.embedded.server import stop as stop_server

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -139,6 +139,12 @@ def explaining(address: Address) -> Iterator[None]:
         yield
     except DatabaseError as error:
         raise explained(error, address) from error
+
+
+def first_few(found: Sequence[object], most: int) -> list[str]:
+    """The first so many for a message, and how many more there are."""
+    more = [f"and {len(found) - most} more"] if len(found) > most else []
+    return [*map(str, found[:most]), *more]
 
 
 def confirm(what: str, *, yes: bool) -> None:

@@ -13,6 +13,7 @@ from service.cli.installation import (
     confirm,
     database,
     explaining,
+    first_few,
     installed,
     refuse_in_production,
     say,
@@ -22,12 +23,7 @@ from service.cli.installation import (
 from service.database import diagnosis
 from service.errors import OperatorError, ServiceError
 from service.operations import rotation
-from service.schema import (
-    migrations,
-    own_schemas,
-    provisioning,
-    scaffold,
-)
+from service.schema import migrations, own_schemas, provisioning, scaffold
 from service.schema.migrations import Status
 from service.schema.own_schemas import OwnSchemaFailed
 from service.settings import Settings
@@ -99,9 +95,8 @@ def check() -> None:
         wrong = [f"{each.id} is {_state(each)}" for each in _status(local) if _state(each) != "applied"]
         wrong += wait_for(_findings(local))
         if wrong:
-            more = f"; and {len(wrong) - _MOST_TOLD} more" if len(wrong) > _MOST_TOLD else ""
             raise OperatorError(
-                "; ".join(wrong[:_MOST_TOLD]) + more,
+                "; ".join(first_few(wrong, _MOST_TOLD)),
                 "apply what is pending; put changed files back and write a new migration",
             )
         say("quarry: files, database and catalog agree")
@@ -173,8 +168,7 @@ def _waiting_before(local: Settings) -> list[TenantId]:
 
 def named(tenants: Sequence[TenantId]) -> str:
     """Some tenants by their ids, for a message."""
-    more = f" and {len(tenants) - _MOST_NAMED} more" if len(tenants) > _MOST_NAMED else ""
-    return f"tenant{'s' if len(tenants) > 1 else ''} {', '.join(map(str, tenants[:_MOST_NAMED]))}{more}"
+    return f"tenant{'s' if len(tenants) > 1 else ''} {', '.join(first_few(tenants, _MOST_NAMED))}"
 
 
 async def waiting(local: Settings) -> list[TenantId]:

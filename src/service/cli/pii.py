@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from service.backups import contents
-from service.cli.installation import confirm, database, installed, say, wait_for
+from service.cli.installation import confirm, database, first_few, installed, say, wait_for
 from service.cli.migrate import named, waiting
 from service.errors import OperatorError
 from service.operations import rotation
@@ -153,11 +153,8 @@ def _tell(report: Report) -> None:
 
 
 def _tell_failures(report: Report) -> None:
-    told = report.failures + report.unauthentic
-    for each in told[:_MOST_TOLD]:
-        say(f"quarry: {each}")
-    if (more := len(told) - _MOST_TOLD) > 0:
-        say(f"quarry: and {more} more")
+    for line in first_few(report.failures + report.unauthentic, _MOST_TOLD):
+        say(f"quarry: {line}")
 
 
 async def _require_no_instance(owner: Any, why: str) -> None:

@@ -13,16 +13,8 @@ from uuid import UUID
 import typer
 
 from service.api.routes import ENDPOINTS
-from service.checks import (
-    entries as catalogue,
-)
-from service.checks import (
-    findings,
-    plans,
-    proving,
-    scratch,
-    suite,
-)
+from service.checks import entries as catalogue
+from service.checks import findings, plans, proving, scratch, suite
 from service.checks.entries import Entry
 from service.checks.findings import Finding
 from service.checks.migrations import suite as migrations

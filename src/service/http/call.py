@@ -16,27 +16,13 @@ from starlette.requests import Request
 from service import positions
 from service.accounts import tokens
 from service.accounts.caller import Caller, admit, is_authentic
-from service.accounts.permissions import (
-    Permission,
-)
+from service.accounts.permissions import Permission
 from service.accounts.tokens import Token
-from service.errors import (
-    Behind,
-    DatabaseError,
-    Malformed,
-    NotFound,
-    SessionExpired,
-    Unauthorized,
-)
+from service.errors import Behind, DatabaseError, Malformed, NotFound, SessionExpired, Unauthorized
 from service.http import answers
 from service.http.answers import Answer, Entity
 from service.http.idempotency import IdempotentRequest, read_key
-from service.http.inputs import (
-    Parsed,
-    parse_body,
-    parse_query,
-    read_bytes,
-)
+from service.http.inputs import Parsed, parse_body, parse_query, read_bytes
 from service.http.limits import household
 from service.http.preconditions import Precondition
 from service.http.state import State
@@ -49,8 +35,6 @@ from service.work import Work, run
 A = TypeVar("A", bound=Answer)
 B = TypeVar("B", bound=BaseModel)
 R = TypeVar("R")
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger("service.caller")
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
@@ -222,12 +206,6 @@ class Call:
         else:
             bearer = await work.api_keys.authenticate(token.hash, seen_every=seen_every)
         if bearer is not None and not is_authentic(work.binding, token, bearer):
-            log.error(
-                "token_mac_mismatch",
-                kind=token.kind,
-                row=str(bearer.session_id if isinstance(bearer, Bearer) else bearer.key_id),
-                tenant=str(token.tenant),
-            )
             bearer = None
         if (bearer is None or bearer.is_expired) and work.may_be_behind:
             # Another process may have begun it, or seen it used, just now.

@@ -12,13 +12,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from service import positions
 from service.accounts.permissions import weakest_role
-from service.http.answers import (
-    Answer,
-    Created,
-    Entity,
-    Page,
-    Text,
-)
+from service.http.answers import Answer, Created, Entity, Page, Text
 from service.http.endpoints import Endpoint
 from service.http.problems import PROBLEM, problems
 from service.http.streaming import EventStream

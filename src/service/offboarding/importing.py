@@ -12,19 +12,8 @@ from service.accounts import tokens
 from service.accounts.passwords import is_costly
 from service.errors import Conflict, InvalidInput, OperatorError
 from service.offboarding import access
-from service.offboarding.archive import (
-    Archive,
-    ArchiveError,
-    Manifest,
-    Table,
-)
-from service.offboarding.tables import (
-    MAC,
-    SEALED,
-    call,
-    columns,
-    statements,
-)
+from service.offboarding.archive import Archive, ArchiveError, Manifest, Table
+from service.offboarding.tables import MAC, SEALED, call, columns, statements
 from service.personal import keyring
 from service.schema import own_schemas
 from service.settings import Settings

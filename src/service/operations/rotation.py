@@ -15,15 +15,7 @@ from uuid import UUID
 
 from service.database.pool import Database
 from service.errors import Conflict, Contention, Timeout
-from service.operations.sealing import (
-    AGGREGATES,
-    EVERYTHING,
-    TOKENS,
-    UNAUTHENTIC,
-    Aggregate,
-    Selection,
-    Tokens,
-)
+from service.operations.sealing import AGGREGATES, EVERYTHING, TOKENS, UNAUTHENTIC, Aggregate, Selection, Tokens
 from service.personal.keyring import SEALED, Keyring, KeyringError
 from service.repos.tenants import Tenant, UnsealedTenant
 from service.tenancy.identity import TenantId

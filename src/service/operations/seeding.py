@@ -21,12 +21,7 @@ from service.operations import rotation
 from service.personal import keyring
 from service.settings import Settings
 from service.statements import query_files
-from service.statements.statement import (
-    TENANT_PARAMETER,
-    Scope,
-    Statement,
-    suggest,
-)
+from service.statements.statement import TENANT_PARAMETER, Scope, Statement, suggest
 from service.tenancy.identity import TenantId
 from service.work import Work
 

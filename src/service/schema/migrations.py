@@ -18,14 +18,7 @@ from yoyo.migrations import topological_sort
 from service.addresses import Address
 from service.errors import OperatorError
 from service.schema import migration_turns, yoyo_backend
-from service.schema.migration_errors import (
-    READ_ONLY,
-    MigrationError,
-    explained,
-    refuse_copying,
-    reported,
-    texts_of,
-)
+from service.schema.migration_errors import READ_ONLY, MigrationError, explained, refuse_copying, reported, texts_of
 from service.schema.migration_files import Source, checksum, is_of_tenants, read, way_back
 
 Say = Callable[[str], None]

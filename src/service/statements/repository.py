@@ -19,19 +19,9 @@ from pydantic import BaseModel
 from service.personal.marking import is_personal
 from service.statements import query_files
 from service.statements.cached import Cached
-from service.statements.calls import (
-    INDEX_SUFFIX,
-    ROW_PARAMETER,
-    Arguments,
-    compile_call,
-)
+from service.statements.calls import INDEX_SUFFIX, ROW_PARAMETER, Arguments, compile_call
 from service.statements.rows import Row
-from service.statements.statement import (
-    TENANT_PARAMETER,
-    ResultKind,
-    Statement,
-    suggest,
-)
+from service.statements.statement import TENANT_PARAMETER, ResultKind, Statement, suggest
 from service.tenancy.binding import Binding
 from service.tenancy.transaction import Transaction
 

@@ -13,12 +13,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from service.errors import OperatorError
-from service.statements.lexer import (
-    Kind,
-    Lexeme,
-    Unterminated,
-    scan,
-)
+from service.statements.lexer import Kind, Lexeme, Unterminated, scan
 
 ResultKind = Literal["one", "maybe", "many", "value", "count"]
 Scope = Literal["tenant", "shared", "platform", "owner"]

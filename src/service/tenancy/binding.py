@@ -8,7 +8,7 @@ replace this module alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -87,6 +87,13 @@ class Binding:
         """Whether this is the MAC of what a row of the bound tenant says."""
         keyring, tenant = self._keys()
         return keyring.verifies(mac, tenant, fields)
+
+    def authenticates(self, mac: bytes | None, fields: Sequence[bytes], row: UUID | None) -> bool:
+        """Whether a token's row has a valid MAC; one that has not is logged by the kind of its token, `fields[0]`."""
+        if self.verifies(mac, fields):
+            return True
+        log.error("token_mac_mismatch", kind=fields[0].decode(), row=row and str(row), tenant=str(self.tenant))
+        return False
 
     def shown(self, value: bytes, column: str, row: UUID) -> str:
         """The plain text of a sealed value, or UNDECIPHERABLE in its place, which is logged and counted.

@@ -12,12 +12,7 @@ import asyncpg
 
 from service.checks.findings import Span
 from service.schema.migration_errors import MigrationError
-from service.statements.lexer import (
-    Kind,
-    Lexeme,
-    Unterminated,
-    scan,
-)
+from service.statements.lexer import Kind, Lexeme, Unterminated, scan
 
 _TRANSACTIONAL = re.compile(r"--\s*transactional\s*:\s*false\s*", re.IGNORECASE)
 _BLANK = (Kind.SPACE, Kind.COMMENT)

@@ -15,20 +15,10 @@ from typing import Any
 from service import files
 from service.addresses import Address
 from service.checks.findings import Finding
-from service.checks.migrations import (
-    acceptances,
-    catalog_text,
-    locking,
-    scripts,
-)
+from service.checks.migrations import acceptances, catalog_text, locking, scripts
 from service.checks.migrations.acceptances import Acceptance
 from service.checks.migrations.catalog_text import Catalog
-from service.checks.migrations.locks import (
-    OWNER,
-    Fill,
-    Step,
-    trace,
-)
+from service.checks.migrations.locks import OWNER, Fill, Step, trace
 from service.checks.migrations.scripts import Script
 from service.checks.migrations.stairway import Impassable, Stairway
 from service.database import single

@@ -15,18 +15,7 @@ from service.checks.proofs.nullability import Verdict
 from service.checks.proofs.scopes import Scope
 from service.checks.proving import Proved, Subject
 from service.checks.review import planned, separation, uses
-from service.checks.review.facts import (
-    Answer,
-    Call,
-    CalledBy,
-    Facts,
-    Held,
-    Lock,
-    Parameter,
-    Remark,
-    Step,
-    Table,
-)
+from service.checks.review.facts import Answer, Call, CalledBy, Facts, Held, Lock, Parameter, Remark, Step, Table
 from service.checks.review.spelling import spelled
 from service.checks.runs import growth
 from service.statements.calls import INDEX_SUFFIX

@@ -16,16 +16,7 @@ from uuid import UUID
 import asyncpg
 
 from service import files
-from service.checks.runs.values import (
-    NOBODY,
-    Candidate,
-    Column,
-    SampleError,
-    Table,
-    bound,
-    candidates,
-    mark,
-)
+from service.checks.runs.values import NOBODY, Candidate, Column, SampleError, Table, bound, candidates, mark
 
 __all__ = ["SampleError", "Sampler", "fill", "mark"]
 
