@@ -19,16 +19,15 @@ from service.changes.feed import Feed
 from service.database.pool import GREETING, Database
 from service.personal import keyring
 from service.settings import Settings
-from service.statements.repository import Attached
+from service.statements.repository import attached
 from service.work import Work
 
 T = TypeVar("T")
 
 CACHED: dict[str, Any] = {
     method.statement.label: method
-    for attached in vars(Work).values()
-    if isinstance(attached, Attached)
-    for method in vars(attached.repository).values()
+    for repository in attached(Work).values()
+    for method in vars(repository).values()
     if getattr(method, "cached", None) is not None
 }
 """Every method whose answers are cached, by its statement's label."""

@@ -14,6 +14,7 @@ from service.checks.proofs import catalog
 from service.checks.proving import Subject
 from service.checks.review.report import Report, gather
 from service.embedded.server import Server
+from service.work import Work
 
 ROUTES = {f"{each.handler.__module__}.{each.handler.__name__}": f"{each.method} {each.path}" for each in ENDPOINTS}
 
@@ -25,7 +26,9 @@ async def proved(server: Server, aggregates: Collection[str] = ()) -> AsyncItera
         scratch.database(Address(server.url()), "quarry") as made,
         scratch.connected(made, "quarry") as connection,
     ):
-        entries = [each for each in catalogue.entries() if not aggregates or each.repository.aggregate in aggregates]
+        entries = [
+            each for each in catalogue.entries(Work) if not aggregates or each.repository.aggregate in aggregates
+        ]
         yield connection, await proving.prove(connection, await catalog.load(connection), entries)
 
 

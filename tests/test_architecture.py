@@ -14,8 +14,9 @@ from service import errors, files, metrics
 from service.api.routes import ENDPOINTS
 from service.errors import ServiceError
 from service.http.answers import STATUS
-from service.statements.repository import Attached
+from service.statements.repository import attached
 from service.statements.statement import Statement
+from service.tables import DOMAIN, bare
 from service.work import Work
 
 ROOT = Path(__file__).parent.parent
@@ -38,18 +39,17 @@ def test_a_module_has_at_most_300_lines_and_says_what_it_is_for(module: Path) ->
 
 
 def test_every_query_file_belongs_to_a_repository_of_the_work() -> None:
-    owned = {value.repository.aggregate for value in vars(Work).values() if isinstance(value, Attached)}
+    owned = {repository.aggregate for repository in attached(Work).values()}
     assert {path.stem for path in files.sql("queries").glob("*.sql")} == owned
 
 
 def test_every_statement_is_named_in_what_is_sent() -> None:
-    for attached in vars(Work).values():
-        if isinstance(attached, Attached):
-            for method in vars(attached.repository).values():
-                statement: Statement | None = getattr(method, "statement", None)
-                if statement is not None:
-                    label = f"/* {attached.repository.aggregate}.{statement.name} */ "
-                    assert all(variant.text.startswith(label) for variant in statement.variants.values())
+    for repository in attached(Work).values():
+        for method in vars(repository).values():
+            statement: Statement | None = getattr(method, "statement", None)
+            if statement is not None:
+                label = f"/* {repository.aggregate}.{statement.name} */ "
+                assert all(variant.text.startswith(label) for variant in statement.variants.values())
 
 
 def test_every_error_has_a_status_or_is_for_operators() -> None:
@@ -91,3 +91,21 @@ def test_no_committed_file_carries_an_address_of_a_registry_or_a_path_of_a_machi
     for name in filter(None, tracked.split("\0")):
         text = (ROOT / name).read_text(encoding="utf-8", errors="replace")
         assert not forbidden.search(text), name
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        "accounts", "cache", "changes", "checks", "database", "embedded", "http", "personal", "schema", "statements", "tenancy",
+    ],
+)  # fmt: skip
+def test_an_engine_package_imports_without_the_domain(package: str) -> None:
+    names = [
+        ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
+        for path in sorted((ROOT / "src" / "service" / package).rglob("*.py"))
+        if path.stem != "__init__"
+    ]
+    domain = [f"service.repos.{bare(table)}" for table in DOMAIN]
+    shown = f"import sys, {', '.join(names)}; print(*sys.modules.keys() & {{'service.work', 'service.api', *{domain}}})"
+    done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -24,12 +24,12 @@ from service.addresses import Address, PoolLimits
 from service.cache.watermarks import LEASE, Watermarks
 from service.database.connection import Connection
 from service.database.pool import Begun, Database
+from service.engine import run
 from service.errors import Behind, Contention, OperatorError, PoolExhausted, ServiceError
 from service.metrics import REPLICA_BEHIND, REPLICA_READS, REPLICA_UP
 from service.repos.server import Standing
 from service.settings import Settings
 from service.tenancy import guard
-from service.work import run
 
 _WAIT = "50ms"
 """How long a replica is waited for: longer than one usually needs, shorter than anybody notices."""

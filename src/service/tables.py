@@ -23,8 +23,10 @@ class Table:
     """Why a tenant's archive does not have its rows."""
     admits: bool = False
     """Whether it decides who may read on: a change there has open streams ask again."""
-    is_shared: bool = False
-    """Whether all tenants read the same rows, so that a change makes cached answers of all of them old."""
+    shared: str = ""
+    """Why all tenants read the same rows, so that a change makes cached answers of all of them old."""
+    referred_to_by: str = ""
+    """Of a shared table: the column by which tenants' rows refer to it. An import finds the rows again by their names."""
     is_history: bool = False
     """Whether an archive has it to be read only, and an import leaves it out."""
 
@@ -32,7 +34,7 @@ class Table:
 _LOG = "the log itself"
 _OF_ACCOUNTS = "who signs in, and how, is for the audit"
 
-TABLES: Mapping[str, Table] = {
+_ENGINE: Mapping[str, Table] = {
     "app.tenants": Table(admits=True),
     "app.schemas": Table(
         untracked="where rows are kept, which never changes", unexported="where this installation keeps the rows"
@@ -43,7 +45,6 @@ TABLES: Mapping[str, Table] = {
     "app.cursors": Table(
         untracked="how far the log has been read", unexported="how far consumers of this installation have read"
     ),
-    "app.niches": Table(unshown="it belongs to no tenant; a change makes cached answers old", is_shared=True),
     "app.installation": Table(unshown="one row about the database itself", unexported="about this installation"),
     "users": Table(admits=True),
     "sessions": Table(
@@ -60,6 +61,13 @@ TABLES: Mapping[str, Table] = {
         untracked="answers to repeat, kept for a day; what they tell of is recorded itself",
         unexported="answers to repeat, kept for a day",
     ),
+}
+DOMAIN: Mapping[str, Table] = {
+    "app.niches": Table(
+        unshown="it belongs to no tenant; a change makes cached answers old",
+        shared="reference data that all tenants share; written by the platform",
+        referred_to_by="niche_id",
+    ),
     "brands": Table(),
     "brand_niches": Table(),
     "influencers": Table(),
@@ -68,6 +76,8 @@ TABLES: Mapping[str, Table] = {
     "campaign_influencers": Table(),
     "contents": Table(),
 }
+"""The tables of creator marketing. The engine knows them by these rows alone."""
+TABLES: Mapping[str, Table] = {**_ENGINE, **DOMAIN}
 
 
 def bare(name: str) -> str:
@@ -78,7 +88,8 @@ def bare(name: str) -> str:
 SHOWN = frozenset(bare(name) for name, each in TABLES.items() if not each.untracked and not each.unshown)
 """Tables whose changes streams show. Of a commit that touched none of them the number alone is shown: no number is missing."""
 ADMITTING = frozenset(bare(name) for name, each in TABLES.items() if each.admits)
-SHARED = frozenset(bare(name) for name, each in TABLES.items() if each.is_shared)
+SHARED = frozenset(bare(name) for name, each in TABLES.items() if each.shared)
+REFERRED_TO_BY: Mapping[str, str] = {bare(name): each.referred_to_by for name, each in TABLES.items() if each.shared}
 OF_APP = frozenset(bare(name) for name in TABLES if name.startswith("app."))
 UNTRACKED: Mapping[str, str] = {name: each.untracked for name, each in TABLES.items() if each.untracked}
 UNRECORDED: Mapping[str, frozenset[str]] = {

@@ -16,6 +16,7 @@ from service.changes.relay import Relay
 from service.changes.ring import Ring
 from service.database.pool import Database
 from service.settings import Settings
+from service.work import Work
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def mail() -> Mail:
 @pytest.fixture
 def one(database: Database, mail: Mail) -> Consumers:
     """A process whose consumer moves when it is told to."""
-    return Consumers(database, [mail.consumer], WEEK, datetime.now(UTC))
+    return Consumers(database, [mail.consumer], WEEK, datetime.now(UTC), Work)
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ async def test_trouble_with_one_tenant_holds_up_neither_the_others_nor_other_con
             raise Oops
 
     both = [mail.consumer, Consumer("search", search.handle, search.reset)]
-    async with Consumers.open(database, both, WEEK):
+    async with Consumers.open(database, both, WEEK, Work):
         await until(lambda: len(mail.told) == len(search.told) == 2)
         mail.doing = fail
         last = await change(database, acme)
@@ -158,7 +158,7 @@ async def test_trouble_with_one_tenant_holds_up_neither_the_others_nor_other_con
 async def test_a_database_that_was_lost_for_a_while_ends_no_consumer(
     database: Database, acme: NewTenant, mail: Mail, superuser: Any
 ) -> None:
-    async with Consumers.open(database, [mail.consumer], WEEK):
+    async with Consumers.open(database, [mail.consumer], WEEK, Work):
         await until(lambda: mail.told)
         # A reset that is lost before it is noted would come again, with the last commit in it.
         first = await change(database, acme)

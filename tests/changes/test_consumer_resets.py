@@ -121,7 +121,7 @@ async def test_whoever_is_too_far_behind_is_cut_off_until_it_has_handled_a_reset
 async def test_whoever_is_behind_for_less_than_that_misses_nothing(
     database: Database, acme: NewTenant, mail: Mail, superuser: Any
 ) -> None:
-    one = Consumers(database, [mail.consumer], 2 * 366 * 86400.0, datetime.now(UTC))
+    one = Consumers(database, [mail.consumer], 2 * 366 * 86400.0, datetime.now(UTC), Work)
     before = await up_to_date(one, mail, acme)
     await change(database, acme, times=2)
     superuser.autocommit = True

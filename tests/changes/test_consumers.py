@@ -126,7 +126,7 @@ async def test_two_processes_never_handle_a_tenant_together_and_miss_nothing(
             pool = await stack.enter_async_context(
                 Database.open(settings.address("quarry_app"), settings.limits, name=name, keyring=database.keyring)
             )
-            runners.append(await stack.enter_async_context(Consumers.open(pool, [mail.consumer], WEEK)))
+            runners.append(await stack.enter_async_context(Consumers.open(pool, [mail.consumer], WEEK, Work)))
             pool.on_numbered = lambda tenant, _: [each.committed(tenant) for each in runners] and None
         database.on_numbered = lambda tenant, _: [each.committed(tenant) for each in runners] and None
         await until(lambda: len(starts) == 2)
@@ -151,7 +151,7 @@ async def test_commits_of_this_process_are_handed_on_without_waiting_for_a_sweep
     database: Database, acme: NewTenant, mail: Mail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumers, "_SWEEP_EVERY", NEVER)
-    async with Consumers.open(database, [mail.consumer], WEEK) as running:
+    async with Consumers.open(database, [mail.consumer], WEEK, Work) as running:
         await until(lambda: mail.told == [(acme.id, "reset")])
         database.on_numbered = lambda tenant, _: running.committed(tenant)
         last = await change(database, acme)
@@ -162,7 +162,7 @@ async def test_commits_of_this_process_are_handed_on_without_waiting_for_a_sweep
 async def test_commits_of_others_and_new_tenants_are_found_by_sweeping(
     database: Database, new: Factory, acme: NewTenant, mail: Mail
 ) -> None:
-    async with Consumers.open(database, [mail.consumer], WEEK):
+    async with Consumers.open(database, [mail.consumer], WEEK, Work):
         await until(lambda: mail.told == [(acme.id, "reset")])
         last = await change(database, acme)
         await until(lambda: mail.of(acme) == ["reset", last])

@@ -128,7 +128,7 @@ async def test_a_changed_archive_is_refused(
         (first("users.jsonl", email="\ud800"), "users.jsonl, line 1: it can't be read"),
         (first("users.jsonl", extra=1), "users.jsonl, line 1: it has other keys than its manifest says"),
         (first("tenants.jsonl", id="00000000-0000-0000-0000-00000000000c"), "is not of the tenant that the manifest names"),
-        (first("brand_niches.jsonl", niche_id="x"), "line 1: there is no niche 'x' in niches.jsonl"),
+        (first("brand_niches.jsonl", niche_id="x"), "line 1: it refers to 'x', which the archive does not have"),
         (first("campaigns.jsonl", owner_id="00000000-0000-0000-0000-00000000000b"), "campaigns.jsonl: the database refuses"),
         (added("contents.jsonl", b"[" * 100_000 + b"\n"), "it can't be read"),
         (added("contents.jsonl", b"[]"), "the line does not end"),

@@ -165,7 +165,7 @@ async def test_a_tenant_moves_to_an_installation_with_other_keys(
 ) -> None:
     path = tmp_path / "a.tar.gz"
     await stock.export(path)
-    await importing.restore(elsewhere, path, quietly, with_niches=True)
+    await importing.restore(elsewhere, path, quietly, with_shared=True)
     assert opened(elsewhere, stock.arranged, stock.a) == opened(stock.settings, stock.arranged, stock.a)
     user, kept = stock.superuser.execute(
         "SELECT id, password_hash FROM quarry.users WHERE tenant_id = %s AND deleted_at IS NULL", [stock.a]

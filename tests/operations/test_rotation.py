@@ -19,7 +19,7 @@ from service.operations import rotation
 from service.operations.sealing import AGGREGATES
 from service.personal.keyring import SEALED, Keyring, KeyringError
 from service.settings import Settings
-from service.statements.repository import Attached
+from service.statements.repository import attached
 from service.work import Work
 
 PERSONAL = {
@@ -99,11 +99,10 @@ async def until(condition: Callable[[], Any]) -> None:
 
 def test_every_column_that_a_row_declares_personal_is_rotated() -> None:
     declared: dict[str, set[str]] = {}
-    for attached in vars(Work).values():
-        if isinstance(attached, Attached):
-            for method in vars(attached.repository).values():
-                if personal := getattr(getattr(method, "model", None), "personal", None):
-                    declared.setdefault(attached.repository.aggregate, set()).update(personal)
+    for name, repository in attached(Work).items():
+        for method in vars(repository).values():
+            if personal := getattr(getattr(method, "model", None), "personal", None):
+                declared.setdefault(name, set()).update(personal)
     assert declared == {each.name: set(each.personal) for each in AGGREGATES}
 
 

@@ -11,12 +11,12 @@ from uuid import UUID
 from service.accounts import tokens
 from service.accounts.passwords import Passwords
 from service.database.pool import Database
+from service.engine import EngineWork, run
 from service.errors import TenantSuspended, Unauthorized
 from service.repos.sessions import Session
 from service.repos.tenants import TenantEntry
 from service.repos.users import Credentials, User
 from service.tenancy.identity import Actor, Origin, TenantId
-from service.work import Work, run
 
 _REFUSED = "The tenant, the address or the password is wrong."
 
@@ -33,7 +33,7 @@ class SignIn:
     tenant: TenantId
     session: Session
     user: User
-    work: Work
+    work: EngineWork
     """The session's own; its number is known once it has committed."""
 
 
@@ -101,7 +101,7 @@ async def _compared(
 async def _find(database: Database, tenant: TenantId, email: str) -> tuple[Credentials | None, str | None]:
     """The user with this address, and the hash of their password where this service has kept it."""
 
-    async def operation(work: Work) -> tuple[Credentials | None, str | None]:
+    async def operation(work: EngineWork) -> tuple[Credentials | None, str | None]:
         credentials = await work.users.credentials_of(email)
         return credentials, work.users.opened(credentials).opened if credentials else None
 
@@ -113,7 +113,7 @@ async def _opened(
 ) -> SignIn | None:
     text, token = tokens.issue(tenant)
 
-    async def open_session(work: Work) -> SignIn | None:
+    async def open_session(work: EngineWork) -> SignIn | None:
         session = await work.sessions.create(
             user_id=credentials.id, password_hash=credentials.password_hash, token_hash=token.hash,
             token_mac=work.binding.mac(tokens.session_fields(token.hash, credentials.id)),
@@ -138,7 +138,7 @@ async def _note(database: Database, tenant: TenantId, attempt: Attempt, user_id:
     """
     is_kept = user_id is not None or await attempt.may_note(tenant)
 
-    async def note(work: Work) -> None:
+    async def note(work: EngineWork) -> None:
         with contextlib.suppress(_NotKept):
             async with work.savepoint("note"):
                 await work.sign_in_failures.create(

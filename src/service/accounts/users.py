@@ -8,11 +8,11 @@ from uuid import UUID
 
 from service.accounts.passwords import Passwords, weakness
 from service.accounts.permissions import may_grant
+from service.engine import EngineWork
 from service.errors import FieldError, Forbidden, InvalidInput
 from service.repos.users import KeptHash, Role, User
 from service.statements.outcomes import removed, settled
 from service.tenancy.identity import Origin
-from service.work import Work
 
 
 def check_grant(caller_role: Role, role: Role) -> None:
@@ -21,14 +21,16 @@ def check_grant(caller_role: Role, role: Role) -> None:
         raise Forbidden("This would need a higher role than yours.")
 
 
-async def find_changeable(work: Work, caller_role: Role, id: UUID) -> User:
+async def find_changeable(work: EngineWork, caller_role: Role, id: UUID) -> User:
     """A user whom the caller may change: nobody who stands above them. Raises NotFound, Forbidden."""
     user = await work.users.lock(id)
     check_grant(caller_role, user.role)
     return user
 
 
-async def change_user(work: Work, caller_role: Role, id: UUID, version: int | None, fields: dict[str, Any]) -> User:
+async def change_user(
+    work: EngineWork, caller_role: Role, id: UUID, version: int | None, fields: dict[str, Any]
+) -> User:
     """Change a user's fields and end the sessions of one who is no longer active.
 
     Raises NotFound, Forbidden (nobody grants a role above their own), StaleVersion, Conflict.
@@ -42,7 +44,7 @@ async def change_user(work: Work, caller_role: Role, id: UUID, version: int | No
     return settled(outcome)
 
 
-async def remove_user(work: Work, caller_role: Role, id: UUID, version: int | None) -> None:
+async def remove_user(work: EngineWork, caller_role: Role, id: UUID, version: int | None) -> None:
     """Delete a user and end their sessions. Raises NotFound, Forbidden, StaleVersion, InUse, Conflict."""
     await find_changeable(work, caller_role, id)
     removed(await work.users.remove(id, version=version))
@@ -56,14 +58,14 @@ class WrongPassword(InvalidInput):
         super().__init__(errors=(FieldError("current_password", "This is not the current password."),))
 
 
-async def check_password(work: Work, password: str, *own: str) -> None:
+async def check_password(work: EngineWork, password: str, *own: str) -> None:
     """Raises InvalidInput for a password that would be guessed at once; `own` are the words of whose it is."""
     tenant = await work.tenants.current()
     if (why := weakness(password, *own, tenant.domain, tenant.name)) is not None:
         raise InvalidInput.of("password", f"{why}; choose another one")
 
 
-async def note_wrong_password(work: Work, user_id: UUID, origin: Origin) -> None:
+async def note_wrong_password(work: EngineWork, user_id: UUID, origin: Origin) -> None:
     """For the audit: somebody who is signed in has guessed at their own password."""
     user = await work.users.find(user_id)
     await work.sign_in_failures.create(

@@ -6,11 +6,11 @@ from pydantic import TypeAdapter
 
 from service.accounts import tokens
 from service.accounts.users import check_grant
+from service.api.call import Call
 from service.api.fields import Moment, Name
 from service.errors import InvalidInput, NotFound
 from service.http import answers
 from service.http.answers import Created, Nothing, Page
-from service.http.call import Call
 from service.http.inputs import Body, Parsed, example
 from service.http.pages import PageQuery
 from service.repos.api_keys import ApiKey, KeyRole

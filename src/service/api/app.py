@@ -41,6 +41,7 @@ from service.personal import keyring
 from service.replicas import Replicas
 from service.settings import Settings
 from service.tenancy import guard
+from service.work import Work
 
 
 # fmt: off
@@ -75,13 +76,13 @@ def create_app(
                 statuses=answers.STATUS, limits=get_args(LimitName), consumers=[each.name for each in handlers]
             )
             async with (
-                Feed.open(settings, database, watermarks, handlers) as feed,
+                Feed.open(settings, database, watermarks, handlers, Work) as feed,
                 Replicas.open(settings, database, watermarks) as replicas,
             ):
                 health = Health(database, feed, replicas, cache, settings.changes_max_age)
                 with told_to_stop(health.leave, feed.close, settings.shutdown_delay):
                     yield State(
-                        settings=settings, database=database, passwords=passwords, limits=limits, upkeep=upkeep,
+                        settings=settings, database=database, kind=Work, passwords=passwords, limits=limits, upkeep=upkeep,
                         quota=Quota(settings.idempotency_keys_per_tenant), shares=Shares(settings.database_pool_max),
                         sender=one_time_codes.sender(settings), watermarks=watermarks, feed=feed,
                         health=health, revision=document.revision,

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, TypeAdapter, WithJsonSchema
 
+from service.api.call import Call
 from service.http import answers
 from service.http.answers import Page
-from service.http.call import Call
 from service.http.inputs import Body, Parsed
 from service.http.pages import PageQuery
 from service.repos.log import AuditedChange, Operation

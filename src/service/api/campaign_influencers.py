@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter, ValidationInfo, field_validator
 
+from service.api.call import Call
 from service.api.fields import Currency, MinorUnits
 from service.errors import NotFound
 from service.http import answers
 from service.http.answers import Entity, Nothing, Page
-from service.http.call import Call
 from service.http.inputs import Body, Parsed, example
 from service.http.numbered_pages import numbered_page
 from service.http.pages import PageQuery

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationInfo, field_validator
 
+from service.api.call import Call
 from service.api.fields import Currency, Day, LongText, MinorUnits, Name
 from service.http import answers
 from service.http.answers import Created, Entity, Nothing, Page
-from service.http.call import Call
 from service.http.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
 from service.http.numbered_pages import numbered_page
 from service.http.pages import PageQuery

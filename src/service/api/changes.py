@@ -11,12 +11,12 @@ from pydantic import BaseModel, Field, PlainValidator, WithJsonSchema
 from service import positions
 from service.accounts import tokens
 from service.accounts.tokens import Token
+from service.api.call import Call
 from service.changes.events import MOST_CHANGES, CutEvent, Event, event
 from service.changes.subscription import Admission
 from service.errors import Gone, NotFound, Unauthorized
 from service.http import answers
 from service.http.answers import Created, Entity
-from service.http.call import Call
 from service.http.inputs import Body, Parsed
 from service.http.streaming import EventStream
 from service.positions import Position

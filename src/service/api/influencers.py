@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field, TypeAdapter
 
+from service.api.call import Call
 from service.api.fields import Email, LongText, Name, NicheIds, PastDay, Phone, PhoneFilter, Url, Username
 from service.errors import NotFound
 from service.http import answers
 from service.http.answers import Created, Entity, Nothing, Page
-from service.http.call import Call
 from service.http.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
 from service.http.numbered_pages import numbered_page
 from service.http.pages import PageQuery

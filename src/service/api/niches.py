@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter
 
+from service.api.call import Call
 from service.http import answers
 from service.http.answers import Entity, Page
-from service.http.call import Call
 from service.http.inputs import Parsed
 from service.http.numbered_pages import numbered_page
 from service.http.pages import PageQuery

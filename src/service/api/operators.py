@@ -7,9 +7,9 @@ import secrets
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
 
+from service.api.call import Call
 from service.errors import NotFound, Unauthorized
 from service.http.answers import Answer, Text
-from service.http.call import Call
 from service.metrics import exposition
 
 

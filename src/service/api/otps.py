@@ -11,11 +11,11 @@ import structlog
 from pydantic import BaseModel, StringConstraints
 
 from service.accounts import one_time_codes
+from service.api.call import Call
 from service.api.fields import Phone
 from service.errors import InvalidInput, Unavailable
 from service.http import answers
 from service.http.answers import Accepted, Entity
-from service.http.call import Call
 from service.http.inputs import Body, Parsed, example
 from service.profiles import Verification, verify_phone
 from service.repos.otps import Otp

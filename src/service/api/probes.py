@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic_core import to_json
 
+from service.api.call import Call
 from service.http.answers import Answer
-from service.http.call import Call
 
 
 async def live(_: Call) -> Answer:

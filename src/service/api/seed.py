@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from service.api.call import Call
 from service.errors import NotFound
 from service.http import answers
 from service.http.answers import Entity
-from service.http.call import Call
 from service.operations import seeding
 
 

@@ -11,11 +11,11 @@ from pydantic import BaseModel, Field, TypeAdapter
 from service.accounts.permissions import is_admin, roles_up_to
 from service.accounts.sign_in import Attempt, is_known_place, sign_in
 from service.accounts.users import check_grant
+from service.api.call import Call
 from service.api.fields import Email, HostName
 from service.errors import Forbidden, NotFound, RateLimited
 from service.http import answers
 from service.http.answers import Created, Entity, Nothing, Page
-from service.http.call import Call
 from service.http.inputs import Body, Parsed, example
 from service.http.limits import household
 from service.http.pages import PageQuery

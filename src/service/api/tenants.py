@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic_core import to_json
 
+from service.api.call import Call
 from service.api.fields import JsonObject, Name
 from service.http import answers
 from service.http.answers import Entity
-from service.http.call import Call
 from service.http.inputs import KEPT, Parsed, Patch, example
 from service.http.preconditions import Precondition, expected
 from service.repos.tenants import Tenant

@@ -17,11 +17,11 @@ from service.accounts.users import (
     note_wrong_password,
     remove_user,
 )
+from service.api.call import Call
 from service.api.fields import Email, Name, Password
 from service.errors import Forbidden, InvalidInput, NotFound
 from service.http import answers
 from service.http.answers import Created, Entity, Nothing, Page
-from service.http.call import Call
 from service.http.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
 from service.http.numbered_pages import numbered_page
 from service.http.pages import PageQuery

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 import structlog
@@ -24,6 +24,7 @@ import structlog
 from service import extensions
 from service.changes.events import MOST_CHANGES
 from service.database.pool import Database
+from service.engine import EngineWork, run
 from service.errors import (
     CommitUnknown,
     Contention,
@@ -39,8 +40,8 @@ from service.positions import Position
 from service.repos.cursors import NO_EPOCH
 from service.repos.log import LoggedCommit
 from service.settings import Settings
+from service.tenancy import transaction
 from service.tenancy.identity import TenantId
-from service.work import Work, run
 
 _PAGE = 100
 _EVERY = 0.5
@@ -59,7 +60,7 @@ _OF_THE_DATABASE = (CommitUnknown, Contention, ReadOnly, StalePlan, Timeout, Una
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.consumers")
 
 
-async def _nothing(_: Work) -> None:
+async def _nothing(_: object) -> None:
     """For a consumer that has no state to build anew."""
 
 
@@ -67,31 +68,45 @@ async def _nothing(_: Work) -> None:
 class Consumer:
     """`handle` gets the next commits of the work's tenant; `reset` is called before, where some can't be had any more.
 
-    Both may write with the work. Raising means being called again with the same, after a pause.
+    Both get the service's Work and may write with it. Raising means being called again with the same, after a pause.
     """
 
     name: str
-    handle: Callable[[Work, Sequence[LoggedCommit]], Awaitable[None]]
-    reset: Callable[[Work], Awaitable[None]] = _nothing
+    handle: Callable[[Any, Sequence[LoggedCommit]], Awaitable[None]]
+    reset: Callable[[Any], Awaitable[None]] = _nothing
 
 
 class Consumers:
     """Open it with `async with Consumers.open(…)`: it owns a task per consumer."""
 
-    def __init__(self, database: Database, consumers: Sequence[Consumer], max_age: float, since: datetime) -> None:
-        """`since`, by the clock of the database, is when they began."""
+    def __init__(
+        self,
+        database: Database,
+        consumers: Sequence[Consumer],
+        max_age: float,
+        since: datetime,
+        kind: type[EngineWork] = EngineWork,
+    ) -> None:
+        """`since`, by the clock of the database, is when they began; handlers get work of this `kind`."""
         self._database = database
+        self._kind = kind
         self._max_age = timedelta(seconds=max_age)
         self._since = since
         self._pending: dict[str, set[UUID]] = {consumer.name: set() for consumer in consumers}
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, database: Database, consumers: Sequence[Consumer], max_age: float) -> AsyncIterator[Self]:
+    async def open(
+        cls,
+        database: Database,
+        consumers: Sequence[Consumer],
+        max_age: float,
+        kind: type[EngineWork] = EngineWork,
+    ) -> AsyncIterator[Self]:
         """Start them; `max_age` is how many seconds one may be behind. Raises OperatorError for names that are none."""
         require_names(consumers)
         since = await run(database, lambda work: work.server.now(), None, read_only=True)
-        running = cls(database, consumers, max_age, since)
+        running = cls(database, consumers, max_age, since, kind)
         tasks = [asyncio.create_task(running._go_on(each), name=f"consumer {each.name}") for each in consumers]
         try:
             yield running
@@ -146,7 +161,9 @@ class Consumers:
         """
         handled = _Handled()
         try:
-            more = await run(self._database, lambda work: self._step(consumer, work, handled), tenant, attempts=1)
+            more = await transaction.run(
+                self._kind, self._database, lambda work: self._step(consumer, work, handled), tenant, attempts=1
+            )
         except Exception as error:
             if not handled.has_begun or (isinstance(error, _OF_THE_DATABASE) and not handled.has_failed):
                 # The database, not the consumer.
@@ -161,7 +178,7 @@ class Consumers:
         CONSUMED.labels(consumer=consumer.name).inc(handled.commits)
         return more
 
-    async def _step(self, consumer: Consumer, work: Work, handled: _Handled) -> bool:
+    async def _step(self, consumer: Consumer, work: EngineWork, handled: _Handled) -> bool:
         cursor = await work.cursors.take(consumer.name)
         if cursor is None:
             # Somebody else has it, or it pauses; where there was none, the next look finds it.
@@ -192,7 +209,7 @@ class Consumers:
         handled.commits = len(page.commits)
         return page.more
 
-    async def _is_older_than_all(self, work: Work) -> bool:
+    async def _is_older_than_all(self, work: EngineWork) -> bool:
         """Whether the consumers were there before everything in the tenant's log."""
         first = await work.log.read_on(0, most=1, limit=1)
         return bool(first.commits) and first.commits[0].at >= self._since

@@ -15,6 +15,7 @@ from service.changes.listener import Listener
 from service.changes.relay import Relay
 from service.changes.subscription import Admission, Prove, Subscription
 from service.database.pool import GREETING, Database
+from service.engine import EngineWork
 from service.errors import RateLimited, Unavailable
 from service.metrics import STREAMS, STREAMS_CLOSED
 from service.repos.log import Place
@@ -39,7 +40,12 @@ class Feed:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, settings: Settings, database: Database, watermarks: Watermarks, consumers: Sequence[Consumer]
+        cls,
+        settings: Settings,
+        database: Database,
+        watermarks: Watermarks,
+        consumers: Sequence[Consumer],
+        kind: type[EngineWork] = EngineWork,
     ) -> AsyncIterator[Self]:
         """Follow the log beside the pool that serves, and be told of its commits."""
         limits = settings.limits
@@ -59,7 +65,9 @@ class Feed:
             listener = await stack.enter_async_context(
                 Listener.open(settings.listening_address(), on_hint=relay.hint, on_connected=relay.hint_all)
             )
-            running = await stack.enter_async_context(Consumers.open(database, consumers, settings.changes_max_age))
+            running = await stack.enter_async_context(
+                Consumers.open(database, consumers, settings.changes_max_age, kind)
+            )
             feed = cls(database, relay, listener, settings)
 
             def committed(tenant: UUID, number: int) -> None:

@@ -20,10 +20,10 @@ from service.cache.watermarks import Watermarks
 from service.changes.events import MOST_CHANGES, frame, touched
 from service.changes.ring import Ring
 from service.database.pool import Database
+from service.engine import EngineWork, run
 from service.errors import ServiceError
 from service.repos.log import LoggedCommit, Page, PolledPlace
 from service.tenancy.identity import TenantId
-from service.work import Work, run
 
 POLL_EVERY = 0.4
 """Seconds between polls; well inside watermarks.LEASE."""
@@ -161,7 +161,7 @@ class Relay:
         self.confirmed_at = asked_at
         self._take_places(places, asked_at)
 
-    async def _places(self, work: Work, tenants: list[UUID]) -> list[PolledPlace]:
+    async def _places(self, work: EngineWork, tenants: list[UUID]) -> list[PolledPlace]:
         if self._is_lost:
             # It may be another server that answers now.
             await work.log.enter_life()

@@ -11,10 +11,10 @@ from uuid import UUID
 import structlog
 
 from service.changes.consumers import Consumer
+from service.engine import EngineWork
 from service.metrics import SESSION_EVENTS
 from service.repos.log import LoggedCommit
 from service.tenancy.identity import TenantId
-from service.work import Work
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.sessions")
 
@@ -40,7 +40,7 @@ def session_events(
 ) -> Consumer:
     """A consumer that tells `handle` every event of every session, at least once."""
 
-    async def tell(work: Work, commits: Sequence[LoggedCommit]) -> None:
+    async def tell(work: EngineWork, commits: Sequence[LoggedCommit]) -> None:
         if work.tenant is None:
             return
         for commit in commits:

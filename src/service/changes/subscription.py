@@ -13,11 +13,11 @@ from uuid import UUID
 from service.changes.events import MOST_CHANGES, Frame, frame, sse
 from service.changes.ring import Ring
 from service.database.pool import Database
+from service.engine import EngineWork, run
 from service.errors import ServiceError
 from service.positions import Position
 from service.repos.log import Place
 from service.tenancy.identity import TenantId
-from service.work import Work, run
 
 _CATCH_UP = 100
 _ASK_AGAIN = 0.25
@@ -145,7 +145,7 @@ class Subscription:
     async def _caught_up(self) -> tuple[Sequence[Frame], str | None]:
         """The next frames from the log itself."""
 
-        async def read(work: Work) -> tuple[Sequence[Frame], str | None]:
+        async def read(work: EngineWork) -> tuple[Sequence[Frame], str | None]:
             page = await work.log.read_on(self._cursor, most=MOST_CHANGES, limit=_CATCH_UP)
             # After the page, so that what is pruned meanwhile is noticed.
             place = await work.log.place()

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.statements.calls import INDEX_SUFFIX
-from service.statements.repository import Attached, Repository
+from service.statements.repository import Repository, attached
 from service.statements.rows import Row
 from service.statements.statement import TENANT_PARAMETER, Statement
-from service.work import Work
+from service.tenancy.transaction import Transaction
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,9 @@ def is_optional(annotation: Any) -> bool:
     )
 
 
-def entries() -> list[Entry]:
-    """Every statement of sql/queries, in the order of the files and of the statements in them."""
-    found = [
-        entry
-        for name, attached in vars(Work).items()
-        if isinstance(attached, Attached)
-        for entry in of(attached.repository, name)
-    ]
+def entries(kind: type[Transaction]) -> list[Entry]:
+    """Every statement of this kind of work, in the order of the files and of the statements in them."""
+    found = [entry for name, repository in attached(kind).items() for entry in of(repository, name)]
     return sorted(found, key=lambda each: (each.statement.place.path, each.statement.place.line))
 
 

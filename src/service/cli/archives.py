@@ -47,7 +47,7 @@ def import_(
 ) -> None:
     """Create a tenant from an archive, with its id and its rows as they were; prints its id."""
     with installed() as local:
-        manifest = wait_for(importing.restore(local, file, say, schema=schema, with_niches=with_niches))
+        manifest = wait_for(importing.restore(local, file, say, schema=schema, with_shared=with_niches))
         say(f"quarry: {manifest.domain} has been imported; its people sign in with the passwords that they had")
         print(manifest.tenant)
 

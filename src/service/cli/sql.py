@@ -167,7 +167,7 @@ async def _explain(
 
 def _chosen(names: Sequence[str] | None) -> list[Entry]:
     """The statements of these names, or all. Raises OperatorError for a name that nothing has."""
-    entries = catalogue.entries()
+    entries = catalogue.entries(Work)
     known = dict.fromkeys(name for each in entries for name in (each.label, each.repository.aggregate))
     for name in names or ():
         if name not in known:
@@ -194,7 +194,7 @@ def _split(given: str) -> tuple[str, str]:
 async def _report(local: Settings) -> str:
     with explaining(local.administration()):
         async with _scratch(local) as connection:
-            examined = await suite.examine(connection, local.database_schema, catalogue.entries(), is_whole=True)
+            examined = await suite.examine(connection, local.database_schema, catalogue.entries(Work), is_whole=True)
             return reports.page(await reports.gather(connection, examined.subjects, routes=_routes()))
 
 

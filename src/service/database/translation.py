@@ -98,7 +98,7 @@ def _of_statement(error: asyncpg.PostgresError, state: str, *, only_removes: boo
         case "TN005":
             return Conflict("The last owner of a tenant can't be removed, demoted or deactivated.")
         case "TN006":
-            return InUse("Live campaigns still refer to this row; hand them over or delete them first.")
+            return InUse("Live rows still refer to this one; change or delete them first.")
         case "42P01" | "42883" | "3F000":
             return DatabaseError(
                 "The database is not the one of this version: run `quarry migrate up`, where its data is."

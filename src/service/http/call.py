@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import Generic, TypeVar, cast
 from uuid import UUID
 
 import structlog
@@ -18,6 +18,7 @@ from service.accounts import tokens
 from service.accounts.caller import Caller, admit, is_authentic
 from service.accounts.permissions import Permission
 from service.accounts.tokens import Token
+from service.engine import EngineWork, run
 from service.errors import Behind, DatabaseError, Malformed, NotFound, SessionExpired, Unauthorized
 from service.http import answers
 from service.http.answers import Answer, Entity
@@ -29,18 +30,19 @@ from service.http.state import State
 from service.positions import Position
 from service.repos.api_keys import KeyBearer
 from service.repos.sessions import Bearer
+from service.tenancy import transaction
 from service.tenancy.identity import Actor, Origin, TenantId
-from service.work import Work, run
 
 A = TypeVar("A", bound=Answer)
+W = TypeVar("W", bound=EngineWork)
 B = TypeVar("B", bound=BaseModel)
 R = TypeVar("R")
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
 
-class Call:
-    """One request: read its input, run one piece of work as its caller, answer."""
+class Call(Generic[W]):
+    """One request: read its input, run one piece of the service's work as its caller, answer."""
 
     def __init__(self, request: Request[State], permission: Permission, *, may_repeat: bool = True) -> None:
         self.request = request
@@ -112,7 +114,7 @@ class Call:
             raise Malformed("Consistency is what an answer to a write said: <epoch>-<number>.")
         return position.number if position.epoch == self.state["watermarks"].epoch else 0
 
-    async def run(self, operation: Callable[[Work], Awaitable[R]], *, at_least: int = 0, may_lag: bool = True) -> R:
+    async def run(self, operation: Callable[[W], Awaitable[R]], *, at_least: int = 0, may_lag: bool = True) -> R:
         """Run `operation` as the caller, in one transaction whose first statement finds out who that is.
 
         A read goes to a replica where there are some, unless it may not lag.
@@ -123,36 +125,36 @@ class Call:
         settings = self.state["settings"]
         at_least = max(at_least, self.at_least)
 
-        async def as_caller(work: Work) -> tuple[R, Work]:
+        async def as_caller(work: W) -> tuple[R, W]:
             await self._admit(work, token)
             return await operation(work), work
 
         async with self.state["shares"].taken(token.tenant, token.hash, household(str(self.origin.ip))):
-            result, work = await run(
-                self.state["database"], as_caller, token.tenant, origin=self.origin if self.writes else None,
-                read_only=not self.writes, deadline=settings.request_timeout, at_least=at_least,
-                may_lag=may_lag,
+            result, work = await transaction.run(
+                cast("type[W]", self.state["kind"]), self.state["database"], as_caller, token.tenant,
+                origin=self.origin if self.writes else None, read_only=not self.writes, deadline=settings.request_timeout,
+                at_least=at_least, may_lag=may_lag,
             )  # fmt: skip
         self.tenant, self.number = token.tenant, work.number
         return result
 
-    async def prepare(self, operation: Callable[[Work], Awaitable[R]]) -> R:
+    async def prepare(self, operation: Callable[[W], Awaitable[R]]) -> R:
         """The same for what goes before `write`; a request that has been answered before ends here (Replayed)."""
 
-        async def unless_answered(work: Work) -> R:
+        async def unless_answered(work: W) -> R:
             if (request := self._idempotent()) is not None:
                 await request.replay(work)
             return await operation(work)
 
         return await self.run(unless_answered)
 
-    async def write(self, operation: Callable[[Work], Awaitable[A]]) -> A:
+    async def write(self, operation: Callable[[W], Awaitable[A]]) -> A:
         """The same for an operation that answers the request; with an Idempotency-Key it happens once.
 
         Raises Replayed, KeyReused, InProgress besides.
         """
 
-        async def once(work: Work) -> A:
+        async def once(work: W) -> A:
             request = self._idempotent()
             if request is None:
                 return await operation(work)
@@ -197,7 +199,7 @@ class Call:
         scheme, _, text = self.request.headers.get("authorization", "").partition(" ")
         return text.strip() if scheme.lower() == "bearer" else ""
 
-    async def _admit(self, work: Work, token: Token) -> None:
+    async def _admit(self, work: EngineWork, token: Token) -> None:
         idle = timedelta(seconds=self.state["settings"].session_idle_timeout)
         seen_every = self.state["upkeep"].seen_every
         bearer: Bearer | KeyBearer | None

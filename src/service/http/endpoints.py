@@ -92,7 +92,7 @@ class Resource:
         endpoint = self.endpoint(request.method)
         if endpoint is None:
             raise MethodNotAllowed(self.allowed)
-        call = Call(request, endpoint.permission, may_repeat=endpoint.is_idempotent)
+        call = Call[Any](request, endpoint.permission, may_repeat=endpoint.is_idempotent)
         answer: Response
         try:
             answer = await endpoint.handler(call, **await _inputs(call, endpoint))
@@ -107,7 +107,7 @@ class Resource:
         return answer
 
 
-async def _inputs(call: Call, endpoint: Endpoint) -> dict[str, Any]:
+async def _inputs(call: Call[Any], endpoint: Endpoint) -> dict[str, Any]:
     contract, inputs = endpoint.contract, dict[str, Any]()
     if contract.body is not None:
         inputs["body"] = await call.body(contract.body, endpoint.most)

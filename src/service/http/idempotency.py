@@ -16,11 +16,11 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.engine import EngineWork
 from service.errors import InProgress, KeyReused, Malformed, Timeout
 from service.http.answers import Answer
 from service.personal.keyring import Undecipherable
 from service.tenancy.binding import UNDECIPHERABLE
-from service.work import Work
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}\Z")
 _KEPT_HEADERS = ("content-type", "etag", "location")
@@ -63,7 +63,7 @@ class IdempotentRequest:
         digest.update(body)
         return cls(key, caller_id, digest.hexdigest(), lifetime)
 
-    async def replay(self, work: Work) -> None:
+    async def replay(self, work: EngineWork) -> None:
         """Raise Replayed when the request has been answered before, KeyReused when the key was another request's."""
         settled = await work.idempotency_keys.find(self.caller_id, self.key)
         if settled is None:
@@ -76,7 +76,7 @@ class IdempotentRequest:
             raise Undecipherable
         raise Replayed(self._unpacked(work, settled.answer), settled.number)
 
-    async def claim(self, work: Work) -> UUID:
+    async def claim(self, work: EngineWork) -> UUID:
         """Take the key for this transaction; a twin that has it is waited for.
 
         Raises Replayed, KeyReused, and InProgress when the twin takes too long.
@@ -95,11 +95,11 @@ class IdempotentRequest:
             raise InProgress
         return id
 
-    async def settle(self, work: Work, id: UUID, answer: Response) -> None:
+    async def settle(self, work: EngineWork, id: UUID, answer: Response) -> None:
         """Remember the answer, in the transaction of its effect."""
         await work.idempotency_keys.settle(id, self._packed(answer))
 
-    def _fingerprint(self, work: Work) -> bytes:
+    def _fingerprint(self, work: EngineWork) -> bytes:
         # Not the digest itself: a password in a body could be guessed from it.
         return work.binding.index(self.digest, _COLUMN)
 
@@ -107,7 +107,7 @@ class IdempotentRequest:
         headers = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
         return json.dumps([answer.status_code, headers, bytes(answer.body).decode(), *self._whose])
 
-    def _unpacked(self, work: Work, text: str) -> Answer:
+    def _unpacked(self, work: EngineWork, text: str) -> Answer:
         """The answer, if it was sealed for this caller, key and request: the row's columns are anybody's who may write there.
 
         Raises Undecipherable.

@@ -8,21 +8,22 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
+from service.engine import EngineWork
 from service.http import answers
 from service.http.answers import Page
 from service.http.call import Call
 from service.http.inputs import Parsed
 from service.positions import Position
-from service.work import Work
 
 M = TypeVar("M", bound=BaseModel)
+W = TypeVar("W", bound=EngineWork)
 
 
 async def numbered_page(
-    call: Call,
+    call: Call[W],
     query: Parsed[Any],
     items: TypeAdapter[list[M]],
-    read: Callable[[Work], Awaitable[list[M]]],
+    read: Callable[[W], Awaitable[list[M]]],
 ) -> Page[M]:
     """One page of a list that nothing but commits of the tenant and of the shared data can change.
 
@@ -30,7 +31,7 @@ async def numbered_page(
     without `read`, whatever the list costs.
     """
 
-    async def operation(work: Work) -> Page[M]:
+    async def operation(work: W) -> Page[M]:
         etag = await _etag(call, work)
         # * asks whether there is anything here, which only reading tells.
         if not query.error and call.if_none_match != ["*"] and answers.holds(etag, call.if_none_match):
@@ -41,7 +42,7 @@ async def numbered_page(
     return await call.run(operation)
 
 
-async def _etag(call: Call, work: Work) -> str:
+async def _etag(call: Call[Any], work: EngineWork) -> str:
     # What is read may be younger than the numbers, never older: they would vouch for it.
     reading = work.reading
     if reading is not None and (numbers := reading.place()) is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from time import monotonic
 
+from service.engine import EngineWork
 from service.errors import RateLimited
 from service.tenancy.identity import TenantId
-from service.work import Work
 
 _ASK_EVERY = 10.0
 """Seconds: what a tenant adds meanwhile may be above the quota."""
@@ -21,7 +21,7 @@ class Quota:
         self._most = most
         self._asked: dict[TenantId, tuple[float, bool]] = {}
 
-    async def check(self, work: Work, tenant: TenantId) -> None:
+    async def check(self, work: EngineWork, tenant: TenantId) -> None:
         """Raises RateLimited while the tenant has too many, the one just claimed included. Asks the database now and then."""
         if not self._most:
             return

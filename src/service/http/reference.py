@@ -6,7 +6,7 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from pydantic_core import to_json
 
@@ -42,12 +42,12 @@ def _made(endpoints: tuple[Endpoint, ...]) -> tuple[bytes, bytes, str]:
     return text, manual.render(made).encode(), hashlib.sha256(text).hexdigest()[:16]
 
 
-async def openapi(call: Call) -> Answer:
+async def openapi(call: Call[Any]) -> Answer:
     """The OpenAPI 3.1 document of this service."""
     return Answer(call.request.app.state.reference.openapi)
 
 
-async def docs(call: Call) -> Text:
+async def docs(call: Call[Any]) -> Text:
     """The same for people."""
     return Text(
         call.request.app.state.reference.page, media_type="text/html", headers={"Content-Security-Policy": _POLICY}

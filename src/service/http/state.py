@@ -9,6 +9,7 @@ from service.accounts.passwords import Passwords
 from service.cache.watermarks import Watermarks
 from service.changes.feed import Feed
 from service.database.pool import Database
+from service.engine import EngineWork
 from service.http.limits import Limits
 from service.http.quota import Quota
 from service.http.shares import Shares
@@ -22,6 +23,8 @@ class State(TypedDict):
 
     settings: Settings
     database: Database
+    kind: type[EngineWork]
+    """What the calls' work is: this service's Work."""
     passwords: Passwords
     limits: Limits
     upkeep: Upkeep

@@ -17,7 +17,7 @@ from service.offboarding.tables import MAC, SEALED, call, columns, statements
 from service.personal import keyring
 from service.schema import own_schemas
 from service.settings import Settings
-from service.tables import HISTORY
+from service.tables import HISTORY, REFERRED_TO_BY, SHARED
 from service.tenancy.binding import Binding
 from service.tenancy.identity import TenantId
 from service.work import Work
@@ -30,10 +30,10 @@ Say = Callable[[str], None]
 
 
 async def restore(
-    settings: Settings, path: Path, say: Say, *, schema: str | None = None, with_niches: bool = False
+    settings: Settings, path: Path, say: Say, *, schema: str | None = None, with_shared: bool = False
 ) -> Manifest:
-    """Create the archive's tenant with its id and its rows, in a `schema` of its own if one is named. Niches that are not here
-    are made `with_niches` alone: all tenants see them.
+    """Create the archive's tenant with its id and its rows, in a `schema` of its own if one is named. Rows of
+    shared tables that are not here are made `with_shared` alone: all tenants see them.
 
     Raises OperatorError, and then nothing was written.
     """
@@ -49,7 +49,7 @@ async def restore(
             if schema is not None:
                 await own_schemas.build(settings.address("quarry_owner"), settings.database_schema, schema, say)
             async with Work(database, tenant) as work:
-                loading = _Loading(archive, work.binding, with_niches=with_niches)
+                loading = _Loading(archive, work.binding, with_shared=with_shared)
                 for table, lines in archive.tables():
                     if table.name not in HISTORY:
                         await loading.load(table, lines)
@@ -98,17 +98,18 @@ def _of_another_version(manifest: Manifest, what: str) -> ArchiveError:
 class _Loading:
     """An import inside its transaction."""
 
-    def __init__(self, archive: Archive, binding: Binding, *, with_niches: bool) -> None:
-        self._archive, self._binding, self._with_niches = archive, binding, with_niches
+    def __init__(self, archive: Archive, binding: Binding, *, with_shared: bool) -> None:
+        self._archive, self._binding, self._with_shared = archive, binding, with_shared
         self._statements = statements("import")
-        self._niches: dict[str, str] = {}
+        self._ids: dict[str, dict[str, str]] = {}
+        """By referring column, the ids that rows of a shared table have in the archive and here."""
 
     async def load(self, table: Table, lines: Iterator[bytes]) -> None:
         for batch in _batches(self._row(table, *each) for each in enumerate(lines, 1)):
             rows = f"[{','.join(batch)}]"
             try:
-                if table.name == "niches":
-                    await self._map_niches(rows)
+                if table.name in SHARED:
+                    await self._map_shared(table.name, rows)
                 elif await self._execute(table.name, rows=rows) != len(batch):
                     raise ArchiveError(f"{table.name}.jsonl is not of the tenant that the manifest names")
             except (Conflict, InvalidInput) as error:
@@ -127,23 +128,24 @@ class _Loading:
         """Have the import's commit numbered above `number`, and above those given after the export."""
         await self._execute("heads", number=number)
 
-    async def _map_niches(self, rows: str) -> None:
-        if self._with_niches:
-            await self._execute("new_niches", rows=rows)
-        elif missing := await self._binding.connection.fetch(*call(self._statements["missing_niches"], rows=rows)):
+    async def _map_shared(self, table: str, rows: str) -> None:
+        if self._with_shared:
+            await self._execute(f"new_{table}", rows=rows)
+        elif missing := await self._binding.connection.fetch(*call(self._statements[f"missing_{table}"], rows=rows)):
             raise OperatorError(
-                f"niches of the archive are not here: {', '.join(row['name'] for row in missing)}",
-                "all tenants share them; add --with-niches to make them, or make them first",
+                f"{table} of the archive are not here: {', '.join(row['name'] for row in missing)}",
+                f"all tenants share them; add --with-{table} to make them, or make them first",
             )
-        found = await self._binding.connection.fetch(*call(self._statements["niches"], rows=rows))
-        self._niches |= {str(row["archived_id"]): str(row["id"]) for row in found}
+        found = await self._binding.connection.fetch(*call(self._statements[table], rows=rows))
+        ids = self._ids.setdefault(REFERRED_TO_BY[table], {})
+        ids |= {str(row["archived_id"]): str(row["id"]) for row in found}
 
     async def _execute(self, name: str, **given: object) -> int:
         text, values = call(self._statements[name], tenant_id=self._binding.tenant, **given)
         return int((await self._binding.connection.execute(text, values)).rpartition(" ")[2])
 
     def _row(self, table: Table, number: int, line: bytes) -> str:
-        """The object as its statement takes it: sealed with the keys of this installation, with the niches' ids here."""
+        """The object as its statement takes it: sealed with this installation's keys, with the ids that shared rows have here."""
         try:
             row = json.loads(line)
             if table.name == "tenants" and isinstance(row, dict) and row.get("domain") != self._archive.manifest.domain:
@@ -158,7 +160,9 @@ class _Loading:
         except (ValueError, RecursionError, AttributeError, TypeError) as error:
             raise self._archive.error(table, number, "it can't be read") from error
         except KeyError as error:
-            raise self._archive.error(table, number, f"there is no niche {error} in niches.jsonl") from error
+            raise self._archive.error(
+                table, number, f"it refers to {error}, which the archive does not have"
+            ) from error
 
     def _changes(self, table: str, row: Mapping[str, Any]) -> dict[str, str]:
         changes = {}
@@ -176,8 +180,9 @@ class _Loading:
                 changes[column] = f"\\x{sealed.hex()}"
                 # Statements of columns without an index do not take it.
                 changes[f"{column}_index"] = f"\\x{self._binding.index(plain, f'{table}.{column}').hex()}"
-        if "niche_id" in row:
-            changes["niche_id"] = self._niches[row["niche_id"]]
+        for column, ids in self._ids.items():
+            if column in row:
+                changes[column] = ids[row[column]]
         return changes
 
 

@@ -13,11 +13,11 @@ from prometheus_client import REGISTRY
 from service.cache.cache import Cache
 from service.changes.feed import Feed
 from service.database.pool import Database
+from service.engine import EngineWork, run
 from service.errors import DatabaseError
 from service.replicas import Replicas
 from service.schema import migration_files
 from service.tenancy import guard
-from service.work import Work, run
 
 T = TypeVar("T")
 
@@ -181,7 +181,7 @@ class DatabaseHealth:
         is_well = all(not each["cut_off"] and each["seconds"] <= self._max_age for each in behind.values())
         return {"ok": is_well, "behind": behind}
 
-    async def _ask(self, operation: Callable[[Work], Awaitable[T]]) -> T:
+    async def _ask(self, operation: Callable[[EngineWork], Awaitable[T]]) -> T:
         return await run(self._database, operation, None, read_only=True, attempts=1)
 
 

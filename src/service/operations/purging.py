@@ -18,11 +18,11 @@ from uuid import UUID
 import structlog
 
 from service.database.pool import Database
+from service.engine import EngineWork, run
 from service.errors import Unavailable
 from service.metrics import PURGE_FAILURES
 from service.repos.tenants import DueTenant
 from service.tenancy.identity import TenantId
-from service.work import Work, run
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.purging")
 
@@ -31,7 +31,7 @@ _BATCH = 1000
 _TENANTS = 500
 _FIRST = UUID(int=0)
 
-Statement = Callable[[Work, timedelta], Awaitable[int]]
+Statement = Callable[[EngineWork, timedelta], Awaitable[int]]
 
 _STATEMENTS: Mapping[str, Statement] = {
     "sessions.expire": lambda work, idle: work.sessions.expire(_BATCH, idle=idle),
@@ -62,7 +62,7 @@ async def purge(database: Database, tenant: TenantId, idle: timedelta) -> Purged
     purged = Purged()
     for name, statement in _STATEMENTS.items():
 
-        async def forget(work: Work, statement: Statement = statement) -> int:
+        async def forget(work: EngineWork, statement: Statement = statement) -> int:
             return await statement(work, idle) if await work.tenants.lock_purge(tenant) else 0
 
         try:
@@ -103,7 +103,7 @@ async def purge_all(
 
 
 async def _next(database: Database, previous: UUID, idle: timedelta) -> list[DueTenant]:
-    async def ask(work: Work) -> list[DueTenant]:
+    async def ask(work: EngineWork) -> list[DueTenant]:
         return await work.tenants.to_purge(previous, idle=idle, limit=_TENANTS)
 
     # It binds tenants by a setting, which a transaction that only reads may do too.

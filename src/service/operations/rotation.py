@@ -15,7 +15,7 @@ from uuid import UUID
 
 from service.database.pool import Database
 from service.errors import Conflict, Contention, Timeout
-from service.operations.sealing import AGGREGATES, EVERYTHING, TOKENS, UNAUTHENTIC, Aggregate, Selection, Tokens
+from service.operations.sealing import AGGREGATES, ALL, EVERYTHING, TOKENS, UNAUTHENTIC, Aggregate, Selection, Tokens
 from service.personal.keyring import SEALED, Keyring, KeyringError
 from service.repos.tenants import Tenant, UnsealedTenant
 from service.tenancy.identity import TenantId
@@ -48,7 +48,7 @@ class Failure:
 class Report:
     """What a run has done: rows sealed anew by aggregate, and what could not be."""
 
-    counts: dict[str, int] = field(default_factory=lambda: {each.name: 0 for each in (*AGGREGATES, *TOKENS)})
+    counts: dict[str, int] = field(default_factory=lambda: {each.name: 0 for each in ALL})
     failures: list[Failure] = field(default_factory=list)
     unauthentic: list[Failure] = field(default_factory=list)
     """Tokens that let nobody in, and are left as they are."""
@@ -93,7 +93,7 @@ async def reindex(app: Database, platform: Database, old_keys: Keyring, say: Say
     """
     rotation = _Rotation(app, say, batch)
     async for tenant in _tenants(platform):
-        await rotation.reseal(tenant, Selection(EVERYTHING, old_keys=old_keys), (*AGGREGATES, *TOKENS))
+        await rotation.reseal(tenant, Selection(EVERYTHING, old_keys=old_keys), ALL)
     return rotation.report
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from service.accounts import tokens
 from service.accounts.tokens import Fields
 from service.personal.keyring import Keyring, Undecipherable
+from service.statements.repository import attached
 from service.tenancy.binding import Isolation
 from service.tenancy.identity import TenantId
 from service.texts import email_address
@@ -20,7 +21,6 @@ EVERYTHING = b"\xff"
 UNAUTHENTIC = (
     "It has no MAC of this service's keys, and lets nobody in: somebody has written it by hand, or its key is gone."
 )
-_INDEXED = frozenset({"email", "phone"})
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,24 @@ class Aggregate:
 
     name: str
     personal: tuple[str, ...]
-    has_version: bool = True
-    has_password: bool = False
+    indexed: frozenset[str]
+    """The columns that have a blind index."""
+    has_version: bool
+    has_password: bool
+
+    @classmethod
+    def of(cls, name: str, repository: type[Any]) -> Self:
+        """As the repository's `stale` and `reseal` say."""
+        written = repository.reseal.hints
+        kept = repository.stale.model.model_fields
+        personal = tuple(each for each in kept if f"{each}s" in written and each not in ("id", "version"))
+        return cls(
+            name,
+            personal,
+            frozenset(each for each in personal if f"{each}_indexes" in written),
+            has_version="versions" in written,
+            has_password="password_hashes" in written,
+        )
 
     @property
     def isolation(self) -> Isolation:
@@ -78,7 +94,7 @@ class Aggregate:
         """
         values: dict[str, object] = {}
         for column in self.personal:
-            values |= {f"{column}s": None, **({f"{column}_indexes": None} if column in _INDEXED else {})}
+            values |= {f"{column}s": None, **({f"{column}_indexes": None} if column in self.indexed else {})}
             if (value := getattr(row, column)) is None:
                 continue
             place = f"{self.name}.{column}"
@@ -91,7 +107,7 @@ class Aggregate:
             if spelled == plain if selection.is_spelling else value.startswith(selection.prefix):
                 continue
             values[f"{column}s"] = keyring.seal(spelled, tenant, row.id, place)
-            if column in _INDEXED:
+            if column in self.indexed:
                 values[f"{column}_indexes"] = keyring.index(spelled, tenant, place)
         if self.has_password:
             try:
@@ -157,19 +173,11 @@ def _spelled(column: str, plain: str) -> str:
         return plain
 
 
-AGGREGATES = (
-    Aggregate("users", ("email",), has_password=True),
-    Aggregate("influencers", ("email", "phone")),
-    Aggregate(
-        "brands",
-        (
-            "email", "phone", "brand_email", "poc_email", "poc_contact_number", "incorporation_document", "gst_document",
-            "pan_document",
-        ),
-    ),
-    Aggregate("idempotency_keys", ("answer",), has_version=False),
-)  # fmt: skip
+AGGREGATES: Sequence[Aggregate] = tuple(
+    Aggregate.of(name, repository) for name, repository in attached(Work).items() if hasattr(repository, "reseal")
+)
 TOKENS = (
     Tokens("sessions", "token_mac", lambda row: tokens.session_fields(row.token_hash, row.user_id)),
     Tokens("api_keys", "key_mac", lambda row: tokens.key_fields(row.key_hash, row.created_by, row.role)),
 )
+ALL: Sequence[Aggregate | Tokens] = (*AGGREGATES, *TOKENS)

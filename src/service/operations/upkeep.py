@@ -18,11 +18,11 @@ import structlog
 
 from service.accounts.tokens import Kind
 from service.database.pool import Database
+from service.engine import EngineWork, run
 from service.errors import ServiceError
 from service.operations.purging import is_due, purge_all
 from service.settings import Settings
 from service.tenancy.identity import TenantId
-from service.work import Work, run
 
 _SEEN_EVERY = 60.0
 """Seconds: the precision of last_seen_at, and so the most that a session is written for being used."""
@@ -75,7 +75,7 @@ class Upkeep:
         seen, self._seen = self._seen, {}
         for tenant, kinds in seen.items():
 
-            async def touch(work: Work, kinds: dict[Kind, set[UUID]] = kinds) -> None:
+            async def touch(work: EngineWork, kinds: dict[Kind, set[UUID]] = kinds) -> None:
                 if sessions := kinds.get("session"):
                     await work.sessions.touch(sorted(sessions))
                 if keys := kinds.get("key"):
@@ -97,7 +97,7 @@ class Upkeep:
             purged = await purge_all(self._database, self._idle)
             log.info("purged", rows=purged.rows, failures=purged.failures)
 
-    async def _quietly(self, tenant: TenantId, operation: Callable[[Work], Awaitable[object]]) -> None:
+    async def _quietly(self, tenant: TenantId, operation: Callable[[EngineWork], Awaitable[object]]) -> None:
         await self._tolerant(run(self._database, operation, tenant))
 
     @staticmethod

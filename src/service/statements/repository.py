@@ -111,6 +111,16 @@ class Attached(Generic[A]):
         return repository
 
 
+def attached(kind: type[Transaction]) -> dict[str, type[Repository]]:
+    """The repositories on a kind of transaction, by the names that they have there."""
+    return {
+        name: each.repository
+        for owner in reversed(kind.__mro__)
+        for name, each in vars(owner).items()
+        if isinstance(each, Attached)
+    }
+
+
 def _bind(
     cls: type[Repository], method: Callable[..., Awaitable[Any]], statement: Statement
 ) -> Callable[..., Awaitable[Any]]:

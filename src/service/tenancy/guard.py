@@ -21,7 +21,7 @@ _ALL = "permissive for * to {} using true check true"
 _PLATFORM = _ALL.format("quarry_owner, quarry_platform")
 
 _REASONS: Mapping[tuple[str, str], str] = {
-    ("table_without_tenant", "app.niches"): "reference data that all tenants share; written by the platform",
+    **{("table_without_tenant", name): each.shared for name, each in tables.TABLES.items() if each.shared},
     ("table_without_tenant", "app.installation"): "one row about the database itself",
     ("tenant_without_default", "app.tenants"): "a tenant is its own tenant, and a new one has a new id",
     ("unique_without_tenant", "app.tenants app.tenants_domain_key"): "a host name leads to one tenant",

@@ -182,8 +182,8 @@ async def run(
     operation: Callable[[W], Awaitable[T]],
     tenant: TenantId | None,
     *,
-    attempts: int,
-    deadline: float,
+    attempts: int = 3,
+    deadline: float = 30.0,
     **options: Unpack[Options],
 ) -> T:
     """Run `operation` in one transaction of this `kind` and repeat it, from the start, after a failure that left nothing behind:

@@ -1,0 +1,56 @@
+"""EngineWork: a transaction with the repositories that the engine itself needs. The `Work` of a service extends it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, Unpack
+
+from service.database.pool import Database
+from service.repos.api_keys import ApiKeys
+from service.repos.change_tickets import ChangeTickets
+from service.repos.cursors import Cursors
+from service.repos.idempotency_keys import IdempotencyKeys
+from service.repos.log import Log
+from service.repos.otps import Otps
+from service.repos.server import Server
+from service.repos.sessions import Sessions
+from service.repos.sign_in_failures import SignInFailures
+from service.repos.tenants import Tenants
+from service.repos.users import Users
+from service.statements.repository import Attached
+from service.tenancy import transaction
+from service.tenancy.identity import TenantId
+from service.tenancy.transaction import Options, Transaction
+
+T = TypeVar("T")
+
+
+class EngineWork(Transaction):
+    """One transaction on what every service of this kind has: tenants, accounts, the log, answers to repeat."""
+
+    api_keys = Attached(ApiKeys)
+    change_tickets = Attached(ChangeTickets)
+    cursors = Attached(Cursors)
+    idempotency_keys = Attached(IdempotencyKeys)
+    log = Attached(Log)
+    otps = Attached(Otps)
+    server = Attached(Server)
+    sessions = Attached(Sessions)
+    sign_in_failures = Attached(SignInFailures)
+    tenants = Attached(Tenants)
+    users = Attached(Users)
+
+
+async def run(
+    database: Database,
+    operation: Callable[[EngineWork], Awaitable[T]],
+    tenant: TenantId | None,
+    *,
+    attempts: int = 3,
+    deadline: float = 30.0,
+    **options: Unpack[Options],
+) -> T:
+    """Run `operation` in one transaction and repeat it after a failure that left nothing behind (transaction.run)."""
+    return await transaction.run(
+        EngineWork, database, operation, tenant, attempts=attempts, deadline=deadline, **options
+    )
