@@ -16,7 +16,8 @@ from factories import NewTenant
 from service.cache.cache import Cache
 from service.cache.watermarks import Watermarks
 from service.changes.feed import Feed
-from service.database.pool import GREETING, Database
+from service.database.database import Database
+from service.database.pool import GREETING
 from service.personal import keyring
 from service.settings import Settings
 from service.statements.repository import attached
@@ -49,7 +50,7 @@ class Process:
     async def catch_up(self, tenant: NewTenant) -> None:
         """Wait until all is known that has been committed until now."""
         async with Work(self.database, tenant.id) as work:
-            head, shared = await work.log.head(), (await work.log.installation()).shared_number
+            head, shared = await work.log.head(), (await work.installation.find()).shared_number
 
         def is_known() -> bool:
             now = monotonic()
@@ -72,9 +73,9 @@ async def process(settings: Settings, **changes: Any) -> AsyncIterator[Process]:
             settings.address("quarry_app"), settings.limits, observe=lambda name, *_: asked.update([name]),
             keyring=keyring.of(settings), cache=cache, greeting=GREETING,
         ) as database,
-        Feed.open(settings, database, watermarks, ()),
+        Feed.open(settings, database, watermarks, ()) as feed,
     ):  # fmt: skip
-        yield Process(database, cache, asked)
+        yield Process(feed.database, cache, asked)
 
 
 def outcomes() -> Counter[str]:

@@ -28,7 +28,7 @@ from bouncer import Bouncer
 from factories import OWN_SCHEMAS, Factory
 from restartable import Restartable
 from service.addresses import Address
-from service.database.pool import Database
+from service.database.database import Database
 from service.embedded.server import Server, running
 from service.personal import keyring
 from service.schema import migration_files, migrations, own_schemas, provisioning

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from service.accounts import tokens
-from service.database.pool import Database
+from service.database.database import Database
 from service.repos.brands import Brand
 from service.repos.campaigns import Campaign
 from service.repos.contents import Content

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from service.cli.installation import embedded_settings, provisioned
-from service.database.pool import Database
+from service.database.database import Database
 from service.embedded.processes import exists
 from service.embedded.server import Server, running, stop
 from service.schema import migrations

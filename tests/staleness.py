@@ -9,7 +9,7 @@ import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
@@ -18,7 +18,8 @@ from factories import NewTenant
 from service.cache.cache import Cache
 from service.cache.watermarks import Watermarks
 from service.changes.relay import Relay
-from service.database.pool import GREETING, Database
+from service.database.database import Database
+from service.database.pool import GREETING
 from service.settings import Settings
 from service.work import Work, run
 
@@ -68,11 +69,11 @@ class Process:
             Database.open(self._settings.address("quarry_app"), self._settings.limits, name="relay", greeting=GREETING)
         )
         relay = await self._following.enter_async_context(Relay.open(database, self._watermarks, reaches_back=True))
-        self.database.on_numbered = relay.committed
+        self.database = replace(self.database, on_numbered=relay.committed)
 
     async def stop_following(self) -> None:
         """Lose the relay; own commits are noted all the same, as a relay that hangs would."""
-        self.database.on_numbered = self._watermarks.committed
+        self.database = replace(self.database, on_numbered=self._watermarks.committed)
         await self._following.aclose()
 
 

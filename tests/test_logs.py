@@ -8,7 +8,7 @@ import pytest
 
 from factories import Factory
 from service import logs
-from service.database.pool import Database
+from service.database.database import Database
 from service.personal import keyring
 from service.settings import Settings
 from service.work import Work

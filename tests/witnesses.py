@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.work import Work
 
 

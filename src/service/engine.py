@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, Unpack
 
-from service.database.pool import Database
+from service.database.database import Database
 from service.repos.api_keys import ApiKeys
 from service.repos.change_tickets import ChangeTickets
 from service.repos.cursors import Cursors
 from service.repos.idempotency_keys import IdempotencyKeys
+from service.repos.installation import Installation
 from service.repos.log import Log
 from service.repos.otps import Otps
 from service.repos.server import Server
@@ -32,6 +33,7 @@ class EngineWork(Transaction):
     change_tickets = Attached(ChangeTickets)
     cursors = Attached(Cursors)
     idempotency_keys = Attached(IdempotencyKeys)
+    installation = Attached(Installation)
     log = Attached(Log)
     otps = Attached(Otps)
     server = Attached(Server)

@@ -1,4 +1,4 @@
-"""Where `sql/` and `seeds/` are: inside the installed package, or in the checkout of an editable install."""
+"""Files: where `sql/` and `seeds/` are (in the installed package, or in the checkout), and how a private file is written."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 _PACKAGE = Path(__file__).parent
 _CHECKOUT = _PACKAGE.parent.parent
@@ -30,6 +31,26 @@ def is_packaged() -> bool:
 def _root(name: str) -> Path:
     packaged = _PACKAGE / name
     return packaged if packaged.is_dir() else _CHECKOUT / name
+
+
+def create_private(path: Path) -> BinaryIO:
+    """A new file that its owner alone may read. Raises FileExistsError."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
+
+
+def sync(file: BinaryIO) -> None:
+    """Let what was written to the file survive a crash."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_directory(directory: Path) -> None:
+    """Let the names in the directory survive a crash."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

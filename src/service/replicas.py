@@ -23,7 +23,8 @@ import structlog
 from service.addresses import Address, PoolLimits
 from service.cache.watermarks import LEASE, Watermarks
 from service.database.connection import Connection
-from service.database.pool import Begun, Database
+from service.database.database import Database, ReplicaTransaction
+from service.database.pool import Pool
 from service.engine import run
 from service.errors import Behind, Contention, OperatorError, PoolExhausted, ServiceError
 from service.metrics import REPLICA_BEHIND, REPLICA_READS, REPLICA_UP
@@ -66,14 +67,14 @@ class Replica:
             "behind_bytes": self.behind_bytes, "behind_seconds": self.behind_seconds,
         }  # fmt: skip
 
-    async def begin(self, text: str) -> tuple[Database, Connection] | None:
+    async def begin(self, text: str) -> tuple[Pool, Connection] | None:
         """A transaction begun with `text`; None when the replica is away. Raises Behind."""
-        database = self._database
-        if database is None:
+        if self._database is None:
             return None
+        pool = self._database.pool
         try:
             async with asyncio.timeout(_PATIENCE):
-                connection = await database.acquire()
+                connection = await pool.acquire()
                 try:
                     await connection.begin(text, is_numbered=False)
                 except BaseException as error:
@@ -83,7 +84,7 @@ class Replica:
                         else:
                             connection.abandon()
                     finally:
-                        await database.release(connection)
+                        await pool.release(connection)
                     raise
         except Behind:
             raise
@@ -93,7 +94,7 @@ class Replica:
         except (ServiceError, TimeoutError) as error:
             self._turn("lost", str(error) or "no answer in time")
             return None
-        return database, connection
+        return pool, connection
 
     async def follow(self) -> None:
         """Keep a pool and look at the server once a second, for as long as the service runs."""
@@ -101,7 +102,7 @@ class Replica:
             try:
                 async with Database.open(
                     self._address, self._limits, schema=self._schema, name="quarry replica",
-                    observe=self._primary.observe,
+                    observe=self._primary.pool.observe,
                 ) as database:  # fmt: skip
                     async with database.connection() as connection:
                         await guard.require(connection)
@@ -170,24 +171,22 @@ class Replicas:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, settings: Settings, primary: Database, watermarks: Watermarks) -> AsyncIterator[Self]:
-        """Read from the replicas that the settings name, as soon as they answer; `primary` has its replicas then."""
+        """Read from the replicas that the settings name, as soon as they answer."""
         replicas = tuple(
             Replica(primary, address, settings.limits, settings.database_schema)
             for address in settings.replica_addresses()
         )
         opened = cls(replicas, watermarks)
         tasks = [asyncio.create_task(each.follow(), name=f"replica {each.name}") for each in replicas]
-        primary.replicas = opened if replicas else None
         try:
             yield opened
         finally:
-            primary.replicas = None
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def begin(self, tenant: UUID, text: str, at_least: int) -> Begun | None:
-        """See database.Standbys. A replica is asked once, and left alone for a second when it is behind what is known."""
+    async def begin(self, tenant: UUID, text: str, at_least: int) -> ReplicaTransaction | None:
+        """See ReadReplicas. A replica is asked once, and left alone for a second when it is behind what is known."""
         now = monotonic()
         self._watermarks.use(tenant, now)
         needed = self._watermarks.needed(tenant, at_least=at_least, now=now)
@@ -209,8 +208,11 @@ class Replicas:
             REPLICA_READS.labels(outcome="lost").inc()
             return None
         REPLICA_READS.labels(outcome="replica").inc()
-        database, connection = begun
-        return Begun(connection, database, epoch, number, shared)
+        pool, connection = begun
+        return ReplicaTransaction(connection, pool, epoch, number, shared)
+
+    def __len__(self) -> int:
+        return len(self._replicas)
 
     def report(self) -> list[dict[str, Any]]:
         """For health: each of them."""

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 import idna
+
+Say = Callable[[str], None]
+"""Tells whoever waits a line about how far the work has come."""
 
 _JOINERS = "\u200c\u200d"
 """They join letters of several scripts, and the parts of an emoji."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, Unpack
 
-from service.database.pool import Database
+from service.database.database import Database
 from service.engine import EngineWork
 from service.repos.brands import Brands
 from service.repos.campaign_influencers import CampaignInfluencers

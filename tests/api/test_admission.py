@@ -12,7 +12,7 @@ import pytest
 from application import Api, problem, until
 from factories import Factory, NewTenant
 from service.accounts import tokens
-from service.database.pool import Database
+from service.database.database import Database
 from service.tenancy.identity import TenantId
 from service.work import Work
 

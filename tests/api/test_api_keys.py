@@ -13,7 +13,7 @@ import pytest
 from application import Api, problem, until, wrong_fields
 from factories import PASSWORD, Factory, NewTenant
 from resources import draft_of
-from service.database.pool import Database
+from service.database.database import Database
 from service.work import Work
 
 OF_PEOPLE = (

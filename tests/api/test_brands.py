@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from application import Api, problem, version_of, wrong_fields
 from factories import Factory, NewTenant
 from resources import draft_of, path_of
-from service.database.pool import Database
+from service.database.database import Database
 from service.work import Work
 
 AddNiche = Callable[..., UUID]

@@ -9,7 +9,7 @@ import pytest
 
 from application import Api, problem, version_of, wrong_fields
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.work import Work
 
 ANY = {"If-Match": "*"}

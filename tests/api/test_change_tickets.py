@@ -13,7 +13,7 @@ import pytest
 from application import Api, problem
 from changes.followers import change
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.operations import purging
 from streams import streaming
 

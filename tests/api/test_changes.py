@@ -15,7 +15,7 @@ from changes.followers import change, prune
 from factories import PASSWORD, Factory, NewTenant
 from resources import PATCHES, path_of
 from service.api import changes
-from service.database.pool import Database
+from service.database.database import Database
 from service.tables import SHOWN
 from service.work import Work
 
@@ -247,7 +247,7 @@ async def test_another_life_of_the_database_begins_another_epoch(
     client = await api.client(acme)
     before = (await page(client))["head"]
     async with Work(platform, None) as work:
-        await work.log.raise_epoch()
+        await work.installation.raise_epoch()
     last = await change(database, acme)
     problem(await client.get("/v1/changes", params={"since": before}), 410, "gone")
     epoch = int(before.partition("-")[0]) + 1

@@ -17,7 +17,7 @@ from factories import PASSWORD, Factory, NewTenant
 from resources import DELETABLE, KINDS, LISTS, PATCHES, draft_of, list_of, path_of
 from service.cache import watermarks
 from service.changes import relay
-from service.database.pool import Database
+from service.database.database import Database
 from service.work import Work
 
 ANY = {"If-Match": "*"}
@@ -25,7 +25,7 @@ ANY = {"If-Match": "*"}
 
 async def head(database: Database, acme: NewTenant) -> str:
     async with Work(database, acme.id) as work:
-        return f"{(await work.log.installation()).epoch}-{await work.log.head()}"
+        return f"{(await work.installation.find()).epoch}-{await work.log.head()}"
 
 
 async def test_a_write_answers_the_number_of_its_own_commit(

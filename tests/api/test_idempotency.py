@@ -11,7 +11,7 @@ import httpx
 from application import Api, problem
 from factories import PASSWORD, Factory, NewTenant
 from resources import DELETABLE, KINDS, LISTS, PATCHES, draft_of, list_of, path_of
-from service.database.pool import Database
+from service.database.database import Database
 from service.work import Work
 
 KEY = {"Idempotency-Key": "1"}

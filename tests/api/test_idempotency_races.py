@@ -16,7 +16,7 @@ from application import Api, problem
 from factories import Factory, NewTenant
 from proxy import proxied
 from resources import path_of
-from service.database.pool import Database
+from service.database.database import Database
 from service.settings import Settings
 from service.work import Work
 

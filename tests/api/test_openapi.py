@@ -18,7 +18,7 @@ from documented import DOCUMENT, surprise_of
 from factories import PASSWORD, NewTenant
 from service.accounts.permissions import allows
 from service.api.routes import ENDPOINTS
-from service.database.pool import Database
+from service.database.database import Database
 from service.http.answers import STATUS
 from service.work import Work
 

@@ -41,7 +41,7 @@ async def test_the_report_says_what_fails(api: Api, superuser: Any) -> None:
         "unavailable",
         ["isolation"],
     )
-    await api.state["database"].pool.close()
+    await api.state["database"].pool.raw.close()
     answer = await nobody.get("/healthz")
     assert answer.status_code == 503
     assert "database" in answer.json()["failing"]

@@ -6,7 +6,7 @@ import asyncio
 
 from application import Api, problem
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.work import Work
 
 ANY = {"If-Match": "*"}

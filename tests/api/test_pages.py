@@ -12,7 +12,7 @@ import httpx
 from application import Api, wrong_fields
 from factories import Factory, NewTenant
 from resources import LISTS, list_of, path_of
-from service.database.pool import Database
+from service.database.database import Database
 from service.work import Work
 
 

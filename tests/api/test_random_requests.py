@@ -18,7 +18,7 @@ from application import Api, problem
 from factories import PASSWORD, NewTenant
 from resources import LISTS, draft_of, path_of
 from service.api.routes import ENDPOINTS
-from service.database.pool import Database
+from service.database.database import Database
 from service.http.answers import STATUS
 from service.work import Work
 from witnesses import everything

@@ -9,7 +9,7 @@ import pytest
 
 from application import Api, problem
 from factories import NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from application import Api, problem, until, wrong_fields
 from factories import PASSWORD, Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.operations import purging
 from service.operations.upkeep import Upkeep
 from service.settings import Settings

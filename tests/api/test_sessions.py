@@ -9,7 +9,7 @@ import httpx
 
 from application import Api, problem
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import NotFound
 from service.work import Work
 

@@ -11,7 +11,7 @@ import pytest
 
 from application import Api, problem, wrong_fields
 from factories import PASSWORD, PASSWORD_HASH, Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.settings import Settings
 from service.work import Work
 

@@ -15,7 +15,7 @@ from api.conftest import Serve
 from application import Api, problem, until
 from changes.followers import NEVER, change
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.http import streaming as module
 from service.repos.users import User
 from service.work import Work

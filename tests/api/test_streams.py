@@ -14,7 +14,7 @@ from application import Api, until, wrong_fields
 from changes.followers import NEVER, change, prune
 from factories import Factory, NewTenant
 from service.changes import ring, subscription
-from service.database.pool import Database
+from service.database.database import Database
 from service.http import streaming as module
 from service.work import Work
 from streams import Sent, streaming
@@ -28,7 +28,7 @@ async def token(new: Factory, acme: NewTenant) -> str:
 @pytest.fixture
 async def epoch(database: Database) -> int:
     async with Work(database, None) as work:
-        return await work.log.enter_life()
+        return await work.installation.enter_epoch()
 
 
 @pytest.fixture
@@ -257,7 +257,7 @@ async def test_another_life_that_begins_meanwhile_is_told(
     async with streaming(api, token) as stream:
         await stream.next()
         async with Work(platform, None) as work:
-            assert await work.log.raise_epoch() == epoch + 1
+            assert await work.installation.raise_epoch() == epoch + 1
         at = f"{epoch + 1}-{await head()}"
         assert [await stream.next() for _ in range(2)] == [reset("epoch", at), ready(at, at, f"{epoch + 1}-0")]
         last = await change(database, acme)

@@ -13,7 +13,7 @@ import pytest
 from application import Api, problem
 from factories import PASSWORD, Factory, NewTenant
 from service.accounts import tokens
-from service.database.pool import Database
+from service.database.database import Database
 from service.work import Work
 
 ANY = {"If-Match": "*"}

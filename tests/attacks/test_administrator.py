@@ -11,7 +11,7 @@ from application import Api, problem
 from factories import PASSWORD, PASSWORD_HASH, Factory, NewTenant
 from service.accounts import tokens
 from service.accounts.tokens import Kind
-from service.database.pool import Database
+from service.database.database import Database
 from service.tenancy.binding import UNDECIPHERABLE
 from service.work import Work
 

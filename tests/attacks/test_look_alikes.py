@@ -8,7 +8,7 @@ import pytest
 
 from application import Api, problem, wrong_fields
 from factories import PASSWORD, Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.work import Work
 
 

@@ -13,7 +13,8 @@ from backups.conftest import Desk
 from conftest import MAJOR
 from factories import Factory
 from service.backups import restoring, taking, tools
-from service.database.pool import GREETING, Database
+from service.database.database import Database
+from service.database.pool import GREETING
 from service.embedded.binaries import find_binaries
 from service.errors import OperatorError
 from service.personal import keyring

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 
 from backups.conftest import Desk
 from factories import Factory, NewTenant
-from service.database.pool import GREETING, Database
+from service.database.database import Database
+from service.database.pool import GREETING
 from service.errors import OperatorError, Unavailable
 from service.personal import keyring
 from service.schema import own_schemas
@@ -38,7 +39,7 @@ async def renamed(database: Database, tenant: NewTenant, name: str) -> int | Non
 
 async def epoch(database: Database) -> int:
     async with Work(database, None, read_only=True) as work:
-        return (await work.log.installation()).epoch
+        return (await work.installation.find()).epoch
 
 
 async def test_every_row_of_every_table_comes_back(filled: Desk) -> None:

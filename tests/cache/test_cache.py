@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from uuid import UUID
 
 import pytest
 
@@ -205,11 +204,9 @@ async def test_each_read_is_counted_by_how_it_was_answered(cache: Cache, source:
 
 
 async def test_a_tenant_is_followed_from_its_first_read_on(source: Source) -> None:
-    news: list[UUID] = []
     async with Cache.open(Settings(_env_file=None), Watermarks()) as cache:
-        cache.watermarks.on_news = news.append
         cache.watermarks.enter(1)
         await source.read(cache, question())
-        assert (news, cache.watermarks.known(ACME)) == ([ACME], 10)
+        assert (cache.watermarks.take_wanted(), cache.watermarks.known(ACME)) == ({ACME}, 10)
         await source.read(cache, question())
     assert source.asked == {question(): 1}

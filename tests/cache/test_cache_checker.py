@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from caching import outcomes
 from changes.followers import until
 from factories import Factory
-from service.database.pool import Database
+from service.database.database import Database
 from service.settings import Settings
 from service.work import Work
 from staleness import BOUND, NOBODY, Process, Rows

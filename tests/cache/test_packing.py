@@ -18,7 +18,7 @@ from hypothesis import strategies as some
 from caching import CACHED
 from factories import Factory
 from service.cache.packing import pack, unpack
-from service.database.pool import Database
+from service.database.database import Database
 from service.work import Work
 
 OF_TYPE = {

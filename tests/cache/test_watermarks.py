@@ -268,12 +268,11 @@ def test_what_was_asked_for_before_an_epoch_was_noticed_may_miss_an_own_commit_o
 
 
 def test_a_tenant_is_followed_from_its_first_use_and_forgotten_minutes_after_the_last(marks: Watermarks) -> None:
-    told: list[UUID] = []
-    marks.on_news = told.append
+    marks.take_wanted()
     marks.use(ACME, NOW)
     marks.use(GLOBEX, NOW)
     marks.begin(GLOBEX, 0, asked_at=NOW)
-    assert told == [GLOBEX]
+    assert marks.take_wanted() == {GLOBEX}
     assert marks.followed(NOW + 250) == [ACME, GLOBEX]
     marks.use(ACME, NOW + 250)
     assert marks.followed(NOW + 301) == [ACME]
@@ -304,13 +303,13 @@ def test_what_was_asked_for_while_a_tenant_was_forgotten_may_miss_an_own_commit(
 
 
 def test_news_is_asked_for_when_an_answer_knows_more(marks: Watermarks, clock: Clock) -> None:
-    told: list[UUID] = []
-    marks.on_news = told.append
+    marks.take_wanted()
     assert marks.learn(ACME, read(10, at=NOW))
-    assert told == []
+    assert marks.take_wanted() == set()
     assert marks.learn(ACME, read(11, at=NOW))
+    assert marks.take_wanted() == {ACME}
     assert not marks.learn(ACME, read(11, at=NOW, epoch=2))
-    assert told == [ACME, ACME]
+    assert marks.take_wanted() == {ACME}
     assert marks.known(ACME) == 10
     assert marks.learn(GLOBEX, read(4, at=NOW))
     assert marks.known(GLOBEX) is None

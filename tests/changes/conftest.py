@@ -14,7 +14,7 @@ from service.changes import consumers
 from service.changes.consumers import Consumers
 from service.changes.relay import Relay
 from service.changes.ring import Ring
-from service.database.pool import Database
+from service.database.database import Database
 from service.settings import Settings
 from service.work import Work
 

@@ -25,7 +25,8 @@ from service.cache.watermarks import Stamp, Tag, Watermarks
 from service.changes.listener import CHANNEL, Listener
 from service.changes.relay import Relay
 from service.changes.ring import Ring
-from service.database.pool import GREETING, Database
+from service.database.database import Database
+from service.database.pool import GREETING
 from service.repos.log import LoggedCommit
 from service.settings import Settings
 from service.work import Work

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from factories import NewTenant
 from service.changes.consumers import Consumer, Consumers
-from service.database.pool import Database
+from service.database.database import Database
 from service.repos.cursors import ConsumerLag
 from service.repos.log import LoggedCommit
 from service.work import Work

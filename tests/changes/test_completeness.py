@@ -17,7 +17,7 @@ import pytest
 from factories import Factory, NewTenant
 from proxy import Proxy, proxied
 from restartable import Restartable, kill_a_backend
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import ServiceError
 from service.personal import keyring
 from service.settings import Settings
@@ -255,7 +255,7 @@ async def _compared(
 
 async def _epoch(database: Database) -> int:
     async with Work(database, None) as work:
-        return await work.log.enter_life()
+        return await work.installation.enter_epoch()
 
 
 async def _heads(database: Database, tenants: list[NewTenant]) -> dict[NewTenant, int]:

@@ -15,7 +15,7 @@ from factories import Factory, NewTenant
 from service import metrics
 from service.changes import consumers
 from service.changes.consumers import Consumer, Consumers
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import Conflict
 from service.repos.log import LoggedCommit
 from service.work import Work

@@ -8,7 +8,7 @@ import pytest
 
 from changes.mail import WEEK, Mail
 from service.changes.consumers import Consumer, Consumers, named
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import OperatorError
 from service.settings import Settings
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from changes.mail import WEEK, Mail, Oops, end_pause, hand_all, lag, note, noted
 from factories import Factory, NewTenant
 from service.changes import consumers
 from service.changes.consumers import Consumers
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import Unavailable
 from service.repos.log import LoggedCommit
 from service.settings import Settings
@@ -126,9 +127,11 @@ async def test_two_processes_never_handle_a_tenant_together_and_miss_nothing(
             pool = await stack.enter_async_context(
                 Database.open(settings.address("quarry_app"), settings.limits, name=name, keyring=database.keyring)
             )
-            runners.append(await stack.enter_async_context(Consumers.open(pool, [mail.consumer], WEEK, Work)))
-            pool.on_numbered = lambda tenant, _: [each.committed(tenant) for each in runners] and None
-        database.on_numbered = lambda tenant, _: [each.committed(tenant) for each in runners] and None
+            told = replace(pool, on_numbered=lambda tenant, _: [each.committed(tenant) for each in runners] and None)
+            runners.append(await stack.enter_async_context(Consumers.open(told, [mail.consumer], WEEK, Work)))
+        database = replace(
+            database, on_numbered=lambda tenant, _: [each.committed(tenant) for each in runners] and None
+        )
         await until(lambda: len(starts) == 2)
         await asyncio.gather(*(change(database, tenants[n % 2], times=20) for n in range(8)))
         for tenant in tenants:
@@ -153,7 +156,7 @@ async def test_commits_of_this_process_are_handed_on_without_waiting_for_a_sweep
     monkeypatch.setattr(consumers, "_SWEEP_EVERY", NEVER)
     async with Consumers.open(database, [mail.consumer], WEEK, Work) as running:
         await until(lambda: mail.told == [(acme.id, "reset")])
-        database.on_numbered = lambda tenant, _: running.committed(tenant)
+        database = replace(database, on_numbered=lambda tenant, _: running.committed(tenant))
         last = await change(database, acme)
         await until(lambda: mail.of(acme) == ["reset", last])
 

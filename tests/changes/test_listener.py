@@ -34,7 +34,7 @@ from service.cache.watermarks import Watermarks
 from service.changes import listener as listeners
 from service.changes.feed import Feed
 from service.changes.listener import CHANNEL, announce
-from service.database.pool import Database
+from service.database.database import Database
 from service.settings import Settings
 
 KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'quarry listener'"
@@ -103,7 +103,7 @@ async def test_a_burst_of_commits_is_a_few_notifications(
     async with overhearing(settings) as overheard, Feed.open(settings, database, Watermarks(), ()) as feed:
         await until(lambda: feed._listener.state == "listening")
         began = monotonic()
-        await asyncio.gather(*(change(database, acme) for _ in range(100)))
+        await asyncio.gather(*(change(feed.database, acme) for _ in range(100)))
         took = monotonic() - began
         feed._listener.hint(last := uuid4())
         await until(lambda: overheard and last in named(overheard[-1][1]))
@@ -276,7 +276,7 @@ async def test_nobody_notifies_inside_the_transaction_of_a_user(
     acme = await new.tenant("acme")
     async with overhearing(settings) as overheard, Feed.open(settings, database, Watermarks(), ()) as feed:
         await until(lambda: feed._listener.state == "listening")
-        await asyncio.gather(*(change(database, acme, times=5) for _ in range(8)))
+        await asyncio.gather(*(change(feed.database, acme, times=5) for _ in range(8)))
         await until(lambda: any(acme.id in named(payload) for _, payload in overheard))
         listener = superuser.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'quarry listener'")
         assert {pid for pid, _ in overheard} == {pid for (pid,) in listener}

@@ -7,6 +7,7 @@ import contextlib
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -31,7 +32,7 @@ from service.changes import relay as relays
 from service.changes.events import Frame
 from service.changes.relay import Relay
 from service.changes.ring import Ring
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import TenantUnbound
 from service.settings import Settings
 from service.work import Work
@@ -51,7 +52,7 @@ async def test_a_commit_of_the_same_process_is_taken_in_without_waiting_for_a_po
 ) -> None:
     monkeypatch.setattr(relays, "POLL_EVERY", NEVER)
     async with relaying(settings) as relay, relay.ring(acme.id) as ring:
-        database.on_numbered = relay.committed
+        database = replace(database, on_numbered=relay.committed)
         for _ in range(3):
             last = await change(database, acme)
             await until(lambda last=last: ring.head == last)
@@ -127,7 +128,9 @@ async def test_commits_of_concurrent_writers_are_taken_in_densely_and_in_order(
     async with relaying(settings) as relay, contextlib.AsyncExitStack() as stack:
         rings = {each.id: await stack.enter_async_context(relay.ring(each.id)) for each in tenants}
         starts = {tenant: ring.head for tenant, ring in rings.items()}
-        database.on_numbered = lambda tenant, number: dice.random() < 0.5 and relay.committed(tenant, number)
+        database = replace(
+            database, on_numbered=lambda tenant, number: dice.random() < 0.5 and relay.committed(tenant, number)
+        )
         dice = random.Random(1)
 
         async def writer(seed: int) -> None:
@@ -245,7 +248,7 @@ async def test_nothing_is_read_of_a_tenant_that_is_not_followed(
         await until(lambda: asked["log.poll"] >= 3)
         assert relay.watermarks.followed(monotonic()) == [acme.id]
         assert (relay.watermarks.known(globex.id), asked["log.commits_since"]) == (None, 0)
-        database.on_numbered = relay.committed
+        database = replace(database, on_numbered=relay.committed)
         last = await change(database, acme)
         await until(lambda: relay.watermarks.known(acme.id) == last)
         assert asked["log.commits_since"] >= 1
@@ -260,7 +263,7 @@ async def test_without_anybody_to_follow_nothing_is_asked(
         relay.hint_all()
         began = monotonic()
         await until(lambda: monotonic() > began + 0.1)
-    assert asked == ["log.enter_life"]
+    assert asked == ["installation.enter_epoch"]
 
 
 async def test_a_tenant_that_nobody_reads_any_more_is_forgotten_and_a_subscribed_one_is_not(

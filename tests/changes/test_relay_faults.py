@@ -25,7 +25,7 @@ from service.cache.watermarks import Stamp
 from service.changes import relay as relays
 from service.changes.relay import Relay
 from service.changes.ring import Ring
-from service.database.pool import Database
+from service.database.database import Database
 from service.settings import Settings
 from service.work import Work
 

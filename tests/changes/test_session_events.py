@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from service.accounts import tokens
 from service.changes import consumers
 from service.changes.consumers import Consumers
 from service.changes.sessions import SessionEvent, session_events
-from service.database.pool import Database
+from service.database.database import Database
 from service.operations import purging
 from service.operations.upkeep import Upkeep
 from service.settings import Settings
@@ -182,7 +183,7 @@ async def test_an_event_whose_handler_fails_is_told_again(
             raise ZeroDivisionError
 
     async with Consumers.open(database, [session_events(stumble)], WEEK) as running:
-        database.on_numbered = lambda tenant, _: running.committed(tenant)
+        database = replace(database, on_numbered=lambda tenant, _: running.committed(tenant))
         session = await sign_in(database, acme)
         await until(lambda: len(told) == 2)
     assert told[0] == told[1] == SessionEvent("created", acme.id, session, told[0].at)

@@ -12,7 +12,7 @@ import pytest
 from changes.followers import listening, until
 from factories import Factory
 from service.changes.listener import announce
-from service.database.pool import Database
+from service.database.database import Database
 from service.settings import Settings
 
 COMMANDS = {

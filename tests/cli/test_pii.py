@@ -10,7 +10,7 @@ import pytest
 
 from factories import Factory
 from service.cli import migrate
-from service.database.pool import Database
+from service.database.database import Database
 from service.personal import keyring
 from service.settings import Settings
 

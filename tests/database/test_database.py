@@ -15,7 +15,7 @@ from factories import Factory, NewTenant
 from proxy import Proxy, proxied
 from service.addresses import Address
 from service.database.connection import Numbered
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import CommitUnknown, PoolExhausted, Timeout, Unavailable
 from service.settings import Settings
 from service.work import Work, run
@@ -141,17 +141,19 @@ async def numbered(database: Database, tenant: NewTenant) -> Numbered:
 
 async def test_the_outcome_of_a_numbered_commit_is_asked_for(database: Database, new: Factory) -> None:
     commit = await numbered(database, await new.tenant("acme"))
-    assert await database.outcome(commit) == "committed"
+    assert await database.pool.outcome(commit) == "committed"
 
 
 async def test_a_commit_that_a_crash_has_lost_is_not_taken_for_the_one_that_got_its_numbers(
     database: Database, new: Factory
 ) -> None:
     commit = await numbered(database, await new.tenant("acme"))
-    assert await database.outcome(commit._replace(at=commit.at - 1)) == "aborted"
-    assert await database.outcome(commit._replace(number=commit.number + 1)) == "aborted"
+    assert await database.pool.outcome(commit._replace(at=commit.at - 1)) == "aborted"
+    assert await database.pool.outcome(commit._replace(number=commit.number + 1)) == "aborted"
     # Its transaction id may not have been given again yet.
-    assert await database.outcome(commit._replace(number=commit.number + 1, xid=commit.xid + 1_000_000)) == "aborted"
+    assert (
+        await database.pool.outcome(commit._replace(number=commit.number + 1, xid=commit.xid + 1_000_000)) == "aborted"
+    )
 
 
 async def test_the_outcome_of_a_commit_that_goes_on_is_awaited(database: Database, new: Factory) -> None:
@@ -160,7 +162,7 @@ async def test_the_outcome_of_a_commit_that_goes_on_is_awaited(database: Databas
         await work.campaigns.create(name="Summer", owner_id=acme.owner.id)
         await work.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         (commit,) = work.connection._commits
-        outcome = asyncio.create_task(database.outcome(commit))
+        outcome = asyncio.create_task(database.pool.outcome(commit))
         async with asyncio.timeout(30), database.connection() as other:
             text = "SELECT app.commit_outcome($1::text::uuid, $2, $3::text::xid8, $4)"
             assert await other.fetchval(text, (acme.id.hex, commit.number, str(commit.xid), commit.at)) == "in progress"
@@ -219,10 +221,10 @@ async def test_the_pool_tells_who_waits_and_who_works(settings: Settings) -> Non
     async with Database.open(settings.address("quarry_app"), limits) as database:
         before = pool_state()
         async with database.connection():
-            waiting = asyncio.create_task(database.acquire())
+            waiting = asyncio.create_task(database.pool.acquire())
             await asyncio.sleep(0)
             assert pool_state() == (before[0] + 1, before[1] + 1)
-        await database.release(await waiting)
+        await database.pool.release(await waiting)
     assert pool_state() == before
 
 

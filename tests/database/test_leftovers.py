@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import ServiceError
 from service.work import Work
 
@@ -79,7 +79,7 @@ async def leftovers(database: Database) -> list[tuple[bool, str, str]]:
     """What the next users of the whole pool find."""
     found = []
     async with contextlib.AsyncExitStack() as stack:
-        for _ in range(database.limits.maximum):
+        for _ in range(database.pool.limits.maximum):
             connection = await stack.enter_async_context(database.connection())
             row = await connection.fetchrow(
                 "SELECT coalesce(current_setting('app.tenant_id', true), '') AS tenant, current_user AS role", ()

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from changes.followers import until
 from factories import Factory
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import PoolExhausted, Unavailable
 from service.settings import Settings
 from service.work import Work, run
@@ -25,12 +25,12 @@ END_ALL = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 async def test_it_grows_with_the_load_and_shrinks_after_it(settings: Settings) -> None:
     limits = dataclasses.replace(settings.limits, minimum=1, maximum=5, idle_timeout=0.2)
     async with Database.open(settings.address("quarry_app"), limits) as database:
-        assert database.pool.get_size() == 1
+        assert database.pool.raw.get_size() == 1
         async with AsyncExitStack() as held:
             for _ in range(5):
                 await held.enter_async_context(database.connection())
-            assert database.pool.get_size() == 5
-        await until(lambda: database.pool.get_size() <= 1)
+            assert database.pool.raw.get_size() == 5
+        await until(lambda: database.pool.raw.get_size() <= 1)
         async with database.connection() as connection:
             assert await connection.fetchval("SELECT 1", ()) == 1
 
@@ -40,7 +40,7 @@ async def test_whoever_waits_too_long_is_told_and_the_wait_is_measured(settings:
     before = waits()
     async with Database.open(settings.address("quarry_app"), limits) as database, database.connection():
         with pytest.raises(PoolExhausted):
-            await database.acquire()
+            await database.pool.acquire()
     assert waits() == before + 1
 
 

@@ -17,7 +17,7 @@ from application import Api
 from factories import Factory, NewTenant
 from restartable import Restartable, kill_a_backend
 from service.api.app import create_app
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import ServiceError
 from service.personal import keyring
 from service.settings import Settings

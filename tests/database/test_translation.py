@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from factories import Factory
-from service.database.pool import Database
+from service.database.database import Database
 from service.database.translation import field_of, translate
 from service.errors import (
     Contention,

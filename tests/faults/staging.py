@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from factories import Factory, NewTenant
 from faults.load import Load
-from service.database.pool import Database
+from service.database.database import Database
 from service.personal import keyring
 from service.settings import Settings
 from service.work import Work
@@ -30,7 +30,7 @@ async def prepared(settings: Settings, seed: int, tenants: int) -> tuple[dict[Ne
         new = Factory(database, platform)
         made = [await new.tenant(f"s{seed}t{n}") for n in range(tenants)]
         async with Work(database, None) as work:
-            epoch = await work.log.enter_life()
+            epoch = await work.installation.enter_epoch()
         return {tenant: await new.token(tenant) for tenant in made}, epoch
 
 

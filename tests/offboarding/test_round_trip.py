@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from offboarding_rows import LONG_NUMBER, Stock, opened, quietly, rewrite, settings_of
-from service.database.pool import Database
+from service.database.database import Database
 from service.embedded.server import Server
 from service.errors import OperatorError
 from service.offboarding import exporting, importing

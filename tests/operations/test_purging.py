@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.operations import purging
 from service.operations.health import DatabaseHealth
 from service.schema import own_schemas

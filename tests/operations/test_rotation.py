@@ -14,7 +14,7 @@ import pytest
 from factories import PASSWORD_HASH, Factory, NewTenant
 from service.accounts import tokens
 from service.accounts.tokens import Token
-from service.database.pool import Database
+from service.database.database import Database
 from service.operations import rotation
 from service.operations.sealing import AGGREGATES
 from service.personal.keyring import SEALED, Keyring, KeyringError
@@ -37,7 +37,7 @@ def newer(database: Database) -> Database:
     older = database.keyring
     assert older is not None
     keys = Keyring("row-newer", {"row-newer": b"n" * 32, **older.keys}, older.index_key)
-    return Database(database.pool, database.limits, keyring=keys)
+    return Database(database.pool, keyring=keys)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def alone(newer: Database) -> Database:
     """The same after the older key has been taken away."""
     assert newer.keyring is not None
     keys = Keyring("row-newer", {"row-newer": newer.keyring.keys["row-newer"]}, newer.keyring.index_key)
-    return Database(newer.pool, newer.limits, keyring=keys)
+    return Database(newer.pool, keyring=keys)
 
 
 def quietly(_: str) -> None:
@@ -196,7 +196,7 @@ async def test_hashes_that_an_earlier_release_has_kept_are_sealed_in_place(
     assert keys is not None
     earlier = Keyring("k0", {"k0": b"e" * 32}, keys.index_key)
     between = Keyring(keys.current, {**keys.keys, **earlier.keys}, keys.index_key)
-    was, is_now = (Database(database.pool, database.limits, keyring=each) for each in (earlier, between))
+    was, is_now = (Database(database.pool, keyring=each) for each in (earlier, between))
     acme = await Factory(was, platform).tenant("acme")
     token = tokens.read(await Factory(was, platform).token(acme))
     assert token is not None
@@ -228,7 +228,7 @@ async def test_a_key_that_binds_less_is_not_rotated_to(database: Database, platf
     assert keys is not None
     back = Keyring("2025-01", {"2025-01": b"b" * 32, **keys.keys}, keys.index_key)
     with pytest.raises(KeyringError, match="of an earlier release"):
-        await rotation.rotate(Database(database.pool, database.limits, keyring=back), platform, quietly)
+        await rotation.rotate(Database(database.pool, keyring=back), platform, quietly)
 
 
 async def test_tokens_of_neither_index_key_stand_in_nobody_s_way(
@@ -239,7 +239,7 @@ async def test_tokens_of_neither_index_key_stand_in_nobody_s_way(
     await new.token(acme)
     superuser.execute("UPDATE quarry.sessions SET token_mac = %s", (b"x" * 32,))
     superuser.commit()
-    other = Database(database.pool, database.limits, keyring=replace(former, index_key=b"o" * 32))
+    other = Database(database.pool, keyring=replace(former, index_key=b"o" * 32))
     report = await rotation.reindex(other, platform, former, quietly)
     async with Work(database, acme.id) as work:
         (left,) = await work.sessions.page_macs(has_mac=True, limit=2)
@@ -266,7 +266,7 @@ async def test_everything_is_found_by_another_index_key_also_after_a_run_that_wa
     acme = await new.tenant("acme")
     brand, token = await new.brand(acme), tokens.read(await new.token(acme))
     assert token is not None
-    other = Database(database.pool, database.limits, keyring=replace(former, index_key=b"o" * 32))
+    other = Database(database.pool, keyring=replace(former, index_key=b"o" * 32))
     for sessions in (1, 0):
         report = await rotation.reindex(other, platform, former, quietly, batch=1)
         assert (report.counts, report.failures) == ({**NOTHING, "users": 1, "brands": 1, "sessions": sessions}, [])

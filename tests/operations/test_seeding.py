@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from factories import Factory
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import InUse, OperatorError
 from service.operations import seeding
 from service.personal.keyring import KeyringError

@@ -16,7 +16,7 @@ from documents import CHECKOUT
 from factories import Factory, NewTenant
 from proxy import Proxy, proxied
 from service.database import connection
-from service.database.pool import Database
+from service.database.database import Database
 from service.embedded.server import Server
 from service.errors import CommitUnknown, Unavailable
 from service.settings import Settings

@@ -19,7 +19,7 @@ from service.cache.cache import Cache
 from service.cache.watermarks import Watermarks
 from service.changes.feed import Feed
 from service.database import diagnosis
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import OperatorError
 from service.operations.health import Health
 from service.replicas import Replicas

@@ -13,7 +13,8 @@ import pytest
 from bouncer import Bouncer
 from factories import Factory
 from service.database import pooler
-from service.database.pool import GREETING, Database
+from service.database.database import Database
+from service.database.pool import GREETING
 from service.errors import NotFound, OperatorError, TenantUnbound
 from service.personal import keyring
 from service.settings import Settings
@@ -30,8 +31,8 @@ async def behind(pooled: Settings) -> AsyncIterator[Database]:
 
 
 async def test_a_pooler_is_found_out_and_nothing_is_prepared(behind: Database, database: Database) -> None:
-    assert (behind.between.has_pooler, behind.between.keeps_statements) == (True, False)
-    assert (database.between.has_pooler, database.between.keeps_statements) == (False, True)
+    assert (behind.pool.info.has_pooler, behind.pool.info.keeps_statements) == (True, False)
+    assert (database.pool.info.has_pooler, database.pool.info.keeps_statements) == (False, True)
     async with behind.connection() as connection:
         for number in range(3):
             assert await connection.fetchval("SELECT $1::int", (number,)) == number
@@ -132,7 +133,7 @@ async def test_another_server_behind_the_pooler_is_another_life_before_anything_
 ) -> None:
     acme = await new.tenant("acme")
     async with Work(behind, acme.id) as work:
-        before = await work.log.enter_life()
+        before = await work.installation.enter_epoch()
     superuser.execute("UPDATE app.installation SET timeline = timeline + 1")
     superuser.commit()
     async with Work(behind, acme.id) as work:

@@ -15,7 +15,7 @@ from application import Api
 from factories import Factory, NewTenant
 from restartable import Restartable
 from service.api.app import create_app
-from service.database.pool import Database
+from service.database.database import Database
 from service.personal import keyring
 from service.settings import Settings
 from standby import Standby, replica_url

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import Conflict, InvalidInput, Reference
 from service.repos.api_keys import ApiKey, KeyBearer
 from service.work import Work

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from factories import Factory
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import InUse, InvalidInput, Reference
 from service.personal.keyring import SEALED
 from service.statements.outcomes import removed, settled

@@ -16,7 +16,7 @@ from changes.followers import NEVER, until
 from factories import Factory, NewTenant
 from service.cache import watermarks
 from service.changes import relay as relays
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import NotFound
 from service.repos.campaigns import Campaign
 from service.settings import Settings

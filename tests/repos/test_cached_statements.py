@@ -18,7 +18,7 @@ from changes.followers import NEVER
 from factories import Factory, NewTenant
 from service.cache import cache as cache_module
 from service.cache import watermarks
-from service.database.pool import Database
+from service.database.database import Database
 from service.settings import Settings
 from service.statements import query_files
 from service.statements.cached import Cached, tables

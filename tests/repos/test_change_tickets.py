@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import Conflict, InvalidInput
 from service.repos.change_tickets import TicketHolder
 from service.work import Work

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from factories import Factory
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import NotFound
 from service.statements.outcomes import removed, settled
 from service.work import Work, run

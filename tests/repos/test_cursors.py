@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.repos.cursors import ConsumerLag, Cursor
 from service.repos.log import Place
 from service.work import Work

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import InvalidInput
 from service.personal.keyring import SEALED
 from service.work import Work, run

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import Forbidden, InvalidInput
 from service.repos import log
 from service.repos.log import AuditedChange, LoggedCommit, Place, PolledPlace
@@ -132,7 +132,7 @@ async def test_the_retention_is_a_year_and_the_platforms_to_change(
     acme = await new.tenant("acme")
     retain = "UPDATE app.installation SET log_retention = $1::text::interval"
     async with Work(database, acme.id) as work:
-        assert (await work.log.installation()).log_retention == timedelta(days=365)
+        assert (await work.installation.find()).log_retention == timedelta(days=365)
     with pytest.raises(Forbidden):
         async with Work(database, acme.id) as work:
             await work.connection.fetch(retain, ["1 day"])

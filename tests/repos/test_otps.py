@@ -10,7 +10,7 @@ import pytest
 
 from factories import Factory, NewTenant
 from service.accounts.one_time_codes import ATTEMPTS
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import InvalidInput
 from service.repos.otps import Attempt, Otp
 from service.work import Work

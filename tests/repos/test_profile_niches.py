@@ -9,7 +9,7 @@ import pytest
 
 from factories import Factory
 from profiles import Profiles
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import Reference
 from service.statements.outcomes import settled
 from service.work import Work
@@ -23,7 +23,7 @@ async def test_a_profile_and_its_niches_are_one_statement_and_one_commit(
     acme = await new.tenant("acme")
     niche = add_niche("Tea")
     statements: list[str] = []
-    database.observe = lambda name, *_: statements.append(name)
+    database.pool.observe = lambda name, *_: statements.append(name)
     created = await profiles.make(acme, niche_ids=[niche])
     assert statements == [f"{profiles.table}.create"]
     async with Work(database, acme.id) as work:

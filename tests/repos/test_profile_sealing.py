@@ -9,7 +9,7 @@ import pytest
 
 from factories import Factory
 from profiles import Profiles
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import InvalidInput
 from service.personal.keyring import SEALED
 from service.statements.outcomes import removed, settled

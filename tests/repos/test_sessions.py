@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import Conflict, InvalidInput, NotFound
 from service.repos.sessions import Bearer, Session
 from service.work import Work

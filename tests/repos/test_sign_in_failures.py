@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import Forbidden, InvalidInput, Reference
 from service.repos.sign_in_failures import SignInFailure
 from service.work import Work

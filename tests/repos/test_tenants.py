@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from factories import Factory
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import Conflict, Forbidden
 from service.statements.outcomes import settled
 from service.work import Work

@@ -15,7 +15,7 @@ import yoyo
 import dumps
 from factories import Factory, NewTenant
 from service.addresses import Address
-from service.database.pool import Database
+from service.database.database import Database
 from service.embedded.server import Server
 from service.errors import OperatorError
 from service.schema import migration_files, migrations, own_schemas

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from serving import Service
 from witnesses import everything, plant
 

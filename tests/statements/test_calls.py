@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from factories import Factory
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import NotFound, TenantUnbound
 from service.statements import query_files
 from service.statements.repository import Repository, query

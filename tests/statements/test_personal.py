@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from factories import Factory
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import TenantUnbound
 from service.personal.marking import Personal, is_personal
 from service.settings import Settings

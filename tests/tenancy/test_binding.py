@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from factories import Factory
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import TenantUnbound, Timeout
 from service.personal import keyring
 from service.settings import Settings

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import Forbidden
 from service.repos.log import AuditedChange, LoggedCommit
 from service.statements.outcomes import settled
@@ -21,12 +21,12 @@ OTHER_LIVES = {"database_oid": "1", "timeline": "timeline + 1", "system_identifi
 
 async def enter(database: Database) -> int:
     async with Work(database, None) as work:
-        return await work.log.enter_life()
+        return await work.installation.enter_epoch()
 
 
 async def epoch(database: Database) -> int:
     async with Work(database, None, read_only=True) as work:
-        return (await work.log.installation()).epoch
+        return (await work.installation.find()).epoch
 
 
 async def rename(database: Database, tenant: NewTenant, *names: str) -> int:
@@ -109,7 +109,7 @@ async def test_a_copy_of_a_database_is_another_life(database: Database) -> None:
 async def test_the_same_server_answers_the_same_epoch(database: Database) -> None:
     await enter(database)
     async with Work(database, None, read_only=True) as work:
-        assert [await work.log.enter_life() for _ in range(3)] == [2, 2, 2]
+        assert [await work.installation.enter_epoch() for _ in range(3)] == [2, 2, 2]
     assert await epoch(database) == 2
 
 
@@ -124,7 +124,7 @@ async def test_another_life_raises_the_epoch_once_although_ten_enter_it(
     async def enter_together() -> int:
         async with Work(database, None) as work:
             await barrier.wait()
-            return await work.log.enter_life()
+            return await work.installation.enter_epoch()
 
     assert await asyncio.gather(*(enter_together() for _ in range(10))) == [3] * 10
     assert await enter(database) == await epoch(database) == 3
@@ -170,7 +170,7 @@ async def test_a_writer_that_waits_for_the_move_is_another_commit_too(
     given_before = operator.collide(acme)
     _, streamed = await history(database, acme)
     async with Work(database, None) as entering:
-        await entering.log.enter_life()
+        await entering.installation.enter_epoch()
         writing = asyncio.create_task(rename(database, acme, "Alex"))
         async with asyncio.timeout(30):
             while not operator.is_somebody_waiting():

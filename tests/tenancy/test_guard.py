@@ -15,7 +15,8 @@ import pytest
 
 from service import files, tables
 from service.addresses import Address, PoolLimits
-from service.database.pool import Connection, Database
+from service.database.connection import Connection
+from service.database.database import Database
 from service.embedded.server import Server
 from service.personal import keyring
 from service.settings import Settings

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from factories import Factory, NewTenant
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import NotFound
 from service.repos.campaigns import Campaign
 from service.tenancy.identity import Actor, Origin

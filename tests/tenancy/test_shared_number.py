@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from factories import Factory
-from service.database.pool import Database
+from service.database.database import Database
 from service.work import Work
 
 WRITES = {
@@ -20,7 +20,7 @@ WRITES = {
 async def shared_number(database: Database) -> int:
     """As the serving role sees it."""
     async with Work(database, None, read_only=True) as work:
-        return (await work.log.installation()).shared_number
+        return (await work.installation.find()).shared_number
 
 
 @pytest.fixture

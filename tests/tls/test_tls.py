@@ -12,8 +12,8 @@ import pytest
 from certificates import Pair
 from service.changes.listener import Listener
 from service.database import diagnosis
+from service.database.database import Database
 from service.database.diagnosis import explained
-from service.database.pool import Database
 from service.errors import DatabaseError, OperatorError
 from service.schema import migrations
 from service.settings import Settings

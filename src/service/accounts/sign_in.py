@@ -10,7 +10,7 @@ from uuid import UUID
 
 from service.accounts import tokens
 from service.accounts.passwords import Passwords
-from service.database.pool import Database
+from service.database.database import Database
 from service.engine import EngineWork, run
 from service.errors import TenantSuspended, Unauthorized
 from service.repos.sessions import Session

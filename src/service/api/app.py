@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import get_args
 
 from starlette.applications import Starlette
@@ -22,7 +23,8 @@ from service.cache.watermarks import Watermarks
 from service.changes.consumers import Consumer, named
 from service.changes.feed import Feed
 from service.changes.sessions import session_events
-from service.database.pool import GREETING, Database
+from service.database.database import Database
+from service.database.pool import GREETING
 from service.errors import Malformed, NotFound
 from service.http import answers
 from service.http.endpoints import Endpoint, Resource
@@ -66,7 +68,6 @@ def create_app(
             ) as database,
             Passwords.open() as passwords,
             Limits.open(settings) as limits,
-            Upkeep.open(database, settings) as upkeep,
         ):  # fmt: skip
             async with database.connection() as connection:
                 await guard.require(connection)
@@ -78,11 +79,13 @@ def create_app(
             async with (
                 Feed.open(settings, database, watermarks, handlers, Work) as feed,
                 Replicas.open(settings, database, watermarks) as replicas,
+                Upkeep.open(feed.database, settings) as upkeep,
             ):
-                health = Health(database, feed, replicas, cache, settings.changes_max_age)
+                serving = replace(feed.database, replicas=replicas or None)
+                health = Health(serving, feed, replicas, cache, settings.changes_max_age)
                 with told_to_stop(health.leave, feed.close, settings.shutdown_delay):
                     yield State(
-                        settings=settings, database=database, kind=Work, passwords=passwords, limits=limits, upkeep=upkeep,
+                        settings=settings, database=serving, kind=Work, passwords=passwords, limits=limits, upkeep=upkeep,
                         quota=Quota(settings.idempotency_keys_per_tenant), shares=Shares(settings.database_pool_max),
                         sender=one_time_codes.sender(settings), watermarks=watermarks, feed=feed,
                         health=health, revision=document.revision,

@@ -11,7 +11,7 @@ import asyncpg
 from service.addresses import Address
 from service.backups.manifests import Table
 from service.database import single
-from service.database.diagnosis import explained
+from service.database.diagnosis import explaining
 from service.errors import DatabaseError, OperatorError
 
 _TABLES = """
@@ -33,10 +33,8 @@ SELECT c.oid::regclass::text
 @contextlib.asynccontextmanager
 async def connected(address: Address) -> AsyncIterator[Any]:
     """A connection with all the time that it needs; names are written with their schemas. Raises OperatorError."""
-    try:
+    with explaining(address):
         connection = await single.connect(address)
-    except DatabaseError as error:
-        raise explained(error, address) from error
     try:
         await connection.execute(
             "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET search_path = pg_catalog"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from service import files
 from service.backups import manifests
 from service.backups.manifests import BackupError, Manifest
 from service.errors import OperatorError
@@ -61,13 +62,12 @@ class Draft:
         path = self._directory / f"{manifest.name}{_DUMP}"
         beside = self.path.with_name(f".{self._stem}{_MANIFEST}{_PARTIAL}")
         with _written(self._directory):
-            with os.fdopen(_private(beside), "wb") as file:
+            with files.create_private(beside) as file:
                 file.write(manifest.sealed())
-                file.flush()
-                os.fsync(file.fileno())
+                files.sync(file)
             self.path.rename(path)
             beside.rename(path.with_suffix(_MANIFEST))
-            _sync(self._directory)
+            files.sync_directory(self._directory)
         return Backup(path, manifest)
 
     def discard(self) -> None:
@@ -123,7 +123,7 @@ class Directory:
                 # What a killed run has left.
                 draft.discard()
                 held.callback(draft.discard)
-                os.close(_private(draft.path))
+                files.create_private(draft.path).close()
             yield draft
 
     def free_name(self, database: str, at: datetime) -> str:
@@ -166,18 +166,6 @@ def _age(entry: Entry) -> str:
 
 def _escaped(text: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", text)
-
-
-def _private(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-
-
-def _sync(directory: Path) -> None:
-    opened = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from service import files
 from service.backups.manifests import BackupError
 from service.personal.keyring import Keyring
 
@@ -32,12 +33,11 @@ def encrypt(path: Path, keys: Keyring) -> None:
     salt, id = secrets.token_bytes(_SALT_BYTES), keys.current.encode()
     cipher = AESGCM(keys.file_key(keys.current, salt))
     try:
-        with path.open("rb") as plain, os.fdopen(_private(beside), "wb") as sealed:
+        with path.open("rb") as plain, files.create_private(beside) as sealed:
             sealed.write(MAGIC + bytes([len(id)]) + id + salt)
             for number, piece, is_last in _pieces(plain, _PIECE):
                 sealed.write(cipher.encrypt(_nonce(number), piece, _place(is_last=is_last)))
-            sealed.flush()
-            os.fsync(sealed.fileno())
+            files.sync(sealed)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
@@ -57,7 +57,7 @@ def readable(path: Path, keys: Keyring | None) -> Iterator[Path]:
         return
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.plain")
     try:
-        with os.fdopen(_private(beside), "wb") as plain:
+        with files.create_private(beside) as plain:
             named = Path(f"/proc/{os.getpid()}/fd/{plain.fileno()}")
             if named.exists():
                 # Without a name it is gone with this process, however that ends.
@@ -100,7 +100,3 @@ def _nonce(number: int) -> bytes:
 
 def _place(*, is_last: bool) -> bytes:
     return b"last" if is_last else b"more"
-
-
-def _private(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -16,15 +16,16 @@ from service.backups import contents, encryption, manifests, swapping, tools
 from service.backups.contents import connected
 from service.backups.directory import Backup
 from service.backups.manifests import BackupError, Manifest, Table
-from service.backups.tools import Say, Tool
+from service.backups.tools import Tool
 from service.database import single
-from service.database.diagnosis import explained
-from service.database.pool import Database
-from service.errors import DatabaseError, OperatorError
+from service.database.database import Database
+from service.database.diagnosis import explaining
+from service.errors import OperatorError
 from service.personal import keyring
 from service.schema import migration_files, provisioning
 from service.settings import Settings
 from service.tenancy import guard
+from service.texts import Say
 
 _LONGEST_NAME = 63
 _NOT_OURS = re.compile(r"^\d+; \d+ \d+ (ACL|COMMENT) - (SCHEMA public|EXTENSION) ", re.MULTILINE)
@@ -213,14 +214,12 @@ async def _prove(settings: Settings, target: Target, name: str, manifest: Manife
 
 async def _guard(address: Address, manifest: Manifest) -> None:
     limits = PoolLimits(minimum=1, maximum=1, connect_attempts=1)
-    try:
+    with explaining(address):
         async with (
             Database.open(address, limits, schema=manifest.schema_name, name="quarry backup") as database,
             database.connection() as connection,
         ):
             await guard.require(connection)
-    except DatabaseError as error:
-        raise explained(error, address) from error
 
 
 async def _epoch(target: Target, say: Say) -> int:

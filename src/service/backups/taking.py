@@ -14,10 +14,11 @@ from service.addresses import Address
 from service.backups import contents, encryption, tools
 from service.backups.directory import Backup, Directory
 from service.backups.manifests import Manifest, Table
-from service.backups.tools import Say, Tool
+from service.backups.tools import Tool
 from service.errors import OperatorError
 from service.personal import keyring
 from service.settings import Settings
+from service.texts import Say
 
 _COMPRESSION = re.compile(r"none|[0-9]|(gzip|lz4|zstd)(:[a-z0-9=,]+)?")
 

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,7 @@ from psycopg.pq import Conninfo
 
 from service.addresses import Address
 from service.errors import OperatorError
-
-Say = Callable[[str], None]
+from service.texts import Say
 
 _INSTALLATIONS = (
     "usr/lib/postgresql/*/bin",

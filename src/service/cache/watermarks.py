@@ -7,8 +7,9 @@ nothing holds any more.
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import NamedTuple
@@ -41,7 +42,7 @@ class _Known:
 
     used_at: float
     since: float
-    """Own commits are noted from then on: what was read or asked for before may miss one."""
+    """When this process began to note its own commits. Anything read earlier may lack one."""
     is_begun: bool = False
     start: int = 0
     known: int = 0
@@ -56,8 +57,9 @@ class Watermarks:
 
     def __init__(self) -> None:
         self.epoch = 0
-        self.on_news: Callable[[UUID], None] = lambda _: None
-        """Told a tenant that has to be looked at: a new one, or one with commits that are not known yet."""
+        self.news = asyncio.Event()
+        """Set when there is something to look at in the log."""
+        self._wanted: set[UUID] = set()
         self._tenants: dict[UUID, _Known] = {}
         self._shared = 0
         self._shared_asked_at = -math.inf
@@ -113,22 +115,32 @@ class Watermarks:
         known = self._tenants.get(tenant)
         if known is None:
             self._tenants[tenant] = _Known(used_at=now, since=now)
-            self.on_news(tenant)
+            self.want([tenant])
         else:
             known.used_at = now
+
+    def want(self, tenants: Iterable[UUID]) -> None:
+        """These have to be looked at in the log: they are new here, or have commits that are not known yet."""
+        self._wanted.update(tenants)
+        self.news.set()
+
+    def take_wanted(self) -> set[UUID]:
+        """The tenants that have to be looked at, for whoever does so now."""
+        wanted, self._wanted = self._wanted, set()
+        return wanted
 
     def learn(self, tenant: UUID, stamp: Stamp) -> bool:
         """Take in what a statement has just been answered with; whether it is of this epoch."""
         known = self._tenants.get(tenant)
         if stamp.epoch != self.epoch:
-            self.on_news(tenant)
+            self.want([tenant])
             return False
         if known is None:
             return True
         if not known.is_begun:
             self.begin(tenant, stamp.number, asked_at=stamp.read_at)
         elif stamp.number > known.known:
-            self.on_news(tenant)
+            self.want([tenant])
         return True
 
     def committed(self, tenant: UUID, number: int) -> None:

@@ -13,7 +13,7 @@ import contextlib
 import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Self
@@ -23,7 +23,7 @@ import structlog
 
 from service import extensions
 from service.changes.events import MOST_CHANGES
-from service.database.pool import Database
+from service.database.database import Database
 from service.engine import EngineWork, run
 from service.errors import (
     CommitUnknown,
@@ -88,7 +88,8 @@ class Consumers:
         kind: type[EngineWork] = EngineWork,
     ) -> None:
         """`since`, by the clock of the database, is when they began; handlers get work of this `kind`."""
-        self._database = database
+        self._database = replace(database, on_numbered=self._numbered)
+        self._pass_on = database.on_numbered
         self._kind = kind
         self._max_age = timedelta(seconds=max_age)
         self._since = since
@@ -119,6 +120,11 @@ class Consumers:
         """There is something to hand on."""
         for pending in self._pending.values():
             pending.add(tenant)
+
+    def _numbered(self, tenant: UUID, number: int) -> None:
+        """A commit of a consumer's own."""
+        self._pass_on(tenant, number)
+        self.committed(tenant)
 
     async def _go_on(self, consumer: Consumer) -> None:
         swept_at = -_SWEEP_EVERY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import Any, Self
 from uuid import UUID
@@ -14,7 +15,8 @@ from service.changes.consumers import Consumer, Consumers
 from service.changes.listener import Listener
 from service.changes.relay import Relay
 from service.changes.subscription import Admission, Prove, Subscription
-from service.database.pool import GREETING, Database
+from service.database.database import Database
+from service.database.pool import GREETING
 from service.engine import EngineWork
 from service.errors import RateLimited, Unavailable
 from service.metrics import STREAMS, STREAMS_CLOSED
@@ -30,8 +32,12 @@ _LOST_AFTER = 10.0
 class Feed:
     """Open it with `async with Feed.open(…)`."""
 
-    def __init__(self, database: Database, relay: Relay, listener: Listener, settings: Settings) -> None:
-        self._database, self._relay, self._listener = database, relay, listener
+    def __init__(
+        self, database: Database, relay: Relay, listener: Listener, consumers: Consumers, settings: Settings
+    ) -> None:
+        self.database = replace(database, on_numbered=self._committed)
+        """The database with which to serve: what is committed with it is followed at once."""
+        self._relay, self._listener, self._consumers = relay, listener, consumers
         self._heartbeat = settings.changes_heartbeat
         self._most = settings.changes_streams_per_tenant
         self._subscriptions: set[Subscription] = set()
@@ -57,7 +63,7 @@ class Feed:
             relay_database = await stack.enter_async_context(
                 Database.open(
                     settings.address("quarry_app"), own, schema=settings.database_schema, name="quarry relay",
-                    observe=database.observe, greeting=GREETING,
+                    observe=database.pool.observe, greeting=GREETING,
                 )
             )  # fmt: skip
             has_redis = settings.redis_url is not None or settings.redis_host is not None
@@ -65,21 +71,24 @@ class Feed:
             listener = await stack.enter_async_context(
                 Listener.open(settings.listening_address(), on_hint=relay.hint, on_connected=relay.hint_all)
             )
-            running = await stack.enter_async_context(
-                Consumers.open(database, consumers, settings.changes_max_age, kind)
-            )
-            feed = cls(database, relay, listener, settings)
 
-            def committed(tenant: UUID, number: int) -> None:
+            def told(tenant: UUID, number: int) -> None:
                 relay.committed(tenant, number)
                 listener.hint(tenant)
-                running.committed(tenant)
 
-            database.on_numbered = committed
+            running = await stack.enter_async_context(
+                Consumers.open(replace(database, on_numbered=told), consumers, settings.changes_max_age, kind)
+            )
+            feed = cls(database, relay, listener, running, settings)
             try:
                 yield feed
             finally:
                 feed.close()
+
+    def _committed(self, tenant: UUID, number: int) -> None:
+        self._relay.committed(tenant, number)
+        self._listener.hint(tenant)
+        self._consumers.committed(tenant)
 
     @contextlib.asynccontextmanager
     async def subscription(
@@ -96,7 +105,7 @@ class Feed:
             if ring.subscribers > self._most:
                 raise RateLimited(_RETRY_AFTER)
             subscription = Subscription(
-                self._database, tenant, ring, place=place, admission=admission, prove=prove, heartbeat=self._heartbeat
+                self.database, tenant, ring, place=place, admission=admission, prove=prove, heartbeat=self._heartbeat
             )
             self._subscriptions.add(subscription)
             STREAMS.inc()

@@ -22,7 +22,7 @@ import structlog
 
 from service.addresses import Address
 from service.database import pooler
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import DatabaseError
 from service.metrics import LISTENER
 

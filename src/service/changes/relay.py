@@ -19,7 +19,7 @@ import structlog
 from service.cache.watermarks import Watermarks
 from service.changes.events import MOST_CHANGES, frame, touched
 from service.changes.ring import Ring
-from service.database.pool import Database
+from service.database.database import Database
 from service.engine import EngineWork, run
 from service.errors import ServiceError
 from service.repos.log import LoggedCommit, Page, PolledPlace
@@ -47,9 +47,7 @@ class Relay:
         self.confirmed_at = monotonic()
         """When the database last told how far the tenants are."""
         self._reach = _REACH if reaches_back else 0
-        self._hinted: set[UUID] = set()
         self._numbered: set[UUID] = set()
-        self._news = asyncio.Event()
         self._readers: dict[UUID, asyncio.Task[None]] = {}
         self._again: set[UUID] = set()
         self._slots = asyncio.Semaphore(_READERS)
@@ -60,8 +58,7 @@ class Relay:
     async def open(cls, database: Database, watermarks: Watermarks, *, reaches_back: bool) -> AsyncIterator[Self]:
         """Start the task; end it with the block. Raises DatabaseError when the epoch can't be asked for."""
         relay = cls(database, watermarks, reaches_back=reaches_back)
-        watermarks.enter(await run(database, lambda work: work.log.enter_life(), None))
-        watermarks.on_news = relay.hint
+        watermarks.enter(await run(database, lambda work: work.installation.enter_epoch(), None))
         task = asyncio.create_task(relay._go_on(), name="relay")
         try:
             yield relay
@@ -73,20 +70,18 @@ class Relay:
 
     def hint(self, tenant: UUID) -> None:
         """Somebody says that there is news of a tenant; nothing depends on whether that is true."""
-        self._hinted.add(tenant)
-        self._news.set()
+        self.watermarks.want([tenant])
 
     def hint_all(self) -> None:
         """Look at all of them: hints may have been missed."""
-        self._hinted.update(self.watermarks.followed(monotonic()))
-        self._news.set()
+        self.watermarks.want(self.watermarks.followed(monotonic()))
 
     def committed(self, tenant: UUID, number: int) -> None:
         """A commit of this process."""
         self.watermarks.committed(tenant, number)
         if self.watermarks.known(tenant) is not None:
             self._numbered.add(tenant)
-            self._news.set()
+            self.watermarks.news.set()
 
     @contextlib.asynccontextmanager
     async def ring(self, tenant: TenantId) -> AsyncIterator[Ring]:
@@ -112,8 +107,8 @@ class Relay:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(due - monotonic(), 0)):
-                    await self._news.wait()
-            self._news.clear()
+                    await self.watermarks.news.wait()
+            self.watermarks.news.clear()
             is_due = monotonic() >= due
             if is_due:
                 due = monotonic() + POLL_EVERY * random.uniform(0.8, 1.2)
@@ -125,7 +120,7 @@ class Relay:
 
     async def _look(self, *, everywhere: bool) -> None:
         """Look at tenants with news, or at all that are followed."""
-        hinted, self._hinted = self._hinted, set()
+        wanted = self.watermarks.take_wanted()
         numbered, self._numbered = self._numbered, set()
         for tenant in numbered:
             self._read_on(tenant)
@@ -133,7 +128,7 @@ class Relay:
         for ring_of in self.rings:
             self.watermarks.use(ring_of, now)
         followed = self.watermarks.followed(now)
-        if asked := followed if everywhere else list(hinted.intersection(followed)):
+        if asked := followed if everywhere else list(wanted.intersection(followed)):
             await self._poll(asked)
 
     async def _poll(self, tenants: list[UUID]) -> None:
@@ -145,8 +140,8 @@ class Relay:
                     lambda work: self._places(work, tenants),
                     None,
                     attempts=1,
-                    # Behind a pooler it may be another server unseen, and work that may write begins with asking.
-                    read_only=not self._is_lost and self.database.first is None,
+                    # Behind a pooler the server can change unnoticed; a transaction that may write begins with the greeting.
+                    read_only=not self._is_lost and not self.database.pool.greets_transactions,
                 )
         except (ServiceError, TimeoutError) as error:
             if not self._is_lost:
@@ -164,7 +159,7 @@ class Relay:
     async def _places(self, work: EngineWork, tenants: list[UUID]) -> list[PolledPlace]:
         if self._is_lost:
             # It may be another server that answers now.
-            await work.log.enter_life()
+            await work.installation.enter_epoch()
         return await work.log.poll(tenants)
 
     def _take_places(self, places: Sequence[PolledPlace], asked_at: float) -> None:

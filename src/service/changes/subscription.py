@@ -12,7 +12,7 @@ from uuid import UUID
 
 from service.changes.events import MOST_CHANGES, Frame, frame, sse
 from service.changes.ring import Ring
-from service.database.pool import Database
+from service.database.database import Database
 from service.engine import EngineWork, run
 from service.errors import ServiceError
 from service.positions import Position

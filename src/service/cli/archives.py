@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from service.cli.installation import installed, say, wait_for
+from service.cli.installation import installed
 from service.cli.tenants import Domain, host_name
+from service.cli.terminal import say, wait_for
 from service.errors import OperatorError
 from service.offboarding import erasure, exporting, importing
 

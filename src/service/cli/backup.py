@@ -13,7 +13,8 @@ import typer
 from service.backups import restoring, taking
 from service.backups.directory import Directory, Entry
 from service.backups.manifests import BackupError
-from service.cli.installation import confirm, installed, say, settings, wait_for
+from service.cli.installation import installed, settings
+from service.cli.terminal import confirm, say, wait_for
 from service.embedded.binaries import find_binaries
 from service.embedded.errors import EmbeddedError
 from service.errors import OperatorError

@@ -8,7 +8,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from service.cli.installation import database, installed, say, wait_for
+from service.cli.installation import database, installed
+from service.cli.terminal import say, wait_for
 from service.errors import OperatorError
 from service.settings import Settings
 from service.work import Work, run
@@ -29,7 +30,7 @@ def reset(
     if not yes and not typer.confirm("Every client and consumer will read its state anew. Go on?", err=True):
         raise OperatorError("nothing was done")
     with installed() as local:
-        epoch = wait_for(_as_platform(local, lambda work: work.log.raise_epoch()))
+        epoch = wait_for(_as_platform(local, lambda work: work.installation.raise_epoch()))
         say(f"quarry: the epoch is {epoch}")
 
 

@@ -19,7 +19,7 @@ from service.cli import (
     tenants,
     users,
 )
-from service.cli.installation import say
+from service.cli.terminal import say
 from service.errors import OperatorError, ServiceError
 
 app = typer.Typer(

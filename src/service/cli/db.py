@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.installation import confirm, explaining, installed, refuse_in_production, say, settings, wait_for
+from service.cli.installation import installed, refuse_in_production, settings
+from service.cli.terminal import confirm, say, wait_for
 from service.database import diagnosis
-from service.database.pool import Database
+from service.database.database import Database
+from service.database.diagnosis import explaining
 from service.embedded.server import stop as stop_server
 from service.errors import OperatorError
 from service.operations.health import DatabaseHealth

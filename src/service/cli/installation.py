@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -15,25 +14,17 @@ from pydantic import SecretStr
 from service import logs
 from service.addresses import Address, PoolLimits, check_environment
 from service.changes.listener import announce
-from service.database.diagnosis import explained
-from service.database.pool import GREETING, Database
+from service.cli.terminal import say
+from service.database.database import Database
+from service.database.diagnosis import explaining, open_explained
+from service.database.pool import GREETING
 from service.embedded.server import Server, running
-from service.errors import DatabaseError, OperatorError
+from service.errors import OperatorError
 from service.personal import keyring
 from service.schema import provisioning
 from service.settings import Settings
 from service.tenancy import guard
-from service.texts import printable
 from service.variables import unknown_names
-
-T = TypeVar("T")
-
-
-def say(message: str) -> None:
-    """A message for the person at the terminal: stderr, so that stdout holds data alone."""
-    # Without one, print would write to stdout.
-    if sys.stderr is not None:
-        print(printable(message), file=sys.stderr, flush=True)
 
 
 def settings() -> Settings:
@@ -102,7 +93,7 @@ async def provisioned(local: Settings, server: Server) -> None:
 async def database(
     local: Settings, role: str = "quarry_app", *, personal: bool = True, claim: bool = True, attempts: int = 1
 ) -> AsyncIterator[Database]:
-    """One connection as `role`. Raises OperatorError with a remedy when there is none to be had in so many attempts.
+    """One connection as `role`. Raises OperatorError with a remedy if none can be opened in so many attempts.
 
     The serving role meets personal data and needs the keys, unless it is opened without (`personal=False`). They have to be
     the database's, unless they are about to become so (`claim=False`).
@@ -110,52 +101,17 @@ async def database(
     address = local.address(role)  # type: ignore[arg-type]
     limits = PoolLimits(minimum=1, maximum=1, connect_attempts=attempts)
     keys = keyring.of(local) if personal and role == "quarry_app" else None
-    async with contextlib.AsyncExitStack() as stack:
-        with explaining(address):
-            opened = await stack.enter_async_context(
-                Database.open(
-                    address, limits, schema=local.database_schema, name="quarry cli", keyring=keys, greeting=GREETING
-                )
-            )
-            if keys is not None and claim:
+    async with open_explained(
+        address, limits, schema=local.database_schema, name="quarry cli", keyring=keys, greeting=GREETING
+    ) as opened:
+        if keys is not None and claim:
+            with explaining(address):
                 async with opened.connection() as connection:
                     await guard.require_keys(connection, keys)
         numbered: set[UUID] = set()
-        opened.on_numbered = lambda tenant, _: numbered.add(tenant)
-        yield opened
+        yield replace(opened, on_numbered=lambda tenant, _: numbered.add(tenant))
         if numbered:
             await announce(opened, numbered)
-
-
-def wait_for(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine from a command."""
-    return asyncio.run(work)
-
-
-@contextlib.contextmanager
-def explaining(address: Address) -> Iterator[None]:
-    """Say what to do when the set-up at `address` gets no connection."""
-    try:
-        yield
-    except DatabaseError as error:
-        raise explained(error, address) from error
-
-
-def first_few(found: Sequence[object], most: int) -> list[str]:
-    """The first so many for a message, and how many more there are."""
-    more = [f"and {len(found) - most} more"] if len(found) > most else []
-    return [*map(str, found[:most]), *more]
-
-
-def confirm(what: str, *, yes: bool) -> None:
-    """Ask before something is lost; `--yes` answers for scripts. Raises OperatorError unless the answer is yes."""
-    if yes:
-        return
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise OperatorError(f"this {what}, and there is nobody to ask", "add --yes to do it unasked")
-    print(f"This {what}. Type yes to go on: ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() != "yes":
-        raise OperatorError("nothing was done")
 
 
 def refuse_in_production(loaded: Settings, command: str) -> None:

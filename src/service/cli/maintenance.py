@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from service.cli.installation import database, installed, say, wait_for
-from service.database.pool import Database
+from service.cli.installation import database, installed
+from service.cli.terminal import say, wait_for
+from service.database.database import Database
 from service.errors import OperatorError
 from service.operations.purging import Purged, purge_all
 from service.settings import Settings
@@ -64,7 +65,7 @@ def purge() -> None:
 
 async def _begin(local: Settings, wait: float) -> None:
     async with database(local, "quarry_platform") as opened:
-        xid = await run(opened, lambda work: work.log.set_read_only(True), None)
+        xid = await run(opened, lambda work: work.installation.set_read_only(True), None)
         deadline = monotonic() + wait
         while not await _has_settled(opened, xid):
             if monotonic() > deadline:
@@ -76,17 +77,17 @@ async def _begin(local: Settings, wait: float) -> None:
 
 
 async def _has_settled(opened: Database, xid: int) -> bool:
-    return await run(opened, lambda work: work.log.has_settled(xid), None, read_only=True)
+    return await run(opened, lambda work: work.installation.has_settled(xid), None, read_only=True)
 
 
 async def _switch(local: Settings, *, is_read_only: bool) -> None:
     async with database(local, "quarry_platform") as opened:
-        await run(opened, lambda work: work.log.set_read_only(is_read_only), None)
+        await run(opened, lambda work: work.installation.set_read_only(is_read_only), None)
 
 
 async def _is_on(local: Settings) -> bool:
     async with database(local, personal=False) as opened:
-        return (await run(opened, lambda work: work.log.installation(), None, read_only=True)).is_read_only
+        return (await run(opened, lambda work: work.installation.find(), None, read_only=True)).is_read_only
 
 
 async def _purge(local: Settings) -> Purged:

@@ -9,18 +9,10 @@ from typing import Annotated
 import typer
 
 from service.addresses import Address
-from service.cli.installation import (
-    confirm,
-    database,
-    explaining,
-    first_few,
-    installed,
-    refuse_in_production,
-    say,
-    settings,
-    wait_for,
-)
+from service.cli.installation import database, installed, refuse_in_production, settings
+from service.cli.terminal import confirm, first_few, say, wait_for
 from service.database import diagnosis
+from service.database.diagnosis import explaining
 from service.errors import OperatorError, ServiceError
 from service.operations import rotation
 from service.schema import migrations, own_schemas, provisioning, scaffold

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from service.backups import contents
-from service.cli.installation import confirm, database, first_few, installed, say, wait_for
+from service.cli.installation import database, installed
 from service.cli.migrate import named, waiting
+from service.cli.terminal import confirm, first_few, say, wait_for
 from service.errors import OperatorError
 from service.operations import rotation
 from service.operations.rotation import Report

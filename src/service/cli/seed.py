@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from service.cli.installation import confirm, installed, say, settings, wait_for
+from service.cli.installation import installed, settings
+from service.cli.terminal import confirm, say, wait_for
 from service.operations import seeding
 
 app = typer.Typer(help="Seeds: run, truncate, list.", no_args_is_help=True)

@@ -20,8 +20,9 @@ from service.api.app import create_app
 from service.changes.consumers import named, require_names
 from service.changes.sessions import session_events
 from service.cli import servers
-from service.cli.installation import database, installed, refuse_in_production, say, settings, wait_for
+from service.cli.installation import database, installed, refuse_in_production, settings
 from service.cli.migrate import migrate
+from service.cli.terminal import say, wait_for
 from service.errors import OperatorError
 from service.operations import seeding
 from service.operations.health import pending_migrations

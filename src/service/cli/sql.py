@@ -24,7 +24,9 @@ from service.checks.proving import Subject
 from service.checks.review import report as reports
 from service.checks.review import showing
 from service.checks.review.explaining import explain as explained
-from service.cli.installation import database, explaining, installed, refuse_in_production, say, wait_for
+from service.cli.installation import database, installed, refuse_in_production
+from service.cli.terminal import say, wait_for
+from service.database.diagnosis import explaining
 from service.errors import OperatorError
 from service.settings import Settings
 from service.statements.statement import suggest

@@ -10,7 +10,8 @@ from uuid import UUID
 import typer
 from pydantic_core import to_json
 
-from service.cli.installation import database, installed, say, wait_for
+from service.cli.installation import database, installed
+from service.cli.terminal import say, wait_for
 from service.errors import Conflict, NotFound, OperatorError
 from service.repos.tenants import Plan, Tenant, TenantStatus
 from service.schema import own_schemas

@@ -15,8 +15,9 @@ from service.accounts.passwords import Passwords, weakness
 from service.accounts.permissions import ROLES
 from service.api.fields import SHORTEST_PASSWORD
 from service.api.fields import Email as EmailText
-from service.cli.installation import database, installed, say, wait_for
-from service.database.pool import Database
+from service.cli.installation import database, installed
+from service.cli.terminal import say, wait_for
+from service.database.database import Database
 from service.errors import NotFound, OperatorError
 from service.repos.users import Role, User
 from service.settings import Settings

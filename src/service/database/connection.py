@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import asyncpg
 import structlog
@@ -23,28 +23,6 @@ COMMIT_GRACE = 2.0
 """Seconds that a cancelled COMMIT, or a rollback, may still take before the connection is given up."""
 
 
-class Statements(Protocol):
-    """What runs statements: a connection, or what will have one when it is needed."""
-
-    observe: Observer | None
-    """Told name, seconds and rows of every named statement, if anybody wants to know."""
-
-    async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
-        """All rows of one statement."""
-
-    async def fetchrow(self, text: str, values: Sequence[object]) -> Any | None:
-        """The first row of one statement, or None."""
-
-    async def fetchval(self, text: str, values: Sequence[object]) -> Any | None:
-        """The first column of the first row, or None."""
-
-    def is_in_transaction(self) -> bool:
-        """Whether the server has a transaction open here."""
-
-    async def execute(self, text: str, values: Sequence[object] = ()) -> str:
-        """Run one statement; answers its command tag."""
-
-
 class Numbered(NamedTuple):
     """A transaction as the message of its number tells it; `at` is in microseconds since 1970, as its row has it."""
 
@@ -54,46 +32,11 @@ class Numbered(NamedTuple):
     at: int
 
 
-class Late:
-    """A connection that is opened by the first statement: work that finds everything in the cache needs none."""
-
-    __slots__ = ("_open", "connection", "observe")
-
-    def __init__(self, open: Callable[[], Awaitable[Connection]], observe: Observer | None) -> None:
-        self._open = open
-        self.connection: Connection | None = None
-        self.observe = observe
-
-    async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
-        """All rows of one statement."""
-        return await (self.connection or await self._opened()).fetch(text, values)
-
-    async def fetchrow(self, text: str, values: Sequence[object]) -> Any | None:
-        """The first row of one statement, or None."""
-        return await (self.connection or await self._opened()).fetchrow(text, values)
-
-    async def fetchval(self, text: str, values: Sequence[object]) -> Any | None:
-        """The first column of the first row, or None."""
-        return await (self.connection or await self._opened()).fetchval(text, values)
-
-    async def execute(self, text: str, values: Sequence[object] = ()) -> str:
-        """Run one statement; answers its command tag."""
-        return await (self.connection or await self._opened()).execute(text, values)
-
-    def is_in_transaction(self) -> bool:
-        """Whether the server has a transaction open here."""
-        return self.connection is not None and self.connection.is_in_transaction()
-
-    async def _opened(self) -> Connection:
-        self.connection = await self._open()
-        return self.connection
-
-
 class Connection:
     """A checked-out connection. Statements go through it, and every failure leaves it as a ServiceError."""
 
     __slots__ = (
-        "_ask_outcome", "_commits", "_first", "_has_begun", "_is_numbered", "_raw", "has_refused_writes", "observe",
+        "_ask_outcome", "_commits", "_greeting", "_has_begun", "_is_numbered", "_raw", "has_refused_writes", "observe",
     )  # fmt: skip
 
     observe: Observer | None
@@ -104,11 +47,11 @@ class Connection:
         raw: Any,
         ask_outcome: Callable[[Numbered], Awaitable[str | None]],
         observe: Observer | None = None,
-        first: str | None = None,
+        greeting: str | None = None,
     ) -> None:
-        """`first` is a statement that every transaction which may write begins with."""
+        """`greeting` is a statement that every transaction which may write begins with."""
         self._raw = raw
-        self._first = first
+        self._greeting = greeting
         self._ask_outcome = ask_outcome
         self._commits: list[Numbered] = []
         self._has_begun = False
@@ -173,8 +116,8 @@ class Connection:
         self._is_numbered = is_numbered
         if is_numbered:
             self._raw.add_log_listener(self._note)
-            if self._first is not None:
-                text = f"{text};{self._first}"
+            if self._greeting is not None:
+                text = f"{text};{self._greeting}"
         self._has_begun = True
         await self.execute(text)
 
@@ -283,6 +226,11 @@ class Connection:
         if outcome != "committed":
             COMMITS_UNKNOWN.inc()
             raise CommitUnknown from error
+
+
+def row_count(tag: str) -> int:
+    """How many rows a command tag (`UPDATE 3`) tells of."""
+    return int(tag.rpartition(" ")[2])
 
 
 def _only_removes(text: str) -> bool:

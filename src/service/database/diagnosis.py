@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import asyncpg
 
-from service.addresses import Address, masked_url
+from service.addresses import Address, PoolLimits, masked_url
 from service.database import pooler
+from service.database.database import Database
 from service.database.single import connect
-from service.errors import OperatorError
+from service.errors import DatabaseError, OperatorError
 
 _BY_STATE: Mapping[str, tuple[str, str]] = {
     "28P01": (
@@ -166,6 +168,24 @@ async def _reach(address: Address) -> Any:
         return await connect(address)
     except Exception as error:
         raise explained(error, address) from error
+
+
+@contextlib.contextmanager
+def explaining(address: Address) -> Iterator[None]:
+    """Say what to do when the set-up at `address` gets no connection."""
+    try:
+        yield
+    except DatabaseError as error:
+        raise explained(error, address) from error
+
+
+@contextlib.asynccontextmanager
+async def open_explained(address: Address, limits: PoolLimits, **options: Any) -> AsyncIterator[Database]:
+    """Database.open with these options. Raises OperatorError with a remedy if no connection can be opened."""
+    async with contextlib.AsyncExitStack() as stack:
+        with explaining(address):
+            opened = await stack.enter_async_context(Database.open(address, limits, **options))
+        yield opened
 
 
 def explained(error: BaseException, address: Address) -> OperatorError:

@@ -5,24 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol, Self
-from uuid import UUID
+from typing import Any, Self
 
 import asyncpg
 import structlog
 
 from service.addresses import Address, PoolLimits
-from service.cache.cache import Cache
 from service.database import pooler, temporal
 from service.database.connection import COMMIT_GRACE, Connection, Numbered
 from service.database.retries import connecting
 from service.database.translation import translate
 from service.errors import DatabaseError, OperatorError, PoolExhausted
 from service.metrics import CONNECTIONS, POOL_IN_USE, POOL_WAITED, POOL_WAITING, Observer
-from service.personal.keyring import Keyring
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.database")
 
@@ -31,11 +28,11 @@ _OUTCOME_GRACE = 5.0
 _OUTCOME = "SELECT app.commit_outcome($1::text::uuid, $2, $3::text::xid8, $4)"
 
 GREETING = "SELECT app.enter_life()"
-"""What a connection begins with that may write: the server may not be the one that it was."""
+"""Sent first on every writing connection: it notices a restored or promoted server and begins a new epoch."""
 
 
 @dataclass(frozen=True)
-class Between:
+class PoolerInfo:
     """What stands between the pool and the server."""
 
     has_pooler: bool
@@ -43,24 +40,7 @@ class Between:
     """Whether prepared statements can be used again."""
 
 
-_DIRECT = Between(has_pooler=False, keeps_statements=True)
-
-
-class Begun(NamedTuple):
-    """A connection inside a transaction, the pool that it goes back to, and what everything read on it has in it."""
-
-    connection: Connection
-    database: Database
-    epoch: int
-    number: int
-    shared_number: int
-
-
-class Standbys(Protocol):
-    """Other servers with the same data, a moment later (replicas.py)."""
-
-    async def begin(self, tenant: UUID, text: str, at_least: int) -> Begun | None:
-        """A transaction begun with `text` on one that has all that is needed, `at_least` too; None when none has."""
+_DIRECT = PoolerInfo(has_pooler=False, keeps_statements=True)
 
 
 class _PlainConnection(asyncpg.Connection):
@@ -73,33 +53,26 @@ class _PlainConnection(asyncpg.Connection):
         return ""
 
 
-class Database:
-    """A pool of connections to one server as one role. Open it with `async with Database.open(…)`."""
+class Pool:
+    """A pool of connections to one server as one role. Open it with `async with Pool.open(…)`."""
 
     def __init__(
         self,
-        pool: Any,
+        raw: Any,
         limits: PoolLimits,
-        observe: Observer | None = None,
-        keyring: Keyring | None = None,
-        cache: Cache | None = None,
         *,
-        between: Between = _DIRECT,
-        first: str | None = None,
-        name: str = "quarry",
+        observe: Observer | None,
+        info: PoolerInfo,
+        greeting: str | None,
+        name: str,
     ) -> None:
-        self.pool = pool
-        self.between = between
-        self.first = first
-        """What every transaction that may write begins with, where a connection can't do it for all of them."""
+        self.raw = raw
+        """The asyncpg pool."""
         self.limits = limits
         self.observe = observe
-        self.keyring = keyring
-        self.cache = cache
-        self.replicas: Standbys | None = None
-        """Where work may read that need not read here."""
-        self.on_numbered: Callable[[UUID, int], None] = lambda *_: None
-        """Told tenant and number of every commit, before whoever made it goes on."""
+        self.info = info
+        # A pooler's sessions outlive a change of the server, unseen: behind one, each transaction has to greet.
+        self._greeting = greeting if info.has_pooler else None
         self._name = name
         self._is_down = False
 
@@ -113,15 +86,13 @@ class Database:
         schema: str = "quarry",
         name: str = "quarry",
         observe: Observer | None = None,
-        keyring: Keyring | None = None,
-        cache: Cache | None = None,
         greeting: str | None = None,
     ) -> AsyncIterator[Self]:
         """Connect, with retries while the server is not there yet. Raises Unavailable when it stays away.
 
-        Work that meets personal data needs the `keyring`; work that only reads uses the `cache`. The `greeting` is a
-        statement that every new connection begins with. Raises OperatorError when a pooler is in between and the role
-        can't be had behind it, or does not begin its sessions with what they need.
+        The `greeting` is a statement that every new connection begins with; behind a pooler every transaction that may
+        write does too. Raises OperatorError when a pooler is in between and the role can't be had behind it, or does not
+        begin its sessions with what they need.
         """
         constants = {
             "search_path": f"{schema}, pg_temp",
@@ -131,15 +102,13 @@ class Database:
         async for attempt in connecting(limits.connect_attempts):
             with attempt:
                 try:
-                    between = await _look(address, limits, name, constants)
-                    options = address.asyncpg_options(
-                        application_name=name, **({} if between.has_pooler else constants)
-                    )
-                    pool = await asyncpg.create_pool(
+                    info = await _look(address, limits, name, constants)
+                    options = address.asyncpg_options(application_name=name, **({} if info.has_pooler else constants))
+                    raw = await asyncpg.create_pool(
                         address.url, min_size=limits.minimum, max_size=limits.maximum,
                         max_inactive_connection_lifetime=limits.idle_timeout, timeout=limits.connect_timeout,
                         command_timeout=limits.query_timeout, connection_class=_PlainConnection,
-                        statement_cache_size=1024 if between.keeps_statements else 0, max_cached_statement_lifetime=0,
+                        statement_cache_size=1024 if info.keeps_statements else 0, max_cached_statement_lifetime=0,
                         init=functools.partial(_announce, greeting), **options,
                     )  # fmt: skip
                 except OperatorError:
@@ -147,11 +116,14 @@ class Database:
                 except Exception as error:
                     raise translate(error, connection_lost=True) from error
         try:
-            # A pooler's sessions outlive a change of the server, unseen.
-            first = greeting if between.has_pooler else None
-            yield cls(pool, limits, observe, keyring, cache, between=between, first=first, name=name)
+            yield cls(raw, limits, observe=observe, info=info, greeting=greeting, name=name)
         finally:
-            await _close(pool)
+            await _close(raw)
+
+    @property
+    def greets_transactions(self) -> bool:
+        """Whether every transaction that may write begins with the greeting."""
+        return self._greeting is not None
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -169,7 +141,7 @@ class Database:
         try:
             # Not acquire(timeout=…), which makes a task of every call.
             async with asyncio.timeout(self.limits.acquire_timeout) as patience:
-                raw = await self.pool.acquire()
+                raw = await self.raw.acquire()
         except Exception as error:
             if isinstance(error, TimeoutError) and patience.expired():
                 raise PoolExhausted from error
@@ -180,14 +152,14 @@ class Database:
         POOL_WAITED.observe(perf_counter() - began)
         POOL_IN_USE.inc()
         self._has_recovered()
-        return Connection(raw, self.outcome, self.observe, self.first)
+        return Connection(raw, self.outcome, self.observe, self._greeting)
 
     async def release(self, connection: Connection) -> None:
         """Give it back, whatever state it is in."""
         connection.forget()
         POOL_IN_USE.dec()
         try:
-            await self.pool.release(connection.raw, timeout=COMMIT_GRACE)
+            await self.raw.release(connection.raw, timeout=COMMIT_GRACE)
         except Exception:
             # The pool has closed it. What the work did, or how it failed, is what counts, and must not be masked.
             log.debug("release_failed", exc_info=True)
@@ -197,7 +169,7 @@ class Database:
 
     async def renew(self) -> None:
         """Replace all connections: each one when it is next asked for, or given back."""
-        await self.pool.expire_connections()
+        await self.raw.expire_connections()
 
     def _has_lost(self, error: Exception) -> None:
         if not self._is_down:
@@ -227,7 +199,7 @@ class Database:
             return None
 
 
-async def _look(address: Address, limits: PoolLimits, name: str, constants: Mapping[str, str]) -> Between:
+async def _look(address: Address, limits: PoolLimits, name: str, constants: Mapping[str, str]) -> PoolerInfo:
     """Connect once, saying nothing that a pooler refuses, and find out what is in between."""
     options = replace(address, role=None).asyncpg_options(application_name=name)
     connection = await asyncpg.connect(
@@ -243,7 +215,7 @@ async def _look(address: Address, limits: PoolLimits, name: str, constants: Mapp
         pooler.require_constants(differing)
         if endless := sorted(name for name, value in differing.items() if value == "0"):
             log.warning("endless_behind_pooler", settings=endless, remedy="run `quarry db roles`")
-        return Between(has_pooler=True, keeps_statements=await pooler.keeps_statements(connection))
+        return PoolerInfo(has_pooler=True, keeps_statements=await pooler.keeps_statements(connection))
     finally:
         connection.terminate()
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import structlog
 
-from service.database.connection import Statements
+from service.database.lazy_connection import Executor
 from service.errors import DatabaseError, TooManySavepoints
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.transactions")
@@ -23,7 +23,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 class Savepoints:
     """The savepoints of one transaction."""
 
-    def __init__(self, connection: Statements) -> None:
+    def __init__(self, connection: Executor) -> None:
         self._connection = connection
         self._opened = 0
         self._depth = 0

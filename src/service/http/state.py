@@ -8,7 +8,7 @@ from service.accounts.one_time_codes import CodeSender
 from service.accounts.passwords import Passwords
 from service.cache.watermarks import Watermarks
 from service.changes.feed import Feed
-from service.database.pool import Database
+from service.database.database import Database
 from service.engine import EngineWork
 from service.http.limits import Limits
 from service.http.quota import Quota

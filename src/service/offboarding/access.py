@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Literal
 
 from service.addresses import PoolLimits
-from service.database.diagnosis import explained
-from service.database.pool import Database
-from service.errors import DatabaseError, OperatorError
+from service.database.database import Database
+from service.database.diagnosis import open_explained
+from service.errors import OperatorError
 from service.personal.keyring import Keyring
 from service.schema import migrations
 from service.settings import Settings
@@ -23,20 +23,16 @@ _IDLE_TIMEOUT = 600.0
 
 @asynccontextmanager
 async def database(settings: Settings, role: Role, keyring: Keyring | None = None) -> AsyncIterator[Database]:
-    """One connection as `role`. Raises OperatorError with a remedy where there is none to be had."""
+    """One connection as `role`. Raises OperatorError with a remedy if none can be opened."""
     address = settings.address(role)
     limits = PoolLimits(
         minimum=1, maximum=1, connect_attempts=1, lock_timeout=settings.database_lock_timeout,
         statement_timeout=_STATEMENT_TIMEOUT, query_timeout=_STATEMENT_TIMEOUT,
         idle_in_transaction_timeout=_IDLE_TIMEOUT,
     )  # fmt: skip
-    async with AsyncExitStack() as stack:
-        try:
-            opened = await stack.enter_async_context(
-                Database.open(address, limits, schema=settings.database_schema, name="quarry tenants", keyring=keyring)
-            )
-        except DatabaseError as error:
-            raise explained(error, address) from error
+    async with open_explained(
+        address, limits, schema=settings.database_schema, name="quarry tenants", keyring=keyring
+    ) as opened:
         yield opened
 
 

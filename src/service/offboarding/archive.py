@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import secrets
 import tarfile
 import tempfile
@@ -20,6 +19,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from service import files
 from service.errors import OperatorError
 
 FORMAT: Literal[1] = 1
@@ -85,7 +85,7 @@ def write(path: Path, manifest: Manifest, spools: Sequence[Spool]) -> None:
     """Write the archive whole or not at all, readable for its owner alone."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with files.create_private(temporary) as file:
             with tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as tar:
                 text = manifest.model_dump_json(indent=2).encode()
                 tar.addfile(_member(_MANIFEST, len(text), manifest), io.BytesIO(text))
@@ -93,8 +93,7 @@ def write(path: Path, manifest: Manifest, spools: Sequence[Spool]) -> None:
                     size = spool.file.tell()
                     spool.file.seek(0)
                     tar.addfile(_member(f"{spool.name}.jsonl", size, manifest), spool.file)
-            file.flush()
-            os.fsync(file.fileno())
+            files.sync(file)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.database import single
-from service.database.pool import Database
+from service.database.connection import row_count
+from service.database.database import Database
 from service.errors import CommitUnknown, Contention, DatabaseError, NotFound, OperatorError, Timeout
 from service.offboarding import access
 from service.offboarding.tables import call, statements
@@ -14,12 +14,11 @@ from service.repos.tenants import Tenant, TenantStatus
 from service.settings import Settings
 from service.tables import OF_APP
 from service.tenancy.identity import TenantId
+from service.texts import Say
 from service.work import Work, run
 
 _LOCK = "lock"
 _AFTERWARDS = ("statistics", "remains")
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ async def _delete(settings: Settings, work: Work, domain: str, own: str | None) 
             continue
         tag = await work.connection.execute(text, values)
         if statement.kind == "count":
-            rows[name] = int(tag.rpartition(" ")[2])
+            rows[name] = row_count(tag)
     if own not in (None, settings.database_schema):
         await work.connection.execute(f"DROP SCHEMA {single.quoted(own)} CASCADE")
     return rows

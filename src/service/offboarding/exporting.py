@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +22,11 @@ from service.settings import Settings
 from service.statements.statement import Statement
 from service.tenancy.binding import Binding
 from service.tenancy.identity import TenantId
+from service.texts import Say
 from service.work import Work
 
 _BATCH = 1000
 """Rows that are in memory at once: a row may have 50,000 bytes."""
-
-Say = Callable[[str], None]
 
 
 async def export(settings: Settings, domain: str, path: Path, say: Say) -> Manifest:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from service.accounts import tokens
 from service.accounts.passwords import is_costly
+from service.database.connection import row_count
 from service.errors import Conflict, InvalidInput, OperatorError
 from service.offboarding import access
 from service.offboarding.archive import Archive, ArchiveError, Manifest, Table
@@ -20,13 +21,12 @@ from service.settings import Settings
 from service.tables import HISTORY, REFERRED_TO_BY, SHARED
 from service.tenancy.binding import Binding
 from service.tenancy.identity import TenantId
+from service.texts import Say
 from service.work import Work
 
 _BATCH_ROWS = 10_000
 """Large, because each statement looks through what its transaction has written to the log before."""
 _BATCH_BYTES = 4 * 1024 * 1024
-
-Say = Callable[[str], None]
 
 
 async def restore(
@@ -142,7 +142,7 @@ class _Loading:
 
     async def _execute(self, name: str, **given: object) -> int:
         text, values = call(self._statements[name], tenant_id=self._binding.tenant, **given)
-        return int((await self._binding.connection.execute(text, values)).rpartition(" ")[2])
+        return row_count(await self._binding.connection.execute(text, values))
 
     def _row(self, table: Table, number: int, line: bytes) -> str:
         """The object as its statement takes it: sealed with this installation's keys, with the ids that shared rows have here."""

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from service.cache.cache import Cache
 from service.changes.feed import Feed
-from service.database.pool import Database
+from service.database.database import Database
 from service.engine import EngineWork, run
 from service.errors import DatabaseError
 from service.replicas import Replicas
@@ -102,7 +102,7 @@ class DatabaseHealth:
         """Whether new transactions may write. Maintenance is another thing: who wants it knows."""
         if not await self._ask(lambda work: work.server.is_writable()):
             # A session opened in a spell of being read-only stays so; a new one tells how things are now.
-            await self._database.renew()
+            await self._database.pool.renew()
             return {"ok": await self._ask(lambda work: work.server.is_writable())}
         return {"ok": True}
 
@@ -121,7 +121,7 @@ class DatabaseHealth:
     async def _own_schemas(self) -> dict[str, Any]:
         """One that is behind keeps its tenant from being served, and nobody else."""
         applied: dict[str, set[str]] = {}
-        for each in await self._ask(lambda work: work.log.own_migrations()):
+        for each in await self._ask(lambda work: work.installation.own_migrations()):
             applied.setdefault(each.schema_name, set()).add(each.id)
         behind = {name: sorted(pending) for name, ids in applied.items() if (pending := migration_files.known() - ids)}
         return {"ok": not behind, "schemas": len(applied), "pending": behind}
@@ -140,7 +140,7 @@ class DatabaseHealth:
 
     async def _purge(self) -> dict[str, Any]:
         """For how many tenants the last purge has failed, and how long ago it began; None: there was none yet."""
-        found = await self._ask(lambda work: work.log.installation())
+        found = await self._ask(lambda work: work.installation.find())
         since = None if found.since_purged is None else round(found.since_purged.total_seconds())
         is_late = found.since_purged is not None and found.since_purged > _LATE_PURGE
         return {"ok": not found.purge_failures and not is_late, "failures": found.purge_failures, "seconds_ago": since}
@@ -238,10 +238,10 @@ class Health(DatabaseHealth):
     async def _pool(self) -> dict[str, Any]:
         pool = self._database.pool
         return {
-            "size": pool.get_size(),
-            "idle": pool.get_idle_size(),
-            "maximum": self._database.limits.maximum,
-            "has_pooler": self._database.between.has_pooler,
+            "size": pool.raw.get_size(),
+            "idle": pool.raw.get_idle_size(),
+            "maximum": pool.limits.maximum,
+            "has_pooler": pool.info.has_pooler,
         }
 
     async def _changes(self) -> dict[str, Any]:
@@ -268,7 +268,7 @@ def _undecipherable() -> int:
 async def pending_migrations(database: Database) -> list[str]:
     """The migrations that this version needs and the database lacks; one that is ahead of it is well."""
     try:
-        rows = await run(database, lambda work: work.log.migrations(), None, read_only=True, attempts=1)
+        rows = await run(database, lambda work: work.installation.migrations(), None, read_only=True, attempts=1)
     except DatabaseError as error:
         if error.code != "internal":
             raise

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import structlog
 
-from service.database.pool import Database
+from service.database.database import Database
 from service.engine import EngineWork, run
 from service.errors import Unavailable
 from service.metrics import PURGE_FAILURES

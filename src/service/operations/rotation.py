@@ -7,18 +7,19 @@ who can write to the database may have put plain text there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from service.database.pool import Database
+from service.database.database import Database
 from service.errors import Conflict, Contention, Timeout
 from service.operations.sealing import AGGREGATES, ALL, EVERYTHING, TOKENS, UNAUTHENTIC, Aggregate, Selection, Tokens
 from service.personal.keyring import SEALED, Keyring, KeyringError
 from service.repos.tenants import Tenant, UnsealedTenant
 from service.tenancy.identity import TenantId
+from service.texts import Say
 from service.work import Work, run
 
 _BATCH = 200
@@ -27,8 +28,6 @@ _LOOK = 2000
 _PASSES = 10
 _PROGRESS_SECONDS = 2.0
 _BEFORE_ALL = UUID(int=0)
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,24 @@ once for each of them, bound to it. Personal data that they have written as plai
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
 from typing import Any
 
 from service import files
 from service.addresses import PoolLimits
-from service.database.diagnosis import explained
-from service.database.pool import Database
-from service.errors import DatabaseError, OperatorError
+from service.database.connection import row_count
+from service.database.database import Database
+from service.database.diagnosis import open_explained
+from service.errors import OperatorError
 from service.operations import rotation
 from service.personal import keyring
 from service.settings import Settings
 from service.statements import query_files
 from service.statements.statement import TENANT_PARAMETER, Scope, Statement, suggest
 from service.tenancy.identity import TenantId
+from service.texts import Say
 from service.work import Work
 
 _TRUNCATE = "truncate"
@@ -30,8 +32,6 @@ _ROLES: Mapping[Scope, Any] = {"tenant": "quarry_app", "platform": "quarry_platf
 _DEMONSTRATIONS = ("demo", "load")
 _LIMITS = PoolLimits(minimum=1, maximum=1, connect_attempts=1, statement_timeout=600.0, query_timeout=600.0)
 _PROGRESS_SECONDS = 2.0
-
-Say = Callable[[str], None]
 
 
 def sets() -> list[str]:
@@ -108,23 +108,20 @@ async def _execute(
     async with Work(database, tenant) as work:
         if statement.kind == "many":
             return [TenantId(row["id"]) for row in await work.connection.fetch(variant.text, values)]
-        return int((await work.connection.execute(variant.text, values)).rpartition(" ")[2])
+        return row_count(await work.connection.execute(variant.text, values))
 
 
 @asynccontextmanager
 async def _databases(settings: Settings, scopes: set[Scope]) -> AsyncIterator[Mapping[Scope, Database]]:
-    """A connection for each scope. Raises OperatorError with a remedy where there is none to be had."""
+    """A connection for each scope. Raises OperatorError with a remedy if none can be opened."""
     async with AsyncExitStack() as stack:
         databases = {}
         for scope in sorted(scopes):
             address = settings.address(_ROLES[scope])
-            try:
-                databases[scope] = await stack.enter_async_context(
-                    Database.open(
-                        address, _LIMITS, schema=settings.database_schema, name="quarry seed",
-                        keyring=keyring.of(settings) if scope == "tenant" else None,
-                    )
-                )  # fmt: skip
-            except DatabaseError as error:
-                raise explained(error, address) from error
+            databases[scope] = await stack.enter_async_context(
+                open_explained(
+                    address, _LIMITS, schema=settings.database_schema, name="quarry seed",
+                    keyring=keyring.of(settings) if scope == "tenant" else None,
+                )
+            )  # fmt: skip
         yield databases

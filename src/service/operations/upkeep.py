@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 
 from service.accounts.tokens import Kind
-from service.database.pool import Database
+from service.database.database import Database
 from service.engine import EngineWork, run
 from service.errors import ServiceError
 from service.operations.purging import is_due, purge_all

@@ -7,6 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
+from service import files
+
 
 def write(path: Path, content: str) -> None:
     """Write a file that is not there yet, whole or not at all; another process may be at it, and then has its way."""
@@ -18,7 +20,7 @@ def write(path: Path, content: str) -> None:
             os.link(temporary, path)
     finally:
         temporary.unlink()
-    _flush(path.parent)
+    files.sync_directory(path.parent)
 
 
 def replace(path: Path, content: str) -> None:
@@ -26,20 +28,11 @@ def replace(path: Path, content: str) -> None:
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     _create(temporary, content)
     temporary.replace(path)
-    _flush(path.parent)
+    files.sync_directory(path.parent)
 
 
 def _create(path: Path, content: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush(directory: Path) -> None:
-    """Let the file survive a crash that the values sealed with its keys survive."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    # The file has to survive every crash that values sealed with its keys survive.
+    with files.create_private(path) as file:
+        file.write(content.encode("ascii"))
+        files.sync(file)

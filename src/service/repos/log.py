@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, NamedTuple
 from uuid import UUID
@@ -17,17 +17,6 @@ _BUDGET = 20_000
 """Changes that are read at a time, and those of one commit more."""
 
 Operation = Literal["insert", "update", "delete"]
-
-
-class Installation(Row):
-    """Which life of the database this is; numbers of another epoch mean nothing here. Read only: maintenance."""
-
-    epoch: int
-    shared_number: int
-    log_retention: timedelta
-    is_read_only: bool
-    purge_failures: int
-    since_purged: timedelta | None
 
 
 class Place(Row):
@@ -80,18 +69,6 @@ class AuditedChange(Row):
     columns: list[str] | None
 
 
-class AppliedMigration(Row):
-    """A migration that the database has."""
-
-    id: str
-
-
-class OwnMigration(AppliedMigration):
-    """One that a schema of a tenant's own has."""
-
-    schema_name: str
-
-
 class Page(NamedTuple):
     """Commits that follow each other; after the last one there is `more`, or was not when they were read."""
 
@@ -99,20 +76,11 @@ class Page(NamedTuple):
     more: bool
 
 
-class Log(Repository, aggregate="log", noun="installation"):
-    """The tenant's numbers, and the installation that they belong to."""
+class Log(Repository, aggregate="log", noun="tenant"):
+    """The tenant's commits and their changes."""
 
     @query
     async def head(self) -> int: ...
-
-    @query
-    async def installation(self) -> Installation: ...
-
-    @query
-    async def enter_life(self) -> int: ...
-
-    @query
-    async def raise_epoch(self) -> int: ...
 
     @query
     async def poll(self, tenants: list[UUID]) -> list[PolledPlace]: ...
@@ -144,15 +112,3 @@ class Log(Repository, aggregate="log", noun="installation"):
 
     @query
     async def prune(self, limit: int) -> int: ...
-
-    @query
-    async def set_read_only(self, is_read_only: bool) -> int: ...
-
-    @query
-    async def has_settled(self, xid: int) -> bool: ...
-
-    @query
-    async def migrations(self) -> list[AppliedMigration]: ...
-
-    @query
-    async def own_migrations(self) -> list[OwnMigration]: ...

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Any
 
 import psycopg
 
-Say = Callable[[str], None]
+from service.texts import Say
 
 _LOCK = 7_301_915_204_411
 """The advisory lock of `quarry migrate`; any constant that nothing else uses."""

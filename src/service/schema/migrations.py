@@ -20,8 +20,8 @@ from service.errors import OperatorError
 from service.schema import migration_turns, yoyo_backend
 from service.schema.migration_errors import READ_ONLY, MigrationError, explained, refuse_copying, reported, texts_of
 from service.schema.migration_files import Source, checksum, is_of_tenants, read, way_back
+from service.texts import Say
 
-Say = Callable[[str], None]
 Direction = Literal["apply", "rollback"]
 Verify = Callable[[psycopg.Connection[Any]], set[str] | None]
 """Says what is wrong with the catalog, in the transaction that is open; None where it can't tell."""

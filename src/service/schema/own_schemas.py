@@ -18,7 +18,8 @@ from service.forms import RESERVED_SCHEMAS, SCHEMA_NAME
 from service.schema import migration_files, migrations, provisioning
 from service.schema.migration_errors import MigrationError, reported
 from service.schema.migration_files import Source
-from service.schema.migrations import Say, Status, Verify
+from service.schema.migrations import Status, Verify
+from service.texts import Say
 
 _FOREIGN = """
 SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid)

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any
 from uuid import UUID
 
+from service.database.connection import row_count
 from service.errors import NotFound, ServiceError, TenantUnbound
 from service.metrics import STATEMENT_ERRORS
 from service.statements.cached import Cached, cached_reader
@@ -223,7 +224,7 @@ async def _value(binding: Binding, text: str, values: Sequence[object]) -> Any:
 
 async def _count(binding: Binding, text: str, values: Sequence[object]) -> int:
     tag = await binding.connection.execute(text, values)
-    return int(tag.rpartition(" ")[2])
+    return row_count(tag)
 
 
 _ANSWERS: dict[str, Callable[[Shape], Ask]] = {

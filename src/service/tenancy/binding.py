@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 
 from service.cache.cache import Reading
-from service.database.connection import Statements
+from service.database.lazy_connection import Executor
 from service.errors import TenantUnbound
 from service.metrics import UNDECIPHERABLE as UNDECIPHERED
 from service.personal.keyring import Keyring, Undecipherable
@@ -33,7 +33,7 @@ Isolation = Literal["read committed", "repeatable read", "serializable"]
 class Binding:
     """A connection inside a transaction and the tenant that the transaction is bound to (None: no tenant)."""
 
-    connection: Statements
+    connection: Executor
     tenant: TenantId | None
     keyring: Keyring | None = None
     reading: Reading | None = None

@@ -11,8 +11,9 @@ from uuid import UUID
 import structlog
 
 from service.cache.cache import Reading
-from service.database.connection import Connection, Late, Statements
-from service.database.pool import Database
+from service.database.connection import Connection
+from service.database.database import Database
+from service.database.lazy_connection import Executor, LazyConnection
 from service.database.retries import repeated
 from service.database.savepoints import Savepoints
 from service.tenancy import binding
@@ -79,7 +80,7 @@ class Transaction:
         self._may_be_cached = read_only and tenant is not None and isolation == "read committed"
         self._may_lag = may_lag and self._may_be_cached and database.replicas is not None
         self._at_least = at_least
-        self._pool = database
+        self._pool = database.pool
         self._connection: Connection | None = None
         self._callbacks: list[Callable[[Any], Awaitable[None]]] = []
 
@@ -89,11 +90,11 @@ class Transaction:
         is_asked_again = self._may_lag and not self.may_be_behind
         if cache is not None and self._may_be_cached and self.tenant is not None and not is_asked_again:
             self.reading = Reading(cache, self.tenant, self._at_least)
-            statements: Statements = Late(self._open, self.database.observe)
+            executor: Executor = LazyConnection(self._open, self.database.pool.observe)
         else:
-            statements = await self._open()
-        self._savepoints = Savepoints(statements)
-        self.binding = Binding(statements, self.tenant, self.database.keyring, self.reading)
+            executor = await self._open()
+        self._savepoints = Savepoints(executor)
+        self.binding = Binding(executor, self.tenant, self.database.keyring, self.reading)
         return self
 
     @property
@@ -113,11 +114,11 @@ class Transaction:
             return None
         if self.reading is not None:
             self.reading.pin(begun.epoch, begun.number, begun.shared_number)
-        self._pool, self._connection = begun.database, begun.connection
+        self._pool, self._connection = begun.pool, begun.connection
         return begun.connection
 
     async def _open_on_primary(self) -> Connection:
-        connection = await self.database.acquire()
+        connection = await self._pool.acquire()
         try:
             await connection.begin(self._begin, is_numbered=not self._read_only)
         except BaseException:

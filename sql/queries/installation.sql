@@ -1,0 +1,55 @@
+-- repository: Installation
+-- The installation is the database itself: its epoch, whether it is read-only, the migrations that it has.
+
+-- name: find :one
+-- scope: shared
+-- The epoch of the database, and its state.
+SELECT epoch, shared_number, log_retention, is_read_only, purge_failures, now() - purged_at AS since_purged
+  FROM app.installation;
+
+-- name: enter_epoch :value
+-- scope: shared
+-- calls: app.enter_life because only the owner may raise the epoch
+-- notnull: enter_life because every path of it returns the epoch
+-- The epoch, raised first when this is not the database that it was: restored, promoted or copied.
+SELECT app.enter_life();
+
+-- name: raise_epoch :value
+-- scope: platform
+-- calls: app.raise_epoch because only the owner may raise the epoch
+-- notnull: raise_epoch because the installation has its one row
+-- Begins another epoch by hand, and says which.
+SELECT app.raise_epoch();
+
+-- name: set_read_only :value
+-- scope: platform
+-- notnull: xid because the installation has its one row
+-- Begins or ends maintenance, and says in which transaction.
+   UPDATE app.installation
+      SET is_read_only = :is_read_only
+RETURNING pg_current_xact_id() AS xid;
+
+-- name: has_settled :value
+-- scope: platform
+-- notnull: has_settled because a snapshot always has an oldest transaction
+-- Whether all transactions that have written before another one have ended.
+SELECT pg_snapshot_xmin(pg_current_snapshot()) > :xid AS has_settled;
+
+-- name: migrations :many
+-- scope: shared
+-- unbounded: one row for each migration
+-- calls: applied_migrations because yoyo's own tables are the owner's; it answers ids and nothing else
+-- notnull: id because it is the key of yoyo's table
+-- Which migrations the database has.
+SELECT m.id
+  FROM applied_migrations() AS m;
+
+-- name: own_migrations :many
+-- scope: shared
+-- unbounded: one row for each migration of each schema of a tenant's own
+-- calls: app.own_migrations because yoyo's own tables are the owner's; it answers names of schemas and ids
+-- notnull: schema_name because it is a column of app.schemas, NOT NULL
+-- notnull: id because it is the key of yoyo's table
+-- Which migrations the schemas have that tenants have of their own.
+SELECT m.schema_name, m.id
+  FROM app.own_migrations() AS m;

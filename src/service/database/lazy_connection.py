@@ -1,0 +1,66 @@
+"""Executor: what runs statements. LazyConnection: one that is connected by the first of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from service.database.connection import Connection
+from service.metrics import Observer
+
+
+class Executor(Protocol):
+    """What runs statements: a connection, or what will have one when it is needed."""
+
+    observe: Observer | None
+    """Told name, seconds and rows of every named statement, if anybody wants to know."""
+
+    async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
+        """All rows of one statement."""
+
+    async def fetchrow(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first row of one statement, or None."""
+
+    async def fetchval(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first column of the first row, or None."""
+
+    def is_in_transaction(self) -> bool:
+        """Whether the server has a transaction open here."""
+
+    async def execute(self, text: str, values: Sequence[object] = ()) -> str:
+        """Run one statement; answers its command tag."""
+
+
+class LazyConnection:
+    """A connection that is opened by the first statement: work that finds everything in the cache needs none."""
+
+    __slots__ = ("_open", "connection", "observe")
+
+    def __init__(self, open: Callable[[], Awaitable[Connection]], observe: Observer | None) -> None:
+        self._open = open
+        self.connection: Connection | None = None
+        self.observe = observe
+
+    async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
+        """All rows of one statement."""
+        return await (self.connection or await self._opened()).fetch(text, values)
+
+    async def fetchrow(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first row of one statement, or None."""
+        return await (self.connection or await self._opened()).fetchrow(text, values)
+
+    async def fetchval(self, text: str, values: Sequence[object]) -> Any | None:
+        """The first column of the first row, or None."""
+        return await (self.connection or await self._opened()).fetchval(text, values)
+
+    async def execute(self, text: str, values: Sequence[object] = ()) -> str:
+        """Run one statement; answers its command tag."""
+        return await (self.connection or await self._opened()).execute(text, values)
+
+    def is_in_transaction(self) -> bool:
+        """Whether the server has a transaction open here."""
+        return self.connection is not None and self.connection.is_in_transaction()
+
+    async def _opened(self) -> Connection:
+        self.connection = await self._open()
+        return self.connection
