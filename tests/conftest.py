@@ -225,7 +225,15 @@ def own_standby(own_server: Restartable, own_settings: Settings) -> Iterator[Sta
         yield started
 
 
-template = postgresql_factories.postgresql_noproc(dbname="quarry_tests", load=[_migrate])
+migrated = postgresql_factories.postgresql_noproc(dbname="quarry_tests", load=[_migrate])
+
+
+@pytest.fixture(scope="session")
+def template(server: Server, request: pytest.FixtureRequest) -> object:
+    """A migrated database that every test has a copy of. It knows the server's address once there is a server."""
+    return request.getfixturevalue("migrated")
+
+
 superuser = postgresql_factories.postgresql("template")
 """A psycopg connection to this test's own database, as superuser: for what the service itself can't do."""
 

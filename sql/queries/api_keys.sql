@@ -1,6 +1,33 @@
 -- repository: ApiKeys
 -- An API key lets a program in with a role of its own; the key is shown once, the database keeps its hash,
 -- and a MAC of hash, maker and role, made with a key of the service.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- api_keys
+--   tenant_id     uuid NOT NULL DEFAULT app.current_tenant() +i
+--   id            uuid NOT NULL DEFAULT gen_random_uuid()
+--   name          text NOT NULL +i
+--   role          text NOT NULL +i
+--   key_hash      bytea NOT NULL +i
+--   created_by    uuid NOT NULL +i
+--   expires_at    timestamptz +i
+--   last_used_at  timestamptz +u
+--   revoked_at    timestamptz +u
+--   created_at    timestamptz NOT NULL DEFAULT now()
+--   updated_at    timestamptz NOT NULL DEFAULT now()
+--   version       integer NOT NULL DEFAULT 1
+--   key_mac       bytea +i +u
+--   PRIMARY KEY (tenant_id, id)
+--   UNIQUE (tenant_id, key_hash)
+--   FOREIGN KEY (tenant_id, created_by) REFERENCES users(tenant_id, id)
+--   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
+--   CHECK (octet_length(key_hash) = 32)
+--   CHECK (octet_length(key_mac) = 32)
+--   CHECK (char_length(name) >= 1 AND char_length(name) <= 200)
+--   CHECK (role = ANY (ARRAY['admin', 'member', 'viewer']))
+--   INDEX (tenant_id, created_at DESC, id DESC)
+--   INDEX (tenant_id, created_by)
+--   triggers: record_delete, record_insert, record_update, refuse_truncate, touch
 
 -- name: create :one
 -- A new key.

@@ -1,5 +1,75 @@
 -- repository: Brands
 -- A brand is a company that campaigns are run for; addresses, numbers and documents are sealed, niches come with it.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- brands
+--   tenant_id               uuid NOT NULL DEFAULT app.current_tenant() +i
+--   id                      uuid NOT NULL DEFAULT gen_random_uuid() +i
+--   brand_name              text NOT NULL +i +u
+--   username                text NOT NULL +i +u
+--   email                   bytea NOT NULL +i +u
+--   email_index             bytea NOT NULL +i +u
+--   phone                   bytea NOT NULL +i +u
+--   phone_index             bytea NOT NULL +i +u
+--   legal_entity_name       text +i +u
+--   company_type            text +i +u
+--   brand_email             bytea +i +u
+--   poc_name                text +i +u
+--   poc_designation         text +i +u
+--   poc_email               bytea +i +u
+--   poc_contact_number      bytea +i +u
+--   bio                     text +i +u
+--   profile_image           text +i +u
+--   incorporation_document  bytea +i +u
+--   gst_document            bytea +i +u
+--   pan_document            bytea +i +u
+--   is_phone_verified       boolean NOT NULL DEFAULT false +u
+--   is_profile_completed    boolean NOT NULL DEFAULT false
+--   is_active               boolean NOT NULL DEFAULT true +i +u
+--   created_at              timestamptz NOT NULL DEFAULT now()
+--   updated_at              timestamptz NOT NULL DEFAULT now() +u
+--   version                 integer NOT NULL DEFAULT 1
+--   deleted_at              timestamptz +u
+--   PRIMARY KEY (tenant_id, id)
+--   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
+--   CHECK (char_length(bio) <= 10000)
+--   CHECK (app.is_sealed(brand_email))
+--   CHECK (char_length(brand_name) >= 1 AND char_length(brand_name) <= 200)
+--   CHECK (company_type = ANY (ARRAY['private_limited', 'public_limited', 'llp', 'partnership', 'sole_proprietorship', 'other']))
+--   CHECK (app.is_sealed(email) AND octet_length(email_index) = 32)
+--   CHECK (app.is_sealed(gst_document))
+--   CHECK (app.is_sealed(incorporation_document))
+--   CHECK (char_length(legal_entity_name) <= 200)
+--   CHECK (app.is_sealed(pan_document))
+--   CHECK (app.is_sealed(phone) AND octet_length(phone_index) = 32)
+--   CHECK (app.is_sealed(poc_contact_number))
+--   CHECK (char_length(poc_designation) <= 200)
+--   CHECK (app.is_sealed(poc_email))
+--   CHECK (char_length(poc_name) <= 200)
+--   CHECK (char_length(profile_image) <= 2000)
+--   CHECK (username ~ '^[a-z0-9._]{3,50}$')
+--   INDEX (tenant_id, created_at DESC, id DESC) WHERE deleted_at IS NULL
+--   INDEX (tenant_id, deleted_at) WHERE deleted_at IS NOT NULL
+--   UNIQUE INDEX (tenant_id, email_index) WHERE deleted_at IS NULL
+--   UNIQUE INDEX (tenant_id, phone_index) WHERE deleted_at IS NULL
+--   UNIQUE INDEX (tenant_id, username) WHERE deleted_at IS NULL
+--   triggers: check_unused, complete, record_delete, record_insert, record_update, refuse_truncate, touch
+--
+-- brand_niches
+--   tenant_id   uuid NOT NULL DEFAULT app.current_tenant() +i
+--   id          uuid NOT NULL DEFAULT gen_random_uuid()
+--   brand_id    uuid NOT NULL +i
+--   niche_id    uuid NOT NULL +i
+--   created_at  timestamptz NOT NULL DEFAULT now()
+--   updated_at  timestamptz NOT NULL DEFAULT now()
+--   version     integer NOT NULL DEFAULT 1
+--   PRIMARY KEY (tenant_id, id)
+--   UNIQUE (tenant_id, brand_id, niche_id)
+--   FOREIGN KEY (tenant_id, brand_id) REFERENCES brands(tenant_id, id) ON DELETE CASCADE
+--   FOREIGN KEY (niche_id) REFERENCES app.niches(id)
+--   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
+--   INDEX (niche_id)
+--   triggers: record_delete, record_insert, record_update, refuse_truncate, touch
 
 -- name: create :one
 -- A new brand with its niches, in one statement; a niche that does not exist is an error of brand_niches_niche_id_fkey.

@@ -1,5 +1,28 @@
 -- repository: CampaignInfluencers
 -- An influencer on a campaign: invited, accepted, declined or removed, and for what fee; it is there while both are.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- campaign_influencers
+--   tenant_id      uuid NOT NULL DEFAULT app.current_tenant() +i
+--   id             uuid NOT NULL DEFAULT gen_random_uuid()
+--   campaign_id    uuid NOT NULL +i
+--   influencer_id  uuid NOT NULL +i
+--   status         text NOT NULL DEFAULT 'invited' +i +u
+--   fee_minor      bigint +i +u
+--   currency       text +i +u
+--   created_at     timestamptz NOT NULL DEFAULT now()
+--   updated_at     timestamptz NOT NULL DEFAULT now()
+--   version        integer NOT NULL DEFAULT 1
+--   PRIMARY KEY (tenant_id, id)
+--   UNIQUE (tenant_id, campaign_id, influencer_id)
+--   FOREIGN KEY (tenant_id, campaign_id) REFERENCES campaigns(tenant_id, id) ON DELETE CASCADE
+--   FOREIGN KEY (tenant_id, influencer_id) REFERENCES influencers(tenant_id, id)
+--   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
+--   CHECK (currency ~ '^[A-Z]{3}$')
+--   CHECK (fee_minor >= 0 AND fee_minor <= '9007199254740991'::bigint)
+--   CHECK (status = ANY (ARRAY['invited', 'accepted', 'declined', 'removed']))
+--   INDEX (tenant_id, influencer_id)
+--   triggers: record_delete, record_insert, record_update, refuse_truncate, touch
 
 -- name: page :many
 -- One page of a live campaign's live influencers, newest first; :after_* is the last row of the page before.

@@ -1,5 +1,41 @@
 -- repository: Campaigns
 -- A campaign is what an agency runs for a brand: an owner, a budget, dates and a status from draft to archived.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- campaigns
+--   tenant_id     uuid NOT NULL DEFAULT app.current_tenant() +i
+--   id            uuid NOT NULL DEFAULT gen_random_uuid() +i
+--   name          text NOT NULL +i +u
+--   search_name   text NOT NULL
+--   description   text +i +u
+--   status        text NOT NULL DEFAULT 'draft' +i +u
+--   owner_id      uuid NOT NULL +i +u
+--   brand_id      uuid +i +u
+--   budget_minor  bigint NOT NULL DEFAULT 0 +i +u
+--   currency      text NOT NULL DEFAULT 'USD' +i +u
+--   starts_on     date +i +u
+--   ends_on       date +i +u
+--   created_at    timestamptz NOT NULL DEFAULT now()
+--   updated_at    timestamptz NOT NULL DEFAULT now()
+--   version       integer NOT NULL DEFAULT 1
+--   deleted_at    timestamptz +u
+--   PRIMARY KEY (tenant_id, id)
+--   FOREIGN KEY (tenant_id, brand_id) REFERENCES brands(tenant_id, id)
+--   FOREIGN KEY (tenant_id, owner_id) REFERENCES users(tenant_id, id)
+--   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
+--   CHECK (budget_minor >= 0 AND budget_minor <= '9007199254740991'::bigint)
+--   CHECK (currency ~ '^[A-Z]{3}$')
+--   CHECK (char_length(description) <= 10000)
+--   CHECK (ends_on >= starts_on)
+--   CHECK (char_length(name) >= 1 AND char_length(name) <= 200)
+--   CHECK (status = ANY (ARRAY['draft', 'active', 'paused', 'completed', 'archived']))
+--   INDEX (tenant_id, brand_id, created_at DESC, id DESC)
+--   INDEX (tenant_id, created_at DESC, id DESC) WHERE deleted_at IS NULL
+--   INDEX (tenant_id, deleted_at) WHERE deleted_at IS NOT NULL
+--   INDEX (tenant_id, owner_id, created_at DESC, id DESC)
+--   INDEX (tenant_id, search_name text_pattern_ops) WHERE deleted_at IS NULL
+--   INDEX (tenant_id, status, created_at DESC, id DESC) WHERE deleted_at IS NULL
+--   triggers: check_references, fold_name, keep_archived, record_delete, record_insert, record_update, refuse_truncate, touch
 
 -- name: create :one
 -- A new campaign; the trigger refuses an owner or brand that is not a live row of this tenant.

@@ -1,5 +1,25 @@
 -- repository: ChangeTickets
 -- A ticket opens one change stream for a browser, whose EventSource can't send a header.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- change_tickets
+--   tenant_id    uuid NOT NULL DEFAULT app.current_tenant() +i
+--   id           uuid NOT NULL DEFAULT gen_random_uuid()
+--   token_hash   bytea NOT NULL +i
+--   bearer_kind  text NOT NULL +i
+--   bearer_hash  bytea NOT NULL +i
+--   created_at   timestamptz NOT NULL DEFAULT now()
+--   expires_at   timestamptz NOT NULL +i
+--   token_mac    bytea +i
+--   PRIMARY KEY (tenant_id, id)
+--   UNIQUE (tenant_id, token_hash)
+--   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
+--   CHECK (octet_length(bearer_hash) = 32)
+--   CHECK (bearer_kind = ANY (ARRAY['session', 'key']))
+--   CHECK (expires_at > created_at)
+--   CHECK (octet_length(token_hash) = 32)
+--   CHECK (octet_length(token_mac) = 32)
+--   INDEX (tenant_id, expires_at)
 
 -- name: create :count
 -- A new ticket of a session or of a key.

@@ -1,5 +1,32 @@
 -- repository: Contents
 -- A content is a post, reel, story, video or article made for a campaign; it is there as long as its campaign is.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- contents
+--   tenant_id     uuid NOT NULL DEFAULT app.current_tenant() +i
+--   id            uuid NOT NULL DEFAULT gen_random_uuid() +i
+--   campaign_id   uuid NOT NULL +i
+--   kind          text NOT NULL +i +u
+--   title         text NOT NULL +i +u
+--   body          text +i +u
+--   url           text +i +u
+--   status        text NOT NULL DEFAULT 'draft' +i +u
+--   published_at  timestamptz
+--   created_at    timestamptz NOT NULL DEFAULT now()
+--   updated_at    timestamptz NOT NULL DEFAULT now()
+--   version       integer NOT NULL DEFAULT 1
+--   deleted_at    timestamptz +u
+--   PRIMARY KEY (tenant_id, id)
+--   FOREIGN KEY (tenant_id, campaign_id) REFERENCES campaigns(tenant_id, id) ON DELETE CASCADE
+--   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
+--   CHECK (char_length(body) <= 10000)
+--   CHECK (kind = ANY (ARRAY['post', 'reel', 'story', 'video', 'article']))
+--   CHECK (status = ANY (ARRAY['draft', 'submitted', 'approved', 'published']))
+--   CHECK (char_length(title) >= 1 AND char_length(title) <= 200)
+--   CHECK (char_length(url) <= 2000)
+--   INDEX (tenant_id, campaign_id, created_at DESC, id DESC)
+--   INDEX (tenant_id, deleted_at) WHERE deleted_at IS NOT NULL
+--   triggers: publish, record_delete, record_insert, record_update, refuse_truncate, touch
 
 -- name: create :maybe
 -- A new content of a live campaign; no row when there is no such campaign.

@@ -1,5 +1,20 @@
 -- repository: Cursors
 -- A cursor is how far a consumer has read a tenant's stream; whoever holds its row is the one that reads on.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- app.cursors
+--   tenant_id   uuid NOT NULL +i
+--   consumer    text NOT NULL +i
+--   epoch       integer NOT NULL +i +u
+--   number      bigint NOT NULL +i +u
+--   failures    integer NOT NULL DEFAULT 0 +u
+--   retry_at    timestamptz +u
+--   cut_off_at  timestamptz +u
+--   moved_at    timestamptz NOT NULL DEFAULT now() +u
+--   PRIMARY KEY (tenant_id, consumer)
+--   CHECK (consumer ~ '^[a-z][a-z0-9_]{0,62}$')
+--   CHECK (failures >= 0)
+--   CHECK (number >= 0)
 
 -- name: waiting :many
 -- scope: shared

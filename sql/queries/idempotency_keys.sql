@@ -1,5 +1,38 @@
 -- repository: IdempotencyKeys
 -- An idempotency key remembers what a caller's request was answered, in the transaction of the request's effect.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- idempotency_keys
+--   tenant_id    uuid NOT NULL DEFAULT app.current_tenant() +i
+--   id           uuid NOT NULL DEFAULT gen_random_uuid()
+--   caller_id    uuid NOT NULL +i
+--   key          text NOT NULL +i
+--   fingerprint  bytea NOT NULL +i +u
+--   xid          xid8 NOT NULL DEFAULT pg_current_xact_id() +u
+--   answer       bytea +u
+--   created_at   timestamptz NOT NULL DEFAULT now()
+--   expires_at   timestamptz NOT NULL +i +u
+--   PRIMARY KEY (tenant_id, id)
+--   UNIQUE (tenant_id, caller_id, key)
+--   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
+--   CHECK (app.is_sealed(answer))
+--   CHECK (expires_at > created_at)
+--   CHECK (octet_length(fingerprint) = 32)
+--   CHECK (char_length(key) >= 1 AND char_length(key) <= 200)
+--   INDEX (tenant_id, expires_at)
+--
+-- app.commits
+--   tenant_id   uuid NOT NULL
+--   number      bigint NOT NULL
+--   xid         xid8 NOT NULL
+--   at          timestamptz NOT NULL DEFAULT clock_timestamp()
+--   actor_id    uuid
+--   session_id  uuid
+--   ip          inet
+--   request_id  text
+--   PRIMARY KEY (tenant_id, number)
+--   UNIQUE (tenant_id, xid)
+--   INDEX (tenant_id, actor_id, number DESC) WHERE actor_id IS NOT NULL
 
 -- name: claim :value
 -- Takes a caller's key for this transaction: its id, or none when the key is taken. Waits while a twin is at work.

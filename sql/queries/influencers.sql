@@ -1,5 +1,59 @@
 -- repository: Influencers
 -- An influencer is a profile of somebody who makes content; address and phone are sealed, niches come with it.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- influencers
+--   tenant_id          uuid NOT NULL DEFAULT app.current_tenant() +i
+--   id                 uuid NOT NULL DEFAULT gen_random_uuid() +i
+--   name               text NOT NULL +i +u
+--   search_name        text NOT NULL
+--   username           text NOT NULL +i +u
+--   email              bytea NOT NULL +i +u
+--   email_index        bytea NOT NULL +i +u
+--   phone              bytea NOT NULL +i +u
+--   phone_index        bytea NOT NULL +i +u
+--   date_of_birth      date +i +u
+--   gender             text +i +u
+--   bio                text +i +u
+--   profile_image      text +i +u
+--   is_phone_verified  boolean NOT NULL DEFAULT false +u
+--   is_active          boolean NOT NULL DEFAULT true +i +u
+--   created_at         timestamptz NOT NULL DEFAULT now()
+--   updated_at         timestamptz NOT NULL DEFAULT now() +u
+--   version            integer NOT NULL DEFAULT 1
+--   deleted_at         timestamptz +u
+--   PRIMARY KEY (tenant_id, id)
+--   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
+--   CHECK (char_length(bio) <= 10000)
+--   CHECK (app.is_sealed(email) AND octet_length(email_index) = 32)
+--   CHECK (gender = ANY (ARRAY['female', 'male', 'other', 'undisclosed']))
+--   CHECK (char_length(name) >= 1 AND char_length(name) <= 200)
+--   CHECK (app.is_sealed(phone) AND octet_length(phone_index) = 32)
+--   CHECK (char_length(profile_image) <= 2000)
+--   CHECK (username ~ '^[a-z0-9._]{3,50}$')
+--   INDEX (tenant_id, created_at DESC, id DESC) WHERE deleted_at IS NULL
+--   INDEX (tenant_id, deleted_at) WHERE deleted_at IS NOT NULL
+--   INDEX (tenant_id, search_name text_pattern_ops) WHERE deleted_at IS NULL
+--   UNIQUE INDEX (tenant_id, email_index) WHERE deleted_at IS NULL
+--   UNIQUE INDEX (tenant_id, phone_index) WHERE deleted_at IS NULL
+--   UNIQUE INDEX (tenant_id, username) WHERE deleted_at IS NULL
+--   triggers: check_unused, fold_name, record_delete, record_insert, record_update, refuse_truncate, touch
+--
+-- influencer_niches
+--   tenant_id      uuid NOT NULL DEFAULT app.current_tenant() +i
+--   id             uuid NOT NULL DEFAULT gen_random_uuid()
+--   influencer_id  uuid NOT NULL +i
+--   niche_id       uuid NOT NULL +i
+--   created_at     timestamptz NOT NULL DEFAULT now()
+--   updated_at     timestamptz NOT NULL DEFAULT now()
+--   version        integer NOT NULL DEFAULT 1
+--   PRIMARY KEY (tenant_id, id)
+--   UNIQUE (tenant_id, influencer_id, niche_id)
+--   FOREIGN KEY (tenant_id, influencer_id) REFERENCES influencers(tenant_id, id) ON DELETE CASCADE
+--   FOREIGN KEY (niche_id) REFERENCES app.niches(id)
+--   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
+--   INDEX (niche_id)
+--   triggers: record_delete, record_insert, record_update, refuse_truncate, touch
 
 -- name: create :one
 -- A new influencer with its niches, in one statement; a niche that does not exist is an error of influencer_niches_niche_id_fkey.

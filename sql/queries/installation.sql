@@ -1,5 +1,27 @@
 -- repository: Installation
 -- The installation is the database itself: its epoch, whether it is read-only, the migrations that it has.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- app.installation
+--   only_row           boolean NOT NULL DEFAULT true
+--   epoch              integer NOT NULL DEFAULT 1
+--   system_identifier  bigint NOT NULL
+--   timeline           integer NOT NULL
+--   created_at         timestamptz NOT NULL DEFAULT now()
+--   keys_check         bytea
+--   log_retention      interval NOT NULL DEFAULT '1 year'::interval
+--   deleted_retention  interval NOT NULL DEFAULT '90 days'::interval
+--   shared_number      bigint NOT NULL DEFAULT 0
+--   database_oid       oid NOT NULL
+--   is_read_only       boolean NOT NULL DEFAULT false
+--   purged_at          timestamptz
+--   purge_failures     integer NOT NULL DEFAULT 0
+--   PRIMARY KEY (only_row)
+--   CHECK (deleted_retention >= '1 day'::interval)
+--   CHECK (epoch > 0)
+--   CHECK (octet_length(keys_check) = 32)
+--   CHECK (log_retention >= '1 day'::interval)
+--   CHECK (only_row)
 
 -- name: find :one
 -- scope: shared

@@ -1,5 +1,39 @@
 -- repository: Log
 -- The log holds every committed change of a tenant under one number per transaction.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- app.changes
+--   tenant_id   uuid NOT NULL
+--   xid         xid8 NOT NULL DEFAULT pg_current_xact_id()
+--   ordinal     integer NOT NULL
+--   table_name  text NOT NULL
+--   operation   text NOT NULL
+--   row_id      uuid NOT NULL
+--   columns     text[]
+--   PRIMARY KEY (tenant_id, xid, ordinal)
+--   CHECK (operation = ANY (ARRAY['insert', 'update', 'delete']))
+--   INDEX (tenant_id, row_id)
+--   triggers: number_commit
+--
+-- app.commits
+--   tenant_id   uuid NOT NULL
+--   number      bigint NOT NULL
+--   xid         xid8 NOT NULL
+--   at          timestamptz NOT NULL DEFAULT clock_timestamp()
+--   actor_id    uuid
+--   session_id  uuid
+--   ip          inet
+--   request_id  text
+--   PRIMARY KEY (tenant_id, number)
+--   UNIQUE (tenant_id, xid)
+--   INDEX (tenant_id, actor_id, number DESC) WHERE actor_id IS NOT NULL
+--
+-- app.heads
+--   tenant_id  uuid NOT NULL
+--   head       bigint NOT NULL DEFAULT 0
+--   floor      bigint NOT NULL DEFAULT 0
+--   PRIMARY KEY (tenant_id)
+--   CHECK (floor >= 0 AND floor <= head)
 
 -- name: head :value
 -- notnull: head because every tenant has a counter from its first moment

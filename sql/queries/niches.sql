@@ -1,5 +1,21 @@
 -- repository: Niches
 -- A niche is a field of interest (fashion, travel, gaming …) that brands and influencers share across all tenants.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- app.niches
+--   id           uuid NOT NULL DEFAULT gen_random_uuid()
+--   name         text NOT NULL
+--   icon         text
+--   description  text
+--   is_active    boolean NOT NULL DEFAULT true
+--   created_at   timestamptz NOT NULL DEFAULT now()
+--   updated_at   timestamptz NOT NULL DEFAULT now()
+--   version      integer NOT NULL DEFAULT 1
+--   PRIMARY KEY (id)
+--   UNIQUE (name)
+--   CHECK (char_length(name) >= 1 AND char_length(name) <= 200)
+--   INDEX (created_at DESC, id DESC)
+--   triggers: number_shared, touch
 
 -- name: find :one
 -- scope: shared

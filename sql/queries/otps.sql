@@ -1,5 +1,25 @@
 -- repository: Otps
 -- A one-time code proves that somebody has a phone; code and phone are kept as HMACs.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- otps
+--   tenant_id    uuid NOT NULL DEFAULT app.current_tenant() +i
+--   id           uuid NOT NULL DEFAULT gen_random_uuid()
+--   phone_index  bytea NOT NULL +i
+--   code_hash    bytea NOT NULL +i
+--   attempts     integer NOT NULL DEFAULT 0 +u
+--   expires_at   timestamptz NOT NULL +i
+--   used_at      timestamptz +u
+--   created_at   timestamptz NOT NULL DEFAULT now()
+--   PRIMARY KEY (tenant_id, id)
+--   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
+--   CHECK (attempts >= 0 AND attempts <= 10)
+--   CHECK (octet_length(code_hash) = 32)
+--   CHECK (expires_at > created_at)
+--   CHECK (octet_length(phone_index) = 32)
+--   INDEX (tenant_id, expires_at)
+--   INDEX (tenant_id, phone_index, created_at DESC)
+--   triggers: refuse_in_maintenance
 
 -- name: create :one
 -- A new code for a phone; the newest one is the one that counts.

@@ -1,6 +1,33 @@
 -- repository: Sessions
 -- A session is a sign-in of a user: its token is known to the client alone, the database keeps the token's hash, and a
 -- MAC of hash and user, made with a key of the service.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- sessions
+--   tenant_id     uuid NOT NULL DEFAULT app.current_tenant() +i
+--   id            uuid NOT NULL DEFAULT gen_random_uuid()
+--   user_id       uuid NOT NULL +i
+--   token_hash    bytea NOT NULL +i
+--   ip            inet +i
+--   user_agent    text +i
+--   last_seen_at  timestamptz NOT NULL DEFAULT now() +u
+--   expires_at    timestamptz NOT NULL +i
+--   revoked_at    timestamptz +u
+--   created_at    timestamptz NOT NULL DEFAULT now()
+--   updated_at    timestamptz NOT NULL DEFAULT now()
+--   version       integer NOT NULL DEFAULT 1
+--   expired_at    timestamptz +u
+--   token_mac     bytea +i +u
+--   PRIMARY KEY (tenant_id, id)
+--   UNIQUE (tenant_id, token_hash)
+--   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
+--   FOREIGN KEY (tenant_id, user_id) REFERENCES users(tenant_id, id) ON DELETE CASCADE
+--   CHECK (expires_at > created_at)
+--   CHECK (octet_length(token_hash) = 32)
+--   CHECK (octet_length(token_mac) = 32)
+--   CHECK (char_length(user_agent) <= 500)
+--   INDEX (tenant_id, user_id, created_at DESC, id DESC)
+--   triggers: record_delete, record_insert, record_update, refuse_truncate, touch
 
 -- name: create :maybe
 -- A session for a user whose credentials have just been verified; no row when the user changed meanwhile.

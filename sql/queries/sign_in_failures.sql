@@ -1,5 +1,23 @@
 -- repository: SignInFailures
 -- A failed sign-in, for the audit: when, from where, and whose it was if the address belongs to anybody.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- sign_in_failures
+--   tenant_id   uuid NOT NULL DEFAULT app.current_tenant() +i
+--   id          uuid NOT NULL DEFAULT gen_random_uuid()
+--   email_hash  bytea NOT NULL +i
+--   user_id     uuid +i
+--   ip          inet +i
+--   user_agent  text +i
+--   request_id  text +i
+--   created_at  timestamptz NOT NULL DEFAULT now()
+--   PRIMARY KEY (tenant_id, id)
+--   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
+--   FOREIGN KEY (tenant_id, user_id) REFERENCES users(tenant_id, id) ON DELETE CASCADE
+--   CHECK (octet_length(email_hash) = 32)
+--   CHECK (char_length(user_agent) <= 500)
+--   INDEX (tenant_id, created_at DESC, id DESC)
+--   INDEX (tenant_id, user_id)
 
 -- name: create :one
 -- Notes one; the address tried is kept as an HMAC.

@@ -1,5 +1,36 @@
 -- repository: Tenants
 -- A tenant is an agency that uses the service; it sees itself, and the platform sees all.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- app.tenants
+--   id             uuid NOT NULL DEFAULT gen_random_uuid()
+--   name           text NOT NULL +u
+--   domain         text NOT NULL
+--   status         text NOT NULL DEFAULT 'active'
+--   plan           text NOT NULL DEFAULT 'free'
+--   features       jsonb NOT NULL DEFAULT '{}'::jsonb +u
+--   configuration  jsonb NOT NULL DEFAULT '{}'::jsonb +u
+--   created_at     timestamptz NOT NULL DEFAULT now()
+--   updated_at     timestamptz NOT NULL DEFAULT now()
+--   version        integer NOT NULL DEFAULT 1
+--   PRIMARY KEY (id)
+--   UNIQUE (domain)
+--   CHECK (jsonb_typeof(configuration) = 'object' AND octet_length(configuration) <= 65536)
+--   CHECK (domain ~ '^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$')
+--   CHECK (jsonb_typeof(features) = 'object' AND octet_length(features) <= 65536)
+--   CHECK (char_length(name) >= 1 AND char_length(name) <= 200)
+--   CHECK (plan = ANY (ARRAY['free', 'pro', 'enterprise']))
+--   CHECK (status = ANY (ARRAY['active', 'suspended', 'archived']))
+--   INDEX (created_at DESC, id DESC)
+--   triggers: open_stream, record_delete, record_insert, record_update, refuse_truncate, touch
+--
+-- app.schemas
+--   tenant_id  uuid NOT NULL DEFAULT app.current_tenant()
+--   name       text NOT NULL
+--   PRIMARY KEY (tenant_id)
+--   UNIQUE (name)
+--   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
+--   CHECK (name ~ '^[a-z_][a-z0-9_]{0,62}$' AND name !~ '^pg_' AND (name <> ALL (ARRAY['app', 'public', 'information_schema'])))
 
 -- name: find_by_domain :maybe
 -- scope: shared

@@ -1,5 +1,29 @@
 -- repository: Users
 -- A user is a person of a tenant who signs in; the password is an argon2 hash and never answered, the address is sealed.
+-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+--
+-- users
+--   tenant_id      uuid NOT NULL DEFAULT app.current_tenant() +i
+--   id             uuid NOT NULL DEFAULT gen_random_uuid() +i
+--   email          bytea NOT NULL +i +u
+--   display_name   text NOT NULL +i +u
+--   password_hash  text NOT NULL +i +u
+--   role           text NOT NULL DEFAULT 'member' +i +u
+--   is_active      boolean NOT NULL DEFAULT true +i +u
+--   created_at     timestamptz NOT NULL DEFAULT now()
+--   updated_at     timestamptz NOT NULL DEFAULT now()
+--   version        integer NOT NULL DEFAULT 1
+--   deleted_at     timestamptz +u
+--   email_index    bytea NOT NULL +i +u
+--   PRIMARY KEY (tenant_id, id)
+--   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
+--   CHECK (char_length(display_name) >= 1 AND char_length(display_name) <= 200)
+--   CHECK (app.is_sealed(email) AND octet_length(email_index) = 32)
+--   CHECK (role = ANY (ARRAY['owner', 'admin', 'member', 'viewer']))
+--   INDEX (tenant_id, created_at DESC, id DESC) WHERE deleted_at IS NULL
+--   INDEX (tenant_id, deleted_at) WHERE deleted_at IS NOT NULL
+--   UNIQUE INDEX (tenant_id, email_index) WHERE deleted_at IS NULL
+--   triggers: check_unused, keep_an_owner, record_delete, record_insert, record_update, refuse_truncate, touch
 
 -- name: create :one
 -- A new user; the address is taken when a live user has it. The id comes with it because address and password are sealed for it.

@@ -12,9 +12,11 @@ import pytest
 
 import dumps
 from conftest import MAJOR
+from service import files
 from service.database.translation import field_of
 from service.embedded.server import Server
 from service.schema import migration_files
+from table_blocks import with_blocks
 
 CHECKED_IN = Path(__file__).parents[2] / "sql" / "schema.sql"
 HEADER = """-- The schema as the migrations leave it, for reading: migrations alone do not show what a table is today.
@@ -40,6 +42,17 @@ def test_schema_file_is_what_the_migrations_make(server: Server, superuser: Any)
     if os.environ.get("UPDATE_SCHEMA"):
         CHECKED_IN.write_text(dumped, encoding="utf-8")
     assert CHECKED_IN.read_text(encoding="utf-8") == dumped, "run `make schema`"
+
+
+QUERIES = sorted(files.sql("queries").glob("*.sql"))
+
+
+@pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.name)
+def test_query_file_shows_its_tables_as_the_migrations_make_them(superuser: Any, path: Path) -> None:
+    shown = with_blocks(path, superuser, [each.stem for each in QUERIES])
+    if os.environ.get("UPDATE_SCHEMA"):
+        path.write_text(shown, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == shown, "run `make schema`"
 
 
 def test_schema_file_names_every_table(superuser: Any) -> None:
