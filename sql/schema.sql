@@ -643,9 +643,9 @@ CREATE FUNCTION quarry.has_ended_rows(tenant uuid, idle interval, further text[]
     SET search_path TO 'quarry', 'pg_temp'
     AS $_$
 DECLARE
-    kept    record;
-    further_one text;
-    found_one boolean;
+    kept        record;
+    looks       text;
+    has_deleted boolean := false;
 BEGIN
     SELECT now() - deleted_retention AS deleted, now() - log_retention AS logged INTO kept FROM app.installation;
     IF EXISTS (SELECT FROM sessions AS s WHERE s.tenant_id = tenant AND s.expired_at IS NULL AND s.revoked_at IS NULL
@@ -658,21 +658,17 @@ BEGIN
     OR EXISTS (SELECT FROM sign_in_failures AS f WHERE f.tenant_id = tenant AND f.created_at < kept.logged)
     OR EXISTS (SELECT FROM api_keys AS k WHERE k.tenant_id = tenant AND least(k.revoked_at, k.expires_at) < kept.deleted)
     OR EXISTS (SELECT FROM users AS r WHERE r.tenant_id = tenant AND r.deleted_at < kept.deleted)
-    OR EXISTS (SELECT FROM brands AS r WHERE r.tenant_id = tenant AND r.deleted_at < kept.deleted)
-    OR EXISTS (SELECT FROM influencers AS r WHERE r.tenant_id = tenant AND r.deleted_at < kept.deleted)
-    OR EXISTS (SELECT FROM campaigns AS r WHERE r.tenant_id = tenant AND r.deleted_at < kept.deleted)
-    OR EXISTS (SELECT FROM contents AS r WHERE r.tenant_id = tenant AND r.deleted_at < kept.deleted)
     OR (SELECT c.at FROM app.commits AS c WHERE c.tenant_id = tenant ORDER BY c.number LIMIT 1) < kept.logged THEN
         RETURN true;
     END IF;
-    FOREACH further_one IN ARRAY further LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I AS r WHERE r.tenant_id = $1 AND r.deleted_at < $2)', further_one)
-           INTO found_one USING tenant, kept.deleted;
-        IF found_one THEN
-            RETURN true;
-        END IF;
-    END LOOP;
-    RETURN false;
+    -- One query for all of them: it is planned for each tenant.
+    SELECT string_agg(format('EXISTS (SELECT FROM %I AS r WHERE r.tenant_id = $1 AND r.deleted_at < $2)', f.name), ' OR ')
+      INTO looks
+      FROM unnest(further) AS f (name);
+    IF looks IS NOT NULL THEN
+        EXECUTE 'SELECT ' || looks INTO has_deleted USING tenant, kept.deleted;
+    END IF;
+    RETURN has_deleted;
 END
 $_$;
 
@@ -682,15 +678,11 @@ CREATE FUNCTION quarry.has_plain_values(tenant uuid) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'quarry', 'pg_temp'
     AS $$
+DECLARE
+    found_one boolean;
 BEGIN
-    RETURN EXISTS (SELECT FROM users AS r WHERE r.tenant_id = tenant AND substring(r.email FROM 1 FOR 1) = '\x00')
-        OR EXISTS (SELECT FROM influencers AS r WHERE r.tenant_id = tenant
-                      AND '\x00'::bytea IN (substring(r.email FROM 1 FOR 1), substring(r.phone FROM 1 FOR 1)))
-        OR EXISTS (SELECT FROM brands AS r WHERE r.tenant_id = tenant
-                      AND '\x00'::bytea IN (substring(r.email FROM 1 FOR 1), substring(r.phone FROM 1 FOR 1),
-                                            substring(r.brand_email FROM 1 FOR 1), substring(r.poc_email FROM 1 FOR 1),
-                                            substring(r.poc_contact_number FROM 1 FOR 1), substring(r.incorporation_document FROM 1 FOR 1),
-                                            substring(r.gst_document FROM 1 FOR 1), substring(r.pan_document FROM 1 FOR 1)));
+    EXECUTE look_for_plain_values() INTO found_one USING tenant;
+    RETURN found_one;
 END
 $$;
 
@@ -725,6 +717,23 @@ END
 $$;
 
 COMMENT ON FUNCTION quarry.keep_archived() IS 'Refuses a status change out of archived.';
+
+CREATE FUNCTION quarry.look_for_plain_values() RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'quarry', 'pg_temp'
+    AS $_$
+    SELECT 'SELECT ' || coalesce(string_agg(
+               format('EXISTS (SELECT FROM %I AS r WHERE r.tenant_id = $1 AND ''\x00''::bytea IN (%s))', p.name, p.firsts), ' OR '), '$1 IS NULL')
+      FROM (SELECT c.relname AS name, string_agg(format('substring(r.%I FROM 1 FOR 1)', m.match[1]), ', ') AS firsts
+              FROM pg_catalog.pg_constraint AS k
+              JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+             CROSS JOIN LATERAL regexp_matches(pg_get_constraintdef(k.oid), 'app\.is_sealed\((\w+)\)', 'g') AS m (match)
+             WHERE c.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = current_schema())
+               AND k.contype = 'c'
+             GROUP BY c.relname) AS p
+$_$;
+
+COMMENT ON FUNCTION quarry.look_for_plain_values() IS 'The query that tells whether tenant $1 has personal data that waits to be sealed, in whichever table.';
 
 CREATE FUNCTION quarry.prune_api_keys(tenant uuid, at_most integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1183,7 +1192,7 @@ DECLARE
                               JOIN pg_catalog.pg_attribute AS b ON b.attrelid = c.oid AND b.attname = 'tenant_id' AND NOT b.attisdropped
                              WHERE c.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = current_schema())
                                AND c.relkind IN ('r', 'p')
-                               AND c.relname NOT IN ('users', 'brands', 'influencers', 'campaigns', 'contents'));
+                               AND c.relname <> 'users');
     own     text;
 BEGIN
     FOR tenant_id, own IN
@@ -1225,6 +1234,7 @@ CREATE FUNCTION quarry.tenants_to_seal(previous uuid, at_most integer) RETURNS T
     AS $_$
 DECLARE
     before text := current_setting('app.tenant_id', true);
+    look   text := look_for_plain_values();
     own    text;
 BEGIN
     FOR tenant_id, own IN
@@ -1237,7 +1247,7 @@ BEGIN
     LOOP
         PERFORM set_config('app.tenant_id', tenant_id::text, true);
         IF own IS NULL THEN
-            waits := has_plain_values(tenant_id);
+            EXECUTE look INTO waits USING tenant_id;
         ELSE
             BEGIN
                 EXECUTE format('SELECT %I.has_plain_values($1)', own) INTO waits USING tenant_id;
@@ -2730,6 +2740,8 @@ REVOKE ALL ON FUNCTION quarry.has_plain_values(tenant uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION quarry.keep_an_owner() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION quarry.keep_archived() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION quarry.look_for_plain_values() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION quarry.prune_api_keys(tenant uuid, at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION quarry.prune_api_keys(tenant uuid, at_most integer) TO quarry_app;
