@@ -176,7 +176,8 @@ async def test_plain_text_is_sealed_and_found_and_what_is_sealed_keeps_its_key(
 async def test_plain_text_in_a_table_that_the_engine_has_never_heard_of_is_found(new: Factory, superuser: Any) -> None:
     acme, _ = await new.tenant("acme"), await new.tenant("globex")
     superuser.execute(
-        "CREATE TABLE quarry.boats (tenant_id uuid, keeper bytea CHECK (app.is_sealed(keeper)), harbour bytea CHECK (app.is_sealed(harbour)))"
+        "CREATE TABLE quarry.boats (tenant_id uuid, keeper bytea CHECK (app.is_sealed(keeper)),"
+        " harbour bytea CHECK (app.is_sealed(harbour)))"
     )
     superuser.execute("GRANT ALL ON quarry.boats TO quarry_owner")
     superuser.execute(

@@ -72,11 +72,17 @@ async def test_temporary_tables_are_found_out(root: Database) -> None:
             == {f"temporary_tables_allowed: {name}"}  # fmt: skip
 
 
+async def test_a_new_table_that_all_tenants_share_has_to_be_numbered(root: Database) -> None:
+    async with root.connection() as connection:
+        made = "CREATE TABLE app.harbours (id uuid PRIMARY KEY); GRANT SELECT ON app.harbours TO quarry_app"
+        assert "shared_not_numbered: app.harbours" in await inspected(connection, made)
+
+
 def test_every_rule_has_a_case() -> None:
     isolation, numbering = (files.sql("checks", f"{name}.sql").read_text() for name in ("isolation", "numbering"))
     rules = {
         *re.findall(r"^    SELECT '([a-z_]+)',", isolation, re.MULTILINE),
-        *re.findall(r"\('([a-z_]+)', '", numbering),
+        *re.findall(r"(?:\(|SELECT )'([a-z_]+)', ", numbering),
         *re.findall(r'(?:Finding\(|yield |from \(\()"([a-z_]+)"', getsource(guard)),
     }
     tested_below = {"temporary_tables_allowed", "server_version_not_supported"}

@@ -26,7 +26,7 @@ from service.http import reference
 from service.http.endpoints import LARGE, Endpoint
 
 ENDPOINTS: Sequence[Endpoint] = (
-    # Routes are tried in turn, so what is asked for most stands first.
+    # Creator marketing. Routes are tried in turn, so what is asked for most stands first.
     Endpoint("GET", "/v1/campaigns", "campaigns.read", campaigns.page),
     Endpoint("POST", "/v1/campaigns", "campaigns.write", campaigns.create, most=LARGE),
     Endpoint("GET", "/v1/campaigns/{id}", "campaigns.read", campaigns.find),
@@ -65,6 +65,22 @@ ENDPOINTS: Sequence[Endpoint] = (
     Endpoint("POST", "/v1/influencers/{id}/restore", "influencers.write", influencers.restore),
     Endpoint("PUT", "/v1/influencers/{id}/niches/{niche_id}", "influencers.write", influencers.attach),
     Endpoint("DELETE", "/v1/influencers/{id}/niches/{niche_id}", "influencers.write", influencers.detach),
+    Endpoint(
+        "POST", "/v1/otps", "codes.send", otps.create, is_secret=True, may_repeat=False, refuses=("rate_limited",)
+    ),
+    Endpoint(
+        "POST",
+        "/v1/otps/verify",
+        "codes.send",
+        otps.verify,
+        is_secret=True,
+        may_repeat=False,
+        refuses=("rate_limited",),
+    ),
+    Endpoint("GET", "/v1/niches", "niches.read", niches.page),
+    Endpoint("GET", "/v1/niches/{id}", "niches.read", niches.find),
+    Endpoint("POST", "/v1/seed/niches", "anyone", seed.niches, refuses=("not_found", "rate_limited")),
+    # What every service of this kind has.
     Endpoint("GET", "/v1/changes", "changes.read", changes.page, refuses=("gone",)),
     Endpoint("GET", "/v1/changes/stream", "changes.read", changes.stream, refuses=("rate_limited",)),
     Endpoint("POST", "/v1/changes/tickets", "changes.read", changes.create_ticket, is_secret=True),
@@ -88,18 +104,6 @@ ENDPOINTS: Sequence[Endpoint] = (
     Endpoint("GET", "/v1/keys", "keys.manage", api_keys.page),
     Endpoint("POST", "/v1/keys", "keys.manage", api_keys.create, is_secret=True),
     Endpoint("DELETE", "/v1/keys/{id}", "keys.manage", api_keys.revoke),
-    Endpoint(
-        "POST", "/v1/otps", "codes.send", otps.create, is_secret=True, may_repeat=False, refuses=("rate_limited",)
-    ),
-    Endpoint(
-        "POST",
-        "/v1/otps/verify",
-        "codes.send",
-        otps.verify,
-        is_secret=True,
-        may_repeat=False,
-        refuses=("rate_limited",),
-    ),
     Endpoint("GET", "/v1/tenant", "tenant.read", tenants.find),
     Endpoint("PATCH", "/v1/tenant", "tenant.write", tenants.update, most=LARGE),
     Endpoint("GET", "/v1/users", "users.read", users.page),
@@ -108,11 +112,8 @@ ENDPOINTS: Sequence[Endpoint] = (
     Endpoint("PATCH", "/v1/users/{id}", "users.write", users.update),
     Endpoint("DELETE", "/v1/users/{id}", "users.write", users.remove),
     Endpoint("PUT", "/v1/users/{id}/password", "own_password", users.set_password, refuses=("rate_limited",)),
-    Endpoint("GET", "/v1/niches", "niches.read", niches.page),
-    Endpoint("GET", "/v1/niches/{id}", "niches.read", niches.find),
     Endpoint("GET", "/v1/audit", "audit.read", audit.page),
     Endpoint("GET", "/v1/audit/sign-ins", "audit.read", audit.sign_ins),
-    Endpoint("POST", "/v1/seed/niches", "anyone", seed.niches, refuses=("not_found", "rate_limited")),
     Endpoint("GET", "/openapi.json", "anyone", reference.openapi),
     Endpoint("GET", "/docs", "anyone", reference.docs),
 )

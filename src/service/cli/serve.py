@@ -53,7 +53,8 @@ def dev(host: Host = None, port: Port = None) -> None:
     _allow_connections()
     with _listening(loaded, host, port) as listener, installed() as local:
         migrate(local)
-        wait_for(seeding.seed(local, "base", say))
+        if "base" in seeding.sets():
+            wait_for(seeding.seed(local, "base", say))
         if is_ours := loaded.database_url is None or not wait_for(_has_tenants(local)):
             wait_for(seeding.seed(local, "demo", say))
         wait_for(_admit(local))
