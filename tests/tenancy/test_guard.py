@@ -82,7 +82,7 @@ def test_every_rule_has_a_case() -> None:
     isolation, numbering = (files.sql("checks", f"{name}.sql").read_text() for name in ("isolation", "numbering"))
     rules = {
         *re.findall(r"^    SELECT '([a-z_]+)',", isolation, re.MULTILINE),
-        *re.findall(r"(?:\(|SELECT )'([a-z_]+)', ", numbering),
+        *re.findall(r"(?:VALUES \(|^               \(|^        SELECT )'([a-z_]+)', ", numbering, re.MULTILINE),
         *re.findall(r'(?:Finding\(|yield |from \(\()"([a-z_]+)"', getsource(guard)),
     }
     tested_below = {"temporary_tables_allowed", "server_version_not_supported"}
