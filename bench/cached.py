@@ -29,7 +29,7 @@ from service.cache.watermarks import Watermarks
 from service.changes.relay import Relay
 from service.database.pool import GREETING, Database
 from service.settings import Settings
-from service.work import Work, run
+from service.work import Work
 
 ASKED, MEMORY, REDIS = TURNS = ("asked", "memory", "redis")
 _KINDS = {"find": "campaigns.find(id)", "page": "campaigns.page(limit=50)"}
@@ -145,7 +145,7 @@ async def _timed(database: Database, member: Member, call: Call, calls: int) -> 
     """Seconds per call."""
     started = perf_counter()
     for id in member.campaigns[:calls]:
-        await run(database, lambda work, id=id: call(work, id), member.tenant, read_only=True)
+        await Work.run(database, lambda work, id=id: call(work, id), member.tenant, read_only=True)
     return (perf_counter() - started) / calls
 
 

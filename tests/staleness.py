@@ -21,7 +21,7 @@ from service.changes.relay import Relay
 from service.database.database import Database
 from service.database.pool import GREETING
 from service.settings import Settings
-from service.work import Work, run
+from service.work import Work
 
 BOUND = 2.0
 """Seconds that an answer may be behind: the lease, and a busy machine."""
@@ -169,7 +169,7 @@ class Rows:
             return [(self.niche, (await work.niches.find(self.niche)).version)]
 
         since = monotonic()
-        for id, version in await run(process.database, find, tenant.id, read_only=True, at_least=at_least):
+        for id, version in await Work.run(process.database, find, tenant.id, read_only=True, at_least=at_least):
             self.record.read(id, version, since, process.name, at_least)
         if self.record.wrong:
             self.done.set()

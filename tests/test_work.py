@@ -21,7 +21,7 @@ from service.errors import (
     Unavailable,
 )
 from service.statements.outcomes import settled
-from service.work import Work, run
+from service.work import Work
 
 
 async def test_work_that_raises_leaves_nothing_behind(database: Database, new: Factory) -> None:
@@ -138,7 +138,7 @@ async def test_contention_is_repeated_from_the_start(database: Database, new: Fa
             await work.connection.execute("DO $$ BEGIN RAISE EXCEPTION '' USING ERRCODE = '40001'; END $$")
         return "done"
 
-    assert await run(database, operation, acme.id) == "done"
+    assert await Work.run(database, operation, acme.id) == "done"
     assert attempts == [1, 2, 3]
     async with Work(database, acme.id) as work:
         assert [campaign.name for campaign in await work.campaigns.page()] == ["Attempt 3"]
@@ -153,7 +153,7 @@ async def test_run_gives_up_after_its_attempts(database: Database, new: Factory)
         raise Contention
 
     with pytest.raises(Contention):
-        await run(database, operation, acme.id, attempts=2)
+        await Work.run(database, operation, acme.id, attempts=2)
     assert attempts == [1, 2]
 
 
@@ -166,7 +166,7 @@ async def test_what_will_not_pass_is_not_repeated(database: Database, new: Facto
         await work.users.create(id=uuid4(), email=acme.owner.email, display_name="Twin", password_hash="-")
 
     with pytest.raises(Conflict) as refused:
-        await run(database, operation, acme.id)
+        await Work.run(database, operation, acme.id)
     assert (attempts, refused.value.field) == ([1], "email")
 
 
@@ -183,7 +183,7 @@ async def test_deadlocked_work_is_repeated_and_both_get_done(database: Database,
             await work.campaigns.update(second.id, given=["budget_minor"], budget_minor=work.attempt)
             return work.attempt
 
-        return run(database, operation, acme.id)
+        return Work.run(database, operation, acme.id)
 
     attempts = await asyncio.gather(rename(one, two), rename(two, one))
     assert sorted(attempts) == [1, 2]
@@ -200,10 +200,10 @@ async def test_a_plan_made_stale_by_a_migration_is_repeated(
         assert rows[0]["id"] == campaign.id
         return work.attempt
 
-    assert await run(database, operation, acme.id) == 1
+    assert await Work.run(database, operation, acme.id) == 1
     superuser.execute("ALTER TABLE quarry.campaigns ADD COLUMN extra int")
     superuser.commit()
-    assert await run(database, operation, acme.id) == 2
+    assert await Work.run(database, operation, acme.id) == 2
 
 
 async def test_a_lost_update_becomes_a_stale_version(database: Database, new: Factory) -> None:
@@ -244,6 +244,6 @@ async def test_a_connection_lost_before_commit_is_repeated_on_another(
             raise Unavailable
         return work.attempt
 
-    assert await run(database, operation, acme.id) == 2
+    assert await Work.run(database, operation, acme.id) == 2
     async with Work(database, acme.id) as work:
         assert await work.campaigns.count() == 1

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar, Unpack
-
-from service.database.database import Database
 from service.repos.api_keys import ApiKeys
 from service.repos.change_tickets import ChangeTickets
 from service.repos.cursors import Cursors
@@ -19,11 +15,7 @@ from service.repos.sign_in_failures import SignInFailures
 from service.repos.tenants import Tenants
 from service.repos.users import Users
 from service.statements.repository import Attached
-from service.tenancy import transaction
-from service.tenancy.identity import TenantId
-from service.tenancy.transaction import Options, Transaction
-
-T = TypeVar("T")
+from service.tenancy.transaction import Transaction
 
 
 class EngineWork(Transaction):
@@ -41,18 +33,3 @@ class EngineWork(Transaction):
     sign_in_failures = Attached(SignInFailures)
     tenants = Attached(Tenants)
     users = Attached(Users)
-
-
-async def run(
-    database: Database,
-    operation: Callable[[EngineWork], Awaitable[T]],
-    tenant: TenantId | None,
-    *,
-    attempts: int = 3,
-    deadline: float = 30.0,
-    **options: Unpack[Options],
-) -> T:
-    """Run `operation` in one transaction and repeat it after a failure that left nothing behind (transaction.run)."""
-    return await transaction.run(
-        EngineWork, database, operation, tenant, attempts=attempts, deadline=deadline, **options
-    )

@@ -25,7 +25,7 @@ from service.cache.watermarks import LEASE, Watermarks
 from service.database.connection import Connection
 from service.database.database import Database, ReplicaTransaction
 from service.database.pool import Pool
-from service.engine import run
+from service.engine import EngineWork
 from service.errors import Behind, Contention, OperatorError, PoolExhausted, ServiceError
 from service.metrics import REPLICA_BEHIND, REPLICA_READS, REPLICA_UP
 from service.repos.server import Standing
@@ -220,4 +220,4 @@ class Replicas:
 
 
 async def _standing(database: Database) -> Standing:
-    return await run(database, lambda work: work.server.standing(), None, read_only=True, attempts=1)
+    return await EngineWork.run(database, lambda work: work.server.standing(), None, read_only=True, attempts=1)

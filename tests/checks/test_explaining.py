@@ -12,9 +12,10 @@ from service.checks import entries as catalogue
 from service.checks.review.explaining import explain
 from service.checks.runs.trials import undone
 from service.errors import OperatorError
+from service.work import Work
 
 TENANT = UUID(int=7)
-ENTRIES = {entry.label: entry for entry in catalogue.entries()}
+ENTRIES = {entry.label: entry for entry in catalogue.entries(Work)}
 ID = "00000000-0000-4000-8000-000000000001"
 
 

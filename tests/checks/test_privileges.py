@@ -12,6 +12,7 @@ from service.checks import proving
 from service.checks.proofs import catalog
 from service.checks.rules import privileges
 from service.checks.runs.trials import undone
+from service.work import Work
 
 OF = "tenant_id = :tenant_id AND id = :id"
 FIND = Plant(f"SELECT name FROM campaigns WHERE {OF}", "maybe", "name: str", "id: UUID")
@@ -110,7 +111,7 @@ async def test_the_platforms_role_needs_its_own(only: Any) -> None:
 async def test_a_privilege_that_nothing_needs_is_told_where_it_was_granted(garden: Garden) -> None:
     connection = garden.connection
     known = await catalog.load(connection)
-    subjects = await proving.prove(connection, known, catalogue.entries())
+    subjects = await proving.prove(connection, known, catalogue.entries(Work))
     elsewhere = await privileges.elsewhere(connection, known)
 
     async def unneeded(without: str = "") -> list[Caught]:

@@ -12,6 +12,7 @@ from service.checks.findings import Span
 from service.statements import query_files
 from service.statements.lexer import Kind, scan
 from service.statements.statement import Statement
+from service.work import Work
 
 PATH = Path("things.sql")
 PAGE = """-- repository: Things
@@ -81,7 +82,7 @@ def test_parameters_words_and_lines_are_found_where_they_first_stand() -> None:
 
 
 def test_every_lexeme_of_the_service_is_found_again() -> None:
-    for entry in catalogue.entries():
+    for entry in catalogue.entries(Work):
         lines = entry.statement.place.path.read_text().split("\n")
         for key in {0, max(entry.statement.variants)}:
             variant = entry.statement.variants[key]

@@ -7,10 +7,11 @@ from service.checks import entries as catalogue
 from service.checks import findings, scratch, suite
 from service.checks.migrations import suite as migrations
 from service.embedded.server import Server
+from service.work import Work
 
 
 async def test_every_statement_of_the_repository_is_proved(server: Server) -> None:
-    entries = catalogue.entries()
+    entries = catalogue.entries(Work)
     async with (
         scratch.database(Address(server.url()), "quarry") as made,
         scratch.connected(made, "quarry") as connection,

@@ -11,6 +11,7 @@ from service.checks import entries as catalogue
 from service.checks import proving
 from service.checks.proofs import catalog, tree
 from service.checks.proofs.tree import UnknownNode, parse
+from service.work import Work
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_what_all_must_hold_is_taken_apart() -> None:
 
 async def test_every_statement_of_the_service_is_understood_on_this_version(garden: Garden) -> None:
     known = await catalog.load(garden.connection)
-    subjects = await proving.prove(garden.connection, known, catalogue.entries())
+    subjects = await proving.prove(garden.connection, known, catalogue.entries(Work))
     assert [finding for subject in subjects for finding in subject.findings] == []
     assert all(list(subject.proved) == list(subject.entry.statement.variants) for subject in subjects)
     assert len(subjects) > 100

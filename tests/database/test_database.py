@@ -18,7 +18,7 @@ from service.database.connection import Numbered
 from service.database.database import Database
 from service.errors import CommitUnknown, PoolExhausted, Timeout, Unavailable
 from service.settings import Settings
-from service.work import Work, run
+from service.work import Work
 
 
 @asynccontextmanager
@@ -125,7 +125,7 @@ async def test_a_lost_answer_to_commit_is_unknown_and_not_repeated(settings: Set
     async with through_proxy(settings) as (proxy, database):
         proxy.on_request = lambda data: "deaf" if data.endswith(b"COMMIT\0") else None
         with pytest.raises(CommitUnknown):
-            await run(database, operation, acme.id)
+            await Work.run(database, operation, acme.id)
         proxy.on_request = lambda _: None
         assert attempts == [1]
         assert await count(database, acme) == 1

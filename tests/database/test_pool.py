@@ -16,7 +16,7 @@ from factories import Factory
 from service.database.database import Database
 from service.errors import PoolExhausted, Unavailable
 from service.settings import Settings
-from service.work import Work, run
+from service.work import Work
 
 END_ALL = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
  WHERE datname = current_database() AND usename = 'quarry_app'"""
@@ -57,7 +57,7 @@ async def test_a_storm_of_ended_backends_is_survived(database: Database, new: Fa
     async def read() -> None:
         while not is_over.is_set():
             try:
-                await run(database, lambda work: work.campaigns.count(), acme.id, read_only=True)
+                await Work.run(database, lambda work: work.campaigns.count(), acme.id, read_only=True)
                 outcomes["read"] += 1
             except Unavailable:
                 outcomes["unavailable"] += 1

@@ -20,7 +20,7 @@ from service.database.database import Database
 from service.embedded.server import Server
 from service.errors import CommitUnknown, Unavailable
 from service.settings import Settings
-from service.work import Work, run
+from service.work import Work
 
 COMPOSE = CHECKOUT / "compose.yaml"
 _KILL_ONE = """
@@ -63,7 +63,7 @@ async def test_a_commit_whose_answer_the_pooler_never_got_is_unknown_and_not_rep
     async with losing(server, settings) as (proxy, behind):
         proxy.on_request = lambda data: fate if data.endswith(b"COMMIT\0") else None
         with pytest.raises(CommitUnknown):
-            await run(behind, operation, acme.id)
+            await Work.run(behind, operation, acme.id)
         proxy.on_request = lambda _: None
         assert attempts == [1]
         assert await count(behind, acme) == left
@@ -125,7 +125,7 @@ async def test_backends_that_are_killed_behind_the_pooler_cost_no_commit_that_wa
                 superuser.execute(_KILL_ONE)
                 await asyncio.sleep(0.1)
             done.set()
-        written = await run(behind, lambda work: work.campaigns.count(), acme.id, read_only=True, attempts=5)
+        written = await Work.run(behind, lambda work: work.campaigns.count(), acme.id, read_only=True, attempts=5)
     assert set(outcomes) <= {"done", "unavailable", "commit_unknown"}
     assert outcomes.count("done") <= written <= outcomes.count("done") + outcomes.count("commit_unknown")
 

@@ -18,7 +18,7 @@ from service.database.pool import GREETING
 from service.errors import NotFound, OperatorError, TenantUnbound
 from service.personal import keyring
 from service.settings import Settings
-from service.work import Work, run
+from service.work import Work
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ async def test_more_work_than_sessions_stays_with_its_tenants(behind: Database, 
 
     await asyncio.gather(*(write(number) for number in range(40)))
     for tenant in tenants:
-        assert await run(behind, lambda work: work.campaigns.count(), tenant.id, read_only=True) == 20
+        assert await Work.run(behind, lambda work: work.campaigns.count(), tenant.id, read_only=True) == 20
 
 
 async def test_whoever_comes_next_in_a_session_is_bound_to_nothing(behind: Database, new: Factory) -> None:

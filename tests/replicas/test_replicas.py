@@ -21,7 +21,7 @@ from service.api.routes import ENDPOINTS
 from service.errors import Behind, NotFound
 from service.repos.campaigns import Campaign
 from service.settings import Settings
-from service.work import Work, run
+from service.work import Work
 from standby import Standby
 
 _WHERE = "SELECT pg_is_in_recovery()"
@@ -44,7 +44,7 @@ async def read_where(api: Api, tenant: NewTenant, **options: Any) -> tuple[bool,
     async def look(work: Work) -> tuple[bool, list[str]]:
         return await is_on_replica(work), await names(work)
 
-    return await run(api.state["database"], look, tenant.id, read_only=True, may_lag=True, **options)
+    return await Work.run(api.state["database"], look, tenant.id, read_only=True, may_lag=True, **options)
 
 
 async def follow(api: Api, tenant: NewTenant) -> None:
@@ -68,7 +68,7 @@ async def test_reading_goes_to_the_replica(api: Api, acme: NewTenant) -> None:
 
 
 async def test_work_that_may_not_lag_stays_on_the_primary(api: Api, acme: NewTenant) -> None:
-    assert not await run(api.state["database"], is_on_replica, acme.id, read_only=True)
+    assert not await Work.run(api.state["database"], is_on_replica, acme.id, read_only=True)
 
 
 async def test_a_tenant_that_is_not_followed_yet_is_read_from_the_primary(api: Api, elsewhere: Factory) -> None:
@@ -225,7 +225,7 @@ async def test_a_connection_lost_during_a_read_costs_a_repetition_on_the_primary
             )
         return await names(work)
 
-    assert await run(api.state["database"], read, acme.id, read_only=True, may_lag=True) == []
+    assert await Work.run(api.state["database"], read, acme.id, read_only=True, may_lag=True) == []
     assert seen == [True, False]
 
 
@@ -248,7 +248,7 @@ async def test_a_read_that_replay_cancels_is_repeated_on_the_primary(
                     found = await names(work)
         return found
 
-    assert await run(api.state["database"], read, acme.id, read_only=True, may_lag=True) == []
+    assert await Work.run(api.state["database"], read, acme.id, read_only=True, may_lag=True) == []
     assert seen == [True, False]
 
 
@@ -260,7 +260,7 @@ async def test_a_row_that_is_not_there_is_asked_for_once(api: Api, acme: NewTena
         return await work.campaigns.find(acme.owner.id)
 
     with pytest.raises(NotFound):
-        await run(api.state["database"], read, acme.id, read_only=True, may_lag=True)
+        await Work.run(api.state["database"], read, acme.id, read_only=True, may_lag=True)
     assert attempts == [1]
 
 

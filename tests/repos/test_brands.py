@@ -13,7 +13,7 @@ from service.database.database import Database
 from service.errors import InUse, InvalidInput, Reference
 from service.personal.keyring import SEALED
 from service.statements.outcomes import removed, settled
-from service.work import Work, run
+from service.work import Work
 
 SEALED_FIELDS = {
     "email": "hello@tea.example", "phone": "+14155550001", "brand_email": "brand@tea.example",
@@ -81,11 +81,11 @@ async def test_a_brand_is_in_use_while_live_campaigns_refer_to_it(database: Data
         removed(await work.brands.remove(brand.id))
 
     with pytest.raises(InUse):
-        await run(database, remove, acme.id)
+        await Work.run(database, remove, acme.id)
     async with Work(database, acme.id) as work:
         removed(await work.campaigns.remove(campaign.id))
         settled(await work.campaigns.update(other.id, given=["brand_id"]))
-    await run(database, remove, acme.id)
+    await Work.run(database, remove, acme.id)
 
 
 async def test_no_campaign_is_for_a_brand_that_is_deleted_or_another_tenants(database: Database, new: Factory) -> None:
@@ -101,7 +101,7 @@ async def test_no_campaign_is_for_a_brand_that_is_deleted_or_another_tenants(dat
     for brand_id in (gone.id, theirs.id):
         for refer in (
             new.campaign(acme, brand_id=brand_id),
-            run(database, lambda w, b=brand_id: change(w, b), acme.id),
+            Work.run(database, lambda w, b=brand_id: change(w, b), acme.id),
         ):
             with pytest.raises(Reference) as refused:
                 await refer
@@ -120,7 +120,7 @@ async def test_a_campaign_and_its_brands_removal_exclude_each_other(database: Da
             removed(await work.brands.remove(brand_id))
 
         order = (create, remove) if number % 2 else (remove, create)
-        outcomes = await asyncio.gather(*(run(database, each, acme.id) for each in order), return_exceptions=True)
+        outcomes = await asyncio.gather(*(Work.run(database, each, acme.id) for each in order), return_exceptions=True)
         failed = [outcome for outcome in outcomes if outcome is not None]
         assert len(failed) == 1, outcomes
         assert isinstance(failed[0], InUse | Reference)

@@ -12,7 +12,7 @@ from factories import Factory
 from service.database.database import Database
 from service.errors import InvalidInput
 from service.statements.outcomes import removed
-from service.work import Work, run
+from service.work import Work
 
 
 async def test_putting_an_influencer_on_a_campaign_twice_changes_what_was_agreed(
@@ -125,7 +125,7 @@ async def test_nobody_slips_onto_a_campaign_while_either_is_being_deleted(
     async with Work(database, acme.id) as work:
         removed(await getattr(work, what).remove(ids[what]))
         late = asyncio.ensure_future(
-            run(database, lambda other: other.campaign_influencers.put(*ids.values()), acme.id)
+            Work.run(database, lambda other: other.campaign_influencers.put(*ids.values()), acme.id)
         )
         while not await work.connection.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)", ()):
             assert not late.done()

@@ -11,7 +11,7 @@ from factories import Factory
 from service.database.database import Database
 from service.errors import NotFound
 from service.statements.outcomes import removed, settled
-from service.work import Work, run
+from service.work import Work
 
 
 async def test_a_content_belongs_to_one_campaign_of_one_tenant(database: Database, new: Factory) -> None:
@@ -51,7 +51,7 @@ async def test_a_content_can_not_slip_into_a_campaign_that_is_being_deleted(data
     async with Work(database, acme.id) as work:
         removed(await work.campaigns.remove(campaign.id))
         late = asyncio.ensure_future(
-            run(database, lambda other: other.contents.create(campaign.id, kind="post", title="Late"), acme.id)
+            Work.run(database, lambda other: other.contents.create(campaign.id, kind="post", title="Late"), acme.id)
         )
         while not await work.connection.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)", ()):
             assert not late.done()

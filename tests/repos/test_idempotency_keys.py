@@ -13,7 +13,7 @@ from factories import Factory, NewTenant
 from service.database.database import Database
 from service.errors import InvalidInput
 from service.personal.keyring import SEALED
-from service.work import Work, run
+from service.work import Work
 
 CALLER = UUID(int=7)
 
@@ -77,7 +77,7 @@ async def test_a_twin_waits_and_then_gets_none(database: Database, new: Factory)
     acme = await new.tenant("acme")
     async with Work(database, acme.id) as work:
         id = await claim(work)
-        late = asyncio.ensure_future(run(database, claim, acme.id))
+        late = asyncio.ensure_future(Work.run(database, claim, acme.id))
         await waiting(work, late)
         assert id is not None
         await work.idempotency_keys.settle(id, "the first")
@@ -93,7 +93,7 @@ async def test_work_that_is_undone_leaves_the_key_to_its_twin(database: Database
     with pytest.raises(ZeroDivisionError):
         async with Work(database, acme.id) as work:
             assert await claim(work)
-            late = asyncio.ensure_future(run(database, claim, acme.id))
+            late = asyncio.ensure_future(Work.run(database, claim, acme.id))
             await waiting(work, late)
             raise ZeroDivisionError
     assert await late is not None
@@ -132,7 +132,7 @@ async def test_of_many_who_claim_an_expired_key_one_gets_it(database: Database, 
     acme = await new.tenant("acme")
     await answered(database, acme)
     expire(superuser)
-    claims = await asyncio.gather(*(run(database, claim, acme.id) for _ in range(10)))
+    claims = await asyncio.gather(*(Work.run(database, claim, acme.id) for _ in range(10)))
     assert sum(each is not None for each in claims) == 1
 
 

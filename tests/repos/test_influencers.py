@@ -12,7 +12,7 @@ from factories import Factory
 from service.database.database import Database
 from service.errors import InUse, InvalidInput
 from service.statements.outcomes import removed, settled
-from service.work import Work, run
+from service.work import Work
 
 
 async def test_influencers_are_found_by_the_beginning_of_their_name(database: Database, new: Factory) -> None:
@@ -50,10 +50,10 @@ async def test_an_influencer_is_in_use_while_invited_to_a_live_campaign_or_on_it
 
     if is_in_use:
         with pytest.raises(InUse):
-            await run(database, remove, acme.id)
+            await Work.run(database, remove, acme.id)
         async with Work(database, acme.id) as work:
             removed(await work.campaigns.remove(campaign.id))
-    await run(database, remove, acme.id)
+    await Work.run(database, remove, acme.id)
 
 
 async def test_an_invitation_and_the_influencers_removal_exclude_each_other(database: Database, new: Factory) -> None:
@@ -69,7 +69,7 @@ async def test_an_invitation_and_the_influencers_removal_exclude_each_other(data
             return await work.influencers.remove(id) is True
 
         order = (invite, remove) if number % 2 else (remove, invite)
-        outcomes = await asyncio.gather(*(run(database, each, acme.id) for each in order), return_exceptions=True)
+        outcomes = await asyncio.gather(*(Work.run(database, each, acme.id) for each in order), return_exceptions=True)
         assert outcomes.count(True) == 1, outcomes
         (failed,) = [outcome for outcome in outcomes if outcome is not True]
         assert failed is False or isinstance(failed, InUse)

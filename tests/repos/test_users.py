@@ -12,7 +12,7 @@ from service.database.database import Database
 from service.errors import Conflict, DatabaseError, InUse, InvalidInput, NotFound, StaleVersion
 from service.personal.keyring import SEALED
 from service.statements.outcomes import removed, settled
-from service.work import Work, run
+from service.work import Work
 
 
 async def test_a_user_is_found_as_they_were_created_and_by_their_own_tenant_only(
@@ -164,7 +164,7 @@ async def test_a_campaign_and_its_owners_removal_exclude_each_other(database: Da
             removed(await work.users.remove(owner))  # type: ignore[arg-type]
 
         order = (create, remove) if number % 2 else (remove, create)
-        outcomes = await asyncio.gather(*(run(database, each, acme.id) for each in order), return_exceptions=True)
+        outcomes = await asyncio.gather(*(Work.run(database, each, acme.id) for each in order), return_exceptions=True)
         failed = [outcome for outcome in outcomes if outcome is not None]
         assert len(failed) == 1, outcomes
         assert isinstance(failed[0], InUse | InvalidInput)

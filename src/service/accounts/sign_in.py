@@ -11,7 +11,7 @@ from uuid import UUID
 from service.accounts import tokens
 from service.accounts.passwords import Passwords
 from service.database.database import Database
-from service.engine import EngineWork, run
+from service.engine import EngineWork
 from service.errors import TenantSuspended, Unauthorized
 from service.repos.sessions import Session
 from service.repos.tenants import TenantEntry
@@ -61,7 +61,9 @@ async def sign_in(database: Database, passwords: Passwords, attempt: Attempt) ->
     made only if the user is still the one that was compared; one who has changed meanwhile is compared once more. A
     failure is noted for the audit. Raises Unauthorized, TenantSuspended.
     """
-    entry = await run(database, lambda work: work.tenants.find_by_domain(attempt.domain), None, read_only=True)
+    entry = await EngineWork.run(
+        database, lambda work: work.tenants.find_by_domain(attempt.domain), None, read_only=True
+    )
     signed_in = await _compared(database, passwords, attempt, entry)
     if signed_in is None:
         signed_in = await _compared(database, passwords, attempt, entry)
@@ -72,11 +74,13 @@ async def sign_in(database: Database, passwords: Passwords, attempt: Attempt) ->
 
 async def is_known_place(database: Database, domain: str, email: str, origin: Origin) -> bool:
     """Whether somebody with this address has had a session from there lately: who is there is no stranger."""
-    entry = await run(database, lambda work: work.tenants.find_by_domain(domain), None, read_only=True)
+    entry = await EngineWork.run(database, lambda work: work.tenants.find_by_domain(domain), None, read_only=True)
     ip = origin.ip
     if entry is None or ip is None:
         return False
-    return await run(database, lambda work: work.users.is_known(email=email, ip=ip), TenantId(entry.id), read_only=True)
+    return await EngineWork.run(
+        database, lambda work: work.users.is_known(email=email, ip=ip), TenantId(entry.id), read_only=True
+    )
 
 
 async def _compared(
@@ -105,7 +109,7 @@ async def _find(database: Database, tenant: TenantId, email: str) -> tuple[Crede
         credentials = await work.users.credentials_of(email)
         return credentials, work.users.opened(credentials).opened if credentials else None
 
-    return await run(database, operation, tenant, read_only=True)
+    return await EngineWork.run(database, operation, tenant, read_only=True)
 
 
 async def _opened(
@@ -128,7 +132,7 @@ async def _opened(
             await work.users.set_password(credentials.id, anew, current=credentials.password_hash)
         return SignIn(text, tenant, session, await work.users.find(credentials.id), work)
 
-    return await run(database, open_session, tenant, origin=attempt.origin)
+    return await EngineWork.run(database, open_session, tenant, origin=attempt.origin)
 
 
 async def _note(database: Database, tenant: TenantId, attempt: Attempt, user_id: UUID | None) -> None:
@@ -148,4 +152,4 @@ async def _note(database: Database, tenant: TenantId, attempt: Attempt, user_id:
                 if not is_kept:
                     raise _NotKept
 
-    await run(database, note, tenant, origin=attempt.origin)
+    await EngineWork.run(database, note, tenant, origin=attempt.origin)

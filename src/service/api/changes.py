@@ -21,7 +21,7 @@ from service.http.inputs import Body, Parsed
 from service.http.streaming import EventStream
 from service.positions import Position
 from service.repos.log import Place
-from service.work import Work, run
+from service.work import Work
 
 _TICKET_LIFETIME = timedelta(seconds=60)
 
@@ -147,7 +147,7 @@ async def _bearer(call: Call) -> Token:
             raise Unauthorized
         return Token(holder.bearer_kind, ticket.tenant, holder.bearer_hash)
 
-    token = await run(call.state["database"], redeem, ticket.tenant, attempts=1)
+    token = await Work.run(call.state["database"], redeem, ticket.tenant, attempts=1)
     if token is None:
         raise Unauthorized("The ticket has been used, or its minute is over.")
     return token
@@ -155,7 +155,7 @@ async def _bearer(call: Call) -> Token:
 
 async def _place(call: Call, token: Token) -> Place:
     try:
-        return await run(call.state["database"], lambda work: work.log.place(), token.tenant, read_only=True)
+        return await Work.run(call.state["database"], lambda work: work.log.place(), token.tenant, read_only=True)
     except NotFound:
         raise Unauthorized from None
 

@@ -24,7 +24,7 @@ import structlog
 from service import extensions
 from service.changes.events import MOST_CHANGES
 from service.database.database import Database
-from service.engine import EngineWork, run
+from service.engine import EngineWork
 from service.errors import (
     CommitUnknown,
     Contention,
@@ -40,7 +40,6 @@ from service.positions import Position
 from service.repos.cursors import NO_EPOCH
 from service.repos.log import LoggedCommit
 from service.settings import Settings
-from service.tenancy import transaction
 from service.tenancy.identity import TenantId
 
 _PAGE = 100
@@ -106,7 +105,7 @@ class Consumers:
     ) -> AsyncIterator[Self]:
         """Start them; `max_age` is how many seconds one may be behind. Raises OperatorError for names that are none."""
         require_names(consumers)
-        since = await run(database, lambda work: work.server.now(), None, read_only=True)
+        since = await EngineWork.run(database, lambda work: work.server.now(), None, read_only=True)
         running = cls(database, consumers, max_age, since, kind)
         tasks = [asyncio.create_task(running._go_on(each), name=f"consumer {each.name}") for each in consumers]
         try:
@@ -155,7 +154,7 @@ class Consumers:
                 await asyncio.sleep(_EVERY * random.uniform(0.8, 1.2))
 
     async def _waiting(self, consumer: Consumer) -> set[UUID]:
-        rows = await run(
+        rows = await EngineWork.run(
             self._database, lambda work: work.cursors.waiting(consumer.name, _MOST_TENANTS), None, read_only=True
         )
         return {row.tenant for row in rows}
@@ -167,8 +166,8 @@ class Consumers:
         """
         handled = _Handled()
         try:
-            more = await transaction.run(
-                self._kind, self._database, lambda work: self._step(consumer, work, handled), tenant, attempts=1
+            more = await self._kind.run(
+                self._database, lambda work: self._step(consumer, work, handled), tenant, attempts=1
             )
         except Exception as error:
             if not handled.has_begun or (isinstance(error, _OF_THE_DATABASE) and not handled.has_failed):
@@ -177,7 +176,7 @@ class Consumers:
             CONSUMER_FAILURES.labels(consumer=consumer.name).inc()
             log.exception("consumer_failed", consumer=consumer.name, tenant=str(tenant), failures=handled.failures + 1)
             pause = min(_FIRST_PAUSE * 2 ** min(handled.failures, 20), _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
-            await run(
+            await EngineWork.run(
                 self._database, lambda work: work.cursors.fail(consumer.name, pause=timedelta(seconds=pause)), tenant
             )
             return False

@@ -20,7 +20,7 @@ from service.cache.watermarks import Watermarks
 from service.changes.events import MOST_CHANGES, frame, touched
 from service.changes.ring import Ring
 from service.database.database import Database
-from service.engine import EngineWork, run
+from service.engine import EngineWork
 from service.errors import ServiceError
 from service.repos.log import LoggedCommit, Page, PolledPlace
 from service.tenancy.identity import TenantId
@@ -58,7 +58,7 @@ class Relay:
     async def open(cls, database: Database, watermarks: Watermarks, *, reaches_back: bool) -> AsyncIterator[Self]:
         """Start the task; end it with the block. Raises DatabaseError when the epoch can't be asked for."""
         relay = cls(database, watermarks, reaches_back=reaches_back)
-        watermarks.enter(await run(database, lambda work: work.installation.enter_epoch(), None))
+        watermarks.enter(await EngineWork.run(database, lambda work: work.installation.enter_epoch(), None))
         task = asyncio.create_task(relay._go_on(), name="relay")
         try:
             yield relay
@@ -135,7 +135,7 @@ class Relay:
         asked_at = monotonic()
         try:
             async with asyncio.timeout(_PATIENCE):
-                places = await run(
+                places = await EngineWork.run(
                     self.database,
                     lambda work: self._places(work, tenants),
                     None,
@@ -264,7 +264,7 @@ class Relay:
 
     async def _commits(self, tenant: TenantId, after: int, *, most: int) -> Page:
         async with asyncio.timeout(_PATIENCE * 5):
-            return await run(
+            return await EngineWork.run(
                 self.database,
                 lambda work: work.log.read_on(after, most=most, limit=_PAGE),
                 tenant,

@@ -13,7 +13,7 @@ from uuid import UUID
 from service.changes.events import MOST_CHANGES, Frame, frame, sse
 from service.changes.ring import Ring
 from service.database.database import Database
-from service.engine import EngineWork, run
+from service.engine import EngineWork
 from service.errors import ServiceError
 from service.positions import Position
 from service.repos.log import Place
@@ -140,7 +140,7 @@ class Subscription:
         return True
 
     async def _place(self) -> Place:
-        return await run(self._database, lambda work: work.log.place(), self._tenant, read_only=True)
+        return await EngineWork.run(self._database, lambda work: work.log.place(), self._tenant, read_only=True)
 
     async def _caught_up(self) -> tuple[Sequence[Frame], str | None]:
         """The next frames from the log itself."""
@@ -153,7 +153,7 @@ class Subscription:
                 return (), lost
             return [frame(self._epoch, commit) for commit in page.commits], None
 
-        return await run(self._database, read, self._tenant, read_only=True)
+        return await EngineWork.run(self._database, read, self._tenant, read_only=True)
 
     def _reset(self, reason: str, place: Place) -> bytes:
         """What was missed can't be told: the client reads the state anew, and goes on from here."""

@@ -12,7 +12,7 @@ from service.cli.installation import database, installed
 from service.cli.terminal import say, wait_for
 from service.errors import OperatorError
 from service.settings import Settings
-from service.work import Work, run
+from service.work import Work
 
 T = TypeVar("T")
 
@@ -61,4 +61,4 @@ def forget(name: Annotated[str, typer.Argument(help="As `quarry changes consumer
 
 async def _as_platform(local: Settings, operation: Callable[[Work], Awaitable[T]]) -> T:
     async with database(local, "quarry_platform") as opened:
-        return await run(opened, operation, None)
+        return await Work.run(opened, operation, None)

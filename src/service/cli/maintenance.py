@@ -17,7 +17,7 @@ from service.errors import OperatorError
 from service.operations.purging import Purged, purge_all
 from service.settings import Settings
 from service.tenancy.identity import TenantId
-from service.work import run
+from service.work import Work
 
 app = typer.Typer(help="Maintenance: nothing is written, reading goes on. on, off, status.", no_args_is_help=True)
 
@@ -65,7 +65,7 @@ def purge() -> None:
 
 async def _begin(local: Settings, wait: float) -> None:
     async with database(local, "quarry_platform") as opened:
-        xid = await run(opened, lambda work: work.installation.set_read_only(True), None)
+        xid = await Work.run(opened, lambda work: work.installation.set_read_only(True), None)
         deadline = monotonic() + wait
         while not await _has_settled(opened, xid):
             if monotonic() > deadline:
@@ -77,17 +77,17 @@ async def _begin(local: Settings, wait: float) -> None:
 
 
 async def _has_settled(opened: Database, xid: int) -> bool:
-    return await run(opened, lambda work: work.installation.has_settled(xid), None, read_only=True)
+    return await Work.run(opened, lambda work: work.installation.has_settled(xid), None, read_only=True)
 
 
 async def _switch(local: Settings, *, is_read_only: bool) -> None:
     async with database(local, "quarry_platform") as opened:
-        await run(opened, lambda work: work.installation.set_read_only(is_read_only), None)
+        await Work.run(opened, lambda work: work.installation.set_read_only(is_read_only), None)
 
 
 async def _is_on(local: Settings) -> bool:
     async with database(local, personal=False) as opened:
-        return (await run(opened, lambda work: work.installation.find(), None, read_only=True)).is_read_only
+        return (await Work.run(opened, lambda work: work.installation.find(), None, read_only=True)).is_read_only
 
 
 async def _purge(local: Settings) -> Purged:

@@ -28,7 +28,7 @@ from service.operations import seeding
 from service.operations.health import pending_migrations
 from service.settings import Settings
 from service.tenancy import guard
-from service.work import run
+from service.work import Work
 
 _TAKEN_WITHIN = 60_000
 """Milliseconds."""
@@ -107,7 +107,7 @@ async def _has_tenants(local: Settings) -> bool:
     """Whether somebody's tenants are there, whom people with a password that everybody knows are not to join."""
     async with database(local, "quarry_platform") as opened:
         return bool(
-            await run(opened, lambda work: work.tenants.page(after_created_at=None, after_id=None, limit=1), None)
+            await Work.run(opened, lambda work: work.tenants.page(after_created_at=None, after_id=None, limit=1), None)
         )
 
 

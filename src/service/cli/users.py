@@ -23,7 +23,7 @@ from service.repos.users import Role, User
 from service.settings import Settings
 from service.tenancy.identity import TenantId
 from service.texts import host_name
-from service.work import Work, run
+from service.work import Work
 
 app = typer.Typer(help="Users: add, passwd.", no_args_is_help=True)
 
@@ -88,7 +88,7 @@ def passwd(domain: Domain, email: Email) -> None:
 
 
 async def _tenant(opened: Database, domain: str) -> TenantId:
-    entry = await run(opened, lambda work: work.tenants.find_by_domain(host_name(domain)), None, read_only=True)
+    entry = await Work.run(opened, lambda work: work.tenants.find_by_domain(host_name(domain)), None, read_only=True)
     if entry is None:
         raise OperatorError(f"there is no tenant {domain}", "see `quarry tenants list`")
     return TenantId(entry.id)

@@ -18,7 +18,7 @@ from service.accounts import tokens
 from service.accounts.caller import Caller, admit, is_authentic
 from service.accounts.permissions import Permission
 from service.accounts.tokens import Token
-from service.engine import EngineWork, run
+from service.engine import EngineWork
 from service.errors import Behind, DatabaseError, Malformed, NotFound, SessionExpired, Unauthorized
 from service.http import answers
 from service.http.answers import Answer, Entity
@@ -30,7 +30,6 @@ from service.http.state import State
 from service.positions import Position
 from service.repos.api_keys import KeyBearer
 from service.repos.sessions import Bearer
-from service.tenancy import transaction
 from service.tenancy.identity import Actor, Origin, TenantId
 
 A = TypeVar("A", bound=Answer)
@@ -130,8 +129,8 @@ class Call(Generic[W]):
             return await operation(work), work
 
         async with self.state["shares"].taken(token.tenant, token.hash, household(str(self.origin.ip))):
-            result, work = await transaction.run(
-                cast("type[W]", self.state["kind"]), self.state["database"], as_caller, token.tenant,
+            result, work = await cast("type[W]", self.state["kind"]).run(
+                self.state["database"], as_caller, token.tenant,
                 origin=self.origin if self.writes else None, read_only=not self.writes, deadline=settings.request_timeout,
                 at_least=at_least, may_lag=may_lag,
             )  # fmt: skip
@@ -180,7 +179,9 @@ class Call(Generic[W]):
         number = self.number
         if number is None:
             try:
-                number = await run(self.state["database"], lambda work: work.log.head(), self.tenant, read_only=True)
+                number = await EngineWork.run(
+                    self.state["database"], lambda work: work.log.head(), self.tenant, read_only=True
+                )
             except DatabaseError:
                 return None
         return str(Position(self.state["watermarks"].epoch, number))

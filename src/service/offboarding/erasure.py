@@ -15,7 +15,7 @@ from service.settings import Settings
 from service.tables import OF_APP
 from service.tenancy.identity import TenantId
 from service.texts import Say
-from service.work import Work, run
+from service.work import Work
 
 _LOCK = "lock"
 _AFTERWARDS = ("statistics", "remains")
@@ -55,7 +55,7 @@ async def erase(settings: Settings, tenant: Tenant, say: Say) -> list[Erased]:
                 # New requests are refused from here on; what is in flight is waited for below.
                 await _set_status(platform, domain, "suspended")
                 is_suspended = True
-            gone = await run(owner, lambda work: _delete(settings, work, domain, own), id)
+            gone = await Work.run(owner, lambda work: _delete(settings, work, domain, own), id)
         except CommitUnknown:
             raise
         except DatabaseError as error:

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from service.cache.cache import Cache
 from service.changes.feed import Feed
 from service.database.database import Database
-from service.engine import EngineWork, run
+from service.engine import EngineWork
 from service.errors import DatabaseError
 from service.replicas import Replicas
 from service.schema import migration_files
@@ -182,7 +182,7 @@ class DatabaseHealth:
         return {"ok": is_well, "behind": behind}
 
     async def _ask(self, operation: Callable[[EngineWork], Awaitable[T]]) -> T:
-        return await run(self._database, operation, None, read_only=True, attempts=1)
+        return await EngineWork.run(self._database, operation, None, read_only=True, attempts=1)
 
 
 class Health(DatabaseHealth):
@@ -268,7 +268,9 @@ def _undecipherable() -> int:
 async def pending_migrations(database: Database) -> list[str]:
     """The migrations that this version needs and the database lacks; one that is ahead of it is well."""
     try:
-        rows = await run(database, lambda work: work.installation.migrations(), None, read_only=True, attempts=1)
+        rows = await EngineWork.run(
+            database, lambda work: work.installation.migrations(), None, read_only=True, attempts=1
+        )
     except DatabaseError as error:
         if error.code != "internal":
             raise

@@ -18,7 +18,7 @@ from uuid import UUID
 import structlog
 
 from service.database.database import Database
-from service.engine import EngineWork, run
+from service.engine import EngineWork
 from service.errors import Unavailable
 from service.metrics import PURGE_FAILURES
 from service.repos.tenants import DueTenant
@@ -66,7 +66,7 @@ async def purge(database: Database, tenant: TenantId, idle: timedelta) -> Purged
             return await statement(work, idle) if await work.tenants.lock_purge(tenant) else 0
 
         try:
-            while count := await run(database, forget, tenant):
+            while count := await EngineWork.run(database, forget, tenant):
                 purged.rows += count
         except Unavailable:
             raise
@@ -98,7 +98,7 @@ async def purge_all(
         previous = found[-1].tenant
         if len(found) < _TENANTS:
             break
-    await run(database, lambda work: work.tenants.note_purge(total.failures), None)
+    await EngineWork.run(database, lambda work: work.tenants.note_purge(total.failures), None)
     return total
 
 
@@ -107,9 +107,9 @@ async def _next(database: Database, previous: UUID, idle: timedelta) -> list[Due
         return await work.tenants.to_purge(previous, idle=idle, limit=_TENANTS)
 
     # It binds tenants by a setting, which a transaction that only reads may do too.
-    return await run(database, ask, None, read_only=True)
+    return await EngineWork.run(database, ask, None, read_only=True)
 
 
 async def is_due(database: Database) -> bool:
     """Whether the hourly purge is to begin, here and by this instance: who is told so has taken it."""
-    return await run(database, lambda work: work.tenants.claim_purge(_EVERY), None)
+    return await EngineWork.run(database, lambda work: work.tenants.claim_purge(_EVERY), None)

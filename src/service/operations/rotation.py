@@ -20,7 +20,7 @@ from service.personal.keyring import SEALED, Keyring, KeyringError
 from service.repos.tenants import Tenant, UnsealedTenant
 from service.tenancy.identity import TenantId
 from service.texts import Say
-from service.work import Work, run
+from service.work import Work
 
 _BATCH = 200
 _PAGE = 200
@@ -129,7 +129,7 @@ async def waiting(app: Database) -> list[TenantId]:
     async def page(work: Work) -> list[UnsealedTenant]:
         return await work.tenants.to_seal(previous, limit=_LOOK)
 
-    while tenants := await run(app, page, None, read_only=True):
+    while tenants := await Work.run(app, page, None, read_only=True):
         found += [TenantId(each.tenant) for each in tenants if each.waits]
         previous = tenants[-1].tenant
     return found
@@ -143,7 +143,7 @@ async def _tenants(platform: Database) -> AsyncIterator[TenantId]:
             after_created_at=last.created_at if last else None, after_id=last.id if last else None, limit=_PAGE
         )
 
-    while tenants := await run(platform, page, None, read_only=True):
+    while tenants := await Work.run(platform, page, None, read_only=True):
         for tenant in tenants:
             yield TenantId(tenant.id)
         last = tenants[-1]
@@ -184,7 +184,7 @@ class _Rotation:
         """Report the tokens that have no MAC, where those do not count."""
         for each in TOKENS:
             batch = _Batch(each, tenant, self.keyring, selection, None, self._batch)
-            while rows := await run(self.app, batch.read, tenant):
+            while rows := await Work.run(self.app, batch.read, tenant):
                 self.report.unauthentic += [Failure(each.name, tenant, row.id, UNAUTHENTIC) for row in rows]
                 batch.after = rows[-1].id
 
@@ -198,7 +198,7 @@ class _Rotation:
         while True:
             batch = _Batch(aggregate, tenant, self.keyring, selection, after, limit)
             try:
-                written = await run(self.app, batch.process, tenant, isolation=aggregate.isolation)
+                written = await Work.run(self.app, batch.process, tenant, isolation=aggregate.isolation)
             except (Conflict, Contention, Timeout) as error:
                 if not batch.rows:
                     raise

@@ -18,7 +18,7 @@ import structlog
 
 from service.accounts.tokens import Kind
 from service.database.database import Database
-from service.engine import EngineWork, run
+from service.engine import EngineWork
 from service.errors import ServiceError
 from service.operations.purging import is_due, purge_all
 from service.settings import Settings
@@ -98,7 +98,7 @@ class Upkeep:
             log.info("purged", rows=purged.rows, failures=purged.failures)
 
     async def _quietly(self, tenant: TenantId, operation: Callable[[EngineWork], Awaitable[object]]) -> None:
-        await self._tolerant(run(self._database, operation, tenant))
+        await self._tolerant(EngineWork.run(self._database, operation, tenant))
 
     @staticmethod
     async def _tolerant(work: Awaitable[object]) -> None:

@@ -1,4 +1,4 @@
-"""Transaction: one transaction and its tenant. `run` is the one place that repeats one."""
+"""Transaction: one transaction and its tenant. `Transaction.run` is the one place that repeats one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from service.tenancy.binding import Binding, Isolation
 from service.tenancy.identity import Actor, Origin, TenantId
 
 T = TypeVar("T")
-W = TypeVar("W", bound="Transaction")
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.work")
 
@@ -176,28 +175,28 @@ class Transaction:
         """Call `callback(work)` once the commit is known to have happened; never after a rollback."""
         self._callbacks.append(callback)
 
+    @classmethod
+    async def run(
+        cls,
+        database: Database,
+        operation: Callable[[Self], Awaitable[T]],
+        tenant: TenantId | None,
+        *,
+        attempts: int = 3,
+        deadline: float = 30.0,
+        **options: Unpack[Options],
+    ) -> T:
+        """Run `operation` in one transaction and repeat it, from the start, after a failure that left nothing behind:
+        contention, a stale plan, a connection lost before COMMIT. `operation` may therefore be called again.
 
-async def run(
-    kind: type[W],
-    database: Database,
-    operation: Callable[[W], Awaitable[T]],
-    tenant: TenantId | None,
-    *,
-    attempts: int = 3,
-    deadline: float = 30.0,
-    **options: Unpack[Options],
-) -> T:
-    """Run `operation` in one transaction of this `kind` and repeat it, from the start, after a failure that left nothing behind:
-    contention, a stale plan, a connection lost before COMMIT. `operation` may therefore be called again.
+        A serializable write conflicts with every concurrent commit of its tenant, because they all raise one counter: use
+        read committed with row locks and version predicates for writes, and the higher levels for reading.
+        """
+        if options.get("isolation") == "serializable" and not options.get("read_only"):
+            log.warning("serializable_write", remedy="use read committed with version predicates")
 
-    A serializable write conflicts with every concurrent commit of its tenant, because they all raise one counter: use
-    read committed with row locks and version predicates for writes, and the higher levels for reading.
-    """
-    if options.get("isolation") == "serializable" and not options.get("read_only"):
-        log.warning("serializable_write", remedy="use read committed with version predicates")
+        async def once(attempt: int) -> T:
+            async with cls(database, tenant, attempt=attempt, **options) as transaction:
+                return await operation(transaction)
 
-    async def once(attempt: int) -> T:
-        async with kind(database, tenant, attempt=attempt, **options) as transaction:
-            return await operation(transaction)
-
-    return await repeated(once, attempts=attempts, deadline=deadline)
+        return await repeated(once, attempts=attempts, deadline=deadline)
