@@ -23,17 +23,18 @@ from pydantic import SecretStr
 from pytest_postgresql import factories as postgresql_factories
 from redis.asyncio import Redis
 
-import bouncer as poolers
-from bouncer import Bouncer
-from factories import OWN_SCHEMAS, Factory
-from restartable import Restartable
+from arranging import bouncer as poolers
+from arranging.accounts import OWN_SCHEMAS
+from arranging.bouncer import Bouncer
+from arranging.factories import Factory
+from arranging.restartable import Restartable
+from arranging.standby import Standby, standby_of
 from service.addresses import Address
 from service.database.database import Database
 from service.embedded.server import Server, running
 from service.personal import keyring
 from service.schema import migration_files, migrations, own_schemas, provisioning
 from service.settings import Settings
-from standby import Standby, standby_of
 
 _ROOM = 4 * 1024**3
 MAJOR = int(os.environ.get("TEST_PG", "18"))

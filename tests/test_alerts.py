@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-from documents import CHECKOUT
+from arranging.documents import CHECKOUT
 from service import metrics
 from service.http.answers import STATUS
 from service.http.limits import LimitName

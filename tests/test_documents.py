@@ -11,7 +11,7 @@ import typer.main
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
-from documents import CHECKOUT, DOCUMENTS, ELSEWHERE, RUN, blocks, command, said, symptoms
+from arranging.documents import CHECKOUT, DOCUMENTS, ELSEWHERE, RUN, blocks, command, said, symptoms
 from service import metrics
 from service.cli.commands import app
 from service.http.answers import STATUS

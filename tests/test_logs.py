@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from factories import Factory
+from arranging.factories import Factory
 from service import logs
 from service.database.database import Database
 from service.personal import keyring

@@ -14,7 +14,7 @@ from time import perf_counter
 import pytest
 from argon2 import PasswordHasher, extract_parameters
 
-from factories import PASSWORD, PASSWORD_HASH
+from arranging.accounts import PASSWORD, PASSWORD_HASH
 from service.accounts.passwords import QUEUE, THREADS, Passwords
 from service.errors import HashingBusy
 from service.http.answers import problem

@@ -9,9 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from application import Api
-from documented import Documented
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import Api
+from arranging.documented import Documented
+from arranging.factories import Factory
 from service.api.app import create_app
 from service.settings import Settings
 

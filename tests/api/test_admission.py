@@ -9,8 +9,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from application import Api, problem, until
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem, until
+from arranging.factories import Factory
 from service.accounts import tokens
 from service.database.database import Database
 from service.tenancy.identity import TenantId

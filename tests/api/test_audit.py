@@ -10,9 +10,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from application import Api, problem, wrong_fields
-from factories import PASSWORD, Factory, NewTenant
-from resources import draft_of
+from arranging.accounts import PASSWORD, NewTenant
+from arranging.application import Api, problem, wrong_fields
+from arranging.drafts import draft_of
+from arranging.factories import Factory
 from service.database.database import Database
 from service.work import Work
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-from application import Api, problem, wrong_fields
-from factories import NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem, wrong_fields
 from service.settings import Settings
 
 JSON = {"Content-Type": "application/json"}

@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from application import Api, problem, version_of, wrong_fields
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem, version_of, wrong_fields
+from arranging.factories import Factory
 from service.database.database import Database
 from service.work import Work
 

@@ -10,12 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from application import Api, problem
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem
+from arranging.factories import Factory
+from arranging.streams import streaming
 from changes.followers import change
-from factories import Factory, NewTenant
 from service.database.database import Database
 from service.operations import purging
-from streams import streaming
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ from uuid import UUID
 import httpx
 import pytest
 
-from application import Api, problem, wrong_fields
+from arranging.accounts import PASSWORD, NewTenant
+from arranging.application import Api, problem, wrong_fields
+from arranging.drafts import PATCHES, path_of
+from arranging.factories import Factory
 from changes.followers import change, prune
-from factories import PASSWORD, Factory, NewTenant
-from resources import PATCHES, path_of
 from service.api import changes
 from service.database.database import Database
 from service.tables import SHOWN

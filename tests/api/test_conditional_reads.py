@@ -12,10 +12,11 @@ import pytest
 from prometheus_client import REGISTRY
 
 from api.conftest import Serve
-from application import Api, problem, until
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem, until
+from arranging.drafts import KINDS, LISTS, PATCHES, draft_of, list_of, path_of
+from arranging.factories import Factory
 from changes.followers import NEVER
-from factories import Factory, NewTenant
-from resources import KINDS, LISTS, PATCHES, draft_of, list_of, path_of
 from service.cache import watermarks
 from service.changes import relay as relays
 from service.database.database import Database

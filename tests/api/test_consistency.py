@@ -11,10 +11,11 @@ import pytest
 from pydantic import SecretStr
 
 from api.conftest import Serve
-from application import Api, problem, until
+from arranging.accounts import PASSWORD, NewTenant
+from arranging.application import Api, problem, until
+from arranging.drafts import DELETABLE, KINDS, LISTS, PATCHES, draft_of, list_of, path_of
+from arranging.factories import Factory
 from changes.followers import NEVER
-from factories import PASSWORD, Factory, NewTenant
-from resources import DELETABLE, KINDS, LISTS, PATCHES, draft_of, list_of, path_of
 from service.cache import watermarks
 from service.changes import relay
 from service.database.database import Database

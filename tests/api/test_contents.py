@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from application import Api, problem, version_of, wrong_fields
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem, version_of, wrong_fields
+from arranging.factories import Factory
 
 ANY = {"If-Match": "*"}
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from application import problem
+from arranging.application import problem
 from service.api.app import create_app
 from service.http.middleware import Answered, RequestId
 from service.http.proxies import edge

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from application import Api, wrong_fields
-from factories import Factory, NewTenant
-from resources import LISTS, draft_of, list_of, path_of
+from arranging.accounts import NewTenant
+from arranging.application import Api, wrong_fields
+from arranging.drafts import LISTS, draft_of, list_of, path_of
+from arranging.factories import Factory
 
 CONTROL = ["a\x00b", "\x1bred", "a\x7fb", "a\x85b", "\x08x"]
 TEXT = ["", " ", "\t\n", "x" * 201, "two\nlines", "tab\there", *CONTROL, 1, True, ["x"], {"x": 1}]

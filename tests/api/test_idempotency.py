@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from application import Api, problem
-from factories import PASSWORD, Factory, NewTenant
-from resources import DELETABLE, KINDS, LISTS, PATCHES, draft_of, list_of, path_of
+from arranging.accounts import PASSWORD, NewTenant
+from arranging.application import Api, problem
+from arranging.drafts import DELETABLE, KINDS, LISTS, PATCHES, draft_of, list_of, path_of
+from arranging.factories import Factory
 from service.database.database import Database
 from service.work import Work
 

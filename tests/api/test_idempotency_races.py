@@ -12,10 +12,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from application import Api, problem
-from factories import Factory, NewTenant
-from proxy import proxied
-from resources import path_of
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem
+from arranging.drafts import path_of
+from arranging.factories import Factory
+from arranging.proxy import proxied
 from service.database.database import Database
 from service.settings import Settings
 from service.work import Work

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
-from application import Api, problem, version_of, wrong_fields
-from factories import Factory, NewTenant
-from resources import draft_of, path_of
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem, version_of, wrong_fields
+from arranging.drafts import draft_of, path_of
+from arranging.factories import Factory
 from service.metrics import RETRIES
 
 AddNiche = Callable[..., UUID]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from application import Api, problem
-from factories import NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem
 
 
 async def test_rows_of_two_tenants_have_different_etags_at_the_same_address(

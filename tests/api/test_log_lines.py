@@ -8,8 +8,9 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from application import Api
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import Api
+from arranging.factories import Factory
 
 
 @pytest.fixture(autouse=True)

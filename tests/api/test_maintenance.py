@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from application import Api, problem
-from factories import Factory, NewTenant
-from resources import path_of
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem
+from arranging.drafts import path_of
+from arranging.factories import Factory
 from service.database.database import Database
 from service.work import Work
 

@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from application import Api, problem
-from factories import NewTenant
-from resources import DELETABLE, PATCHES, draft_of, path_of
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem
+from arranging.drafts import DELETABLE, PATCHES, draft_of, path_of
 from service.api.routes import ENDPOINTS
 from service.repos.users import User
 

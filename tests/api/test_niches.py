@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
-from application import Api, problem, version_of, wrong_fields
-from factories import NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem, version_of, wrong_fields
 
 AddNiche = Callable[..., UUID]
 

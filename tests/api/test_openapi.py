@@ -1,4 +1,4 @@
-"""/openapi.json and /docs; tests/documented.py compares every answer of every test with the document."""
+"""/openapi.json and /docs; tests/arranging/documented.py compares every answer of every test with the document."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 import jsonschema_rs
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
-from application import Api
-from documented import DOCUMENT, surprise_of
-from factories import PASSWORD, NewTenant
+from arranging.accounts import PASSWORD, NewTenant
+from arranging.application import Api
+from arranging.documented import DOCUMENT, surprise_of
 from service.accounts.permissions import allows
 from service.api.routes import ENDPOINTS
 from service.database.database import Database

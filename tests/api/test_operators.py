@@ -10,10 +10,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from application import Api, problem, until
-from documents import CHECKOUT
-from factories import Factory, NewTenant
-from resources import draft_of
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem, until
+from arranging.documents import CHECKOUT
+from arranging.drafts import draft_of
+from arranging.factories import Factory
 
 PATHS = ("/healthz", "/metrics")
 TOKEN = "an operator's tokén"

@@ -9,8 +9,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from application import Api, problem, wrong_fields
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem, wrong_fields
+from arranging.factories import Factory
 from service.accounts.one_time_codes import ATTEMPTS
 
 PHONE = "+14155550177"
@@ -24,7 +25,7 @@ ANY = {"If-Match": "*"}
 @pytest.fixture
 async def api(serve: Any) -> Api:
     """The application with a sender that remembers the codes."""
-    started: Api = await serve(code_sender="code_senders:remembering")
+    started: Api = await serve(code_sender="arranging.code_senders:remembering")
     return started
 
 
@@ -171,7 +172,7 @@ async def test_production_sends_no_codes_without_a_sender(serve: Any, acme: NewT
 async def test_a_code_that_may_not_have_been_sent_can_be_used(
     serve: Any, new: Factory, acme: NewTenant, sender: str
 ) -> None:
-    api: Api = await serve(code_sender=f"code_senders:{sender}", request_timeout=0.5)
+    api: Api = await serve(code_sender=f"arranging.code_senders:{sender}", request_timeout=0.5)
     client, brand = await api.client(acme), await new.brand(acme, phone=PHONE)
     async with asyncio.timeout(20):
         answer = await client.post("/v1/otps", json={"phone": PHONE})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from application import Api, problem
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem
+from arranging.factories import Factory
 from service.database.database import Database
 from service.work import Work
 

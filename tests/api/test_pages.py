@@ -9,9 +9,10 @@ from uuid import UUID
 
 import httpx
 
-from application import Api, wrong_fields
-from factories import Factory, NewTenant
-from resources import LISTS, list_of, path_of
+from arranging.accounts import NewTenant
+from arranging.application import Api, wrong_fields
+from arranging.drafts import LISTS, list_of, path_of
+from arranging.factories import Factory
 from service.database.database import Database
 from service.work import Work
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import httpx
 
-from application import Api, problem, version_of, wrong_fields
-from factories import Factory, NewTenant
-from resources import KINDS, PATCHES, path_of
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem, version_of, wrong_fields
+from arranging.drafts import KINDS, PATCHES, path_of
+from arranging.factories import Factory
 
 ANY = {"If-Match": "*"}
 CAMPAIGN: dict[str, Any] = {

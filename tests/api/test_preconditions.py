@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from application import Api, problem, version_of, wrong_fields
-from factories import Factory, NewTenant
-from resources import DELETABLE, KINDS, PATCHES, path_of
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem, version_of, wrong_fields
+from arranging.drafts import DELETABLE, KINDS, PATCHES, path_of
+from arranging.factories import Factory
 
 UNMET = ('"77"', 'W/"1"', '"77", W/"1"', "1", '"01"', '"1', "", "garbage", '"1"*', '"*"', '*, "77"', '"-1"', '"²"')
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from application import Api
-from factories import Factory
+from arranging.application import Api
+from arranging.factories import Factory
 from service.database.database import Database
 from service.operations import health
 from service.operations.health import DatabaseHealth

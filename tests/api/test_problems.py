@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from application import Api, problem
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem
+from arranging.factories import Factory
 from service import errors
 from service.api.routes import ENDPOINTS
 from service.http.answers import STATUS

@@ -14,14 +14,14 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from application import Api, problem
-from factories import PASSWORD, NewTenant
-from resources import LISTS, draft_of, path_of
+from arranging.accounts import PASSWORD, NewTenant
+from arranging.application import Api, problem
+from arranging.drafts import LISTS, draft_of, path_of
+from arranging.witnesses import everything
 from service.api.routes import ENDPOINTS
 from service.database.database import Database
 from service.http.answers import STATUS
 from service.work import Work
-from witnesses import everything
 
 AddNiche = Callable[..., UUID]
 

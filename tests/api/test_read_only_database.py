@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from application import Api, problem
-from factories import NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem
 from service.database.database import Database
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from application import problem
-from factories import NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import problem
 
 
 async def test_the_niches_are_seeded_once(serve: Any, acme: NewTenant) -> None:

@@ -10,8 +10,9 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from application import Api, problem, until, wrong_fields
-from factories import PASSWORD, Factory, NewTenant
+from arranging.accounts import PASSWORD, NewTenant
+from arranging.application import Api, problem, until, wrong_fields
+from arranging.factories import Factory
 from service.database.database import Database
 from service.operations import purging
 from service.operations.upkeep import Upkeep

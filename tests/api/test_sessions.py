@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from application import Api, problem
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem
+from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import NotFound
 from service.work import Work

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from application import problem
-from factories import NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import problem
 from service.errors import RateLimited
 from service.http.shares import Shares
 

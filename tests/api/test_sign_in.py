@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from application import Api, problem, wrong_fields
-from factories import PASSWORD, PASSWORD_HASH, Factory, NewTenant
+from arranging.accounts import PASSWORD, PASSWORD_HASH, NewTenant
+from arranging.application import Api, problem, wrong_fields
+from arranging.factories import Factory
 from service.database.database import Database
 from service.settings import Settings
 from service.work import Work

@@ -12,14 +12,15 @@ import httpx
 import pytest
 
 from api.conftest import Serve
-from application import Api, problem, until
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem, until
+from arranging.factories import Factory
+from arranging.streams import Stream, streaming
 from changes.followers import NEVER, change
-from factories import Factory, NewTenant
 from service.database.database import Database
 from service.http import streaming as module
 from service.repos.users import User
 from service.work import Work
-from streams import Stream, streaming
 
 ANY = {"If-Match": "*"}
 

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from application import Api, until, wrong_fields
+from arranging.accounts import NewTenant
+from arranging.application import Api, until, wrong_fields
+from arranging.factories import Factory
+from arranging.streams import Sent, streaming
 from changes.followers import NEVER, change, prune
-from factories import Factory, NewTenant
 from service.changes import ring, subscription
 from service.database.database import Database
 from service.http import streaming as module
 from service.work import Work
-from streams import Sent, streaming
 
 
 @pytest.fixture

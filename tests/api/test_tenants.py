@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from application import Api, problem, version_of, wrong_fields
-from factories import NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem, version_of, wrong_fields
 
 ANY = {"If-Match": "*"}
 

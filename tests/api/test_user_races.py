@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from application import Api, problem
-from factories import PASSWORD, Factory, NewTenant
+from arranging.accounts import PASSWORD, NewTenant
+from arranging.application import Api, problem
+from arranging.factories import Factory
 from service.accounts import tokens
 from service.database.database import Database
 from service.work import Work

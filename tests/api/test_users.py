@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 
-from application import Api, problem, version_of, wrong_fields
-from factories import PASSWORD, Factory, NewTenant
+from arranging.accounts import PASSWORD, NewTenant
+from arranging.application import Api, problem, version_of, wrong_fields
+from arranging.factories import Factory
 
 ANY = {"If-Match": "*"}
 DRAFT: dict[str, Any] = {"email": "new@acme.example", "display_name": "New", "password": "a new password"}

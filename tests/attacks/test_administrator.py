@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from application import Api, problem
-from factories import PASSWORD, PASSWORD_HASH, Factory, NewTenant
+from arranging.accounts import PASSWORD, PASSWORD_HASH, NewTenant
+from arranging.application import Api, problem
+from arranging.factories import Factory
 from service.accounts import tokens
 from service.accounts.tokens import Kind
 from service.database.database import Database

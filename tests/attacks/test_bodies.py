@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from application import Api, problem, wrong_fields
-from factories import NewTenant
+from arranging.accounts import NewTenant
+from arranging.application import Api, problem, wrong_fields
 from service.http import json_bounds
 from service.http.json_bounds import DEPTH, MEMBERS
 

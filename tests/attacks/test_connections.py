@@ -12,9 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
+from arranging.serving import Service, serving
 from service.settings import Settings
-from serving import Service, serving
 
 BOUNDS = {
     "REQUEST_HEAD_TIMEOUT": "700ms", "REQUEST_BODY_TIMEOUT": "700ms", "MAX_CONNECTIONS": "12",

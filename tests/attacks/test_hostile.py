@@ -15,12 +15,13 @@ from time import perf_counter
 import httpx
 import pytest
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
+from arranging.serving import serving
 from service.settings import Settings
-from serving import serving
 
 COUNT = 20_000
-ATTACKERS = Path(__file__).parents[1] / "attackers.py"
+ATTACKERS = Path(__file__).parents[1] / "arranging" / "attackers.py"
 PEOPLE = 4
 ALONE = 2_000
 """Requests of the people before the attack."""

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from application import Api, problem, wrong_fields
-from factories import PASSWORD, Factory, NewTenant
+from arranging.accounts import PASSWORD, NewTenant
+from arranging.application import Api, problem, wrong_fields
+from arranging.factories import Factory
 from service.database.database import Database
 from service.work import Work
 

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from application import Api, problem, wrong_fields
-from factories import PASSWORD, Factory, NewTenant
+from arranging.accounts import PASSWORD, NewTenant
+from arranging.application import Api, problem, wrong_fields
+from arranging.factories import Factory
 from service.accounts.passwords import QUEUE, THREADS, Passwords
 from service.errors import HashingBusy
 

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from factories import PASSWORD, Factory, NewTenant
+from arranging.accounts import PASSWORD, NewTenant
+from arranging.factories import Factory
 from service.work import Work
 
 ROUNDS = 300

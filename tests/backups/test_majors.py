@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import asyncpg
 import pytest
 
+from arranging.factories import Factory
 from backups.conftest import Desk
 from conftest import MAJOR
-from factories import Factory
 from service.backups import restoring, taking, tools
 from service.database.database import Database
 from service.database.pool import GREETING

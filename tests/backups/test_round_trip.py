@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from backups.conftest import Desk
-from factories import Factory, NewTenant
 from service.database.database import Database
 from service.database.pool import GREETING
 from service.errors import OperatorError, Unavailable

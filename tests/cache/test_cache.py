@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from caching import outcomes
+from arranging.cache_questions import ACME, GLOBEX, ROW, Source, opened, question, together
+from arranging.caching import outcomes
 from changes.followers import NEVER
-from questions import ACME, GLOBEX, ROW, Source, opened, question, together
 from service.cache import cache as module
 from service.cache import watermarks
 from service.cache.cache import Cache, Question, Reading, Rows

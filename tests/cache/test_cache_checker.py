@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from caching import outcomes
+from arranging.caching import outcomes
+from arranging.factories import Factory
+from arranging.staleness import BOUND, NOBODY, Process, Rows
 from changes.followers import until
-from factories import Factory
 from service.database.database import Database
 from service.settings import Settings
 from service.work import Work
-from staleness import BOUND, NOBODY, Process, Rows
 
 _PROCESSES = 3
 _READS_PER_WRITE = 40

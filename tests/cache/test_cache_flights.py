@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from arranging.cache_questions import ACME, Source, answers, opened, question, together
 from changes.followers import NEVER, until
-from questions import ACME, Source, answers, opened, question, together
 from service.cache import watermarks
 from service.cache.cache import Cache
 

@@ -11,9 +11,10 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from caching import Process, process
+from arranging.accounts import NewTenant
+from arranging.caching import Process, process
+from arranging.factories import Factory
 from changes.followers import NEVER, until
-from factories import Factory, NewTenant
 from service.cache import redis_circuit, watermarks
 from service.cache.packing import unpack
 from service.settings import Settings

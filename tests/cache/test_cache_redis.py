@@ -15,8 +15,8 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from arranging.cache_questions import reader
 from changes.followers import NEVER, logging, until
-from questions import reader
 from service.cache import cache as module
 from service.cache import redis_circuit, watermarks
 from service.cache.cache import Question

@@ -15,8 +15,8 @@ from asyncpg.pgproto import pgproto
 from hypothesis import example, given
 from hypothesis import strategies as some
 
-from caching import CACHED
-from factories import Factory
+from arranging.caching import CACHED
+from arranging.factories import Factory
 from service.cache.packing import pack, unpack
 from service.database.database import Database
 from service.work import Work

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from changes.followers import relaying
 from changes.mail import WEEK, Mail
-from factories import Factory, NewTenant
 from service.changes import consumers
 from service.changes.consumers import Consumers
 from service.changes.relay import Relay

@@ -18,8 +18,8 @@ import asyncpg
 import pytest
 import structlog
 
-from factories import NewTenant
-from proxy import Proxy, proxied
+from arranging.accounts import NewTenant
+from arranging.proxy import Proxy, proxied
 from service.addresses import Address, PoolLimits
 from service.cache.watermarks import Stamp, Tag, Watermarks
 from service.changes.listener import CHANNEL, Listener

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from factories import NewTenant
+from arranging.accounts import NewTenant
 from service.changes.consumers import Consumer, Consumers
 from service.database.database import Database
 from service.repos.cursors import ConsumerLag

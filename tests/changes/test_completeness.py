@@ -14,17 +14,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from factories import Factory, NewTenant
-from proxy import Proxy, proxied
-from restartable import Restartable, kill_a_backend
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
+from arranging.proxy import Proxy, proxied
+from arranging.restartable import Restartable, kill_a_backend
+from arranging.serving import Service, serving
+from arranging.subscribers import Subscriber
 from service.database.database import Database
 from service.errors import ServiceError
 from service.personal import keyring
 from service.settings import Settings
 from service.tables import SHOWN
 from service.work import Work
-from serving import Service, serving
-from subscribers import Subscriber
 
 _PATIENCE = 90.0
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from changes.followers import NEVER, change, logging, until
 from changes.mail import WEEK, Mail, Oops, end_pause, hand_all, lag, note, noted, up_to_date
-from factories import Factory, NewTenant
 from service import metrics
 from service.changes import consumers
 from service.changes.consumers import Consumer, Consumers

@@ -6,9 +6,9 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+from arranging.accounts import NewTenant
 from changes.followers import age, change, logging, prune, until
 from changes.mail import Mail, Oops, end_pause, hand_all, lag, up_to_date
-from factories import NewTenant
 from service.changes.consumers import Consumers
 from service.database.database import Database
 from service.work import Work

@@ -11,9 +11,10 @@ from uuid import UUID
 
 import pytest
 
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from changes.followers import NEVER, change, logged, prune, until
 from changes.mail import WEEK, Mail, Oops, end_pause, hand_all, lag, note, noted, up_to_date
-from factories import Factory, NewTenant
 from service.changes import consumers
 from service.changes.consumers import Consumers
 from service.database.database import Database

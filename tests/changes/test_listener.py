@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from arranging.factories import Factory
 from changes.followers import (
     Ear,
     behind_proxy,
@@ -27,7 +28,6 @@ from changes.followers import (
     unreachable,
     until,
 )
-from factories import Factory
 from service import files
 from service.addresses import Address
 from service.cache.watermarks import Watermarks

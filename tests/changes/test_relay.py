@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from changes.followers import (
     NEVER,
     behind_proxy,
@@ -26,7 +28,6 @@ from changes.followers import (
     unreachable,
     until,
 )
-from factories import Factory, NewTenant
 from service.cache import watermarks
 from service.changes import relay as relays
 from service.changes.events import Frame

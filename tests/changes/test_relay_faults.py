@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from arranging.accounts import NewTenant
 from changes.followers import (
     NEVER,
     change,
@@ -19,7 +20,6 @@ from changes.followers import (
     unreachable,
     until,
 )
-from factories import NewTenant
 from service.cache import watermarks
 from service.cache.watermarks import Stamp
 from service.changes import relay as relays

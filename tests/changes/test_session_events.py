@@ -9,8 +9,9 @@ from uuid import UUID
 
 import pytest
 
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from changes.followers import logging, until
-from factories import Factory, NewTenant
 from service import metrics
 from service.accounts import tokens
 from service.changes import consumers

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from reviewing import ROUTES, proved
+from arranging.reviewing import ROUTES, proved
 from service.checks.findings import Finding, Span
 from service.checks.proving import Subject
 from service.checks.review import showing

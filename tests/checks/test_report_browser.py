@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reviewing import reported
+from arranging.reviewing import reported
 from service.checks.review.report import page
 from service.embedded.server import Server
 

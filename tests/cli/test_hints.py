@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
+from arranging.factories import Factory
 from changes.followers import listening, until
-from factories import Factory
 from service.changes.listener import announce
 from service.database.database import Database
 from service.settings import Settings

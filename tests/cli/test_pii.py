@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from factories import Factory
+from arranging.factories import Factory
 from service.cli import migrate
 from service.database.database import Database
 from service.personal import keyring

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from factories import Factory
+from arranging.factories import Factory
 
 
 def answers(address: str) -> bool:

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from prometheus_client import REGISTRY
 
-from factories import Factory, NewTenant
-from proxy import Proxy, proxied
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
+from arranging.proxy import Proxy, proxied
 from service.addresses import Address
 from service.database.connection import Numbered
 from service.database.database import Database

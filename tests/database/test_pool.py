@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from arranging.factories import Factory
 from changes.followers import until
-from factories import Factory
 from service.database.database import Database
 from service.errors import PoolExhausted, Unavailable
 from service.settings import Settings

@@ -13,9 +13,10 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 
-from application import Api
-from factories import Factory, NewTenant
-from restartable import Restartable, kill_a_backend
+from arranging.accounts import NewTenant
+from arranging.application import Api
+from arranging.factories import Factory
+from arranging.restartable import Restartable, kill_a_backend
 from service.api.app import create_app
 from service.database.database import Database
 from service.errors import ServiceError

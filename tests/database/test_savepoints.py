@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from factories import Factory
+from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import Conflict, DatabaseError, TooManySavepoints
 from service.work import Work

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from arranging.serving import Service, serving
 from service.settings import Settings
-from serving import Service, serving
 
 TIMES = {
     "DATABASE_POOL_MAX": "6",

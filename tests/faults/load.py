@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-from documented import surprise_of
-from factories import NewTenant
+from arranging.accounts import NewTenant
+from arranging.documented import surprise_of
 from faults.fleet import Fleet
 
 _PATIENCE = 120.0

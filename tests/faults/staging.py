@@ -10,13 +10,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
+from arranging.subscribers import Subscriber
 from faults.load import Load
 from service.database.database import Database
 from service.personal import keyring
 from service.settings import Settings
 from service.work import Work
-from subscribers import Subscriber
 
 _PATIENCE = 90.0
 

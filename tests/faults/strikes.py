@@ -14,13 +14,13 @@ from typing import Any
 import asyncpg
 import httpx
 
-from factories import NewTenant
+from arranging.accounts import NewTenant
+from arranging.restartable import Restartable
+from arranging.standby import Standby
 from faults.fleet import Fleet
 from faults.load import Flight, Load
 from faults.network import Network
-from restartable import Restartable
 from service.settings import Settings
-from standby import Standby
 
 _PATIENCE = 90.0
 _WHOLE = 20

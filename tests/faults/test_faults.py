@@ -11,16 +11,16 @@ from typing import Any
 import httpx
 import pytest
 
-from factories import NewTenant
+from arranging.accounts import NewTenant
+from arranging.restartable import Restartable
+from arranging.standby import Standby, replica_url
 from faults.fleet import fleet_of
 from faults.load import Load
 from faults.network import networked
 from faults.staging import followed, loaded, prepared, through
 from faults.strikes import STRIKES, Scene, play
 from faults.verdict import judged
-from restartable import Restartable
 from service.settings import Settings
-from standby import Standby, replica_url
 
 _PATIENCE = 90.0
 _BURST = 40

@@ -13,15 +13,15 @@ from time import monotonic
 import httpx
 import pytest
 
+from arranging.restartable import Restartable
+from arranging.standby import Standby, ask, replica_url, standby_of
+from arranging.subscribers import Subscriber
 from faults.fleet import fleet_of
 from faults.load import Load
 from faults.network import Network, networked
 from faults.staging import loaded, prepared, through
 from faults.verdict import judged
-from restartable import Restartable
 from service.settings import Settings
-from standby import Standby, ask, replica_url, standby_of
-from subscribers import Subscriber
 
 _PATIENCE = 90.0
 _WRITES = 100

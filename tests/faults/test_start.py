@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from factories import Factory
+from arranging.factories import Factory
 from service.schema import migration_files, provisioning
 from service.settings import Settings
 

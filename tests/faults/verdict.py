@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from factories import NewTenant
+from arranging.accounts import NewTenant
 from faults.load import Load
 from service.settings import Settings
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from offboarding_rows import Stock
-from offboarding_rows import stock as stocked
+from arranging.offboarding_rows import Stock
+from arranging.offboarding_rows import stock as stocked
 from service.settings import Settings
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from offboarding_rows import Stock, rewrite, settings_of
-from offboarding_rows import stock as stocked
+from arranging.offboarding_rows import Stock, rewrite, settings_of
+from arranging.offboarding_rows import stock as stocked
+from arranging.tenancy_rows import cloned
 from service.embedded.server import Server
 from service.errors import OperatorError
 from service.offboarding import archive, importing
-from tenancy_rows import cloned
 
 Held = dict[str, bytes]
 

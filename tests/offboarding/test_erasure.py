@@ -9,11 +9,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from offboarding_rows import SCHEMAS, Stock, quietly
+from arranging.offboarding_rows import SCHEMAS, Stock, quietly
+from arranging.tenancy_rows import APP
 from service.errors import OperatorError
 from service.offboarding import erasure
 from service.offboarding.tables import statements
-from tenancy_rows import APP
 
 MARKER = "mArKeR"
 _PLANT = {

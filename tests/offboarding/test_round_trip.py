@@ -13,7 +13,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from offboarding_rows import LONG_NUMBER, Stock, opened, quietly, rewrite, settings_of
+from arranging.offboarding_rows import LONG_NUMBER, Stock, opened, quietly, rewrite, settings_of
+from arranging.tenancy_rows import cloned
 from service.database.database import Database
 from service.embedded.server import Server
 from service.errors import OperatorError
@@ -24,7 +25,6 @@ from service.settings import Settings
 from service.tables import HISTORY, UNEXPORTED
 from service.tenancy.identity import TenantId
 from service.work import Work
-from tenancy_rows import cloned
 
 
 @pytest.fixture

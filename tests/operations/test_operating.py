@@ -20,16 +20,16 @@ import psycopg
 import pytest
 import yaml
 
-from application import Api
+from arranging.application import Api
+from arranging.documents import CHECKOUT, blocks, symptoms
+from arranging.factories import Factory
+from arranging.shells import Shell, prepared
 from cli.conftest import Ended, Quarry, _says
 from conftest import SESSIONS
-from documents import CHECKOUT, blocks, symptoms
-from factories import Factory
 from service.api.app import create_app
 from service.cli.commands import run
 from service.embedded.server import Server
 from service.settings import Settings
-from shells import Shell, prepared
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from service.database.database import Database
 from service.operations import purging
 from service.operations.health import DatabaseHealth

@@ -11,7 +11,8 @@ from uuid import uuid4
 
 import pytest
 
-from factories import PASSWORD_HASH, Factory, NewTenant
+from arranging.accounts import PASSWORD_HASH, NewTenant
+from arranging.factories import Factory
 from service.accounts import tokens
 from service.accounts.tokens import Token
 from service.database.database import Database

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from factories import Factory
+from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import InUse, OperatorError
 from service.operations import seeding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bouncer import Bouncer, through
+from arranging.bouncer import Bouncer, through
 from service.settings import Settings
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from bouncer import Bouncer, bouncing, through
-from documents import CHECKOUT
-from factories import Factory, NewTenant
-from proxy import Proxy, proxied
+from arranging.accounts import NewTenant
+from arranging.bouncer import Bouncer, bouncing, through
+from arranging.documents import CHECKOUT
+from arranging.factories import Factory
+from arranging.proxy import Proxy, proxied
 from service.database import connection
 from service.database.database import Database
 from service.embedded.server import Server

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import structlog
 
-from bouncer import Bouncer
-from factories import Factory
+from arranging.bouncer import Bouncer
+from arranging.factories import Factory
 from service.cache.cache import Cache
 from service.cache.watermarks import Watermarks
 from service.changes.feed import Feed

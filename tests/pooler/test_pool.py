@@ -10,8 +10,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from bouncer import Bouncer
-from factories import Factory
+from arranging.bouncer import Bouncer
+from arranging.factories import Factory
 from service.database import pooler
 from service.database.database import Database
 from service.database.pool import GREETING

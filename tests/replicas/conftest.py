@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from application import Api
-from factories import Factory, NewTenant
-from restartable import Restartable
+from arranging.accounts import NewTenant
+from arranging.application import Api
+from arranging.factories import Factory
+from arranging.restartable import Restartable
+from arranging.standby import Standby, replica_url
 from service.api.app import create_app
 from service.database.database import Database
 from service.personal import keyring
 from service.settings import Settings
-from standby import Standby, replica_url
 
 _names = itertools.count(1)
 Serve = Callable[..., Awaitable[Api]]

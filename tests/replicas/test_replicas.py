@@ -12,17 +12,18 @@ import pytest
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
-from application import Api
-from factories import Factory, NewTenant
-from proxy import proxied
+from arranging.accounts import NewTenant
+from arranging.application import Api
+from arranging.factories import Factory
+from arranging.proxy import proxied
+from arranging.restartable import Restartable
+from arranging.standby import Standby
 from replicas.conftest import Serve, replica_is
-from restartable import Restartable
 from service.api.routes import ENDPOINTS
 from service.errors import Behind, NotFound
 from service.repos.campaigns import Campaign
 from service.settings import Settings
 from service.work import Work
-from standby import Standby
 
 _WHERE = "SELECT pg_is_in_recovery()"
 _READ_THERE = ("quarry_replica_reads_total", {"outcome": "replica"})

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from factories import Factory
-from profiles import Profiles
+from arranging.factories import Factory
+from arranging.profile_kinds import Profiles
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from factories import Factory
+from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import InUse, InvalidInput, Reference
 from service.personal.keyring import SEALED

@@ -11,9 +11,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from caching import Process, process
+from arranging.accounts import NewTenant
+from arranging.caching import Process, process
+from arranging.factories import Factory
 from changes.followers import NEVER, until
-from factories import Factory, NewTenant
 from service.cache import watermarks
 from service.changes import relay as relays
 from service.database.database import Database

@@ -13,9 +13,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from caching import CACHED, Process, process
+from arranging.accounts import NewTenant
+from arranging.caching import CACHED, Process, process
+from arranging.factories import Factory
 from changes.followers import NEVER
-from factories import Factory, NewTenant
 from service.cache import cache as cache_module
 from service.cache import watermarks
 from service.database.database import Database

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import Conflict, InvalidInput
 from service.repos.change_tickets import TicketHolder

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import Forbidden, InvalidInput
 from service.repos import log

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from service.accounts.one_time_codes import ATTEMPTS
 from service.database.database import Database
 from service.errors import InvalidInput

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from factories import Factory
-from profiles import Profiles
+from arranging.factories import Factory
+from arranging.profile_kinds import Profiles
 from service.database.database import Database
 from service.errors import Conflict, InvalidInput, NotFound
 from service.statements.outcomes import removed, settled

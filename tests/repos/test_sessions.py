@@ -11,7 +11,8 @@ from uuid import uuid4
 
 import pytest
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import Conflict, InvalidInput, NotFound
 from service.repos.sessions import Bearer, Session

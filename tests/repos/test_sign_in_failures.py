@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import Forbidden, InvalidInput, Reference
 from service.repos.sign_in_failures import SignInFailure

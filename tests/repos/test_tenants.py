@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from factories import Factory
+from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import Conflict, Forbidden
 from service.statements.outcomes import settled

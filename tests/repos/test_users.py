@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from factories import Factory
+from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import Conflict, DatabaseError, InUse, InvalidInput, NotFound, StaleVersion
 from service.personal.keyring import SEALED

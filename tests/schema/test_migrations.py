@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 
-import dumps
-from factories import Factory
+from arranging import dumps
+from arranging.factories import Factory
 from service.addresses import Address
 from service.embedded.server import Server
 from service.errors import OperatorError

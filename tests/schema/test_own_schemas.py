@@ -12,8 +12,9 @@ import psycopg
 import pytest
 import yoyo
 
-import dumps
-from factories import Factory, NewTenant
+from arranging import dumps
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from service.addresses import Address
 from service.database.database import Database
 from service.embedded.server import Server

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-import dumps
+from arranging import dumps
+from arranging.table_blocks import with_blocks
 from conftest import MAJOR
 from service import files
 from service.database.translation import field_of
 from service.embedded.server import Server
 from service.schema import migration_files
-from table_blocks import with_blocks
 
 CHECKED_IN = Path(__file__).parents[2] / "sql" / "schema.sql"
 HEADER = """-- The schema as the migrations leave it, for reading: migrations alone do not show what a table is today.

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from factories import PASSWORD, NewTenant
+from arranging.accounts import PASSWORD, NewTenant
+from arranging.serving import serving
 from service.settings import Settings
-from serving import serving
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(

@@ -15,13 +15,14 @@ import asyncpg
 import httpx
 import pytest
 
-from dumps import content
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.dumps import content
+from arranging.factories import Factory
+from arranging.serving import Service, serving
+from arranging.witnesses import plant
 from service.api.routes import ENDPOINTS
 from service.embedded.server import Server
 from service.settings import Settings
-from serving import Service, serving
-from witnesses import plant
 
 OPERATOR = f"operator{uuid4().hex}"
 
@@ -42,7 +43,8 @@ def service(settings: Settings, tmp_path: Path) -> Iterator[Service]:
     with serving(
         settings, tmp_path, ENVIRONMENT="production", OPERATOR_TOKEN=OPERATOR, DATABASE_LOG_QUERIES="true",
         CHANGES_HEARTBEAT="1s",
-        CODE_SENDER="code_senders:to_file", CODES_FILE=str(tmp_path / "codes"), PYTHONPATH=str(Path(__file__).parent.parent),
+        CODE_SENDER="arranging.code_senders:to_file", CODES_FILE=str(tmp_path / "codes"),
+        PYTHONPATH=str(Path(__file__).parent.parent),
     ) as running:  # fmt: skip
         yield running
 

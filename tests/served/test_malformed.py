@@ -14,12 +14,13 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from factories import Factory, NewTenant
-from resources import draft_of
+from arranging.accounts import NewTenant
+from arranging.drafts import draft_of
+from arranging.factories import Factory
+from arranging.serving import Service
 from service.api.routes import ENDPOINTS
 from service.http.answers import STATUS
 from service.http.endpoints import Endpoint
-from serving import Service
 
 GROWTH = 64 * 1024 * 1024
 HUGE = 50 * 1024 * 1024

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
+from arranging.serving import Service
+from arranging.witnesses import everything, plant
 from service.database.database import Database
-from serving import Service
-from witnesses import everything, plant
 
 HERE = Path(__file__).parent
 CONFIGURATION = """

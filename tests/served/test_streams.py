@@ -12,9 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
+from arranging.serving import Service, serving
 from service.settings import Settings
-from serving import Service, serving
 
 PATIENCE = 30.0
 

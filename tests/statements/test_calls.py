@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from factories import Factory
+from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import NotFound, TenantUnbound
 from service.statements import query_files

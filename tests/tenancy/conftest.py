@@ -8,8 +8,8 @@ from typing import Any
 import asyncpg
 import pytest
 
+from arranging.tenancy_rows import APP, Arranged, arrange, built_beside, cloned
 from service.embedded.server import Server
-from tenancy_rows import APP, Arranged, arrange, built_beside, cloned
 
 
 @pytest.fixture(scope="module", params=["shared", "own"])

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from factories import Factory
+from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import TenantUnbound, Timeout
 from service.personal import keyring

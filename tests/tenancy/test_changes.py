@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tenancy_rows import LOG, Arranged, Table, bound, outcome
+from arranging.tenancy_rows import LOG, Arranged, Table, bound, outcome
 
 TRACKED = (
     "app.tenants", "quarry.api_keys", "quarry.brand_niches", "quarry.brands", "quarry.campaign_influencers",

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import Forbidden
 from service.repos.log import AuditedChange, LoggedCommit

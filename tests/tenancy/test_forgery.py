@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tenancy_rows import Arranged, bound, outcome
+from arranging.tenancy_rows import Arranged, bound, outcome
 
 FORGERIES = (
     "INSERT INTO app.heads (tenant_id, head) VALUES (app.current_tenant(), 99)",

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from arranging.tenancy_breaks import BREAKS, FOLLOWS, SOUND
+from arranging.tenancy_rows import cloned
 from service import files, tables
 from service.addresses import Address, PoolLimits
 from service.database.connection import Connection
@@ -22,8 +24,6 @@ from service.personal import keyring
 from service.settings import Settings
 from service.tenancy import guard
 from service.tenancy.guard import Finding, GuardError
-from tenancy_breaks import BREAKS, FOLLOWS, SOUND
-from tenancy_rows import cloned
 
 CASES = [(finding, script) for finding, scripts in BREAKS.items() for script in scripts]
 

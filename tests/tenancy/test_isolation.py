@@ -12,8 +12,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from arranging.tenancy_rows import APP, Arranged, Outcome, Table, Values, bound, outcome, tables
 from service.settings import Settings
-from tenancy_rows import APP, Arranged, Outcome, Table, Values, bound, outcome, tables
 
 GRANTS = {
     # s(elect) i(nsert) u(pdate) d(elete)

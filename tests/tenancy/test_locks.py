@@ -16,12 +16,12 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from arranging.tenancy_rows import LOG, Arranged, arrange, cloned
 from service import files
 from service.embedded.server import Server
 from service.statements import query_files
 from service.statements.lexer import Kind, scan
 from service.statements.statement import TENANT_PARAMETER, Statement, Variant
-from tenancy_rows import LOG, Arranged, arrange, cloned
 
 STATEMENTS = {
     f"{path.stem}.{statement.name}": statement

@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import NotFound
 from service.repos.campaigns import Campaign

@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from factories import Factory
+from arranging.factories import Factory
 from service.database.database import Database
 from service.work import Work
 

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from certificates import Authority, Pair
+from arranging.certificates import Authority, Pair
 from service.addresses import Address
 from service.embedded.binaries import find_binaries
 from service.embedded.errors import EmbeddedError

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from certificates import Pair
+from arranging.certificates import Pair
 from service.changes.listener import Listener
 from service.database import diagnosis
 from service.database.database import Database

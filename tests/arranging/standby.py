@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from restartable import MAJOR, Restartable
+from arranging.restartable import MAJOR, Restartable
 from service.embedded.server import Server, stop
 from service.settings import Settings
 

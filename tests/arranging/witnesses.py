@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from service.database.database import Database
 from service.work import Work
 

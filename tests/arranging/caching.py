@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from prometheus_client import REGISTRY
 
+from arranging.accounts import NewTenant
 from changes.followers import until
-from factories import NewTenant
 from service.cache.cache import Cache
 from service.cache.watermarks import Watermarks
 from service.changes.feed import Feed

@@ -6,7 +6,8 @@ import itertools
 from typing import Any
 from uuid import uuid4
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 
 KINDS = ("tenant", "users", "brands", "influencers", "campaigns", "contents")
 DELETABLE = ("users", "brands", "influencers", "campaigns", "contents")

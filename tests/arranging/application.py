@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from factories import Factory, NewTenant
+from arranging.accounts import NewTenant
+from arranging.factories import Factory
 from service.repos.users import User
 
 R = TypeVar("R")

@@ -1,4 +1,4 @@
-"""Rows for tests, made through the repositories."""
+"""Tenants, users and their tokens for tests, made through the repositories."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ from uuid import uuid4
 
 from service.accounts import tokens
 from service.database.database import Database
-from service.repos.brands import Brand
-from service.repos.campaigns import Campaign
-from service.repos.contents import Content
-from service.repos.influencers import Influencer
+from service.engine import EngineWork
 from service.repos.users import User
 from service.tenancy.identity import TenantId
-from service.work import Work
 
 OWN_SCHEMAS = tuple(f"own_{n}" for n in range(int(os.environ.get("TEST_SCHEMAS", "0"))))
 """Schemas that every test's database has, one for each tenant that it makes: `make test-schemas`."""
@@ -37,8 +33,8 @@ class NewTenant:
     """The owner's, as the database keeps it."""
 
 
-class Factory:
-    """Makes rows with sensible values; whatever matters to a test is given."""
+class Accounts:
+    """Makes tenants, users and sessions with sensible values; whatever matters to a test is given."""
 
     def __init__(self, database: Database, platform: Database) -> None:
         self.database = database
@@ -47,7 +43,7 @@ class Factory:
 
     async def tenant(self, name: str, *, schema: str | None = None) -> NewTenant:
         """With a `schema` of its own, which is there; else with the next one of OWN_SCHEMAS, if any."""
-        async with Work(self.platform, None) as work:
+        async with EngineWork(self.platform, None) as work:
             tenant = await work.tenants.create(name=name.capitalize(), domain=f"{name}.example")
             if OWN_SCHEMAS and schema is None:
                 taken = {each.name for each in await work.tenants.schemas()}
@@ -63,39 +59,18 @@ class Factory:
 
     async def user(self, tenant: TenantId, **values: Any) -> User:
         given = {"email": "user@example.com", "display_name": "A user", "password_hash": PASSWORD_HASH, **values}
-        async with Work(self.database, tenant) as work:
+        async with EngineWork(self.database, tenant) as work:
             id = given.setdefault("id", uuid4())
             if not given["password_hash"].startswith("sealed:"):
                 given["password_hash"] = work.binding.seal_hash(given["password_hash"], id)
             return await work.users.create(**given)
-
-    async def campaign(self, tenant: NewTenant, name: str = "Summer", **values: Any) -> Campaign:
-        async with Work(self.database, tenant.id) as work:
-            return await work.campaigns.create(**{"name": name, "owner_id": tenant.owner.id, **values})
-
-    async def brand(self, tenant: NewTenant, **values: Any) -> Brand:
-        n = next(self._numbers)
-        given = {"brand_name": f"Brand {n}", "username": f"brand{n}", **_reachable(f"brand{n}", n), **values}
-        async with Work(self.database, tenant.id) as work:
-            return await work.brands.create(**{"id": uuid4(), **given})
-
-    async def influencer(self, tenant: NewTenant, **values: Any) -> Influencer:
-        n = next(self._numbers)
-        given = {"name": f"Influencer {n}", "username": f"influencer{n}", **_reachable(f"influencer{n}", n), **values}
-        async with Work(self.database, tenant.id) as work:
-            return await work.influencers.create(**{"id": uuid4(), **given})
-
-    async def content(self, tenant: NewTenant, campaign: Campaign, **values: Any) -> Content:
-        given = {"kind": "reel", "title": "A reel", **values}
-        async with Work(self.database, tenant.id) as work:
-            return await work.contents.create(campaign.id, **given)
 
     async def token(
         self, tenant: NewTenant, user: User | None = None, *, lifetime: timedelta = timedelta(hours=1)
     ) -> str:
         """A session of the owner, or of `user`, as the bearer token that opens it."""
         text, token = tokens.issue(tenant.id)
-        async with Work(self.database, tenant.id) as work:
+        async with EngineWork(self.database, tenant.id) as work:
             who = user or tenant.owner
             hashed = (await work.users.credentials(who.id)).password_hash
             session = await work.sessions.create(
@@ -105,8 +80,3 @@ class Factory:
             )  # fmt: skip
         assert session is not None
         return text
-
-
-def _reachable(name: str, n: int) -> dict[str, str]:
-    """An address and a number that nobody else has."""
-    return {"email": f"{name}@example.com", "phone": f"+1415555{n:04}"}

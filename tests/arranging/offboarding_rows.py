@@ -15,6 +15,7 @@ from uuid import UUID
 import psycopg
 from pydantic import SecretStr
 
+from arranging.tenancy_rows import Arranged, arrange
 from service.accounts import tokens
 from service.embedded.server import Server
 from service.offboarding import erasure, exporting
@@ -24,7 +25,6 @@ from service.offboarding.tables import SEALED
 from service.personal import keyring
 from service.settings import Settings
 from service.tables import HISTORY, UNEXPORTED
-from tenancy_rows import Arranged, arrange
 
 LONG_NUMBER = "0.1000000000000000055511151231257827021181583404541015625001"
 OLD = "2020-02-29 12:00:00.123456+00"

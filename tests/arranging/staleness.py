@@ -14,7 +14,7 @@ from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
 
-from factories import NewTenant
+from arranging.accounts import NewTenant
 from service.cache.cache import Cache
 from service.cache.watermarks import Watermarks
 from service.changes.relay import Relay

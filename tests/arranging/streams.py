@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from application import Api
+from arranging.application import Api
 
 PATIENCE = 30.0
 

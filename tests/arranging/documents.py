@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-CHECKOUT = Path(__file__).parent.parent
+CHECKOUT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in (CHECKOUT / "docs").glob("*.md")))
 RUN = frozenset({
     "README.md", "docs/api.md", "docs/changes.md", "docs/moving.md", "docs/operations.md", "docs/troubleshooting.md",

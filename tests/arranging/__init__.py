@@ -1,0 +1,1 @@
+"""What tests are arranged with: rows, servers, clients, documents."""
