@@ -117,9 +117,9 @@ DELETE FROM app.heads WHERE tenant_id = :tenant_id;
 -- name: statistics :maybe
 -- scope: owner
 -- The planner keeps samples of what columns hold; new ones hold nothing of the tenant.
-ANALYZE app.tenants, app.schemas, app.changes, app.commits, app.heads, users, sessions, api_keys, sign_in_failures, influencers,
-        influencer_niches, brands, brand_niches, campaigns, contents, campaign_influencers, otps, idempotency_keys,
-        change_tickets, app.cursors;
+ANALYZE app.tenants, app.schemas, app.changes, app.commits, app.heads, app.cursors, users, sessions, api_keys, change_tickets,
+        sign_in_failures, otps, idempotency_keys,
+        brands, brand_niches, influencers, influencer_niches, campaigns, contents, campaign_influencers;
 
 -- name: remains :many
 -- scope: owner

@@ -245,6 +245,7 @@ CREATE TABLE quarry.odd (
     CONSTRAINT odd_phone_check CHECK (phone ~ '^\\+[1-9][0-9]{6,14}$'),
     CONSTRAINT odd_email_check CHECK (num_nonnulls(phone, email) = 1),
     CONSTRAINT odd_last_check CHECK (last >= first + 100),
+    length_cm integer NOT NULL CHECK (length_cm BETWEEN 100 AND 20000), price bigint CHECK (price < -5 AND price > -90),
     CONSTRAINT odd_number_check CHECK (number BETWEEN 0 AND 1),
     UNIQUE (tenant_id, user_id),
     FOREIGN KEY (tenant_id, user_id) REFERENCES quarry.users (tenant_id, id)

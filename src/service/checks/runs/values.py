@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
+from service.errors import OperatorError
+
 NOBODY = UUID(int=0)
 """The tenant of rows that all tenants share."""
 
@@ -39,7 +41,7 @@ _CLOCK = "timestamptz '2024-01-01 00:00:00+00' + (@n - 1) / 3 * interval '1 minu
 """Goes up with the rows, three of them at a time."""
 
 
-class SampleError(Exception):
+class SampleError(OperatorError):
     """No rows that satisfy a constraint could be made."""
 
 
@@ -176,6 +178,8 @@ def _values(table: Table, column: Column) -> Sequence[str]:
     text = f"'{label} ' || @mark || ' ' || @n"
     identifier = f"(@mark || substr({digest}, 9))::uuid"
     start = column.initial if _NUMBER.fullmatch(column.initial) else "1"
+    bounds = dict.fromkeys(number for check in column.checks for number in _NUMBER.findall(check))
+    near = [f"{number}::numeric {sign} {five}" for number in bounds for sign in "+-"]
     some_clock = f"{_CLOCK} + {_hashed(seed, 2)} * interval '50 years' + interval '{column.number} seconds'"
     times = [_CLOCK, some_clock] if column.name == table.clock else [some_clock, _CLOCK]
     day = f"date '2024-01-01' + (@n % 700)::integer + {column.number}"
@@ -191,9 +195,9 @@ def _values(table: Table, column: Column) -> Sequence[str]:
         "uuid": [identifier],
         # As long as a digest and, by its first byte, sealed.
         "bytea": [f"decode('01' || @mark || {digest} || repeat('00', {zeros}), 'hex')" for zeros in (11, 0, 43)],
-        "integer": [f"{start} + {five}", _PARENTS[1], "@n", "0", "1"],
-        "bigint": ["@n", five, "0"],
-        "numeric": ["@n + 0.25", "@n", "0.5", "0"],
+        "integer": [f"{start} + {five}", _PARENTS[1], "@n", "0", "1", *near],
+        "bigint": ["@n", five, "0", *near],
+        "numeric": ["@n + 0.25", "@n", "0.5", "0", *near],
         "timestamp": [*times, f"{_CLOCK} - interval '1 hour'"],
         "date": [day, f"{day} + 1000", f"{day} - 10000"],
         "time": ["time '08:00' + @n * interval '7 minutes'"],
