@@ -32,8 +32,8 @@ COMMENT ON POLICY tenant ON $table IS 'Rows of the bound tenant only, for every 
 CREATE TRIGGER touch BEFORE UPDATE ON $table
     FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION app.touch();
 
-GRANT SELECT, DELETE ON $table TO quarry_app;
-GRANT INSERT (tenant_id, id, name),
+GRANT SELECT,
+      INSERT (tenant_id, name),
       UPDATE (name, deleted_at) ON $table TO quarry_app;
 
 CREATE FUNCTION record_$table() RETURNS trigger
