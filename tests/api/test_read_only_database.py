@@ -30,7 +30,7 @@ async def test_connections_of_a_read_only_spell_write_again_after_it(
 ) -> None:
     client = await api.client(acme)
     read_only("on")
-    await api.state["database"].renew()
+    await api.state["database"].pool.renew()
     problem(await client.post("/v1/campaigns", json={"name": "A"}), 503, "read_only")
     assert (await client.get("/v1/campaigns")).status_code == 200
     ready = await client.get("/readyz")
@@ -43,7 +43,7 @@ async def test_connections_of_a_read_only_spell_write_again_after_it(
 async def test_readiness_comes_back_with_the_first_new_session(api: Api, read_only: Any) -> None:
     client = await api.client()
     read_only("on")
-    await api.state["database"].renew()
+    await api.state["database"].pool.renew()
     assert (await api.state["health"].report())["writes"] == {"ok": False}
     read_only("off")
     assert (await client.get("/readyz")).status_code == 200

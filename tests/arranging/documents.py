@@ -13,7 +13,7 @@ CHECKOUT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in (CHECKOUT / "docs").glob("*.md")))
 RUN = frozenset({
     "README.md", "docs/api.md", "docs/changes.md", "docs/moving.md", "docs/operations.md", "docs/troubleshooting.md",
-    "docs/upgrading.md",
+    "docs/upgrading.md", "docs/your-own-service.md",
 })  # fmt: skip
 """Those whose `sh` blocks are run below, from the first to the last."""
 _CRON = "cron's; the commands are those above"
@@ -50,6 +50,7 @@ _COMMAND = re.compile(
     r"(^|[\s(|&/\"])(quarry|make|curl|psql|docker|apt-get|pgbackrest|rclone|aws|tar|yoyo|pip|pg_\w+|systemctl)\s(?!=)"
 )
 _OVERVIEW = re.compile(r"quarry (\w+ )?\w+ ?\|")
+_CONTENT = re.compile(r"`([\w./-]+)`:")
 _NOT_RUN = re.compile(r"<!-- not run: \S.* -->")
 
 
@@ -61,26 +62,28 @@ def command(line: str) -> str | None:
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, its lines, and whether the line before it says why it is not run."""
+    """A fenced block: language, lines, whether the line before says why it is not run, and the file whose content it is."""
 
     language: str
     lines: tuple[str, ...]
     is_marked: bool
+    path: str = ""
 
 
 @cache
 def blocks(document: str) -> list[Block]:
     """Those of a document, in their order."""
-    found, lines, language, before, marked = [], [], None, "", False
+    found, lines, language, before, marked, path = [], [], None, "", False, ""
     for line in (CHECKOUT / document).read_text(encoding="utf-8").splitlines():
         if line.startswith("```") and language is None:
             language, lines, marked = line[3:].strip(), [], bool(_NOT_RUN.fullmatch(before))
+            path = named[1] if (named := _CONTENT.fullmatch(before)) else ""
         elif line.startswith("```"):
-            found.append(Block(language or "", tuple(lines), marked))
+            found.append(Block(language or "", tuple(lines), marked, path))
             language = None
         else:
             lines.append(line)
-        before = line
+        before = line or before
     assert language is None, f"{document} ends inside a block"
     return found
 

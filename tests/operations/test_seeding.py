@@ -154,6 +154,14 @@ async def test_demo_needs_keys_that_can_be_used(settings: Settings, superuser: A
     assert superuser.execute("SELECT count(*) FROM app.tenants").fetchone() == (0,)
 
 
+async def test_what_a_role_may_not_do_names_the_statement(settings: Settings, superuser: Any) -> None:
+    superuser.execute("REVOKE INSERT ON quarry.campaigns FROM quarry_app")
+    superuser.commit()
+    await seeding.seed(settings, "base", quietly)
+    with pytest.raises(OperatorError, match=r"3_campaigns\.sql:\d+: quarry_app may not do that"):
+        await seeding.seed(settings, "demo", quietly)
+
+
 async def test_missing_parameter_names_the_statement(settings: Settings) -> None:
     with pytest.raises(StatementError, match="needs a value for tenants"):
         await seeding.seed(settings, "load", quietly)

@@ -17,7 +17,7 @@ from service.addresses import PoolLimits
 from service.database.connection import row_count
 from service.database.database import Database
 from service.database.diagnosis import open_explained
-from service.errors import OperatorError
+from service.errors import Forbidden, OperatorError
 from service.operations import rotation
 from service.personal import keyring
 from service.settings import Settings
@@ -85,7 +85,13 @@ async def _run(
             label = f"{name}: {statement.label}"
             rows, told = 0, monotonic()
             for position, tenant in enumerate(bound, 1):
-                answer = await _execute(databases[statement.scope], statement, tenant, parameters)
+                try:
+                    answer = await _execute(databases[statement.scope], statement, tenant, parameters)
+                except Forbidden as error:
+                    raise statement.error(
+                        f"{_ROLES[statement.scope]} may not do that",
+                        "grant it in a migration, or write '-- scope: owner'",
+                    ) from error
                 rows += answer if isinstance(answer, int) else len(answer)
                 if not isinstance(answer, int):
                     tenants = answer
