@@ -44,11 +44,12 @@ test-schemas: install ## Run the tests of the service with tenants that have sch
 		$(filter-out tests/database/test_recovery.py tests/operations/test_operating.py,$(wildcard tests/test_*.py \
 		$(addprefix tests/,$(addsuffix /test_*.py,$(UNDER)))))
 
-check: install ## Lint, types, floors, and every statement proved
-	$(BIN)/ruff check src tests bench sql
-	$(BIN)/ruff format --check src tests bench
+check: install ## Lint, types, floors, documents, and every statement proved
+	$(BIN)/ruff check src tests bench docsite sql
+	$(BIN)/ruff format --check src tests bench docsite
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/properdocs build --quiet -f properdocs.yml
 	$(BIN)/quarry sql check
 
 soak: install test-pooler test-schemas ## Run the full counts of the acceptance lists and print them
@@ -57,10 +58,13 @@ soak: install test-pooler test-schemas ## Run the full counts of the acceptance 
 bench: install ## Measure side by side and print ratios
 	$(BIN)/python -m bench
 
-schema: install ## Write sql/schema.sql anew from the migrations
+docs: install ## Build the documents into .site/index.html: strict, with search
+	$(BIN)/properdocs build --quiet -f properdocs.yml
+
+schema: install ## Write sql/schema.sql and the tables in sql/queries from the migrations
 	UPDATE_SCHEMA=1 $(BIN)/python -m pytest -q tests/schema/test_schema.py
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
 
-.PHONY: install run test test-pooler test-schemas check soak bench schema help
+.PHONY: install run test test-pooler test-schemas check docs soak bench schema help

@@ -19,7 +19,7 @@ import pytest
 
 from arranging.documents import CHECKOUT, blocks
 
-_PROGRAMS = ("lint-imports", "mypy", "quarry", "ruff")
+_PROGRAMS = ("lint-imports", "mypy", "properdocs", "quarry", "ruff")
 
 
 @pytest.fixture
