@@ -18,13 +18,14 @@ from service.checks import proving, suite
 from service.checks.findings import Finding
 from service.checks.proofs import catalog
 from service.checks.proving import Subject
+from service.checks.rules import caching, indexes, privileges, signature
 from service.checks.rules import counts as rules
-from service.checks.rules import indexes, privileges, signature
 from service.checks.runs import attack, growth
 from service.checks.runs.samples import Sampler
 from service.checks.runs.trials import TENANTS, undone
 from service.personal.marking import Personal
 from service.statements import query_files
+from service.statements.cached import Cached
 from service.statements.repository import Repository, query
 from service.statements.rows import Row
 
@@ -41,6 +42,7 @@ _NAMES = {
     "Row": Row,
     "Repository": Repository,
     "query": query,
+    "Cached": Cached,
 }
 
 
@@ -48,7 +50,7 @@ _NAMES = {
 class Plant:
     """A statement and the method that binds it: `row` are the fields of its model, `takes` its parameters.
 
-    `answers` is what a :value returns; `header` are lines between its name and its sentence.
+    `answers` is what a :value returns, `cached` the argument of its `query`; `header` are lines below its name.
     """
 
     sql: str
@@ -57,6 +59,7 @@ class Plant:
     takes: str = ""
     answers: str = "int"
     header: str = ""
+    cached: str = ""
 
     def but(self, **changes: str) -> Plant:
         """The same with something else in its place."""
@@ -111,6 +114,7 @@ class Garden:
         for subject in subjects:
             signature.check(subject)
             rules.check(subject)
+            caching.check(subject)
             await indexes.check(self.connection, subject)
         privileges.check(subjects, known, await privileges.granted(self.connection), set())
         signature.check_models(subjects)
@@ -143,7 +147,7 @@ class Garden:
             if plant.kind not in ("value", "count"):
                 source += f"class {model}(Row): {plant.row}\n"
             answers = _ANSWERS.get(plant.kind, plant.answers).format(model)
-            body += f"    @query\n    async def {name}(self, {plant.takes}) -> {answers}: ...\n"
+            body += f"    @query{plant.cached}\n    async def {name}(self, {plant.takes}) -> {answers}: ...\n"
         self.path.write_text("\n".join(texts))
         names = {**_NAMES, "file": query_files.read(self.path)}
         # Annotations are evaluated at once: the models are nowhere but here.

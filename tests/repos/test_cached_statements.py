@@ -225,12 +225,21 @@ def test_the_tables_of_a_statement_are_named_from_the_outside_in(columns: str, s
      touch, Cached(), "can't be cached"),
     ("-- name: every :many\n-- scope: platform\n-- All things.\nSELECT id FROM things;", every, Cached(), "no tenant"),
     (FIND.format("id", "things AS t"), find, Cached(row="thing_id"), "':thing_id' names"),
+    (FIND.format("t.id", "things AS t, parts AS p"), find, Cached(), "comma between tables"),
+    (FIND.format("t.id, (SELECT max(1) FROM a CROSS JOIN b, c)", "things AS t"), find, Cached(), "comma between tables"),
 ])  # fmt: skip
 def test_what_can_not_be_cached_is_refused_where_it_is_defined(
     sql: str, method: Callable[..., Any], cached: Cached, message: str
 ) -> None:
     with pytest.raises(StatementError, match=message):
         define(sql, method, cached)
+
+
+@pytest.mark.parametrize(
+    "columns", ["substring(t.id FROM 1), t.id", "t.id IS DISTINCT FROM 1, t.id", "(SELECT 1 FROM a), t.id"]
+)
+def test_a_comma_elsewhere_is_none_between_tables(columns: str) -> None:
+    assert define(FIND.format(columns, "things AS t JOIN unnest(t.a, t.b) AS u (x, y) ON true"), find, Cached()).cached
 
 
 def test_that_answers_are_cached_is_said_beside_the_method_and_nowhere_else() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from service.statements.cached import Cached
 from service.statements.calls import INDEX_SUFFIX
 from service.statements.repository import Repository, attached
 from service.statements.rows import Row
@@ -24,6 +25,7 @@ class Entry:
     model: type[Row] | None
     hints: Mapping[str, Any]
     personal: tuple[str, ...]
+    cached: Cached | None
     attached: str
     """What the repository is called on a piece of work."""
 
@@ -71,5 +73,11 @@ def of(repository: type[Repository], attached: str = "") -> Iterator[Entry]:
     for method in vars(repository).values():
         if isinstance(statement := getattr(method, "statement", None), Statement):
             yield Entry(
-                statement, repository, method.model, method.hints, method.personal, attached or repository.aggregate
+                statement,
+                repository,
+                method.model,
+                method.hints,
+                method.personal,
+                method.cached,
+                attached or repository.aggregate,
             )

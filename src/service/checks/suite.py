@@ -12,8 +12,8 @@ from service.checks.findings import Finding
 from service.checks.proofs import catalog
 from service.checks.proofs.catalog import Catalog
 from service.checks.proving import Subject
+from service.checks.rules import caching, indexes, privileges, signature
 from service.checks.rules import counts as rules
-from service.checks.rules import indexes, privileges, signature
 from service.checks.runs import attack, growth
 from service.checks.runs.samples import Sampler
 from service.checks.runs.trials import TENANTS
@@ -43,6 +43,7 @@ async def examine(connection: Any, schema: str, entries: Sequence[Entry], *, is_
     for subject in subjects:
         signature.check(subject)
         rules.check(subject)
+        caching.check(subject)
         await indexes.check(connection, subject)
     held = await privileges.granted(connection)
     elsewhere = await privileges.elsewhere(connection, known)

@@ -21,6 +21,7 @@ _MARKER = "/* the statement */"
 _NUMBERS = 4
 """Columns before the statement's own: epoch, number, shared number, whether there is a row."""
 _NO_EPOCH = -1
+_AFTER_FROM = frozenset({"WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT", "FOR", "UNION", "SELECT", "RETURNING"})
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,27 @@ def tables(statement: Statement) -> tuple[str, ...]:
     return tuple(sorted(found, key=found.__getitem__))
 
 
+def _joins_by_comma(statement: Statement) -> bool:
+    """Whether a comma stands between tables in a FROM."""
+    within: set[int] = set()
+    depth, before = 0, ""
+    for lexeme in scan(statement.variants[max(statement.variants)].text):
+        word = lexeme.text
+        if lexeme.kind not in (Kind.WORD, Kind.SYMBOL):
+            continue
+        if word == ")":
+            within.discard(depth)
+        depth += (word == "(") - (word == ")")
+        if word == "FROM" and before != "DISTINCT":
+            within.add(depth)
+        elif word in _AFTER_FROM:
+            within.discard(depth)
+        elif word == "," and depth in within:
+            return True
+        before = word
+    return False
+
+
 def cached_reader(
     statement: Statement, cached: Cached
 ) -> Callable[[Reading, Binding, str, Sequence[object]], Awaitable[Rows]]:
@@ -63,6 +85,8 @@ def cached_reader(
     """
     if statement.kind == "count" or statement.scope not in ("tenant", "shared"):
         raise statement.error("what counts rows that it touches, or belongs to no tenant, can't be cached")
+    if _joins_by_comma(statement):
+        raise statement.error("a cached statement has a comma between tables", "write JOIN")
     read_from = tables(statement)
     is_shared = not SHARED.isdisjoint(read_from)
     own = [table for table in read_from if table not in SHARED]
