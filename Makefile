@@ -41,7 +41,7 @@ test-pooler: install ## Run the tests of statements and transactions through PgB
 test-schemas: install ## Run the tests of the service with tenants that have schemas of their own
 	TEST_SCHEMAS=6 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile tests/api tests/repos \
 		$(filter-out %/test_completeness.py,$(wildcard tests/changes/test_*.py)) \
-		$(filter-out tests/database/test_recovery.py tests/operations/test_operating.py,$(wildcard tests/test_*.py \
+		$(filter-out tests/database/test_recovery.py tests/operations/test_operating.py tests/test_your_own_service.py,$(wildcard tests/test_*.py \
 		$(addprefix tests/,$(addsuffix /test_*.py,$(UNDER)))))
 
 check: install ## Lint, types, floors, documents, and every statement proved

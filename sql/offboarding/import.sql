@@ -1,5 +1,5 @@
 -- repository: import
--- Writes a tenant's rows as they were: :rows is a JSON array of the archive's objects, personal data sealed anew.
+-- Writes a tenant's rows as they were: :rows is a JSON array of the archive's objects, personal data sealed again.
 
 -- name: taken :maybe
 -- scope: owner

@@ -65,7 +65,7 @@ SELECT id, created_by, role, key_hash, key_mac
  LIMIT :limit;
 
 -- name: write_macs :count
--- Writes MACs that the service has made anew.
+-- Writes MACs that the service has made again.
 UPDATE api_keys AS k
    SET key_mac = r.key_mac
   FROM unnest(:ids::uuid[], :key_macs::bytea[]) AS r (id, key_mac)

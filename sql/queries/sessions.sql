@@ -150,7 +150,7 @@ SELECT id, user_id, token_hash, token_mac
  LIMIT :limit;
 
 -- name: write_macs :count
--- Writes MACs that the service has made anew.
+-- Writes MACs that the service has made again.
 UPDATE sessions AS s
    SET token_mac = r.token_mac
   FROM unnest(:ids::uuid[], :token_macs::bytea[]) AS r (id, token_mac)

@@ -30,7 +30,7 @@ def check_env_file(path: Path) -> None:
     for binding in bindings:
         if binding.error or (binding.key is not None and binding.value is None):
             raise SettingsError(
-                f".env, line {binding.original.line}: this is no NAME=value, or a quote is not closed",
+                f".env, line {binding.original.line}: this line is not NAME=value, or a quote is not closed",
                 "correct the line",
             )
         for name, default in _VARIABLE.findall(binding.value or ""):

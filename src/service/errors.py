@@ -212,7 +212,7 @@ class Malformed(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    """This path has other methods."""
+    """This path does not support this method."""
 
     code = "method_not_allowed"
 
@@ -240,7 +240,7 @@ class PreconditionRequired(RequestError):
 
 
 class Gone(RequestError):
-    """What was committed after this position is not kept any more, or it is another life's: read the state anew."""
+    """Commits after this position are no longer available. Reload the state and continue from there."""
 
     code = "gone"
 

@@ -123,7 +123,7 @@ class Replica:
             await asyncio.sleep(_TRY_AGAIN_AFTER)
 
     async def _look(self, database: Database) -> None:
-        # First the one that is ahead, so that the other is not thought to be behind for what came in between.
+        # The primary first, so that what is written in between does not count as lag.
         ahead = await self._position_of_primary()
         try:
             async with asyncio.timeout(_PATIENCE):

@@ -1,4 +1,4 @@
-"""Who is served: every request asks anew whether anything speaks against it."""
+"""Who is served: every request asks again whether anything speaks against it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ async def test_an_influencer_is_put_on_a_campaign(api: Api, new: Factory, acme: 
     assert (await client.get(f"/v1/campaigns/{campaign.id}/influencers")).json() == {"items": [placed], "next": None}
 
 
-async def test_putting_them_there_again_says_all_that_was_agreed_anew(api: Api, new: Factory, acme: NewTenant) -> None:
+async def test_putting_them_there_again_says_all_that_was_agreed_again(api: Api, new: Factory, acme: NewTenant) -> None:
     client, campaign, influencer = await api.client(acme), await new.campaign(acme), await new.influencer(acme)
     path = f"/v1/campaigns/{campaign.id}/influencers/{influencer.id}"
     first = (await client.put(path, json={})).json()

@@ -118,7 +118,7 @@ async def test_retry_after_is_sent_and_the_refusal_is_counted(key) -> None:
     assert refusals() == before + 1
 
 
-async def test_forgiving_starts_anew_for_this_key_alone(place, key) -> None:
+async def test_forgiving_starts_again_for_this_key_alone(place, key) -> None:
     async with of(rate_limit_guesses="3/hour", **place) as limits:
         await admitted(limits, key, 3)
         await admitted(limits, key + "2", 3)

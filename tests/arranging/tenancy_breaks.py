@@ -12,17 +12,17 @@ def _policy(where: str, roles: str = "public", using: str = _OWN, check: str = _
 
 
 def _record_delete(definition: str) -> str:
-    """The trigger of users made anew."""
+    """The trigger of users made again."""
     return f"DROP TRIGGER record_delete ON quarry.users; CREATE TRIGGER record_delete {definition}"
 
 
 def _number_shared(definition: str) -> str:
-    """The trigger of niches made anew."""
+    """The trigger of niches made again."""
     return f"DROP TRIGGER number_shared ON app.niches; CREATE TRIGGER number_shared {definition}"
 
 
 def _refuse_truncate(definition: str) -> str:
-    """The trigger of users made anew."""
+    """The trigger of users made again."""
     return f"DROP TRIGGER refuse_truncate ON quarry.users; CREATE TRIGGER refuse_truncate {definition}"
 
 

@@ -159,7 +159,7 @@ async def test_another_database_is_made_and_the_served_one_left_alone(filled: De
 @pytest.mark.parametrize("name", ["", "x" * 64])
 async def test_a_name_that_no_database_can_have_is_told(desk: Desk, name: str) -> None:
     backup = await desk.take()
-    with pytest.raises(OperatorError, match="is no name of a database"):
+    with pytest.raises(OperatorError, match="is not a valid database name"):
         await desk.restore(backup, name)
     assert await desk.besides() == []
 

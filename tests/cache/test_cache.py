@@ -68,7 +68,7 @@ async def test_other_values_and_another_tenant_are_other_questions(cache: Cache,
     assert set(source.asked.values()) == {1}
 
 
-async def test_what_a_commit_has_touched_is_asked_anew(cache: Cache, source: Source) -> None:
+async def test_what_a_commit_has_touched_is_asked_again(cache: Cache, source: Source) -> None:
     await source.read(cache, question())
     cache.watermarks.apply(ACME, 11, [("things", ROW)], is_whole=True)
     source.number, source.rows = 11, [{"id": 2}]

@@ -227,7 +227,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-async def test_whatever_is_no_entry_is_asked_anew_and_replaced(
+async def test_whatever_is_no_entry_is_asked_again_and_replaced(
     url: SecretStr, tenant: UUID, redis_client: Redis, garbage: str
 ) -> None:
     async with reader(url, tenant) as one, reader(url, tenant) as other, reader(url, tenant) as third:
@@ -250,7 +250,7 @@ async def test_what_is_no_entry_is_logged_without_what_it_holds(
     assert "confidential" not in json.dumps(lines)
 
 
-async def test_a_value_of_another_kind_is_asked_anew(url: SecretStr, tenant: UUID, redis_client: Redis) -> None:
+async def test_a_value_of_another_kind_is_asked_again(url: SecretStr, tenant: UUID, redis_client: Redis) -> None:
     await redis_client.rpush(question(tenant).name, b"a", b"b")
     async with reader(url, tenant) as one:
         assert await one.read(question(tenant), [{"id": 2}]) == [{"id": 2}]

@@ -243,7 +243,7 @@ def test_a_new_epoch_gives_everything_up(marks: Watermarks, clock: Clock) -> Non
     assert marks.known(ACME) is None
     assert marks.place(ACME, at_least=0, now=clock.now) is None
     assert not holds(marks, read(at=NOW, epoch=2), now=clock.now)
-    # Numbers begin anew, lower ones perhaps.
+    # Numbers begin again, lower ones perhaps.
     marks.begin(ACME, 4, asked_at=NOW + 0.2)
     marks.confirm_shared(1, asked_at=NOW + 0.2)
     assert holds(marks, read(4, epoch=2, shared=1), is_shared=True, now=NOW + 0.3)

@@ -1,4 +1,4 @@
-"""The relay when the log was pruned, the database lost, restored or another one: it finds the way, or starts anew."""
+"""The relay when the log was pruned, the database lost, restored or another one: it finds the way, or starts again."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application
 
 
 @pytest.mark.parametrize("later", [0, 3])
-async def test_a_log_that_was_pruned_beyond_what_is_known_starts_anew(
+async def test_a_log_that_was_pruned_beyond_what_is_known_starts_again(
     settings: Settings, database: Database, acme: NewTenant, superuser: Any, monkeypatch: pytest.MonkeyPatch, later: int
 ) -> None:
     monkeypatch.setattr(relays, "POLL_EVERY", NEVER)

@@ -232,7 +232,7 @@ async def test_a_rewritten_table_is_found(planted: Planted) -> None:
     )
     finding = only(checked)
     assert placed(finding) == ("table-rewritten", "0090.plant.sql", 4)
-    assert finding.message == "this writes all rows of app.commits anew."
+    assert finding.message == "this rewrites all rows of app.commits."
     assert finding.remedy.startswith("Add a column, fill it tenant by tenant")
 
 

@@ -47,7 +47,7 @@ MISTAKES = {
     "nowhere:make": "CONSUMERS: nowhere:make can't be had: No module named 'nowhere'",
     "outgoing:make": "CONSUMERS: outgoing:make can't be had: no mail server",
     "outgoing:twice": "two consumers have one name",
-    "outgoing:wrong": "'Mail' is no name of a consumer",
+    "outgoing:wrong": "'Mail' is not a valid consumer name",
 }
 
 

@@ -82,7 +82,7 @@ def test_what_cannot_be_sealed_is_told_and_is_a_failure(local: Any) -> None:
     row, done, message, remedy = failed.err.splitlines()
     assert row.startswith("quarry: users ")
     assert "email: It is sealed with the key row-test, which is not among PII_KEYS." in row
-    assert (done, message) == ("quarry: sealed nothing", "quarry: 1 could not be sealed anew and are as they were")
+    assert (done, message) == ("quarry: sealed nothing", "quarry: 1 could not be sealed again and are as they were")
     assert remedy.startswith("  → ")
 
 

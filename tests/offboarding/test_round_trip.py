@@ -87,7 +87,7 @@ async def test_an_api_key_that_somebody_has_changed_by_hand_does_not_leave(stock
     ]
 
 
-async def test_the_log_begins_anew_and_tells_of_the_import(stock: Stock, tmp_path: Path) -> None:
+async def test_the_log_begins_again_and_tells_of_the_import(stock: Stock, tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     manifest = await stock.export(path)
     await stock.erase(stock.a)

@@ -1,4 +1,4 @@
-"""Rotation on a real database: what is sealed anew reads the same, and nobody's change is lost over it."""
+"""Rotation on a real database: what is sealed again reads the same, and nobody's change is lost over it."""
 
 from __future__ import annotations
 

@@ -258,7 +258,7 @@ async def test_a_write_of_psql_is_learned_of_while_what_it_has_not_touched_stays
     assert reader.asked["campaigns.find"] == 3
 
 
-async def test_a_list_is_asked_anew_after_any_change_of_its_table(
+async def test_a_list_is_asked_again_after_any_change_of_its_table(
     reader: Process, new: Factory, acme: NewTenant, campaign: Campaign
 ) -> None:
     await reader.catch_up(acme)

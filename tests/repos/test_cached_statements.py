@@ -141,7 +141,7 @@ async def test_it_answers_the_same_rows_in_the_same_order(
 
 
 @pytest.mark.parametrize("label", CACHED)
-async def test_it_is_asked_anew_after_a_change_of_any_row_that_is_in_its_answer(
+async def test_it_is_asked_again_after_a_change_of_any_row_that_is_in_its_answer(
     reader: Process, world: World, superuser: Any, label: str
 ) -> None:
     for n, table in enumerate(tables(CACHED[label].statement), 1):

@@ -176,7 +176,7 @@ async def test_expired_answers_are_forgotten_some_at_a_time(database: Database, 
         assert await work.connection.fetchval("SELECT count(*) FROM idempotency_keys", ()) == 1
 
 
-async def test_what_another_key_sealed_is_stale_and_sealed_anew(database: Database, new: Factory) -> None:
+async def test_what_another_key_sealed_is_stale_and_sealed_again(database: Database, new: Factory) -> None:
     acme = await new.tenant("acme")
     await answered(database, acme)
     async with Work(database, acme.id) as work:
@@ -185,8 +185,8 @@ async def test_what_another_key_sealed_is_stale_and_sealed_anew(database: Databa
         assert keyring is not None
         assert await work.idempotency_keys.stale(keyring.prefix, after=UUID(int=0), limit=9) == []
         (row,) = await work.idempotency_keys.stale(b"\x01other", after=UUID(int=0), limit=9)
-        answer = work.binding.seal("sealed anew", "idempotency_keys.answer", row.id)
+        answer = work.binding.seal("sealed again", "idempotency_keys.answer", row.id)
         assert await work.idempotency_keys.reseal(ids=[row.id, uuid4()], answers=[answer, answer]) == 1
         found = await work.idempotency_keys.find(CALLER, "key")
     assert found is not None
-    assert found.answer == "sealed anew"
+    assert found.answer == "sealed again"

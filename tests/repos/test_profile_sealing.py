@@ -1,4 +1,4 @@
-"""Addresses and phones of brands and influencers: sealed, found again, verified and sealed anew."""
+"""Addresses and phones of brands and influencers: sealed, found again, verified and sealed again."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_the_database_itself_refuses_what_is_not_sealed(
     assert [error.field for error in refused.value.errors] == [field]
 
 
-async def test_what_another_key_sealed_is_stale_deleted_or_not_and_sealed_anew_unless_changed_meanwhile(
+async def test_what_another_key_sealed_is_stale_deleted_or_not_and_sealed_again_unless_changed_meanwhile(
     database: Database, new: Factory, profiles: Profiles
 ) -> None:
     acme = await new.tenant("acme")

@@ -90,7 +90,7 @@ async def test_the_same_address_again_is_no_change(database: Database, new: Fact
         assert await work.users.find_credentials(acme.owner.email) is None
 
 
-async def test_what_another_key_sealed_is_stale_until_it_is_sealed_anew(database: Database, new: Factory) -> None:
+async def test_what_another_key_sealed_is_stale_until_it_is_sealed_again(database: Database, new: Factory) -> None:
     acme = await new.tenant("acme")
     keyring = database.keyring
     assert keyring is not None

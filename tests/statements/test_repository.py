@@ -168,7 +168,7 @@ def test_the_annotation_says_what_the_result_kind_says(kind: str) -> None:
         if shape in FITTING[kind]:
             define(sql, shape)
         else:
-            assert misfit(sql, shape).startswith(f"Things.shape is a :{kind}, so it answers {WANTED[kind]}")
+            assert misfit(sql, shape).startswith(f"Things.shape is a :{kind}, so it returns {WANTED[kind]}")
 
 
 def test_every_repository_of_the_service_binds_every_statement_of_its_file() -> None:

@@ -76,7 +76,7 @@ class Passwords:
         return await self._apart(functools.partial(_HASHER.hash, texts.composed(password)), whose)
 
     async def verify(self, password: str, hashed: str | None, *, whose: Hashable = None) -> bool:
-        """Whether the password is the hash's. Without a hash it takes the time of one of today, and is not."""
+        """Whether the password matches the hash. Without one: False, after as long as a comparison takes."""
         known = hashed if hashed is not None else self._nobody
         matches = await self._apart(functools.partial(_verify, known, password), whose)
         return matches and hashed is not None
@@ -158,7 +158,7 @@ def is_costly(hashed: str) -> bool:
 
 
 def weakness(password: str, *own: str) -> str | None:
-    """Why a password would be guessed at once: one of the commonest, or made of its person's own words. None: it is none."""
+    """Why a password is easy to guess (a very common one, or made of the user's own data); None if it is not."""
     given = texts.composed(password).casefold()
     if _is_common(given):
         return "this is one of the commonest passwords, or little more"

@@ -39,7 +39,7 @@ class SignIn:
 
 @dataclass(frozen=True)
 class Attempt:
-    """Who says to be whom, and from where; `place` is the network, `lifetime` of the session in seconds.
+    """Who tries to sign in, and from where; `place` is the client's network, `lifetime` the session's, in seconds.
 
     `may_note` says whether one more failure of an unknown address of this tenant is kept.
     """
@@ -73,7 +73,7 @@ async def sign_in(database: Database, passwords: Passwords, attempt: Attempt) ->
 
 
 async def is_known_place(database: Database, domain: str, email: str, origin: Origin) -> bool:
-    """Whether somebody with this address has had a session from there lately: who is there is no stranger."""
+    """Whether the user with this email address has recently had a session from the same IP address."""
     entry = await EngineWork.run(database, lambda work: work.tenants.find_by_domain(domain), None, read_only=True)
     ip = origin.ip
     if entry is None or ip is None:

@@ -59,7 +59,7 @@ class WrongPassword(InvalidInput):
 
 
 async def check_password(work: EngineWork, password: str, *own: str) -> None:
-    """Raises InvalidInput for a password that would be guessed at once; `own` are the words of whose it is."""
+    """Raises InvalidInput for a password that is easily guessed; `own` are the words of whose it is."""
     tenant = await work.tenants.current()
     if (why := weakness(password, *own, tenant.domain, tenant.name)) is not None:
         raise InvalidInput.of("password", f"{why}; choose another one")

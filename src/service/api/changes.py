@@ -85,7 +85,7 @@ async def page(call: Call, query: Parsed[ChangesQuery]) -> Entity[ChangePage]:
         )
         return answers.entity(ChangePage, shown)
 
-    # To a replica a position of another process's commit would be one of another life.
+    # A replica that lags would take a position beyond its head for one of another epoch.
     return await call.run(operation, may_lag=False)
 
 
@@ -161,7 +161,7 @@ async def _place(call: Call, token: Token) -> Place:
 
 
 def _resumed(call: Call) -> Position | None:
-    """Last-Event-ID, which a browser sends when it comes again; one that can't be read is another life's."""
+    """Last-Event-ID, which a browser sends when it reconnects; an unreadable one counts as another epoch's."""
     given = call.request.headers.get("last-event-id", "")
     if not given:
         return None

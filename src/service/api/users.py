@@ -166,7 +166,7 @@ async def set_password(call: Call, body: Parsed[PasswordChange]) -> Nothing:
     async def operation(work: Work) -> Nothing:
         # Time has passed: the caller's role, or the password that was compared, may be another now.
         again = await admit(work)
-        # A rotation may have sealed the same hash anew.
+        # A rotation may have sealed the same hash again.
         expected = again if again and current and again.opened == current.opened else current
         kept = work.binding.seal_hash(new, call.id())
         if not await work.users.set_password(call.id(), kept, current=expected and expected.kept):

@@ -106,5 +106,5 @@ async def migrations(connection: Any, schema: str) -> tuple[str, ...]:
 
 
 async def epoch(connection: Any) -> int:
-    """Which life of the database this is."""
+    """The epoch of the database."""
     return int(await connection.fetchval("SELECT epoch FROM app.installation"))

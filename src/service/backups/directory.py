@@ -133,7 +133,7 @@ class Directory:
         return name
 
     def prune(self, database: str, keep: int) -> list[str]:
-        """Delete the oldest backups of `database` beyond `keep` (0: none of them); answers their names."""
+        """Delete the oldest backups of `database` beyond `keep` (0: none of them); returns their names."""
         own = [entry.backup for entry in self.entries() if entry.backup and entry.backup.manifest.database == database]
         gone = own[: len(own) - keep] if keep else []
         for backup in gone:

@@ -63,7 +63,7 @@ async def examine(settings: Settings, backup: Backup, into: str | None = None, *
     this server; changes nothing. Raises OperatorError.
     """
     if into is not None and not 0 < len(into.encode()) <= _LONGEST_NAME:
-        raise OperatorError(f"'{into}' is no name of a database", f"give one of 1 to {_LONGEST_NAME} bytes")
+        raise OperatorError(f"'{into}' is not a valid database name", f"give one of 1 to {_LONGEST_NAME} bytes")
     await asyncio.to_thread(backup.check)
     manifest = backup.manifest
     if not unsigned:
@@ -239,7 +239,7 @@ async def _epoch(target: Target, say: Say) -> int:
 
 
 async def _enter(target: Target, name: str, tables: Sequence[Table], former: int) -> int:
-    """Begin a life that no life of the former database was; statistics with it. Answers the epoch."""
+    """Start an epoch later than any of the former database's, and collect statistics. Returns the epoch."""
     async with connected(replace(target.address.aimed(name), role="quarry_owner")) as connection:
         epoch: int = await connection.fetchval("SELECT app.enter_life()")
         while epoch <= former:

@@ -129,11 +129,11 @@ class Cache:
                 CACHE.labels(outcome="hit").inc()
                 return entry.rows
             CACHE.labels(outcome="stale").inc()
-        # One whose reader was given up, or began before a commit, is followed by one that all the others join.
+        # If that read failed or its entry is stale, one of the waiters starts the next read and the others join it.
         for _ in range(_MOST_JOINED):
             if (flight := self._flights.get(key)) is None:
                 break
-            # It never fails: who reads for others tells them that there is nothing.
+            # The future never fails: a reader that fails sets it to None.
             entry = await asyncio.shield(flight)
             if entry is not None and self._holds(question, entry, at_least, time.monotonic()):
                 CACHE.labels(outcome="joined").inc()
@@ -239,7 +239,7 @@ class Reading:
         self._at_least = max(self._at_least, number)
 
     def pass_by(self) -> None:
-        """From now on ask the database: it has told something that may be news to the cache."""
+        """From now on read from the database: it has returned something that the cache may not know yet."""
         self._passes_by = True
 
     def pin(self, epoch: int, number: int, shared: int) -> None:
@@ -247,7 +247,7 @@ class Reading:
         self._pinned = Stamp(epoch, number, shared, -math.inf)
 
     def read_at(self, asked_at: float) -> float:
-        """When what was asked for at a monotonic time was the newest that there is: for a replica's answer, nobody knows."""
+        """The monotonic time at which an answer was current: `asked_at`, or -inf for a replica's, where it is unknown."""
         return asked_at if self._pinned is None else self._pinned.read_at
 
     def place(self) -> tuple[int, int] | None:

@@ -204,12 +204,12 @@ class Watermarks:
             self._shared_asked_at = max(self._shared_asked_at, asked_at)
 
     def enter(self, epoch: int) -> None:
-        """Another life of the database: everything that was known is of no use."""
+        """Enter a new epoch: discard what was known of the previous one."""
         self.epoch = epoch
         self._shared, self._shared_asked_at = 0, -math.inf
         now = monotonic()
         for known in self._tenants.values():
-            # Numbers of own commits may be of either life; whatever is asked for from now on has them.
+            # Own commits may belong to either epoch; anything read from now on includes them.
             known.is_begun, known.required, known.confirmed_at, known.since = False, 0, -math.inf, now
 
     def known(self, tenant: UUID) -> int | None:

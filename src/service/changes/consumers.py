@@ -2,7 +2,7 @@
 
 Each has a durable place per tenant (app.cursors). Whoever holds the place's row hands on the next commits, in the
 transaction that moves the place: what a handler writes with it happens exactly once, whatever else it does at least once.
-A consumer that is new, has missed something or belongs to another life of the database is told to reset first; one that
+A consumer that is new, has missed something or has its place in another epoch gets a reset first; one that
 is there before the tenant is handed everything from the tenant's first commit on.
 """
 
@@ -60,7 +60,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.consumers")
 
 
 async def _nothing(_: object) -> None:
-    """For a consumer that has no state to build anew."""
+    """For a consumer that has no state to rebuild."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Consumers:
         max_age: float,
         kind: type[EngineWork] = EngineWork,
     ) -> AsyncIterator[Self]:
-        """Start them; `max_age` is how many seconds one may be behind. Raises OperatorError for names that are none."""
+        """Start them; `max_age` is how many seconds one may be behind. Raises OperatorError for invalid or duplicate names."""
         require_names(consumers)
         since = await EngineWork.run(database, lambda work: work.server.now(), None, read_only=True)
         running = cls(database, consumers, max_age, since, kind)
@@ -261,7 +261,7 @@ def require_names(consumers: Sequence[Consumer]) -> None:
     """Raise OperatorError unless each has a name, and one of its own."""
     for each in consumers:
         if not _NAME.match(each.name):
-            raise OperatorError(f"{each.name!r} is no name of a consumer", "take a-z, 0-9 and _, at most 63 of them")
+            raise OperatorError(f"{each.name!r} is not a valid consumer name", "use a-z, 0-9 and _, at most 63 of them")
     if len({each.name for each in consumers}) != len(consumers):
         raise OperatorError("two consumers have one name", "a name is a consumer's place in the log")
 

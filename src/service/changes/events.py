@@ -44,7 +44,7 @@ class Event(BaseModel):
 
 
 class CutEvent(Event):
-    """A transaction that changed more rows than are shown: its tables have to be read anew."""
+    """A transaction that changed more rows than are shown: its tables have to be read again."""
 
     truncated: Literal[True] = True
 

@@ -235,7 +235,7 @@ class Relay:
         if more:
             return True
         if commits:
-            # Where there are none they may have been pruned, which the next poll tells.
+            # If there are none, they may have been pruned; the next poll finds out.
             self.watermarks.confirm(tenant, known + len(commits), asked_at=asked_at)
         return tenant in self._again
 

@@ -37,7 +37,7 @@ class Ring:
         self.wake()
 
     def restart(self, epoch: int, head: int) -> None:
-        """Begin anew: what came before is another life's, or is gone from the log."""
+        """Discard all frames and start again after `head`."""
         self._frames.clear()
         self._bytes = 0
         self.epoch, self.start, self.head = epoch, head, head

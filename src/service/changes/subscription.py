@@ -156,7 +156,7 @@ class Subscription:
         return await EngineWork.run(self._database, read, self._tenant, read_only=True)
 
     def _reset(self, reason: str, place: Place) -> bytes:
-        """What was missed can't be told: the client reads the state anew, and goes on from here."""
+        """The missed commits are not available: the client reads the state again and continues from here."""
         self._epoch, self._cursor = place.epoch, place.head
         head = str(Position(place.epoch, place.head))
         return sse("reset", {"reason": reason, "head": head}, id=head)

@@ -23,11 +23,11 @@ app = typer.Typer(help="Change streams: reset, consumers, forget.", no_args_is_h
 def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Without asking.")] = False,
 ) -> None:
-    """Begin another epoch: all streams, consumers and caches start anew.
+    """Begin another epoch: all streams, consumers and caches start again.
 
     Needed after a restore into the very same database; a new, promoted or copied one is noticed by itself.
     """
-    if not yes and not typer.confirm("Every client and consumer will read its state anew. Go on?", err=True):
+    if not yes and not typer.confirm("Every client and consumer will read its state again. Go on?", err=True):
         raise OperatorError("nothing was done")
     with installed() as local:
         epoch = wait_for(_as_platform(local, lambda work: work.installation.raise_epoch()))

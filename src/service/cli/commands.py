@@ -51,7 +51,7 @@ app.add_typer(config.app, name="config")
 
 
 def run() -> int:
-    """Run the command that the arguments name; answers the exit status."""
+    """Run the command that the arguments name; returns the exit status."""
     try:
         app()
     except SystemExit as leave:

@@ -44,7 +44,7 @@ def main() -> NoReturn:
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """Leave at once, while there is nothing yet to be put in order."""
+    """Leave at once, while there is nothing to clean up."""
     os._exit(128 + number)
 
 

@@ -54,7 +54,7 @@ def rotate(
         print(json.dumps(report.counts, indent=2))
     if report.failures:
         raise OperatorError(
-            f"{len(report.failures)} could not be sealed anew and are as they were",
+            f"{len(report.failures)} could not be sealed again and are as they were",
             "give the keys that they were sealed with too, or settle what the message says; then start this again",
         )
 
@@ -77,7 +77,7 @@ def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
 
 @app.command("rotate-index")
 def rotate_index() -> None:
-    """Go from the index key in QUARRY_OLD_INDEX_KEY to PII_INDEX_KEY: all blind indexes and MACs are made anew.
+    """Go from the index key in QUARRY_OLD_INDEX_KEY to PII_INDEX_KEY: all blind indexes and MACs are recomputed.
 
     Stop all instances first. A run that was killed is started again with the same two keys.
     """

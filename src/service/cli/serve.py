@@ -87,7 +87,7 @@ def serve(
         if workers == 1:
             _serve(local, listener, ready)
             return
-        # The workers read their settings anew; the embedded server's addresses reach them like anybody's.
+        # The workers read their settings again; the embedded server's addresses reach them like anybody's.
         for role in ("database_url", "database_migration_url", "database_platform_url", "database_backup_url"):
             if (secret := getattr(local, role)) is not None:
                 os.environ[role.upper()] = secret.get_secret_value()
@@ -104,7 +104,7 @@ def worker() -> Starlette:
 
 
 async def _has_tenants(local: Settings) -> bool:
-    """Whether somebody's tenants are there, whom people with a password that everybody knows are not to join."""
+    """Whether there are tenants already; demo users, whose password is public, must not be added beside them."""
     async with database(local, "quarry_platform") as opened:
         return bool(
             await Work.run(opened, lambda work: work.tenants.page(after_created_at=None, after_id=None, limit=1), None)

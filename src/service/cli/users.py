@@ -122,5 +122,5 @@ def _password(*own: str) -> str:
     if len(given) < SHORTEST_PASSWORD:
         raise OperatorError(f"a password has at least {SHORTEST_PASSWORD} characters")
     if (why := weakness(given, *own)) is not None:
-        raise OperatorError(f"the password would be guessed at once: {why}", "choose another one")
+        raise OperatorError(f"the password is easily guessed: {why}", "choose another one")
     return given

@@ -99,7 +99,7 @@ class Connection:
             raise self._translated(error, text) from error
 
     async def execute(self, text: str, values: Sequence[object] = ()) -> str:
-        """Run one statement, or without values several in one message; answers the command tag of the last."""
+        """Run one statement, or without values several in one message; returns the command tag of the last."""
         try:
             return await self._raw.execute(text, *values)  # type: ignore[no-any-return]
         except Exception as error:
@@ -122,7 +122,7 @@ class Connection:
         await self.execute(text)
 
     async def commit(self, before: str = "") -> dict[str, int]:
-        """Commit, after the SET statements in `before`; answers the number that each changed tenant's commit got.
+        """Commit, after the SET statements in `before`; returns the number that each changed tenant's commit got.
 
         A cancellation does not interrupt it: the outcome is awaited for a moment, then the cancellation goes on.
         Raises TransactionAborted when COMMIT answered ROLLBACK, CommitUnknown when the connection was lost and the

@@ -48,11 +48,11 @@ _BY_CERTIFICATE: Mapping[int, tuple[str, str]] = {
     10: ("its certificate has expired", "have it renewed"),
     85: (
         "its certificate has no Authority Key Identifier",
-        "have it made anew with that extension, as RFC 5280 asks for",
+        "have it reissued with that extension, as RFC 5280 asks for",
     ),
     86: (
         "its certificate has no Subject Key Identifier",
-        "have it made anew with that extension, as RFC 5280 asks for",
+        "have it reissued with that extension, as RFC 5280 asks for",
     ),
 }
 """By X509_V_ERR_CERT_NOT_YET_VALID, …_HAS_EXPIRED, …_MISSING_AUTHORITY_KEY_IDENTIFIER, …_MISSING_SUBJECT_… of OpenSSL."""
@@ -211,7 +211,7 @@ def explained(error: BaseException, address: Address) -> OperatorError:
     refused = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
     if refused is not None and refused.verify_code in _OTHER_HOST:
         return OperatorError(
-            f"{server}: its certificate is for another host", "connect by the name that is in it, or have it made anew"
+            f"{server}: its certificate is for another host", "connect by the name that is in it, or have it reissued"
         )
     if refused is not None and (known := _BY_CERTIFICATE.get(refused.verify_code)) is not None:
         return OperatorError(f"{server}: {known[0]}", known[1])

@@ -28,7 +28,7 @@ class Executor(Protocol):
         """Whether the server has a transaction open here."""
 
     async def execute(self, text: str, values: Sequence[object] = ()) -> str:
-        """Run one statement; answers its command tag."""
+        """Run one statement; returns its command tag."""
 
 
 class LazyConnection:
@@ -54,7 +54,7 @@ class LazyConnection:
         return await (self.connection or await self._opened()).fetchval(text, values)
 
     async def execute(self, text: str, values: Sequence[object] = ()) -> str:
-        """Run one statement; answers its command tag."""
+        """Run one statement; returns its command tag."""
         return await (self.connection or await self._opened()).execute(text, values)
 
     def is_in_transaction(self) -> bool:

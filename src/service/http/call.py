@@ -116,7 +116,7 @@ class Call(Generic[W]):
     async def run(self, operation: Callable[[W], Awaitable[R]], *, at_least: int = 0, may_lag: bool = True) -> R:
         """Run `operation` as the caller, in one transaction whose first statement finds out who that is.
 
-        A read goes to a replica where there are some, unless it may not lag.
+        A read goes to a replica, if there is one, unless `may_lag` is false.
         A suspended tenant, an inactive user, a revoked session or key are refused at once. Raises Unauthorized,
         SessionExpired, TenantSuspended, Forbidden, and what the operation raises.
         """

@@ -135,7 +135,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._refusal is not None:
             return
-        # Of a piece in which a head or body only begins it isn't known how much is theirs. A whole head is measured by itself.
+        # The piece in which a head or body begins is not counted: its share is unknown. A complete head is measured separately.
         if before == (self._messages, False) and self._is_in_head:
             self._head_bytes += len(data)
         if before == (self._messages, True) and self._is_in_body:

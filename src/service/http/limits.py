@@ -112,7 +112,7 @@ class Limits:
         return True
 
     async def forgive(self, name: LimitName, *key: str) -> None:
-        """Start counting anew for `key`."""
+        """Start counting again for `key`."""
         item = self._items.get(name)
         if item is None:
             return

@@ -43,7 +43,7 @@ async def numbered_page(
 
 
 async def _etag(call: Call[Any], work: EngineWork) -> str:
-    # What is read may be younger than the numbers, never older: they would vouch for it.
+    # The rows may be newer than the numbers, never older: the ETag would then confirm stale rows.
     reading = work.reading
     if reading is not None and (numbers := reading.place()) is not None:
         epoch = call.state["watermarks"].epoch
@@ -54,6 +54,6 @@ async def _etag(call: Call[Any], work: EngineWork) -> str:
         if reading is not None:
             reading.pass_by()
     url = call.request.url
-    # With the tenant: a browser asks with what it holds of this address, whoever is signed in by now.
+    # Includes the tenant: a browser sends the ETag it has for this URL even after another user has signed in.
     text = f"{call.state['revision']} {work.tenant} {Position(epoch, numbers[0])} {numbers[1]} {url.path}?{url.query}"
     return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:24]}"'

@@ -24,7 +24,7 @@ def told_to_stop(leaving: Callable[[], None], ending: Callable[[], None], delay:
     numbers: tuple[int, int] = (signal.SIGINT, signal.SIGTERM)
     for number in numbers:
         handler = signal.getsignal(number)
-        # Where no server has taken the signal there is nothing to come before.
+        # If no server handles the signal, there is no handler to run before.
         if callable(handler) and handler is not signal.default_int_handler:
             stop.handlers[number] = handler
             signal.signal(number, stop)

@@ -99,7 +99,7 @@ class DatabaseHealth:
         return {"milliseconds": round((perf_counter() - started) * 1000, 1), "server": version}
 
     async def _writes(self) -> dict[str, Any]:
-        """Whether new transactions may write. Maintenance is another thing: who wants it knows."""
+        """Whether new transactions may write. Maintenance mode does not count: it is deliberate."""
         if not await self._ask(lambda work: work.server.is_writable()):
             # A session opened in a spell of being read-only stays so; a new one tells how things are now.
             await self._database.pool.renew()
@@ -266,7 +266,7 @@ def _undecipherable() -> int:
 
 
 async def pending_migrations(database: Database) -> list[str]:
-    """The migrations that this version needs and the database lacks; one that is ahead of it is well."""
+    """The migrations that this version needs and the database lacks; a database that has newer ones passes."""
     try:
         rows = await EngineWork.run(
             database, lambda work: work.installation.migrations(), None, read_only=True, attempts=1

@@ -48,7 +48,7 @@ _STATEMENTS: Mapping[str, Statement] = {
 
 @dataclass
 class Purged:
-    """Rows that were forgotten; of one tenant the statements that failed, of all of them the tenants."""
+    """The rows purged; `failures` counts failed statements for one tenant, failed tenants for all."""
 
     rows: int = 0
     failures: int = 0

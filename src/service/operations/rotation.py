@@ -1,4 +1,4 @@
-"""Rotation: the tenants' personal data sealed anew, batch by batch, while the service serves.
+"""Rotation: the tenants' personal data sealed again, batch by batch, while the service serves.
 
 What is done is not stale any more, so a run that was killed is simply started again. A row that somebody changes meanwhile
 keeps their change and is met again in the next pass. The same code seals plain text, but only when `seal` asks for it: anybody
@@ -32,7 +32,7 @@ _BEFORE_ALL = UUID(int=0)
 
 @dataclass(frozen=True)
 class Failure:
-    """A row that could not be sealed anew; without an id, an aggregate that did not come to an end."""
+    """A row that could not be sealed again; without an id, an aggregate that did not come to an end."""
 
     aggregate: str
     tenant: TenantId
@@ -45,7 +45,7 @@ class Failure:
 
 @dataclass
 class Report:
-    """What a run has done: rows sealed anew by aggregate, and what could not be."""
+    """What a run has done: rows sealed again by aggregate, and what could not be."""
 
     counts: dict[str, int] = field(default_factory=lambda: {each.name: 0 for each in ALL})
     failures: list[Failure] = field(default_factory=list)
@@ -86,7 +86,7 @@ async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _B
 
 
 async def reindex(app: Database, platform: Database, old_keys: Keyring, say: Say, *, batch: int = _BATCH) -> Report:
-    """Make all blind indexes and MACs anew with the index key of `app`; `old_keys` have the old one. No instance may be running.
+    """Recompute all blind indexes and MACs with the index key of `app`; `old_keys` have the old one. No instance may be running.
 
     A run that was killed is started again. `platform` lists the tenants.
     """
@@ -191,7 +191,7 @@ class _Rotation:
     async def _pass(
         self, aggregate: Aggregate | Tokens, tenant: TenantId, selection: Selection
     ) -> tuple[int, list[Failure]]:
-        """Walk in id order; answers how many rows it met that could be sealed, and those that could not be."""
+        """Walk in id order; returns how many rows it met that could be sealed, and those that could not be."""
         met, failures = 0, list[Failure]()
         after: UUID | None = None
         limit = self._batch
@@ -243,7 +243,7 @@ class _Batch:
         return await self.aggregate.stale(work, self.keyring, self.selection, after=self.after, limit=self.limit)
 
     async def process(self, work: Work) -> int:
-        """Read, seal, write; answers the number of rows that were written, or would be."""
+        """Read, seal, write; returns the number of rows that were written, or would be."""
         each, keyring, tenant = self.aggregate, self.keyring, self.tenant
         self.sealed, self.failures, self.unauthentic = [], [], []
         self.rows = await self.read(work)

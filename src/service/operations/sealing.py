@@ -1,4 +1,4 @@
-"""What there is to seal: the columns of personal data by aggregate, and how a row of each is sealed anew."""
+"""What there is to seal: the columns of personal data by aggregate, and how a row of each is sealed again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Selection:
     plain: bool = False
     """Also plain text that waits to be sealed; otherwise that is a failure."""
     hashes: Literal["ignore", "reseal", "seal"] = "ignore"
-    """Of passwords: sealed ones are sealed anew; with `seal`, bare ones are sealed too."""
+    """Of passwords: sealed ones are sealed again; with `seal`, bare ones are sealed too."""
     is_spelling: bool = False
     """Only addresses whose spelling is not the one in which they are compared."""
     write: bool = True
@@ -120,7 +120,7 @@ class Aggregate:
         return {"ids": row.id, **({"versions": row.version} if self.has_version else {}), **values}
 
     async def reseal(self, work: Work, values: dict[str, list[object]]) -> int:
-        """Write rows that are still as they were read; answers how many."""
+        """Write rows that are still as they were read; returns how many."""
         return int(await getattr(work, self.name).reseal(**values))
 
 
@@ -150,12 +150,12 @@ class Tokens:
         return {"ids": row.id, f"{self.column}s": keyring.mac(tenant, fields)}
 
     async def reseal(self, work: Work, values: dict[str, list[object]]) -> int:
-        """Write rows; answers how many."""
+        """Write rows; returns how many."""
         return int(await getattr(work, self.name).write_macs(**values))
 
 
 def _resealed_hash(row: Any, keyring: Keyring, tenant: TenantId, selection: Selection) -> str | None:
-    """A password's hash sealed anew; None where it is left as it is. Raises Undecipherable."""
+    """A password's hash sealed again; None where it is left as it is. Raises Undecipherable."""
     kept = str(row.password_hash)
     if selection.hashes == "ignore" or kept.startswith(keyring.hash_prefix(selection.prefix)):
         return None

@@ -1,6 +1,6 @@
 """Seeds: sets of named statements in `seeds/<set>/`, run in the files' order, each as the role that its scope names.
 
-A `platform` statement of kind `:many` answers the tenants of the set; the `tenant` and `owner` statements after it run
+A `platform` statement of kind `:many` returns the tenants of the set; the `tenant` and `owner` statements after it run
 once for each of them, bound to it. Personal data that they have written as plain text is sealed at the end.
 `truncate.sql` of a set takes it away again.
 """

@@ -216,7 +216,7 @@ def of(settings: Settings) -> Keyring:
 
 
 def at_hand(settings: Settings) -> Keyring | None:
-    """The same, but None where production or staging has none: who takes a backup need not be able to read all of it.
+    """The same, but None where production or staging has none: taking a backup does not require the keys.
 
     Raises KeyringError for keys that can't be read.
     """

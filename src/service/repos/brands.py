@@ -55,7 +55,7 @@ class BrandOutcome(Brand):
 
 
 class StaleBrand(Row):
-    """A brand whose values are to be sealed anew, as the database keeps them."""
+    """A brand whose values are to be sealed again, as the database keeps them."""
 
     id: UUID
     version: int

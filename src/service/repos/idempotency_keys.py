@@ -20,7 +20,7 @@ class Settled(Row):
 
 
 class StaleAnswer(Row):
-    """An answer that is to be sealed anew, as the database keeps it."""
+    """An answer that is to be sealed again, as the database keeps it."""
 
     id: UUID
     answer: bytes

@@ -46,7 +46,7 @@ class InfluencerOutcome(Influencer):
 
 
 class StaleInfluencer(Row):
-    """An influencer whose values are to be sealed anew, as the database keeps them."""
+    """An influencer whose values are to be sealed again, as the database keeps them."""
 
     id: UUID
     version: int

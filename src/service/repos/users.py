@@ -53,7 +53,7 @@ class KeptHash(NamedTuple):
 
 
 class StaleUser(Row):
-    """A user whose address or password is to be sealed anew, as the database keeps them."""
+    """A user whose address or password is to be sealed again, as the database keeps them."""
 
     id: UUID
     version: int

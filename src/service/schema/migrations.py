@@ -98,7 +98,7 @@ def up(
     address: Address, schema: str, say: Say, folders: Source = None,
     *, beside: bool = False, patience: float = 10.0, verify: Verify | None = None,
 ) -> list[str]:  # fmt: skip
-    """Apply what is pending, each in a transaction of its own; answers the ids. Raises MigrationError.
+    """Apply what is pending, each in a transaction of its own; returns the ids. Raises MigrationError.
 
     `verify` says what is wrong with the catalog. The last migration is undone if that is more than before the first.
 
@@ -150,7 +150,7 @@ def take_back(
     address: Address, schema: str, ids: Sequence[str], say: Say, folders: Source = None,
     *, beside: bool = False,
 ) -> list[str]:  # fmt: skip
-    """Take migrations back, in this order, where they are applied; answers their ids. Raises MigrationError.
+    """Take migrations back, in this order, where they are applied; returns their ids. Raises MigrationError.
 
     `beside` another schema of this database nothing that exists once is touched.
     """

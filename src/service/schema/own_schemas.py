@@ -44,7 +44,7 @@ def own(address: Address, schema: str) -> list[str]:
 
 
 def up(address: Address, schema: str, say: Say, folders: Source = None, *, verify: Verify | None = None) -> list[str]:
-    """Apply what is pending everywhere; answers the ids, with their schema where it is a tenant's own.
+    """Apply what is pending everywhere; returns the ids, with their schema where it is a tenant's own.
 
     One that fails in a tenant's schema keeps nobody else waiting: the others go on, and the next run goes on there. Raises
     OwnSchemaFailed for them together. `verify` is as in migrations.up.
@@ -65,7 +65,7 @@ def up(address: Address, schema: str, say: Say, folders: Source = None, *, verif
 
 
 def down(address: Address, schema: str, chosen: Sequence[str], say: Say, folders: Source = None) -> list[str]:
-    """Take migrations back, in the tenants' own schemas first; answers the ids. Raises MigrationError."""
+    """Take migrations back, in the tenants' own schemas first; returns the ids. Raises MigrationError."""
     done, files = [], migration_files.read(folders)
     for name in own(address, schema):
         done += [f"{name}/{id}" for id in migrations.take_back(address, name, chosen, say, files, beside=True)]
@@ -81,7 +81,7 @@ def status(address: Address, schema: str) -> list[Status]:
 
 
 async def build(address: Address, schema: str, name: str, say: Say) -> None:
-    """Make the schema `name` with the tables of tenants; one that a failed attempt has left is gone on with.
+    """Make the schema `name` with the tables of tenants; continue one that a failed attempt has left.
 
     Raises OperatorError for a name that can't be one, or is taken.
     """

@@ -29,14 +29,14 @@ _ROUND = "set DATABASE_MIGRATION_URL to an address that goes round it"
 async def create_roles(address: Address, limits: PoolLimits | None = None) -> list[str]:
     """Create the cluster's roles where they are missing and put their attributes right, their time-outs as in `limits`.
 
-    Answers what this login was not allowed to do, one line each. Raises OperatorError when it may not create them.
+    Returns what this login was not allowed to do, one line each. Raises OperatorError when it may not create them.
     """
     async with _session(*_maintenance(address)) as connection:
         return await _run(connection, roles_sql(limits))
 
 
 async def prepare_database(address: Address, schema: str = "quarry") -> list[str]:
-    """Create the schemas and set the privileges of the database in `address`; answers what was not allowed."""
+    """Create the schemas and set the privileges of the database in `address`; returns what was not allowed."""
     async with _session(address) as connection:
         await connection.execute("SELECT set_config('quarry.schema', $1, false)", schema)
         notes = await _run(connection, _setup("database"))
@@ -121,7 +121,7 @@ async def _session(*addresses: Address, remedy: str = _REMEDY) -> AsyncIterator[
 
 
 async def _run(connection: Any, text: str) -> list[str]:
-    """Run a script; answers what it warns of."""
+    """Run a script; returns its warnings."""
     notes: list[str] = []
     connection.add_log_listener(lambda _, note: notes.append(note.message) if note.severity_en == "WARNING" else None)
     await connection.execute(text)

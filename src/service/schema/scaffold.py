@@ -14,7 +14,7 @@ _TABLE = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 
 
 def write(name: str, table: str | None) -> tuple[Path, Path]:
-    """Write `NNNN.name.sql` and its rollback for tenant tables; with `table` a whole table. Answers their paths.
+    """Write `NNNN.name.sql` and its rollback for tenant tables; with `table` a whole table. Returns their paths.
 
     Raises OperatorError for a name that breaks the rules, and where there is no checkout to write into.
     """

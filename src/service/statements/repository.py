@@ -166,15 +166,15 @@ def _result(statement: Statement, where: str, annotation: Any) -> type[Row] | No
     kind, inner = _kind_of(annotation)
     if statement.kind in ("value", "count"):
         if statement.kind == "count" and annotation is not int:
-            raise statement.error(f"{where} is a :count, so it answers int")
+            raise statement.error(f"{where} is a :count, so it returns int")
         members = (annotation, *typing.get_args(annotation))
         has_model = any(isinstance(member, type) and issubclass(member, BaseModel) for member in members)
         if has_model or annotation in (None, types.NoneType):
-            raise statement.error(f"{where} is a :{statement.kind}, so it answers a single value")
+            raise statement.error(f"{where} is a :{statement.kind}, so it returns a single value")
         return None
     if kind != statement.kind or not (isinstance(inner, type) and issubclass(inner, Row)):
         shape = {"one": "Model", "maybe": "Model | None", "many": "list[Model]"}[statement.kind]
-        raise statement.error(f"{where} is a :{statement.kind}, so it answers {shape} with a Row model")
+        raise statement.error(f"{where} is a :{statement.kind}, so it returns {shape} with a Row model")
     return inner
 
 

@@ -78,7 +78,7 @@ def _rewritten(script: Script, step: Step) -> Iterator[Finding]:
             "table-rewritten",
             script.id,
             script.span(step.statement),
-            f"this writes all rows of {table} anew.",
+            f"this rewrites all rows of {table}.",
             "its file is another one afterwards (pg_class.relfilenode). Nobody reads or writes it meanwhile.",
             "Add a column, fill it tenant by tenant, and drop the old one in a later migration.",
         )

@@ -40,7 +40,7 @@ class Stairway:
             raise Impassable from refused
 
     async def down_and_up(self, script: Script, before: Catalog) -> Catalog:
-        """Take the applied migration back and apply it again; answers the catalog with it. Raises Impassable."""
+        """Take the applied migration back and apply it again; returns the catalog with it. Raises Impassable."""
         above = await catalog_text.read(self._connection)
         path = script.path.with_suffix(".rollback.sql")
         if not _exists(path):

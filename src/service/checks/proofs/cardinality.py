@@ -1,4 +1,4 @@
-"""How many rows a query can answer, and whether their order is the same each time."""
+"""How many rows a query can return, and whether their order is the same each time."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _combined(scope: Scope) -> Proof:
 def _excludes(one: Scope, other: Scope) -> str:
     """The table expression that one query reads, while the other has a row only when it is empty; '' if there is none."""
     if any(each.is_one_group or each.node.list("groupingSets") for each in (one, other)):
-        return ""  # These answer a row of nothing.
+        return ""  # These return a row even for empty input.
     empty = {id(expression) for condition in other.always if (expression := _emptied(condition, other)) is not None}
     for number in one.read:
         is_needed = one.source(number) is Source.CTE and not any(number in join.nullable for join in one.joins)

@@ -54,7 +54,7 @@ COLLECTING = frozenset({"array_agg", "jsonb_agg", "json_agg", "jsonb_object_agg"
 
 
 def is_total(function: Function, catalog: Catalog) -> bool:
-    """Whether a function answers a value whenever none of its arguments is null."""
+    """Whether a function returns a value whenever none of its arguments is null."""
     if function.schema != _SYSTEM or not function.is_strict or function.kind != "f":
         return False
     kinds = function.arguments.split(", ") if function.arguments else []
@@ -68,6 +68,6 @@ def is_total(function: Function, catalog: Catalog) -> bool:
 
 
 def is_never_null(function: Function) -> bool:
-    """Whether a function answers a value whatever it is given."""
+    """Whether a function returns a value whatever it is given."""
     answers_all = not function.is_strict or not function.arguments
     return function.schema == _SYSTEM and function.name in NEVER_NULL and answers_all

@@ -185,7 +185,7 @@ def _inserts_tenant(scope: Scope, relation: Relation, tenant: int | None, bound:
 
 
 def _assigns(scope: Scope, column: int) -> bool:
-    """Whether a row that is there is given a column anew: by UPDATE, or where an INSERT meets it."""
+    """Whether a row that is there is given a column again: by UPDATE, or where an INSERT meets it."""
     conflict = scope.node["onConflict"]
     given = scope.node.list("targetList") if scope.command is Command.UPDATE else []
     given = given + (conflict.list("onConflictSet") if conflict is not None else [])

@@ -192,7 +192,7 @@ def place_of(expression: Node) -> Place | None:
 
 
 def is_repeatable(expression: Any, scope: Scope) -> bool:
-    """Whether an expression has one value for the same variables: no function in it is volatile or answers a set."""
+    """Whether an expression has one value for the same variables: no function in it is volatile or returns a set."""
     return not any(
         function is None or function.is_volatile or function.is_set for function in _called(expression, scope)
     )

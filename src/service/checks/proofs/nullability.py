@@ -278,7 +278,7 @@ def _series(scope: Scope) -> list[Node]:
 
 
 def has_a_row(scope: Scope) -> bool:
-    """Whether a query answers a row for certain, whatever the data: it aggregates everything, or reads nothing."""
+    """Whether a query returns a row for certain, whatever the data: it aggregates everything, or reads nothing."""
     node = scope.node
     is_whole = not any(
         node[each] for each in ("havingQual", "limitCount", "limitOffset", "setOperations", "hasTargetSRFs")

@@ -1,4 +1,4 @@
-"""What the conditions of a query say about nulls: which variables they reject, and which outer joins are none then."""
+"""What the conditions of a query say about nulls: which variables can't be null, and which outer joins become inner ones."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def _routes(statements: Sequence[Facts]) -> Iterator[Markup]:
                 found.setdefault(route, {})[each.label] = each
     spread = {each.label: sum(len(caller.routes) for caller in each.callers) for each in statements}
     for route in sorted(found, key=lambda name: (name.partition(" ")[2], name)):
-        # What few other requests need is what this one is about.
+        # Statements that few other requests run come first: they characterise this one.
         own = sorted(found[route].values(), key=lambda each: spread[each.label])
         yield _entry("request", route, _counted(len(own)), _list(own))
 

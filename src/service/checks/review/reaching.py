@@ -123,7 +123,7 @@ class Source:
     def handed(self, repositories: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str, str, int]]:
         """Statements of a repository that is handed to a function: `create_profile(work.brands, …)` calls its `create`.
 
-        `repositories` are the names of statements by what the repository is called on a piece of work. Answers the
+        `repositories` are the names of statements by what the repository is called on a piece of work. Returns the
         repository, the statement, the function that hands it on, and its line there.
         """
         for name, (node, module, owner) in self.functions.items():

@@ -207,7 +207,7 @@ def _values(table: Table, column: Column) -> Sequence[str]:
         "text[]": [f"ARRAY[{text}, 'second ' || {text}]"],
         "uuid[]": [f"ARRAY[{identifier}]"],
         "bigint[]": ["ARRAY[@n, @n + 1]"],
-        # Beyond any id that a server gives, where app.former_xid() keeps those of earlier lives.
+        # Beyond any id that a server gives, where app.former_xid() keeps those of earlier epochs.
         "xid8": ["(9223372036854775808 + @n)::text::xid8"],
         "oid": ["16384 + @n"],
     }.get(_LIKE.get(column.type_name, column.type_name), [])  # fmt: skip
