@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from service.database.retries import transient
+from service.database.retries import repeated
 from service.errors import CommitUnknown, Conflict, Contention, PoolExhausted, ServiceError, StalePlan, Unavailable
 from service.metrics import RETRIES
 
 
-async def attempts_at(error: ServiceError) -> int:
-    made = 0
+async def attempts_at(error: ServiceError, **limits: Any) -> int:
+    made: list[int] = []
+
+    async def once(attempt: int) -> None:
+        made.append(attempt)
+        raise error
+
     with pytest.raises(type(error)):
-        async for attempt in transient(3):
-            with attempt:
-                made += 1
-                raise error
-    return made
+        await repeated(once, **limits)
+    assert made == list(range(1, len(made) + 1))
+    return len(made)
 
 
 @pytest.mark.parametrize("error", [Contention(), StalePlan(), Unavailable()])
@@ -36,10 +41,13 @@ async def test_repetitions_are_counted_by_reason() -> None:
 
 
 async def test_the_deadline_ends_the_attempts() -> None:
-    made = 0
-    with pytest.raises(Contention):
-        async for attempt in transient(1000, deadline=0.05):
-            with attempt:
-                made += 1
-                raise Contention
-    assert 1 <= made < 1000
+    assert 1 <= await attempts_at(Contention(), attempts=1000, deadline=0.05) < 1000
+
+
+async def test_what_comes_after_a_failure_is_the_answer() -> None:
+    async def once(attempt: int) -> int:
+        if attempt < 3:
+            raise Contention
+        return attempt
+
+    assert await repeated(once) == 3
