@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,3 +111,29 @@ def test_an_engine_package_imports_without_the_domain(package: str) -> None:
     shown = f"import sys, {', '.join(names)}; print(*sys.modules.keys() & {{'service.work', 'service.api', *{domain}}})"
     done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_the_tree_of_errors_names_every_error_below_its_parent() -> None:
+    for path in MODULES:
+        if path.stem not in ("__init__", "__main__"):
+            importlib.import_module(".".join(path.relative_to(ROOT / "src").with_suffix("").parts))
+    (tree,) = re.findall(r"^ServiceError\n((?:.+\n)+)", inspect.getdoc(errors) or "", re.MULTILINE)
+    named, parents = dict[str, str](), ["ServiceError"]
+    for line in tree.splitlines():
+        words = re.split(r"\s{3,}(?=[a-z])", line)[0]
+        if re.match(r"[├└]── ", line):
+            parents = ["ServiceError", re.findall(r"\w+", words)[0]]
+            named[parents[1]] = "ServiceError"
+            continue
+        for name, inner in re.findall(r"(\w+)(?: \(([\w ]+)\))?", words):
+            named |= {name: parents[1], **dict.fromkeys(inner.split(), name)}
+    assert named == {each.__name__: each.__base__.__name__ for each in subclasses(ServiceError)}
+
+
+def subclasses(kind: type[Any]) -> set[type[Any]]:
+    return {
+        each
+        for below in kind.__subclasses__()
+        for each in ({below} | subclasses(below))
+        if each.__module__.startswith("service.")
+    }

@@ -2,14 +2,19 @@
 
 ServiceError
 ├── DatabaseError            what a statement or a transaction can end in
-│   ├── NotFound  InvalidInput  Reference  Conflict  InUse  StaleVersion
-│   ├── Unauthorized  SessionExpired  Forbidden  TenantSuspended
-│   ├── Timeout  Unavailable  CommitUnknown
-│   └── Contention  StalePlan  Behind  SessionReadOnly    may pass; `run` repeats them
-├── HashingBusy              too many passwords wait to be hashed or compared
+│   ├── NotFound  InvalidInput (Reference WrongPassword)  Conflict  InUse  StaleVersion  Forbidden
+│   ├── Timeout  ReadOnly (SessionReadOnly)  Unavailable (PoolExhausted)  CommitUnknown
+│   ├── Contention  StalePlan  Behind                             transient: `Work.run` retries after them
+│   └── TransactionAborted  TooManySavepoints  TenantUnbound      mistakes in our own code
+├── Refused                  who asks may not, or not now
+│   └── Unauthorized  SessionExpired  TenantSuspended  InProgress  KeyReused
 ├── RequestError             what an HTTP request can be refused for before any statement
-│   └── Malformed  TooLarge  UnsupportedMediaType  PreconditionRequired  RateLimited
+│   └── Malformed  MethodNotAllowed  TooLarge  UnsupportedMediaType  PreconditionRequired  Gone  RateLimited
+├── HashingBusy              too many passwords wait to be hashed or compared
+├── Undecipherable           a sealed value can't be opened (personal/keyring.py)
 └── OperatorError            a mistake in settings, files or set-up: one line and a remedy
+    └── SettingsError  KeyringError  StatementError  GuardError  MigrationError (OwnSchemaFailed)  EmbeddedError  BackupError
+        ToolFailed  ArchiveError  SampleError                     each in the module that raises it
 
 An error's message is for the user; the database's own text stays in `__cause__` and in the log. Anything that is not a
 ServiceError is `internal`.
@@ -88,13 +93,17 @@ class StaleVersion(DatabaseError):
     code = "stale_version"
 
 
-class Unauthorized(DatabaseError):
+class Refused(ServiceError):
+    """Whoever asks may not do this, or not now."""
+
+
+class Unauthorized(Refused):
     """Sign in first."""
 
     code = "unauthorized"
 
 
-class SessionExpired(DatabaseError):
+class SessionExpired(Refused):
     """The session has expired; sign in again."""
 
     code = "session_expired"
@@ -106,7 +115,7 @@ class Forbidden(DatabaseError):
     code = "forbidden"
 
 
-class TenantSuspended(DatabaseError):
+class TenantSuspended(Refused):
     """The tenant is not active."""
 
     code = "tenant_suspended"
@@ -118,13 +127,13 @@ class Timeout(DatabaseError):
     code = "timeout"
 
 
-class InProgress(DatabaseError):
+class InProgress(Refused):
     """A request with this Idempotency-Key is being worked on; repeat it in a moment."""
 
     code = "in_progress"
 
 
-class KeyReused(DatabaseError):
+class KeyReused(Refused):
     """This Idempotency-Key belongs to another request."""
 
     code = "key_reused"
