@@ -124,7 +124,7 @@ UPDATE users
 ;
 
 -- name: remove :value
--- Deletes a user who owns no live campaign: true when done, false when the version has moved, no row when there is none.
+-- Soft deletion of a user to whom no live row refers: true when done, false when the version has moved, no row when there is none.
 WITH removed AS (
     UPDATE users
        SET deleted_at = now(),

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from service.addresses import Address
-from service.api.routes import ENDPOINTS
+from service.api.routes import by_handler
 from service.checks import entries as catalogue
 from service.checks import proving, scratch
 from service.checks.proofs import catalog
@@ -15,8 +15,6 @@ from service.checks.proving import Subject
 from service.checks.review.report import Report, gather
 from service.embedded.server import Server
 from service.work import Work
-
-ROUTES = {f"{each.handler.__module__}.{each.handler.__name__}": f"{each.method} {each.path}" for each in ENDPOINTS}
 
 
 @contextlib.asynccontextmanager
@@ -35,4 +33,4 @@ async def proved(server: Server, aggregates: Collection[str] = ()) -> AsyncItera
 async def reported(server: Server, aggregates: Collection[str] = ()) -> Report:
     """The report on these repositories, or on all."""
     async with proved(server, aggregates) as (connection, subjects):
-        return await gather(connection, subjects, routes=ROUTES)
+        return await gather(connection, subjects, routes=by_handler())

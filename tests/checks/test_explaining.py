@@ -11,6 +11,7 @@ from checks.planting import Garden
 from service.checks import entries as catalogue
 from service.checks.review.explaining import explain
 from service.checks.runs.trials import undone
+from service.engine import EngineWork
 from service.errors import OperatorError
 from service.work import Work
 
@@ -118,3 +119,11 @@ async def test_every_statement_of_the_service_has_a_plan(garden: Garden) -> None
     for entry in ENTRIES.values():
         lines = await explain(garden.connection, entry, TENANT, {})
         assert any("cost=" in line for line in lines), entry.label
+
+
+def test_a_file_whose_repository_is_attached_nowhere_is_named() -> None:
+    with pytest.raises(
+        OperatorError, match=r"sql/queries/brands\.sql belongs to no repository of EngineWork"
+    ) as refused:
+        catalogue.entries(EngineWork)
+    assert refused.value.remedy == "write `brands = Attached(…)` in service/engine.py"

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from arranging.reviewing import ROUTES, proved
+from arranging.reviewing import proved
+from service.api.routes import by_handler
 from service.checks.findings import Finding, Span
 from service.checks.proving import Subject
 from service.checks.review import showing
@@ -47,7 +48,7 @@ class Reviewed:
 @pytest.fixture(scope="module")
 async def reviewed(server: Server, anyio_backend: str) -> AsyncIterator[Reviewed]:
     async with proved(server) as (connection, subjects):
-        report = await gather(connection, subjects, routes=ROUTES)
+        report = await gather(connection, subjects, routes=by_handler())
         yield Reviewed(connection, {each.entry.label: each for each in subjects}, report, page(report))
 
 
@@ -144,6 +145,10 @@ def test_a_campaign_listed_by_brand(reviewed: Reviewed) -> None:
 def test_what_is_handed_to_a_function_is_followed(reviewed: Reviewed) -> None:
     assert {"brands.update", "brands.replace_niches"} <= set(linked(reviewed.html, "request:PATCH /v1/brands/{id}"))
     assert "sessions.revoke_of_user" in linked(reviewed.html, "request:PATCH /v1/users/{id}")
+
+
+def test_what_every_request_may_run_is_told_too(reviewed: Reviewed) -> None:
+    assert "log.head" in linked(reviewed.html, "request:every request")
 
 
 def test_a_row_that_reads_a_field_of_its_own_calls_no_statement_of_that_name(reviewed: Reviewed) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from service.offboarding.tables import SEALED, statements
 from service.settings import Settings
-from service.tables import UNEXPORTED
+from service.tables import SHARED, UNEXPORTED
 
 _COLUMNS = """
 SELECT n.nspname, c.relname, array_agg(a.attname::text),
@@ -32,7 +32,7 @@ HAVING 'tenant_id' = ANY (array_agg(a.attname)) OR c.oid = 'app.tenants'::regcla
 async def gaps(settings: Settings) -> list[str]:
     """What the catalog has and offboarding does not, and the other way round."""
     exported, imported, deleted = statements("export"), statements("import"), statements("delete")
-    known = {"niches", *exported.keys()} | UNEXPORTED.keys()
+    known = {*SHARED, *exported.keys()} | UNEXPORTED.keys()
     found = []
     with psycopg.connect(settings.administration().url) as connection:
         for schema, table, columns, sealed, is_bound in connection.execute(_COLUMNS).fetchall():
@@ -55,7 +55,7 @@ async def gaps(settings: Settings) -> list[str]:
             if set(sealed or ()) != set(SEALED.get(table, ())):
                 found.append(f"{table} has other sealed columns")
             known.discard(table)
-    found += [f"{name} is not there" for name in known - UNEXPORTED.keys() - {"niches"}]
+    found += [f"{name} is not there" for name in known - UNEXPORTED.keys() - SHARED]
     return found
 
 
@@ -93,7 +93,7 @@ async def test_no_table_and_no_column_is_forgotten(settings: Settings) -> None:
         ("ALTER TABLE quarry.users ADD COLUMN nickname text", "users is not exported with ['nickname']"),
         ("ALTER TABLE quarry.users ADD COLUMN nickname text", "users is not imported with ['nickname']"),
         ("ALTER TABLE app.tenants RENAME COLUMN plan TO tier", "tenants is not exported with ['plan', 'tier']"),
-        ("ALTER TABLE quarry.contents ADD COLUMN pin bytea CHECK (app.is_sealed(pin))", "contents has other sealed columns"),
+        ("ALTER TABLE quarry.api_keys ADD COLUMN pin bytea CHECK (app.is_sealed(pin))", "api_keys has other sealed columns"),
         ("DROP TABLE quarry.sign_in_failures", "sign_in_failures is not there"),
     ],
 )  # fmt: skip

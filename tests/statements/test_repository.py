@@ -98,11 +98,17 @@ def test_names_that_do_not_meet_are_errors_with_a_suggestion() -> None:
 def test_parameters_that_do_not_meet_are_errors_with_a_suggestion() -> None:
     async def find(self: Any, id: int, colour: str) -> Thing: ...
 
-    assert misfit(FIND, find) == "Things.find has a parameter 'colour' that the statement does not use | "
+    assert (
+        misfit(FIND, find)
+        == "Things.find has a parameter 'colour' that the statement does not use | take it away, or use it"
+    )
 
     async def find(self: Any, idd: int) -> Thing: ...  # type: ignore[no-redef]
 
-    assert misfit(FIND, find) == "Things.find has a parameter 'idd' that the statement does not use | "
+    assert (
+        misfit(FIND, find)
+        == "Things.find has a parameter 'idd' that the statement does not use | the statement has :id"
+    )
 
     async def find(self: Any) -> Thing: ...  # type: ignore[no-redef]
 
@@ -114,7 +120,10 @@ def test_parameters_that_do_not_meet_are_errors_with_a_suggestion() -> None:
 
     async def find(self: Any, *ids: int) -> Thing: ...  # type: ignore[no-redef]
 
-    assert misfit(FIND, find) == "Things.find has a parameter 'ids' that the statement does not use | "
+    assert (
+        misfit(FIND, find)
+        == "Things.find has a parameter 'ids' that the statement does not use | the statement has :id"
+    )
 
 
 def test_the_parameters_of_an_optional_line_may_be_left_out() -> None:

@@ -227,6 +227,8 @@ HEAD = "SELECT 1\n  FROM t\n WHERE tenant_id = :tenant_id\n"
         ("AND a = :a) -- when :a", "an optional line closes the parentheses that it opens"),
         ("AND a = :a) OR (true -- when :a", "an optional line closes the parentheses that it opens"),
         ("AND a = :a -- when a", "'-- when a' is not a condition"),
+        ("AND a = :a -- wehn :a", "'-- wehn :a' is not a condition"),
+        ("AND a = :a -- if :a", "'-- if :a' is not a condition"),
         ("AND a = :a --when :a", "'--when :a' is not a condition"),
         ("AND a = :a --  when :a", "'--  when :a' is not a condition"),
         ("AND a = :a -- when  :a", "'-- when  :a' is not a condition"),

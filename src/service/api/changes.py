@@ -109,12 +109,12 @@ async def create_ticket(call: Call) -> Created[Ticket]:
 
 async def stream(call: Call, query: Parsed[StreamQuery]) -> EventStream:
     """Stream the committed changes as server-sent events."""
-    call.bearer_token = token = await _bearer(call)
+    token = await _bearer(call)
     # Before the caller is admitted: what ends the admission from now on comes by the stream itself.
     place = await _place(call, token)
 
     async def prove(at_least: int = 0) -> Admission:
-        now = await call.run(lambda work: work.server.now(), at_least=at_least, may_lag=False)
+        now = await call.run(lambda work: work.server.now(), token=token, at_least=at_least, may_lag=False)
         caller = call.caller
         rows = {caller.tenant, caller.id, caller.user_id, *([caller.session_id] if caller.session_id else ())}
         return Admission(frozenset(rows), None if caller.expires_at is None else caller.expires_at - now)

@@ -23,7 +23,7 @@ from service.api import (
     users,
 )
 from service.http import reference
-from service.http.endpoints import LARGE, Endpoint
+from service.http.endpoints import LARGE, Endpoint, Resource
 
 ENDPOINTS: Sequence[Endpoint] = (
     # Creator marketing. Routes are tried in turn, so what is asked for most stands first.
@@ -79,13 +79,13 @@ ENDPOINTS: Sequence[Endpoint] = (
     ),
     Endpoint("GET", "/v1/niches", "niches.read", niches.page),
     Endpoint("GET", "/v1/niches/{id}", "niches.read", niches.find),
-    Endpoint("POST", "/v1/seed/niches", "anyone", seed.niches, refuses=("not_found", "rate_limited")),
+    Endpoint("POST", "/v1/seed/niches", "anyone", seed.niches, refuses=("not_found", "rate_limited"), is_shared=True),
     # What every service of this kind has.
     Endpoint("GET", "/v1/changes", "changes.read", changes.page, refuses=("gone",)),
     Endpoint("GET", "/v1/changes/stream", "changes.read", changes.stream, refuses=("rate_limited",)),
     Endpoint("POST", "/v1/changes/tickets", "changes.read", changes.create_ticket, is_secret=True),
     Endpoint("GET", "/livez", "anyone", probes.live),
-    Endpoint("GET", "/readyz", "anyone", probes.ready),
+    Endpoint("GET", "/readyz", "anyone", probes.ready, has_own_failure=True),
     Endpoint("GET", "/healthz", "operator", operators.report, refuses=("rate_limited",), is_secret=True),
     Endpoint("GET", "/metrics", "operator", operators.metrics, refuses=("rate_limited",), is_secret=True),
     Endpoint(
@@ -118,3 +118,9 @@ ENDPOINTS: Sequence[Endpoint] = (
     Endpoint("GET", "/docs", "anyone", reference.docs),
 )
 # fmt: on
+
+
+def by_handler() -> dict[str, str]:
+    """Which request a function serves, by the function's full name; what every request runs first among them."""
+    served = {f"{each.handler.__module__}.{each.handler.__name__}": f"{each.method} {each.path}" for each in ENDPOINTS}
+    return {**served, f"{Resource.__module__}.{Resource.__name__}._answer": "every request"}

@@ -86,7 +86,7 @@ async def create(call: Call, body: Parsed[SignInBody]) -> Created[SignedIn]:
     )
     signed_in = await sign_in(call.state["database"], call.state["passwords"], attempt)
     await limits.forgive("sign_in_account", domain, credentials.email, place)
-    call.tenant, call.number = signed_in.tenant, signed_in.work.number
+    call.note_commit(signed_in.tenant, signed_in.work.number)
     answer = SignedIn(token=signed_in.token, expires_at=signed_in.session.expires_at, user=signed_in.user)
     return answers.created(SignedIn, answer)
 

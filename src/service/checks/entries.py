@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from service import files
+from service.errors import OperatorError
 from service.statements.cached import Cached
 from service.statements.calls import INDEX_SUFFIX
 from service.statements.repository import Repository, attached
@@ -63,8 +65,19 @@ def is_optional(annotation: Any) -> bool:
 
 
 def entries(kind: type[Transaction]) -> list[Entry]:
-    """Every statement of this kind of work, in the order of the files and of the statements in them."""
-    found = [entry for name, repository in attached(kind).items() for entry in of(repository, name)]
+    """Every statement of this kind of work, in the order of the files and of the statements in them.
+
+    Raises OperatorError for a file in `sql/queries/` whose repository is not attached.
+    """
+    repositories = attached(kind)
+    files_of = {repository.aggregate for repository in repositories.values()}
+    for path in sorted(files.sql("queries").glob("*.sql")):
+        if path.stem not in files_of:
+            raise OperatorError(
+                f"sql/queries/{path.name} belongs to no repository of {kind.__name__}",
+                f"write `{path.stem} = Attached(…)` in {kind.__module__.replace('.', '/')}.py",
+            )
+    found = [entry for name, repository in repositories.items() for entry in of(repository, name)]
     return sorted(found, key=lambda each: (each.statement.place.path, each.statement.place.line))
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import typer
 
-from service.api.routes import ENDPOINTS
+from service.api.routes import by_handler
 from service.checks import entries as catalogue
 from service.checks import findings, plans, proving, scratch, suite
 from service.checks.entries import Entry
@@ -197,12 +197,4 @@ async def _report(local: Settings) -> str:
     with explaining(local.administration()):
         async with _scratch(local) as connection:
             examined = await suite.examine(connection, local.database_schema, catalogue.entries(Work), is_whole=True)
-            return reports.page(await reports.gather(connection, examined.subjects, routes=_routes()))
-
-
-def _routes() -> dict[str, str]:
-    """Which request a function of the API answers; what each of them runs first among it."""
-    answered = {
-        f"{each.handler.__module__}.{each.handler.__name__}": f"{each.method} {each.path}" for each in ENDPOINTS
-    }
-    return {**answered, "service.api.resources.Resource._answer": "every request"}
+            return reports.page(await reports.gather(connection, examined.subjects, routes=by_handler()))

@@ -53,8 +53,6 @@ class Call(Generic[W]):
         """Known once the token has been admitted."""
         self.number: int | None = None
         """What this call's commit got, None when it changed nothing."""
-        self.bearer_token: Token | None = None
-        """The token that counts, where it is not the one of the header."""
         self._key = read_key(request.headers.getlist("idempotency-key")) if self.writes and may_repeat else None
         self._raw = b""
 
@@ -113,28 +111,39 @@ class Call(Generic[W]):
             raise Malformed("Consistency is what an answer to a write said: <epoch>-<number>.")
         return position.number if position.epoch == self.state["watermarks"].epoch else 0
 
-    async def run(self, operation: Callable[[W], Awaitable[R]], *, at_least: int = 0, may_lag: bool = True) -> R:
+    def note_commit(self, tenant: TenantId, number: int | None) -> None:
+        """Say which commit the call made, where it did not make it by `run`."""
+        self.tenant, self.number = tenant, number
+
+    async def run(
+        self,
+        operation: Callable[[W], Awaitable[R]],
+        *,
+        token: Token | None = None,
+        at_least: int = 0,
+        may_lag: bool = True,
+    ) -> R:
         """Run `operation` as the caller, in one transaction whose first statement finds out who that is.
 
         A read goes to a replica, if there is one, unless `may_lag` is false.
         A suspended tenant, an inactive user, a revoked session or key are refused at once. Raises Unauthorized,
         SessionExpired, TenantSuspended, Forbidden, and what the operation raises.
         """
-        token = self.token()
+        shown = token or self.token()
         settings = self.state["settings"]
         at_least = max(at_least, self.at_least)
 
         async def as_caller(work: W) -> tuple[R, W]:
-            await self._admit(work, token)
+            await self._admit(work, shown)
             return await operation(work), work
 
-        async with self.state["shares"].taken(token.tenant, token.hash, household(str(self.origin.ip))):
+        async with self.state["shares"].taken(shown.tenant, shown.hash, household(str(self.origin.ip))):
             result, work = await cast("type[W]", self.state["kind"]).run(
-                self.state["database"], as_caller, token.tenant,
+                self.state["database"], as_caller, shown.tenant,
                 origin=self.origin if self.writes else None, read_only=not self.writes, deadline=settings.request_timeout,
                 at_least=at_least, may_lag=may_lag,
             )  # fmt: skip
-        self.tenant, self.number = token.tenant, work.number
+        self.note_commit(shown.tenant, work.number)
         return result
 
     async def prepare(self, operation: Callable[[W], Awaitable[R]]) -> R:
@@ -188,8 +197,6 @@ class Call(Generic[W]):
 
     def token(self) -> Token:
         """The bearer token. Raises Unauthorized when there is none that can be read."""
-        if self.bearer_token is not None:
-            return self.bearer_token
         token = tokens.read(self.bearer())
         if token is None:
             raise Unauthorized

@@ -19,6 +19,7 @@ from service.http.call import Call
 from service.http.contract import Contract
 from service.http.idempotency import Replayed
 from service.http.state import State
+from service.http.streaming import EventStream
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
 
@@ -31,10 +32,7 @@ SMALL, LARGE = 16 * 1024, 1024 * 1024
 class Endpoint:
     """A method of a path: who may call it, and what does the work.
 
-    `may_repeat` is False where an Idempotency-Key means nothing. `refuses` are codes that its requests can end in beside
-    those that its declaration tells. `is_secret` is an answer that nobody may keep: it shows a credential, or what only
-    operators see. A body may have `most` bytes. The contract
-    is read off the handler's signature; raises ContractError.
+    The contract is read from the handler's signature. Raises ContractError.
     """
 
     method: str
@@ -42,9 +40,17 @@ class Endpoint:
     permission: Permission
     handler: Callable[..., Awaitable[Answer]]
     may_repeat: bool = True
+    """False where an Idempotency-Key means nothing."""
     refuses: tuple[str, ...] = ()
+    """Error codes that its requests can end in, besides those that follow from the declaration."""
     is_secret: bool = False
+    """Whether nobody may store its answer: it shows a credential, or what only operators see."""
+    is_shared: bool = False
+    """Whether what it writes belongs to no tenant, and so gets no number."""
+    has_own_failure: bool = False
+    """Whether it reports a failure in a form of its own, beside problem documents."""
     most: int = SMALL
+    """The largest body, in bytes."""
     contract: Contract = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,6 +60,11 @@ class Endpoint:
     def is_for_callers(self) -> bool:
         """Whether its answers depend on who asks."""
         return self.permission != "anyone" or self.is_secret
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether its answer lasts as long as the client likes."""
+        return self.contract.answer is EventStream
 
     @property
     def is_idempotent(self) -> bool:
@@ -72,6 +83,7 @@ class Resource:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request: Request[State] = Request(scope, receive, send)
         scope["template"] = self.path
+        scope["is_streamed"] = (endpoint := self.endpoint(request.method)) is not None and endpoint.is_streamed
         try:
             answer = await self._answer(request)
         except Exception as error:
@@ -80,7 +92,7 @@ class Resource:
             problem = answers.problem(error, scope["request_id"])
             scope["code"] = problem.code
             answer = problem
-        if (endpoint := self.endpoint(request.method)) is not None and endpoint.is_for_callers:
+        if endpoint is not None and endpoint.is_for_callers:
             answers.keep(answer, is_secret=endpoint.is_secret)
         await answer(scope, receive, send)
 
@@ -97,7 +109,8 @@ class Resource:
         try:
             answer = await endpoint.handler(call, **await _inputs(call, endpoint))
         except Replayed as replayed:
-            answer, call.tenant, call.number = replayed.answer, call.caller.tenant, replayed.number
+            answer = replayed.answer
+            call.note_commit(call.caller.tenant, replayed.number)
         if isinstance(answer, Entity) and call.tenant is not None:
             answer.tag(call.tenant)
         if (token_of_commit := await call.consistency()) is not None:

@@ -17,8 +17,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that are counted by name; anybody may invent others."""
-_STREAMED = frozenset({"/v1/changes/stream"})
-"""Answers that last as long as the client likes."""
 
 
 class RequestId:
@@ -80,8 +78,8 @@ class Answered:
                 counter = self._counters[key] = REQUESTS.labels(method=key[0], status=str(status), code=code)
             counter.inc()
             seconds = perf_counter() - started
-            if (route := scope.get("template")) not in _STREAMED:
-                self._timer(key[0], route or "none").observe(seconds)
+            if not scope.get("is_streamed"):
+                self._timer(key[0], scope.get("template") or "none").observe(seconds)
             log.info(
                 "answered", method=scope["method"], path=scope["path"], status=status, **({"code": code} if code else {}),
                 milliseconds=round(seconds * 1000, 1),

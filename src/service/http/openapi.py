@@ -240,7 +240,7 @@ def _answer_headers(endpoint: Endpoint, located: set[str]) -> dict[str, Any]:
         names.append("ETag")
     if endpoint.contract.answer is Created and f"{endpoint.path}/{{id}}" in located:
         names.append("Location")
-    if endpoint.method != "GET" and not endpoint.path.startswith("/v1/seed"):
+    if endpoint.method != "GET" and not endpoint.is_shared:
         names.append("Consistency")
     if endpoint.is_idempotent:
         names.append("Idempotency-Replayed")

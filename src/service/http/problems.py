@@ -43,7 +43,7 @@ def problems(endpoint: Endpoint) -> dict[str, Any]:
     for code in codes_of(endpoint):
         by_status.setdefault(STATUS[code], []).append(code)
     # A probe tells in its own form what fails.
-    others = {"application/json": {"schema": {"type": "object"}}} if endpoint.path == "/readyz" else {}
+    others = {"application/json": {"schema": {"type": "object"}}} if endpoint.has_own_failure else {}
     return {
         str(status): {
             "description": " or ".join(f"`{code}`" for code in codes),

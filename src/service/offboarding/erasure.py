@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service.database import single
 from service.database.connection import row_count
 from service.database.database import Database
-from service.errors import CommitUnknown, Contention, DatabaseError, NotFound, OperatorError, Timeout
+from service.errors import CommitUnknown, Contention, DatabaseError, InUse, NotFound, OperatorError, Timeout
 from service.offboarding import access
 from service.offboarding.tables import call, statements
 from service.repos.tenants import Tenant, TenantStatus
@@ -127,6 +127,11 @@ def _explained(error: DatabaseError, domain: str) -> OperatorError:
         return OperatorError(
             f"work of {domain} is in flight and holds rows; nothing was deleted",
             "try again when it has ended; pg_stat_activity shows it",
+        )
+    if isinstance(error, InUse) and (table := getattr(error.__cause__, "table_name", None)):
+        return OperatorError(
+            f"nothing of {domain} was deleted: rows of {table} refer to what was to go",
+            "delete them before in sql/offboarding/delete.sql, which has to name every table",
         )
     return OperatorError(f"nothing of {domain} was deleted: {error.message}")
 

@@ -74,7 +74,7 @@ def explained(path: Path, *, is_transactional: bool = True) -> Iterator[None]:
             # CREATE INDEX CONCURRENTLY and a few others.
             outside = isinstance(error, psycopg.errors.ActiveSqlTransaction)
             how = (
-                "put it into a file of its own with `-- transactional: false` at the top"
+                "put it into a file of its own with `-- transactional: false` below its `-- depends:`"
                 if outside
                 else "correct the file"
             )

@@ -136,7 +136,13 @@ def _bind(
         if name == TENANT_PARAMETER:
             raise statement.error(f"{where} can't have a parameter '{name}'", "the binding supplies it")
         if name not in known:
-            raise statement.error(f"{where} has a parameter '{name}' that the statement does not use")
+            unbound = [each for each in known if each not in names]
+            raise statement.error(
+                f"{where} has a parameter '{name}' that the statement does not use",
+                f"the statement has {', '.join(f':{each}' for each in unbound)}"
+                if unbound
+                else "take it away, or use it",
+            )
     for name in known:
         if name not in names:
             raise statement.error(f"the statement uses :{name}, which {where} does not have", suggest(name, names))
@@ -174,7 +180,10 @@ def _result(statement: Statement, where: str, annotation: Any) -> type[Row] | No
         return None
     if kind != statement.kind or not (isinstance(inner, type) and issubclass(inner, Row)):
         shape = {"one": "Model", "maybe": "Model | None", "many": "list[Model]"}[statement.kind]
-        raise statement.error(f"{where} is a :{statement.kind}, so it returns {shape} with a Row model")
+        raise statement.error(
+            f"{where} is a :{statement.kind}, so it returns {shape} with a Row model",
+            "a :one returns Model, a :maybe returns Model | None, a :many returns list[Model]",
+        )
     return inner
 
 

@@ -92,7 +92,7 @@ def _built(script: Script, step: Step) -> Iterator[Finding]:
             script.span(step.statement),
             f"this builds the index {index} while writers of {table} wait.",
             "the table was there before the migration, and the index was built in its transaction.",
-            "CREATE INDEX CONCURRENTLY in a migration of its own, with -- transactional: false at its top.",
+            "CREATE INDEX CONCURRENTLY in a migration of its own, with -- transactional: false below its -- depends:.",
         )
 
 

@@ -129,6 +129,12 @@ def _stopped(script: Script) -> Finding:
     return Finding("later-unchecked", script.id, script.span_of(), message, is_note=True)
 
 
+_REMEDIES = {
+    "column_not_recorded": "Compare the column in the record function of its table (CREATE OR REPLACE FUNCTION record_TABLE).",
+    "recorded_column_missing": "Take the column from the record function of its table.",
+}
+
+
 def _unguarded(origins: Mapping[str, Script | None]) -> Iterator[Finding]:
     """What the guard says at the end, each with the migration since which it does."""
     for told, script in origins.items():
@@ -141,5 +147,5 @@ def _unguarded(origins: Mapping[str, Script | None]) -> Iterator[Finding]:
                 script.span_of(*names),
                 f"the guard says {code} of {object_}.",
                 f"it was asked as {_SERVING} after this migration, and after the last one.",
-                "Make the table as `quarry migrate new NAME --table TABLE` writes one.",
+                _REMEDIES.get(code, "Make the table as `quarry migrate new NAME --table TABLE` writes one."),
             )

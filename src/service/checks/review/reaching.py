@@ -76,6 +76,8 @@ class Source:
 
     def _full(self, node: ast.expr, module: _Module, variables: Mapping[str, str]) -> str:
         """What an expression names, in full; '' where that can't be told."""
+        if isinstance(node, ast.Subscript):
+            return self._full(node.value, module, variables)
         if isinstance(node, ast.Name):
             return module.names.get(node.id, "")
         if not isinstance(node, ast.Attribute):
