@@ -11,7 +11,7 @@ from typing import Any
 from service import files
 from service.errors import OperatorError
 from service.statements.cached import Cached
-from service.statements.calls import INDEX_SUFFIX
+from service.statements.calls import INDEX_SUFFIX, Bound
 from service.statements.repository import Repository, attached
 from service.statements.rows import Row
 from service.statements.statement import TENANT_PARAMETER, Statement
@@ -83,14 +83,9 @@ def entries(kind: type[Transaction]) -> list[Entry]:
 
 def of(repository: type[Repository], attached: str = "") -> Iterator[Entry]:
     """The statements of one repository."""
+    name = attached or repository.aggregate
     for method in vars(repository).values():
-        if isinstance(statement := getattr(method, "statement", None), Statement):
+        if isinstance(method, Bound):
             yield Entry(
-                statement,
-                repository,
-                method.model,
-                method.hints,
-                method.personal,
-                method.cached,
-                attached or repository.aggregate,
-            )
+                method.statement, repository, method.model, method.hints, method.personal, method.cached, name
+            )  # fmt: skip

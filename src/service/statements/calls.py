@@ -1,12 +1,13 @@
-"""What a bound method does when it is called: arrange the values, send one text, shape the answer."""
+"""Bound: what a repository's method does when it is called. It arranges the values, sends one text, shapes the answer."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from operator import itemgetter
 from time import perf_counter
-from typing import Any
+from types import MethodType
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from service.database.connection import row_count
@@ -59,72 +60,105 @@ class Arguments:
         return values
 
 
-def compile_call(
-    statement: Statement,
-    arguments: Arguments,
-    model: type[Row] | None,
-    *,
-    noun: str,
-    aggregate: str = "",
-    personal: Sequence[str] = (),
-    cached: Cached | None = None,
-) -> Callable[..., Awaitable[Any]]:
-    """The method that runs `statement` on a repository's binding; `personal` are the parameters of that kind."""
-    sealing = _sealing(statement, arguments, aggregate, personal)
-    row_at = arguments.names.index(ROW_PARAMETER) if ROW_PARAMETER in arguments.names else None
-    choose = _chooser(statement, arguments, [name for name, _, _, _ in sealing])
-    shape = _SHAPES.get(statement.kind, _shape_value)(model, noun, aggregate)
-    answer = _ANSWERS[statement.kind](shape)
-    through_cache = None if cached is None else cached_reader(statement, cached)
-    label = statement.label
-    arrange = arguments.arrange
-    needs_tenant = TENANT_PARAMETER in statement.parameters
+class Bound:
+    """A repository's method: a statement bound to the signature that declares it. Calling it runs the statement.
 
-    async def call(self: Any, *args: object, **named: object) -> Any:
-        binding: Binding = self._binding
-        if needs_tenant and binding.tenant is None:
-            raise TenantUnbound(f"{label} needs a tenant, and this work has none.")
-        values = arrange(args, named)
+    A call's values become one list: those of the signature's parameters in their order, then the tenant, then what is made of
+    personal data. Where each stands is computed once, here.
+    """
+
+    def __init__(
+        self,
+        statement: Statement,
+        arguments: Arguments,
+        model: type[Row] | None,
+        *,
+        noun: str,
+        aggregate: str = "",
+        hints: Mapping[str, Any] | None = None,
+        personal: Sequence[str] = (),
+        cached: Cached | None = None,
+    ) -> None:
+        """`hints` are the method's annotations; `personal` are the parameters that hold personal data.
+
+        Raises StatementError where `cached` does not fit the statement.
+        """
+        self.statement, self.model, self.cached = statement, model, cached
+        self.hints: Mapping[str, Any] = hints or {}
+        self.personal = tuple(personal)
+        self.__name__, self.__qualname__, self.__doc__ = statement.name, arguments.where, statement.doc
+        self._label = statement.label
+        self._needs_tenant = TENANT_PARAMETER in statement.parameters
+        self._arrange = arguments.arrange
+        self._sealings = _sealings(statement, arguments, aggregate, personal)
+        self._row_at = arguments.names.index(ROW_PARAMETER) if ROW_PARAMETER in arguments.names else None
+        self._choose = _chooser(statement, arguments, [each.name for each in self._sealings])
+        self._shape = _SHAPES.get(statement.kind, _shape_value)(model, noun, aggregate)
+        self._ask = _ASKS[statement.kind](self._shape)
+        self._read_cached = None if cached is None else cached_reader(statement, cached)
+
+    def __get__(self, repository: Any, owner: type[Any] | None = None) -> Any:
+        return self if repository is None else MethodType(self, repository)
+
+    async def __call__(self, repository: Any, *args: object, **named: object) -> Any:
+        """Run the statement with these values on the repository's binding. Raises TypeError as a plain Python call would."""
+        binding: Binding = repository._binding  # noqa: SLF001  it is the repository's own method
+        if self._needs_tenant and binding.tenant is None:
+            raise TenantUnbound(f"{self._label} needs a tenant, and this work has none.")
+        values = self._arrange(args, named)
         values.append(binding.tenant)
-        row: Any = None if row_at is None else values[row_at]
-        for _, position, make, column in sealing:
-            plain: Any = values[position]
-            values.append(None if plain is None else make(binding, plain, column, row))
-        text, pick = choose(values)
-        if through_cache is not None and (reading := binding.reading) is not None:
-            return shape(await through_cache(reading, binding, text, pick(values)), binding)
+        if self._sealings:
+            self._seal(values, binding)
+        text, pick = self._choose(values)
+        if self._read_cached is not None and (reading := binding.reading) is not None:
+            return self._shape(await self._read_cached(reading, binding, text, pick(values)), binding)
         observe = binding.connection.observe
         if observe is None:
-            return await answer(binding, text, pick(values))
+            return await self._ask(binding, text, pick(values))
         started = perf_counter()
         try:
-            result = await answer(binding, text, pick(values))
+            result = await self._ask(binding, text, pick(values))
         except ServiceError as error:
-            STATEMENT_ERRORS.labels(statement=label, code=error.code).inc()
+            STATEMENT_ERRORS.labels(statement=self._label, code=error.code).inc()
             raise
-        rows = len(result) if isinstance(result, list) else int(result is not None)
-        observe(label, perf_counter() - started, rows)
+        observe(
+            self._label, perf_counter() - started, len(result) if isinstance(result, list) else int(result is not None)
+        )
         return result
 
-    return call
+    def _seal(self, values: list[object], binding: Binding) -> None:
+        row: Any = None if self._row_at is None else values[self._row_at]
+        for each in self._sealings:
+            plain: Any = values[each.position]
+            values.append(None if plain is None else each.make(binding, plain, each.column, row))
 
 
-Sealing = tuple[str, int, Callable[[Binding, str, str, UUID], bytes], str]
-"""A statement's parameter, the position of the plain text it is made of, how, and the column that it is for."""
+class Sealing(NamedTuple):
+    """A statement's parameter that is made of personal data: its name, where the plain text stands among the values, how."""
+
+    name: str
+    position: int
+    make: Callable[[Binding, str, str, UUID], bytes]
+    column: str
+    """The column that the value is for."""
 
 
-def _sealing(statement: Statement, arguments: Arguments, aggregate: str, personal: Sequence[str]) -> list[Sealing]:
+def _sealings(
+    statement: Statement, arguments: Arguments, aggregate: str, personal: Sequence[str]
+) -> tuple[Sealing, ...]:
     used = {*statement.parameters, *statement.conditions}
-    made: list[Sealing] = []
+    found: list[Sealing] = []
     for name in personal:
         position, column = arguments.names.index(name), f"{aggregate}.{name}"
         if name in used:
-            made.append((name, position, Binding.seal, column))
+            found.append(Sealing(name, position, Binding.seal, column))
         if f"{name}{INDEX_SUFFIX}" in used:
-            made.append(
-                (f"{name}{INDEX_SUFFIX}", position, lambda binding, plain, of, _: binding.index(plain, of), column)
-            )
-    return made
+            found.append(Sealing(f"{name}{INDEX_SUFFIX}", position, _index, column))
+    return tuple(found)
+
+
+def _index(binding: Binding, plain: str, column: str, _: UUID) -> bytes:
+    return binding.index(plain, column)
 
 
 def _chooser(statement: Statement, arguments: Arguments, made: Sequence[str]) -> Callable[[Sequence[object]], Prepared]:
@@ -227,7 +261,7 @@ async def _count(binding: Binding, text: str, values: Sequence[object]) -> int:
     return row_count(tag)
 
 
-_ANSWERS: dict[str, Callable[[Shape], Ask]] = {
+_ASKS: dict[str, Callable[[Shape], Ask]] = {
     "one": _row,
     "maybe": _row,
     "many": _many,

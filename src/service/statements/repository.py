@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from service.personal.marking import is_personal
 from service.statements import query_files
 from service.statements.cached import Cached
-from service.statements.calls import INDEX_SUFFIX, ROW_PARAMETER, Arguments, compile_call
+from service.statements.calls import INDEX_SUFFIX, ROW_PARAMETER, Arguments, Bound
 from service.statements.rows import Row
 from service.statements.statement import TENANT_PARAMETER, ResultKind, Statement, suggest
 from service.tenancy.binding import Binding
@@ -121,9 +121,7 @@ def attached(kind: type[Transaction]) -> dict[str, type[Repository]]:
     }
 
 
-def _bind(
-    cls: type[Repository], method: Callable[..., Awaitable[Any]], statement: Statement
-) -> Callable[..., Awaitable[Any]]:
+def _bind(cls: type[Repository], method: Callable[..., Awaitable[Any]], statement: Statement) -> Bound:
     where = f"{cls.__name__}.{statement.name}"
     signature = inspect.signature(method)
     names = tuple(signature.parameters)[1:]
@@ -157,14 +155,10 @@ def _bind(
         raise statement.error(f"{model.__name__} has personal data, so it needs the column 'id' that it is sealed for")
     arguments = Arguments(where, tuple(signature.parameters.values())[1:])
     declared: _Declared = getattr(method, _MARK)
-    bound = compile_call(
-        statement, arguments, model, noun=cls.noun, aggregate=cls.aggregate, personal=personal, cached=declared.cached
-    )
-    bound.__name__, bound.__qualname__, bound.__doc__ = statement.name, where, statement.doc
-    # Read by the checks.
-    bound.statement, bound.model, bound.cached = statement, model, declared.cached  # type: ignore[attr-defined]
-    bound.hints, bound.personal = hints, personal  # type: ignore[attr-defined]
-    return bound
+    return Bound(
+        statement, arguments, model, noun=cls.noun, aggregate=cls.aggregate, hints=hints, personal=personal,
+        cached=declared.cached,
+    )  # fmt: skip
 
 
 def _result(statement: Statement, where: str, annotation: Any) -> type[Row] | None:
