@@ -10,7 +10,7 @@ import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter, sleep
 from uuid import UUID
@@ -27,7 +27,8 @@ from bench.tracking import heading, line
 from service.cache.cache import Cache
 from service.cache.watermarks import Watermarks
 from service.changes.relay import Relay
-from service.database.pool import GREETING, Database
+from service.database.database import Database
+from service.database.pool import GREETING
 from service.settings import Settings
 from service.work import Work
 
@@ -101,8 +102,7 @@ async def _process(settings: Settings) -> AsyncIterator[Database]:
             Database.open(settings.address("quarry_app"), settings.limits, greeting=GREETING)
         )
         relay = await stack.enter_async_context(Relay.open(follower, watermarks, reaches_back=True))
-        database.on_numbered = relay.committed
-        yield database
+        yield replace(database, on_numbered=relay.committed)
 
 
 async def _measure(installation: Installation, port: int, plan: Plan, say: Callable[[str], None]) -> Savings:

@@ -18,7 +18,6 @@ from bench.installation import Installation, Member, opened
 from bench.rounds import Plan, Samples
 from bench.texts import FIND, LIST, PAGE
 from service.database.connection import Connection
-from service.database.pool import Database
 from service.logs import observer
 from service.repos.campaigns import Campaigns
 from service.tenancy.binding import Binding
@@ -39,12 +38,11 @@ async def _measure(installation: Installation, plan: Plan, say: Callable[[str], 
     member = installation.members[0]
     samples = {}
     async with opened(installation.settings) as database, tables_session(installation, member) as session:
-        # Without the statement metrics, so that this is the repository's own cost.
-        unobserved = Database(database.pool, database.limits)
-        async with Work(unobserved, member.tenant, read_only=True) as work:
+        # Its pool has no statement metrics, so that this is the repository's own cost.
+        async with Work(database, member.tenant, read_only=True) as work:
             # The same connection for all, as one backend may be quicker than another.
             raw = work.connection.raw
-            connection = Connection(raw, database.outcome, observer(installation.settings))
+            connection = Connection(raw, database.pool.outcome, observer(installation.settings))
             watched = Campaigns(Binding(connection, member.tenant))
             for kind, make, calls in (("find", _finds, plan.calls), ("page", _pages, plan.calls // _PAGE_CALLS)):
                 contenders = make(member, work.campaigns, watched, raw, session)

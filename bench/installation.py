@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from service.accounts import tokens
 from service.addresses import Address, PoolLimits
-from service.database.pool import Database
+from service.database.database import Database
 from service.embedded.server import Server, running
 from service.operations import seeding
 from service.personal import keyring

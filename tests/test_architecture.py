@@ -137,3 +137,8 @@ def subclasses(kind: type[Any]) -> set[type[Any]]:
         for each in ({below} | subclasses(below))
         if each.__module__.startswith("service.")
     }
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bench").glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_the_benchmarks_import_what_there_is(path: Path) -> None:
+    importlib.import_module(f"bench.{path.stem}")
