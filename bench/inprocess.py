@@ -37,18 +37,21 @@ def measure(installation: Installation, plan: Plan, say: Callable[[str], None]) 
 async def _measure(installation: Installation, plan: Plan, say: Callable[[str], None]) -> dict[str, Samples]:
     member = installation.members[0]
     samples = {}
-    async with opened(installation.settings) as database, tables_session(installation, member) as session:
+    async with (
+        opened(installation.settings) as database,
+        tables_session(installation, member) as session,
         # Its pool has no statement metrics, so that this is the repository's own cost.
-        async with Work(database, member.tenant, read_only=True) as work:
-            # The same connection for all, as one backend may be quicker than another.
-            raw = work.connection.raw
-            connection = Connection(raw, database.pool.outcome, observer(installation.settings))
-            watched = Campaigns(Binding(connection, member.tenant))
-            for kind, make, calls in (("find", _finds, plan.calls), ("page", _pages, plan.calls // _PAGE_CALLS)):
-                contenders = make(member, work.campaigns, watched, raw, session)
-                await _verify(contenders, member.campaigns[0])
-                samples[kind] = await _interleaved(contenders, member.campaigns, plan, calls)
-                say(f"{kind} in process: {plan.inner_rounds} rounds of {calls} calls for each of {len(contenders)}")
+        Work(database, member.tenant, read_only=True) as work,
+    ):
+        # The same connection for all, as one backend may be quicker than another.
+        raw = work.connection.raw
+        connection = Connection(raw, database.pool.outcome, observer(installation.settings))
+        watched = Campaigns(Binding(connection, member.tenant))
+        for kind, make, calls in (("find", _finds, plan.calls), ("page", _pages, plan.calls // _PAGE_CALLS)):
+            contenders = make(member, work.campaigns, watched, raw, session)
+            await _verify(contenders, member.campaigns[0])
+            samples[kind] = await _interleaved(contenders, member.campaigns, plan, calls)
+            say(f"{kind} in process: {plan.inner_rounds} rounds of {calls} calls for each of {len(contenders)}")
     return samples
 
 
