@@ -98,7 +98,7 @@ def installed(volume: Volume) -> Iterator[Installation]:
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Database]:
     """Quarry's own pool as the serving role."""
-    keys = keyring.of(settings)
+    keys = keyring.load(settings)
     async with Database.open(settings.address("quarry_app"), settings.limits, keyring=keys) as database:
         yield database
 

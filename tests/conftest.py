@@ -278,7 +278,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 @pytest.fixture
 async def database(settings: Settings) -> AsyncIterator[Database]:
     """The pool, as the serving role."""
-    async with Database.open(settings.address("quarry_app"), settings.limits, keyring=keyring.of(settings)) as opened:
+    async with Database.open(settings.address("quarry_app"), settings.limits, keyring=keyring.load(settings)) as opened:
         yield opened
 
 

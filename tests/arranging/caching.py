@@ -71,7 +71,7 @@ async def process(settings: Settings, **changes: Any) -> AsyncIterator[Process]:
         Cache.open(settings, watermarks) as cache,
         Database.open(
             settings.address("quarry_app"), settings.limits, observe=lambda name, *_: asked.update([name]),
-            keyring=keyring.of(settings), cache=cache, greeting=GREETING,
+            keyring=keyring.load(settings), cache=cache, greeting=GREETING,
         ) as database,
         Feed.open(settings, database, watermarks, ()) as feed,
     ):  # fmt: skip

@@ -133,7 +133,7 @@ async def stock(settings: Settings, superuser: Any) -> Stock:
         "UPDATE quarry.campaigns AS c SET brand_id = (SELECT id FROM quarry.brands WHERE tenant_id = c.tenant_id LIMIT 1)"
     )
     superuser.execute(_ODD.encode())
-    keys = keyring.of(settings)
+    keys = keyring.load(settings)
     for table, columns in SEALED.items():
         rows = superuser.execute(f"SELECT tenant_id, id FROM quarry.{table}").fetchall()
         indexed = [name for name in arranged.tables[f"quarry.{table}"].types if name.endswith("_index")]
@@ -160,7 +160,7 @@ async def stock(settings: Settings, superuser: Any) -> Stock:
 
 def opened(settings: Settings, arranged: Arranged, tenant: UUID) -> dict[str, list[str]]:
     """What an archive should bring back: every exported row with personal data opened and niches by name."""
-    keys = keyring.of(settings)
+    keys = keyring.load(settings)
     found: dict[str, list[str]] = {}
     with psycopg.connect(settings.administration().url, row_factory=psycopg.rows.dict_row) as connection:
         niches = {row["id"]: row["name"] for row in connection.execute("SELECT id, name FROM app.niches")}

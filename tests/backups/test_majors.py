@@ -66,7 +66,7 @@ async def opened(desk: Desk) -> AsyncIterator[tuple[Database, Factory]]:
     settings = desk.settings
     async with (
         Database.open(
-            settings.address("quarry_app"), settings.limits, greeting=GREETING, keyring=keyring.of(settings)
+            settings.address("quarry_app"), settings.limits, greeting=GREETING, keyring=keyring.load(settings)
         ) as database,
         Database.open(settings.address("quarry_platform"), settings.limits) as platform,
     ):

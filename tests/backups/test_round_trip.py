@@ -92,7 +92,7 @@ async def test_writes_go_on_with_dense_numbers_in_another_epoch(
     before = await epoch(database)
     backup = await desk.take()
     restored = await desk.restore(backup)
-    address, keys = settings.address("quarry_app"), keyring.of(settings)
+    address, keys = settings.address("quarry_app"), keyring.load(settings)
     async with Database.open(address, settings.limits, greeting=GREETING, keyring=keys) as opened:
         assert await epoch(opened) == restored.epoch > before
         assert [await rename(opened, acme, f"Mo {n}") for n in range(3)] == [numbers[-1] + n for n in (1, 2, 3)]
@@ -204,7 +204,7 @@ async def test_a_schema_of_a_tenant_s_own_comes_back(filled: Desk) -> None:
     settings = filled.settings
     await own_schemas.build(settings.address("quarry_owner"), "quarry", "acme", lambda _: None)
     async with (
-        Database.open(settings.address("quarry_app"), settings.limits, keyring=keyring.of(settings)) as database,
+        Database.open(settings.address("quarry_app"), settings.limits, keyring=keyring.load(settings)) as database,
         Database.open(settings.address("quarry_platform"), settings.limits) as platform,
     ):
         tenant = await Factory(database, platform).tenant("acme", schema="acme")
@@ -212,6 +212,8 @@ async def test_a_schema_of_a_tenant_s_own_comes_back(filled: Desk) -> None:
     assert ("acme.users", 1) in [(table.name, table.rows) for table in backup.manifest.tables]
     await filled.ask("DELETE FROM acme.users")
     await filled.restore(backup)
-    async with Database.open(settings.address("quarry_app"), settings.limits, keyring=keyring.of(settings)) as database:
+    async with Database.open(
+        settings.address("quarry_app"), settings.limits, keyring=keyring.load(settings)
+    ) as database:
         await rename(database, tenant, "Renamed")
     assert await filled.ask("SELECT display_name FROM acme.users") == "Renamed"

@@ -165,7 +165,7 @@ async def complete(
     host, port = own_server.server.host, own_server.server.port
     async with contextlib.AsyncExitStack() as stack:
         limits = settings.model_copy(update={"database_pool_max": writers}).limits
-        database = await stack.enter_async_context(Database.open(url, limits, keyring=keyring.of(settings)))
+        database = await stack.enter_async_context(Database.open(url, limits, keyring=keyring.load(settings)))
         platform = await stack.enter_async_context(Database.open(settings.address("quarry_platform"), settings.limits))
         new = Factory(database, platform)
         made = [await new.tenant(f"s{seed}t{n}") for n in range(tenants)]

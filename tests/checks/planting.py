@@ -110,7 +110,7 @@ class Garden:
     async def judge(self, plants: Mapping[str, Plant]) -> list[Subject]:
         """What is proved without running anything."""
         known = await catalog.load(self.connection)
-        subjects = await proving.prove(self.connection, known, list(catalogue.of(self._define(plants))))
+        subjects = await proving.prove(self.connection, known, list(catalogue.entries_of(self._define(plants))))
         for subject in subjects:
             signature.check(subject)
             rules.check(subject)
@@ -134,7 +134,7 @@ class Garden:
 
     async def examine(self, plants: Mapping[str, Plant]) -> Sequence[Subject]:
         """All that `quarry sql check` finds of them."""
-        entries = list(catalogue.of(self._define(plants)))
+        entries = list(catalogue.entries_of(self._define(plants)))
         return (await suite.examine(self.connection, "quarry", entries, is_whole=False)).subjects
 
     def _define(self, plants: Mapping[str, Plant]) -> type[Repository]:

@@ -148,7 +148,7 @@ async def test_a_commit_that_a_crash_has_lost_is_never_taken_for_another(
 ) -> None:
     async with (
         Database.open(
-            own_settings.address("quarry_app"), own_settings.limits, keyring=keyring.of(own_settings)
+            own_settings.address("quarry_app"), own_settings.limits, keyring=keyring.load(own_settings)
         ) as database,
         Database.open(own_settings.address("quarry_platform"), own_settings.limits) as platform,
         Database.open(own_settings.administration(), own_settings.limits) as root,

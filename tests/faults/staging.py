@@ -25,7 +25,7 @@ _PATIENCE = 90.0
 async def prepared(settings: Settings, seed: int, tenants: int) -> tuple[dict[NewTenant, str], int]:
     """Tenants with the token of each, and the epoch of the log; whoever made them has left."""
     async with (
-        Database.open(settings.address("quarry_app"), settings.limits, keyring=keyring.of(settings)) as database,
+        Database.open(settings.address("quarry_app"), settings.limits, keyring=keyring.load(settings)) as database,
         Database.open(settings.address("quarry_platform"), settings.limits) as platform,
     ):
         new = Factory(database, platform)

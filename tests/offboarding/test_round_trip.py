@@ -170,9 +170,9 @@ async def test_a_tenant_moves_to_an_installation_with_other_keys(
     user, kept = stock.superuser.execute(
         "SELECT id, password_hash FROM quarry.users WHERE tenant_id = %s AND deleted_at IS NULL", [stock.a]
     ).fetchone()
-    hashed = keyring.of(stock.settings).open_hash(kept, stock.a, user)
+    hashed = keyring.load(stock.settings).open_hash(kept, stock.a, user)
     async with (
-        Database.open(elsewhere.address("quarry_app"), elsewhere.limits, keyring=keyring.of(elsewhere)) as database,
+        Database.open(elsewhere.address("quarry_app"), elsewhere.limits, keyring=keyring.load(elsewhere)) as database,
         Work(database, TenantId(stock.a), read_only=True) as work,
     ):
         found = await work.users.find_credentials(f"email {user} ü")

@@ -161,7 +161,7 @@ def test_fresh_keys_are_read_in_their_order_in_either_alphabet_and_hide_in_a_rep
 @pytest.mark.parametrize("given", [{}, {"pii_keys": SecretStr(f"a:{text(SECRET)}")}])
 def test_production_refuses_to_make_keys_and_half_of_them(tmp_path: Path, given: dict[str, object]) -> None:
     with pytest.raises(KeyringError) as caught:
-        keyring.of(settings(tmp_path / "home", environment="production", **given))
+        keyring.load(settings(tmp_path / "home", environment="production", **given))
     assert "`quarry pii key`" in caught.value.remedy
     assert not (tmp_path / "home").exists()
 
@@ -169,8 +169,8 @@ def test_production_refuses_to_make_keys_and_half_of_them(tmp_path: Path, given:
 def test_keys_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:
     loaded = settings(tmp_path / "home")
     with ThreadPoolExecutor(8) as threads:
-        made = list(threads.map(keyring.of, [loaded] * 8))
-    assert made == [keyring.of(loaded)] * 8
+        made = list(threads.map(keyring.load, [loaded] * 8))
+    assert made == [keyring.load(loaded)] * 8
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["pii.keys"]
     assert (tmp_path / "home" / "pii.keys").stat().st_mode & 0o777 == 0o600
 
@@ -178,13 +178,13 @@ def test_keys_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:
 def test_file_of_keys_that_is_no_text_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "pii.keys").write_bytes(b"\xff\xfe")
     with pytest.raises(KeyringError, match=r"pii\.keys can't be read"):
-        keyring.of(settings(tmp_path))
+        keyring.load(settings(tmp_path))
 
 
 def test_processes_that_start_at_once_have_the_same_keys(tmp_path: Path) -> None:
     program = (
         "from service import settings; from service.personal import keyring;"
-        "print(keyring.of(settings.Settings(_env_file=None)).current)"
+        "print(keyring.load(settings.Settings(_env_file=None)).current)"
     )
     environment = {"PATH": os.environ["PATH"], "QUARRY_HOME": str(tmp_path / "home")}
     started = [
@@ -200,11 +200,11 @@ def test_processes_that_start_at_once_have_the_same_keys(tmp_path: Path) -> None
 def test_a_key_put_in_front_seals_and_those_behind_it_open(tmp_path: Path) -> None:
     loaded = settings(tmp_path)
     assert not keyring.prepend(loaded, keyring.fresh_key())
-    before = keyring.of(loaded)
+    before = keyring.load(loaded)
     fresh = [keyring.fresh_key() for _ in range(8)]
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(lambda key: keyring.prepend(loaded, key), fresh))
-    after = keyring.of(loaded)
+    after = keyring.load(loaded)
     assert set(after.keys) == {before.current, *(key.partition(":")[0] for key in fresh)}
     assert after.current != before.current
     assert after.index_key == before.index_key
@@ -215,6 +215,6 @@ def test_a_key_put_in_front_seals_and_those_behind_it_open(tmp_path: Path) -> No
 def test_keys_that_are_given_are_not_kept_in_the_directory(tmp_path: Path) -> None:
     given = {"pii_keys": SecretStr(f"a:{text(SECRET)}"), "pii_index_key": SecretStr(text(OTHER))}
     loaded = settings(tmp_path, **given)
-    assert keyring.of(loaded).keys == {"a": SECRET}
+    assert keyring.load(loaded).keys == {"a": SECRET}
     assert not keyring.prepend(loaded, keyring.fresh_key())
     assert list(tmp_path.iterdir()) == []

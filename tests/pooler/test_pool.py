@@ -25,7 +25,7 @@ from service.work import Work
 async def behind(pooled: Settings) -> AsyncIterator[Database]:
     """The pool of the serving role, as the service opens it."""
     async with Database.open(
-        pooled.address("quarry_app"), pooled.limits, keyring=keyring.of(pooled), greeting=GREETING
+        pooled.address("quarry_app"), pooled.limits, keyring=keyring.load(pooled), greeting=GREETING
     ) as opened:
         yield opened
 

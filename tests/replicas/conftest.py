@@ -44,7 +44,7 @@ def settings(own_settings: Settings, standby: Standby) -> Settings:
 @pytest.fixture
 async def elsewhere(own_settings: Settings) -> AsyncIterator[Factory]:
     """Another process of the service, which writes without telling this one."""
-    keys = keyring.of(own_settings)
+    keys = keyring.load(own_settings)
     async with (
         Database.open(own_settings.address("quarry_app"), own_settings.limits, keyring=keys) as database,
         Database.open(own_settings.address("quarry_platform"), own_settings.limits) as platform,

@@ -11,14 +11,14 @@ from arranging.accounts import NewTenant
 from arranging.factories import Factory
 from service.database.database import Database
 from service.repos.cursors import ConsumerLag, Cursor
-from service.repos.log import Place
+from service.repos.log import StreamPlace
 from service.work import Work
 
 HOUR = timedelta(hours=1)
 NOW = timedelta()
 
 
-async def place(database: Database, tenant: NewTenant) -> Place:
+async def place(database: Database, tenant: NewTenant) -> StreamPlace:
     async with Work(database, tenant.id, read_only=True) as work:
         return await work.log.place()
 

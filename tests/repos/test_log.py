@@ -14,7 +14,7 @@ from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import Forbidden, InvalidInput
 from service.repos import log
-from service.repos.log import AuditedChange, LoggedCommit, Place, PolledPlace
+from service.repos.log import AuditedChange, LoggedCommit, PolledPlace, StreamPlace
 from service.statements.outcomes import settled
 from service.tenancy.identity import Actor, Origin
 from service.work import Work
@@ -147,7 +147,7 @@ async def test_the_retention_is_a_year_and_the_platforms_to_change(
         assert await work.log.prune(99) > 0
 
 
-async def place(database: Database, tenant: NewTenant) -> Place:
+async def place(database: Database, tenant: NewTenant) -> StreamPlace:
     async with Work(database, tenant.id, read_only=True) as work:
         return await work.log.place()
 
@@ -167,14 +167,14 @@ async def test_a_place_says_where_the_tenants_stream_begins_and_ends(
 ) -> None:
     acme, globex = await new.tenant("acme"), await new.tenant("globex")
     number = await rename(database, acme, "Jo")
-    assert await place(database, acme) == Place(epoch=1, shared_number=0, head=number, floor=0)
+    assert await place(database, acme) == StreamPlace(epoch=1, shared_number=0, head=number, floor=0)
     age(superuser, acme, number - 1, 366)
     async with Work(database, acme.id) as work:
         await work.log.prune(99)
     superuser.execute("INSERT INTO app.niches (name) VALUES ('travel')")
     superuser.commit()
-    assert await place(database, acme) == Place(epoch=1, shared_number=1, head=number, floor=number - 1)
-    assert await place(database, globex) == Place(epoch=1, shared_number=1, head=2, floor=0)
+    assert await place(database, acme) == StreamPlace(epoch=1, shared_number=1, head=number, floor=number - 1)
+    assert await place(database, globex) == StreamPlace(epoch=1, shared_number=1, head=2, floor=0)
 
 
 async def test_the_places_of_several_tenants_are_polled_at_once_without_being_any(

@@ -13,10 +13,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from service.statements.lexer import Kind, Unterminated, scan
-from service.statements.statement import Place, Scope, Statement, compile_statement
+from service.statements.statement import FilePlace, Scope, Statement, compile_statement
 
 QUICK = settings(max_examples=300, deadline=None, derandomize=True)
-PLACE = Place(Path("things.sql"), 1)
+PLACE = FilePlace(Path("things.sql"), 1)
 Piece = tuple[Kind, str]
 
 

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.statements.lexer import Kind, scan
-from service.statements.statement import MAX_CONDITIONS, Place, Statement, StatementError, compile_statement, suggest
+from service.statements.statement import (
+    MAX_CONDITIONS,
+    FilePlace,
+    Statement,
+    StatementError,
+    compile_statement,
+    suggest,
+)
 
 FILE = Path("sql/queries/campaigns.sql")
 PAGE = """\
@@ -27,7 +34,7 @@ SELECT id, name
 def compiled(text: str, **options: Any) -> Statement:
     """The statement of a name on line 10 of the file, with its text from line 12 on."""
     known = {"name": "page", "kind": "many", "scope": "tenant", "doc": "One page."} | options
-    return compile_statement(text, head=Place(FILE, 10), body=Place(FILE, 12), **known)
+    return compile_statement(text, head=FilePlace(FILE, 10), body=FilePlace(FILE, 12), **known)
 
 
 def refused(text: str, **options: Any) -> StatementError:

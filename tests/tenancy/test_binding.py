@@ -16,7 +16,7 @@ from service.database.database import Database
 from service.errors import TenantUnbound, Timeout
 from service.personal import keyring
 from service.settings import Settings
-from service.tenancy.binding import Isolation, attribution, begin
+from service.tenancy.binding import IsolationLevel, attribution, begin
 from service.tenancy.identity import Actor, Origin, TenantId
 from service.work import Work
 
@@ -47,7 +47,7 @@ def test_a_read_has_no_origin() -> None:
 
 
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
-def test_work_without_a_tenant_binds_none(isolation: Isolation) -> None:
+def test_work_without_a_tenant_binds_none(isolation: IsolationLevel) -> None:
     assert text(None, Origin(), isolation=isolation) == f"BEGIN ISOLATION LEVEL {isolation.upper()}"
 
 
@@ -80,7 +80,7 @@ def test_the_attribution_names_the_actor() -> None:
 async def single(settings: Settings) -> AsyncIterator[Database]:
     """A pool of one connection, so that whoever comes next gets what was left behind."""
     limits = replace(settings.limits, minimum=1, maximum=1)
-    async with Database.open(settings.address("quarry_app"), limits, keyring=keyring.of(settings)) as opened:
+    async with Database.open(settings.address("quarry_app"), limits, keyring=keyring.load(settings)) as opened:
         yield opened
 
 

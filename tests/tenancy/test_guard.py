@@ -145,7 +145,7 @@ def test_a_server_with_a_known_hole_is_refused(number: int, *, is_refused: bool)
 
 
 async def test_the_first_keys_that_meet_a_database_are_its_keys(database: Database, settings: Settings) -> None:
-    keys = keyring.of(settings)
+    keys = keyring.load(settings)
     others = replace(keys, index_key=bytes(32))
     async with database.connection() as connection:
         await guard.require_keys(connection, keys)

@@ -58,7 +58,7 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
-        api_keys, watermarks = keyring.of(settings), Watermarks()
+        api_keys, watermarks = keyring.load(settings), Watermarks()
         async with (
             Cache.open(settings, watermarks) as cache,
             Database.open(

@@ -20,7 +20,7 @@ from service.http.answers import Created, Entity
 from service.http.inputs import Body, Parsed
 from service.http.streaming import EventStream
 from service.positions import Position
-from service.repos.log import Place
+from service.repos.log import StreamPlace
 from service.work import Work
 
 _TICKET_LIFETIME = timedelta(seconds=60)
@@ -153,7 +153,7 @@ async def _bearer(call: Call) -> Token:
     return token
 
 
-async def _place(call: Call, token: Token) -> Place:
+async def _place(call: Call, token: Token) -> StreamPlace:
     try:
         return await Work.run(call.state["database"], lambda work: work.log.place(), token.tenant, read_only=True)
     except NotFound:

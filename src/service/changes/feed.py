@@ -20,7 +20,7 @@ from service.database.pool import GREETING
 from service.engine import EngineWork
 from service.errors import RateLimited, Unavailable
 from service.metrics import STREAMS, STREAMS_CLOSED
-from service.repos.log import Place
+from service.repos.log import StreamPlace
 from service.settings import Settings
 from service.tenancy.identity import TenantId
 
@@ -92,7 +92,7 @@ class Feed:
 
     @contextlib.asynccontextmanager
     async def subscription(
-        self, tenant: TenantId, *, place: Place, admission: Admission, prove: Prove
+        self, tenant: TenantId, *, place: StreamPlace, admission: Admission, prove: Prove
     ) -> AsyncIterator[Subscription]:
         """A subscription of the tenant's stream. Raises RateLimited when the tenant has too many, or Unavailable."""
         if self._is_closing:

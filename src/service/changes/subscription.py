@@ -16,7 +16,7 @@ from service.database.database import Database
 from service.engine import EngineWork
 from service.errors import ServiceError
 from service.positions import Position
-from service.repos.log import Place
+from service.repos.log import StreamPlace
 from service.tenancy.identity import TenantId
 
 _CATCH_UP = 100
@@ -51,7 +51,7 @@ class Subscription:
         tenant: TenantId,
         ring: Ring,
         *,
-        place: Place,
+        place: StreamPlace,
         admission: Admission,
         prove: Prove,
         heartbeat: float,
@@ -139,7 +139,7 @@ class Subscription:
             return False
         return True
 
-    async def _place(self) -> Place:
+    async def _place(self) -> StreamPlace:
         return await EngineWork.run(self._database, lambda work: work.log.place(), self._tenant, read_only=True)
 
     async def _caught_up(self) -> tuple[Sequence[Frame], str | None]:
@@ -155,13 +155,13 @@ class Subscription:
 
         return await EngineWork.run(self._database, read, self._tenant, read_only=True)
 
-    def _reset(self, reason: str, place: Place) -> bytes:
+    def _reset(self, reason: str, place: StreamPlace) -> bytes:
         """The missed commits are not available: the client reads the state again and continues from here."""
         self._epoch, self._cursor = place.epoch, place.head
         head = str(Position(place.epoch, place.head))
         return sse("reset", {"reason": reason, "head": head}, id=head)
 
-    def _ready(self, place: Place) -> bytes:
+    def _ready(self, place: StreamPlace) -> bytes:
         here = str(Position(self._epoch, self._cursor))
         limits = {
             name: str(Position(place.epoch, number)) for name, number in (("head", place.head), ("floor", place.floor))

@@ -77,11 +77,11 @@ def entries(kind: type[Transaction]) -> list[Entry]:
                 f"sql/queries/{path.name} belongs to no repository of {kind.__name__}",
                 f"write `{path.stem} = Attached(…)` in {kind.__module__.replace('.', '/')}.py",
             )
-    found = [entry for name, repository in repositories.items() for entry in of(repository, name)]
+    found = [entry for name, repository in repositories.items() for entry in entries_of(repository, name)]
     return sorted(found, key=lambda each: (each.statement.place.path, each.statement.place.line))
 
 
-def of(repository: type[Repository], attached: str = "") -> Iterator[Entry]:
+def entries_of(repository: type[Repository], attached: str = "") -> Iterator[Entry]:
     """The statements of one repository."""
     name = attached or repository.aggregate
     for method in vars(repository).values():

@@ -100,7 +100,7 @@ async def database(
     """
     address = local.address(role)  # type: ignore[arg-type]
     limits = PoolLimits(minimum=1, maximum=1, connect_attempts=attempts)
-    keys = keyring.of(local) if personal and role == "quarry_app" else None
+    keys = keyring.load(local) if personal and role == "quarry_app" else None
     async with open_explained(
         address, limits, schema=local.database_schema, name="quarry cli", keyring=keys, greeting=GREETING
     ) as opened:

@@ -82,7 +82,7 @@ def rotate_index() -> None:
     Stop all instances first. A run that was killed is started again with the same two keys.
     """
     with installed() as local:
-        keys, given = keyring.of(local), os.environ.get(_OLD, "")
+        keys, given = keyring.load(local), os.environ.get(_OLD, "")
         if not given:
             raise OperatorError("the old index key is not given", f"set {_OLD} to it, and PII_INDEX_KEY to the new one")
         old = replace(keys, index_key=keyring.index_key(given, _OLD))
@@ -188,7 +188,7 @@ async def _spelling(local: Settings, *, write: bool) -> Report:
 
 
 def _put_new_key(local: Settings) -> None:
-    keyring.of(local)  # makes the file that is added to, when nothing has been sealed yet
+    keyring.load(local)  # makes the file that is added to, when nothing has been sealed yet
     fresh = keyring.fresh_key()
     if not keyring.prepend(local, fresh):
         raise OperatorError(

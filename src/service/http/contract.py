@@ -40,7 +40,7 @@ class Contract:
     description: str
 
 
-def of(handler: Callable[..., Any]) -> Contract:
+def read(handler: Callable[..., Any]) -> Contract:
     """The contract of a handler. Raises ContractError."""
     name = f"{handler.__module__}.{handler.__qualname__}"
     hints = typing.get_type_hints(handler)

@@ -54,7 +54,7 @@ class Endpoint:
     contract: Contract = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "contract", contract.of(self.handler))
+        object.__setattr__(self, "contract", contract.read(self.handler))
 
     @property
     def is_for_callers(self) -> bool:

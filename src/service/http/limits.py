@@ -51,7 +51,7 @@ class Limits:
 
     def __init__(self, settings: Settings, redis: RedisCircuit | None) -> None:
         # The same in all processes that count together.
-        self._secret = keyring.of(settings).index_key
+        self._secret = keyring.load(settings).index_key
         self._items: dict[LimitName, RateLimitItem] = {
             name: parse(rate)
             for name in get_args(LimitName)

@@ -34,7 +34,7 @@ async def export(settings: Settings, domain: str, path: Path, say: Say) -> Manif
     migrations = await access.applied_migrations(settings)
     with ExitStack() as files:
         spools: list[Spool] = []
-        async with access.database(settings, "quarry_app", keyring.of(settings)) as database:
+        async with access.database(settings, "quarry_app", keyring.load(settings)) as database:
             async with Work(database, None, read_only=True) as work:
                 entry = await work.tenants.find_by_domain(domain)
             if entry is None:

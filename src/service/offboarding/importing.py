@@ -41,7 +41,7 @@ async def restore(
         manifest = archive.manifest
         _check_migrations(manifest, await access.applied_migrations(settings))
         tenant = TenantId(manifest.tenant)
-        async with access.database(settings, "quarry_owner", keyring.of(settings)) as database:
+        async with access.database(settings, "quarry_owner", keyring.load(settings)) as database:
             async with Work(database, tenant, read_only=True) as work:
                 await _check_absence(manifest, work)
                 await _check_columns(manifest, work)

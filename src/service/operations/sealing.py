@@ -11,7 +11,7 @@ from service.accounts import tokens
 from service.accounts.tokens import Fields
 from service.personal.keyring import Keyring, Undecipherable
 from service.statements.repository import attached
-from service.tenancy.binding import Isolation
+from service.tenancy.binding import IsolationLevel
 from service.tenancy.identity import TenantId
 from service.texts import email_address
 from service.work import Work
@@ -71,7 +71,7 @@ class Aggregate:
         )
 
     @property
-    def isolation(self) -> Isolation:
+    def isolation(self) -> IsolationLevel:
         """Of a batch. Without a version to compare, the transaction has to fail when a row was changed since it was read."""
         return "read committed" if self.has_version else "repeatable read"
 
@@ -131,7 +131,7 @@ class Tokens:
     name: str
     column: str
     fields: Callable[[Any], Fields]
-    isolation: Isolation = "read committed"
+    isolation: IsolationLevel = "read committed"
 
     async def stale(self, work: Work, _: Keyring, selection: Selection, *, after: UUID | None, limit: int) -> list[Any]:
         """The next rows without a MAC; with an old index key, those with one."""

@@ -127,7 +127,7 @@ async def _databases(settings: Settings, scopes: set[Scope]) -> AsyncIterator[Ma
             databases[scope] = await stack.enter_async_context(
                 open_explained(
                     address, _LIMITS, schema=settings.database_schema, name="quarry seed",
-                    keyring=keyring.of(settings) if scope == "tenant" else None,
+                    keyring=keyring.load(settings) if scope == "tenant" else None,
                 )
             )  # fmt: skip
         yield databases

@@ -181,7 +181,7 @@ class Keyring:
         return hmac.digest(self.index_key, _context(tenant, column) + b"\x00" + plain.encode(), "sha256")
 
 
-def of(settings: Settings) -> Keyring:
+def load(settings: Settings) -> Keyring:
     """The keys that the settings name; when they name none, the ones in QUARRY_HOME, made at first.
 
     In staging and production they have to be named.
@@ -221,7 +221,7 @@ def at_hand(settings: Settings) -> Keyring | None:
     Raises KeyringError for keys that can't be read.
     """
     is_named = settings.pii_keys is not None or settings.pii_index_key is not None
-    return of(settings) if is_named or settings.environment not in ("production", "staging") else None
+    return load(settings) if is_named or settings.environment not in ("production", "staging") else None
 
 
 def parse(keys: str, index_key: str) -> Keyring:

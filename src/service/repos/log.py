@@ -19,7 +19,7 @@ _BUDGET = 20_000
 Operation = Literal["insert", "update", "delete"]
 
 
-class Place(Row):
+class StreamPlace(Row):
     """Where a stream stands: its numbers reach from after `floor` to `head`; `shared_number` is of the shared data."""
 
     epoch: int
@@ -86,7 +86,7 @@ class Log(Repository, aggregate="log", noun="tenant"):
     async def poll(self, tenants: list[UUID]) -> list[PolledPlace]: ...
 
     @query
-    async def place(self) -> Place: ...
+    async def place(self) -> StreamPlace: ...
 
     @query
     async def commits_since(self, after: int, *, most: int, budget: int, limit: int) -> list[LoggedCommit]: ...

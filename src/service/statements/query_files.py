@@ -13,8 +13,8 @@ from service import files
 from service.statements.statement import (
     KINDS,
     SCOPES,
+    FilePlace,
     Note,
-    Place,
     Scope,
     Statement,
     StatementError,
@@ -69,7 +69,7 @@ def parse(text: str, path: Path) -> QueryFile:
     repository = _file_header(lines[: heads[0] if heads else len(lines)], path)
     statements: dict[str, Statement] = {}
     for start, end in itertools.pairwise([*heads, len(lines)]):
-        statement = _statement(lines[start:end], Place(path, start + 1))
+        statement = _statement(lines[start:end], FilePlace(path, start + 1))
         if statement.name in statements:
             first = statements[statement.name].place.line
             raise statement.error(
@@ -98,7 +98,7 @@ def _file_header(lines: Sequence[str], path: Path) -> str:
     return match.group(2).strip()
 
 
-def _statement(lines: Sequence[str], head: Place) -> Statement:
+def _statement(lines: Sequence[str], head: FilePlace) -> Statement:
     """One statement, from its `-- name:` line up to the next one."""
     match = _NAME_VALUE.match(lines[0].removeprefix("-- name:"))
     if not match:
@@ -126,18 +126,18 @@ def _statement(lines: Sequence[str], head: Place) -> Statement:
         raise head.error(0, f"'{name}' has no sentence that says what it does", "write it above the statement")
     return compile_statement(
         "\n".join(lines[offset:]), name=name, kind=kind, scope=scopes[0] if scopes else "tenant", doc=" ".join(doc),
-        head=head, body=Place(head.path, head.line + offset), notes=tuple(notes),
+        head=head, body=FilePlace(head.path, head.line + offset), notes=tuple(notes),
     )  # fmt: skip
 
 
-def _scope(text: str, head: Place, offset: int) -> Scope:
+def _scope(text: str, head: FilePlace, offset: int) -> Scope:
     for scope in SCOPES:
         if scope == text.strip():
             return scope
     raise head.error(offset, f"unknown scope '{text.strip()}'", suggest(text.strip(), SCOPES))
 
 
-def _note(key: str, text: str, head: Place, offset: int) -> Note:
+def _note(key: str, text: str, head: FilePlace, offset: int) -> Note:
     """`-- key: reason`, or `-- key: subject because reason`."""
     line = head.line + offset
     if key == "grows":

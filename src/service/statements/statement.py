@@ -37,7 +37,7 @@ class StatementError(OperatorError):
 
 
 @dataclass(frozen=True)
-class Place:
+class FilePlace:
     """Where a piece of a file begins; `line` counts from 1."""
 
     path: Path
@@ -86,12 +86,12 @@ class Statement:
     kind: ResultKind
     scope: Scope
     doc: str
-    place: Place
+    place: FilePlace
     parameters: tuple[str, ...]
     conditions: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]]
     variants: Mapping[int, Variant]
-    body: Place
+    body: FilePlace
     source: str
     notes: tuple[Note, ...] = ()
 
@@ -129,8 +129,8 @@ def compile_statement(
     kind: ResultKind,
     scope: Scope,
     doc: str,
-    head: Place,
-    body: Place,
+    head: FilePlace,
+    body: FilePlace,
     notes: tuple[Note, ...] = (),
 ) -> Statement:
     """Compile the text of one statement. `head` is where its name stands, `body` where `text` begins.
@@ -154,7 +154,7 @@ def compile_statement(
     )  # fmt: skip
 
 
-def _lines(text: str, body: Place) -> list[_Line]:
+def _lines(text: str, body: FilePlace) -> list[_Line]:
     try:
         lexemes = list(scan(text))
     except Unterminated as error:
@@ -175,7 +175,7 @@ def _lines(text: str, body: Place) -> list[_Line]:
     return lines
 
 
-def _without_semicolon(lexemes: list[Lexeme], body: Place) -> list[Lexeme]:
+def _without_semicolon(lexemes: list[Lexeme], body: FilePlace) -> list[Lexeme]:
     """The statement without its closing semicolon, the white space around it and the remarks after it."""
     ends = [position for position, lexeme in enumerate(lexemes) if lexeme.text == ";"]
     last = ends[0] if ends else len(lexemes)
@@ -197,7 +197,7 @@ def _without_semicolon(lexemes: list[Lexeme], body: Place) -> list[Lexeme]:
     return kept
 
 
-def _condition(number: int, lexemes: Sequence[Lexeme], body: Place) -> str | None:
+def _condition(number: int, lexemes: Sequence[Lexeme], body: FilePlace) -> str | None:
     for lexeme in lexemes:
         if lexeme.kind is Kind.COMMENT and _CONDITION_LIKE.match(lexeme.text):
             match = _CONDITION.match(lexeme.text)
@@ -207,7 +207,7 @@ def _condition(number: int, lexemes: Sequence[Lexeme], body: Place) -> str | Non
     return None
 
 
-def _check_conditions(lines: Sequence[_Line], scope: Scope, body: Place) -> None:
+def _check_conditions(lines: Sequence[_Line], scope: Scope, body: FilePlace) -> None:
     """Optional lines stand only in a WHERE after the tenant predicate, are whole conditions and begin with AND."""
     words: set[str] = set()
     tenant_named = scope != "tenant"
@@ -233,7 +233,7 @@ def _check_conditions(lines: Sequence[_Line], scope: Scope, body: Place) -> None
 
 
 def _parameters(
-    lines: Sequence[_Line], conditions: tuple[str, ...], scope: Scope, head: Place, body: Place
+    lines: Sequence[_Line], conditions: tuple[str, ...], scope: Scope, head: FilePlace, body: FilePlace
 ) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
     under: dict[str, set[str | None]] = {}
     for line in lines:

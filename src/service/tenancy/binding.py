@@ -26,7 +26,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.binding")
 
 UNDECIPHERABLE = "[undecipherable]"
 """What stands for personal data that can't be opened; no address, number or reference looks like it."""
-Isolation = Literal["read committed", "repeatable read", "serializable"]
+IsolationLevel = Literal["read committed", "repeatable read", "serializable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,12 @@ class Binding:
 
 
 def begin(
-    tenant: TenantId | None, origin: Origin, *, read_only: bool, isolation: Isolation, statement_timeout: float | None
+    tenant: TenantId | None,
+    origin: Origin,
+    *,
+    read_only: bool,
+    isolation: IsolationLevel,
+    statement_timeout: float | None,
 ) -> str:
     """The message that opens a transaction and binds it; `statement_timeout` in seconds, None for the role's own."""
     parts = [f"BEGIN ISOLATION LEVEL {isolation.upper()}{' READ ONLY' if read_only else ''}"]

@@ -17,7 +17,7 @@ from service.database.lazy_connection import Executor, LazyConnection
 from service.database.retries import repeated
 from service.database.savepoints import Savepoints
 from service.tenancy import binding
-from service.tenancy.binding import Binding, Isolation
+from service.tenancy.binding import Binding, IsolationLevel
 from service.tenancy.identity import Actor, Origin, TenantId
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Options(TypedDict, total=False):
     origin: Origin | None
     actor: Actor | None
     read_only: bool
-    isolation: Isolation
+    isolation: IsolationLevel
     statement_timeout: float | None
     at_least: int
     may_lag: bool
@@ -58,7 +58,7 @@ class Transaction:
         origin: Origin | None = None,
         actor: Actor | None = None,
         read_only: bool = False,
-        isolation: Isolation = "read committed",
+        isolation: IsolationLevel = "read committed",
         statement_timeout: float | None = None,
         at_least: int = 0,
         may_lag: bool = False,

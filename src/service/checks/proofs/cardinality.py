@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from service.checks.proofs.keys import Pins, place_of
-from service.checks.proofs.presence import Place
+from service.checks.proofs.presence import Variable
 from service.checks.proofs.scopes import Scope, is_exists
 from service.checks.proofs.tree import Command, Node, Source
 
@@ -49,7 +49,7 @@ def _unlimited(scope: Scope) -> Proof:
     return _whole(pins)
 
 
-def _pins(scope: Scope, start: Iterable[Place] = ()) -> Pins:
+def _pins(scope: Scope, start: Iterable[Variable] = ()) -> Pins:
     return Pins(scope, _for_columns, start)
 
 

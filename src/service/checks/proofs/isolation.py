@@ -12,7 +12,7 @@ from typing import Any
 
 from service.checks.proofs.catalog import Function, Relation
 from service.checks.proofs.keys import place_of
-from service.checks.proofs.presence import Place
+from service.checks.proofs.presence import Variable
 from service.checks.proofs.scopes import Scope
 from service.checks.proofs.tree import Command, Join, Node, Source, arguments, conjuncts, walk
 
@@ -71,8 +71,8 @@ def called(scope: Scope) -> dict[Function, int]:
 
 
 def _bound(
-    scope: Scope, tenant: int | None, outer: frozenset[tuple[int, Place]]
-) -> Iterator[tuple[Scope, frozenset[Place]]]:
+    scope: Scope, tenant: int | None, outer: frozenset[tuple[int, Variable]]
+) -> Iterator[tuple[Scope, frozenset[Variable]]]:
     """Each query with its variables that equal the bound tenant; `outer` are those of the queries around it."""
     own = frozenset(_equal(scope, tenant, outer))
     yield scope, own
@@ -81,8 +81,8 @@ def _bound(
         yield from _bound(inner, tenant, around)
 
 
-def _equal(scope: Scope, tenant: int | None, outer: frozenset[tuple[int, Place]]) -> set[Place]:
-    found: set[Place] = set()
+def _equal(scope: Scope, tenant: int | None, outer: frozenset[tuple[int, Variable]]) -> set[Variable]:
+    found: set[Variable] = set()
     while True:
         before = len(found)
         for condition in scope.always:
@@ -98,8 +98,8 @@ def _equal(scope: Scope, tenant: int | None, outer: frozenset[tuple[int, Place]]
 
 
 def _equated(
-    condition: Node, scope: Scope, tenant: int | None, known: set[Place], outer: frozenset[tuple[int, Place]]
-) -> set[Place]:
+    condition: Node, scope: Scope, tenant: int | None, known: set[Variable], outer: frozenset[tuple[int, Variable]]
+) -> set[Variable]:
     if condition.kind != "OPEXPR" or not scope.catalog.equates(condition["opno"]):
         return set()
     one, other = arguments(condition)
@@ -111,7 +111,7 @@ def _equated(
 
 
 def _is_tenant(
-    value: Node, scope: Scope, tenant: int | None, known: set[Place], outer: frozenset[tuple[int, Place]]
+    value: Node, scope: Scope, tenant: int | None, known: set[Variable], outer: frozenset[tuple[int, Variable]]
 ) -> bool:
     """Whether an expression is the bound tenant: its parameter, or a column that equals it."""
     if value.kind == "PARAM":
@@ -124,7 +124,7 @@ def _is_tenant(
     return place in known or _shows_tenant(scope, place, tenant)
 
 
-def _shows_tenant(scope: Scope, place: Place, tenant: int | None) -> bool:
+def _shows_tenant(scope: Scope, place: Variable, tenant: int | None) -> bool:
     """Whether a column of a subquery or table expression is the bound tenant in each of its rows."""
     number, attribute = place
     source = scope.source(number)
@@ -137,7 +137,7 @@ def _shows_tenant(scope: Scope, place: Place, tenant: int | None) -> bool:
     return _is_tenant(shown, inner, tenant, _equal(inner, tenant, frozenset()), frozenset())
 
 
-def _of(scope: Scope, bound: frozenset[Place], tenant: int | None) -> Iterator[Locked]:
+def _of(scope: Scope, bound: frozenset[Variable], tenant: int | None) -> Iterator[Locked]:
     for number in range(1, len(scope.entries) + 1):
         relation = scope.relation(number)
         if relation is None or relation.tenant is None or scope.entry(number)["relkind"] == "v":
@@ -177,7 +177,7 @@ def _policy(conditions: list[Any], relation: Relation, scope: Scope) -> str:
     return ""
 
 
-def _inserts_tenant(scope: Scope, relation: Relation, tenant: int | None, bound: frozenset[Place]) -> bool:
+def _inserts_tenant(scope: Scope, relation: Relation, tenant: int | None, bound: frozenset[Variable]) -> bool:
     for entry in scope.node.list("targetList"):
         if entry["resno"] == relation.tenant and not entry["resjunk"]:
             return _is_tenant(entry["expr"], scope, tenant, set(bound), frozenset())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from service.checks.proofs.catalog import Function, Index, Relation, implies
-from service.checks.proofs.presence import Facts, Place
+from service.checks.proofs.presence import Facts, Variable
 from service.checks.proofs.scopes import Scope
 from service.checks.proofs.tree import Command, Join, Node, Source, arguments, conjuncts, references, walk
 
@@ -30,9 +30,9 @@ class Pins:
     Of an entry that is single, all rows of the answer have the same row, or nulls where an outer join found none.
     """
 
-    def __init__(self, scope: Scope, inner: Inner, start: Iterable[Place] = ()) -> None:
+    def __init__(self, scope: Scope, inner: Inner, start: Iterable[Variable] = ()) -> None:
         self.scope = scope
-        self.pinned: set[Place] = set()
+        self.pinned: set[Variable] = set()
         self.single: set[int] = set()
         self.reasons: dict[int, str] = {}
         self._start = set(start)
@@ -177,7 +177,7 @@ _SOURCES = ("subquery", "functions", "values_lists")
 """Fields of an entry that hold what it is made of."""
 
 
-def place_of(expression: Node) -> Place | None:
+def place_of(expression: Node) -> Variable | None:
     """The variable of this level that an expression is, if it is nothing else."""
     if (
         expression.kind == "RELABELTYPE"

@@ -12,7 +12,7 @@ from service.checks.proofs.tree import Join, Node, Source, arguments
 _IS_NOT_NULL = 1
 _IS_TRUE, _IS_FALSE = 0, 2
 
-Place = tuple[int, int]
+Variable = tuple[int, int]
 """A variable of a query: its entry in the range table and its column."""
 
 
@@ -21,7 +21,7 @@ class Facts:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self.present: set[Place] = set()
+        self.present: set[Variable] = set()
         self._strict: set[int] = set()
         self._kept: dict[int, Joined] = {}
         """Outer joins that may fill one of their sides with nulls, by their entry."""
@@ -72,7 +72,7 @@ class Facts:
         return self._scope.source(number) is Source.JOIN
 
 
-def rejected(condition: Node, scope: Scope) -> set[Place]:
+def rejected(condition: Node, scope: Scope) -> set[Variable]:
     """The variables of a query that can't be null where a condition is true."""
     kind = condition.kind
     if kind == "BOOLEXPR":
@@ -96,7 +96,7 @@ def rejected(condition: Node, scope: Scope) -> set[Place]:
     return strict_in(condition, scope)
 
 
-def strict_in(expression: Any, scope: Scope) -> set[Place]:
+def strict_in(expression: Any, scope: Scope) -> set[Variable]:
     """The variables whose being null makes an expression null."""
     kind = expression.kind
     if kind == "VAR":
