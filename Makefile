@@ -44,7 +44,7 @@ test-schemas: install ## Run the tests of the service with tenants that have sch
 		$(filter-out tests/database/test_recovery.py tests/operations/test_operating.py tests/test_your_own_service.py,$(wildcard tests/test_*.py \
 		$(addprefix tests/,$(addsuffix /test_*.py,$(UNDER)))))
 
-check: install ## Lint, types, floors, documents, and every statement proved
+check: install ## Lint, types, layers, documents, and every statement proved
 	$(BIN)/ruff check src tests bench docsite sql
 	$(BIN)/ruff format --check src tests bench docsite
 	$(BIN)/mypy

@@ -26,7 +26,7 @@ MODULES = sorted((ROOT / "src" / "service").rglob("*.py"))
 ERRORS = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, ServiceError)]
 
 
-def test_imports_point_down_the_floors() -> None:
+def test_imports_go_down_the_layers() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
