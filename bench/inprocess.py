@@ -45,7 +45,9 @@ async def _measure(installation: Installation, plan: Plan, say: Callable[[str], 
     ):
         # The same connection for all, as one backend may be quicker than another.
         raw = work.connection.raw
-        connection = Connection(raw, database.pool.outcome, observer(installation.settings))
+        connection = Connection(
+            raw, database.pool.outcome, observer(installation.settings.database_slow_statement, every=False)
+        )
         watched = Campaigns(Binding(connection, member.tenant))
         for kind, make, calls in (("find", _finds, plan.calls), ("page", _pages, plan.calls // _PAGE_CALLS)):
             contenders = make(member, work.campaigns, watched, raw, session)

@@ -17,7 +17,10 @@ from service.work import Work
 async def statements(settings: Settings, new: Factory) -> None:
     acme = await new.tenant("acme")
     observed = Database.open(
-        settings.address("quarry_app"), settings.limits, observe=logs.observer(settings), keyring=keyring.load(settings)
+        settings.address("quarry_app"),
+        settings.limits,
+        observe=logs.observer(settings.database_slow_statement, every=settings.database_log_queries),
+        keyring=keyring.load(settings),
     )
     async with observed as database, Work(database, acme.id) as work:
         await work.users.find_credentials("somebody@secret.example")

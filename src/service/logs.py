@@ -53,10 +53,8 @@ def _rendered(content: object, **_: object) -> str:
     return to_json(content, fallback=repr).decode()
 
 
-def observer(settings: Settings) -> Observer:
-    """What is told of every statement: its time is counted, and logged when asked for or slow. Never its values."""
-    slow = settings.database_slow_statement
-    every = settings.database_log_queries
+def observer(slow: float, *, every: bool) -> Observer:
+    """Counts the time of every statement, and logs those that took `slow` seconds or `every` one; never their values."""
     timers: dict[str, Histogram] = {}
 
     def observe(name: str, seconds: float, rows: int) -> None:

@@ -22,7 +22,7 @@ from service.settings import Settings, SettingsError
 
 
 def of(**settings: Any) -> AbstractAsyncContextManager[Limits]:
-    return Limits.open(Settings(_env_file=None, **settings))
+    return Limits.open(Settings(_env_file=None, **settings), b"secret")
 
 
 @pytest.fixture(autouse=True)

@@ -104,7 +104,7 @@ async def test_uses_are_noted_every_now_and_then_and_when_the_process_ends(
     is_noted = "SELECT last_seen_at > now() - interval '1 minute' FROM quarry.sessions"
     for chosen in (hourly, often):
         execute(superuser, "UPDATE quarry.sessions SET last_seen_at = now() - interval '1 hour'")
-        async with Upkeep.open(database, chosen) as upkeep, asyncio.timeout(60):
+        async with Upkeep.open(database, chosen.session_idle_timeout) as upkeep, asyncio.timeout(60):
             upkeep.seen(acme.id, "session", session)
             while chosen is often and execute(superuser, is_noted) == [(False,)]:
                 await asyncio.sleep(0.01)

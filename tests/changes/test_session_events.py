@@ -61,7 +61,7 @@ async def acme(new: Factory, audit: Audit) -> NewTenant:
 
 @pytest.fixture
 def keeper(database: Database, settings: Settings) -> Upkeep:
-    return Upkeep(database, settings)
+    return Upkeep(database, settings.session_idle_timeout)
 
 
 async def sign_in(database: Database, tenant: NewTenant, *, lifetime: timedelta = HOUR) -> UUID:

@@ -58,20 +58,21 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
-        api_keys, watermarks = keyring.load(settings), Watermarks()
+        keys, watermarks = keyring.load(settings), Watermarks()
+        observe = observer(settings.database_slow_statement, every=settings.database_log_queries)
         async with (
             Cache.open(settings, watermarks) as cache,
             Database.open(
                 settings.address("quarry_app"), settings.limits, schema=settings.database_schema,
-                observe=observer(settings), keyring=api_keys, cache=cache if settings.cache_ttl else None,
+                observe=observe, keyring=keys, cache=cache if settings.cache_ttl else None,
                 greeting=GREETING,
             ) as database,
             Passwords.open() as passwords,
-            Limits.open(settings) as limits,
+            Limits.open(settings, keys.index_key) as limits,
         ):  # fmt: skip
             async with database.connection() as connection:
                 await guard.require(connection)
-                await guard.require_keys(connection, api_keys)
+                await guard.require_keys(connection, keys)
             handlers = (session_events(), *named(settings), *consumers)
             metrics.appear(
                 statuses=answers.STATUS, limits=get_args(LimitName), consumers=[each.name for each in handlers]
@@ -79,7 +80,7 @@ def create_app(
             async with (
                 Feed.open(settings, database, watermarks, handlers, Work) as feed,
                 Replicas.open(settings, database, watermarks) as replicas,
-                Upkeep.open(feed.database, settings) as upkeep,
+                Upkeep.open(feed.database, settings.session_idle_timeout) as upkeep,
             ):
                 serving = replace(feed.database, replicas=replicas or None)
                 health = Health(serving, feed, replicas, cache, settings.changes_max_age)

@@ -23,7 +23,6 @@ from redis.asyncio import BlockingConnectionPool
 from service.cache.redis_circuit import RedisCircuit, Unreachable
 from service.errors import RateLimited
 from service.metrics import RATE_LIMITED
-from service.personal import keyring
 from service.settings import Settings
 
 LimitName = Literal[
@@ -47,11 +46,11 @@ R = TypeVar("R")
 
 
 class Limits:
-    """Open it with `async with Limits.open(settings)`: it owns a task, and the connections to Redis."""
+    """Open it with `async with Limits.open(settings, secret)`: it owns a task, and the connections to Redis."""
 
-    def __init__(self, settings: Settings, redis: RedisCircuit | None) -> None:
-        # The same in all processes that count together.
-        self._secret = keyring.load(settings).index_key
+    def __init__(self, settings: Settings, secret: bytes, redis: RedisCircuit | None) -> None:
+        """`secret` hides the keys that are counted; it is the same in all processes that count together."""
+        self._secret = secret
         self._items: dict[LimitName, RateLimitItem] = {
             name: parse(rate)
             for name in get_args(LimitName)
@@ -65,10 +64,10 @@ class Limits:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, settings: Settings) -> AsyncIterator[Self]:
+    async def open(cls, settings: Settings, secret: bytes) -> AsyncIterator[Self]:
         """Start counting. Redis is first spoken to by the first count."""
         redis = RedisCircuit.of(settings)
-        limits = cls(settings, redis)
+        limits = cls(settings, secret, redis)
         # The library sweeps at every hit, in a thread per key, and fails over keys that are cleared meanwhile. It leaves
         # that to a task which is there already.
         limits._memory.timer = sweeper = asyncio.create_task(limits._sweep(), name="limits")

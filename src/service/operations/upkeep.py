@@ -21,7 +21,6 @@ from service.database.database import Database
 from service.engine import EngineWork
 from service.errors import ServiceError
 from service.operations.purging import is_due, purge_all
-from service.settings import Settings
 from service.tenancy.identity import TenantId
 
 _SEEN_EVERY = 60.0
@@ -35,21 +34,22 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.upkeep")
 
 
 class Upkeep:
-    """Open it with `async with Upkeep.open(database, settings)`: it owns a task, and writes what is left at the end."""
+    """Open it with `async with Upkeep.open(database, idle)`: it owns a task, and writes what is left at the end."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, idle: float) -> None:
+        """`idle` is after how many seconds without a use a session ends."""
         self._database = database
-        self._idle = timedelta(seconds=settings.session_idle_timeout)
-        self.seen_every = timedelta(seconds=min(_SEEN_EVERY, settings.session_idle_timeout / 4))
+        self._idle = timedelta(seconds=idle)
+        self.seen_every = timedelta(seconds=min(_SEEN_EVERY, idle / 4))
         """A use is noted when the last one noted is older than this."""
         self._seen: dict[TenantId, dict[Kind, set[UUID]]] = {}
         self._expired: set[TenantId] = set()
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, database: Database, settings: Settings) -> AsyncIterator[Self]:
+    async def open(cls, database: Database, idle: float) -> AsyncIterator[Self]:
         """Start the task; end it with the block."""
-        upkeep = cls(database, settings)
+        upkeep = cls(database, idle)
         task = asyncio.create_task(upkeep._go_on(), name="upkeep")
         try:
             yield upkeep
