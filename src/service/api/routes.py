@@ -1,4 +1,4 @@
-"""All routes: method, path, permission and handler, and what each needs besides."""
+"""All routes: method, path, permission, handler and further requirements."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 An entry carries the numbers of its snapshot; watermarks.py says whether it still holds. So there is no invalidation that
 could be missed: an entry of whatever age and origin is compared with what the log says now. Entries live in the process,
-and in Redis where one is named; Redis may be slow, gone or old, it is never believed about anything but the rows.
+and in Redis where one is named; Redis may be slow, down or stale: its entries are compared in the same way.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TEXTS = frozenset({str, bytes})
 _MOST_WRITES = 100
 """Entries on their way to Redis at a time; further ones stay in the process."""
 _MOST_JOINED = 2
-"""Readers that one waits for before reading for itself: a failing database is not asked by one after the other."""
+"""Reads by others that a reader waits for before its own, so that waiters do not query a failing database one by one."""
 
 Rows = Sequence[Mapping[str, Any]]
 Fill = Callable[[], Awaitable[tuple[Stamp, Rows]]]

@@ -1,4 +1,4 @@
-"""Redis as far as it answers: short patience, and a pause after a failure in which nobody asks it."""
+"""A circuit breaker for Redis: short timeouts, and a pause after a failure in which no command is sent."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class RedisCircuit:
                 # The others that lie idle were of the same server: each would be another loss when its turn comes.
                 await self.pool.disconnect(inuse_connections=False)
             raise Unreachable from error
-        # What was on its way when Redis was lost says nothing about it now.
+        # An answer to a command sent before the loss does not show that Redis is back.
         if is_trial:
             self._is_lost = False
             log.info("redis_recovered")

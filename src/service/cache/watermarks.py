@@ -176,7 +176,7 @@ class Watermarks:
             known.rows.clear()
 
     def reach_back(self, tenant: UUID, start: int, commits: Iterable[tuple[int, Iterable[Touched]]]) -> None:
-        """Know whole commits after `start` too, of before the tenant was followed: entries of other processes are so old."""
+        """Add commits after `start` that precede those followed: entries of other processes may be that old."""
         known = self._tenants.get(tenant)
         if known is None or start >= known.start:
             return

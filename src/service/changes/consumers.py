@@ -65,7 +65,7 @@ async def _nothing(_: object) -> None:
 
 @dataclass(frozen=True)
 class Consumer:
-    """`handle` gets the next commits of the work's tenant; `reset` is called before, where some can't be had any more.
+    """`handle` gets the next commits of the work's tenant; `reset` is called first if some are skipped.
 
     Both get the service's Work and may write with it. Raising means being called again with the same, after a pause.
     """
@@ -228,7 +228,7 @@ def _survived(consumer: Consumer) -> Iterator[None]:
     except ServiceError as error:
         log.info("consumer_waits", consumer=consumer.name, reason=error.code)
     except Exception:
-        # Not foreseen, but no reason to hand on nothing any more.
+        # An unexpected error must not stop the consumer for good.
         log.exception("consumer_waits", consumer=consumer.name)
 
 

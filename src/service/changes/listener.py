@@ -1,7 +1,7 @@
 """Hints between processes: LISTEN and NOTIFY on a connection of its own, never inside anybody's transaction.
 
 A hint says that there is news of a tenant. It is forged or lost without harm: the relay looks into the log, and looks there
-every now and then anyway. Whether hints arrive at all is found out by sending one to oneself.
+every now and then anyway. The listener sends itself a hint to check that hints arrive.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Listener:
         try:
             yield connection
         finally:
-            # Without a word: nothing is lost with it, and what doesn't answer would be waited for.
+            # Terminate, because closing would wait for a server that does not answer; nothing is lost.
             connection.terminate()
 
     async def _listen(self, connection: Any) -> None:

@@ -30,7 +30,7 @@ POLL_EVERY = 0.4
 _PATIENCE = 2.0
 _PAGE = 500
 _MOST_FOLLOWED = 100
-"""Changes of one commit that are told apart where nobody is subscribed; a larger one counts as touching everything."""
+"""Changes of one commit that are read if nobody is subscribed; a larger commit counts as changing everything."""
 _READERS = 2
 _REACH = 500
 """Commits before the first one followed that are read as well, so that entries of other processes can be judged."""

@@ -54,7 +54,7 @@ class Ring:
             return None
         found: list[Frame] = []
         size = 0
-        # From the end, where a deque is as fast as a list and nearly every subscriber is.
+        # Index from the end: a deque is fast there, and nearly all subscribers are there.
         for position in range(number - self.head, 0):
             frame = self._frames[position]
             found.append(frame)

@@ -28,7 +28,7 @@ _PROVE_EVERY = 60.0
 
 @dataclass(frozen=True)
 class Admission:
-    """Who reads: the rows that decide it (session, user, key, tenant), and in which time it ends by itself."""
+    """A subscriber's right to read: the rows that decide it (session, user, key, tenant), and the time until it expires."""
 
     rows: frozenset[UUID]
     remaining: timedelta | None
@@ -85,7 +85,7 @@ class Subscription:
             self._cursor = since.number
         yield self._ready(self._opening)
         while not self._is_closing:
-            # Taken before looking, so that what comes in between is not slept over.
+            # Take the event before reading the ring, so that a commit in between still wakes this task.
             news = self._ring.news
             if self._is_doubtful() and not await self._is_admitted(self._cursor):
                 return

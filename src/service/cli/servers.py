@@ -84,7 +84,7 @@ def serve_with_workers(
 
 
 def freeze() -> None:
-    """Take what has been loaded out of the garbage collector's way: a look through all of it stops every request for 50 ms."""
+    """Exclude what is loaded from garbage collection: a full collection would stop every request for 50 ms."""
     gc.collect()
     gc.freeze()
 

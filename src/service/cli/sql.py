@@ -37,7 +37,7 @@ app = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
-Names = Annotated[list[str] | None, typer.Argument(help="Statements or files of them: campaigns.page, campaigns. All.")]
+Names = Annotated[list[str] | None, typer.Argument(help="Statements (campaigns.page) or files (campaigns). Default: all.")]
 _NOBODY = UUID(int=0)
 
 

@@ -70,7 +70,7 @@ class Connection:
         try:
             return bool(self._raw.is_closed())
         except asyncpg.InterfaceError:
-            # A pool takes a lost connection away from under its user.
+            # The pool has already detached a connection that was lost.
             return True
 
     def is_in_transaction(self) -> bool:
@@ -165,7 +165,7 @@ class Connection:
             return
         self._has_begun = False
         task = asyncio.ensure_future(self._raw.execute("ROLLBACK"))
-        # Given up below, it may fail when nobody looks any more.
+        # It may fail after being given up below; retrieve its exception so that asyncio does not complain.
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         try:
             async with asyncio.timeout(COMMIT_GRACE):
@@ -199,7 +199,7 @@ class Connection:
     def _translated(self, error: Exception, text: str = "") -> Exception:
         known = translate(error, connection_lost=self.is_closed(), only_removes=_only_removes(text))
         if known is error:
-            # Nobody has foreseen this: a new connection is cheaper than a doubt.
+            # An unexpected error: a new connection is safer than this one.
             self.abandon()
         if isinstance(known, Unavailable | SessionReadOnly) and (state := getattr(error, "sqlstate", None)):
             DATABASE_REFUSED.labels(sqlstate_class=state[:2]).inc()

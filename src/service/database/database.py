@@ -38,7 +38,7 @@ def _ignore(_: UUID, __: int) -> None:
 
 @dataclass(frozen=True)
 class Database:
-    """A pool of connections, and what work on it meets besides. `dataclasses.replace` makes one that has more."""
+    """A pool of connections, and what transactions on it use. `dataclasses.replace` makes a changed copy."""
 
     pool: Pool
     keyring: Keyring | None = None
@@ -46,7 +46,7 @@ class Database:
     cache: Cache | None = None
     """For work that only reads."""
     replicas: ReadReplicas | None = None
-    """Where work may read that need not read here."""
+    """Servers that read-only transactions with `may_lag` may read from."""
     on_numbered: Callable[[UUID, int], None] = _ignore
     """Told tenant and number of every commit, before whoever made it goes on."""
 

@@ -71,7 +71,7 @@ class Pool:
         self.limits = limits
         self.observe = observe
         self.info = info
-        # A pooler's sessions outlive a change of the server, unseen: behind one, each transaction has to greet.
+        # A pooler hides a change of the server behind it, so there each writing transaction sends the greeting.
         self._greeting = greeting if info.has_pooler else None
         self._name = name
         self._is_down = False

@@ -36,7 +36,7 @@ async def keeps_statements(connection: Any) -> bool:
     name = f"quarry_{secrets.token_hex(8)}"
     text = f"SELECT '{name}'"
     async with connection.transaction():
-        # Kept for as long as it is looked for: asyncpg closes what nobody holds.
+        # Keep a reference during the lookup: asyncpg closes a statement that nothing refers to.
         statement = await connection.prepare(text, name=name)
         found = await connection.fetchval(
             "SELECT name FROM pg_catalog.pg_prepared_statements WHERE statement = $1", text
@@ -48,7 +48,7 @@ async def keeps_statements(connection: Any) -> bool:
 
 
 async def differing(connection: Any, constants: Mapping[str, str]) -> dict[str, str]:
-    """Those of `constants` that a session of this login does not begin with, as it begins with them."""
+    """Which of `constants` differ in a new session of this login, with the values that they have there."""
     rows = await connection.fetch(
         "SELECT lower(name) AS name, setting FROM pg_catalog.pg_settings WHERE lower(name) = ANY ($1::text[])",
         list(constants),

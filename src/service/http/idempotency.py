@@ -1,5 +1,5 @@
-"""Idempotency-Key: key, fingerprint, effect and answer are written in one transaction, so that repeating a request whose
-answer was lost answers the same and does nothing twice. A request that fails writes nothing, and may be repeated.
+"""Idempotency-Key: key, fingerprint, effect and answer are written in one transaction, so that a repeated request whose
+answer was lost gets the same answer and has no second effect. A request that fails writes nothing, and may be repeated.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ _AFTER_FROM = frozenset({"WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT",
 class Cached:
     """That a statement's answers are cached until one of the tables that it reads is touched.
 
-    With `row`, a parameter, of its outermost table that row alone counts. `lifetime` in seconds is for answers that time
-    changes too; they stay in the process.
+    `row` names the parameter with a row's id: of the outermost table, only a change to that row counts. `lifetime`, in
+    seconds, is for results that also change with time; they are not stored in Redis.
     """
 
     row: str | None = None

@@ -62,7 +62,7 @@ _NUMBER = re.compile(
 )
 _POSITIONAL = re.compile(r"\$[0-9]+")
 _PARAMETER = re.compile(rf":[{_START}][{_START}0-9]*")
-# A quote that another follows never ends anything, and no text can be matched in two ways: giving up is linear.
+# A doubled quote never ends a string, and no text matches in two ways, so failing takes linear time.
 _ESCAPED_BODY = re.compile(r"(?:[^'\\]|\\.|'')*'(?!')", re.DOTALL)
 _PLAIN_BODY = re.compile(r"(?:[^']|'')*'(?!')")
 _QUOTED_BODY = re.compile(r'(?:[^"]|"")*"(?!")')

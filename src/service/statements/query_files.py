@@ -26,7 +26,7 @@ _NAME = re.compile(r"^-- name:(.*)$")
 _NAME_VALUE = re.compile(r"^\s+([a-z][a-z0-9_]*)\s+:([a-z]+)\s*$")
 _HEADER = re.compile(r"^-- ([a-z][a-z_-]*):(?:\s+(.*))?$")
 GROWTH = ("const", "page", "tenant")
-"""How what a statement touches grows with the tenant's rows: not at all, to the length of a page, as they do."""
+"""How the rows that a statement touches grow with the tenant's rows: not at all, up to a page, in proportion."""
 _REASONED = ("one", "unbounded", "unordered", "crosses")
 _SUBJECTS = {
     "null": "a column",

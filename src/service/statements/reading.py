@@ -67,8 +67,8 @@ def reader(model: type[M], aggregate: str = "") -> Callable[[Sequence[Any], Bind
             return []
         names = tuple(records[0].keys())
         if names != keys:
-            # Another shape than last time: another variant, or the first answer of all. What validation would convert
-            # or fill in can't be left out for the answers that follow.
+            # Another shape than last time: another variant, or the first answer of all. Unless the columns
+            # are exactly the model's fields, the results that follow are validated too.
             validated = [validate(dict(record), strict=True) for record in records]
             keys = names if fields.issuperset(names) and len(names) == len(fields) else None
             return validated

@@ -163,7 +163,7 @@ def _lines(text: str, body: FilePlace) -> list[_Line]:
     crossed: set[int] = set()
     for lexeme in _without_semicolon(lexemes, body):
         breaks = lexeme.text.count("\n")
-        # White space belongs to the line that it leads to, so that leaving a line out takes its line break along.
+        # White space belongs to the line after it, so omitting a line also omits the line break before it.
         at = lexeme.line + breaks if lexeme.kind is Kind.SPACE else lexeme.line
         by_line.setdefault(at, []).append(lexeme)
         if lexeme.kind is not Kind.SPACE and breaks:
@@ -222,7 +222,7 @@ def _check_conditions(lines: Sequence[_Line], scope: Scope, body: FilePlace) -> 
             if depths[-1] or min(depths) < 0:
                 raise body.error(line.number, "an optional line closes the parentheses that it opens")
             if any(depth == 0 and lexeme.text.upper() == "OR" for depth, lexeme in zip(depths, solid, strict=True)):
-                # It would put everything before it into doubt, the tenant predicate included.
+                # Such an OR would bypass the conditions before it, including the tenant predicate.
                 raise body.error(line.number, "an OR in an optional line stands in parentheses")
             if line.condition == TENANT_PARAMETER:
                 raise body.error(line.number, f":{TENANT_PARAMETER} is always given and is no condition")

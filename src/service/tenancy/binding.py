@@ -1,8 +1,8 @@
 """How a transaction gets its tenant: the text of its first message, and of the words that go before COMMIT.
 
 Binding is transaction-local, as SET LOCAL is, so that nothing is left behind on the connection, also behind PgBouncer in
-transaction mode and after a cancellation. app.enter() does it, and leads a tenant with a schema of its own there. It travels
-in one message with BEGIN: three round trips for a transaction of one statement. Citus needs a binder of its own; it would
+transaction mode and after a cancellation. app.enter() does it, and sets the search_path of a tenant with its own schema. It is
+sent in one message with BEGIN: three round trips for a transaction of one statement. Citus needs a binder of its own; it would
 replace this module alone.
 """
 

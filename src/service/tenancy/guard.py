@@ -107,7 +107,7 @@ async def require(connection: Connection) -> None:
 
 
 async def require_keys(connection: Connection, keys: Keyring) -> None:
-    """Raise GuardError when these are not the keys of this database; the first ones that meet it are."""
+    """Raise GuardError unless `keys` are this database's; the first keys used with it become its keys."""
     if await connection.fetchval("SELECT to_regprocedure('app.claim_keys(bytea)') IS NULL", ()):
         return
     if not await connection.fetchval("SELECT app.claim_keys($1)", (keys.check,)):

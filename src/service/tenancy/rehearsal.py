@@ -26,7 +26,7 @@ class _Record(dict[str, Any]):
 
 
 class _Asked:
-    """What the guard needs of a connection, on psycopg's, which does not wait."""
+    """The part of Connection that the guard uses, on a synchronous psycopg connection."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection

@@ -85,7 +85,7 @@ class Transaction:
 
     async def __aenter__(self) -> Self:
         cache = self.database.cache
-        # What a replica has told may be in the cache too; asked again, it is the primary that answers.
+        # A retry skips the cache, which may hold results of a replica, and reads from the primary.
         is_asked_again = self._may_lag and not self.may_be_behind
         if cache is not None and self._may_be_cached and self.tenant is not None and not is_asked_again:
             self.reading = Reading(cache, self.tenant, self._at_least)
@@ -168,7 +168,7 @@ class Transaction:
         return self._connection
 
     def savepoint(self, name: str) -> contextlib.AbstractAsyncContextManager[None]:
-        """A nested transaction: undone by itself if its block raises. At most 60 in one piece of work."""
+        """A nested transaction: only its own changes are rolled back if its block raises. At most 60 per transaction."""
         return self._savepoints.open(name)
 
     def on_commit(self, callback: Callable[[Self], Awaitable[None]]) -> None:
