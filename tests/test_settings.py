@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.addresses import masked_url
+from service.cli.variables import shown as shown_of
 from service.forms import format_duration, parse_duration
 from service.settings import Settings, SettingsError
-from service.variables import shown as shown_of
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
 

@@ -22,9 +22,7 @@ from service.settings import Settings
 
 Unsigned = Annotated[
     bool,
-    typer.Option(
-        "--unsigned", help="Accept a backup not signed with the current keys; whoever wrote it is trusted."
-    ),
+    typer.Option("--unsigned", help="Accept a backup not signed with the current keys; whoever wrote it is trusted."),
 ]
 
 app = typer.Typer(help="Backups: create, list, verify, restore.", no_args_is_help=True)
@@ -106,7 +104,9 @@ def restore(  # noqa: PLR0917  its arguments are options
     directory: In = None,
     into: Annotated[str | None, typer.Option(help="Another database than the one of DATABASE_MIGRATION_URL.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    in_production: Annotated[bool, typer.Option("--in-production", help="Required in production, as a confirmation.")] = False,
+    in_production: Annotated[
+        bool, typer.Option("--in-production", help="Required in production, as a confirmation.")
+    ] = False,
     unsigned: Unsigned = False,
 ) -> None:
     """Put a backup in the place of the database, which is kept under another name; prints that name."""

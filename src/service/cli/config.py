@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from service.cli.installation import settings
-from service.variables import shown
+from service.cli.variables import shown
 
 app = typer.Typer(help="Settings.", no_args_is_help=True)
 

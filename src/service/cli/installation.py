@@ -15,6 +15,7 @@ from service import logs
 from service.addresses import Address, PoolLimits, check_environment
 from service.changes.listener import announce
 from service.cli.terminal import say
+from service.cli.variables import unknown_names
 from service.database.database import Database
 from service.database.diagnosis import explaining, open_explained
 from service.database.pool import GREETING
@@ -24,7 +25,6 @@ from service.personal import keyring
 from service.schema import provisioning
 from service.settings import Settings
 from service.tenancy import guard
-from service.variables import unknown_names
 
 
 def settings() -> Settings:

@@ -37,7 +37,9 @@ app = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
-Names = Annotated[list[str] | None, typer.Argument(help="Statements (campaigns.page) or files (campaigns). Default: all.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(help="Statements (campaigns.page) or files (campaigns). Default: all.")
+]
 _NOBODY = UUID(int=0)
 
 
