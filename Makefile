@@ -49,7 +49,7 @@ check: install ## Lint, types, layers, documents, and every statement proved
 	$(BIN)/ruff format --check src tests bench docsite
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/properdocs build --quiet -f properdocs.yml
+	$(BIN)/properdocs build -f properdocs.yml
 	$(BIN)/quarry sql check
 
 soak: install test-pooler test-schemas ## Run the full counts of the acceptance lists and print them
@@ -59,7 +59,7 @@ bench: install ## Measure side by side and print ratios
 	$(BIN)/python -m bench
 
 docs: install ## Build the documents into .site/index.html: strict, with search
-	$(BIN)/properdocs build --quiet -f properdocs.yml
+	$(BIN)/properdocs build -f properdocs.yml
 
 schema: install ## Write sql/schema.sql and the tables in sql/queries from the migrations
 	UPDATE_SCHEMA=1 $(BIN)/python -m pytest -q tests/schema/test_schema.py

@@ -14,11 +14,11 @@ import pytest
 
 from service import errors, files, metrics
 from service.api.routes import ENDPOINTS
+from service.engine import EngineWork
 from service.errors import ServiceError
 from service.http.answers import STATUS
 from service.statements.repository import attached
 from service.statements.statement import Statement
-from service.tables import DOMAIN, bare
 from service.work import Work
 
 ROOT = Path(__file__).parent.parent
@@ -95,22 +95,44 @@ def test_no_committed_file_carries_an_address_of_a_registry_or_a_path_of_a_machi
         assert not forbidden.search(text), name
 
 
-@pytest.mark.parametrize(
-    "package",
-    [
-        "accounts", "cache", "changes", "checks", "database", "embedded", "http", "personal", "schema", "statements", "tenancy",
-    ],
-)  # fmt: skip
-def test_an_engine_package_imports_without_the_domain(package: str) -> None:
-    names = [
-        ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
-        for path in sorted((ROOT / "src" / "service" / package).rglob("*.py"))
-        if path.stem != "__init__"
+ENGINE = re.findall(
+    r'"service\.(\w+)"', (ROOT / "pyproject.toml").read_text().partition("source_modules = [")[2].partition("]")[0]
+)
+"""The packages and modules that the contract keeps free of the domain."""
+
+
+@pytest.mark.parametrize("name", ENGINE)
+def test_the_engine_imports_without_the_domain(name: str) -> None:
+    place = ROOT / "src" / "service" / name
+    paths = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    modules = [
+        ".".join(path.relative_to(ROOT / "src").with_suffix("").parts) for path in paths if path.stem != "__init__"
     ]
-    domain = [f"service.repos.{bare(table)}" for table in DOMAIN]
-    shown = f"import sys, {', '.join(names)}; print(*sys.modules.keys() & {{'service.work', 'service.api', *{domain}}})"
+    domain = {"service.work", "service.api", *domain_modules()}
+    shown = f"import sys, {', '.join(modules)}; print(*sys.modules.keys() & {domain})"
     done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def domain_modules() -> list[str]:
+    """The repositories that the engine does not attach, and what belongs to them."""
+    engine = {repository.__module__ for repository in attached(EngineWork).values()}
+    found = (f"service.repos.{path.stem}" for path in (ROOT / "src" / "service" / "repos").glob("[a-z]*.py"))
+    return sorted(each for each in found if each not in engine)
+
+
+def test_the_contract_names_every_module_of_the_domain() -> None:
+    forbidden = CONTRACTS.partition("forbidden_modules = [")[2].partition("]")[0]
+    assert sorted(re.findall(r'"(service\.repos\.\w+)"', forbidden)) == domain_modules()
+
+
+def test_no_module_of_the_engine_imports_by_a_name_made_at_run_time() -> None:
+    importing = {
+        str(path.relative_to(ROOT / "src" / "service"))
+        for path in MODULES
+        if re.search(r"import_module|__import__", path.read_text(encoding="utf-8"))
+    }
+    assert importing == {"extensions.py"}
 
 
 def test_the_tree_of_errors_names_every_error_below_its_parent() -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import typer.main
@@ -50,3 +54,20 @@ def test_a_document_that_is_named_is_a_link_outside_of_blocks(text: str, linked:
     )
     page = Page(None, files.documentation_pages()[-1], config)
     assert pages.on_page_markdown(text, page, config, files) == linked
+
+
+def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path) -> None:
+    for name in ("docs", "docsite", "sql"):
+        shutil.copytree(CHECKOUT / name, tmp_path / name)
+    for name in ("properdocs.yml", ".env.example", "CONTRIBUTING.md", "CHANGELOG.md"):
+        shutil.copy(CHECKOUT / name, tmp_path / name)
+    with (tmp_path / "docs" / "api.md").open("a", encoding="utf-8") as page:
+        page.write("\nSee [nothing](operations.md#nothing-of-this-name).\n")
+    makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^docs:.*\n\t\$\(BIN\)/(properdocs .*)$", makefile, re.MULTILINE)
+    program, *arguments = command.split()
+    done = subprocess.run(
+        [Path(sys.executable).with_name(program), *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "operations.md#nothing-of-this-name" in done.stderr

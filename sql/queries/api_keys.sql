@@ -1,6 +1,5 @@
 -- repository: ApiKeys
 -- An API key lets a program in with a role of its own; the key is shown once, the database keeps its hash,
--- and a MAC of hash, maker and role, made with a key of the service.
 -- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
 --
 -- api_keys
@@ -28,6 +27,8 @@
 --   INDEX (tenant_id, created_at DESC, id DESC)
 --   INDEX (tenant_id, created_by)
 --   triggers: record_delete, record_insert, record_update, refuse_truncate, touch
+-- End of the tables.
+-- and a MAC of hash, maker and role, made with a key of the service.
 
 -- name: create :one
 -- A new key.

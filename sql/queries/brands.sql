@@ -70,6 +70,7 @@
 --   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
 --   INDEX (niche_id)
 --   triggers: record_delete, record_insert, record_update, refuse_truncate, touch
+-- End of the tables.
 
 -- name: create :one
 -- A new brand with its niches, in one statement; a niche that does not exist is an error of brand_niches_niche_id_fkey.

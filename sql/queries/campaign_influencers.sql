@@ -23,6 +23,7 @@
 --   CHECK (status = ANY (ARRAY['invited', 'accepted', 'declined', 'removed']))
 --   INDEX (tenant_id, influencer_id)
 --   triggers: record_delete, record_insert, record_update, refuse_truncate, touch
+-- End of the tables.
 
 -- name: page :many
 -- One page of a live campaign's live influencers, newest first; :after_* is the last row of the page before.

@@ -36,6 +36,7 @@
 --   INDEX (tenant_id, search_name text_pattern_ops) WHERE deleted_at IS NULL
 --   INDEX (tenant_id, status, created_at DESC, id DESC) WHERE deleted_at IS NULL
 --   triggers: check_references, fold_name, keep_archived, record_delete, record_insert, record_update, refuse_truncate, touch
+-- End of the tables.
 
 -- name: create :one
 -- A new campaign; the trigger refuses an owner or brand that is not a live row of this tenant.

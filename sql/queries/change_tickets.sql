@@ -20,6 +20,7 @@
 --   CHECK (octet_length(token_hash) = 32)
 --   CHECK (octet_length(token_mac) = 32)
 --   INDEX (tenant_id, expires_at)
+-- End of the tables.
 
 -- name: create :count
 -- A new ticket of a session or of a key.

@@ -27,6 +27,7 @@
 --   INDEX (tenant_id, campaign_id, created_at DESC, id DESC)
 --   INDEX (tenant_id, deleted_at) WHERE deleted_at IS NOT NULL
 --   triggers: publish, record_delete, record_insert, record_update, refuse_truncate, touch
+-- End of the tables.
 
 -- name: create :maybe
 -- A new content of a live campaign; no row when there is no such campaign.

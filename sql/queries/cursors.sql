@@ -15,6 +15,7 @@
 --   CHECK (consumer ~ '^[a-z][a-z0-9_]{0,62}$')
 --   CHECK (failures >= 0)
 --   CHECK (number >= 0)
+-- End of the tables.
 
 -- name: waiting :many
 -- scope: shared

@@ -33,6 +33,7 @@
 --   PRIMARY KEY (tenant_id, number)
 --   UNIQUE (tenant_id, xid)
 --   INDEX (tenant_id, actor_id, number DESC) WHERE actor_id IS NOT NULL
+-- End of the tables.
 
 -- name: claim :value
 -- Takes a caller's key for this transaction: its id, or none when the key is taken. Waits while a twin is at work.

@@ -22,6 +22,7 @@
 --   CHECK (octet_length(keys_check) = 32)
 --   CHECK (log_retention >= '1 day'::interval)
 --   CHECK (only_row)
+-- End of the tables.
 
 -- name: find :one
 -- scope: shared

@@ -34,6 +34,7 @@
 --   floor      bigint NOT NULL DEFAULT 0
 --   PRIMARY KEY (tenant_id)
 --   CHECK (floor >= 0 AND floor <= head)
+-- End of the tables.
 
 -- name: head :value
 -- notnull: head because every tenant has a counter from its first moment

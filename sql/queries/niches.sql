@@ -16,6 +16,7 @@
 --   CHECK (char_length(name) >= 1 AND char_length(name) <= 200)
 --   INDEX (created_at DESC, id DESC)
 --   triggers: number_shared, touch
+-- End of the tables.
 
 -- name: find :one
 -- scope: shared

@@ -20,6 +20,7 @@
 --   INDEX (tenant_id, expires_at)
 --   INDEX (tenant_id, phone_index, created_at DESC)
 --   triggers: refuse_in_maintenance
+-- End of the tables.
 
 -- name: create :one
 -- A new code for a phone; the newest one is the one that counts.

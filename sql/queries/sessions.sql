@@ -1,6 +1,5 @@
 -- repository: Sessions
 -- A session is a sign-in of a user: its token is known to the client alone, the database keeps the token's hash, and a
--- MAC of hash and user, made with a key of the service.
 -- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
 --
 -- sessions
@@ -28,6 +27,8 @@
 --   CHECK (char_length(user_agent) <= 500)
 --   INDEX (tenant_id, user_id, created_at DESC, id DESC)
 --   triggers: record_delete, record_insert, record_update, refuse_truncate, touch
+-- End of the tables.
+-- MAC of hash and user, made with a key of the service.
 
 -- name: create :maybe
 -- A session for a user whose credentials have just been verified; no row when the user changed meanwhile.

@@ -18,6 +18,7 @@
 --   CHECK (char_length(user_agent) <= 500)
 --   INDEX (tenant_id, created_at DESC, id DESC)
 --   INDEX (tenant_id, user_id)
+-- End of the tables.
 
 -- name: create :one
 -- Notes one; the address tried is kept as an HMAC.

@@ -31,6 +31,7 @@
 --   UNIQUE (name)
 --   FOREIGN KEY (tenant_id) REFERENCES app.tenants(id)
 --   CHECK (name ~ '^[a-z_][a-z0-9_]{0,62}$' AND name !~ '^pg_' AND (name <> ALL (ARRAY['app', 'public', 'information_schema'])))
+-- End of the tables.
 
 -- name: find_by_domain :maybe
 -- scope: shared

@@ -24,6 +24,7 @@
 --   INDEX (tenant_id, deleted_at) WHERE deleted_at IS NOT NULL
 --   UNIQUE INDEX (tenant_id, email_index) WHERE deleted_at IS NULL
 --   triggers: check_unused, keep_an_owner, record_delete, record_insert, record_update, refuse_truncate, touch
+-- End of the tables.
 
 -- name: create :one
 -- A new user; the address is taken when a live user has it. The id comes with it because address and password are sealed for it.

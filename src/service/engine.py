@@ -21,6 +21,7 @@ from service.tenancy.transaction import Transaction
 class EngineWork(Transaction):
     """One transaction on what every service of this kind has: tenants, accounts, the log, answers to repeat."""
 
+    users = Attached(Users)
     api_keys = Attached(ApiKeys)
     change_tickets = Attached(ChangeTickets)
     cursors = Attached(Cursors)
@@ -32,4 +33,3 @@ class EngineWork(Transaction):
     sessions = Attached(Sessions)
     sign_in_failures = Attached(SignInFailures)
     tenants = Attached(Tenants)
-    users = Attached(Users)

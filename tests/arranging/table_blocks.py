@@ -10,7 +10,8 @@ from typing import Any
 _OPENING = (
     "-- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column."
 )
-_BLOCK = re.compile(rf"\n{re.escape(_OPENING)}\n(--.*\n)*")
+_CLOSING = "-- End of the tables."
+_BLOCK = re.compile(rf"\n{re.escape(_OPENING)}\n(--.*\n)*?{re.escape(_CLOSING)}\n")
 _NAMED = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE)\s+(?:app\.)?([a-z_]+)\b(?!\()")
 _TABLES = """
 SELECT c.oid, CASE n.nspname WHEN 'app' THEN 'app.' ELSE '' END || c.relname AS name
@@ -61,8 +62,9 @@ def with_blocks(path: Path, connection: Any, owned: Sequence[str]) -> str:
     ]
     if not block:
         return text
-    end = lines.index("")
-    return "\n".join([*lines[:end], _OPENING, *(f"-- {line}".rstrip() for line in block), *lines[end:]])
+    # Below the file's two header lines; what somebody has written after them stays.
+    end = 2
+    return "\n".join([*lines[:end], _OPENING, *(f"-- {line}".rstrip() for line in block), _CLOSING, *lines[end:]])
 
 
 def _table(connection: Any, oid: int, name: str) -> Iterator[str]:

@@ -226,6 +226,8 @@ def test_the_tables_of_a_statement_are_named_from_the_outside_in(columns: str, s
     ("-- name: every :many\n-- scope: platform\n-- All things.\nSELECT id FROM things;", every, Cached(), "no tenant"),
     (FIND.format("id", "things AS t"), find, Cached(row="thing_id"), "':thing_id' names"),
     (FIND.format("t.id", "things AS t, parts AS p"), find, Cached(), "comma between tables"),
+    (FIND.format("t.id", "things AS t, parts AS p").replace("FROM", "from"), find, Cached(), "comma between tables"),
+    (FIND.format("t.id", "app.niches AS t"), find, Cached(row="id"), "reads no table of a tenant"),
     (FIND.format("t.id, (SELECT max(1) FROM a CROSS JOIN b, c)", "things AS t"), find, Cached(), "comma between tables"),
 ])  # fmt: skip
 def test_what_can_not_be_cached_is_refused_where_it_is_defined(

@@ -96,7 +96,7 @@ def check() -> None:
 
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(help="verb-noun, such as add-campaign-notes")],
+    name: Annotated[str, typer.Argument(help="verb-noun, such as add-harbour-dues")],
     table: Annotated[str | None, typer.Option(help="Write a new tenant table that follows the rules.")] = None,
 ) -> None:
     """Write a migration and its way back, ready to be filled in."""

@@ -36,7 +36,7 @@ def _ignore(_: UUID, __: int) -> None:
     """For a process that follows no commits."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Database:
     """A pool of connections, and what transactions on it use. `dataclasses.replace` makes a changed copy."""
 

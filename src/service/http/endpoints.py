@@ -83,7 +83,7 @@ class Resource:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request: Request[State] = Request(scope, receive, send)
         scope["template"] = self.path
-        scope["is_streamed"] = (endpoint := self.endpoint(request.method)) is not None and endpoint.is_streamed
+        scope["is_streamed"] = any(each.is_streamed for each in self.endpoints.values())
         try:
             answer = await self._answer(request)
         except Exception as error:
@@ -92,7 +92,7 @@ class Resource:
             problem = answers.problem(error, scope["request_id"])
             scope["code"] = problem.code
             answer = problem
-        if endpoint is not None and endpoint.is_for_callers:
+        if (endpoint := self.endpoint(request.method)) is not None and endpoint.is_for_callers:
             answers.keep(answer, is_secret=endpoint.is_secret)
         await answer(scope, receive, send)
 

@@ -180,9 +180,9 @@ class _Loading:
                 changes[column] = f"\\x{sealed.hex()}"
                 # Statements of columns without an index do not take it.
                 changes[f"{column}_index"] = f"\\x{self._binding.index(plain, f'{table}.{column}').hex()}"
-        for column, ids in self._ids.items():
-            if column in row:
-                changes[column] = ids[row[column]]
+        for column in REFERRED_TO_BY.values():
+            if row.get(column) is not None:
+                changes[column] = self._ids.get(column, {})[row[column]]
         return changes
 
 

@@ -19,9 +19,9 @@ def write(name: str, table: str | None) -> tuple[Path, Path]:
     Raises OperatorError for a name that breaks the rules, and where there is no checkout to write into.
     """
     if not _NAME.match(name):
-        raise OperatorError(f"'{name}' is not verb-noun", "write for example add-campaign-notes")
+        raise OperatorError(f"'{name}' is not verb-noun", "write for example add-harbour-dues")
     if table is not None and not _TABLE.match(table):
-        raise OperatorError(f"'{table}' is not a table's name", "write it in lower case, such as campaign_notes")
+        raise OperatorError(f"'{table}' is not a table's name", "write it in lower case, such as harbour_dues")
     folder = files.sql("migrations", "tenant")
     if files.is_packaged():
         raise OperatorError("the migrations belong to the installed package", "write new ones in a checkout of it")

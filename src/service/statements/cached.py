@@ -48,7 +48,7 @@ def tables(statement: Statement) -> tuple[str, ...]:
     for position, word in enumerate(words[:-1]):
         # A list of columns may hold a whole SELECT, before the FROM that the row is of.
         depth += (word == "(") - (word == ")")
-        if word in ("FROM", "JOIN") and words[position + 1].isidentifier() and words[position + 1].islower():
+        if word.upper() in ("FROM", "JOIN") and words[position + 1].isidentifier() and words[position + 1].islower():
             schema, dot, table = (*words[position + 1 :], "", "")[:3]
             name = table if dot == "." else schema
             found[name] = min(depth, found.get(name, depth))
@@ -60,7 +60,7 @@ def _joins_by_comma(statement: Statement) -> bool:
     within: set[int] = set()
     depth, before = 0, ""
     for lexeme in scan(statement.variants[max(statement.variants)].text):
-        word = lexeme.text
+        word = lexeme.text.upper()
         if lexeme.kind not in (Kind.WORD, Kind.SYMBOL):
             continue
         if word == ")":
@@ -92,6 +92,8 @@ def cached_reader(
     own = [table for table in read_from if table not in SHARED]
     if cached.row is not None and not all(cached.row in each.parameters for each in statement.variants.values()):
         raise statement.error(f"cached by the row that ':{cached.row}' names, which the statement does not have")
+    if cached.row is not None and not own:
+        raise statement.error("cached by a row, and it reads no table of a tenant", "cache it without 'row'")
     positions = {
         variant.text: None if cached.row is None else variant.parameters.index(cached.row)
         for variant in statement.variants.values()

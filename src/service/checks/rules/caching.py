@@ -1,33 +1,94 @@
-"""Cached statements: that their answers are given up whenever a table is touched that the tree says they read."""
+"""Cached statements: that every change of what they read ends their cached results."""
 
 from __future__ import annotations
 
-from service.checks.proofs import isolation
+from collections.abc import Iterator
+
+from service.checks.proofs.catalog import Relation
+from service.checks.proofs.keys import place_of
+from service.checks.proofs.scopes import Scope
+from service.checks.proofs.tree import Node, arguments, walk
 from service.checks.proving import Proved, Subject
+from service.checks.rules import privileges
 from service.statements import cached
+from service.tables import SHARED, UNRECORDED, UNTRACKED, bare
+
+_FUNCTIONS = ("funcid", "opfuncid", "aggfnoid", "winfnoid")
+"""The fields of nodes that name the function which runs."""
+_UNTRACKED = frozenset(map(bare, UNTRACKED))
 
 
 def check(subject: Subject) -> None:
-    """The tables that end a cached answer, against those that the statement reads in some variant."""
+    """The tables and columns whose changes end a cached result, against those that the statement reads in some variant."""
     if subject.entry.cached is None:
         return
-    statement = subject.entry.statement
-    known = set(cached.tables(statement))
     for proved in subject.proved.values():
-        if missing := sorted(_read(proved) - known):
-            subject.say(
-                "cache-misses", f"it reads {', '.join(missing)}, and a change there would leave its cached answer as it is",
-                proved=f"the cache knows of {', '.join(sorted(known))}",
-                remedy="name each table after FROM or JOIN in capitals, or take 'cached' from its method",
-            )  # fmt: skip
-        for function in isolation.called(proved.scope):
-            subject.say(
-                "cache-misses", f"it calls {function.name}(), and what that reads is not known to the cache",
-                remedy="read the tables in the statement itself, or take 'cached' from its method",
-            )  # fmt: skip
+        for message, remedy in (*_tables(subject, proved), *_functions(proved), *_row(subject, proved)):
+            subject.say("cache-misses", message, remedy=f"{remedy}, or take 'cached' from its method")
 
 
-def _read(proved: Proved) -> set[str]:
-    relations = proved.scope.catalog.relations
-    found = (relations.get(each["relid"]) for query in proved.scope.queries for each in query.entries)
-    return {each.name for each in found if each is not None and each.kind in "rp"}
+def _tables(subject: Subject, proved: Proved) -> Iterator[tuple[str, str]]:
+    read = {each.name for query in proved.scope.queries for each in _relations(query)}
+    if missing := sorted(read - set(cached.tables(subject.entry.statement))):
+        yield (
+            f"it reads {', '.join(missing)}, and a change there would leave its cached answer as it is",
+            "name each table after FROM or JOIN",
+        )
+    if unrecorded := sorted(read & _UNTRACKED):
+        yield f"it reads {', '.join(unrecorded)}, whose changes are not recorded", "read recorded tables alone"
+    if subject.entry.cached is not None and subject.entry.cached.lifetime is not None:
+        # It ends with time too, which bounds how old an unrecorded value can be.
+        return
+    for _, _, oid, number in privileges.needed(proved.scope, subject.entry.role):
+        relation = proved.scope.catalog.relations.get(oid)
+        column = None if relation is None else relation.columns.get(number)
+        if relation is not None and column is not None and column.name in UNRECORDED.get(relation.name, ()):
+            yield f"it reads {relation.name}.{column.name}, whose changes are not recorded", "leave that column out"
+
+
+def _functions(proved: Proved) -> Iterator[tuple[str, str]]:
+    catalog = proved.scope.catalog
+    for node in walk(proved.scope.node):
+        for field in _FUNCTIONS:
+            function = catalog.functions.get(node[field]) if field in node.fields else None
+            if function and function.schema != "pg_catalog" and function.oid != catalog.tenant_function:
+                yield (
+                    f"{function.name}() runs in it, and what that reads is not known to the cache",
+                    "read it in the statement",
+                )
+
+
+def _row(subject: Subject, proved: Proved) -> Iterator[tuple[str, str]]:
+    """Of a result that belongs to one row: that the outermost table is met once, by its id, which the parameter gives."""
+    statement, row = subject.entry.statement, subject.entry.cached and subject.entry.cached.row
+    if row is None:
+        return
+    own = next((each for each in cached.tables(statement) if each not in SHARED), "")
+    number = statement.variants[proved.key].parameters.index(row) + 1
+    met = [each for query in proved.scope.queries for each in _relations(query) if each.name == own]
+    ids = {place for condition in proved.scope.always for place in _equal_to(condition, number, proved.scope)}
+    if len(met) != 1 or not any(_is_id(place, own, proved.scope) for place in ids):
+        yield (
+            f"a change of :{row} of {own} ends its cached answer, which may be of other rows too",
+            "cache it without 'row'",
+        )
+
+
+def _relations(query: Scope) -> Iterator[Relation]:
+    found = (query.catalog.relations.get(each["relid"]) for each in query.entries)
+    return (each for each in found if each is not None and each.kind in "rp")
+
+
+def _equal_to(condition: Node, parameter: int, scope: Scope) -> Iterator[tuple[int, int]]:
+    if condition.kind == "OPEXPR" and scope.catalog.equates(condition["opno"]):
+        one, other = arguments(condition)
+        for variable, value in ((one, other), (other, one)):
+            if value.kind == "PARAM" and value["paramkind"] == 0 and value["paramid"] == parameter:
+                place = place_of(variable)
+                if place is not None:
+                    yield place
+
+
+def _is_id(place: tuple[int, int], table: str, scope: Scope) -> bool:
+    relation = scope.relation(place[0])
+    return relation is not None and relation.name == table and relation.columns[place[1]].name == "id"
