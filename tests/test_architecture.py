@@ -95,9 +95,8 @@ def test_no_committed_file_carries_an_address_of_a_registry_or_a_path_of_a_machi
         assert not forbidden.search(text), name
 
 
-ENGINE = re.findall(
-    r'"service\.(\w+)"', (ROOT / "pyproject.toml").read_text().partition("source_modules = [")[2].partition("]")[0]
-)
+CONTRACTS = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+ENGINE = re.findall(r'"service\.(\w+)"', CONTRACTS.partition("source_modules = [")[2].partition("]")[0])
 """The packages and modules that the contract keeps free of the domain."""
 
 
@@ -108,6 +107,7 @@ def test_the_engine_imports_without_the_domain(name: str) -> None:
     modules = [
         ".".join(path.relative_to(ROOT / "src").with_suffix("").parts) for path in paths if path.stem != "__init__"
     ]
+    domain = {"service.work", "service.api", *domain_modules()}
     domain = {"service.work", "service.api", *domain_modules()}
     shown = f"import sys, {', '.join(modules)}; print(*sys.modules.keys() & {domain})"
     done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
