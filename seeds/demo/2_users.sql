@@ -2,8 +2,8 @@
 -- One user of every role per tenant; everybody's password is quarry-demo.
 
 -- name: users :count
--- Addresses are made of the role and the tenant's domain, ids of tenant and role. Sealed addresses can't be compared here,
--- so a tenant that has users already, other ones, gets none: two of them might have one address.
+-- Addresses are made from the role and the tenant's domain, ids from tenant and role. Sealed addresses can't be compared here, so
+-- a tenant that already has users gets none: two users might then have the same address.
 INSERT INTO users (tenant_id, id, email, email_index, display_name, password_hash, role)
 SELECT t.id, md5(t.id || r.role)::uuid, app.unsealed(r.role || '@' || t.domain),
        app.unsealed_index(r.role || '@' || t.domain), initcap(r.role) || ' of ' || t.name,

@@ -91,7 +91,7 @@ DELETE FROM app.tenants WHERE id = :tenant_id;
 
 -- name: number :maybe
 -- scope: owner
--- Numbers this transaction now: at COMMIT its row of the log would come after the log has gone.
+-- Gives this transaction its number now: at COMMIT its row would be written to the log after the log has been deleted.
 SET CONSTRAINTS ALL IMMEDIATE;
 
 -- name: changes :count

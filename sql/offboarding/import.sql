@@ -49,7 +49,7 @@ VALUES (:tenant_id, :schema_name);
 
 -- name: enter :count
 -- scope: owner
--- Leads the rest of the transaction there.
+-- Switches the rest of the transaction to that schema.
 SELECT app.enter(:tenant_id);
 
 -- name: users :count

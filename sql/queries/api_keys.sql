@@ -37,8 +37,8 @@ VALUES (:tenant_id, :name, :role, :key_hash, :key_mac, :created_by, :expires_at)
 RETURNING id, name, role, created_by, expires_at, last_used_at, created_at, updated_at, version;
 
 -- name: authenticate :maybe
--- The first statement of a program's request: which key this is, and all that could speak against serving it. It lasts as
--- long as whoever made it is an active user, and may do no more than they may.
+-- The first statement of a request with an API key: the key, and everything that could be a reason to refuse it. A key is valid
+-- only while its creator is an active user, and may do no more than its creator.
 SELECT k.id AS key_id, k.created_by AS user_id, k.key_mac, k.role, u.role AS maker_role, t.status AS tenant_status,
        coalesce(k.expires_at <= now(), false) AS is_expired,
        coalesce(k.last_used_at < now() - :seen_every::interval, true) AS is_unseen,

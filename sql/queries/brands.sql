@@ -164,8 +164,8 @@ SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.
  LIMIT :limit;
 
 -- name: update :maybe
--- Changes the given fields if the version still is the expected one; otherwise answers the row as it is, not applied.
--- A sealed value with an index is kept when it is the same text; another phone has not been verified.
+-- Changes the given fields if the row still has the expected version; otherwise returns the row unchanged, with applied = false.
+-- A sealed value with an index is kept if its plain text is the same; a different phone counts as not verified.
 WITH updated AS (
     UPDATE brands
        SET brand_name             = CASE WHEN 'brand_name' = ANY (:given::text[]) THEN :brand_name ELSE brand_name END,
@@ -362,7 +362,7 @@ SELECT id, version, email, phone, brand_email, poc_email, poc_contact_number, in
  LIMIT :limit;
 
 -- name: reseal :count
--- Puts the same values in another sealing, where nobody has changed the row meanwhile; null leaves a value as it is.
+-- Replaces sealed values by the same values sealed again, if nobody has changed the row meanwhile; null leaves a value as it is.
 UPDATE brands AS b
    SET email                  = coalesce(r.email, b.email),
        email_index            = coalesce(r.email_index, b.email_index),

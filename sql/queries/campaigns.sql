@@ -110,7 +110,7 @@ SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency
  LIMIT :limit;
 
 -- name: update :maybe
--- Changes the given fields if the version still is the expected one; otherwise answers the row as it is, not applied.
+-- Changes the given fields if the row still has the expected version; otherwise returns the row unchanged, with applied = false.
 WITH updated AS (
     UPDATE campaigns
        SET name         = CASE WHEN 'name' = ANY (:given::text[]) THEN :name ELSE name END,

@@ -69,7 +69,7 @@ SELECT n.id, n.campaign_id, n.kind, n.title, n.body, n.url, n.status, n.publishe
  LIMIT :limit;
 
 -- name: update :maybe
--- Changes the given fields if the version still is the expected one; otherwise answers the row as it is, not applied.
+-- Changes the given fields if the row still has the expected version; otherwise returns the row unchanged, with applied = false.
 WITH updated AS (
     UPDATE contents AS n
        SET kind   = CASE WHEN 'kind' = ANY (:given::text[]) THEN :kind ELSE n.kind END,

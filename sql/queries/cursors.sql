@@ -37,7 +37,7 @@ SELECT w.tenant_id AS tenant
 -- notnull: tenants because it is a count
 -- notnull: failing because it is a count
 -- notnull: cut_off because it is a count
--- crosses: operators are told, by numbers, no caller is
+-- crosses: operators see totals over all tenants, and callers see nothing
 -- How far behind every consumer is, over all tenants.
 SELECT l.consumer, l.tenants, l.failing, l.cut_off, l.oldest, now() - l.oldest AS behind
   FROM app.consumer_lag() AS l
@@ -46,9 +46,9 @@ SELECT l.consumer, l.tenants, l.failing, l.cut_off, l.oldest, now() - l.oldest A
 -- name: forget :value
 -- scope: platform
 -- grows: tenant
--- calls: app.forget_consumer because a consumer that is no more is none for any tenant
+-- calls: app.forget_consumer because a consumer that no longer exists is removed for all tenants
 -- notnull: forget_consumer because it is a count
--- Takes away all places of a consumer that is no more; answers how many.
+-- Deletes all places of a consumer that no longer exists; returns how many.
 SELECT app.forget_consumer(:consumer);
 
 -- name: open :count

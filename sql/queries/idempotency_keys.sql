@@ -1,5 +1,5 @@
 -- repository: IdempotencyKeys
--- An idempotency key remembers what a caller's request was answered, in the transaction of the request's effect.
+-- An idempotency key stores the answer to a caller's request, in the same transaction as the request's effect.
 -- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
 --
 -- idempotency_keys
@@ -36,7 +36,7 @@
 -- End of the tables.
 
 -- name: claim :value
--- Takes a caller's key for this transaction: its id, or none when the key is taken. Waits while a twin is at work.
+-- Takes a caller's key for this transaction and returns its id, or no row if it is taken. Waits for a concurrent request.
 INSERT INTO idempotency_keys AS k (tenant_id, caller_id, key, fingerprint, expires_at)
 VALUES (:tenant_id, :caller_id, :key, :fingerprint, now() + :lifetime::interval)
     ON CONFLICT ON CONSTRAINT idempotency_keys_tenant_id_caller_id_key_key DO UPDATE

@@ -135,8 +135,8 @@ SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.
  LIMIT :limit;
 
 -- name: update :maybe
--- Changes the given fields if the version still is the expected one; otherwise answers the row as it is, not applied.
--- A sealed value is kept when it is the same text; another phone has not been verified.
+-- Changes the given fields if the row still has the expected version; otherwise returns the row unchanged, with applied = false.
+-- A sealed value is kept if its plain text is the same; a different phone counts as not verified.
 WITH updated AS (
     UPDATE influencers
        SET name              = CASE WHEN 'name' = ANY (:given::text[]) THEN :name ELSE name END,
@@ -309,7 +309,7 @@ SELECT id, version, email, phone
  LIMIT :limit;
 
 -- name: reseal :count
--- Puts the same values in another sealing, where nobody has changed the row meanwhile; null leaves a value as it is.
+-- Replaces sealed values by the same values sealed again, if nobody has changed the row meanwhile; null leaves a value as it is.
 UPDATE influencers AS i
    SET email       = coalesce(r.email, i.email),
        email_index = coalesce(r.email_index, i.email_index),

@@ -47,7 +47,8 @@ SELECT head
 -- scope: shared
 -- unbounded: one row for each tenant that is asked for
 -- calls: app.heads because numbers of several tenants are polled at once; it answers nothing else of them
--- Where the given tenants' streams stand, and the numbers that hold for all of them; one row without a tenant when none is there.
+-- The head and the floor of the given tenants' streams, with the epoch and the number of shared data; one row without a
+-- tenant if none of them exists.
 SELECT i.epoch, i.shared_number, h.tenant_id AS tenant, h.head, h.floor
   FROM app.installation AS i
   LEFT JOIN app.heads(:tenants) AS h ON true;
@@ -61,8 +62,8 @@ SELECT i.epoch, i.shared_number, h.head, h.floor
 
 -- name: commits_since :many
 -- unbounded: its innermost query takes :limit commits
--- The commits after a number, in order, each with its first so many changes in theirs; fewer than asked for where they
--- have more than :budget changes together.
+-- The commits after a number, in order, each with at most :most of its changes, in order; fewer than :limit commits if
+-- together they have more than :budget changes.
 SELECT p.number, p.at, d.changes, p.counted <= :most AS is_whole
   FROM (SELECT c.number, c.at, c.xid, n.counted, sum(n.counted) OVER (ORDER BY c.number) AS total
           FROM (SELECT x.number, x.at, x.xid

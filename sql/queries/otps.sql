@@ -29,8 +29,8 @@ VALUES (:tenant_id, :phone_index, :code_index, now() + :lifetime::interval)
 RETURNING id, expires_at;
 
 -- name: attempt :maybe
--- One guess at a phone's newest code, counted whatever it comes to: whether it was right. No row when the code is used,
--- expired, guessed at too often, or was never sent. Guesses at the same time wait for each other's count.
+-- Compares a guess with a phone's newest code, counts it either way, and returns whether it was right. No row if the code is used,
+-- expired or guessed at too often, or if none was sent. Concurrent guesses wait for each other.
    UPDATE otps AS o
       SET attempts = o.attempts + 1,
           used_at  = CASE WHEN o.code_hash = :code_index THEN now() END

@@ -10,7 +10,7 @@ SELECT pg_database_size(current_database()) AS size;
 
 -- name: now :value
 -- scope: shared
--- What time it is for the database, by which everything is compared that ends by time.
+-- The database's time, which decides what has expired.
 SELECT now();
 
 -- name: is_writable :value

@@ -48,8 +48,8 @@ SELECT u.tenant_id, u.id, :token_hash, :token_mac, :ip, :user_agent, now() + :li
 RETURNING id, user_id, ip, user_agent, created_at, last_seen_at, expires_at;
 
 -- name: authenticate :maybe
--- The first statement of a request: who holds this token, and all that could speak against serving them. An open stream
--- asks again.
+-- The first statement of a request: the holder of this token, and everything that could be a reason to refuse the request.
+-- An open stream runs it again.
 SELECT s.id AS session_id, s.user_id, s.token_mac, u.role, u.is_active, t.status AS tenant_status,
        s.expired_at IS NOT NULL OR s.expires_at <= now() OR s.last_seen_at <= now() - :idle::interval AS is_expired,
        s.last_seen_at < now() - :seen_every::interval AS is_unseen,
@@ -123,7 +123,7 @@ UPDATE sessions
 -- grows: tenant
 -- unordered: it doesn't matter which go first, all of them will
 -- unindexed: sessions because the idle time is a setting, so no index can hold when a session ends
--- Writes down that sessions have ended by time, some at a time, so that their end is an event like any other.
+-- Marks sessions that have reached their end as expired, some at a time, so that their end is recorded like any other change.
 UPDATE sessions
    SET expired_at = now()
  WHERE tenant_id = :tenant_id

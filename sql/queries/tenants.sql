@@ -81,7 +81,7 @@ SELECT prune_deleted(:tenant_id, :limit);
 -- scope: shared
 -- calls: app.claim_purge because only the owner may write down that somebody purges
 -- notnull: claim_purge because every path of it returns true or false
--- Whether it is this instance that purges now, and no other for a while.
+-- Whether this instance may purge now; if it may, no other instance may for a while.
 SELECT app.claim_purge(:every);
 
 -- name: lock_purge :value

@@ -90,7 +90,7 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
  LIMIT :limit;
 
 -- name: update :maybe
--- Changes the given fields if the version still is the expected one; otherwise answers the row as it is, not applied.
+-- Changes the given fields if the row still has the expected version; otherwise returns the row unchanged, with applied = false.
 WITH updated AS (
     UPDATE users
        SET email        = CASE WHEN 'email' = ANY (:given::text[]) AND email_index <> :email_index THEN :email ELSE email END,

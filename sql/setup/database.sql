@@ -42,7 +42,7 @@ $schemas$;
 
 RESET ROLE;
 
--- What the service tells a connection of its own. Through a pooler it can't, and then this is what counts.
+-- The service sets the search path on its own direct connections. Behind a pooler it can't, and then the setting of the role applies.
 DO $path$
 DECLARE
     tenants text := coalesce(nullif(current_setting('quarry.schema', true), ''), 'quarry');

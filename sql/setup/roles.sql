@@ -78,7 +78,7 @@ BEGIN
         ALTER ROLE quarry_backup SET lc_messages = 'C';
     END IF;
 
-    -- What the service tells a connection of its own. Through a pooler it can't, and then this is what counts.
+    -- The service sets these on its own direct connections. Behind a pooler it can't, and then the settings of the role apply.
     FOR wanted IN
         SELECT r.rolname AS name, w.setting, w.value
           FROM pg_catalog.pg_roles AS r
