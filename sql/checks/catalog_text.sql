@@ -141,7 +141,7 @@ SELECT 'comment', format('on %s %s', i.type, i.identity), NULL, d.description
  -- What initdb has made has lower numbers.
  WHERE d.objoid >= 16384
  UNION ALL
--- Of what is rare here, that it is there.
+-- For the kinds of object that are rare here, only their existence is compared.
 SELECT i.type, i.identity, NULL, ''
   FROM (SELECT tableoid, oid FROM pg_catalog.pg_extension
          UNION ALL SELECT tableoid, oid FROM pg_catalog.pg_event_trigger

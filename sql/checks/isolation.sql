@@ -21,7 +21,7 @@ WITH serving AS (
        AND c.relname NOT IN ('_yoyo_log', '_yoyo_migration', '_yoyo_version', 'yoyo_lock', '_migration_checksums')
        -- A schema that the serving role may not even name can't be read by it.
        AND has_schema_privilege(n.oid, 'USAGE')
-       -- What an extension brings along and the role can't write is the extension's, like the system's own tables.
+       -- Tables of an extension are left out, like the system's own tables, unless the role can write them.
        AND (c.oid NOT IN (SELECT objid FROM extended)
             OR has_any_column_privilege(c.oid, 'INSERT, UPDATE') OR has_table_privilege(c.oid, 'DELETE'))
 ), reachable AS (
@@ -179,7 +179,7 @@ WITH serving AS (
      UNION ALL
     SELECT 'temporary_tables_allowed', current_database()::text WHERE has_database_privilege(current_database(), 'TEMP')
      UNION ALL
-    -- A role may always set its own defaults; these would outlive whoever got to run SQL as it.
+    -- A role may always change its own defaults; an attacker who runs SQL as this role could leave these settings behind.
     SELECT 'role_setting_dangerous', split_part(setting, '=', 1)
       FROM pg_catalog.pg_db_role_setting AS d
       JOIN serving AS s ON s.oid = d.setrole

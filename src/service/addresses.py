@@ -43,9 +43,9 @@ _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full
 
 @dataclass(frozen=True)
 class Address:
-    """Where and as whom to connect. `role` is taken at connection start when the login is another one.
+    """Where and as whom to connect. `role` is set when the connection starts; None keeps the login's own role.
 
-    `ssl` is TLS for asyncpg and `libpq` the same in libpq's words, for psycopg and the programs of PostgreSQL.
+    `ssl` holds the TLS settings for asyncpg; `libpq` holds them as libpq parameters, for psycopg and PostgreSQL's programs.
     """
 
     url: str = field(repr=False)
@@ -73,7 +73,7 @@ class Address:
         )
 
     def asyncpg_options(self, **constants: str) -> dict[str, Any]:
-        """What asyncpg needs beside the URL: TLS, and the session's `constants` with the role among them."""
+        """The options for asyncpg besides the URL: TLS, and the server settings (`constants` and the role)."""
         settings = constants if self.role is None else {**constants, "role": self.role}
         # asyncpg reads sslmode from the URL only when `ssl` is left out altogether.
         return {"server_settings": settings} | ({} if self.ssl is None else {"ssl": self.ssl})
@@ -95,7 +95,7 @@ class PoolLimits:
     idle_in_transaction_timeout: float = 60.0
 
     def timeouts(self) -> tuple[tuple[str, str], ...]:
-        """What the server is to enforce, by PostgreSQL's names and in milliseconds."""
+        """The timeouts that the server enforces: names of PostgreSQL's settings, with values in milliseconds."""
         timeouts = {
             "statement_timeout": self.statement_timeout,
             "lock_timeout": self.lock_timeout,
@@ -114,7 +114,7 @@ def check_url(url: str) -> None:
         readable = parts.port != 0 and not parts.fragment
     except ValueError:
         readable = False
-    # Each reader takes another view of these, and says what it has read in its complaint.
+    # Each parser interprets these differently, and quotes the parsed text in its error message.
     readable = readable and not _UNENCODED.search(url) and url.count("@") == parts.netloc.count("@") <= 1
     if not readable or parts.scheme not in ("postgresql", "postgres"):
         raise ValueError(

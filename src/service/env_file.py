@@ -18,7 +18,7 @@ class SettingsError(OperatorError):
 
 
 def check_env_file(path: Path) -> None:
-    """Raises SettingsError for a line that is no assignment, and for `${NAME}` where nothing has that name."""
+    """Raises SettingsError for a line that is not an assignment, and for `${NAME}` if NAME is not set and has no default."""
     try:
         with path.open(encoding="utf-8") as stream:
             bindings = list(parse_stream(stream))

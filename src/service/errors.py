@@ -1,14 +1,14 @@
 """Every error of the service, each with the stable code that the API and the command line show.
 
 ServiceError
-├── DatabaseError            what a statement or a transaction can end in
+├── DatabaseError            errors of statements and transactions
 │   ├── NotFound  InvalidInput (Reference WrongPassword)  Conflict  InUse  StaleVersion  Forbidden
 │   ├── Timeout  ReadOnly (SessionReadOnly)  Unavailable (PoolExhausted)  CommitUnknown
 │   ├── Contention  StalePlan  Behind                             transient: `Work.run` retries after them
 │   └── TransactionAborted  TooManySavepoints  TenantUnbound      mistakes in our own code
-├── Refused                  who asks may not, or not now
+├── Refused                  the caller may not do this, or not now
 │   └── Unauthorized  SessionExpired  TenantSuspended  InProgress  KeyReused
-├── RequestError             what an HTTP request can be refused for before any statement
+├── RequestError             the HTTP request can't be served as it is
 │   └── Malformed  MethodNotAllowed  TooLarge  UnsupportedMediaType  PreconditionRequired  Gone  RateLimited
 ├── HashingBusy              too many passwords wait to be hashed or compared
 ├── Undecipherable           a sealed value can't be opened (personal/keyring.py)

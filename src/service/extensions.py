@@ -1,4 +1,4 @@
-"""Code of the operator's that a setting names."""
+"""The operator's own code, named by a setting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.settings import Settings
 
 
 def made(settings: Settings, setting: str, kind: type[Any], *, many: bool = False) -> Any:
-    """What the function that a setting names (`module:name`) makes of the settings.
+    """The result of the function that a setting names (`module:name`), called with the settings.
 
     `kind` is what it has to be, or, with `many`, each of what it answers (then a tuple). Raises OperatorError for whatever
     goes wrong: it is not our code, and may fail in any way.

@@ -55,7 +55,7 @@ def sync_directory(directory: Path) -> None:
 
 @contextlib.contextmanager
 def alone(directory: Path) -> Iterator[None]:
-    """Wait for whoever else works on the directory in this way, and keep others waiting: of two at once, one undoes the other."""
+    """Hold an exclusive lock on the directory: if two processes worked on it at once, one could undo the other's changes."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -107,7 +107,7 @@ def _redis_url(secret: SecretStr) -> SecretStr:
         if url.count("@") > 1 or ("@" in url and "@" not in urlsplit(url).netloc):
             raise ValueError
     except ValueError:
-        # Its own words may hold a part of the password.
+        # The original message may contain a part of the password.
         raise ValueError(
             "give it as redis://user:password@host:6379/0, rediss:// with TLS or unix:///path, special characters %-encoded"
         ) from None
@@ -115,7 +115,7 @@ def _redis_url(secret: SecretStr) -> SecretStr:
 
 
 def is_meant_for_others(name: str, value: object) -> bool:
-    """Whether a variable of our name was set by somebody who does not know us.
+    """Whether a variable with one of our names was set by other software.
 
     Kubernetes sets REDIS_PORT=tcp://10.0.0.1:6379 for a service that is called redis, conda sets HOST to the triple that its
     compilers build for.

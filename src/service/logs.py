@@ -42,7 +42,7 @@ def configure(settings: Settings) -> None:
 
 
 def _visible(_: object, __: str, event: EventDict) -> EventDict:
-    """What others have chosen (paths, addresses, names) must not move the cursor or turn the line around."""
+    """Text from outside (paths, addresses, names) must not move the cursor or reverse the direction of the line."""
     for name, value in event.items():
         if isinstance(value, str) and name != "exception":
             event[name] = printable(value)

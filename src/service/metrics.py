@@ -1,7 +1,7 @@
 """What is counted and timed. Labels come from code (statement names, error codes, routes), never from data.
 
 Several worker processes count into files of a directory that they share (PROMETHEUS_MULTIPROC_DIR, which has to be set
-before this module is imported), so that whichever of them is asked answers for all.
+before this module is imported), so that any one of them can report the metrics of all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable that names where several processes count; prometheus-client reads it."""
+"""The variable that names this directory; prometheus-client reads it."""
 
 Observer = Callable[[str, float, int], None]
 """Told name, seconds and rows of every named statement."""

@@ -67,7 +67,7 @@ class Verification:
 
 
 async def verify_phone(work: Work, phone: str, code: str) -> Verification | None:
-    """Count a guess; if it is right, mark the profiles with this phone. None when it is not."""
+    """Count a guess. If it is right, mark the phone of these profiles as verified and return them; if not, return None."""
     attempt = await work.otps.attempt(phone=phone, code=code, attempts=one_time_codes.ATTEMPTS)
     if attempt is None or not attempt.is_right:
         return None

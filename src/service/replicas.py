@@ -1,8 +1,8 @@
 """Replicas: servers with the same data a moment later, for work that only reads.
 
-Whoever reads there asks first whether the server has got as far as this process knows the log (watermarks.py), in the
-message that begins the transaction. So a read is a second old at most, as through the cache, and has in it what this
-process wrote and what a `Consistency` token names; what a replica can't answer the primary does.
+The message that begins a transaction on a replica also checks that the replica has replayed the log as far as this process
+knows it (watermarks.py). So a read is at most one second old, as through the cache, and includes what this process wrote
+and what a `Consistency` token names. If a replica can't serve a read, the primary does.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _WAIT = "50ms"
 """How long a replica is waited for: longer than one usually needs, shorter than anybody notices."""
 _PATIENCE = 1.0
 _REST = 1.0
-"""Seconds for which a replica is left alone that was behind what is known for a while."""
+"""Seconds without reads from a replica that has been found behind."""
 _LOOK_EVERY = 1.0
 _TRY_AGAIN_AFTER = 5.0
 
@@ -50,7 +50,7 @@ class Replica:
 
     def __init__(self, primary: Database, address: Address, limits: PoolLimits, schema: str) -> None:
         self._primary, self._address, self._schema = primary, address, schema
-        # None is kept open, so that one which is away keeps nobody from starting.
+        # No connection is opened in advance, so that the service starts even if a replica is unreachable.
         self._limits = replace(limits, minimum=0, connect_attempts=1, acquire_timeout=_PATIENCE / 2)
         parts = urlsplit(address.url)
         self.name = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
@@ -141,7 +141,7 @@ class Replica:
             self.behind_bytes = max(int(ahead - standing.position), 0)
             age = standing.since_replayed.total_seconds() if standing.since_replayed else 0.0
             self.behind_seconds = seconds = round(age, 3) if self.behind_bytes else 0.0
-        # What has no number (failed sign-ins, when somebody was last seen) is no older either.
+        # So data without commit numbers (failed sign-ins, last_seen_at) is no older than LEASE either.
         self._turn("up" if seconds <= LEASE else "behind")
         REPLICA_BEHIND.labels(replica=self.name).set(seconds)
 
@@ -186,7 +186,7 @@ class Replicas:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def begin(self, tenant: UUID, text: str, at_least: int) -> ReplicaTransaction | None:
-        """See ReadReplicas. A replica is asked once, and left alone for a second when it is behind what is known."""
+        """See ReadReplicas. Only one replica is tried; if it is behind the known commits, it is not used for a second."""
         now = monotonic()
         self._watermarks.use(tenant, now)
         needed = self._watermarks.needed(tenant, at_least=at_least, now=now)
@@ -200,7 +200,7 @@ class Replicas:
             begun = await replica.begin(f"{text};SELECT app.reach({epoch}, {number}, {shared}, '{_WAIT}')")
         except Behind:
             if number == self._watermarks.known(tenant):
-                # Not for a number that a client made up.
+                # Only for known commits: a client may ask for a number that does not exist.
                 replica.rests_until = monotonic() + _REST
             REPLICA_READS.labels(outcome="behind").inc()
             return None

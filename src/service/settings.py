@@ -187,7 +187,7 @@ class Settings(BaseSettings):
         return self
 
     def _require_tls(self) -> None:
-        """Raise ValueError where passwords and rows would go to another host in plain text, or to whoever answers."""
+        """Raise ValueError if passwords and rows would go to another host unencrypted, or to a server that is not verified."""
         is_verified = self.database_ssl and self.database_ssl_reject_unauthorized
         named = {name: getattr(self, name) for name in _URLS if getattr(self, name) is not None}
         urls = [(name, url.get_secret_value()) for name, url in named.items()]
@@ -232,11 +232,11 @@ class Settings(BaseSettings):
         return self._address(own.get_secret_value() if own else self.serving_url(), role)
 
     def replica_addresses(self) -> tuple[Address, ...]:
-        """Where the serving role may read what need not be of this moment."""
+        """The addresses of the replicas, for the serving role."""
         return tuple(self._address(url.get_secret_value(), "quarry_app") for url in self.database_replica_urls)
 
     def listening_address(self) -> Address:
-        """Where to LISTEN: a direct connection, where the others go through a pooler."""
+        """The address for LISTEN: CHANGES_LISTEN_URL, which does not go through a pooler, or else the serving address."""
         url = self.changes_listen_url.get_secret_value() if self.changes_listen_url else self.serving_url()
         return self._address(url, "quarry_app")
 
@@ -282,7 +282,7 @@ class Settings(BaseSettings):
                 )
                 context.load_cert_chain(self.database_ssl_cert, self.database_ssl_key)
         except OSError as error:
-            # An SSLError is one too: a file that holds something else.
+            # SSLError is an OSError, too: the file could be read, but has the wrong content.
             why = "not in PEM form, or not a pair" if isinstance(error, tls.SSLError) else error.strerror
             raise SettingsError(f"{names}: {given}: {why}", "name files in PEM form that this user may read") from error
         return context

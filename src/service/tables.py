@@ -22,13 +22,13 @@ class Table:
     unexported: str = ""
     """Why a tenant's archive does not have its rows."""
     admits: bool = False
-    """Whether it decides who may read on: a change there has open streams ask again."""
+    """Whether its rows decide who may read: after a change to them, open streams check their admission again."""
     shared: str = ""
     """Why all tenants read the same rows, so that a change makes cached answers of all of them old."""
     referred_to_by: str = ""
     """Of a shared table: the column by which tenants' rows refer to it. An import finds the rows again by their names."""
     is_history: bool = False
-    """Whether an archive has it to be read only, and an import leaves it out."""
+    """Whether an archive contains it for reading only, so that an import skips it."""
 
 
 _LOG = "the log itself"
@@ -86,7 +86,7 @@ def bare(name: str) -> str:
 
 
 SHOWN = frozenset(bare(name) for name, each in TABLES.items() if not each.untracked and not each.unshown)
-"""Tables whose changes streams show. Of a commit that touched none of them the number alone is shown: no number is missing."""
+"""Tables whose changes streams show. A commit that touched none of them is shown without changes, so no number is missing."""
 ADMITTING = frozenset(bare(name) for name, each in TABLES.items() if each.admits)
 SHARED = frozenset(bare(name) for name, each in TABLES.items() if each.shared)
 REFERRED_TO_BY: Mapping[str, str] = {bare(name): each.referred_to_by for name, each in TABLES.items() if each.shared}

@@ -1,4 +1,4 @@
-"""Texts that people compare by looking: one form and case for what is the same letters, and nothing that can't be seen.
+"""Texts that people compare by eye: the same letters get one form and case, and invisible characters are found.
 
 Letters of different scripts that look alike are different letters (decision 0025).
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import idna
 
 Say = Callable[[str], None]
-"""Tells whoever waits a line about how far the work has come."""
+"""Shows one line about the progress of the work."""
 
 _JOINERS = "\u200c\u200d"
 """They join letters of several scripts, and the parts of an emoji."""
@@ -21,7 +21,7 @@ _VARIATIONS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F
 _IGNORED = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0080-\U000e0fff]"
 )
-"""What is drawn as nothing though it is a letter or a mark: Default_Ignorable_Code_Point of Unicode, beside its category C."""
+"""Letters and marks that are displayed as nothing: Unicode's Default_Ignorable_Code_Point outside category C."""
 _SEEN = frozenset("LMNPS")
 
 
@@ -48,7 +48,7 @@ def invisible(text: str, *, lines: bool = False) -> str | None:
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of a text is to be seen: blanks, joiners, letters that are drawn as nothing."""
+    """Whether a text has no visible character: only blanks, joiners and letters that are displayed as nothing."""
     return not any(
         unicodedata.category(char)[0] in _SEEN and unicodedata.name(char, "").find("FILLER") < 0 and char != "\u2800"
         for char in text

@@ -42,7 +42,7 @@ def is_authentic(binding: Binding, token: Token, bearer: Bearer | KeyBearer) -> 
 
 
 def admit(token: Token, bearer: Bearer | KeyBearer | None, permission: Permission) -> Caller:
-    """The caller, if nothing speaks against serving them."""
+    """The caller, if they may be served. Raises Unauthorized, SessionExpired, TenantSuspended, Forbidden."""
     if bearer is None or (isinstance(bearer, Bearer) and not bearer.is_active):
         raise Unauthorized
     is_person = isinstance(bearer, Bearer)
@@ -50,7 +50,7 @@ def admit(token: Token, bearer: Bearer | KeyBearer | None, permission: Permissio
         raise SessionExpired(None if is_person else "The key has expired.")
     if bearer.tenant_status != "active":
         raise TenantSuspended
-    # A key may do no more than whoever made it may by now.
+    # A key may do no more than its creator may do now.
     roles: list[Role] = [bearer.role] if isinstance(bearer, Bearer) else [bearer.role, bearer.maker_role]
     role = min(roles, key=ROLES.index)
     if not allows(role, permission) or (is_for_people(permission) and not is_person):

@@ -1,4 +1,4 @@
-"""Passwords: argon2 hashes, made and compared off the event loop by few threads that stand back for everything else."""
+"""Passwords: argon2 hashes, made and compared off the event loop, by a few threads of low priority."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Passwords:
             self._pass_on()
 
     async def _turn(self, whose: Hashable) -> None:
-        """Wait for a thread. Those who wait take turns by `whose` they are, so that a crowd of one waits for itself."""
+        """Wait for a thread. The values of `whose` take turns, so that many requests of one delay only each other."""
         if self._busy < THREADS:
             self._busy += 1
             return
@@ -149,7 +149,7 @@ def _stand_back() -> None:
 
 
 def is_costly(hashed: str) -> bool:
-    """Whether comparing with a hash from elsewhere takes far more than with one of ours; what is no argon2 hash takes nothing."""
+    """Whether an imported hash costs far more to compare than our own. A text that is not an argon2 hash costs nothing."""
     try:
         given = extract_parameters(hashed)
     except InvalidHashError:

@@ -59,7 +59,7 @@ _OF_PEOPLE: frozenset[Permission] = frozenset({"own_sessions", "own_password", "
 def is_for_people(permission: Permission) -> bool:
     """Whether a permission is for people alone: their own account, and what lets somebody in, users and keys.
 
-    A program that may make users or keys outlives its own key by them.
+    A program that could create users or keys would keep its access after its own key is revoked.
     """
     return permission in _OF_PEOPLE
 

@@ -57,9 +57,9 @@ class Attempt:
 async def sign_in(database: Database, passwords: Passwords, attempt: Attempt) -> SignIn:
     """Open a session for the person who knows the password.
 
-    Unknown users take the time of known ones. No transaction is open while the password is compared, so the session is
-    made only if the user is still the one that was compared; one who has changed meanwhile is compared once more. A
-    failure is noted for the audit. Raises Unauthorized, TenantSuspended.
+    An unknown user takes as much time as a known one. No transaction is open while the password is compared, so the session
+    is created only if the user has not changed since; otherwise the password is compared once more. A failure is recorded
+    for the audit. Raises Unauthorized, TenantSuspended.
     """
     entry = await EngineWork.run(
         database, lambda work: work.tenants.find_by_domain(attempt.domain), None, read_only=True
@@ -136,9 +136,9 @@ async def _opened(
 
 
 async def _note(database: Database, tenant: TenantId, attempt: Attempt, user_id: UUID | None) -> None:
-    """A failure of somebody's account is always kept; those of addresses that nobody has could fill the disk.
+    """Record a failure: always for a user's account; only within a limit for unknown addresses, which could fill the disk.
 
-    What is not kept is written and undone in a savepoint: it takes the time of one that is, to the commit and its flush.
+    A failure that is not kept is written and rolled back to a savepoint, so that it takes as long, including the commit.
     """
     is_kept = user_id is not None or await attempt.may_note(tenant)
 

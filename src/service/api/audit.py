@@ -105,7 +105,7 @@ async def page(call: Call, query: Parsed[AuditQuery]) -> Page[AuditEntry]:
 
 async def sign_ins(call: Call, query: Parsed[FailureQuery]) -> Page[SignInFailure]:
     """Sign-ins that failed, newest first."""
-    # They have no numbers, by which a replica could be known to have them.
+    # They have no commit numbers, so it is not known whether a replica has them.
     rows = await call.run(lambda work: work.sign_in_failures.page(**query.get().arguments()), may_lag=False)
     return answers.page(_FAILURES, rows, query.get().limit)
 

@@ -110,7 +110,7 @@ async def create_ticket(call: Call) -> Created[Ticket]:
 async def stream(call: Call, query: Parsed[StreamQuery]) -> EventStream:
     """Stream the committed changes as server-sent events."""
     token = await _bearer(call)
-    # Before the caller is admitted: what ends the admission from now on comes by the stream itself.
+    # Read before the caller is admitted, so that the stream itself includes any later change that ends the admission.
     place = await _place(call, token)
 
     async def prove(at_least: int = 0) -> Admission:

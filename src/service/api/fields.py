@@ -54,7 +54,7 @@ def _single_line(text: str) -> str:
 
 
 def _visible(text: str, *, lines: bool = False) -> str:
-    """In its composed form. Two names that look the same are the same, and none looks like nothing."""
+    """The text in composed form, in which equal letters are equal. Raises ValueError for an invisible character."""
     if (char := texts.invisible(text, lines=lines)) is not None:
         raise ValueError(f"the invisible character U+{ord(char):04X} is not allowed")
     return texts.composed(text)
@@ -155,7 +155,7 @@ def _storable(value: Any) -> Any:
 
 
 def _bounded(value: dict[str, Any]) -> dict[str, Any]:
-    """As the database's CHECK has it of the whole; merging a larger one would keep it busy for long."""
+    """The database's CHECK has the same limit for the stored object; merging a larger one would take the database long."""
     if len(to_json(value)) > _OBJECT_BYTES:
         raise ValueError("this has more than 64 KiB")
     return value

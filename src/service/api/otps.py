@@ -87,7 +87,7 @@ async def verify(call: Call, body: Parsed[Guess]) -> Entity[VerifiedProfiles]:
 
     guess = await call.run(admit)
     await call.state["limits"].hit("guesses", str(call.caller.tenant), guess.phone)
-    # A wrong guess is an answer of this work and not an error in it: its count has to be committed.
+    # A wrong guess must not raise an error in the transaction: its count has to be committed.
     verification: Verification | None = await call.run(lambda work: verify_phone(work, guess.phone, guess.code))
     if verification is None:
         raise InvalidInput.of("code", "This code is wrong, used or too old; ask for a new one.")

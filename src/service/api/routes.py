@@ -121,6 +121,6 @@ ENDPOINTS: Sequence[Endpoint] = (
 
 
 def by_handler() -> dict[str, str]:
-    """Which request a function serves, by the function's full name; what every request runs first among them."""
+    """The request that each handler serves, by the handler's full name; also the method that every request runs first."""
     served = {f"{each.handler.__module__}.{each.handler.__name__}": f"{each.method} {each.path}" for each in ENDPOINTS}
     return {**served, f"{Resource.__module__}.{Resource.__name__}._answer": "every request"}

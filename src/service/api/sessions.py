@@ -147,7 +147,7 @@ async def end(call: Call) -> Nothing:
 
 
 async def _check_reach(work: Work, role: Role, user_id: UUID) -> None:
-    """Raises Forbidden for who may not see this user's sessions; one who is not there has none."""
+    """Raises Forbidden if the caller may not see this user's sessions. A user who does not exist has none."""
     if not is_admin(role):
         raise Forbidden
     with contextlib.suppress(NotFound):

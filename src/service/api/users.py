@@ -152,7 +152,7 @@ async def set_password(call: Call, body: Parsed[PasswordChange]) -> Nothing:
     limits, change = call.state["limits"], body.get()
     await limits.hit("passwords", *who)
     if current is not None:
-        # Counted before it is compared: who holds somebody's session has few guesses at their password.
+        # Counted before the comparison, so that somebody with a stolen session has few guesses at the password.
         await limits.hit("current_password", *who)
     try:
         new = await change_password(

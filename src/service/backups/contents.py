@@ -1,4 +1,4 @@
-"""What a database holds, asked for as a role that row-level security does not bind: before a dump and after a restore."""
+"""The contents of a database, read as a role that bypasses row-level security, before a dump and after a restore."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ class Directory:
         own = [entry.backup for entry in self.entries() if entry.backup and entry.backup.manifest.database == database]
         gone = own[: len(own) - keep] if keep else []
         for backup in gone:
-            # The manifest first: what has none is no backup that somebody could count on.
+            # The manifest first: a dump without one is not a backup, so nobody relies on it.
             backup.path.with_suffix(_MANIFEST).unlink(missing_ok=True)
             backup.path.unlink(missing_ok=True)
         return [backup.manifest.name for backup in gone]

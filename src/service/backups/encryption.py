@@ -51,7 +51,7 @@ def is_encrypted(path: Path) -> bool:
 
 @contextlib.contextmanager
 def readable(path: Path, keys: Keyring | None) -> Iterator[Path]:
-    """The dump as pg_restore takes it; of an encrypted one a plain copy on the same disk, for the block. Raises BackupError."""
+    """A dump that pg_restore can read: the file or, for the block, a decrypted copy on the same disk. Raises BackupError."""
     if not is_encrypted(path):
         yield path
         return
@@ -86,7 +86,7 @@ def _decrypt(path: Path, plain: BinaryIO, keys: Keyring | None) -> None:
 
 
 def _pieces(file: BinaryIO, size: int) -> Iterator[tuple[int, bytes, bool]]:
-    """The rest of a file by number; there is always one, and the last one is known for it."""
+    """The rest of a file in pieces: number, piece, and whether it is the last one. There is always at least one."""
     number, piece = 0, file.read(size)
     while following := file.read(size):
         yield number, piece, False

@@ -88,7 +88,7 @@ class Manifest(_Part):
         return self.model_dump_json(exclude={"signature"}).encode()
 
     def _absent(self) -> set[str]:
-        """Backups of before have no such field."""
+        """The field that a manifest without a signature leaves out, as in earlier releases."""
         return set() if self.signature else {"signature"}
 
     def _digest(self) -> str:

@@ -59,8 +59,8 @@ class Restored:
 
 
 async def examine(settings: Settings, backup: Backup, into: str | None = None, *, unsigned: bool = False) -> Target:
-    """Prove that the backup is whole, was signed with the keys that are here unless `unsigned` will do, and may be restored on
-    this server; changes nothing. Raises OperatorError.
+    """Check that the backup is whole, that it was signed with the current keys (unless `unsigned`), and that it can be restored
+    on this server; changes nothing. Raises OperatorError.
     """
     if into is not None and not 0 < len(into.encode()) <= _LONGEST_NAME:
         raise OperatorError(f"'{into}' is not a valid database name", f"give one of 1 to {_LONGEST_NAME} bytes")
@@ -101,7 +101,7 @@ async def verify(
 
 
 async def restore(settings: Settings, backup: Backup, target: Target, places: Iterable[Path], say: Say) -> Restored:
-    """Restore, prove it, and put it in the place of the target, which is kept. Raises OperatorError: nothing has changed."""
+    """Restore, check the result, and replace the target, which is kept. If it raises OperatorError, nothing has changed."""
     async with swapping.scratch(target.address, target.database, "restoring") as name:
         await _fill(settings, target, name, backup, places=places, say=say)
         say("a new epoch begins")
@@ -128,7 +128,7 @@ async def _fill(
         arguments = [f"--dbname={_conninfo(name)}"]
         if target.is_superuser:
             made = await stack.enter_async_context(_as_nobody_else(made))
-        # What it makes would be the login's, not the owner's, and the login may not give it away.
+        # Otherwise the login would own the restored objects, and it may not change their owner.
         made = replace(made, role="quarry_owner")
         listed = stack.enter_context(NamedTemporaryFile("w", suffix=".list"))  # noqa: SIM115  the stack closes it
         dump = stack.enter_context(encryption.readable(backup.path, keyring.at_hand(settings)))
@@ -139,7 +139,7 @@ async def _fill(
         if tool.major >= 17 > target.major:
             tolerated = _UNKNOWN_SETTING
         else:
-            # In turn: foreign keys are looked at before policies are there that would bind the owner.
+            # One job: foreign keys are then checked before there are policies, which would hide rows from the owner.
             arguments += ["--exit-on-error", "--jobs=1"]
         await tools.run(tool, [*arguments, str(dump)], made, say, tolerated=tolerated)
     await provisioning.prepare_database(target.address.aimed(name), manifest.schema_name)
@@ -233,7 +233,7 @@ async def _epoch(target: Target, say: Say) -> int:
                 return 0
             return await contents.epoch(connection)
     except OperatorError as error:
-        # It may be why there is a restore at all.
+        # A damaged database may be the reason for the restore.
         say(f"the epoch of {target.database} can't be read: {error.message}\n  → run `quarry changes reset` afterwards")
         return 0
 
@@ -243,7 +243,7 @@ async def _enter(target: Target, name: str, tables: Sequence[Table], former: int
     async with connected(replace(target.address.aimed(name), role="quarry_owner")) as connection:
         epoch: int = await connection.fetchval("SELECT app.enter_life()")
         while epoch <= former:
-            # A backup may be restored twice: what followed the first time is not what follows now.
+            # A backup may be restored twice: the history after the first restore is not the one that begins now.
             epoch = await connection.fetchval("SELECT app.raise_epoch()")
         if tables:
             await connection.execute(f"VACUUM (ANALYZE) {', '.join(table.name for table in tables)}")

@@ -52,7 +52,7 @@ def _prefix(database: str, purpose: Purpose) -> str:
 async def scratch(address: Address, database: str, purpose: Literal["restoring", "verifying"]) -> AsyncIterator[str]:
     """An empty database beside `database`; dropped after the block if it still has its name.
 
-    One at a time for each purpose, so what is found of an earlier one was left by a killed run, and is dropped first.
+    There is one at a time for each purpose. An earlier one that is still there was left by a killed run, and is dropped first.
     Raises OperatorError.
     """
     async with maintenance(address) as connection:

@@ -24,7 +24,7 @@ _COMPRESSION = re.compile(r"none|[0-9]|(gzip|lz4|zstd)(:[a-z0-9=,]+)?")
 
 
 def check_compression(text: str | None) -> None:
-    """Raise OperatorError for what pg_dump can't mean."""
+    """Raise OperatorError if this is not a compression that pg_dump knows."""
     if text is not None and not _COMPRESSION.fullmatch(text):
         raise OperatorError(f"'{text}' is no compression", "give 0 to 9, or gzip:6, lz4, zstd:3, none")
 

@@ -93,9 +93,9 @@ async def _examined(path: Path) -> Tool | None:
 async def run(
     tool: Tool, arguments: Sequence[str], address: Address, say: Say, *, tolerated: re.Pattern[str] | None = None
 ) -> None:
-    """Run the tool on the database of `address`; `say` is told each table whose rows come. Ends it with the caller.
+    """Run the tool on the database of `address`; `say` gets the name of each table in turn. The tool ends with the caller.
 
-    Nothing secret is among the arguments. Raises ToolFailed, unless every error that it tells is a `tolerated` one.
+    Nothing secret is among the arguments. Raises ToolFailed if the tool fails, unless all reported errors match `tolerated`.
     """
     process = await asyncio.create_subprocess_exec(
         tool.path, "--no-password", "--verbose", *([f"--role={address.role}"] if address.role else []), *arguments,
@@ -154,7 +154,7 @@ def _failed(tool: Tool, status: int, problems: Sequence[str], last: str) -> Tool
     text = problems[0] if problems else last
     if status < 0 and not problems:
         return ToolFailed(f"{name} was ended by signal {-status}", "run it again")
-    # Not "could not write": others write about the same with other remedies.
+    # Not "could not write": other failures use the same words, but have different remedies.
     if "No space left on device" in text or "File too large" in text:
         return ToolFailed(f"{name}: {text}", "make room, choose another --directory, or lower --keep")
     if "row-level security" in text:

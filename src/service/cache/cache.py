@@ -53,7 +53,7 @@ class Question:
     is_shared: bool
     """Whether the shared reference data was read too."""
     lifetime: float | None = None
-    """Seconds, None for the cache's own; an answer with one of its own stays in the process."""
+    """Seconds; None for the cache's default. A result with a lifetime of its own is not stored in Redis."""
 
     @property
     def key(self) -> tuple[UUID, str, tuple[object, ...]]:
@@ -62,7 +62,7 @@ class Question:
 
     @property
     def name(self) -> str:
-        """Where Redis keeps it: another text is another entry, so releases may serve side by side."""
+        """The key in Redis. A different text has a different key, so different releases may run side by side."""
         digest = hashlib.sha256(pack([self.text, self.values])).hexdigest()
         return f"{_PREFIX}:{{{self.tenant.hex}}}:{digest}"
 
@@ -243,7 +243,7 @@ class Reading:
         self._passes_by = True
 
     def pin(self, epoch: int, number: int, shared: int) -> None:
-        """What is read from now on comes from a replica, which has so much at least and perhaps no more."""
+        """From now on reads come from a replica, which has at least these numbers and perhaps no more."""
         self._pinned = Stamp(epoch, number, shared, -math.inf)
 
     def read_at(self, asked_at: float) -> float:

@@ -38,7 +38,7 @@ def pack(value: object) -> bytes:
 
 
 def unpack(data: bytes) -> Any:
-    """What `pack` was given, tuples as lists. Raises ValueError when it is nothing of the kind."""
+    """The value that `pack` was given, with tuples as lists. Raises ValueError if `data` is not from `pack`."""
     try:
         return json.loads(data, object_hook=_untagged)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:

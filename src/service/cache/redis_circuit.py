@@ -28,7 +28,7 @@ class Unreachable(Exception):
 
 
 class RedisCircuit:
-    """Connections to Redis, none of them made yet; `aclose` them."""
+    """Connections to Redis, opened when they are first needed; close them with `aclose`."""
 
     def __init__(self, pool: BlockingConnectionPool) -> None:
         self.pool = pool
@@ -59,7 +59,7 @@ class RedisCircuit:
         )  # fmt: skip
 
     async def ask(self, operation: Callable[[], Awaitable[R]]) -> R:
-        """What `operation` answers. Raises Unreachable when Redis fails, whatever the reason."""
+        """The result of `operation`. Raises Unreachable when Redis fails, whatever the reason."""
         if not self._may_try():
             raise Unreachable
         is_trial = self._is_lost

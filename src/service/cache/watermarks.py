@@ -1,4 +1,4 @@
-"""What this process knows of each tenant's commits: up to which number, and which of them was the last to touch what.
+"""This process's knowledge of each tenant's commits: up to which number, and which commit last touched each table and row.
 
 From that alone it is decided whether something read earlier still holds. The relay (changes/relay.py) brings the
 knowledge from the log itself, so no cache, no NOTIFY and no other process can make it wrong; without news for a second
@@ -18,9 +18,9 @@ from uuid import UUID
 LEASE = 1.0
 """Seconds after which knowledge that was not confirmed is worth nothing: the most that a cached answer is behind."""
 _MOST_ROWS = 2_000
-"""Rows of one tenant that are told apart; beyond it everything read earlier is given up."""
+"""Rows of one tenant that are tracked one by one; if there are more, everything read earlier is discarded."""
 _FORGET_AFTER, _FORGET_UNBEGUN_AFTER = 300.0, 10.0
-"""Seconds without a use; soon where nothing has been learned, as of a tenant that a forged token names."""
+"""Seconds without use; fewer if nothing has been learned, as about a tenant that only a forged token names."""
 
 Tag = tuple[str, UUID | None]
 """A table, or one row of it."""
@@ -99,7 +99,7 @@ class Watermarks:
         return needed if needed is not None and needed[0] == self.known(tenant) else None
 
     def needed(self, tenant: UUID, *, at_least: int, now: float) -> tuple[int, int] | None:
-        """The tenant's and the shared number that reading from elsewhere has to have in it; None when unknown.
+        """The tenant's and the shared number that a read from a replica must include; None when unknown.
 
         That is what was there a second ago at most, what this process has committed, and `at_least`.
         """

@@ -1,7 +1,7 @@
 """Consumers: code that is handed every commit of every tenant, after it happened, in order, at least once.
 
-Each has a durable place per tenant (app.cursors). Whoever holds the place's row hands on the next commits, in the
-transaction that moves the place: what a handler writes with it happens exactly once, whatever else it does at least once.
+Each has a durable place per tenant (app.cursors). The process that locks the place's row hands on the next commits,
+in the transaction that moves the place: what a handler writes in it happens exactly once, everything else at least once.
 A consumer that is new, has missed something or has its place in another epoch gets a reset first; one that
 is there before the tenant is handed everything from the tenant's first commit on.
 """
@@ -67,7 +67,7 @@ async def _nothing(_: object) -> None:
 class Consumer:
     """`handle` gets the next commits of the work's tenant; `reset` is called first if some are skipped.
 
-    Both get the service's Work and may write with it. Raising means being called again with the same, after a pause.
+    Both get the service's Work and may write with it. If one raises, it is called again for the same commits, after a pause.
     """
 
     name: str
@@ -186,7 +186,7 @@ class Consumers:
     async def _step(self, consumer: Consumer, work: EngineWork, handled: _Handled) -> bool:
         cursor = await work.cursors.take(consumer.name)
         if cursor is None:
-            # Somebody else has it, or it pauses; where there was none, the next look finds it.
+            # Another process has it, or it is paused. If there was none, it is created here, and the next look finds it.
             return bool(await work.cursors.open(consumer.name))
         handled.failures = cursor.failures
         place = await work.log.place()

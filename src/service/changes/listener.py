@@ -1,7 +1,7 @@
 """Hints between processes: LISTEN and NOTIFY on a connection of its own, never inside anybody's transaction.
 
-A hint says that there is news of a tenant. It is forged or lost without harm: the relay looks into the log, and looks there
-every now and then anyway. The listener sends itself a hint to check that hints arrive.
+A hint says that there is news of a tenant. A forged or lost hint does no harm: the relay reads the log itself, and polls it
+regularly anyway. The listener sends itself a hint to check that hints arrive.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class Listener:
 
 
 async def announce(database: Database, tenants: Iterable[UUID]) -> None:
-    """Give the hint from elsewhere: after commits of a command that has no listener of its own."""
+    """Send the hint without a listener: after commits of a command, which has none of its own."""
     text = ",".join(map(_encoded, islice(tenants, _MOST_TENANTS)))
     with contextlib.suppress(DatabaseError):
         async with database.connection() as connection:

@@ -1,7 +1,7 @@
 """The relay: follows the log of every tenant that is read here, into the watermarks and the rings.
 
-Heads are polled as the ground truth; own commits and hints of others (listener.py) only make it look sooner. Nothing is
-taken in but what the log says, read as its tenant, number after number without a gap.
+Heads are polled as the ground truth; own commits and hints of others (listener.py) only make it look sooner. Only what
+the log says is accepted, read as its tenant, number after number without a gap.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ class Relay:
 
     def _append(self, ring: Ring, epoch: int, known: int, commits: Sequence[LoggedCommit]) -> None:
         if (ring.epoch, ring.head) != (epoch, known) or not all(commit.is_whole for commit in commits):
-            # Opened, or read for watermarks alone, meanwhile: its subscribers catch up from the log.
+            # The ring was opened meanwhile, or the commits were read for watermarks alone: subscribers catch up from the log.
             ring.restart(epoch, commits[-1].number)
             return
         ring.append([frame(epoch, commit) for commit in commits])

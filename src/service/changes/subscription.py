@@ -106,7 +106,7 @@ class Subscription:
     async def _next(self) -> tuple[Sequence[Frame], str | None]:
         """The next frames, or why there are none to be had."""
         if self._ring.epoch != self._epoch:
-            # A ring that is behind will be here soon.
+            # A ring in an earlier epoch will reach this one soon.
             return (), "epoch" if self._ring.epoch > self._epoch else None
         frames = self._ring.after(self._cursor)
         if frames is not None:

@@ -29,7 +29,7 @@ class Entry:
     personal: tuple[str, ...]
     cached: Cached | None
     attached: str
-    """What the repository is called on a piece of work."""
+    """The name of the repository's attribute on a unit of work."""
 
     @property
     def label(self) -> str:
@@ -42,7 +42,7 @@ class Entry:
         return "quarry_platform" if self.statement.scope == "platform" else "quarry_app"
 
     def annotation(self, parameter: str) -> Any:
-        """The annotation of a parameter of the statement; of a blind index that of the text it is made from."""
+        """The annotation of a parameter; for a blind index, the annotation of the text from which it is computed."""
         if parameter == TENANT_PARAMETER:
             return None
         if parameter not in self.hints and parameter.endswith(INDEX_SUFFIX):

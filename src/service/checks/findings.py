@@ -1,4 +1,4 @@
-"""What a check has to say, and how it is printed: as a compiler prints its errors."""
+"""The findings of the checks, and their printed form, which looks like the errors of a compiler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans of statements, as the role that runs them has them: generic, so that no value of a parameter takes part."""
+"""Generic plans of statements, made as the role that runs them. They do not depend on parameter values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def generic(connection: Any, subject: Subject, proved: Proved, *, without_
             f"PREPARE examined{f' ({types})' if types else ''} AS {text}"
         )
         try:
-            # In a savepoint: a refusal must leave a transaction in which the name can be taken away.
+            # In a savepoint: DEALLOCATE would fail in a transaction that an error has aborted.
             async with connection.transaction():
                 explained = await connection.fetchval(
                     f"EXPLAIN (FORMAT JSON, VERBOSE) EXECUTE examined{f' ({nulls})' if nulls else ''}"

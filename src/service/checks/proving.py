@@ -41,7 +41,7 @@ class Proved:
 
 @dataclass
 class Subject:
-    """A statement under proof: what is proved of its variants, what is wrong with it, which of its notes were needed."""
+    """A statement that is being checked: the proofs of its variants, its findings, and which of its notes were needed."""
 
     entry: Entry
     catalog: Catalog
@@ -61,7 +61,7 @@ class Subject:
         return next((each for each in notes if (each.key, each.subject) == (key, subject)), None)
 
     def note(self, key: str, subject: str = "") -> Note | None:
-        """What the header declares about something, which so has been needed."""
+        """Like `declared`, and also record that the note is needed."""
         note = self.declared(key, subject)
         if note is not None:
             self._used.add(note)

@@ -43,7 +43,7 @@ async def database(address: Address, schema: str, *, migrate: bool = True) -> As
 
 @contextlib.asynccontextmanager
 async def connected(address: Address, schema: str) -> AsyncIterator[Any]:
-    """A connection for checks: the service's search path, a bound tenant that is none, trees kept out of the server's log."""
+    """A connection for checks, with the service's search path and a tenant that does not exist. The server logs no trees."""
     connection = await single.connect(address)
     try:
         await connection.execute(

@@ -1,4 +1,4 @@
-"""From a place in a text as it was sent to the place in the file that a reviewer reads."""
+"""Converts positions in the text that is sent to positions in the file that a reviewer reads."""
 
 from __future__ import annotations
 

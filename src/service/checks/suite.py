@@ -21,7 +21,7 @@ from service.checks.runs.trials import TENANTS
 
 @dataclass(frozen=True)
 class Examined:
-    """The statements with all that is proved of them, and what is wrong with what belongs to none of them."""
+    """The statements with their proofs and findings; `beside` are the findings that belong to no statement."""
 
     catalog: Catalog
     subjects: Sequence[Subject]
@@ -36,7 +36,7 @@ class Examined:
 async def examine(connection: Any, schema: str, entries: Sequence[Entry], *, is_whole: bool) -> Examined:
     """Check these statements on a migrated database that nothing else uses, over a superuser's connection.
 
-    Where they are all that there are (`is_whole`), what no statement needs is found too.
+    Set `is_whole` if these are all statements: then unneeded privileges and values that none returns are found too.
     """
     known = await catalog.load(connection)
     subjects = await proving.prove(connection, known, entries)
@@ -59,7 +59,7 @@ async def examine(connection: Any, schema: str, entries: Sequence[Entry], *, is_
 
 
 async def fill(connection: Any) -> None:
-    """A few rows in every table that a database has so far, as far as its migrations have come."""
+    """Insert a few rows into every existing table; not all migrations need to be applied yet."""
     if await connection.fetchval("SELECT to_regclass('app.heads') IS NOT NULL"):
         schema = await connection.fetchval("SELECT current_schema()")
         await (await Sampler.of(connection, schema)).fill(connection, TENANTS, 3)

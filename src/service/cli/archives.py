@@ -21,7 +21,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 def export(
     domain: Domain,
     file: Annotated[
-        Path | None, typer.Argument(help="Where to; DOMAIN_export_YYYYMMDD_HHMMSS.tar.gz (UTC) here.")
+        Path | None, typer.Argument(help="The file to write. Default: ./DOMAIN_export_YYYYMMDD_HHMMSS.tar.gz (UTC).")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
@@ -54,7 +54,7 @@ def import_(
 
 
 def delete(domain: Domain, yes: Yes = False) -> None:
-    """Delete a tenant with everything that is theirs, for good; prints what went from each table and that nothing is left."""
+    """Delete a tenant and all its data for good; prints how many rows were deleted from each table and how many are left."""
     host = host_name(domain)
     with installed() as local:
         tenant = wait_for(erasure.erasable(local, host))

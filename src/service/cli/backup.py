@@ -42,7 +42,7 @@ def create(
     directory: In = None,
     keep: Annotated[
         int | None,
-        typer.Option(min=0, help="Delete older backups of this database beyond so many; 0: none. BACKUP_KEEP."),
+        typer.Option(min=0, help="Newest backups of this database to keep; 0 keeps all. BACKUP_KEEP otherwise."),
     ] = None,
     compress: Annotated[
         str | None, typer.Option(help="As pg_dump takes it: 0 to 9, gzip:6, lz4, zstd:3, none.")
@@ -86,7 +86,7 @@ def list_(
 
 @app.command()
 def verify(name: Name, directory: In = None, unsigned: Unsigned = False) -> None:
-    """Restore a backup into a scratch database, compare every table with it, let the guard look, and drop it again."""
+    """Restore a backup into a scratch database, compare its tables with the manifest, run the guard, and drop the database."""
     with installed() as local:
         started = monotonic()
         backup = _directory(local, directory).find(name)
@@ -102,7 +102,7 @@ def verify(name: Name, directory: In = None, unsigned: Unsigned = False) -> None
 def restore(  # noqa: PLR0917  its arguments are options
     name: Name,
     directory: In = None,
-    into: Annotated[str | None, typer.Option(help="Another database than the one of DATABASE_MIGRATION_URL.")] = None,
+    into: Annotated[str | None, typer.Option(help="Restore to this database, not to DATABASE_MIGRATION_URL's.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     in_production: Annotated[
         bool, typer.Option("--in-production", help="Required in production, as a confirmation.")

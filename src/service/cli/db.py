@@ -121,7 +121,7 @@ async def _checked(local: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _create_roles(local: Settings) -> bool:
-    """Create the roles and say what this login may not do; whether there was any of that."""
+    """Create the roles and report what this login may not do; returns whether there was anything to report."""
     return _note(wait_for(provisioning.create_roles(local.administration(), local.limits)))
 
 
@@ -132,7 +132,7 @@ def _note(notes: list[str]) -> bool:
 
 
 def _migrations(local: Settings) -> dict[str, object]:
-    """How far the migrations are; the serving login alone may not know, which is no reason to fail."""
+    """The applied and pending migrations, or why they are unknown: a serving login alone may not be able to read them."""
     address = local.address("quarry_owner")
     try:
         wait_for(diagnosis.require(address))

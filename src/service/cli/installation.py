@@ -79,7 +79,7 @@ def embedded_settings(loaded: Settings, server: Server) -> Settings:
 
 
 async def provisioned(local: Settings, server: Server) -> None:
-    """Make what is missing on an embedded server, where another command may be at it or was killed while at it."""
+    """Create what is missing on an embedded server. Another command may be doing the same, or was killed while doing it."""
     root = Address(server.url())
     await provisioning.create_database(root, local.database_name)
     await provisioning.create_roles(root)
@@ -95,8 +95,8 @@ async def database(
 ) -> AsyncIterator[Database]:
     """One connection as `role`. Raises OperatorError with a remedy if none can be opened in so many attempts.
 
-    The serving role meets personal data and needs the keys, unless it is opened without (`personal=False`). They have to be
-    the database's, unless they are about to become so (`claim=False`).
+    The serving role handles personal data and needs the keys, unless `personal=False`. They must be the keys of this database,
+    unless they are about to become so (`claim=False`).
     """
     address = local.address(role)  # type: ignore[arg-type]
     limits = PoolLimits(minimum=1, maximum=1, connect_attempts=attempts)
@@ -115,6 +115,6 @@ async def database(
 
 
 def refuse_in_production(loaded: Settings, command: str) -> None:
-    """Some commands have no place there."""
+    """Raise OperatorError in production, for commands that must not run there."""
     if loaded.environment == "production":
         raise OperatorError(f"`{command}` is refused in production")

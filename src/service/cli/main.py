@@ -54,7 +54,7 @@ def _terminated(_: int, __: FrameType | None) -> NoReturn:
 
 
 def _silence() -> None:
-    """What could not be written is not tried again when the interpreter ends."""
+    """Discard output that could not be written, so that the interpreter does not try again when it ends."""
     sink = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -19,7 +19,7 @@ from service.settings import Settings
 from service.tenancy.identity import TenantId
 from service.work import Work
 
-app = typer.Typer(help="Maintenance: nothing is written, reading goes on. on, off, status.", no_args_is_help=True)
+app = typer.Typer(help="Maintenance mode (writes are refused, reads continue): on, off, status.", no_args_is_help=True)
 
 _LOOK_EVERY = 0.1
 _TELL_EVERY = 2.0
@@ -30,7 +30,7 @@ _TELL_EVERY = 2.0
 def on(
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for writes that are under way.")] = 60.0,
 ) -> None:
-    """Refuse writes on all instances (`read_only`, 503); done when those that had begun have ended."""
+    """Refuse writes on all instances (`read_only`, 503), and wait for the writes that have already begun."""
     with installed() as local:
         wait_for(_begin(local, wait))
     say("quarry: maintenance is on; nothing is being written")
@@ -53,7 +53,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
 
 
 def purge() -> None:
-    """Forget what has ended long enough ago in every tenant: what `quarry serve` does every hour."""
+    """Purge rows whose retention period has ended, in every tenant. `quarry serve` does this every hour."""
     with installed() as local:
         purged = wait_for(_purge(local))
     say(f"quarry: {purged.rows} rows forgotten")

@@ -45,7 +45,7 @@ def down(
     in_production: Annotated[bool, typer.Option("--in-production", help="Do it in production.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Take the last migrations back, with the columns and tables that they have made and what is in them."""
+    """Roll back the last migrations; the columns and tables that they have created are dropped with their data."""
     if settings().environment == "production" and not in_production:
         raise OperatorError(
             "`migrate down` is refused in production",
@@ -124,7 +124,7 @@ def migrate(local: Settings) -> None:
     try:
         done = own_schemas.up(_owner(local), local.database_schema, say, verify=rehearsal.findings)
     except OwnSchemaFailed as error:
-        # Whoever is not of those schemas is not to wait for what comes now.
+        # Tenants in other schemas must not wait: go on, and raise the failure at the end.
         failure = error
     findings = wait_for(_findings(local))
     if findings:
@@ -150,9 +150,9 @@ def migrate(local: Settings) -> None:
 
 
 def _waiting_before(local: Settings) -> list[TenantId]:
-    """The tenants with plain text that is there before the migrations, and so may be anybody's.
+    """The tenants that have plain text before the migrations run; anybody may have written it.
 
-    Empty where 0014 is not applied: nothing can tell then, and all of it is sealed.
+    Empty if 0014 is not applied: then it can't be found out, and all plain text is sealed.
     """
     applied = {each.id for each in migrations.status(_owner(local), local.database_schema) if each.applied_at}
     return wait_for(waiting(local)) if _TELLS_WHO_WAITS in applied else []
@@ -170,7 +170,7 @@ async def waiting(local: Settings) -> list[TenantId]:
 
 
 async def _seal(local: Settings, waited: list[TenantId]) -> None:
-    """Seal what waits for it since the migrations."""
+    """Seal the plain text of tenants that had none before the migrations."""
     tenants = [tenant for tenant in await waiting(local) if tenant not in waited]
     if tenants:
         async with database(local) as opened:

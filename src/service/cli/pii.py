@@ -41,7 +41,7 @@ def rotate(
         bool,
         typer.Option("--new-key", help="First put a new key in front in QUARRY_HOME. Stop the service before."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print how many rows of what, as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the number of rows of each kind as JSON.")] = False,
 ) -> None:
     """Seal personal data and password hashes with the first key, and give tokens of an earlier release their MAC.
 
@@ -61,7 +61,7 @@ def rotate(
 
 @app.command()
 def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Seal plain text that waits, as plain yoyo leaves it. Look first: anybody who can write there may have written it."""
+    """Seal waiting plain text, as plain yoyo leaves it. Look at it first: anybody who can write there may have written it."""
     with installed() as local:
         tenants = wait_for(waiting(local))
         if tenants:
@@ -144,7 +144,7 @@ def spelling(
 
 @app.command()
 def key(index: Annotated[bool, typer.Option("--index", help="One for PII_INDEX_KEY.")] = False) -> None:
-    """Print a new key for PII_KEYS, where the first one seals and all of them open."""
+    """Print a new key for PII_KEYS. The first of these keys seals; all of them open."""
     print(keyring.fresh_index_key() if index else keyring.fresh_key())
 
 

@@ -31,7 +31,7 @@ def run(
 
 @app.command()
 def truncate(name: Set, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Take a set away again."""
+    """Delete the rows of a set and what was made with them."""
     seeding.check_truncation(settings(), name)
     confirm(f"deletes the rows of the set {name} and what was made with them", yes=yes)
     with installed() as local:

@@ -87,7 +87,7 @@ def serve(
         if workers == 1:
             _serve(local, listener, ready)
             return
-        # The workers read their settings again; the embedded server's addresses reach them like anybody's.
+        # The workers read their settings from the environment, so the embedded server's addresses are put there.
         for role in ("database_url", "database_migration_url", "database_platform_url", "database_backup_url"):
             if (secret := getattr(local, role)) is not None:
                 os.environ[role.upper()] = secret.get_secret_value()
@@ -157,13 +157,13 @@ def _serve(local: Settings, listener: socket.socket, ready: Callable[[], None]) 
 
 
 def _listening(loaded: Settings, host: str | None, port: int | None) -> socket.socket:
-    """The bound socket, taken before anything slow so that a taken port is told at once; who serves listens on it."""
+    """The bound socket. Bound before anything slow, so that a port in use is reported at once; the server listens on it."""
     address = (host or loaded.host, loaded.port if port is None else port)
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # Connections inherit it: one whose client takes nothing any more is given up by the kernel too.
+        # Connections inherit it: the kernel also closes a connection whose client no longer takes any data.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TAKEN_WITHIN)
     try:
         listener.bind(address)

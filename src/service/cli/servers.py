@@ -23,7 +23,7 @@ from service.settings import Settings
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.servers")
 
 _REPLACES = "QUARRY_WORKER_REPLACES"
-"""The variable by which a worker is told the pid of the one whose place it takes."""
+"""The variable with the pid of the worker that a new worker replaces."""
 
 
 class Server(uvicorn.Server):
@@ -64,7 +64,7 @@ class Workers(Multiprocess):
 
 
 def serve(app: Starlette, local: Settings, listener: socket.socket, ready: Callable[[], None]) -> bool:
-    """Serve until a signal ends it, in this process; whether it came to serving at all."""
+    """Serve in this process until a signal ends it; returns whether it ever started to serve."""
     # What a terminal that is closed sends; an instance outlives it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     server = Server(_config(app, local), ready)

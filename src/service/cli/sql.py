@@ -90,7 +90,7 @@ def explain(
     values: Annotated[
         list[str] | None, typer.Argument(help="Parameters as name=value; others leave the plan generic.")
     ] = None,
-    tenant: Annotated[str | None, typer.Option(help="The domain of the tenant that is asked as.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="The domain of the tenant that the statement is bound to.")] = None,
     analyze: Annotated[bool, typer.Option("--analyze", help="Run it, undo it, and show what it touched.")] = False,
 ) -> None:
     """Print the plan of a statement in the installation, as the role that runs it and under its policies."""

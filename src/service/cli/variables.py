@@ -1,4 +1,4 @@
-"""The variables that settings are read from: as they are shown, and such as mean nothing."""
+"""The variables that settings are read from: their values for display, and names that are not settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shown(settings: Settings) -> dict[str, object]:
 
 
 def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
-    """One line for every name that begins like ours or is like one of ours, but that means nothing here, with a suggestion."""
+    """One line, with a suggestion if there is one, for every name that looks like a setting but is none."""
     # It warns about lines that it can't read, a second time: the settings have been read before.
     logging.getLogger("dotenv").setLevel(logging.ERROR)
     given = {**dotenv_values(".env"), **(os.environ if environ is None else environ)}

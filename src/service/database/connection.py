@@ -24,7 +24,7 @@ COMMIT_GRACE = 2.0
 
 
 class Numbered(NamedTuple):
-    """A transaction as the message of its number tells it; `at` is in microseconds since 1970, as its row has it."""
+    """A transaction, as the message with its number describes it; `at` is in microseconds since 1970, as in its row."""
 
     tenant: str
     number: int
@@ -125,7 +125,7 @@ class Connection:
         """Commit, after the SET statements in `before`; returns the number that each changed tenant's commit got.
 
         A cancellation does not interrupt it: the outcome is awaited for a moment, then the cancellation goes on.
-        Raises TransactionAborted when COMMIT answered ROLLBACK, CommitUnknown when the connection was lost and the
+        Raises TransactionAborted when COMMIT returned ROLLBACK, CommitUnknown when the connection was lost and the
         server could not be asked either.
         """
         try:
@@ -160,7 +160,7 @@ class Connection:
 
     async def rollback(self) -> None:
         """Undo the transaction; a connection on which that fails is closed. Not interrupted by a cancellation."""
-        # A cancelled BEGIN may still arrive, so it is not the connection's last word that counts.
+        # A cancelled BEGIN may still reach the server, so the transaction state of the connection is not reliable.
         if not self._has_begun or self.is_closed():
             return
         self._has_begun = False
@@ -187,7 +187,7 @@ class Connection:
             self.abandon()
 
     def abandon(self) -> None:
-        """Close the connection without a word; the pool makes a new one."""
+        """Close the connection at once; the pool opens a new one."""
         with contextlib.suppress(asyncpg.InterfaceError):
             self._raw.terminate()
 
@@ -234,12 +234,12 @@ def row_count(tag: str) -> int:
 
 
 def _only_removes(text: str) -> bool:
-    """Whether a statement deletes rows and writes none: a foreign key that it breaks is another row's, which refers to them."""
+    """Whether a statement deletes rows and writes none: if it breaks a foreign key, other rows refer to the deleted ones."""
     return "DELETE FROM" in text and "INSERT INTO" not in text
 
 
 def _is_of_server(error: Exception) -> bool:
-    """Whether the server itself has answered that it did not commit. 08 is what poolers say of connections."""
+    """Whether the server itself has reported that it did not commit. Poolers use class 08 for connection errors."""
     return (
         isinstance(error, asyncpg.PostgresError)
         and error.severity_en == "ERROR"

@@ -1,4 +1,4 @@
-"""Database: what work is opened on."""
+"""Database: a pool of connections, and what transactions on it use."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Database:
     replicas: ReadReplicas | None = None
     """Servers that read-only transactions with `may_lag` may read from."""
     on_numbered: Callable[[UUID, int], None] = _ignore
-    """Told tenant and number of every commit, before whoever made it goes on."""
+    """Called with tenant and number of every commit, before the work that made it continues."""
 
     @classmethod
     @contextlib.asynccontextmanager

@@ -13,7 +13,7 @@ class Executor(Protocol):
     """What runs statements: a connection, or what will have one when it is needed."""
 
     observe: Observer | None
-    """Told name, seconds and rows of every named statement, if anybody wants to know."""
+    """Called with name, seconds and rows of every named statement; None if nobody needs them."""
 
     async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
         """All rows of one statement."""

@@ -200,7 +200,7 @@ class Pool:
 
 
 async def _look(address: Address, limits: PoolLimits, name: str, constants: Mapping[str, str]) -> PoolerInfo:
-    """Connect once, saying nothing that a pooler refuses, and find out what is in between."""
+    """Connect once, without options that a pooler refuses, and find out whether a pooler is in between."""
     options = replace(address, role=None).asyncpg_options(application_name=name)
     connection = await asyncpg.connect(
         address.url, timeout=limits.connect_timeout, command_timeout=limits.connect_timeout, statement_cache_size=0,

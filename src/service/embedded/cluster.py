@@ -1,4 +1,4 @@
-"""The data of PostgreSQL, a database cluster in its words: made, and given another password."""
+"""The data directory of PostgreSQL (a database cluster): creating it, and resetting its password."""
 
 from __future__ import annotations
 

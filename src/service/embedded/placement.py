@@ -19,7 +19,7 @@ from service.embedded.errors import EmbeddedError
 from service.embedded.state import read, write
 
 OWN_ACCOUNT = "quarry-postgres"
-"""Runs the embedded server for root. `nobody` is whoever else has no account: a process of theirs could read the data."""
+"""The account that runs the embedded server for root, rather than `nobody`: others use that too, and could read the data."""
 _OUTSIDE = Path("/var/tmp")
 
 
@@ -32,7 +32,7 @@ class Account:
 
     @classmethod
     def for_data(cls, data: Path) -> Account:
-        """The owner of existing data; for data to come an account of its own, made if it can be, or `nobody`, as others are."""
+        """The owner of existing data. For new data the account OWN_ACCOUNT, created if possible, or else `nobody`."""
         if data.exists():
             owner = data.stat()
             return cls(owner.st_uid, owner.st_gid)
@@ -65,7 +65,7 @@ def _made(name: str) -> Account | None:
     """The account, with a group and nothing else of its own; None where this system makes none in this way."""
     program = shutil.which("useradd") or "/usr/sbin/useradd"
     alone = ["--system", "--user-group", "--no-create-home", "--home-dir", "/", "--shell", "/bin/false"]
-    # Of two that run at once, one takes back what the other has made.
+    # If two run at once, one of them undoes what the other has created.
     with suppress(OSError, subprocess.TimeoutExpired), files.alone(Path("/etc")):
         if (found := _account(name)) is not None:
             return found

@@ -69,7 +69,7 @@ def start(
             process.wait()
             raise
         if found is not None:
-            # It outlives this object, which would warn of that; `reap` is for its end.
+            # The process outlives this object, which would warn about that; `reap` waits for its end.
             process.returncode = 0
             return found
         said = log.read_bytes()[log_start:].decode(errors="replace")
@@ -102,7 +102,7 @@ def shut_down(data: Path) -> bool:
 def remove_misleading_pid_file(data: Path) -> None:
     """Remove a pid file that is damaged or names a live process other than a server of `data`.
 
-    That of a process that is gone stays: by it PostgreSQL finds backends that are still there.
+    The file of a process that is gone stays: with it PostgreSQL finds backends that still run.
     """
     path = data / "postmaster.pid"
     if path.exists():

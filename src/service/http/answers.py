@@ -52,7 +52,7 @@ _INTERNAL = "Something went wrong on our side."
 
 
 class Answer(Response):
-    """JSON that is rendered already; `code` is the error's code in a problem document."""
+    """A JSON document; `code` is the error's code in a problem document."""
 
     media_type: str | None = "application/json"
     status: ClassVar[int] = 200
@@ -120,7 +120,7 @@ def page(
 ) -> Page[M]:
     """One page of a list; `rows` holds one more than `limit` when there is a next page, which begins after `cursor`.
 
-    The weak ETag is of the answer itself, unless there is a better one (lists.py).
+    The weak ETag is a hash of the body, unless `etag` gives one (numbered_pages.py).
     """
     following = b"null"
     if len(rows) > limit:
@@ -131,7 +131,7 @@ def page(
 
 
 def keep(answer: Response, *, is_secret: bool) -> None:
-    """Say who may keep an answer to a caller: their own browser, which asks each time; nobody, where it holds a secret."""
+    """Set who may store an answer: the caller's own browser, which revalidates it each time, or nobody if it is secret."""
     if "cache-control" not in answer.headers:
         answer.headers["Cache-Control"] = "no-store" if is_secret else "private, no-cache"
     answer.headers.add_vary_header("Authorization")
@@ -169,7 +169,7 @@ def holds(etag: str, if_none_match: Sequence[str]) -> bool:
 
 
 def problem(error: Exception, request_id: str) -> Answer:
-    """An error as application/problem+json (RFC 9457). What is not ours to explain is `internal`."""
+    """An error as application/problem+json (RFC 9457). An error without a status in STATUS is `internal`."""
     known = error if isinstance(error, ServiceError) else None
     code = known.code if known is not None and known.code in STATUS else "internal"
     status = STATUS[code]

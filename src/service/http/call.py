@@ -1,4 +1,4 @@
-"""Who asks, for which tenant: a Call is one request on its way from token to transaction."""
+"""Call: one request, from its token to its transaction."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Call(Generic[W]):
         return Origin(ip, self.request.scope["request_id"])
 
     def id(self, name: str = "id") -> UUID:
-        """A path parameter that names a row; anything but a UUID is a row that does not exist."""
+        """The id of a row, from a path parameter. Raises NotFound if it is not a UUID."""
         text = self.request.path_params[name]
         # UUID() reads braces, underscores and more; a row has one address.
         if not _ID.match(text):
@@ -75,7 +75,7 @@ class Call(Generic[W]):
         return UUID(text)
 
     async def body(self, model: type[B], most: int) -> Parsed[B]:
-        """The JSON body of `most` bytes. Raises Unauthorized, before any of it is read, where callers show a token."""
+        """The JSON body of at most `most` bytes. If a required token is missing or malformed, raises Unauthorized first."""
         if self.permission != "anyone":
             self.token()
         raw = await read_bytes(self.request, min(most, self.state["settings"].max_body_bytes))
@@ -102,7 +102,7 @@ class Call(Generic[W]):
 
     @property
     def at_least(self) -> int:
-        """The number that Consistency asks for; of another epoch it asks for nothing. Raises Malformed."""
+        """The number that Consistency requires; 0 if it requires none or is of a different epoch. Raises Malformed."""
         given = self.request.headers.get("consistency")
         if given is None or self.writes:
             return 0
@@ -147,7 +147,7 @@ class Call(Generic[W]):
         return result
 
     async def prepare(self, operation: Callable[[W], Awaitable[R]]) -> R:
-        """The same for what goes before `write`; a request that has been answered before ends here (Replayed)."""
+        """Like `run`, for work before `write`. Raises Replayed, KeyReused or InProgress if the request's key has been used."""
 
         async def unless_answered(work: W) -> R:
             if (request := self._idempotent()) is not None:
@@ -157,9 +157,9 @@ class Call(Generic[W]):
         return await self.run(unless_answered)
 
     async def write(self, operation: Callable[[W], Awaitable[A]]) -> A:
-        """The same for an operation that answers the request; with an Idempotency-Key it happens once.
+        """Like `run`, for the operation that makes the answer. With an Idempotency-Key it takes effect only once.
 
-        Raises Replayed, KeyReused, InProgress besides.
+        Also raises Replayed, KeyReused and InProgress.
         """
 
         async def once(work: W) -> A:
@@ -167,7 +167,7 @@ class Call(Generic[W]):
             if request is None:
                 return await operation(work)
             claim = await request.claim(work)
-            # After the claim, which answers a request that was answered before, however many are kept.
+            # After the claim, so that a repeated request gets its answer even if the quota is full.
             await self.state["quota"].check(work, self.caller.tenant)
             answer = await operation(work)
             if isinstance(answer, Entity):
@@ -218,7 +218,7 @@ class Call(Generic[W]):
         if bearer is not None and not is_authentic(work.binding, token, bearer):
             bearer = None
         if (bearer is None or bearer.is_expired) and work.may_be_behind:
-            # Another process may have begun it, or seen it used, just now.
+            # Another process may just have created it or noted its use; the primary has to be asked.
             raise Behind
         try:
             self.caller = caller = admit(token, bearer, self.permission)

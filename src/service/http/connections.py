@@ -1,4 +1,4 @@
-"""What one client may hold of this process before any request of theirs is served: connections, bytes of a head, time.
+"""Limits on what one client may use before its request is served: connections, header bytes, time.
 
 uvicorn's protocol reads heads of any size, waits for them for ever, and takes any number of connections. This one answers
 what is too much with a problem document and closes.
@@ -26,7 +26,7 @@ _HEAD_BYTES = 32 * 1024
 """Of the request line and all headers together."""
 _TARGET_BYTES = 8 * 1024
 _BESIDE_A_BYTE = 9
-"""Bytes that a byte of a body may come with: chunks of one are six, and the rest is extensions and trailers."""
+"""Bytes that may be received for each byte of a body: a one-byte chunk takes six, extensions and trailers the rest."""
 _WARN_EVERY = 60.0
 
 
@@ -50,7 +50,7 @@ _CROWD = Refusal(503, "unavailable", "Too many connections of your address are o
 
 @dataclass
 class Gate:
-    """Who is let in: `most` connections, `most_of_address` of one address unless it is a trusted proxy's.
+    """Admits at most `most` connections, and `most_of_address` of one address unless it is a trusted proxy's.
 
     A head has `head_timeout` seconds to arrive, a body `body_timeout`. 0 means no bound.
     """
@@ -144,7 +144,7 @@ class BoundedProtocol(HttpToolsProtocol):
             # The parser keeps an unfinished header, or trailer, to itself.
             self._refuse(_HEADERS)
         elif self._deadline is None and (self.cycle is None or self.cycle.response_complete):
-            # What came, if it was only the end of a line, has ended uvicorn's own wait for a next request.
+            # Any data, even a single line break, has cancelled uvicorn's keep-alive timer.
             self._expect(self._gate.head_timeout)
 
     def on_message_begin(self) -> None:
@@ -186,7 +186,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(self._refusal or _MALFORMED)
 
     def _abort(self, refusal: Refusal) -> None:
-        """Leave the parser, which takes any exception for a request that it can't read."""
+        """Stop the parser, which treats any exception in a callback as an invalid request."""
         self._refusal = refusal
         raise ValueError(refusal.detail)
 
@@ -209,7 +209,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._is_in_head or self.cycle is None or not self.cycle.response_complete:
                 self._refuse(_TOO_SLOW)
             else:
-                # It has its answer; nobody waits for another one.
+                # The answer has been sent already, so no other one is needed.
                 self.transport.close()
             return
         soonest = min(filter(None, (self._gate.head_timeout, self._gate.body_timeout)), default=0.0)

@@ -1,4 +1,4 @@
-"""A handler's signature is its contract: what it reads, what it answers. Read once, when the application is made.
+"""A handler's signature is its contract: its inputs and its answer. It is read once, when the endpoint is declared.
 
     async def update(call: Call, body: Parsed[CampaignPatch], precondition: Precondition) -> Entity[Campaign]:
 

@@ -25,7 +25,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
 
 
 SMALL, LARGE = 16 * 1024, 1024 * 1024
-"""Bytes of a body: of credentials and the like, and of what has long texts. MAX_BODY_BYTES is a bound for both."""
+"""The largest bodies in bytes: for credentials and the like, and for long texts. MAX_BODY_BYTES limits both."""
 
 
 @dataclass(frozen=True)

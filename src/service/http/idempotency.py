@@ -77,9 +77,9 @@ class IdempotentRequest:
         raise Replayed(self._unpacked(work, settled.answer), settled.number)
 
     async def claim(self, work: EngineWork) -> UUID:
-        """Take the key for this transaction; a twin that has it is waited for.
+        """Claim the key for this transaction; wait if a concurrent request with the same key has claimed it.
 
-        Raises Replayed, KeyReused, and InProgress when the twin takes too long.
+        Raises Replayed, KeyReused, and InProgress if that request takes too long.
         """
         try:
             id = await work.idempotency_keys.claim(
@@ -108,7 +108,7 @@ class IdempotentRequest:
         return json.dumps([answer.status_code, headers, bytes(answer.body).decode(), *self._whose])
 
     def _unpacked(self, work: EngineWork, text: str) -> Answer:
-        """The answer, if it was sealed for this caller, key and request: the row's columns are anybody's who may write there.
+        """The answer, if it was sealed for this caller, key and request: anybody with write access can change the row.
 
         Raises Undecipherable.
         """

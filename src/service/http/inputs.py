@@ -1,5 +1,5 @@
-"""Input: bodies and queries. Their bytes are read before any statement runs, within bounds; what they say is read when a
-handler asks for it, which is after who asks has been settled (401 and 403 come first, and nobody else costs any work).
+"""Input: bodies and queries. Their bytes are read before any statement runs, up to a limit. They are parsed when a handler
+asks for the value, after the caller has been admitted: 401 and 403 come first, and a refused caller costs no parsing.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ NO_BODY: Parsed[None] = Parsed(lambda: None)
 
 
 async def read_bytes(request: Request[Any], limit: int) -> bytes | ServiceError:
-    """The body, or why it can't be had; `limit` in bytes."""
+    """The body, or the error that occurred while reading it; `limit` is in bytes."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and (len(declared) > _LENGTH_DIGITS or int(declared) > limit):
         return TooLarge()

@@ -1,4 +1,4 @@
-"""What a JSON body may be like, found out from its bytes before anything is made of it."""
+"""Limits on a JSON body, checked on its bytes before it is parsed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEPTH = 32
 """Arrays and objects within each other."""
 MEMBERS = 5_000
 """Commas of all arrays and objects together, so nearly their members."""
-# Both match, or fail, in one pass: what is no JSON must not cost more than what is.
+# These patterns match or fail in one pass, so that invalid JSON does not cost more than valid JSON.
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 _DECIMAL = re.compile(rb"(?<![0-9])-?[0-9]++(?=[.eE])(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
@@ -37,7 +37,7 @@ def check(raw: bytes) -> None:
 
 
 def _depth(outside: bytes) -> int:
-    """How deep it is, or at least how deep it is when it is too deep."""
+    """The depth of nesting; counting stops once it is above the limit."""
     depth = deepest = 0
     for match in _BRACKET.finditer(outside):
         depth += 1 if match.group() in b"[{" else -1
@@ -48,7 +48,7 @@ def _depth(outside: bytes) -> int:
 
 
 def _loses_digits(number: bytes) -> bool:
-    """Whether it is another number once it has been a float. What is beyond all floats is refused elsewhere."""
+    """Whether conversion to float changes the number. A number beyond the range of floats is refused elsewhere."""
     text = number.decode("ascii")
     if len(text) > _LONGEST_NUMBER:
         return True

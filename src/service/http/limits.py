@@ -1,7 +1,7 @@
 """Rate limits: how often one caller may do what costs or gives something away.
 
-Counted in Redis where one is named, so that all processes count together. While it is away or slow each process counts by
-itself, from nothing: a limit is then somewhat wider, and no request fails or waits long because of it.
+Counts are kept in Redis if it is configured, so that all processes share them. While it is unreachable or slow, each process
+counts by itself, from zero: a limit is then somewhat higher, and no request fails or waits long because of it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from service.settings import Settings
 LimitName = Literal[
     "sign_in_address",  # key: the client's address
     "sign_in_account",  # key: tenant, email, the client's network; a success forgives
-    "sign_in_strangers",  # key: tenant, email; where the person has had a session lately it does not hold
+    "sign_in_strangers",  # key: tenant, email; not enforced for an address from which the user recently had a session
     "current_password",  # key: tenant, caller; a success forgives
     "failures_tenant",  # key: tenant; failures of addresses that nobody has
     "codes_phone",  # key: tenant, phone
@@ -81,7 +81,7 @@ class Limits:
                 await redis.aclose()
 
     async def hit(self, name: LimitName, *key: str) -> None:
-        """Count one for `key`. Raises RateLimited, and counts nothing, when that were one too many."""
+        """Count one for `key`. Raises RateLimited, without counting, if the limit has been reached."""
         item = self._items.get(name)
         if item is None:
             return
@@ -130,7 +130,7 @@ class Limits:
         return digest.hexdigest()
 
     async def _ask(self, operation: Callable[[MovingWindowRateLimiter], Awaitable[R]]) -> R:
-        """The operation on the shared counts if they can be had, on this process's own otherwise."""
+        """Run the operation on the shared counts if Redis answers, otherwise on those of this process."""
         shared = self._shared
         if self._redis is not None and shared is not None:
             with contextlib.suppress(Unreachable):

@@ -86,7 +86,7 @@ class Answered:
             )  # fmt: skip
 
     def _timer(self, method: str, route: str) -> Histogram:
-        """By the path as it is declared: what stands in it would be as many series as there are rows."""
+        """By the declared path: actual paths contain ids, and would make one series per row."""
         if (timer := self._timers.get((method, route))) is None:
             timer = self._timers[method, route] = REQUEST_SECONDS.labels(method=method, route=route)
         return timer

@@ -1,4 +1,4 @@
-"""Lists whose answer follows from the tenant's number: an unchanged one is known by that number alone."""
+"""Lists that only commits can change: the commit numbers alone show that a list is unchanged."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ async def numbered_page(
 ) -> Page[M]:
     """One page of a list that nothing but commits of the tenant and of the shared data can change.
 
-    Its weak ETag is of the release, the tenant, the address and those two numbers. A client that holds it is told so
-    without `read`, whatever the list costs.
+    Its weak ETag is a hash of the release, the tenant, the address and the two commit numbers. A client that has it
+    gets 304 without `read`, however expensive the list is.
     """
 
     async def operation(work: W) -> Page[M]:

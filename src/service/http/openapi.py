@@ -248,7 +248,7 @@ def _answer_headers(endpoint: Endpoint, located: set[str]) -> dict[str, Any]:
 
 
 def _has_etag(endpoint: Endpoint) -> bool:
-    """Whether its answers have a version: a page's is of itself, an entity's its own."""
+    """Whether its answers have an ETag: all pages do, and entities that have a version."""
     model = endpoint.contract.model
     if issubclass(endpoint.contract.answer, Page):
         return True

@@ -37,7 +37,7 @@ class Precondition:
         return None if self.is_any else next(iter(self.versions))
 
     def check(self, version: int) -> int | None:
-        """What the statement must still find, of the row's version. Raises PreconditionRequired or StaleVersion."""
+        """The version that the statement must still find, None for any. Raises PreconditionRequired or StaleVersion."""
         if self.is_missing:
             raise PreconditionRequired
         if self.is_any:

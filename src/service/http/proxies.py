@@ -1,7 +1,7 @@
-"""The edge: from whom addresses and host names are believed, and which web pages may call.
+"""The edge: which proxies are trusted, which host names are served, and which web pages may call.
 
-Sign-in finds the tenant by the host name and limits count by the address, so neither is taken from just anybody. uvicorn's
-and Starlette's own middleware know no X-Forwarded-Host, take garbage for an address, or refuse in plain text.
+Sign-in finds the tenant by the host name and limits count by the address, so X-Forwarded-* is taken only from trusted proxies.
+The middleware of uvicorn and Starlette ignores X-Forwarded-Host, accepts invalid addresses, or refuses in plain text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from service.http.answers import Answer
 from service.settings import Settings
 
 _PROBES = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
-"""Asked for by whatever watches this process, under any name: probes and scrapes know its address alone."""
+"""Served under any host name: probes and scrapers know only the address of this process."""
 _HOPS = 32
 """Proxies in a row; what claims more is not read further."""
 _NODE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?\Z|([0-9a-f:.]+)\Z", re.IGNORECASE)
@@ -52,7 +52,7 @@ def edge(settings: Settings) -> list[Middleware]:
 class Forwarded:
     """Takes the client's address, the scheme and the host name from X-Forwarded-*, if a trusted proxy sends them.
 
-    The proxy next to us wrote last, so what is believed stands rightmost; beyond it only what trusted proxies wrote.
+    The nearest proxy appends last, so the rightmost value is trusted; those before it only if trusted proxies wrote them.
     """
 
     def __init__(self, app: ASGIApp, trusted: Networks) -> None:
@@ -78,7 +78,7 @@ class Forwarded:
             scope["headers"] = [*kept, (b"host", host.encode("latin-1"))]
 
     def _client(self, peer: IPv4Address | IPv6Address, headers: Headers) -> IPv4Address | IPv6Address:
-        """The first address from the right that is no trusted proxy's; garbage ends the walk at who passed it on."""
+        """The rightmost address that is not a trusted proxy's. An invalid entry ends the search at the last address found."""
         client = peer
         nodes = ",".join(headers.getlist("x-forwarded-for")).rsplit(",", _HOPS)[-_HOPS:]
         for node in reversed(nodes):

@@ -1,4 +1,4 @@
-"""How many answers to repeat a tenant may have kept: each of them holds up to a whole answer for a day."""
+"""The most idempotency keys that a tenant may have: each may keep a whole answer until it expires."""
 
 from __future__ import annotations
 

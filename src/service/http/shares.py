@@ -1,4 +1,4 @@
-"""How much of this process one tenant and one bearer may have at work at a time, so that nobody stalls the others.
+"""Limits on the concurrent requests of one tenant and of one bearer in this process, so that nobody stalls the others.
 
 All share one pool of connections. Without a bound, one tenant with slow requests holds all of it, and everybody waits.
 """
@@ -31,8 +31,8 @@ class _Share:
 class Shares:
     """`async with shares.taken(tenant, bearer, place)`: at most three quarters of `connections` for a tenant, half for a bearer.
 
-    A token names its tenant itself. Until `prove` says that somebody had been admitted by it, its work is counted to the
-    network that it comes from: whoever makes tokens up must not fill the share of the tenant that they name.
+    A token names its tenant, and may be forged. Until `prove` says that it was admitted, its requests count for the network
+    that they come from, so that forged tokens can't fill the share of the tenant that they name.
     """
 
     def __init__(self, connections: int) -> None:
@@ -79,7 +79,7 @@ class Shares:
                 # The turn had come already; the next one gets it.
                 self._give(key)
             else:
-                # Who gives back in the same moment has taken it out already.
+                # `_give` may have removed it already.
                 with contextlib.suppress(ValueError):
                     share.waiting.remove(turn)
             raise

@@ -1,4 +1,4 @@
-"""Being told of the end in time: uvicorn waits for answers to end, and an open stream never would."""
+"""Notice of a shutdown: uvicorn waits for all answers to end, and an open stream would never end."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from types import FrameType
 
 @contextlib.contextmanager
 def told_to_stop(leaving: Callable[[], None], ending: Callable[[], None], delay: float) -> Iterator[None]:
-    """Call `leaving` in the running loop when the server is told to stop, and after `delay` seconds `ending`, just before
-    what the server does itself. Balancers see meanwhile that this instance leaves. A second signal waits for nothing.
+    """Call `leaving` in the running loop when the server is told to stop, and `ending` after `delay` seconds, just before
+    the server's own handler. Meanwhile load balancers see that this instance is leaving. A second signal ends the delay.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -59,7 +59,7 @@ class _Stop:
         self.handlers[number](number, frame)
 
     def _end(self, number: int) -> None:
-        # To uvicorn the same signal twice means that it is to wait for no answer.
+        # A second call could make uvicorn stop without waiting for answers.
         if not self.has_ended:
             self.ending()
             self.handlers[number](number, None)

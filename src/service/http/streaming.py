@@ -16,7 +16,7 @@ from service.http.answers import Answer
 from service.positions import Position
 
 _SEND_PATIENCE = 10.0
-"""Seconds for a client to take what is sent; nothing is lost for it, it comes again with its last id."""
+"""Seconds that a client has to receive what is sent. It loses nothing: it reconnects with the id of its last event."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.streams")
 
@@ -41,7 +41,7 @@ class EventStream(Answer):
                     await self._send_frames(send)
                 finally:
                     gone.cancel()
-            # To a client that takes nothing the end can't be told; the server closes what was left open.
+            # A stuck client would not receive the end of the stream; the server closes the connection instead.
             if self._subscription.reason != "stuck":
                 await send({"type": "http.response.body", "body": b""})
 

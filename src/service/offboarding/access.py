@@ -1,4 +1,4 @@
-"""Connections with the patience that a large tenant needs, and what is asked before anything else."""
+"""Connections with time-outs that are long enough for a large tenant, and checks that come before anything else."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ async def applied_migrations(settings: Settings) -> tuple[str, ...]:
 
 
 def unknown(domain: str) -> OperatorError:
-    """There is no such tenant."""
+    """The error for a tenant that does not exist."""
     return OperatorError(f"there is no tenant {domain}", "see `quarry tenants list`")

@@ -106,7 +106,7 @@ def _member(name: str, size: int, manifest: Manifest) -> tarfile.TarInfo:
 
 
 class _Bounded:
-    """A file that gives no more at once than it may cost: tarfile reads a header's extension whole, whatever size it claims."""
+    """A file that limits the size of a read: tarfile reads a header's extension in one piece, whatever size it claims."""
 
     def __init__(self, file: gzip.GzipFile) -> None:
         self._file = file

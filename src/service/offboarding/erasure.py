@@ -23,7 +23,7 @@ _AFTERWARDS = ("statistics", "remains")
 
 @dataclass(frozen=True)
 class Erased:
-    """A table with its schema: the rows that went, and those that are left (None: nobody may look)."""
+    """A table with its schema: the rows deleted, and the rows left (None: this login may not count them)."""
 
     table: str
     rows: int
@@ -102,7 +102,7 @@ async def _resume(platform: Database, domain: str, say: Say) -> None:
 
 
 async def _delete(settings: Settings, work: Work, domain: str, own: str | None) -> dict[str, int]:
-    """The rows that went, by table; with them the tenant's own schema, as long as nobody else can have its name."""
+    """Delete the rows, and drop the tenant's own schema before its name can be used again; returns the rows deleted by table."""
     rows = {}
     for name, statement in statements("delete").items():
         if name in _AFTERWARDS:

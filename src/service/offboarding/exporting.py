@@ -72,9 +72,9 @@ async def _fill(spool: Spool, binding: Binding, statement: Statement, types: Map
 
 
 def _line(record: Any, table: str, binding: Binding, types: Mapping[str, str], say: Say) -> bytes | None:
-    """A row as a JSON object; JSON goes in as the database wrote it, with numbers of any length.
+    """A row as a JSON object. JSON columns are copied as the database wrote them, so that numbers keep all their digits.
 
-    None for an API key that the service has not made: an import would make it count.
+    None for an API key that the service did not create: an import would make it valid.
     """
     values = dict(record)
     if table == "api_keys":

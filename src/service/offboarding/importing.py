@@ -102,7 +102,7 @@ class _Loading:
         self._archive, self._binding, self._with_shared = archive, binding, with_shared
         self._statements = statements("import")
         self._ids: dict[str, dict[str, str]] = {}
-        """By referring column, the ids that rows of a shared table have in the archive and here."""
+        """For each referring column: the ids of shared rows here, by their ids in the archive."""
 
     async def load(self, table: Table, lines: Iterator[bytes]) -> None:
         for batch in _batches(self._row(table, *each) for each in enumerate(lines, 1)):

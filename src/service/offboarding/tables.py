@@ -15,10 +15,10 @@ SEALED: Mapping[str, tuple[str, ...]] = {each.name: each.personal for each in se
 """Columns of personal data: plain text in an archive."""
 
 MAC = "key_mac"
-"""What stands beside an API key's hash: of this installation's keys, not for an archive."""
+"""The column with the MAC of an API key. It is made with this installation's keys, so an archive does not have it."""
 
 NO_HASH = "!"
-"""What no password has; in the place of a hash that somebody has put there by hand."""
+"""A value that matches no password; it replaces a hash that somebody wrote by hand."""
 
 
 def statements(name: str) -> Mapping[str, Statement]:
@@ -27,7 +27,7 @@ def statements(name: str) -> Mapping[str, Statement]:
 
 
 def call(statement: Statement, **given: object) -> tuple[str, Sequence[object]]:
-    """What to send: the variant whose optional lines have their parameters given, and the values of those it has."""
+    """The text and the values to send: the variant with the optional lines whose parameters are given."""
     variant = statement.variants[statement.key(given)]
     return variant.text, [given[parameter] for parameter in variant.parameters]
 

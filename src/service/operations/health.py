@@ -26,18 +26,18 @@ _PATIENCE, _SLOW = 2.0, 0.5
 _PATIENCE_WITH_CATALOG = 10.0
 """Seconds: the guard looks at every table of every tenant's own schema."""
 _REST = 20
-"""A slow look at the catalog is not repeated for so many times as long as it took."""
+"""The result of a slow look at the catalog is used for this many times as long as the look took."""
 _READY_FOR = 1.0
 """Seconds for which readiness is not asked for again: probes of several balancers are one question."""
 _OLDEST = 1_000_000_000
-"""Transactions without a frozen id that are half the way to a database that refuses to write."""
+"""An age of the oldest unfrozen transaction id: at about twice this age the database refuses writes."""
 _LATE_PURGE = timedelta(hours=26)
 """It is hourly; a day without one is no accident."""
 _LONGEST = timedelta(hours=1)
 _MOST_SKEW = 5.0
-"""Seconds between two clocks at which one of them is not kept right: log lines and rows no longer tell one story."""
+"""Seconds between two clocks. With more, one of them is wrong, and times in the log and in rows can't be compared."""
 _MOST_BEHIND = 10.0
-"""Seconds: what a replica that is further behind is good for, nobody asks it for."""
+"""Seconds; a replica that is further behind is reported as not ok."""
 
 Check = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -81,7 +81,7 @@ class DatabaseHealth:
 
     @staticmethod
     async def _checked(check: Check, patience: float = _PATIENCE) -> dict[str, Any]:
-        """What a check found. One that takes long is `slow`, whether it came to an end or not; one that failed says why."""
+        """The result of a check. One that takes long is `slow`, even if it timed out; one that failed gives the reason."""
         started = perf_counter()
         try:
             async with asyncio.timeout(patience):
@@ -107,7 +107,7 @@ class DatabaseHealth:
         return {"ok": True}
 
     async def _clock(self) -> dict[str, Any]:
-        """How many seconds the database's clock is ahead of this machine's. What ends by time ends by the database's."""
+        """How many seconds the database's clock is ahead of this machine's. Everything expires by the database's clock."""
         before = datetime.now(UTC)
         then = await self._ask(lambda work: work.server.now())
         after = datetime.now(UTC)
@@ -168,7 +168,7 @@ class DatabaseHealth:
         }
 
     async def _consumers(self) -> dict[str, Any]:
-        """How far behind they are. One that was cut off, or is behind for too long though nobody runs it, is not well."""
+        """How far behind the consumers are. Not ok if one was cut off or is too far behind, even if no process runs it."""
         behind = {
             lag.consumer: {
                 "tenants": lag.tenants,

@@ -1,8 +1,7 @@
-"""What has ended long enough ago is forgotten: sessions, codes, tickets, answers to repeat, keys, the audit, deleted rows.
+"""Purging: sessions, codes, tickets, stored answers, keys, the audit and deleted rows are removed after a retention period.
 
-Safe on every instance: a tenant's purge is locked for each of its transactions, and of all instances one goes through the
-tenants at a time. How long things are kept, the database itself knows (its functions' retention rules); the idle time of
-sessions alone is a setting.
+Safe on every instance: each transaction of a tenant's purge takes a lock, and only one instance at a time goes through the
+tenants. Functions of the database define the retention periods; only the idle time of sessions is a setting.
 
 One statement finds the tenants that have something to forget, so that thousands that have nothing cost nothing. What fails in
 one tenant, or for one kind of rows, is told and counted, and keeps nothing else from being forgotten.
@@ -55,7 +54,7 @@ class Purged:
 
 
 async def purge(database: Database, tenant: TenantId, idle: timedelta) -> Purged:
-    """Forget what has ended in one tenant, each kind of rows in transactions of its own. Nothing while another is at it.
+    """Purge one tenant, each kind of rows in transactions of its own. Does nothing while another process purges this tenant.
 
     Raises Unavailable when the database is lost: that is no failure of a tenant's.
     """
@@ -111,5 +110,5 @@ async def _next(database: Database, previous: UUID, idle: timedelta) -> list[Due
 
 
 async def is_due(database: Database) -> bool:
-    """Whether the hourly purge is to begin, here and by this instance: who is told so has taken it."""
+    """Whether this instance is to begin the hourly purge. If so, it has claimed the purge, and no other instance begins it."""
     return await EngineWork.run(database, lambda work: work.tenants.claim_purge(_EVERY), None)

@@ -1,7 +1,7 @@
 """Rotation: the tenants' personal data sealed again, batch by batch, while the service serves.
 
-What is done is not stale any more, so a run that was killed is simply started again. A row that somebody changes meanwhile
-keeps their change and is met again in the next pass. The same code seals plain text, but only when `seal` asks for it: anybody
+Rows that are done are not selected again, so a killed run is simply started again. A row that somebody changes meanwhile
+keeps that change and is processed in the next pass. The same code seals plain text, but only when `seal` asks for it: anybody
 who can write to the database may have put plain text there.
 """
 
@@ -56,7 +56,7 @@ class Report:
         return "sealed " + (", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "nothing")
 
     def lines(self) -> list[str]:
-        """What there is to tell where sealing comes along with something else: often nothing."""
+        """The lines to print when sealing is only a part of the command; often there are none."""
         return [*map(str, self.failures), *([str(self)] if any(self.counts.values()) else [])]
 
 

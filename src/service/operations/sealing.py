@@ -37,11 +37,11 @@ class Selection:
     write: bool = True
     """Otherwise rows are counted only."""
     old_keys: Keyring | None = None
-    """The keys with the old index key, where tokens with its MACs get new ones; otherwise those without a MAC get one."""
+    """The keys with the old index key, whose MACs of tokens are replaced. If None, tokens without a MAC get one."""
 
     @property
     def is_of_all(self) -> bool:
-        """Whether it selects what it has written again, so that one pass has to do."""
+        """Whether a second pass would select the rows of the first again, so that there is only one pass."""
         return self.prefix == EVERYTHING
 
 
@@ -58,7 +58,7 @@ class Aggregate:
 
     @classmethod
     def of(cls, name: str, repository: type[Any]) -> Self:
-        """As the repository's `stale` and `reseal` say."""
+        """The aggregate that the signatures of the repository's `stale` and `reseal` describe."""
         written = repository.reseal.hints
         kept = repository.stale.model.model_fields
         personal = tuple(each for each in kept if f"{each}s" in written and each not in ("id", "version"))
@@ -164,7 +164,7 @@ def _resealed_hash(row: Any, keyring: Keyring, tenant: TenantId, selection: Sele
 
 
 def _spelled(column: str, plain: str) -> str:
-    """An address as it is written by the API now; anything else, and what can't be one, as it is."""
+    """An address in the spelling that the API writes now; other values and invalid addresses unchanged."""
     if not column.endswith("email"):
         return plain
     try:

@@ -108,7 +108,7 @@ async def _run(
 async def _execute(
     database: Database, statement: Statement, tenant: TenantId | None, parameters: Mapping[str, int]
 ) -> int | list[TenantId]:
-    """The number of rows touched, or for a `:many` the ids that it answers."""
+    """The number of rows touched, or for a `:many` the ids that it returns."""
     variant = statement.variants[0]
     values = [parameters.get(parameter, tenant) for parameter in variant.parameters]
     async with Work(database, tenant) as work:

@@ -1,4 +1,4 @@
-"""What a process does beside its requests: notes when sessions and keys were used, and forgets what has ended.
+"""Background work of a process: it records when sessions and keys were used, and purges what has ended.
 
 A request never waits for it and never writes for it: uses are collected and written together, one statement per tenant.
 What has ended is forgotten once an hour, by one of all instances (purging.py).
@@ -24,7 +24,7 @@ from service.operations.purging import is_due, purge_all
 from service.tenancy.identity import TenantId
 
 _SEEN_EVERY = 60.0
-"""Seconds: the precision of last_seen_at, and so the most that a session is written for being used."""
+"""Seconds: the precision of last_seen_at. A session that is used is written at most once in this time."""
 _FLUSH_EVERY = 5.0
 _LOOK_EVERY = 300.0
 """Seconds between two looks whether a purge is due. Instances look at different times."""
@@ -37,7 +37,7 @@ class Upkeep:
     """Open it with `async with Upkeep.open(database, idle)`: it owns a task, and writes what is left at the end."""
 
     def __init__(self, database: Database, idle: float) -> None:
-        """`idle` is after how many seconds without a use a session ends."""
+        """A session ends after `idle` seconds without use."""
         self._database = database
         self._idle = timedelta(seconds=idle)
         self.seen_every = timedelta(seconds=min(_SEEN_EVERY, idle / 4))

@@ -11,7 +11,7 @@ from service import files
 
 
 def write(path: Path, content: str) -> None:
-    """Write a file that is not there yet, whole or not at all; another process may be at it, and then has its way."""
+    """Create a file, completely or not at all. If another process creates it at the same time, that file is kept."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     _create(temporary, content)

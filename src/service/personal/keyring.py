@@ -41,7 +41,7 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,32}\Z")
 _KEY = re.compile(r"([A-Za-z0-9._-]{1,32}):([A-Za-z0-9+/_-]{43}=?)\Z")
 _FILE = "pii.keys"
 _BINDS_ROWS = "row-"
-"""What the ids of keys begin with whose values can be opened in their row alone."""
+"""The prefix of the ids of keys whose values can be opened only in their own row."""
 _HASH = "sealed:"
 """What a sealed hash of a password begins with."""
 _PASSWORD = "users.password_hash"  # noqa: S105  a column
@@ -98,7 +98,7 @@ class Keyring:
         return hmac.new(self.index_key, b"quarry signature\x00" + data, "sha256").hexdigest()
 
     def file_key(self, id: str, salt: bytes) -> bytes:
-        """The key (32 bytes) of one file, derived from that of this id: another salt, another key. Raises KeyError."""
+        """The key (32 bytes) of one file, derived from the key of this id; each salt gives a different key. Raises KeyError."""
         return hmac.digest(self.keys[id], b"quarry file\x00" + salt, "sha256")
 
     def seal(self, plain: str, tenant: UUID, row: UUID, column: str) -> bytes:

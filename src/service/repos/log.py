@@ -14,7 +14,7 @@ from service.statements.repository import Repository, query
 from service.statements.rows import Row
 
 _BUDGET = 20_000
-"""Changes that are read at a time, and those of one commit more."""
+"""Changes that are read at a time; the last commit read may exceed it."""
 
 Operation = Literal["insert", "update", "delete"]
 
@@ -28,14 +28,14 @@ class StreamPlace(Row):
     floor: int
 
     def loss_after(self, since: Position) -> str | None:
-        """Why what came after a position can't be told (`epoch`, `pruned`), if it can't."""
+        """The reason why the commits after a position are not available (`epoch`, `pruned`), or None."""
         if since.epoch != self.epoch or since.number > self.head:
             return "epoch"
         return "pruned" if since.number < self.floor else None
 
 
 class PolledPlace(Row):
-    """The same of one of several tenants; the first three are null where none of them is there."""
+    """The same for one of several tenants; the first three fields are None if none of the tenants exists."""
 
     tenant: UUID | None
     head: int | None
@@ -70,7 +70,7 @@ class AuditedChange(Row):
 
 
 class Page(NamedTuple):
-    """Commits that follow each other; after the last one there is `more`, or was not when they were read."""
+    """Consecutive commits; `more` says whether there may have been further ones when they were read."""
 
     commits: list[LoggedCommit]
     more: bool

@@ -10,7 +10,7 @@ from service.statements.rows import Row
 
 
 class Transactions(Row):
-    """Transactions since the oldest id that is not frozen, of two thousand million; the longest one's time.
+    """The age of the oldest transaction id that is not frozen, of two billion, and the duration of the longest transaction.
 
     Transactions of other roles are not seen by the serving role.
     """

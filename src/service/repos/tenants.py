@@ -59,7 +59,7 @@ class UnsealedTenant(Row):
 
 
 class OwnSchema(Row):
-    """Where the rows of a tenant are that has a schema of its own."""
+    """A tenant that has a schema of its own, and the schema's name."""
 
     tenant: UUID
     name: str

@@ -1,4 +1,4 @@
-"""Whose turn it is to migrate: instances wait for each other, and a lock that the dead have left is cleared."""
+"""Turns at migrating: instances wait for each other, and a lock of a process that no longer exists is removed."""
 
 from __future__ import annotations
 

@@ -102,8 +102,8 @@ def up(
 
     `verify` says what is wrong with the catalog. The last migration is undone if that is more than before the first.
 
-    `beside` another schema of this database only tables of tenants are made: what exists once is noted as applied.
-    Waits for other instances of this as long as they take, for an ordinary yoyo `patience` seconds.
+    With `beside`, the schema is a tenant's own: only tenant tables are created, other migrations are marked as applied.
+    Waits for other instances as long as they take, and for an ordinary yoyo `patience` seconds.
     """
     done: list[str] = []
     with _locked(address, schema, say, patience) as backend:
@@ -152,7 +152,7 @@ def take_back(
 ) -> list[str]:  # fmt: skip
     """Take migrations back, in this order, where they are applied; returns their ids. Raises MigrationError.
 
-    `beside` another schema of this database nothing that exists once is touched.
+    With `beside`, the schema is a tenant's own, and only migrations of tenant tables are rolled back.
     """
     done = []
     with _locked(address, schema, say) as backend:

@@ -46,7 +46,7 @@ def own(address: Address, schema: str) -> list[str]:
 def up(address: Address, schema: str, say: Say, folders: Source = None, *, verify: Verify | None = None) -> list[str]:
     """Apply what is pending everywhere; returns the ids, with their schema where it is a tenant's own.
 
-    One that fails in a tenant's schema keeps nobody else waiting: the others go on, and the next run goes on there. Raises
+    A failure in a tenant's own schema does not stop the others; the next run continues there. Raises
     OwnSchemaFailed for them together. `verify` is as in migrations.up.
     """
     files = migration_files.read(folders)

@@ -103,7 +103,7 @@ def _setup(name: str) -> str:
 
 @contextlib.asynccontextmanager
 async def _session(*addresses: Address, remedy: str = _REMEDY) -> AsyncIterator[Any]:
-    """A connection to the first of `addresses` whose database exists, alone there. Its failures are OperatorErrors."""
+    """A connection to the first of `addresses` whose database exists, holding the set-up lock. Failures are OperatorErrors."""
     connection = await _first(addresses)
     try:
         if await pooler.is_between(connection):

@@ -1,8 +1,8 @@
 """yoyo's backend for psycopg, for `quarry migrate` and for the `yoyo` command with the address of `quarry db url --yoyo`.
 
-It differs in two points. When a statement outside a transaction fails, yoyo runs the statements of the way back that it has
-paired by position with the statements before, whether or not those belong together. Here nothing is undone. And a
-connection that was cut while it waited for another one's work does not make that work a failure.
+It differs in two points. When a statement outside a transaction fails, yoyo runs the rollback statements that it has paired
+by position with the earlier statements, whether or not they belong together. Here nothing is undone. And if a connection
+is closed while it waits for another one's work, that work does not fail.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class QuarryBackend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has
                 super(QuarryBackend, again)._delete_lock_row(pid)
 
     def connect(self, dburi: Any) -> Any:
-        """Connect, if the environment leads nowhere else; otherwise say so and end, which plain yoyo has no other way for."""
+        """Connect. If the environment would lead to another server, exit with a message: yoyo has no other way to report it."""
         try:
             check_environment(os.environ)
         except ValueError as error:

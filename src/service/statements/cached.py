@@ -26,7 +26,7 @@ _AFTER_FROM = frozenset({"WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT",
 
 @dataclass(frozen=True)
 class Cached:
-    """That a statement's answers are cached until one of the tables that it reads is touched.
+    """Declares that a statement's results are cached until one of the tables that it reads is changed.
 
     `row` names the parameter with a row's id: of the outermost table, only a change to that row counts. `lifetime`, in
     seconds, is for results that also change with time; they are not stored in Redis.
@@ -106,7 +106,7 @@ def cached_reader(
     async def read(reading: Reading, binding: Binding, text: str, values: Sequence[object]) -> Rows:
         position = positions[text]
         tags = tables_of
-        # The server takes an id in other forms too, under which nothing would ever be found touched.
+        # The server accepts an id in other forms too, but touched rows are noted by their UUID alone.
         if position is not None and isinstance(row := values[position], UUID):
             tags = ((own[0], row), *tables_of[1:])
         key = tuple(tuple(value) if isinstance(value, list) else value for value in values)

@@ -134,7 +134,7 @@ class Bound:
 
 
 class Sealing(NamedTuple):
-    """A statement's parameter that is made of personal data: its name, where the plain text stands among the values, how."""
+    """A parameter made from personal data: its name, the position of the plain text, and the function that makes it."""
 
     name: str
     position: int
@@ -162,7 +162,7 @@ def _index(binding: Binding, plain: str, column: str, _: UUID) -> bytes:
 
 
 def _chooser(statement: Statement, arguments: Arguments, made: Sequence[str]) -> Callable[[Sequence[object]], Prepared]:
-    """From the values to the variant that they ask for; the tenant comes after the arguments, then what was `made`."""
+    """A function from values to the variant that they select. The values are the arguments, the tenant, then those `made`."""
     positions = {name: position for position, name in enumerate((*arguments.names, TENANT_PARAMETER, *made))}
     labels = (*arguments.names, TENANT_PARAMETER, *made)
     prepared = {
@@ -202,7 +202,7 @@ def _picker(positions: list[int]) -> Callable[[Sequence[object]], Sequence[objec
 
 
 Shape = Callable[[Sequence[Any], Binding], Any]
-"""From the records of an answer to what the caller gets."""
+"""Turns the records of a result into the value that the caller gets."""
 
 
 def _shape_one(model: Any, noun: str, aggregate: str) -> Shape:

@@ -27,7 +27,7 @@ def settled(outcome: A | None) -> A:
 
 
 def removed(applied: bool | None) -> None:
-    """Nothing, after a removal that happened. Raises NotFound or StaleVersion, as `settled` does."""
+    """Return if the row was removed. Raises NotFound or StaleVersion, as `settled` does."""
     if applied is None:
         raise NotFound
     if not applied:

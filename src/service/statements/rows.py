@@ -11,7 +11,7 @@ from service.personal.marking import Sealed, is_personal
 
 
 class Row(BaseModel):
-    """A row as a statement answers it: frozen, and with exactly the columns that are declared."""
+    """A row that a statement returns: frozen, with exactly the columns that are declared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

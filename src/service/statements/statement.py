@@ -25,7 +25,7 @@ TENANT_PARAMETER = "tenant_id"
 
 _CONDITION = re.compile(r"^-- when :([A-Za-z_][A-Za-z0-9_]*)\s*$")
 _CONDITION_LIKE = re.compile(r"^--\s*(when\b|\w{2,6}\s+:\w+\s*$)", re.IGNORECASE)
-"""What somebody may have meant as one: a word of about that length and a parameter."""
+"""Comments that may be meant as a condition: a word of about that length and a parameter."""
 
 
 class StatementError(OperatorError):

@@ -74,7 +74,7 @@ class Binding:
 
     @property
     def accepts_earlier_forms(self) -> bool:
-        """Whether what an earlier release has kept, bound to less, still counts."""
+        """Whether values stored by an earlier release, which are bound to less, are still accepted."""
         keyring, _ = self._keys()
         return keyring.accepts_earlier_forms
 

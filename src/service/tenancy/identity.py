@@ -1,4 +1,4 @@
-"""The types that a binding is made of. Each one's text can't hold a quote, so that it may stand in a SET statement."""
+"""The types that a binding is made of. Their text never contains a quote, so it is safe in a SET statement."""
 
 from __future__ import annotations
 

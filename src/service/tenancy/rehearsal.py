@@ -1,6 +1,7 @@
-"""The guard asked inside the transaction of the last pending migration, so that what breaks a rule is not committed.
+"""Runs the guard inside the transaction of the last pending migration, so that a broken rule is not committed.
 
-In the shared schema alone; a migration that runs outside a transaction is asked about afterwards, and is then not noted.
+Only for the shared schema. A migration outside a transaction is checked after it has run; if it breaks a rule, it is not
+noted as applied.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.work")
 class Options(TypedDict, total=False):
     """How a transaction runs.
 
-    `at_least` is a number of the tenant that has to be in what is read, from the cache too. A read-only transaction that
-    `may_lag` reads from a replica where there are some: what was there a second ago, and all that this process wrote.
+    `at_least` is the number of a commit that every read must include, from the cache too. A read-only transaction that
+    `may_lag` reads from a replica if there is one: what was there a second ago, and all that this process wrote.
     `statement_timeout` is in seconds, None for the role's own.
     """
 

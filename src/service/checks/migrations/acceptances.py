@@ -1,4 +1,4 @@
-"""Findings about migrations that somebody has accepted, with the reason; what accepts nothing is a finding itself.
+"""Accepted findings about migrations, with the reasons. An acceptance that is not needed is itself a finding.
 
 A migration that is not landed yet says `-- accepts: <code> because <reason>`. Landed ones are not edited: what they were
 landed with stands in `sql/checks/accepted_migrations.txt`, as `<migration>: <code>: <reason>`.

@@ -94,7 +94,7 @@ async def trace(connection: Any, script: Script, fill: Fill) -> list[Step]:
     try:
         await connection.execute("SET LOCAL ROLE NONE")
         await fill(connection)
-        # What is still to be triggered at COMMIT would stand in the way of DDL.
+        # Pending events of deferred triggers would make DDL fail.
         await connection.execute(
             "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED;"
             # Not for a login that may not set it, and has not.

@@ -52,7 +52,7 @@ class Script:
         return Span(self.path, statement.line, statement.column, len(statement.text.partition("\n")[0]))
 
     def span_of(self, *names: str | None) -> Span:
-        """The line where the first of `names` that occurs stands first; the file's first line if none does."""
+        """The first line with the first of `names` that occurs in the file; line 1 if none of them occurs."""
         return Span(self.path, next((self.lines[name] for name in names if name and name in self.lines), 1))
 
 

@@ -18,7 +18,7 @@ _REMEDIES = {"left": "Let {} drop it.", "lost": "Let {} make it again.", "change
 
 
 class Impassable(Exception):
-    """The database is in no state from which later migrations could be checked."""
+    """The database is in a state in which later migrations can't be checked."""
 
 
 class Stairway:

@@ -1,4 +1,4 @@
-"""What is proved of every migration: it goes back and forth, lets others work while it runs, and leaves tenants apart.
+"""The checks of every migration: it can be applied and taken back, does not block others, and keeps tenants apart.
 
 Each is run on a database of its own, in the order of application: on tables with rows, traced statement by statement
 and undone; then to stay; then back, which must give the catalog of before; and again, which must give the same.
@@ -91,7 +91,7 @@ class _Run:
             except Impassable:
                 self.findings += [*self._stairway.findings, _stopped(script)]
                 return
-            # What a later one puts right is forgotten; what it breaks again is its own.
+            # A finding that a later migration removes is dropped; if it comes back, it belongs to the migration that caused it.
             origins = {told: origins.get(told, script) for told in await self._guarded()}
         self.findings += [*self._stairway.findings, *_unguarded(origins)]
         self.checked = {script.id for script in todo}
@@ -104,7 +104,7 @@ class _Run:
         self.findings += locking.judged(script, steps)
         refused = list(locking.refused(script, steps))
         if script.is_transactional:
-            # What is refused on tables without rows, too, is told once.
+            # A statement that is refused on empty tables too is reported only once.
             await self._stairway.up(script)
         self.findings += refused
         if refused and not script.is_transactional:
@@ -136,7 +136,7 @@ _REMEDIES = {
 
 
 def _unguarded(origins: Mapping[str, Script | None]) -> Iterator[Finding]:
-    """What the guard says at the end, each with the migration since which it does."""
+    """The guard's findings at the end, each with the migration that first caused it."""
     for told, script in origins.items():
         if script is not None:
             code, _, object_ = told.partition(": ")

@@ -61,7 +61,7 @@ def _whole(pins: Pins) -> Proof:
 
 
 def _combined(scope: Scope) -> Proof:
-    """A UNION is one row where both sides are, and one is there only when the other is not."""
+    """A UNION returns at most one row if each side does, and if only one side can have a row."""
     operation = scope.node["setOperations"]
     sides = [operation["larg"], operation["rarg"]]
     if any(side.kind != "RANGETBLREF" for side in sides):
@@ -143,7 +143,7 @@ def _written(scope: Scope, columns: set[int]) -> Proof:
 
 
 def total_order(scope: Scope) -> Proof:
-    """Whether ORDER BY leaves no two rows in either order, so that LIMIT takes the same ones each time."""
+    """Whether ORDER BY is total: no two rows compare as equal, so that LIMIT takes the same rows each time."""
     node = scope.node
     if (one := _unlimited(scope)).holds:
         return one
@@ -155,7 +155,7 @@ def total_order(scope: Scope) -> Proof:
     names = ", ".join(named(each, scope) for each in keys)
     if node["hasTargetSRFs"] or node.list("groupingSets"):
         return Proof(False, f"rows may be repeated within {names}")
-    # DISTINCT ON takes the first row of many: which one has to be told by the order too.
+    # DISTINCT ON takes the first of several rows: ORDER BY has to determine that row too.
     is_distinct = node.list("distinctClause") and not node["hasDistinctOn"]
     if node["setOperations"] is not None or node.list("groupClause") or is_distinct:
         return _order_of_shown(scope, names)

@@ -20,7 +20,7 @@ _TENANT_FUNCTION = ("app", "current_tenant")
 
 @dataclass(frozen=True)
 class Column:
-    """A column; `allowed` are the only texts that a CHECK lets in, if one lists them; a constant one is always true."""
+    """A column; `allowed` are the texts that a CHECK lists, if any; `is_constant` means that a CHECK allows only true."""
 
     number: int
     name: str

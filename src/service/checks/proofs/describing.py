@@ -12,7 +12,7 @@ from service.checks.proofs.catalog import Catalog
 from service.checks.proofs.scopes import Scope
 
 _SHOWN = "rewritten"
-"""How the server's message begins; of a view it holds the query, of a secured table the policies."""
+"""The beginning of the server's message. The rewritten tree has the queries of views and the policies of tables."""
 _ON = "SET client_min_messages = log; SET debug_pretty_print = off; SET debug_print_rewritten = on"
 _OFF = "RESET debug_print_rewritten; RESET client_min_messages"
 

@@ -1,7 +1,7 @@
-"""What PostgreSQL's own functions answer when they are given no null.
+"""PostgreSQL's own functions that are known to return a value, not null.
 
-Hand-written, because the catalog doesn't say it; tests/checks/test_functions.py calls every one of them with all that is
-odd, and fails when one answers null.
+The lists are written by hand, because the catalog has no such information; tests/checks/test_functions.py calls each
+function with unusual values, and fails if one returns null.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _SYSTEM = "pg_catalog"
 TOTAL_OPERATORS = frozenset(
     {"+", "-", "*", "/", "%", "=", "<>", "<", ">", "<=", ">=", "||", "~~", "!~~", "~~*", "!~~*", "~", "&&", "@>", "<@"}
 )
-"""Operators that answer a value for any two values, by their names, for types of `TOTAL_TYPES`."""
+"""Operators, by name, that return a value for any two non-null values of `TOTAL_TYPES`."""
 
 TOTAL_TYPES = frozenset({
     "boolean", "smallint", "integer", "bigint", "numeric", "real", "double precision", "text", "character varying", "character",
@@ -29,7 +29,7 @@ TOTAL_FUNCTIONS = frozenset({
     "cardinality", "like_escape", "substring",
     "jsonb_array_length",
 })  # fmt: skip
-"""Functions that answer a value for any values, by their names, for types of `TOTAL_TYPES`."""
+"""Functions, by name, that return a value for any non-null values of `TOTAL_TYPES`."""
 
 _CASTS = frozenset({
     "bool", "text", "int2", "int4", "int8", "numeric", "float4", "float8", "varchar", "bpchar", "date", "timestamptz",

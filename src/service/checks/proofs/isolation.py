@@ -1,4 +1,4 @@
-"""Two locks on every row: that each tenant relation in a query carries its policy, and names the bound tenant beside it.
+"""Proves two locks on every row: each tenant relation in a query has its policy, and the query also names the bound tenant.
 
 Source of the policies in the tree: the server's rewriter adds a relation's USING as `securityQuals` of its entry, and its
 WITH CHECK as `withCheckOptions` of the query that writes.
@@ -19,7 +19,7 @@ from service.checks.proofs.tree import Command, Join, Node, Source, arguments, c
 
 @dataclass(frozen=True)
 class Locked:
-    """A tenant relation where a query reads or writes it. Each lock is said in words, and '' where it is missing."""
+    """One use of a tenant relation in a query. `policy` and `predicate` describe the two locks; '' if a lock is missing."""
 
     relation: Relation
     alias: str
@@ -185,7 +185,7 @@ def _inserts_tenant(scope: Scope, relation: Relation, tenant: int | None, bound:
 
 
 def _assigns(scope: Scope, column: int) -> bool:
-    """Whether a row that is there is given a column again: by UPDATE, or where an INSERT meets it."""
+    """Whether a column of an existing row is assigned: by UPDATE, or by ON CONFLICT DO UPDATE."""
     conflict = scope.node["onConflict"]
     given = scope.node.list("targetList") if scope.command is Command.UPDATE else []
     given = given + (conflict.list("onConflictSet") if conflict is not None else [])

@@ -16,9 +16,9 @@ from service.checks.proofs.tree import Command, Join, Node, Source, arguments, c
 
 _VARCHAR, _TEXT = 1043, 25
 _EXACT = frozenset({16, 17, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950})
-"""Types of which equal values are the same: 1.0 and 1.00 are not, and a function may tell them apart."""
+"""Types whose equal values are identical. The numerics 1.0 and 1.00 are only equal: a function may distinguish them."""
 _COLLATIONS = frozenset({0, 100, 950, 951})
-"""The server's own, of which the same is true of texts."""
+"""The server's own collations, under which equal texts are identical."""
 
 Inner = Callable[[Scope, frozenset[int]], str]
 """Why a query has one row at most for given values of these of its columns; '' if it may have several."""
@@ -27,7 +27,7 @@ Inner = Callable[[Scope, frozenset[int]], str]
 class Pins:
     """What is fixed in one query. `start` are variables taken as fixed beside; they may be null, as no equality is.
 
-    Of an entry that is single, all rows of the answer have the same row, or nulls where an outer join found none.
+    If an entry is single, all rows of the result contain the same row of it, or nulls if an outer join found none.
     """
 
     def __init__(self, scope: Scope, inner: Inner, start: Iterable[Variable] = ()) -> None:
@@ -55,7 +55,7 @@ class Pins:
         return {each for each in self.scope.read if self.scope.source(each) is not Source.GROUP} - self.single
 
     def is_fixed(self, expression: Node) -> bool:
-        """Whether an expression has one value, whatever row is looked at; a variable alone: equal values."""
+        """Whether an expression has the same value in all rows; for a variable alone, equal values are enough."""
         is_alone = place_of(expression) is not None
         return is_repeatable(expression, self.scope) and all(
             self._has(each, equal=is_alone) for each in references(expression)
@@ -71,12 +71,12 @@ class Pins:
         if not equal and (variable["vartype"] not in _EXACT or variable["varcollid"] not in _COLLATIONS):
             return False
         place = number, attribute
-        # What pins a row says nothing of the nulls in its stead.
+        # A condition that pins a row says nothing about the nulls that an outer join puts in its place.
         is_there = place in self._facts.present or not self._facts.fillers(number)
         return place in self._start or (place in self.pinned and is_there)
 
     def _is_settled(self, number: int) -> bool:
-        """Whether an entry is single, and either there or not in all rows of the answer."""
+        """Whether an entry is single, and is either present in all rows of the result or in none."""
         joins = self.scope.joins
         fillers = self._facts.fillers(number)
         if number not in self.single or (fillers and any(join.kind is Join.FULL for join in joins)):
@@ -178,14 +178,14 @@ _SOURCES = ("subquery", "functions", "values_lists")
 
 
 def place_of(expression: Node) -> Variable | None:
-    """The variable of this level that an expression is, if it is nothing else."""
+    """The variable of this query level, if the expression is nothing but that variable."""
     if (
         expression.kind == "RELABELTYPE"
         and expression["resulttype"] == _TEXT
         and expression["arg"]["vartype"] == _VARCHAR
     ):
         expression = expression["arg"]
-    # A row as it was before a change is told by no key of those after it.
+    # The keys of the new rows do not identify a row of OLD in RETURNING.
     if expression.kind == "VAR" and expression["varlevelsup"] == 0 and not expression["varreturningtype"]:
         return expression["varno"], expression["varattno"]
     return None
@@ -199,7 +199,7 @@ def is_repeatable(expression: Any, scope: Scope) -> bool:
 
 
 def is_volatile(expression: Any, scope: Scope) -> bool:
-    """Whether a part of a query may be another each time that it is asked."""
+    """Whether a part of a query may give a different result each time it is evaluated."""
     return any(function is None or function.is_volatile for function in _called(expression, scope))
 
 

@@ -1,6 +1,6 @@
 """Which result columns can be NULL, and why: proved from the server's own tree, never guessed.
 
-Wrong in one direction only: a column that is called never null never is; one that is called nullable may turn out not to be.
+The verdicts err in one direction only: a column called never null has no nulls; one called nullable may have none either.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class _Prover:
         return self._stored(scope, number, attribute, name)
 
     def _stored(self, scope: Scope, number: int, attribute: int, name: str) -> Verdict:
-        """A column of an entry of the range table, where the row is one of the entry's own."""
+        """A column of an entry of the range table, in a row that no outer join has filled with nulls."""
         source = scope.source(number)
         if source is Source.RELATION:
             relation = scope.relation(number)
@@ -183,7 +183,7 @@ class _Prover:
         called = entry.list("functions")
         if len(called) == 1 and entry["funcordinality"] and attribute == len(entry["eref"].list("colnames")):
             return Verdict(False, f"{name}: WITH ORDINALITY numbers every row")
-        # Of a row, the column would be a field.
+        # If the function returned a row, the column would be a field of it.
         if (
             len(called) == 1
             and attribute == 1
@@ -273,7 +273,7 @@ _RULES = {
 
 
 def _series(scope: Scope) -> list[Node]:
-    """The functions that answer sets in a query's columns: the shorter ones go on as nulls."""
+    """The set-returning functions in a query's columns; shorter sets are filled up with nulls."""
     return [each for each in within(scope.node.list("targetList")) if each["funcretset"] or each["opretset"]]
 
 

@@ -50,7 +50,7 @@ class Facts:
             self._learn(dead.on)
 
     def filled_by(self, node: Node) -> str:
-        """What fills a variable with nulls where its side of an outer join has no row; nothing if nothing does."""
+        """What may fill a variable with nulls (an outer join or grouping sets), in words; '' if nothing does."""
         marks = node["varnullingrels"]
         if marks is not None:
             fillers = [each for each in marks if each in self._kept or not self._is_join(each)]

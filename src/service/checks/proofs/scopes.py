@@ -121,7 +121,7 @@ class Scope:
 
     @functools.cached_property
     def _tree(self) -> tuple[frozenset[int], list[Joined], list[Node]]:
-        """The entries that it reads, its joins from the outside in, the conditions that every row of its FROM meets."""
+        """The entries that it reads, its joins from the outside in, and the conditions that hold for every row of its FROM."""
         joins: list[Joined] = []
         always: list[Node] = []
         where = self.node["jointree"]
@@ -144,7 +144,7 @@ class Scope:
             kind = Join(part["jointype"])
         except ValueError:
             raise UnknownNode(f"JOINEXPR of kind {part['jointype']}") from None
-        # Nothing but its own side is certain of what an outer join may leave out.
+        # Conditions on the nullable side of an outer join do not hold for every row.
         left = self._walk(part["larg"], joins, always, is_certain=is_certain and kind in (Join.INNER, Join.LEFT))
         right = self._walk(part["rarg"], joins, always, is_certain=is_certain and kind in (Join.INNER, Join.RIGHT))
         on = conjuncts(part["quals"])
@@ -187,7 +187,7 @@ class Scope:
 
     @property
     def is_one_group(self) -> bool:
-        """Whether it aggregates everything, so that there is one row whatever there is, and HAVING may take it."""
+        """Whether it aggregates all rows into one: there is always one row, unless HAVING removes it."""
         is_aggregate = self.node["hasAggs"] or self.node["havingQual"] is not None
         return is_aggregate and not self.node.list("groupClause") and not self.node.list("groupingSets")
 

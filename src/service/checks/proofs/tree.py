@@ -13,7 +13,7 @@ from typing import Any
 
 
 class UnknownNode(Exception):
-    """A node that nothing here knows the meaning of: to guess it would be to prove nothing."""
+    """A node whose meaning the checks do not know: a guess would not be a proof."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(f"the checks don't know PostgreSQL's node {kind}")
@@ -185,7 +185,7 @@ def within(value: Any) -> Iterator[Node]:
 
 
 def references(value: Any, depth: int = 0) -> Iterator[Node]:
-    """The variables in a value that belong to the query so many levels around it; 0: to the query that it is part of."""
+    """The variables in a value that belong to the query `depth` levels above it; 0 is the query that contains the value."""
     if isinstance(value, list):
         for each in value:
             yield from references(each, depth)

@@ -1,4 +1,4 @@
-"""What makes an expression null by its kind alone, whatever it is about."""
+"""Rules that decide from the kind and the parts of an expression whether it can be null."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Access:
-    """How rows of a table are found: by an index, or '' where it is read from end to end.
+    """How rows of a table are found: by an index; `index` is '' if the whole table is read.
 
     In how many variants that is so, and the conditions of the simplest of them.
     """
@@ -66,7 +66,7 @@ class Lock:
     policy: str
     predicate: str
     reason: str
-    """Why the header says that it is well so, where one of the two is missing."""
+    """The reason in the header why one of the two may be missing."""
 
     @property
     def named(self) -> str:
@@ -123,7 +123,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Facts:
-    """All of it. `is_isolated` is None where the question is not put: a statement that belongs to no tenant."""
+    """All facts about a statement. `is_isolated` is None if the question does not apply: the statement belongs to no tenant."""
 
     label: str
     name: str

@@ -1,4 +1,4 @@
-"""From a statement under proof to what is said of it: every sentence is derived from a proof, none is claimed."""
+"""Turns the proofs of a statement into facts in words; every sentence is derived from a proof."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def state(
 
 
 def named(relation: Relation) -> str:
-    """A table as SQL names it: what exists once is always qualified, what belongs to tenants never is."""
+    """A table's name as SQL writes it: qualified in the shared schema `app`, unqualified otherwise."""
     return relation.qualified if relation.schema == _SHARED_SCHEMA else relation.name
 
 
@@ -131,7 +131,7 @@ def _worst_proof(proofs: Sequence[Proof]) -> Proof:
 
 
 def _orders(subject: Subject) -> list[Held]:
-    """For each LIMIT whether the order before it is total, which keeps rows from being left out or told twice."""
+    """For each LIMIT, whether its order is total: otherwise pages may skip or repeat rows."""
     found: dict[int, list[tuple[str, Proof]]] = {}
     for proved in subject.proved.values():
         for position, (scope, proof) in enumerate(proved.orders):

@@ -56,7 +56,7 @@ def _paths(value: object, number: int, around: Path) -> Iterator[Path]:
 
 
 def _said(path: Path, scope: Scope) -> str:
-    """The innermost thing around a parameter that says something about it; '' where nothing does."""
+    """The innermost comparison, test or call around a parameter, in words; '' if there is none."""
     for node, inner in zip(reversed(path[:-1]), reversed(path), strict=False):
         if node.kind == "ROWCOMPAREEXPR":
             sides = (node["largs"], node["rargs"])

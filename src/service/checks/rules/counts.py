@@ -192,7 +192,7 @@ def _functions(subject: Subject, proved: Proved) -> None:
 
 
 def _statistics(subject: Subject, proved: Proved) -> None:
-    """Sizes and statistics are of all tenants' rows together: they tell whether there are many."""
+    """Sizes and statistics cover the rows of all tenants together: they reveal whether there are many."""
     for node in walk(proved.scope.node):
         function = proved.scope.catalog.functions.get(node["funcid"]) if node.kind == "FUNCEXPR" else None
         if function is None or not _STATISTICS.match(function.name) or subject.note("crosses"):

@@ -52,14 +52,14 @@ def scanned(plan: Plan, subject: Subject) -> Iterator[tuple[str, str, str]]:
                 yield relation.name, node["Alias"], "all of it"
         elif node.get("Index Name") in indexes and subject.entry.statement.scope == "tenant":
             relation, index = indexes[node["Index Name"]]
-            # What comes after the first column of a key is no way into the index.
+            # A condition on later key columns alone does not count: the whole index may be read.
             first = relation.named(index.columns[0])
             if index.columns[0] and not re.search(rf"\b{first}\b", node.get("Index Cond", "")):
                 yield relation.name, node.get("Alias", relation.name), f"all of {node['Index Name']}"
 
 
 def _leaking(subject: Subject, proved: Proved) -> None:
-    """Conditions that could be an index's and are not, because PostgreSQL checks the policy before them."""
+    """Report conditions that can't use an index, because PostgreSQL has to check the policy before them."""
     for scope in proved.scope.queries:
         for condition in [*scope.always, *(each for join in scope.joins for each in join.on)]:
             for node in _compared(condition):

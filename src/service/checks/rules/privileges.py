@@ -33,7 +33,7 @@ _OUTSIDE = {
     ("quarry_platform", "app.enter_life"): "a pool enters it when it connects",
     ("quarry_platform", "app.current_tenant"): "policies of tables call it",
 }
-"""Functions that are called by what is no statement in sql/ or seeds/, and by what."""
+"""Functions that are called from outside the statements in sql/ and seeds/, and what calls them."""
 _WITHIN = {"app.enter": ("quarry_app", "SELECT s.name FROM app.schemas AS s WHERE s.tenant_id = app.current_tenant()")}
 """What functions do with the rights of whoever calls them."""
 _GRANT = re.compile(r"^GRANT\b[^;]*", re.MULTILINE)
@@ -51,7 +51,7 @@ async def granted(connection: Any) -> set[Privilege]:
 
 
 def needed(scope: Scope, role: str) -> Iterator[Privilege]:
-    """What running a query takes. Column 0 stands for any column: a row that is counted or locked."""
+    """The privileges that a query needs. Column 0 means any column: the query only counts or locks rows."""
     for query in scope.queries:
         for each in query.permissions:
             if each["requiredPerms"] and each["relid"] in scope.catalog.relations:
@@ -71,7 +71,7 @@ def _of(permission: Node, role: str) -> Iterator[Privilege]:
 
 
 async def elsewhere(connection: Any, catalog: Catalog) -> set[Privilege]:
-    """What seeds, offboarding and the reading of numbers beside cached answers need: statements without a repository."""
+    """The privileges that statements without a repository need: those of seeds, of offboarding and of cached reads."""
     found = {
         (role, "EXECUTE", function.oid, 0)
         for role, name in _OUTSIDE for function in catalog.functions.values() if function.qualified == name
@@ -102,7 +102,7 @@ def check(
 ) -> list[Finding]:
     """Privileges that a statement lacks, on the statement; and those of the serving role that nothing needs, as a list.
 
-    The platform's role is an operator's too, who works in psql.
+    The platform's role may have unneeded privileges, because operators use it in psql.
     """
     used = set(used_elsewhere)
     for subject in subjects:

@@ -41,7 +41,7 @@ async def check(connection: Any, sampler: Sampler, subjects: Sequence[Subject], 
 
 
 async def _observe(trials: Trials, subject: Subject) -> None:
-    """Rows of the tenant itself: what is proved never to be NULL must not be, and one row at most must be one."""
+    """Run on the tenant's own rows: a column that is proved never NULL must not be NULL, and "at most one row" must hold."""
     for proved in chosen(subject):
         for n in _ROUNDS:
             async with undone(trials.connection):
@@ -111,7 +111,7 @@ def _judge(subject: Subject, outcome: Outcome, values: Sequence[object], other: 
 
 
 async def _repeat(trials: Trials, subject: Subject, attempts: Mapping[Attempt, tuple[list[object], Outcome]]) -> None:
-    """The same again without the other's rows: nobody must be able to tell from an answer whether they are there."""
+    """Repeat the attempts without the other tenant's rows: an answer must not reveal whether those rows exist."""
     for (key, _, _), (values, outcome) in attempts.items():
         async with undone(trials.connection):
             again = await trials.run(subject, subject.proved[key], values)

@@ -22,7 +22,7 @@ _DEFAULT = {"many": "page"}
 _ALLOWED = {
     "const": lambda few: few + 10,
     "page": lambda few: 2 * few + 60,
-    # Where few rows were found by an index, many may be read from end to end: once, and not for each other.
+    # If few rows were found by an index, many may be read by a full scan, but by one scan only, not by one for each row.
     "tenant": lambda few: max(12 * few + 200, 3 * MANY),
 }
 """How many rows may be touched with ten times the rows. An index's depth, an unlucky page are no growth."""

@@ -28,7 +28,7 @@ _FIXED = {("app.changes", "ordinal"): "1"}
 """The first change of a commit is the one that numbers it."""
 
 _TRIED = "(SELECT generate_series(1::bigint, 400) UNION ALL SELECT generate_series(20001::bigint, 20100)) AS s (n)"
-"""Few rows and late ones: an expression that fits them fits those between, and some 20,000 rows of a table at least."""
+"""The first rows and some late ones: an expression that fits both also fits the rows between, about 20,000 per table."""
 _ATTEMPTS = 500
 _COMBINATIONS = 4096
 """How many a constraint's columns have at most; the more columns, the fewer candidates of each."""
@@ -170,7 +170,7 @@ class _Search:
         rows = await self._connection.fetch(_sql("sample_refusal"), constraint)
         columns = [row[0] for row in rows if row[0] != self._table.tenant and row[0] in self._left]
         if len(columns) == 1:
-            # Whether other rows are NULL makes no difference to a value that is refused.
+            # Candidates with the same value differ only in which rows are NULL, and would be refused too.
             refused = self._chosen[columns[0]].value
             self._left[columns[0]] = [each for each in self._left[columns[0]] if each.value != refused]
         else:
@@ -196,7 +196,7 @@ def _belongs(table: Table, tenant: UUID) -> str:
 
 
 def _parents_first(tables: Mapping[int, Table]) -> Iterator[Table]:
-    """The tables, those that others refer to before them, as far as they do not refer to each other."""
+    """The tables, each after the tables that it refers to, except for circular references."""
     met: set[int] = set()
 
     def visit(table: Table) -> Iterator[Table]:
@@ -221,7 +221,7 @@ def _referenced(table: Table, tables: Mapping[int, Table], plans: Mapping[int, _
         if relation not in tables or name not in tables[relation].columns:
             raise SampleError(f"{table.name}.{column.name} refers to what is given no value here")
         parent = tables[relation]
-        # Of a table that refers to itself nothing is settled yet but what is tried first.
+        # A table that refers to itself has no plan yet, so the column's first candidate is used.
         plan = plans.get(relation)
         expression = plan.expressions[name] if plan else candidates(parent, {})[name][0].text
         expression = expression if parent.tenant else bound(expression, NOBODY)

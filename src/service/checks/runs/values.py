@@ -132,7 +132,7 @@ def candidates(table: Table, referenced: Mapping[str, str]) -> dict[str, list[Ca
             values = [referenced[column.name].replace("@n", row) for row in rows]
             references += 1
         elif options := _options(column):
-            # A digit each of one number, so that all combinations come up.
+            # Each such column gets one digit of the row's number, so that all combinations occur.
             cycle = f"(ARRAY[{', '.join(options)}])[1 + (@n - 1) / {stride} % {len(options)}]"
             values, stride = [cycle, *options], stride * len(options)
         else:
@@ -155,7 +155,7 @@ def _masked(table: Table, column: Column, values: Sequence[str]) -> Iterator[Can
             yield Candidate(position, f"({value})::{column.declared}", position)
             continue
         own, common = (_hashed(seed, 3) for seed in (f"{table.name}.{column.name}", table.name))
-        # Times are of what has happened to a row; most have it before them.
+        # A time column records an event of a row. In most rows the event has not happened yet.
         first = f"{own} <> 0" if column.is_time else f"{own} = 0"
         for mask, cost in ((first, 0), (f"{common} = 0", 1), (f"{common} <> 0", 3)):
             text = f"(CASE WHEN {mask} THEN NULL ELSE {value} END)::{column.declared}"
@@ -166,7 +166,7 @@ def _masked(table: Table, column: Column, values: Sequence[str]) -> Iterator[Can
 
 
 def _hashed(seed: str, parts: int) -> str:
-    """A number under `parts` that changes from row to row, and otherwise for every seed."""
+    """A number below `parts` that varies from row to row, in a different way for each seed."""
     return f"(hashint8extended(@n, {zlib.crc32(seed.encode())}) & 65535) % {parts}"
 
 
