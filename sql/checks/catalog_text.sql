@@ -24,7 +24,7 @@ WITH schemas AS (
       FROM pg_catalog.pg_proc AS f
       JOIN schemas AS n ON n.oid = f.pronamespace
 ), types AS (
-    -- Those that stand by themselves: a table's row type and its array are the table's.
+    -- Only independent types: a table's row type and the array of it belong to the table.
     SELECT t.oid, t.typname, t.typtype, t.typbasetype, t.typtypmod, t.typnotnull, t.typdefault, t.typcollation, t.typowner, t.typacl,
            format('%I.%I', n.nspname, t.typname) AS name
       FROM pg_catalog.pg_type AS t

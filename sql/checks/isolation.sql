@@ -151,7 +151,7 @@ WITH serving AS (
      WHERE f.prosecdef
        AND (o.rolsuper OR o.rolbypassrls)
        AND f.pronamespace::regnamespace::text !~ '^(pg_|information_schema$)'
-       -- A trigger's function runs for whoever writes the row, whatever they may execute or name.
+       -- A trigger's function runs for whoever writes the row, even if they may not execute it or name its schema.
        AND ((has_function_privilege(f.oid, 'EXECUTE') AND f.pronamespace IN (SELECT oid FROM reachable))
             OR EXISTS (SELECT FROM pg_catalog.pg_trigger AS g JOIN own AS t ON t.oid = g.tgrelid WHERE g.tgfoid = f.oid))
      UNION ALL

@@ -1,5 +1,5 @@
 -- repository: delete
--- Takes a tenant away with everything that is theirs, in this order and in one transaction; the last two ones come after it.
+-- Takes a tenant away with everything that is theirs, in this order and in one transaction; the last two run after it.
 
 -- name: lock :value
 -- scope: owner

@@ -38,7 +38,7 @@ SELECT 'default' AS name
 -- one: a database has one name
 -- crosses: operators are told how old transactions are, no caller is
 -- notnull: age because every database has a frozen transaction id
--- How many transactions until ids run out, and how long the longest one has been going on.
+-- The age of the oldest transaction id that is not frozen, and how long the longest transaction has been going on.
 SELECT age(d.datfrozenxid) AS age,
        (SELECT max(now() - a.xact_start)
           FROM pg_catalog.pg_stat_activity AS a

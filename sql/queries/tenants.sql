@@ -87,7 +87,7 @@ SELECT app.claim_purge(:every);
 -- name: lock_purge :value
 -- scope: shared
 -- notnull: is_mine because a lock is taken or not
--- Takes a tenant's purge for this transaction: whether nobody else is at it.
+-- Tries to lock a tenant's purge until this transaction ends; false if another process has it.
 SELECT pg_try_advisory_xact_lock(hashtextextended('purge ' || :tenant::uuid::text, 0)) AS is_mine;
 
 -- name: to_purge :many

@@ -50,7 +50,7 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
    FOR NO KEY UPDATE;
 
 -- name: find_credentials :maybe
--- What sign-in compares: the password hash of a live user's address.
+-- What sign-in compares: the password hash of the live user with this address.
 SELECT id, email, password_hash, is_active
   FROM users
  WHERE tenant_id = :tenant_id

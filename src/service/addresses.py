@@ -107,7 +107,7 @@ class PoolLimits:
 def check_url(url: str) -> None:
     """Raise ValueError, which does not repeat a password, unless `url` names one PostgreSQL database.
 
-    Everything that reads an address here (asyncpg, libpq, yoyo) understands what passes, and understands the same.
+    An address that passes means the same to everything that reads it here: asyncpg, libpq and yoyo.
     """
     try:
         parts = urlsplit(url)

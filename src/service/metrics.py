@@ -85,7 +85,7 @@ _FROM_THE_START: tuple[tuple[Counter, dict[str, tuple[str, ...]]], ...] = (
 
 
 def appear(*, statuses: Mapping[str, int], limits: Iterable[str], consumers: Iterable[str]) -> None:
-    """Let the series that alerts are about begin with 0: of one that begins with 1, no increase is ever seen."""
+    """Create the series that alerts watch with the value 0: one that begins with 1 never shows this first increase."""
     for counter, labels in (
         *_FROM_THE_START,
         (RATE_LIMITED, {"limit": tuple(limits)}),

@@ -72,7 +72,7 @@ class Passwords:
         return _HASHER.check_needs_rehash(hashed)
 
     async def hash(self, password: str, *, whose: Hashable = None) -> str:
-        """The argon2id hash of a password, parameters included. In whichever Unicode form it is typed, it is the same."""
+        """The argon2id hash of a password, parameters included. The Unicode form in which it is typed makes no difference."""
         return await self._apart(functools.partial(_HASHER.hash, texts.composed(password)), whose)
 
     async def verify(self, password: str, hashed: str | None, *, whose: Hashable = None) -> bool:
@@ -113,7 +113,7 @@ class Passwords:
         self._waiting.clear()
 
     def _pass_on(self) -> None:
-        """Give the thread to the next one who still waits, of whoever has waited longest for a turn."""
+        """Give the thread to the next waiting request of the `whose` that has waited longest for a turn."""
         while self._waiting:
             whose, turns = self._waiting.popitem(last=False)
             turn = turns.popleft()
@@ -132,7 +132,7 @@ def _nobody() -> str:
 
 
 def _verify(hashed: str, password: str) -> bool:
-    # Earlier releases have hashed what was typed, in the form in which it came.
+    # Earlier releases hashed the password in the Unicode form in which it was typed.
     for form in dict.fromkeys((texts.composed(password), password)):
         try:
             return _HASHER.verify(hashed, form)
@@ -171,7 +171,7 @@ def weakness(password: str, *own: str) -> str | None:
 
 
 def _is_common(given: str) -> bool:
-    """Whether it is one of the commonest, once or repeated, with letters for what looks like them, and little around it."""
+    """Whether it is a very common password, also if repeated, written with look-alikes, or with little before or after it."""
     if given in _common():
         return True
     stem = _ENDS.sub("", given)

@@ -59,7 +59,7 @@ class WrongPassword(InvalidInput):
 
 
 async def check_password(work: EngineWork, password: str, *own: str) -> None:
-    """Raises InvalidInput for a password that is easily guessed; `own` are the words of whose it is."""
+    """Raises InvalidInput for a password that is easily guessed; `own` are texts about its user, such as the address."""
     tenant = await work.tenants.current()
     if (why := weakness(password, *own, tenant.domain, tenant.name)) is not None:
         raise InvalidInput.of("password", f"{why}; choose another one")
@@ -76,7 +76,7 @@ async def note_wrong_password(work: EngineWork, user_id: UUID, origin: Origin) -
 async def change_password(
     passwords: Passwords, known: KeptHash | None, current: str | None, new: str, *, whose: Hashable = None
 ) -> str:
-    """The hash of the new password, after the old one has been compared where its hash is `known`.
+    """The hash of the new password. If the old hash is `known`, the current password must match it.
 
     Raises WrongPassword, InvalidInput, HashingBusy.
     """

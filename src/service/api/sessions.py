@@ -64,7 +64,7 @@ async def create(call: Call, body: Parsed[SignInBody]) -> Created[SignedIn]:
     limits = call.state["limits"]
     await limits.hit("sign_in_address", str(call.origin.ip))
     credentials = body.get()
-    # A host name may end with a dot, as one that is complete does in DNS.
+    # A host name may end with a dot, as a fully qualified name does in DNS.
     domain = (credentials.tenant or call.request.url.hostname or "").removesuffix(".")
     place = household(str(call.origin.ip))
     # By account and network: somebody elsewhere must not be able to lock a person out.

@@ -130,7 +130,7 @@ class Watermarks:
         return wanted
 
     def learn(self, tenant: UUID, stamp: Stamp) -> bool:
-        """Take in what a statement has just been answered with; whether it is of this epoch."""
+        """Note the numbers that a statement's answer came with; returns whether they are of the current epoch."""
         known = self._tenants.get(tenant)
         if stamp.epoch != self.epoch:
             self.want([tenant])
@@ -162,7 +162,7 @@ class Watermarks:
         known.rows.clear()
 
     def apply(self, tenant: UUID, number: int, touched: Iterable[Touched], *, is_whole: bool) -> None:
-        """The next commit and the rows that it touched; not `is_whole` when there were more."""
+        """Add the next commit and the rows that it touched; `is_whole` is false if it touched more than these."""
         known = self._tenants.get(tenant)
         if known is None:
             return
@@ -187,12 +187,12 @@ class Watermarks:
         known.start = start
 
     def confirm(self, tenant: UUID, head: int, *, asked_at: float) -> bool:
-        """The tenant's head, asked for at a monotonic time; whether all of it is known."""
+        """Note the tenant's head, asked for at a monotonic time; returns whether every commit up to it is known."""
         known = self._tenants.get(tenant)
         if known is None:
             return True
         if not known.is_begun or head != known.known:
-            # A head behind what is known was asked for before.
+            # A head below what is known is an older answer.
             return known.is_begun and head < known.known
         known.confirmed_at = max(known.confirmed_at, asked_at)
         return True

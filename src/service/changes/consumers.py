@@ -146,7 +146,7 @@ class Consumers:
                     swept_at = monotonic()
                     with _survived(consumer):
                         tenants |= await self._waiting(consumer)
-                # One that takes its time holds up nobody else; it is looked at again when it is done.
+                # A tenant whose commits are still being handled holds up no other; it is looked at again afterwards.
                 self._pending[consumer.name] |= tenants & at_work
                 for tenant in tenants - at_work:
                     at_work.add(tenant)

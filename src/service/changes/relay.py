@@ -166,7 +166,7 @@ class Relay:
         epoch = places[0].epoch
         if epoch != self.watermarks.epoch:
             if epoch < self.watermarks.epoch:
-                # Asked for before the epoch was raised.
+                # This answer is from before the epoch was raised.
                 return
             log.warning("epoch_raised", epoch=epoch)
             self.watermarks.enter(epoch)

@@ -127,7 +127,7 @@ async def _rotate_index(local: Settings, keys: Keyring, old: Keyring) -> Report:
 def spelling(
     write: Annotated[bool, typer.Option("--write", help="Change them; otherwise they are only counted.")] = False,
 ) -> None:
-    """Find addresses that were kept before there was one spelling for each (Unicode's composed form, xn-- domains)."""
+    """Find addresses that are stored in a spelling other than today's (Unicode's composed form, xn-- domains)."""
     with installed() as local:
         report = wait_for(_spelling(local, write=write))
     _tell_failures(report)

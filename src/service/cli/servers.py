@@ -65,7 +65,7 @@ class Workers(Multiprocess):
 
 def serve(app: Starlette, local: Settings, listener: socket.socket, ready: Callable[[], None]) -> bool:
     """Serve in this process until a signal ends it; returns whether it ever started to serve."""
-    # What a terminal that is closed sends; an instance outlives it.
+    # A terminal sends SIGHUP when it is closed; the instance goes on.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     server = Server(_config(app, local), ready)
     freeze()

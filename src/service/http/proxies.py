@@ -93,7 +93,7 @@ class Forwarded:
 
 
 class HostCheck:
-    """Refuses requests that name a host that is not served, and such as name two."""
+    """Refuses requests for a host that is not served, and requests with more than one Host header."""
 
     def __init__(self, app: ASGIApp, allowed: Hosts) -> None:
         self.app = app
@@ -109,7 +109,7 @@ class HostCheck:
     def _wrong(self, scope: Scope) -> str | None:
         given = Headers(scope=scope).getlist("host")
         if len(given) > 1:
-            # Somebody before us may have believed the other one.
+            # A proxy before us may have used the other one.
             return "Send one Host header."
         if not self.names and not self.endings:
             return None

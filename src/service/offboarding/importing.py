@@ -155,7 +155,7 @@ class _Loading:
             if not isinstance(row, dict) or row.keys() != set(table.columns):
                 raise self._archive.error(table, number, "it has other keys than its manifest says")
             changes = self._changes(table.name, row)
-            # What stays as it is goes on as it was written, with numbers of any length.
+            # A row that needs no change is passed on as it was written: its numbers keep all their digits.
             return json.dumps(row | changes) if changes else line.decode()
         except (ValueError, RecursionError, AttributeError, TypeError) as error:
             raise self._archive.error(table, number, "it can't be read") from error

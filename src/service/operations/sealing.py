@@ -72,7 +72,7 @@ class Aggregate:
 
     @property
     def isolation(self) -> IsolationLevel:
-        """Of a batch. Without a version to compare, the transaction has to fail when a row was changed since it was read."""
+        """A batch's level. Without a version to compare, the transaction has to fail if a row was changed since it was read."""
         return "read committed" if self.has_version else "repeatable read"
 
     async def stale(
@@ -141,7 +141,7 @@ class Tokens:
     def resealed(
         self, row: Any, keyring: Keyring, tenant: TenantId, selection: Selection, lost: list[str]
     ) -> dict[str, object] | None:
-        """A row as parameters of `write_macs`; None for one whose MAC is a new one already, or of neither key."""
+        """A row as parameters of `write_macs`; None if its MAC was made with the new key already, or with neither key."""
         mac, fields, old = getattr(row, self.column), self.fields(row), selection.old_keys
         if old is not None and not old.verifies(mac, tenant, fields):
             if not keyring.verifies(mac, tenant, fields):

@@ -90,7 +90,7 @@ class Keyring:
 
     @property
     def check(self) -> bytes:
-        """What a database remembers of its keys: 32 bytes that say nothing about them."""
+        """By what a database recognises its index key: 32 bytes that reveal nothing about the key."""
         return hmac.digest(self.index_key, b"the keys of this database", "sha256")
 
     def signature(self, data: bytes) -> str:

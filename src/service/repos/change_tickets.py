@@ -10,7 +10,7 @@ from service.statements.rows import Row
 
 
 class TicketHolder(Row):
-    """Whom a ticket stands for: what finds the session or the key, and the MAC that says so."""
+    """What a ticket stands for: kind and hash of a session or a key, and the MAC that proves it."""
 
     token_mac: bytes | None
     bearer_kind: Literal["session", "key"]

@@ -20,7 +20,7 @@ class Transactions(Row):
 
 
 class Standing(Row):
-    """Whether it is a replica; its place in the write-ahead log in bytes, and how long ago what it replayed last was made."""
+    """Whether it is a replica, its place in the write-ahead log in bytes, and the age of the last transaction it replayed."""
 
     is_replica: bool
     position: Decimal | None

@@ -70,7 +70,7 @@ class Users(Repository, aggregate="users"):
         return KeptHash(kept, self._binding.open_hash(kept, credentials.id))
 
     async def credentials_of(self, email: str) -> Credentials | None:
-        """The credentials of the live user with this address: that the index finds, and whose own address it is.
+        """The credentials of the live user whom the index finds by this address, if their sealed address is the same.
 
         Somebody who writes to the database can copy an index to another's row, but no address.
         """

@@ -100,7 +100,7 @@ def up(
 ) -> list[str]:  # fmt: skip
     """Apply what is pending, each in a transaction of its own; returns the ids. Raises MigrationError.
 
-    `verify` says what is wrong with the catalog. The last migration is undone if that is more than before the first.
+    `verify` says what is wrong with the catalog. If it finds something new after the last migration, that one is undone.
 
     With `beside`, the schema is a tenant's own: only tenant tables are created, other migrations are marked as applied.
     Waits for other instances as long as they take, and for an ordinary yoyo `patience` seconds.

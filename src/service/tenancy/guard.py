@@ -128,7 +128,7 @@ def _tracking(rows: Iterable[Mapping[str, Any]]) -> list[Finding]:
 
 
 def _untracked(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is wrong with the tables of a row, each with `.<column>` where it is about one."""
+    """What is wrong with the tables that a row is about: codes, each with `.<column>` if it concerns one column."""
     table, source = row["table_name"], row["source"]
     if (f"app.{table}" if row["is_of_app"] else table) in tables.UNTRACKED:
         return

@@ -97,7 +97,7 @@ async def trace(connection: Any, script: Script, fill: Fill) -> list[Step]:
         # Pending events of deferred triggers would make DDL fail.
         await connection.execute(
             "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED;"
-            # Not for a login that may not set it, and has not.
+            # Only where it differs: a login that may not set it has not changed it.
             "SELECT set_config('session_replication_role', 'origin', true)"
             " WHERE current_setting('session_replication_role') <> 'origin';"
             f"SET LOCAL ROLE {OWNER}"
@@ -144,7 +144,7 @@ class _Tracer:
         return found
 
     async def _run(self, statement: Statement, *, outside: bool) -> tuple[_State, bool, bool]:
-        """The state after it; whether it ran in no transaction; whether it ran only once a tenant was bound."""
+        """The state after the statement, whether it ran outside a transaction, and whether it ran only with a tenant bound."""
         execute = self._connection.execute
         await execute("BEGIN" if outside else "SAVEPOINT statement")
         try:

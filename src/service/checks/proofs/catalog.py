@@ -33,7 +33,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Index:
-    """An index; `columns` its key in order (0: an expression), `predicate` what rows must be to be in it."""
+    """An index; `columns` are its key in order (0: an expression), `predicate` is the condition of a partial index."""
 
     name: str
     columns: tuple[int, ...]

@@ -88,7 +88,7 @@ def _equal(scope: Scope, tenant: int | None, outer: frozenset[tuple[int, Variabl
         for condition in scope.always:
             found |= _equated(condition, scope, tenant, found, outer)
         for join in scope.joins:
-            # An outer join's own condition limits the side that it may leave out.
+            # An outer join's condition limits only the rows of its nullable side.
             if join.kind in (Join.LEFT, Join.RIGHT):
                 for condition in join.on:
                     equated = _equated(condition, scope, tenant, found, outer)

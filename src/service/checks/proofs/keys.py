@@ -92,7 +92,7 @@ class Pins:
         for condition in self._quals:
             self._equate(condition, None)
         for join in self.scope.joins:
-            # Each row of the other side meets as many rows of this one as its own condition lets through.
+            # A row of the other side is joined only with rows of the nullable side that satisfy the join's condition.
             if join.kind in (Join.LEFT, Join.RIGHT):
                 for condition in join.on:
                     self._equate(condition, join.nullable)
@@ -159,7 +159,7 @@ class Pins:
         return f"{name} is one row" if source is Source.RESULT else ""
 
     def _covers(self, relation: Relation, index: Index, number: int) -> bool:
-        """Whether all columns of a unique index are fixed, and not null: of nulls there may be many."""
+        """Whether all columns of a unique index are fixed, and not null: a unique index allows many nulls."""
         if not index.is_unique or not implies(self._quals, index.predicate, number):
             return False
         for column in index.columns:

@@ -136,7 +136,7 @@ class _Prover:
         raise UnknownNode(f"VAR of an entry of kind {source.name}")
 
     def _expression(self, scope: Scope, number: int) -> list[Verdict]:
-        """The columns of a common table expression; of a recursive one the least that holds."""
+        """The columns of a common table expression. Those of a recursive one count as not null until a round shows otherwise."""
         entry, inner = scope.expression(number)
         key = id(entry)
         if not entry["cterecursive"]:

@@ -24,7 +24,7 @@ class Verdict:
 
 
 class Judge(Protocol):
-    """Who has the verdicts on the parts of an expression; `given` are the numbers of the parameters that are never null."""
+    """Gives the verdicts on the parts of an expression; `given` are the numbers of the parameters that are never null."""
 
     given: frozenset[int]
 

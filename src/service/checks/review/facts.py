@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that the statement names, the commands that meet it there, and whether it holds rows of tenants."""
+    """A table that the statement names, the commands that are applied to it, and whether it holds rows of tenants."""
 
     name: str
     commands: tuple[str, ...]

@@ -143,7 +143,7 @@ def _linked(statements: Sequence[Facts]) -> list[Content]:
 
 
 def _nulls(statements: Sequence[Facts]) -> Iterator[Markup]:
-    """By what the column becomes, since the same field is answered by many statements."""
+    """Grouped by the field that a column becomes, because many statements return the same field."""
     found: dict[str, dict[tuple[str, str], list[Facts]]] = {}
     for each in statements:
         for answer in each.answers:

@@ -16,7 +16,7 @@ Path = tuple[Node, ...]
 
 
 def tables(scope: Scope) -> list[tuple[Relation, list[str]]]:
-    """Every table and view that a query uses, and the commands that it meets there: SELECT, INSERT, UPDATE, DELETE."""
+    """Every table and view that a query uses, and what the query does with it: SELECT, INSERT, UPDATE, DELETE."""
     found: dict[int, tuple[Relation, list[str]]] = {}
     for query in scope.queries:
         for number in sorted(query.read | ({query.target} if query.target else set())):

@@ -1,4 +1,4 @@
-"""Row counts, orders and tenants: what a header promises against what is proved, and what nobody declared."""
+"""Row counts, orders, tenants and functions: what is proved, compared with what the header declares."""
 
 from __future__ import annotations
 

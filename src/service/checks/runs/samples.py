@@ -212,7 +212,7 @@ def _parents_first(tables: Mapping[int, Table]) -> Iterator[Table]:
 
 
 def _referenced(table: Table, tables: Mapping[int, Table], plans: Mapping[int, _Plan]) -> dict[str, str]:
-    """What the columns that refer to another row refer to, as an expression of that row's number."""
+    """For each column that refers to another row: the value that it refers to, as an expression of that row's number."""
     found = {}
     for column in table.columns.values():
         if column.parent is None:

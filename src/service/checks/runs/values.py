@@ -91,7 +91,7 @@ class Table:
 
     @property
     def clock(self) -> str | None:
-        """The column that tells when a row was made: one with that default, rather one that an index orders by."""
+        """The column that tells when a row was made: its default is the current time; preferably one that an index orders by."""
         clocks = [each for each in self.columns.values() if each.is_time and not each.is_nullable
                   and each.initial in ("now()", "clock_timestamp()", "CURRENT_TIMESTAMP")]  # fmt: skip
         return next((each.name for each in sorted(clocks, key=lambda each: not each.is_indexed)), None)
