@@ -45,7 +45,7 @@ _ENGINE: Mapping[str, Table] = {
     "app.cursors": Table(
         untracked="how far the log has been read", unexported="how far consumers of this installation have read"
     ),
-    "app.installation": Table(untracked="one row about the database itself", unexported="about this installation"),
+    "app.installation": Table(unshown="one row about the database itself", unexported="about this installation"),
     "users": Table(admits=True),
     "sessions": Table(
         unrecorded={"last_seen_at": "being seen is not news"},

@@ -59,6 +59,14 @@ async def test_a_table_or_column_whose_changes_are_not_recorded_is_told(judge: A
         cached="(cached=Cached())",
     )
     assert await told(judge, otps, ONE) == "it reads otps, whose changes are not recorded"
+    epoch = Plant(
+        "SELECT b.id, i.epoch FROM brands AS b CROSS JOIN app.installation AS i WHERE b.tenant_id = :tenant_id AND b.id = :id",
+        "one",
+        row="id: UUID; epoch: int",
+        takes="id: UUID",
+        cached="(cached=Cached())",
+    )
+    assert await told(judge, epoch, ONE) == "it reads installation, whose changes are not recorded"
     sessions = ONE.where("id FROM brands", "id, last_seen_at FROM sessions").but(row="id: UUID; last_seen_at: datetime")
     assert await told(judge, sessions, ONE) == "it reads sessions.last_seen_at, whose changes are not recorded"
     assert "cache-misses" not in {

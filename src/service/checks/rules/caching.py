@@ -28,13 +28,16 @@ def check(subject: Subject) -> None:
 
 
 def _tables(subject: Subject, proved: Proved) -> Iterator[tuple[str, str]]:
-    read = {each.name for query in proved.scope.queries for each in _relations(query)}
+    relations = [each for query in proved.scope.queries for each in _relations(query)]
+    read = {each.name for each in relations}
     if missing := sorted(read - set(cached.tables(subject.entry.statement))):
         yield (
             f"it reads {', '.join(missing)}, and a change there would leave its cached answer as it is",
             "name each table after FROM or JOIN",
         )
-    if unrecorded := sorted(read & _UNTRACKED):
+    # Of data that is no tenant's, the log knows the shared tables alone.
+    nobodys = {each.name for each in relations if each.tenant is None} - SHARED
+    if unrecorded := sorted(read & _UNTRACKED | nobodys):
         yield f"it reads {', '.join(unrecorded)}, whose changes are not recorded", "read recorded tables alone"
     if subject.entry.cached is not None and subject.entry.cached.lifetime is not None:
         # It ends with time too, which bounds how old an unrecorded value can be.
