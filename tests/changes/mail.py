@@ -77,7 +77,7 @@ async def up_to_date(running: Consumers, mail: Mail, tenant: NewTenant) -> int:
     """Let it handle whatever there is and forget that; answers the number of its place."""
     await hand_all(running, mail, tenant)
     mail.told.clear()
-    async with Work(running._database, tenant.id, read_only=True) as work:
+    async with Work(running.database, tenant.id, read_only=True) as work:
         return await work.log.head()
 
 

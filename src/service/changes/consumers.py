@@ -87,7 +87,8 @@ class Consumers:
         kind: type[EngineWork] = EngineWork,
     ) -> None:
         """`since`, by the clock of the database, is when they began; handlers get work of this `kind`."""
-        self._database = replace(database, on_numbered=self._numbered)
+        self.database = replace(database, on_numbered=self._numbered)
+        """The database given, whose commits are also handed on to the consumers at once."""
         self._pass_on = database.on_numbered
         self._kind = kind
         self._max_age = timedelta(seconds=max_age)
@@ -121,7 +122,7 @@ class Consumers:
             pending.add(tenant)
 
     def _numbered(self, tenant: UUID, number: int) -> None:
-        """A commit of a consumer's own."""
+        """A commit made with `database`, by a request or by a consumer."""
         self._pass_on(tenant, number)
         self.committed(tenant)
 
@@ -155,7 +156,7 @@ class Consumers:
 
     async def _waiting(self, consumer: Consumer) -> set[UUID]:
         rows = await EngineWork.run(
-            self._database, lambda work: work.cursors.waiting(consumer.name, _MOST_TENANTS), None, read_only=True
+            self.database, lambda work: work.cursors.waiting(consumer.name, _MOST_TENANTS), None, read_only=True
         )
         return {row.tenant for row in rows}
 
@@ -167,7 +168,7 @@ class Consumers:
         handled = _Handled()
         try:
             more = await self._kind.run(
-                self._database, lambda work: self._step(consumer, work, handled), tenant, attempts=1
+                self.database, lambda work: self._step(consumer, work, handled), tenant, attempts=1
             )
         except Exception as error:
             if not handled.has_begun or (isinstance(error, _OF_THE_DATABASE) and not handled.has_failed):
@@ -177,7 +178,7 @@ class Consumers:
             log.exception("consumer_failed", consumer=consumer.name, tenant=str(tenant), failures=handled.failures + 1)
             pause = min(_FIRST_PAUSE * 2 ** min(handled.failures, 20), _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
             await EngineWork.run(
-                self._database, lambda work: work.cursors.fail(consumer.name, pause=timedelta(seconds=pause)), tenant
+                self.database, lambda work: work.cursors.fail(consumer.name, pause=timedelta(seconds=pause)), tenant
             )
             return False
         CONSUMED.labels(consumer=consumer.name).inc(handled.commits)

@@ -32,12 +32,10 @@ _LOST_AFTER = 10.0
 class Feed:
     """Open it with `async with Feed.open(…)`."""
 
-    def __init__(
-        self, database: Database, relay: Relay, listener: Listener, consumers: Consumers, settings: Settings
-    ) -> None:
-        self.database = replace(database, on_numbered=self._committed)
+    def __init__(self, database: Database, relay: Relay, listener: Listener, settings: Settings) -> None:
+        self.database = database
         """The database with which to serve: what is committed with it is followed at once."""
-        self._relay, self._listener, self._consumers = relay, listener, consumers
+        self._relay, self._listener = relay, listener
         self._heartbeat = settings.changes_heartbeat
         self._most = settings.changes_streams_per_tenant
         self._subscriptions: set[Subscription] = set()
@@ -79,16 +77,11 @@ class Feed:
             running = await stack.enter_async_context(
                 Consumers.open(replace(database, on_numbered=told), consumers, settings.changes_max_age, kind)
             )
-            feed = cls(database, relay, listener, running, settings)
+            feed = cls(running.database, relay, listener, settings)
             try:
                 yield feed
             finally:
                 feed.close()
-
-    def _committed(self, tenant: UUID, number: int) -> None:
-        self._relay.committed(tenant, number)
-        self._listener.hint(tenant)
-        self._consumers.committed(tenant)
 
     @contextlib.asynccontextmanager
     async def subscription(
