@@ -29,7 +29,7 @@ from service.cache.watermarks import Watermarks
 from service.changes.relay import Relay
 from service.database.database import Database
 from service.database.pool import GREETING
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 ASKED, MEMORY, REDIS = TURNS = ("asked", "memory", "redis")

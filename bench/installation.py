@@ -23,7 +23,7 @@ from service.embedded.server import Server, running
 from service.operations import seeding
 from service.personal import keyring
 from service.schema import migrations, provisioning
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tenancy.identity import TenantId
 from service.work import Work
 

@@ -34,7 +34,7 @@ from service.database.database import Database
 from service.embedded.server import Server, running
 from service.personal import keyring
 from service.schema import migration_files, migrations, own_schemas, provisioning
-from service.settings import Settings
+from service.settings.settings import Settings
 
 _ROOM = 4 * 1024**3
 MAJOR = int(os.environ.get("TEST_PG", "18"))

@@ -19,7 +19,7 @@ from arranging.documents import CHECKOUT
 from service.api.routes import ENDPOINTS
 from service.cli.commands import app
 from service.http.answers import STATUS
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
 def test_every_setting_command_request_and_error_has_its_place() -> None:

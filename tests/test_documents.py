@@ -16,7 +16,7 @@ from service import metrics
 from service.cli.commands import app
 from service.http.answers import STATUS
 from service.http.limits import LimitName
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -10,7 +10,7 @@ from arranging.factories import Factory
 from service import logs
 from service.database.database import Database
 from service.personal import keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 

@@ -20,7 +20,7 @@ from service.errors import (
     TransactionAborted,
     Unavailable,
 )
-from service.statements.outcomes import settled
+from service.statements.outcomes import changed_row
 from service.work import Work
 
 
@@ -226,7 +226,7 @@ async def test_repeatable_read_sees_one_moment(database: Database, new: Factory)
     async with Work(database, acme.id, isolation="repeatable read", read_only=True) as reading:
         assert (await reading.campaigns.find(campaign.id)).name == "Before"
         async with Work(database, acme.id) as writing:
-            settled(await writing.campaigns.update(campaign.id, given=["name"], name="After"))
+            changed_row(await writing.campaigns.update(campaign.id, given=["name"], name="After"))
         assert (await reading.campaigns.find(campaign.id)).name == "Before"
 
 

@@ -2,7 +2,7 @@
 
 ServiceError
 ├── DatabaseError            errors of statements and transactions
-│   ├── NotFound  InvalidInput (Reference WrongPassword)  Conflict  InUse  StaleVersion  Forbidden
+│   ├── NotFound  InvalidInput (MissingReference WrongPassword)  Conflict  InUse  StaleVersion  Forbidden
 │   ├── Timeout  ReadOnly (SessionReadOnly)  Unavailable (PoolExhausted)  CommitUnknown
 │   ├── Contention  StalePlan  Behind                             transient: `Work.run` retries after them
 │   └── TransactionAborted  TooManySavepoints  TenantUnbound      mistakes in our own code
@@ -67,7 +67,7 @@ class InvalidInput(DatabaseError):
         return cls(errors=(FieldError(field, message),))
 
 
-class Reference(InvalidInput):
+class MissingReference(InvalidInput):
     """A referenced row does not exist."""
 
 

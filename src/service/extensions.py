@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from service.errors import OperatorError
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
-def made(settings: Settings, setting: str, kind: type[Any], *, many: bool = False) -> Any:
+def load(settings: Settings, setting: str, kind: type[Any], *, many: bool = False) -> Any:
     """The result of the function that a setting names (`module:name`), called with the settings.
 
     `kind` is what it has to be, or, with `many`, each of what it answers (then a tuple). Raises OperatorError for whatever

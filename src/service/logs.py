@@ -11,13 +11,13 @@ from pydantic_core import to_json
 from structlog.typing import EventDict, Processor
 
 from service.metrics import STATEMENTS, Observer
-from service.settings import Settings
+from service.settings.database import DatabaseSettings
 from service.texts import printable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.statements")
 
 
-def configure(settings: Settings) -> None:
+def configure(settings: DatabaseSettings) -> None:
     """Set up structlog for this process."""
     served = settings.environment in ("production", "staging")
     level = logging.DEBUG if settings.database_debug and settings.environment != "production" else logging.INFO

@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid4
 
 from service.accounts import one_time_codes
-from service.errors import FieldError, Reference
-from service.statements.outcomes import settled
+from service.errors import FieldError, MissingReference
+from service.statements.outcomes import changed_row
 from service.work import Work
 
 P_co = TypeVar("P_co", covariant=True)
@@ -30,7 +30,7 @@ class Profiles(Protocol[P_co]):
 
 
 async def create_profile(profiles: Profiles[P_co], fields: dict[str, Any]) -> P_co:
-    """A new brand or influencer with its niches. Raises Conflict, Reference (a niche that does not exist)."""
+    """A new brand or influencer with its niches. Raises Conflict, MissingReference (a niche that does not exist)."""
     with _naming_niches():
         return await profiles.create(id=uuid4(), **fields)
 
@@ -38,10 +38,10 @@ async def create_profile(profiles: Profiles[P_co], fields: dict[str, Any]) -> P_
 async def change_profile(profiles: Profiles[P_co], id: UUID, version: int | None, fields: dict[str, Any]) -> P_co:
     """Change a brand's or influencer's fields, and replace its niches if `niche_ids` are among them.
 
-    Raises NotFound, StaleVersion, Conflict, Reference.
+    Raises NotFound, StaleVersion, Conflict, MissingReference.
     """
     niche_ids = fields.pop("niche_ids", None)
-    changed: P_co = settled(await profiles.update(id, version=version, given=list(fields), **fields))
+    changed: P_co = changed_row(await profiles.update(id, version=version, given=list(fields), **fields))
     if niche_ids is None:
         return changed
     with _naming_niches():
@@ -54,8 +54,8 @@ def _naming_niches() -> Iterator[None]:
     """A niche that does not exist is a mistake in `niche_ids`, whichever row of the association it was."""
     try:
         yield
-    except Reference as error:
-        raise Reference(errors=(FieldError("niche_ids", "There is no such niche."),)) from error
+    except MissingReference as error:
+        raise MissingReference(errors=(FieldError("niche_ids", "There is no such niche."),)) from error
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from service.engine import EngineWork
 from service.errors import Behind, Contention, OperatorError, PoolExhausted, ServiceError
 from service.metrics import REPLICA_BEHIND, REPLICA_READS, REPLICA_UP
 from service.repos.server import Standing
-from service.settings import Settings
+from service.settings.database import DatabaseSettings
 from service.tenancy import guard
 
 _WAIT = "50ms"
@@ -170,7 +170,7 @@ class Replicas:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, settings: Settings, primary: Database, watermarks: Watermarks) -> AsyncIterator[Self]:
+    async def open(cls, settings: DatabaseSettings, primary: Database, watermarks: Watermarks) -> AsyncIterator[Self]:
         """Read from the replicas that the settings name, as soon as they answer."""
         replicas = tuple(
             Replica(primary, address, settings.limits, settings.database_schema)

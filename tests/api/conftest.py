@@ -14,7 +14,7 @@ from arranging.application import Api
 from arranging.documented import Documented
 from arranging.factories import Factory
 from service.api.app import create_app
-from service.settings import Settings
+from service.settings.settings import Settings
 
 Serve = Callable[..., Awaitable[Api]]
 

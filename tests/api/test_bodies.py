@@ -9,7 +9,7 @@ import httpx
 
 from arranging.accounts import NewTenant
 from arranging.application import Api, problem, wrong_fields
-from service.settings import Settings
+from service.settings.settings import Settings
 
 JSON = {"Content-Type": "application/json"}
 NO_JSON = {

@@ -15,8 +15,9 @@ from starlette.routing import Route
 from arranging.application import problem
 from service.api.app import create_app
 from service.http.middleware import Answered, RequestId
-from service.http.proxies import edge
-from service.settings import Settings, SettingsError
+from service.http.proxies import edge_middleware
+from service.settings.env_file import SettingsError
+from service.settings.settings import Settings
 
 PROXY = "10.0.0.1"
 PAGE = "https://app.example.com"
@@ -34,7 +35,11 @@ class Service:
             routes=[
                 Route(path, see, methods=["GET", "POST"]) for path in ("/", "/livez", "/readyz", "/healthz", "/metrics")
             ],
-            middleware=[Middleware(RequestId), Middleware(Answered), *edge(Settings(_env_file=None, **settings))],
+            middleware=[
+                Middleware(RequestId),
+                Middleware(Answered),
+                *edge_middleware(Settings(_env_file=None, **settings)),
+            ],
         )
 
     async def ask(

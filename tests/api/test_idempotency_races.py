@@ -18,7 +18,7 @@ from arranging.drafts import path_of
 from arranging.factories import Factory
 from arranging.proxy import proxied
 from service.database.database import Database
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 KEY = {"Idempotency-Key": "1"}

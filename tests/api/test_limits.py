@@ -18,7 +18,8 @@ from service.errors import RateLimited
 from service.http import limits as module
 from service.http.answers import problem
 from service.http.limits import Limits
-from service.settings import Settings, SettingsError
+from service.settings.env_file import SettingsError
+from service.settings.settings import Settings
 
 
 def of(**settings: Any) -> AbstractAsyncContextManager[Limits]:

@@ -12,7 +12,7 @@ from service.database.database import Database
 from service.operations import health
 from service.operations.health import DatabaseHealth
 from service.schema import own_schemas
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
 async def test_the_process_lives_and_is_ready(api: Api) -> None:

@@ -16,7 +16,7 @@ from arranging.factories import Factory
 from service.database.database import Database
 from service.operations import purging
 from service.operations.upkeep import Upkeep
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 

@@ -19,11 +19,11 @@ async def test_a_bearer_has_half_and_a_tenant_three_quarters() -> None:
     for bearer in ("a", "b", "c", "d"):
         shares.prove(bearer)
     for bearer in ("a",) * 4 + ("b",) * 2:
-        await asyncio.wait_for(held.enter_async_context(shares.taken("acme", bearer, "here")), 1)
+        await asyncio.wait_for(held.enter_async_context(shares.hold("acme", bearer, "here")), 1)
     for tenant, bearer in (("acme", "a"), ("acme", "c")):
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(held.enter_async_context(shares.taken(tenant, bearer, "here")), 0.05)
-    async with asyncio.timeout(1), shares.taken("globex", "d", "here"):
+            await asyncio.wait_for(held.enter_async_context(shares.hold(tenant, bearer, "here")), 0.05)
+    async with asyncio.timeout(1), shares.hold("globex", "d", "here"):
         pass
     await held.aclose()
     assert not shares._shares
@@ -33,10 +33,10 @@ async def test_whoever_waits_comes_in_turn_and_who_gives_up_is_passed_over() -> 
     shares, order = Shares(1), list[str]()
 
     async def enter(name: str) -> None:
-        async with shares.taken("acme", "a", "here"):
+        async with shares.hold("acme", "a", "here"):
             order.append(name)
 
-    async with shares.taken("acme", "a", "here"):
+    async with shares.hold("acme", "a", "here"):
         tasks = [asyncio.create_task(enter(name)) for name in ("first", "second", "third")]
         await asyncio.sleep(0)
         tasks[1].cancel()
@@ -47,8 +47,8 @@ async def test_whoever_waits_comes_in_turn_and_who_gives_up_is_passed_over() -> 
 
 async def test_who_gives_up_in_the_moment_of_their_turn_gives_up() -> None:
     shares = Shares(1)
-    async with shares.taken("acme", "a", "here"):
-        waiting = asyncio.create_task(shares.taken("acme", "a", "here").__aenter__())
+    async with shares.hold("acme", "a", "here"):
+        waiting = asyncio.create_task(shares.hold("acme", "a", "here").__aenter__())
         await asyncio.sleep(0)
         waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -59,10 +59,10 @@ async def test_who_gives_up_in_the_moment_of_their_turn_gives_up() -> None:
 async def test_invented_tokens_do_not_fill_the_share_of_the_tenant_that_they_name() -> None:
     shares = Shares(2)
     shares.prove("known")
-    async with shares.taken("acme", "invented", "elsewhere"):
-        invented = [asyncio.create_task(shares.taken("acme", str(n), "elsewhere").__aenter__()) for n in range(101)]
+    async with shares.hold("acme", "invented", "elsewhere"):
+        invented = [asyncio.create_task(shares.hold("acme", str(n), "elsewhere").__aenter__()) for n in range(101)]
         await asyncio.sleep(0)
-        async with asyncio.timeout(1), shares.taken("acme", "known", "here"):
+        async with asyncio.timeout(1), shares.hold("acme", "known", "here"):
             pass
         for each in invented:
             each.cancel()
@@ -73,11 +73,11 @@ async def test_invented_tokens_do_not_fill_the_share_of_the_tenant_that_they_nam
 
 async def test_a_queue_has_an_end() -> None:
     shares = Shares(1)
-    async with shares.taken("acme", "a", "here"):
-        waiting = [asyncio.create_task(shares.taken("acme", "a", "here").__aenter__()) for _ in range(100)]
+    async with shares.hold("acme", "a", "here"):
+        waiting = [asyncio.create_task(shares.hold("acme", "a", "here").__aenter__()) for _ in range(100)]
         await asyncio.sleep(0)
         with pytest.raises(RateLimited):
-            await shares.taken("acme", "a", "here").__aenter__()
+            await shares.hold("acme", "a", "here").__aenter__()
         for each in waiting:
             each.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)

@@ -13,7 +13,7 @@ from arranging.accounts import PASSWORD, PASSWORD_HASH, NewTenant
 from arranging.application import Api, problem, wrong_fields
 from arranging.factories import Factory
 from service.database.database import Database
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 SIGN_IN = {"tenant": "acme.example", "email": "owner@acme.example", "password": PASSWORD}

@@ -20,7 +20,7 @@ import psycopg
 from pydantic import SecretStr
 
 from service.embedded.server import Server
-from service.settings import Settings
+from service.settings.settings import Settings
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 ADMIN = "bouncer_admin"

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from changes.followers import until
 from service.cache.cache import Cache, Question, Rows
 from service.cache.watermarks import Stamp, Watermarks
-from service.settings import Settings
+from service.settings.settings import Settings
 
 ACME, GLOBEX = uuid4(), uuid4()
 ROW = uuid4()

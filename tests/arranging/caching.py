@@ -19,7 +19,7 @@ from service.changes.feed import Feed
 from service.database.database import Database
 from service.database.pool import GREETING
 from service.personal import keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.statements.repository import attached
 from service.work import Work
 

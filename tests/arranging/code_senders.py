@@ -6,7 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
 class Remembering:

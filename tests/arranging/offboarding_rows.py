@@ -23,7 +23,7 @@ from service.offboarding.archive import Manifest
 from service.offboarding.erasure import Erased
 from service.offboarding.tables import SEALED
 from service.personal import keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tables import HISTORY, UNEXPORTED
 
 LONG_NUMBER = "0.1000000000000000055511151231257827021181583404541015625001"

@@ -19,7 +19,7 @@ from service.database.database import Database
 from service.embedded.processes import exists
 from service.embedded.server import Server, running, stop
 from service.schema import migrations
-from service.settings import Settings
+from service.settings.settings import Settings
 
 MAJOR = int(os.environ.get("TEST_PG", "18"))
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.settings import Settings
+from service.settings.settings import Settings
 
 _SECRETS = ("database_url", "database_migration_url", "database_platform_url", "pii_keys", "pii_index_key")
 _PATIENCE = 60.0

@@ -20,7 +20,7 @@ from service.cache.watermarks import Watermarks
 from service.changes.relay import Relay
 from service.database.database import Database
 from service.database.pool import GREETING
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 BOUND = 2.0

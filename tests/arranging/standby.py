@@ -17,7 +17,7 @@ import psycopg
 
 from arranging.restartable import MAJOR, Restartable
 from service.embedded.server import Server, stop
-from service.settings import Settings
+from service.settings.settings import Settings
 
 _PATIENCE = 30.0
 

@@ -15,7 +15,7 @@ import pytest
 from arranging.accounts import NewTenant
 from arranging.factories import Factory
 from arranging.serving import Service, serving
-from service.settings import Settings
+from service.settings.settings import Settings
 
 BOUNDS = {
     "REQUEST_HEAD_TIMEOUT": "700ms", "REQUEST_BODY_TIMEOUT": "700ms", "MAX_CONNECTIONS": "12",

@@ -18,7 +18,7 @@ import pytest
 from arranging.accounts import NewTenant
 from arranging.factories import Factory
 from arranging.serving import serving
-from service.settings import Settings
+from service.settings.settings import Settings
 
 COUNT = 20_000
 ATTACKERS = Path(__file__).parents[1] / "arranging" / "attackers.py"

@@ -28,7 +28,7 @@ from service.embedded.binaries import find_binaries
 from service.embedded.errors import EmbeddedError
 from service.embedded.server import running
 from service.schema import migrations
-from service.settings import Settings
+from service.settings.settings import Settings
 
 A, B = UUID(int=0xA), UUID(int=0xB)
 ROWS = """

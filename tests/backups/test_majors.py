@@ -18,7 +18,7 @@ from service.database.pool import GREETING
 from service.embedded.binaries import find_binaries
 from service.errors import OperatorError
 from service.personal import keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 

@@ -18,15 +18,15 @@ from service.database.pool import GREETING
 from service.errors import OperatorError, Unavailable
 from service.personal import keyring
 from service.schema import own_schemas
-from service.settings import Settings
-from service.statements.outcomes import settled
+from service.settings.settings import Settings
+from service.statements.outcomes import changed_row
 from service.work import Work
 
 
 async def rename(database: Database, tenant: NewTenant, name: str) -> int:
     """Commit something; answers its number."""
     async with Work(database, tenant.id) as work:
-        settled(await work.users.update(tenant.owner.id, given=["display_name"], display_name=name))
+        changed_row(await work.users.update(tenant.owner.id, given=["display_name"], display_name=name))
     assert work.number is not None
     return work.number
 

@@ -16,7 +16,7 @@ from service.cache import cache as module
 from service.cache import watermarks
 from service.cache.cache import Cache, Question, Reading, Rows
 from service.cache.watermarks import Stamp, Watermarks
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
 class Clock:

@@ -16,7 +16,7 @@ from arranging.factories import Factory
 from arranging.staleness import BOUND, NOBODY, Process, Rows
 from changes.followers import until
 from service.database.database import Database
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 _PROCESSES = 3

@@ -17,7 +17,7 @@ from arranging.factories import Factory
 from changes.followers import NEVER, until
 from service.cache import redis_circuit, watermarks
 from service.cache.packing import unpack
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 MARKER = "confidential"

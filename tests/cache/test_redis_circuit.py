@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from changes.followers import NEVER, logging, until
 from service.cache import redis_circuit
 from service.cache.redis_circuit import RedisCircuit, Unreachable
-from service.settings import Settings
+from service.settings.settings import Settings
 
 Operation = Callable[[], Awaitable[Any]]
 

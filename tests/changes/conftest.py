@@ -16,7 +16,7 @@ from service.changes.consumers import Consumers
 from service.changes.relay import Relay
 from service.changes.ring import Ring
 from service.database.database import Database
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 

@@ -28,7 +28,7 @@ from service.changes.ring import Ring
 from service.database.database import Database
 from service.database.pool import GREETING
 from service.repos.log import LoggedCommit
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 T = TypeVar("T")

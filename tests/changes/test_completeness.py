@@ -23,7 +23,7 @@ from arranging.subscribers import Subscriber
 from service.database.database import Database
 from service.errors import ServiceError
 from service.personal import keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tables import SHOWN
 from service.work import Work
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from changes.mail import WEEK, Mail
-from service.changes.consumers import Consumer, Consumers, named
+from service.changes.consumers import Consumer, Consumers, configured
 from service.database.database import Database
 from service.errors import OperatorError
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
 async def test_two_consumers_of_one_name_are_refused(database: Database, mail: Mail) -> None:
@@ -49,9 +49,9 @@ def module(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("module")
 def test_the_consumers_that_a_setting_names_are_made_with_the_settings(settings: Settings) -> None:
-    assert named(settings) == ()
+    assert configured(settings) == ()
     for name, expected in (("make", ["mail", "test"]), ("iterated", ["mail"])):
-        made = named(settings.model_copy(update={"consumers": f"outgoing:{name}"}))
+        made = configured(settings.model_copy(update={"consumers": f"outgoing:{name}"}))
         assert [each.name for each in made] == expected
 
 
@@ -66,7 +66,7 @@ def test_the_consumers_that_a_setting_names_are_made_with_the_settings(settings:
 )  # fmt: skip
 def test_a_mistake_in_what_is_named_is_one_clear_line(settings: Settings, text: str) -> None:
     with pytest.raises(OperatorError) as refused:
-        named(settings.model_copy(update={"consumers": text}))
+        configured(settings.model_copy(update={"consumers": text}))
     assert str(refused.value).startswith("CONSUMERS: ")
     assert len(str(refused.value).splitlines()) == 1
     assert refused.value.remedy == "name it as package.module:function"

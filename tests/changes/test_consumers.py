@@ -20,7 +20,7 @@ from service.changes.consumers import Consumers
 from service.database.database import Database
 from service.errors import Unavailable
 from service.repos.log import LoggedCommit
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 

@@ -35,7 +35,7 @@ from service.changes import listener as listeners
 from service.changes.feed import Feed
 from service.changes.listener import CHANNEL, announce
 from service.database.database import Database
-from service.settings import Settings
+from service.settings.settings import Settings
 
 KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'quarry listener'"
 

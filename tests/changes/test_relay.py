@@ -35,7 +35,7 @@ from service.changes.relay import Relay
 from service.changes.ring import Ring
 from service.database.database import Database
 from service.errors import TenantUnbound
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 

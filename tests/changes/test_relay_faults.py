@@ -26,7 +26,7 @@ from service.changes import relay as relays
 from service.changes.relay import Relay
 from service.changes.ring import Ring
 from service.database.database import Database
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'quarry relay'"

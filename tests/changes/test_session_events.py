@@ -20,7 +20,7 @@ from service.changes.sessions import SessionEvent, session_events
 from service.database.database import Database
 from service.operations import purging
 from service.operations.upkeep import Upkeep
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 HOUR = timedelta(hours=1)

@@ -11,7 +11,7 @@ import pytest
 from checks.planting import Caught, Garden, Plant
 from service.checks import proving, scratch
 from service.checks.proofs.nullability import Verdict
-from service.settings import Settings
+from service.settings.settings import Settings
 
 FUNCTION = "CREATE FUNCTION app.planted({}) RETURNS {} LANGUAGE sql SECURITY DEFINER SET search_path TO '' AS $$ {} $$"
 CALLS = "-- calls: app.planted because it is a test"

@@ -11,7 +11,7 @@ import pytest
 from checks.planting import Garden, Plant
 from service.checks import scratch
 from service.checks.runs import growth
-from service.settings import Settings
+from service.settings.settings import Settings
 
 FIND = Plant("SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND id = :id", "one", takes="id: UUID")
 PAGE = Plant(

@@ -21,7 +21,7 @@ from service.embedded.server import Server
 from service.errors import OperatorError
 from service.schema import migration_files, migrations, provisioning
 from service.schema.migration_errors import MigrationError
-from service.settings import Settings
+from service.settings.settings import Settings
 
 Planted = Callable[..., Awaitable[Checked]]
 

@@ -12,7 +12,7 @@ import pytest
 
 from service.checks.runs import samples
 from service.checks.runs.samples import SampleError, Sampler
-from service.settings import Settings
+from service.settings.settings import Settings
 
 A, B = UUID(int=0xA), UUID(int=0xB)
 SHARED = {"app.niches": 60, "app.installation": 1}

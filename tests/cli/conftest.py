@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from service.cli.commands import run
-from service.settings import Settings
+from service.settings.settings import Settings
 
 CHECKOUT = Path(__file__).parent.parent.parent
 

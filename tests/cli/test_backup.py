@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
 class Server:

@@ -13,7 +13,7 @@ from arranging.factories import Factory
 from changes.followers import listening, until
 from service.changes.listener import announce
 from service.database.database import Database
-from service.settings import Settings
+from service.settings.settings import Settings
 
 COMMANDS = {
     "of the platform": ("tenants", "suspend", "acme.example"),

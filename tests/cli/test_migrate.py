@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
 def yoyo(checkout: Path, *arguments: str, **variables: str) -> str:

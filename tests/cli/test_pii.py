@@ -12,7 +12,7 @@ from arranging.factories import Factory
 from service.cli import migrate
 from service.database.database import Database
 from service.personal import keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 
 WITHOUT = {"PII_KEYS": "", "PII_INDEX_KEY": ""}
 PASSWORD = {"QUARRY_PASSWORD": "long enough"}

@@ -18,7 +18,7 @@ from service.addresses import Address
 from service.database.connection import Numbered
 from service.database.database import Database
 from service.errors import CommitUnknown, PoolExhausted, Timeout, Unavailable
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 

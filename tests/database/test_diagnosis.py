@@ -12,7 +12,7 @@ import pytest
 from service.addresses import Address
 from service.database import diagnosis
 from service.errors import OperatorError
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
 async def test_examine_sees_login_role_and_that_nothing_is_in_between(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from arranging.factories import Factory
 from changes.followers import until
 from service.database.database import Database
 from service.errors import PoolExhausted, Unavailable
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 END_ALL = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity

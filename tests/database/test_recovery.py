@@ -21,7 +21,7 @@ from service.api.app import create_app
 from service.database.database import Database
 from service.errors import ServiceError
 from service.personal import keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from arranging.serving import Service, serving
-from service.settings import Settings
+from service.settings.settings import Settings
 
 TIMES = {
     "DATABASE_POOL_MAX": "6",

@@ -16,7 +16,7 @@ from arranging.subscribers import Subscriber
 from faults.load import Load
 from service.database.database import Database
 from service.personal import keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 _PATIENCE = 90.0

@@ -20,7 +20,7 @@ from arranging.standby import Standby
 from faults.fleet import Fleet
 from faults.load import Flight, Load
 from faults.network import Network
-from service.settings import Settings
+from service.settings.settings import Settings
 
 _PATIENCE = 90.0
 _WHOLE = 20

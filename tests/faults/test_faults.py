@@ -20,7 +20,7 @@ from faults.network import networked
 from faults.staging import followed, loaded, prepared, through
 from faults.strikes import STRIKES, Scene, play
 from faults.verdict import judged
-from service.settings import Settings
+from service.settings.settings import Settings
 
 _PATIENCE = 90.0
 _BURST = 40

@@ -21,7 +21,7 @@ from faults.load import Load
 from faults.network import Network, networked
 from faults.staging import loaded, prepared, through
 from faults.verdict import judged
-from service.settings import Settings
+from service.settings.settings import Settings
 
 _PATIENCE = 90.0
 _WRITES = 100

@@ -17,7 +17,7 @@ import httpx
 
 from arranging.factories import Factory
 from service.schema import migration_files, provisioning
-from service.settings import Settings
+from service.settings.settings import Settings
 
 _INSTANCES = 8
 _PATIENCE = 120.0

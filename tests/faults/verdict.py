@@ -12,7 +12,7 @@ import asyncpg
 
 from arranging.accounts import NewTenant
 from faults.load import Load
-from service.settings import Settings
+from service.settings.settings import Settings
 
 _PATIENCE = 20.0
 _OPEN = """

@@ -8,7 +8,7 @@ import pytest
 
 from arranging.offboarding_rows import Stock
 from arranging.offboarding_rows import stock as stocked
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
 @pytest.fixture

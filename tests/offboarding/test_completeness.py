@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from service.offboarding.tables import SEALED, statements
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tables import SHARED, UNEXPORTED
 
 _COLUMNS = """

@@ -21,7 +21,7 @@ from service.errors import OperatorError
 from service.offboarding import exporting, importing
 from service.personal import keyring
 from service.personal.keyring import Keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tables import HISTORY, UNEXPORTED
 from service.tenancy.identity import TenantId
 from service.work import Work

@@ -29,7 +29,7 @@ from conftest import SESSIONS
 from service.api.app import create_app
 from service.cli.commands import run
 from service.embedded.server import Server
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
 @dataclass(frozen=True)

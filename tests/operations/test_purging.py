@@ -14,7 +14,7 @@ from service.database.database import Database
 from service.operations import purging
 from service.operations.health import DatabaseHealth
 from service.schema import own_schemas
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 IDLE = timedelta(hours=1)

@@ -19,7 +19,7 @@ from service.database.database import Database
 from service.operations import rotation
 from service.operations.sealing import AGGREGATES
 from service.personal.keyring import SEALED, Keyring, KeyringError
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.statements.repository import attached
 from service.work import Work
 

@@ -11,7 +11,7 @@ from service.database.database import Database
 from service.errors import InUse, OperatorError
 from service.operations import seeding
 from service.personal.keyring import KeyringError
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.statements.statement import StatementError
 from service.tenancy.identity import TenantId
 from service.work import Work

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from service.personal import keyring
 from service.personal.keyring import Keyring, KeyringError, Undecipherable
-from service.settings import Settings
+from service.settings.settings import Settings
 
 ACME, GLOBEX = UUID(int=1), UUID(int=2)
 SECRET, OTHER = bytes(range(32)), bytes(range(32, 64))
@@ -183,7 +183,7 @@ def test_file_of_keys_that_is_no_text_is_one_line(tmp_path: Path) -> None:
 
 def test_processes_that_start_at_once_have_the_same_keys(tmp_path: Path) -> None:
     program = (
-        "from service import settings; from service.personal import keyring;"
+        "from service.settings import settings; from service.personal import keyring;"
         "print(keyring.load(settings.Settings(_env_file=None)).current)"
     )
     environment = {"PATH": os.environ["PATH"], "QUARRY_HOME": str(tmp_path / "home")}

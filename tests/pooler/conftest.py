@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from arranging.bouncer import Bouncer, through
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
 @pytest.fixture

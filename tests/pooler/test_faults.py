@@ -20,7 +20,7 @@ from service.database import connection
 from service.database.database import Database
 from service.embedded.server import Server
 from service.errors import CommitUnknown, Unavailable
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 COMPOSE = CHECKOUT / "compose.yaml"

@@ -23,7 +23,7 @@ from service.database.database import Database
 from service.errors import OperatorError
 from service.operations.health import Health
 from service.replicas import Replicas
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tenancy.identity import TenantId
 from service.work import Work
 

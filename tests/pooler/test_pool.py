@@ -17,7 +17,7 @@ from service.database.database import Database
 from service.database.pool import GREETING
 from service.errors import NotFound, OperatorError, TenantUnbound
 from service.personal import keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 

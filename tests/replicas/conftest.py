@@ -19,7 +19,7 @@ from arranging.standby import Standby, replica_url
 from service.api.app import create_app
 from service.database.database import Database
 from service.personal import keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 
 _names = itertools.count(1)
 Serve = Callable[..., Awaitable[Api]]

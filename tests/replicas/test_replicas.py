@@ -22,7 +22,7 @@ from replicas.conftest import Serve, replica_is
 from service.api.routes import ENDPOINTS
 from service.errors import Behind, NotFound
 from service.repos.campaigns import Campaign
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 _WHERE = "SELECT pg_is_in_recovery()"

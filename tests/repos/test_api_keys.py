@@ -11,7 +11,7 @@ import pytest
 from arranging.accounts import NewTenant
 from arranging.factories import Factory
 from service.database.database import Database
-from service.errors import Conflict, InvalidInput, Reference
+from service.errors import Conflict, InvalidInput, MissingReference
 from service.repos.api_keys import ApiKey, KeyBearer
 from service.work import Work
 
@@ -110,7 +110,7 @@ async def test_the_database_itself_refuses_what_is_no_key(database: Database, ne
         with pytest.raises(InvalidInput) as refused:
             await issued(database, acme, **wrong)
         assert [error.field for error in refused.value.errors] == list(wrong)
-    with pytest.raises(Reference) as unknown:
+    with pytest.raises(MissingReference) as unknown:
         await issued(database, acme, created_by=globex.owner.id)
     assert [error.field for error in unknown.value.errors] == ["created_by"]
     await issued(database, acme)

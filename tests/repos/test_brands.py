@@ -10,9 +10,9 @@ import pytest
 
 from arranging.factories import Factory
 from service.database.database import Database
-from service.errors import InUse, InvalidInput, Reference
+from service.errors import InUse, InvalidInput, MissingReference
 from service.personal.keyring import SEALED
-from service.statements.outcomes import removed, settled
+from service.statements.outcomes import changed_row, check_removed
 from service.work import Work
 
 SEALED_FIELDS = {
@@ -36,7 +36,7 @@ async def test_everything_personal_is_sealed_in_the_table_and_plain_in_the_answe
         row = await work.connection.fetchrow(f"SELECT {', '.join(SEALED_FIELDS)} FROM brands", ())
         assert row is not None
         assert {bytes(value)[:1] for value in row} == {SEALED}
-        cleared = settled(await work.brands.update(brand.id, given=["brand_email", "gst_document"]))
+        cleared = changed_row(await work.brands.update(brand.id, given=["brand_email", "gst_document"]))
         assert (cleared.brand_email, cleared.gst_document, cleared.pan_document) == (None, None, "pan-1")
 
 
@@ -46,8 +46,8 @@ async def test_a_profile_is_completed_when_nothing_of_it_is_missing(database: Da
     assert brand.is_profile_completed
     async with Work(database, acme.id) as work:
         for field, value in COMPLETE.items():
-            without = settled(await work.brands.update(brand.id, given=[field]))
-            again = settled(await work.brands.update(brand.id, given=[field], **{field: value}))
+            without = changed_row(await work.brands.update(brand.id, given=[field]))
+            again = changed_row(await work.brands.update(brand.id, given=[field], **{field: value}))
             assert (without.is_profile_completed, again.is_profile_completed) == (False, True), field
 
 
@@ -78,13 +78,13 @@ async def test_a_brand_is_in_use_while_live_campaigns_refer_to_it(database: Data
     campaign, other = await new.campaign(acme, brand_id=brand.id), await new.campaign(acme, brand_id=brand.id)
 
     async def remove(work: Work) -> None:
-        removed(await work.brands.remove(brand.id))
+        check_removed(await work.brands.remove(brand.id))
 
     with pytest.raises(InUse):
         await Work.run(database, remove, acme.id)
     async with Work(database, acme.id) as work:
-        removed(await work.campaigns.remove(campaign.id))
-        settled(await work.campaigns.update(other.id, given=["brand_id"]))
+        check_removed(await work.campaigns.remove(campaign.id))
+        changed_row(await work.campaigns.update(other.id, given=["brand_id"]))
     await Work.run(database, remove, acme.id)
 
 
@@ -93,7 +93,7 @@ async def test_no_campaign_is_for_a_brand_that_is_deleted_or_another_tenants(dat
     gone, theirs = await new.brand(acme), await new.brand(globex)
     campaign = await new.campaign(acme)
     async with Work(database, acme.id) as work:
-        removed(await work.brands.remove(gone.id))
+        check_removed(await work.brands.remove(gone.id))
 
     async def change(work: Work, brand_id: UUID) -> None:
         await work.campaigns.update(campaign.id, given=["brand_id"], brand_id=brand_id)
@@ -103,7 +103,7 @@ async def test_no_campaign_is_for_a_brand_that_is_deleted_or_another_tenants(dat
             new.campaign(acme, brand_id=brand_id),
             Work.run(database, lambda w, b=brand_id: change(w, b), acme.id),
         ):
-            with pytest.raises(Reference) as refused:
+            with pytest.raises(MissingReference) as refused:
                 await refer
             assert [error.field for error in refused.value.errors] == ["brand_id"]
 
@@ -117,10 +117,10 @@ async def test_a_campaign_and_its_brands_removal_exclude_each_other(database: Da
             await work.campaigns.create(name="Summer", owner_id=acme.owner.id, brand_id=brand_id)
 
         async def remove(work: Work, brand_id: UUID = brand.id) -> None:
-            removed(await work.brands.remove(brand_id))
+            check_removed(await work.brands.remove(brand_id))
 
         order = (create, remove) if number % 2 else (remove, create)
         outcomes = await asyncio.gather(*(Work.run(database, each, acme.id) for each in order), return_exceptions=True)
         failed = [outcome for outcome in outcomes if outcome is not None]
         assert len(failed) == 1, outcomes
-        assert isinstance(failed[0], InUse | Reference)
+        assert isinstance(failed[0], InUse | MissingReference)

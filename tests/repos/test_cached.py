@@ -20,7 +20,7 @@ from service.changes import relay as relays
 from service.database.database import Database
 from service.errors import NotFound
 from service.repos.campaigns import Campaign
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 

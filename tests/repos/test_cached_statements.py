@@ -20,7 +20,7 @@ from changes.followers import NEVER
 from service.cache import cache as cache_module
 from service.cache import watermarks
 from service.database.database import Database
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.statements import query_files
 from service.statements.cached import Cached, tables
 from service.statements.repository import Repository, query

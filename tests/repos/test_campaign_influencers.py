@@ -11,7 +11,7 @@ import pytest
 from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import InvalidInput
-from service.statements.outcomes import removed
+from service.statements.outcomes import check_removed
 from service.work import Work
 
 
@@ -46,8 +46,8 @@ async def test_both_have_to_be_live_and_of_this_tenant(database: Database, new: 
     gone, away = await new.campaign(acme), await new.influencer(acme)
     theirs, stranger = await new.campaign(globex), await new.influencer(globex)
     async with Work(database, acme.id) as work:
-        removed(await work.campaigns.remove(gone.id))
-        removed(await work.influencers.remove(away.id))
+        check_removed(await work.campaigns.remove(gone.id))
+        check_removed(await work.influencers.remove(away.id))
         on = work.campaign_influencers
         for campaign_id in (gone.id, theirs.id, uuid4()):
             assert await on.put(campaign_id, influencer.id) is None
@@ -84,10 +84,10 @@ async def test_what_is_deleted_is_on_no_page_and_comes_back(database: Database, 
     async with Work(database, acme.id) as work:
         on = work.campaign_influencers
         row = await on.put(campaign.id, influencer.id, status="declined")
-        removed(await work.influencers.remove(influencer.id))
+        check_removed(await work.influencers.remove(influencer.id))
         assert await on.page(campaign.id) == []
         await work.influencers.restore(influencer.id)
-        removed(await work.campaigns.remove(campaign.id))
+        check_removed(await work.campaigns.remove(campaign.id))
         assert await on.page(campaign.id) == []
         assert await on.remove(campaign.id, influencer.id) == 0
         await work.campaigns.restore(campaign.id)
@@ -123,7 +123,7 @@ async def test_nobody_slips_onto_a_campaign_while_either_is_being_deleted(
     acme = await new.tenant("acme")
     ids = {"campaigns": (await new.campaign(acme)).id, "influencers": (await new.influencer(acme)).id}
     async with Work(database, acme.id) as work:
-        removed(await getattr(work, what).remove(ids[what]))
+        check_removed(await getattr(work, what).remove(ids[what]))
         late = asyncio.ensure_future(
             Work.run(database, lambda other: other.campaign_influencers.put(*ids.values()), acme.id)
         )

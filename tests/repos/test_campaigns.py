@@ -9,8 +9,8 @@ import pytest
 
 from arranging.factories import Factory
 from service.database.database import Database
-from service.errors import InvalidInput, NotFound, Reference
-from service.statements.outcomes import removed, settled
+from service.errors import InvalidInput, MissingReference, NotFound
+from service.statements.outcomes import changed_row, check_removed
 from service.work import Work
 
 
@@ -37,7 +37,7 @@ async def test_another_tenants_campaign_is_not_found(database: Database, new: Fa
 async def test_a_campaign_needs_a_live_owner_of_its_own_tenant(database: Database, new: Factory) -> None:
     acme, globex = await new.tenant("acme"), await new.tenant("globex")
     for owner_id in (globex.owner.id, uuid4()):
-        with pytest.raises(Reference) as refused:
+        with pytest.raises(MissingReference) as refused:
             await new.campaign(acme, owner_id=owner_id)
         assert refused.value.errors[0].field == "owner_id"
 
@@ -56,14 +56,14 @@ async def test_a_change_answers_the_row_and_whether_its_version_was_the_expected
     campaign = await new.campaign(acme, description="Old", budget_minor=7)
     async with Work(database, acme.id) as work:
         update = work.campaigns.update
-        changed = settled(
+        changed = changed_row(
             await update(campaign.id, version=1, given=["name", "description"], name="New", budget_minor=9)
         )
         assert (changed.name, changed.description, changed.budget_minor, changed.version) == ("New", None, 7, 2)
         stale = await update(campaign.id, version=1, given=["name"], name="Third")
         assert stale is not None
         assert (stale.applied, stale.name, stale.version) == (False, "New", 2)
-        assert settled(await update(campaign.id, given=["name"], name="New")).version == 2
+        assert changed_row(await update(campaign.id, given=["name"], name="New")).version == 2
         assert await update(uuid4(), version=1, given=[]) is None
 
 
@@ -71,7 +71,7 @@ async def test_many_are_found_in_id_order_and_counted(database: Database, new: F
     acme = await new.tenant("acme")
     made = [await new.campaign(acme, status=status) for status in ("draft", "active", "active")]
     async with Work(database, acme.id) as work:
-        removed(await work.campaigns.remove(made[0].id))
+        check_removed(await work.campaigns.remove(made[0].id))
         found = await work.campaigns.find_many([*(campaign.id for campaign in made), uuid4(), made[1].id])
         assert [campaign.id for campaign in found] == sorted(campaign.id for campaign in made[1:])
         assert await work.campaigns.find_many([]) == []
@@ -83,7 +83,7 @@ async def test_a_campaign_shows_its_live_contents_newest_first(database: Databas
     campaign = await new.campaign(acme)
     contents = [await new.content(acme, campaign, title=title) for title in ("a", "b", "c")]
     async with Work(database, acme.id) as work:
-        removed(await work.contents.remove(campaign.id, contents[1].id))
+        check_removed(await work.contents.remove(campaign.id, contents[1].id))
         found = await work.campaigns.find_with_contents(campaign.id)
         assert [content.title for content in found.contents] == ["c", "a"]
         assert found.contents[0].id == contents[2].id
@@ -112,9 +112,9 @@ async def test_a_campaign_does_not_come_back_to_an_owner_or_brand_that_is_delete
             (await new.campaign(acme, owner_id=owner.id), work.users, owner),
             (await new.campaign(acme, brand_id=brand.id), work.brands, brand),
         ):
-            removed(await work.campaigns.remove(campaign.id))
-            removed(await repository.remove(row.id))
-            with pytest.raises(Reference) as refused:
+            check_removed(await work.campaigns.remove(campaign.id))
+            check_removed(await repository.remove(row.id))
+            with pytest.raises(MissingReference) as refused:
                 async with work.savepoint("restore"):
                     await work.campaigns.restore(campaign.id)
             assert [error.field for error in refused.value.errors] == ["owner_id" if row == owner else "brand_id"]

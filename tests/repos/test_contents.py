@@ -10,7 +10,7 @@ import pytest
 from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import NotFound
-from service.statements.outcomes import removed, settled
+from service.statements.outcomes import changed_row, check_removed
 from service.work import Work
 
 
@@ -37,7 +37,7 @@ async def test_contents_go_and_come_back_with_their_campaign(database: Database,
     campaign = await new.campaign(acme)
     content = await new.content(acme, campaign)
     async with Work(database, acme.id) as work:
-        removed(await work.campaigns.remove(campaign.id))
+        check_removed(await work.campaigns.remove(campaign.id))
         assert await work.contents.page(campaign.id) == []
         assert await work.contents.update(campaign.id, content.id, given=[]) is None
         assert await work.contents.create(campaign.id, kind="post", title="A") is None
@@ -49,7 +49,7 @@ async def test_a_content_can_not_slip_into_a_campaign_that_is_being_deleted(data
     acme = await new.tenant("acme")
     campaign = await new.campaign(acme)
     async with Work(database, acme.id) as work:
-        removed(await work.campaigns.remove(campaign.id))
+        check_removed(await work.campaigns.remove(campaign.id))
         late = asyncio.ensure_future(
             Work.run(database, lambda other: other.contents.create(campaign.id, kind="post", title="Late"), acme.id)
         )
@@ -63,7 +63,7 @@ async def test_a_change_keeps_what_is_not_given(database: Database, new: Factory
     campaign = await new.campaign(acme)
     content = await new.content(acme, campaign, body="Body", url="https://example.com", status="approved")
     async with Work(database, acme.id) as work:
-        changed = settled(
+        changed = changed_row(
             await work.contents.update(
                 campaign.id, content.id, version=1, given=["title", "body"], title="New", url="x"
             )

@@ -11,7 +11,7 @@ import pytest
 from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import InUse, InvalidInput
-from service.statements.outcomes import removed, settled
+from service.statements.outcomes import changed_row, check_removed
 from service.work import Work
 
 
@@ -23,7 +23,7 @@ async def test_influencers_are_found_by_the_beginning_of_their_name(database: Da
     async with Work(database, acme.id) as work:
         assert await work.influencers.page(q="ADA L") == [ada]
         assert await work.influencers.page(q="%") == []
-        renamed = settled(await work.influencers.update(ada.id, given=["name"], name="Grace"))
+        renamed = changed_row(await work.influencers.update(ada.id, given=["name"], name="Grace"))
         assert [row.id for row in await work.influencers.page(q="grace")] == [renamed.id]
 
 
@@ -46,13 +46,13 @@ async def test_an_influencer_is_in_use_while_invited_to_a_live_campaign_or_on_it
         assert await work.campaign_influencers.put(campaign.id, influencer.id, status=status)  # type: ignore[arg-type]
 
     async def remove(work: Work) -> None:
-        removed(await work.influencers.remove(influencer.id))
+        check_removed(await work.influencers.remove(influencer.id))
 
     if is_in_use:
         with pytest.raises(InUse):
             await Work.run(database, remove, acme.id)
         async with Work(database, acme.id) as work:
-            removed(await work.campaigns.remove(campaign.id))
+            check_removed(await work.campaigns.remove(campaign.id))
     await Work.run(database, remove, acme.id)
 
 

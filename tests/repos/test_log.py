@@ -15,7 +15,7 @@ from service.database.database import Database
 from service.errors import Forbidden, InvalidInput
 from service.repos import log
 from service.repos.log import AuditedChange, LoggedCommit, PolledPlace, StreamPlace
-from service.statements.outcomes import settled
+from service.statements.outcomes import changed_row
 from service.tenancy.identity import Actor, Origin
 from service.work import Work
 
@@ -25,7 +25,7 @@ async def rename(database: Database, tenant: NewTenant, *names: str, actor: Acto
     origin = Origin(IPv4Address("192.0.2.7"), "request-1")
     async with Work(database, tenant.id, origin=origin, actor=actor) as work:
         for name in names:
-            settled(await work.users.update(tenant.owner.id, given=["display_name"], display_name=name))
+            changed_row(await work.users.update(tenant.owner.id, given=["display_name"], display_name=name))
     assert work.number is not None
     return work.number
 

@@ -13,7 +13,7 @@ from arranging.factories import Factory
 from service.accounts.one_time_codes import ATTEMPTS
 from service.database.database import Database
 from service.errors import InvalidInput
-from service.repos.otps import Attempt, Otp
+from service.repos.otps import Guess, Otp
 from service.work import Work
 
 PHONE = "+14155550100"
@@ -106,7 +106,7 @@ async def test_a_guess_is_counted_when_its_work_is_committed(database: Database,
     with pytest.raises(ZeroDivisionError):
         async with Work(database, acme.id) as work:
             attempt = await work.otps.attempt(phone=PHONE, code="111111", attempts=ATTEMPTS)
-            assert isinstance(attempt, Attempt)
+            assert isinstance(attempt, Guess)
             assert (attempt.is_right, attempt.attempts) == (True, 1)
             raise ZeroDivisionError
     assert await guess(database, acme)

@@ -10,8 +10,8 @@ import pytest
 from arranging.factories import Factory
 from arranging.profile_kinds import Profiles
 from service.database.database import Database
-from service.errors import Reference
-from service.statements.outcomes import settled
+from service.errors import MissingReference
+from service.statements.outcomes import changed_row
 from service.work import Work
 
 AddNiche = Callable[[str], UUID]
@@ -39,12 +39,12 @@ async def test_a_profile_with_a_niche_that_does_not_exist_is_not_created(
     database: Database, new: Factory, profiles: Profiles, add_niche: AddNiche
 ) -> None:
     acme = await new.tenant("acme")
-    with pytest.raises(Reference) as refused:
+    with pytest.raises(MissingReference) as refused:
         await profiles.make(acme, niche_ids=[add_niche("Tea"), uuid4()])
     assert [error.field for error in refused.value.errors] == ["niche_id"]
     created = await profiles.make(acme)
     for attach in (lambda p: p.attach_niche(created.id, uuid4()), lambda p: p.replace_niches(created.id, [uuid4()])):
-        with pytest.raises(Reference):
+        with pytest.raises(MissingReference):
             async with Work(database, acme.id) as work:
                 await attach(profiles.of(work))
     async with Work(database, acme.id) as work:
@@ -83,6 +83,6 @@ async def test_fields_and_niches_changed_together_raise_the_version_once(
     acme = await new.tenant("acme")
     created = await profiles.make(acme)
     async with Work(database, acme.id) as work:
-        settled(await profiles.of(work).update(created.id, version=1, given=["bio"], bio="New"))
+        changed_row(await profiles.of(work).update(created.id, version=1, given=["bio"], bio="New"))
         assert await profiles.of(work).replace_niches(created.id, [add_niche("A"), add_niche("B")]) == 1
         assert (await profiles.of(work).find(created.id)).version == 2

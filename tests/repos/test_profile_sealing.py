@@ -12,7 +12,7 @@ from arranging.profile_kinds import Profiles
 from service.database.database import Database
 from service.errors import InvalidInput
 from service.personal.keyring import SEALED
-from service.statements.outcomes import removed, settled
+from service.statements.outcomes import changed_row, check_removed
 from service.work import Work
 
 
@@ -24,11 +24,11 @@ async def test_the_same_text_keeps_what_is_sealed_and_is_no_change(
     same = {"email": created.email, "phone": created.phone}
     async with Work(database, acme.id) as work:
         before = await profiles.raw(work, created.id, "email, phone")
-        settled(await profiles.of(work).update(created.id, given=list(same), **same))
+        changed_row(await profiles.of(work).update(created.id, given=list(same), **same))
         assert await profiles.raw(work, created.id, "email, phone") == before
     assert work.number is None
     async with Work(database, acme.id) as work:
-        other = settled(await profiles.of(work).update(created.id, given=["email"], email="other@example.com"))
+        other = changed_row(await profiles.of(work).update(created.id, given=["email"], email="other@example.com"))
         after = await profiles.raw(work, created.id, "email, phone")
     assert (other.email, other.phone, other.version) == ("other@example.com", created.phone, 2)
     assert (after["email"] == before["email"], after["phone"] == before["phone"]) == (False, True)
@@ -40,10 +40,10 @@ async def test_another_phone_has_not_been_verified(database: Database, new: Fact
     async with Work(database, acme.id) as work:
         assert [row.id for row in await profiles.of(work).verify_phone(created.phone)] == [created.id]
         update = profiles.of(work).update
-        same = settled(await update(created.id, given=["phone", "bio"], phone=created.phone, bio="Bio"))
+        same = changed_row(await update(created.id, given=["phone", "bio"], phone=created.phone, bio="Bio"))
         assert same.is_phone_verified
         assert not (await profiles.of(work).find(other.id)).is_phone_verified
-        changed = settled(await update(created.id, given=["phone"], phone="+14155559999"))
+        changed = changed_row(await update(created.id, given=["phone"], phone="+14155559999"))
         assert (changed.phone, changed.is_phone_verified) == ("+14155559999", False)
         assert await profiles.of(work).verify_phone(created.phone) == []
 
@@ -91,7 +91,7 @@ async def test_what_another_key_sealed_is_stale_deleted_or_not_and_sealed_again_
     created = await profiles.make(acme)
     async with Work(database, acme.id) as work:
         stale, binding = profiles.of(work).stale, work.binding
-        removed(await profiles.of(work).remove(created.id))
+        check_removed(await profiles.of(work).remove(created.id))
         assert await stale(binding.keyring.prefix, after=UUID(int=0), limit=9) == []
         (row,) = await stale(b"\x01other", after=UUID(int=0), limit=9)
         assert await stale(b"\x01other", after=row.id, limit=9) == []

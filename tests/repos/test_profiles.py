@@ -11,7 +11,7 @@ from arranging.factories import Factory
 from arranging.profile_kinds import Profiles
 from service.database.database import Database
 from service.errors import Conflict, InvalidInput, NotFound
-from service.statements.outcomes import removed, settled
+from service.statements.outcomes import changed_row, check_removed
 from service.work import Work
 
 AddNiche = Callable[[str], UUID]
@@ -61,7 +61,7 @@ async def test_a_change_answers_the_row_and_whether_its_version_was_the_expected
     created = await profiles.make(acme, bio="Old", profile_image="https://x.example", niche_ids=[add_niche("Tea")])
     async with Work(database, acme.id) as work:
         update = profiles.of(work).update
-        changed = settled(
+        changed = changed_row(
             await update(created.id, version=1, given=["bio", "username"], username="new.name", profile_image="Ignored")
         )
         assert (changed.username, changed.bio, changed.profile_image) == ("new.name", None, "https://x.example")
@@ -80,7 +80,7 @@ async def test_a_deleted_profile_is_nowhere_and_comes_back_as_it_was(
     async with Work(database, acme.id) as work:
         gone = profiles.of(work)
         assert await gone.remove(created.id, version=9) is False
-        removed(await gone.remove(created.id, version=1))
+        check_removed(await gone.remove(created.id, version=1))
         assert await gone.remove(created.id) is None
         assert await gone.page() == await gone.find_many([created.id]) == await gone.verify_phone(created.phone) == []
         assert await gone.update(created.id, given=[]) is None
@@ -119,7 +119,7 @@ async def test_a_profile_does_not_come_back_to_what_is_taken_meanwhile(
     acme = await new.tenant("acme")
     created = await profiles.make(acme)
     async with Work(database, acme.id) as work:
-        removed(await profiles.of(work).remove(created.id))
+        check_removed(await profiles.of(work).remove(created.id))
     await profiles.make(acme, **{field: getattr(created, field)})
     with pytest.raises(Conflict) as refused:
         async with Work(database, acme.id) as work:

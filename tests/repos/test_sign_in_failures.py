@@ -10,7 +10,7 @@ import pytest
 from arranging.accounts import NewTenant
 from arranging.factories import Factory
 from service.database.database import Database
-from service.errors import Forbidden, InvalidInput, Reference
+from service.errors import Forbidden, InvalidInput, MissingReference
 from service.repos.sign_in_failures import SignInFailure
 from service.work import Work
 
@@ -62,7 +62,7 @@ async def test_the_database_itself_refuses_what_is_no_failure(database: Database
     with pytest.raises(InvalidInput) as refused:
         await noted(database, acme, user_agent="x" * 501)
     assert [error.field for error in refused.value.errors] == ["user_agent"]
-    with pytest.raises(Reference) as unknown:
+    with pytest.raises(MissingReference) as unknown:
         await noted(database, acme, user_id=globex.owner.id)
     assert [error.field for error in unknown.value.errors] == ["user_id"]
 

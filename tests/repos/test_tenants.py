@@ -10,7 +10,7 @@ import pytest
 from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import Conflict, Forbidden
-from service.statements.outcomes import settled
+from service.statements.outcomes import changed_row
 from service.work import Work
 
 
@@ -55,7 +55,7 @@ async def test_features_are_merged(database: Database, new: Factory, before: dic
     acme = await new.tenant("acme")
     async with Work(database, acme.id) as work:
         await work.tenants.update(given=["features"], features=json.dumps(before))
-        changed = settled(await work.tenants.update(given=["features"], features=json.dumps(patch)))
+        changed = changed_row(await work.tenants.update(given=["features"], features=json.dumps(patch)))
     assert changed.features == after
 
 

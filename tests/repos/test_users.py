@@ -11,7 +11,7 @@ from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import Conflict, DatabaseError, InUse, InvalidInput, NotFound, StaleVersion
 from service.personal.keyring import SEALED
-from service.statements.outcomes import removed, settled
+from service.statements.outcomes import changed_row, check_removed
 from service.work import Work
 
 
@@ -82,10 +82,10 @@ async def test_the_same_address_is_sealed_otherwise_each_time_and_found_in_its_o
 async def test_the_same_address_again_is_no_change(database: Database, new: Factory) -> None:
     acme = await new.tenant("acme")
     async with Work(database, acme.id) as work:
-        changed = settled(await work.users.update(acme.owner.id, given=["email"], email=acme.owner.email))
+        changed = changed_row(await work.users.update(acme.owner.id, given=["email"], email=acme.owner.email))
     assert (changed, work.number) == (changed.model_copy(update={"version": 1}), None)
     async with Work(database, acme.id) as work:
-        changed = settled(await work.users.update(acme.owner.id, given=["email"], email="other@acme.example"))
+        changed = changed_row(await work.users.update(acme.owner.id, given=["email"], email="other@acme.example"))
         assert (changed.email, changed.version) == ("other@acme.example", 2)
         assert await work.users.find_credentials(acme.owner.email) is None
 
@@ -115,14 +115,14 @@ async def test_a_change_answers_the_row_and_whether_its_version_was_the_expected
     acme = await new.tenant("acme")
     async with Work(database, acme.id) as work:
         update = work.users.update
-        changed = settled(await update(acme.owner.id, version=1, given=["display_name"], display_name="Other"))
+        changed = changed_row(await update(acme.owner.id, version=1, given=["display_name"], display_name="Other"))
         assert (changed.display_name, changed.version, changed.email) == ("Other", 2, acme.owner.email)
         stale = await update(acme.owner.id, version=1, given=["display_name"], display_name="Third")
         assert stale is not None
         assert (stale.applied, stale.display_name, stale.version) == (False, "Other", 2)
         with pytest.raises(StaleVersion):
-            settled(stale)
-        assert settled(await update(acme.owner.id, given=[], display_name="Ignored")).display_name == "Other"
+            changed_row(stale)
+        assert changed_row(await update(acme.owner.id, given=[], display_name="Ignored")).display_name == "Other"
         assert await update(uuid4(), given=[]) is None
 
 
@@ -144,8 +144,8 @@ async def test_a_removed_user_is_nowhere_to_be_found(database: Database, new: Fa
     user = await new.user(acme.id, email="user@acme.example")
     async with Work(database, acme.id) as work:
         with pytest.raises(StaleVersion):
-            removed(await work.users.remove(user.id, version=9))
-        removed(await work.users.remove(user.id, version=1))
+            check_removed(await work.users.remove(user.id, version=9))
+        check_removed(await work.users.remove(user.id, version=1))
         assert await work.users.remove(user.id) is None
         assert await work.users.find_credentials(user.email) is None
         assert await work.users.set_password(user.id, "x") == 0
@@ -161,7 +161,7 @@ async def test_a_campaign_and_its_owners_removal_exclude_each_other(database: Da
             await work.campaigns.create(name="Summer", owner_id=owner)  # type: ignore[arg-type]
 
         async def remove(work: Work, owner: object = user.id) -> None:
-            removed(await work.users.remove(owner))  # type: ignore[arg-type]
+            check_removed(await work.users.remove(owner))  # type: ignore[arg-type]
 
         order = (create, remove) if number % 2 else (remove, create)
         outcomes = await asyncio.gather(*(Work.run(database, each, acme.id) for each in order), return_exceptions=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.settings import Settings
+from service.settings.settings import Settings
 
 NAMES = {("app.niches", "name")}
 """Shown in lists in people's order, which is a language's; not an identifier."""

@@ -20,7 +20,7 @@ from service.embedded.server import Server
 from service.errors import OperatorError
 from service.schema import migrations, own_schemas, provisioning, yoyo_backend
 from service.schema.migration_errors import MigrationError
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
 def quietly(_: str) -> None:

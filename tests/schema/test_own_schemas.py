@@ -22,7 +22,7 @@ from service.errors import OperatorError
 from service.schema import migration_files, migrations, own_schemas
 from service.schema.migration_errors import MigrationError
 from service.schema.own_schemas import OwnSchemaFailed
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tenancy import guard
 from service.work import Work
 

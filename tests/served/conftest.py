@@ -10,7 +10,7 @@ import pytest
 from arranging.accounts import NewTenant
 from arranging.factories import Factory
 from arranging.serving import Service, serving
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
 @pytest.fixture

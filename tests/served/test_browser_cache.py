@@ -18,7 +18,7 @@ import pytest
 
 from arranging.accounts import PASSWORD, NewTenant
 from arranging.serving import serving
-from service.settings import Settings
+from service.settings.settings import Settings
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(

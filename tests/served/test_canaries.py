@@ -22,7 +22,7 @@ from arranging.serving import Service, serving
 from arranging.witnesses import plant
 from service.api.routes import ENDPOINTS
 from service.embedded.server import Server
-from service.settings import Settings
+from service.settings.settings import Settings
 
 OPERATOR = f"operator{uuid4().hex}"
 

@@ -14,7 +14,7 @@ from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import TenantUnbound
 from service.personal.marking import Personal, is_personal
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.statements import query_files
 from service.statements.repository import Repository, query
 from service.statements.rows import Row

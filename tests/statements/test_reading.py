@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, Json, ValidationError, computed_field, fi
 
 from service.errors import NotFound, StaleVersion
 from service.statements import reading
-from service.statements.outcomes import removed, settled
+from service.statements.outcomes import changed_row, check_removed
 from service.statements.reading import is_plain
 from service.statements.rows import Row
 from service.tenancy.binding import Binding
@@ -181,13 +181,13 @@ class Outcome(Simple):
 
 def test_an_outcome_is_the_row_or_the_reason_why_not() -> None:
     done = Outcome(id=1, name=None, applied=True)
-    assert settled(done) is done
+    assert changed_row(done) is done
     with pytest.raises(NotFound):
-        settled(None)  # type: ignore[type-var]
+        changed_row(None)  # type: ignore[type-var]
     with pytest.raises(StaleVersion):
-        settled(done.model_copy(update={"applied": False}))
-    removed(applied=True)
+        changed_row(done.model_copy(update={"applied": False}))
+    check_removed(applied=True)
     with pytest.raises(NotFound):
-        removed(applied=None)
+        check_removed(applied=None)
     with pytest.raises(StaleVersion):
-        removed(applied=False)
+        check_removed(applied=False)

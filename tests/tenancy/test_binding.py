@@ -15,7 +15,7 @@ from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import TenantUnbound, Timeout
 from service.personal import keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tenancy.binding import IsolationLevel, attribution, begin
 from service.tenancy.identity import Actor, Origin, TenantId
 from service.work import Work

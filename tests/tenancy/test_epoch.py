@@ -12,7 +12,7 @@ from arranging.factories import Factory
 from service.database.database import Database
 from service.errors import Forbidden
 from service.repos.log import AuditedChange, LoggedCommit
-from service.statements.outcomes import settled
+from service.statements.outcomes import changed_row
 from service.work import Work
 
 FORMER = 2**63
@@ -33,7 +33,7 @@ async def epoch(database: Database) -> int:
 async def rename(database: Database, tenant: NewTenant, *names: str) -> int:
     async with Work(database, tenant.id) as work:
         for name in names:
-            settled(await work.users.update(tenant.owner.id, given=["display_name"], display_name=name))
+            changed_row(await work.users.update(tenant.owner.id, given=["display_name"], display_name=name))
     assert work.number is not None
     return work.number
 

@@ -21,7 +21,7 @@ from service.database.connection import Connection
 from service.database.database import Database
 from service.embedded.server import Server
 from service.personal import keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tenancy import guard
 from service.tenancy.guard import Finding, GuardError
 

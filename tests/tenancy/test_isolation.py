@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from arranging.tenancy_rows import APP, Arranged, Outcome, Table, Values, bound, outcome, tables
-from service.settings import Settings
+from service.settings.settings import Settings
 
 GRANTS = {
     # s(elect) i(nsert) u(pdate) d(elete)

@@ -22,7 +22,7 @@ from service.embedded.errors import EmbeddedError
 from service.embedded.placement import Account
 from service.embedded.server import Server, running
 from service.schema import provisioning
-from service.settings import Settings
+from service.settings.settings import Settings
 
 _HBA = """
 hostssl certified quarry_app 127.0.0.1/32 scram-sha-256 clientcert=verify-full

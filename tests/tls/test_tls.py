@@ -16,7 +16,7 @@ from service.database.database import Database
 from service.database.diagnosis import explained
 from service.errors import DatabaseError, OperatorError
 from service.schema import migrations
-from service.settings import Settings
+from service.settings.settings import Settings
 
 Given = Callable[..., Settings]
 _VERSION = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl"

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import structlog
 
 from service import extensions
-from service.settings import Settings
+from service.settings.settings import Settings
 
 DIGITS = 6
 ATTEMPTS = 5
@@ -47,5 +47,5 @@ def sender(settings: Settings) -> CodeSender | None:
     """
     if settings.code_sender is None:
         return LoggedCodes() if settings.environment in ("development", "test") else None
-    made: CodeSender = extensions.made(settings, "code_sender", CodeSender)
+    made: CodeSender = extensions.load(settings, "code_sender", CodeSender)
     return made

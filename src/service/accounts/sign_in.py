@@ -38,7 +38,7 @@ class SignIn:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class SignInAttempt:
     """Who tries to sign in, and from where; `place` is the client's network, `lifetime` the session's, in seconds.
 
     `may_note` says whether one more failure of an unknown address of this tenant is kept.
@@ -54,7 +54,7 @@ class Attempt:
     may_note: Callable[[TenantId], Awaitable[bool]]
 
 
-async def sign_in(database: Database, passwords: Passwords, attempt: Attempt) -> SignIn:
+async def sign_in(database: Database, passwords: Passwords, attempt: SignInAttempt) -> SignIn:
     """Open a session for the person who knows the password.
 
     An unknown user takes as much time as a known one. No transaction is open while the password is compared, so the session
@@ -84,7 +84,7 @@ async def is_known_place(database: Database, domain: str, email: str, origin: Or
 
 
 async def _compared(
-    database: Database, passwords: Passwords, attempt: Attempt, entry: TenantEntry | None
+    database: Database, passwords: Passwords, attempt: SignInAttempt, entry: TenantEntry | None
 ) -> SignIn | None:
     """The session, or None when the user changed while the password was compared."""
     tenant = TenantId(entry.id) if entry else None
@@ -113,7 +113,7 @@ async def _find(database: Database, tenant: TenantId, email: str) -> tuple[Crede
 
 
 async def _opened(
-    database: Database, tenant: TenantId, attempt: Attempt, credentials: Credentials, renewed: str | None
+    database: Database, tenant: TenantId, attempt: SignInAttempt, credentials: Credentials, renewed: str | None
 ) -> SignIn | None:
     text, token = tokens.issue(tenant)
 
@@ -135,7 +135,7 @@ async def _opened(
     return await EngineWork.run(database, open_session, tenant, origin=attempt.origin)
 
 
-async def _note(database: Database, tenant: TenantId, attempt: Attempt, user_id: UUID | None) -> None:
+async def _note(database: Database, tenant: TenantId, attempt: SignInAttempt, user_id: UUID | None) -> None:
     """Record a failure: always for a user's account; only within a limit for unknown addresses, which could fill the disk.
 
     A failure that is not kept is written and rolled back to a savepoint, so that it takes as long, including the commit.

@@ -11,7 +11,7 @@ from service.accounts.permissions import may_grant
 from service.engine import EngineWork
 from service.errors import FieldError, Forbidden, InvalidInput
 from service.repos.users import KeptHash, Role, User
-from service.statements.outcomes import removed, settled
+from service.statements.outcomes import changed_row, check_removed
 from service.tenancy.identity import Origin
 
 
@@ -41,13 +41,13 @@ async def change_user(
     outcome = await work.users.update(id, version=version, given=list(fields), **fields)
     if fields.get("is_active") is False:
         await work.sessions.revoke_of_user(id)
-    return settled(outcome)
+    return changed_row(outcome)
 
 
 async def remove_user(work: EngineWork, caller_role: Role, id: UUID, version: int | None) -> None:
     """Delete a user and end their sessions. Raises NotFound, Forbidden, StaleVersion, InUse, Conflict."""
     await find_changeable(work, caller_role, id)
-    removed(await work.users.remove(id, version=version))
+    check_removed(await work.users.remove(id, version=version))
     await work.sessions.revoke_of_user(id)
 
 

@@ -20,7 +20,7 @@ from service.accounts.passwords import Passwords
 from service.api.routes import ENDPOINTS
 from service.cache.cache import Cache
 from service.cache.watermarks import Watermarks
-from service.changes.consumers import Consumer, named
+from service.changes.consumers import Consumer, configured
 from service.changes.feed import Feed
 from service.changes.sessions import session_events
 from service.database.database import Database
@@ -30,18 +30,18 @@ from service.http import answers
 from service.http.endpoints import Endpoint, Resource
 from service.http.limits import LimitName, Limits
 from service.http.middleware import Answered, RequestId
-from service.http.proxies import edge
+from service.http.proxies import edge_middleware
 from service.http.quota import Quota
-from service.http.reference import Reference
+from service.http.reference import ApiReference
 from service.http.shares import Shares
-from service.http.shutdown import told_to_stop
+from service.http.shutdown import shutdown_notice
 from service.http.state import State
 from service.logs import observer
 from service.operations.health import Health
 from service.operations.upkeep import Upkeep
 from service.personal import keyring
 from service.replicas import Replicas
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tenancy import guard
 from service.work import Work
 
@@ -54,7 +54,7 @@ def create_app(
 
     `consumers` are handed every commit (changes/consumers.py), beside those of the setting CONSUMERS.
     """
-    document = Reference.of(endpoints)
+    document = ApiReference.of(endpoints)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
@@ -73,7 +73,7 @@ def create_app(
             async with database.connection() as connection:
                 await guard.require(connection)
                 await guard.require_keys(connection, keys)
-            handlers = (session_events(), *named(settings), *consumers)
+            handlers = (session_events(), *configured(settings), *consumers)
             metrics.appear(
                 statuses=answers.STATUS, limits=get_args(LimitName), consumers=[each.name for each in handlers]
             )
@@ -84,7 +84,7 @@ def create_app(
             ):
                 serving = replace(feed.database, replicas=replicas or None)
                 health = Health(serving, feed, replicas, cache, settings.changes_max_age)
-                with told_to_stop(health.leave, feed.close, settings.shutdown_delay):
+                with shutdown_notice(health.leave, feed.close, settings.shutdown_delay):
                     yield State(
                         settings=settings, database=serving, kind=Work, passwords=passwords, limits=limits, upkeep=upkeep,
                         quota=Quota(settings.idempotency_keys_per_tenant), shares=Shares(settings.database_pool_max),
@@ -94,7 +94,7 @@ def create_app(
 
     app = Starlette(
         routes=_routes(endpoints),
-        middleware=[Middleware(RequestId), Middleware(Answered), *edge(settings)],
+        middleware=[Middleware(RequestId), Middleware(Answered), *edge_middleware(settings)],
         exception_handlers={HTTPException: _refused},
         lifespan=lifespan,
     )

@@ -15,7 +15,7 @@ from service.http.pages import PageQuery
 from service.http.preconditions import Precondition, expected
 from service.profiles import change_profile, create_profile
 from service.repos.brands import Brand, CompanyType
-from service.statements.outcomes import removed
+from service.statements.outcomes import check_removed
 from service.work import Work
 
 _BRANDS = TypeAdapter(list[Brand])
@@ -126,7 +126,7 @@ async def remove(call: Call, precondition: Precondition) -> Nothing:
     async def operation(work: Work) -> Nothing:
         id = call.id()
         version = await expected(lambda: work.brands.find(id), NO_BODY, precondition)
-        removed(await work.brands.remove(id, version=version))
+        check_removed(await work.brands.remove(id, version=version))
         return answers.nothing()
 
     return await call.write(operation)

@@ -16,7 +16,7 @@ from service.http.numbered_pages import numbered_page
 from service.http.pages import PageQuery
 from service.http.preconditions import Precondition, expected
 from service.repos.campaigns import Campaign, Status
-from service.statements.outcomes import removed, settled
+from service.statements.outcomes import changed_row, check_removed
 from service.work import Work
 
 _CAMPAIGNS = TypeAdapter(list[Campaign])
@@ -101,7 +101,7 @@ async def update(call: Call, body: Parsed[CampaignPatch], precondition: Precondi
         version = await expected(lambda: work.campaigns.find(id), body, precondition)
         fields = body.get().fields()
         outcome = await work.campaigns.update(id, version=version, given=list(fields), **fields)
-        return answers.entity(Campaign, settled(outcome))
+        return answers.entity(Campaign, changed_row(outcome))
 
     return await call.write(operation)
 
@@ -112,7 +112,7 @@ async def remove(call: Call, precondition: Precondition) -> Nothing:
     async def operation(work: Work) -> Nothing:
         id = call.id()
         version = await expected(lambda: work.campaigns.find(id), NO_BODY, precondition)
-        removed(await work.campaigns.remove(id, version=version))
+        check_removed(await work.campaigns.remove(id, version=version))
         return answers.nothing()
 
     return await call.write(operation)

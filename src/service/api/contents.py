@@ -14,7 +14,7 @@ from service.http.numbered_pages import numbered_page
 from service.http.pages import PageQuery
 from service.http.preconditions import Precondition, expected
 from service.repos.contents import Content, Kind, Status
-from service.statements.outcomes import removed, settled
+from service.statements.outcomes import changed_row, check_removed
 from service.work import Work
 
 _CONTENTS = TypeAdapter(list[Content])
@@ -96,7 +96,7 @@ async def update(call: Call, body: Parsed[ContentPatch], precondition: Precondit
         version = await expected(lambda: work.contents.find(campaign_id, id), body, precondition)
         fields = body.get().fields()
         outcome = await work.contents.update(campaign_id, id, version=version, given=list(fields), **fields)
-        return answers.entity(Content, settled(outcome))
+        return answers.entity(Content, changed_row(outcome))
 
     return await call.write(operation)
 
@@ -107,7 +107,7 @@ async def remove(call: Call, precondition: Precondition) -> Nothing:
     async def operation(work: Work) -> Nothing:
         campaign_id, id = call.id("campaign_id"), call.id()
         version = await expected(lambda: work.contents.find(campaign_id, id), NO_BODY, precondition)
-        removed(await work.contents.remove(campaign_id, id, version=version))
+        check_removed(await work.contents.remove(campaign_id, id, version=version))
         return answers.nothing()
 
     return await call.write(operation)

@@ -15,7 +15,7 @@ from service.http.pages import PageQuery
 from service.http.preconditions import Precondition, expected
 from service.profiles import change_profile, create_profile
 from service.repos.influencers import Gender, Influencer
-from service.statements.outcomes import removed
+from service.statements.outcomes import check_removed
 from service.work import Work
 
 _INFLUENCERS = TypeAdapter(list[Influencer])
@@ -110,7 +110,7 @@ async def remove(call: Call, precondition: Precondition) -> Nothing:
     async def operation(work: Work) -> Nothing:
         id = call.id()
         version = await expected(lambda: work.influencers.find(id), NO_BODY, precondition)
-        removed(await work.influencers.remove(id, version=version))
+        check_removed(await work.influencers.remove(id, version=version))
         return answers.nothing()
 
     return await call.write(operation)

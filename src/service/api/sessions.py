@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, TypeAdapter
 
 from service.accounts.permissions import is_admin, roles_up_to
-from service.accounts.sign_in import Attempt, is_known_place, sign_in
+from service.accounts.sign_in import SignInAttempt, is_known_place, sign_in
 from service.accounts.users import check_grant
 from service.api.call import Call
 from service.api.fields import Email, HostName
@@ -74,7 +74,7 @@ async def create(call: Call, body: Parsed[SignInBody]) -> Created[SignedIn]:
     except RateLimited:
         if not await is_known_place(call.state["database"], domain, credentials.email, call.origin):
             raise
-    attempt = Attempt(
+    attempt = SignInAttempt(
         domain=domain,
         email=credentials.email,
         password=credentials.password,

@@ -11,7 +11,7 @@ from service.http.answers import Entity
 from service.http.inputs import KEPT, Parsed, Patch, example
 from service.http.preconditions import Precondition, expected
 from service.repos.tenants import Tenant
-from service.statements.outcomes import settled
+from service.statements.outcomes import changed_row
 from service.work import Work
 
 
@@ -38,6 +38,8 @@ async def update(call: Call, body: Parsed[TenantPatch], precondition: Preconditi
         fields = body.get().fields()
         for name in fields.keys() & {"features", "configuration"}:
             fields[name] = to_json(fields[name]).decode()
-        return answers.entity(Tenant, settled(await work.tenants.update(version=version, given=list(fields), **fields)))
+        return answers.entity(
+            Tenant, changed_row(await work.tenants.update(version=version, given=list(fields), **fields))
+        )
 
     return await call.write(operation)

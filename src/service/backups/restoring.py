@@ -23,7 +23,7 @@ from service.database.diagnosis import explaining
 from service.errors import OperatorError
 from service.personal import keyring
 from service.schema import migration_files, provisioning
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tenancy import guard
 from service.texts import Say
 

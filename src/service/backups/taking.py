@@ -17,7 +17,7 @@ from service.backups.manifests import Manifest, Table
 from service.backups.tools import Tool
 from service.errors import OperatorError
 from service.personal import keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.texts import Say
 
 _COMPRESSION = re.compile(r"none|[0-9]|(gzip|lz4|zstd)(:[a-z0-9=,]+)?")

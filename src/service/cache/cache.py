@@ -24,7 +24,7 @@ from service.cache.packing import pack, unpack
 from service.cache.redis_circuit import RedisCircuit, Unreachable
 from service.cache.watermarks import Stamp, Tag, Watermarks
 from service.metrics import CACHE
-from service.settings import Settings
+from service.settings.cache import CacheSettings
 
 _PREFIX = "quarry:cache"
 _ROW_BYTES = 300
@@ -78,7 +78,7 @@ class _Entry:
 class Cache:
     """Open it with `async with Cache.open(settings, watermarks)`."""
 
-    def __init__(self, settings: Settings, watermarks: Watermarks, redis: RedisCircuit | None = None) -> None:
+    def __init__(self, settings: CacheSettings, watermarks: Watermarks, redis: RedisCircuit | None = None) -> None:
         self.watermarks = watermarks
         self._lifetime = settings.cache_ttl
         self._most_entries, self._most_bytes = settings.cache_max_entries, settings.cache_max_bytes
@@ -90,7 +90,7 @@ class Cache:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, settings: Settings, watermarks: Watermarks) -> AsyncIterator[Self]:
+    async def open(cls, settings: CacheSettings, watermarks: Watermarks) -> AsyncIterator[Self]:
         """The cache; Redis is first spoken to by the first entry."""
         redis = RedisCircuit.of(settings)
         cache = cls(settings, watermarks, redis)

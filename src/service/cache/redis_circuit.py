@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from service.settings import Settings
+from service.settings.cache import RedisSettings
 
 _PATIENCE = 0.25
 """Seconds for connecting, and for a command."""
@@ -37,7 +37,7 @@ class RedisCircuit:
         self._next_try = 0.0
 
     @classmethod
-    def of(cls, settings: Settings) -> RedisCircuit | None:
+    def of(cls, settings: RedisSettings) -> RedisCircuit | None:
         """The circuit to the Redis that is named; None when none is."""
         options: dict[str, Any] = {
             "max_connections": _CONNECTIONS,

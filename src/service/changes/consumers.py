@@ -39,7 +39,7 @@ from service.metrics import CONSUMED, CONSUMER_FAILURES, CONSUMER_RESETS
 from service.positions import Position
 from service.repos.cursors import NO_EPOCH
 from service.repos.log import LoggedCommit
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tenancy.identity import TenantId
 
 _PAGE = 100
@@ -267,9 +267,9 @@ def require_names(consumers: Sequence[Consumer]) -> None:
         raise OperatorError("two consumers have one name", "a name is a consumer's place in the log")
 
 
-def named(settings: Settings) -> Sequence[Consumer]:
+def configured(settings: Settings) -> Sequence[Consumer]:
     """The consumers that CONSUMERS names (`module:name` of a function of the settings). Raises OperatorError."""
     if settings.consumers is None:
         return ()
-    made: tuple[Consumer, ...] = extensions.made(settings, "consumers", Consumer, many=True)
+    made: tuple[Consumer, ...] = extensions.load(settings, "consumers", Consumer, many=True)
     return made

@@ -21,7 +21,7 @@ from service.engine import EngineWork
 from service.errors import RateLimited, Unavailable
 from service.metrics import STREAMS, STREAMS_CLOSED
 from service.repos.log import StreamPlace
-from service.settings import Settings
+from service.settings.changes import ChangesSettings
 from service.tenancy.identity import TenantId
 
 _RETRY_AFTER = 10
@@ -32,7 +32,7 @@ _LOST_AFTER = 10.0
 class Feed:
     """Open it with `async with Feed.open(…)`."""
 
-    def __init__(self, database: Database, relay: Relay, listener: Listener, settings: Settings) -> None:
+    def __init__(self, database: Database, relay: Relay, listener: Listener, settings: ChangesSettings) -> None:
         self.database = database
         """The database with which to serve: what is committed with it is followed at once."""
         self._relay, self._listener = relay, listener
@@ -45,7 +45,7 @@ class Feed:
     @contextlib.asynccontextmanager
     async def open(
         cls,
-        settings: Settings,
+        settings: ChangesSettings,
         database: Database,
         watermarks: Watermarks,
         consumers: Sequence[Consumer],
@@ -64,7 +64,7 @@ class Feed:
                     observe=database.pool.observe, greeting=GREETING,
                 )
             )  # fmt: skip
-            has_redis = settings.redis_url is not None or settings.redis_host is not None
+            has_redis = settings.has_redis
             relay = await stack.enter_async_context(Relay.open(relay_database, watermarks, reaches_back=has_redis))
             listener = await stack.enter_async_context(
                 Listener.open(settings.listening_address(), on_hint=relay.hint, on_connected=relay.hint_all)

@@ -17,7 +17,7 @@ from service.checks.proofs.catalog import Catalog
 from service.checks.proofs.describing import Described, Describer, describing
 from service.checks.proofs.isolation import Locked
 from service.checks.proofs.nullability import Verdict
-from service.checks.proofs.scopes import Scope
+from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import UnknownNode
 from service.statements.statement import TENANT_PARAMETER, Note
 
@@ -30,11 +30,11 @@ class Proved:
     described: Described
     verdicts: Sequence[Verdict]
     one: Proof
-    orders: Sequence[tuple[Scope, Proof]]
+    orders: Sequence[tuple[QueryScope, Proof]]
     locks: Sequence[Locked]
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> QueryScope:
         """The tree's outermost query."""
         return self.described.scope
 

@@ -18,7 +18,7 @@ from service.cli.terminal import confirm, say, wait_for
 from service.embedded.binaries import find_binaries
 from service.embedded.errors import EmbeddedError
 from service.errors import OperatorError
-from service.settings import Settings
+from service.settings.settings import Settings
 
 Unsigned = Annotated[
     bool,

@@ -11,7 +11,7 @@ import typer
 from service.cli.installation import database, installed
 from service.cli.terminal import say, wait_for
 from service.errors import OperatorError
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from service.embedded.server import stop as stop_server
 from service.errors import OperatorError
 from service.operations.health import DatabaseHealth
 from service.schema import migrations, own_schemas, provisioning
-from service.settings import Settings
+from service.settings.settings import Settings
 
 app = typer.Typer(help="The database: test, create, drop, roles, url, stop.", no_args_is_help=True)
 

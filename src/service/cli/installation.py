@@ -23,7 +23,7 @@ from service.embedded.server import Server, running
 from service.errors import OperatorError
 from service.personal import keyring
 from service.schema import provisioning
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tenancy import guard
 
 

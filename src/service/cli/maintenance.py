@@ -15,7 +15,7 @@ from service.cli.terminal import say, wait_for
 from service.database.database import Database
 from service.errors import OperatorError
 from service.operations.purging import Purged, purge_all
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tenancy.identity import TenantId
 from service.work import Work
 

@@ -18,7 +18,7 @@ from service.operations import rotation
 from service.schema import migrations, own_schemas, provisioning, scaffold
 from service.schema.migrations import Status
 from service.schema.own_schemas import OwnSchemaFailed
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tenancy import guard, rehearsal
 from service.tenancy.identity import TenantId
 
@@ -141,7 +141,7 @@ def migrate(local: Settings) -> None:
         say(f"quarry: personal data may still wait to be sealed: {error.message}\n  → run `quarry pii seal`")
     if waited:
         say(
-            f"quarry: {named(waited)}: plain text waited to be sealed before this, and was left as it is\n"
+            f"quarry: {tenants_listed(waited)}: plain text waited to be sealed before this, and was left as it is\n"
             "  → `quarry pii rotate` names the rows; look where they come from, then run `quarry pii seal`"
         )
     if failure is not None:
@@ -158,7 +158,7 @@ def _waiting_before(local: Settings) -> list[TenantId]:
     return wait_for(waiting(local)) if _TELLS_WHO_WAITS in applied else []
 
 
-def named(tenants: Sequence[TenantId]) -> str:
+def tenants_listed(tenants: Sequence[TenantId]) -> str:
     """Some tenants by their ids, for a message."""
     return f"tenant{'s' if len(tenants) > 1 else ''} {', '.join(first_few(tenants, _MOST_NAMED))}"
 

@@ -11,14 +11,14 @@ import typer
 
 from service.backups import contents
 from service.cli.installation import database, installed
-from service.cli.migrate import named, waiting
+from service.cli.migrate import tenants_listed, waiting
 from service.cli.terminal import confirm, first_few, say, wait_for
 from service.errors import OperatorError
 from service.operations import rotation
-from service.operations.rotation import Report
+from service.operations.rotation import RotationReport
 from service.personal import keyring
 from service.personal.keyring import Keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tenancy.identity import TenantId
 
 _MOST_TOLD = 50
@@ -65,7 +65,7 @@ def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
     with installed() as local:
         tenants = wait_for(waiting(local))
         if tenants:
-            confirm(f"seals the plain text that waits in {named(tenants)}, whoever has put it there", yes=yes)
+            confirm(f"seals the plain text that waits in {tenants_listed(tenants)}, whoever has put it there", yes=yes)
         report = wait_for(_seal(local, tenants))
     _tell(report)
     if report.failures:
@@ -101,7 +101,7 @@ def rotate_index() -> None:
     say("quarry: PII_INDEX_KEY is the index key of this database now; start the instances with it")
 
 
-async def _rotate_index(local: Settings, keys: Keyring, old: Keyring) -> Report:
+async def _rotate_index(local: Settings, keys: Keyring, old: Keyring) -> RotationReport:
     """Until it is done the database remembers both keys: no instance starts with either, and no third key is taken."""
     begun = bytes(a ^ b for a, b in zip(keys.check, old.check, strict=True))
     async with contents.connected(local.address("quarry_owner")) as owner:
@@ -148,12 +148,12 @@ def key(index: Annotated[bool, typer.Option("--index", help="One for PII_INDEX_K
     print(keyring.fresh_index_key() if index else keyring.fresh_key())
 
 
-def _tell(report: Report) -> None:
+def _tell(report: RotationReport) -> None:
     _tell_failures(report)
     say(f"quarry: {report}")
 
 
-def _tell_failures(report: Report) -> None:
+def _tell_failures(report: RotationReport) -> None:
     for line in first_few(report.failures + report.unauthentic, _MOST_TOLD):
         say(f"quarry: {line}")
 
@@ -164,7 +164,7 @@ async def _require_no_instance(owner: Any, why: str) -> None:
         raise OperatorError(f"instances are connected: {who}", f"stop them: {why}")
 
 
-async def _rotate(local: Settings, *, new_key: bool) -> Report:
+async def _rotate(local: Settings, *, new_key: bool) -> RotationReport:
     if new_key:
         async with contents.connected(local.address("quarry_owner")) as owner:
             await _require_no_instance(owner, "they do not know the new key")
@@ -177,12 +177,12 @@ async def _rotate(local: Settings, *, new_key: bool) -> Report:
             return await rotation.rotate(opened, platform, say)
 
 
-async def _seal(local: Settings, tenants: list[TenantId]) -> Report:
+async def _seal(local: Settings, tenants: list[TenantId]) -> RotationReport:
     async with database(local) as opened:
         return await rotation.seal(opened, tenants, say)
 
 
-async def _spelling(local: Settings, *, write: bool) -> Report:
+async def _spelling(local: Settings, *, write: bool) -> RotationReport:
     async with database(local, "quarry_platform") as platform, database(local) as opened:
         return await rotation.normalise(opened, platform, say, write=write)
 

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 
 from service.accounts import one_time_codes
 from service.api.app import create_app
-from service.changes.consumers import named, require_names
+from service.changes.consumers import configured, require_names
 from service.changes.sessions import session_events
 from service.cli import servers
 from service.cli.installation import database, installed, refuse_in_production, settings
@@ -26,7 +26,7 @@ from service.cli.terminal import say, wait_for
 from service.errors import OperatorError
 from service.operations import seeding
 from service.operations.health import pending_migrations
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tenancy import guard
 from service.work import Work
 
@@ -133,7 +133,7 @@ async def _admit(local: Settings) -> None:
 def _require_extensions(loaded: Settings) -> None:
     """Raise OperatorError for code that a setting names and that can't be had, before anything is served."""
     one_time_codes.sender(loaded)
-    require_names((session_events(), *named(loaded)))
+    require_names((session_events(), *configured(loaded)))
 
 
 def _allow_connections() -> None:

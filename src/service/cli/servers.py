@@ -18,7 +18,7 @@ from uvicorn.supervisors import Multiprocess
 
 from service.http.connections import BoundedProtocol, Gate
 from service.metrics import SHARED_DIRECTORY, WORKERS_REPLACED, forget_the_dead
-from service.settings import Settings
+from service.settings.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.servers")
 

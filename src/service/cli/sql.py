@@ -28,7 +28,7 @@ from service.cli.installation import database, installed, refuse_in_production
 from service.cli.terminal import say, wait_for
 from service.database.diagnosis import explaining
 from service.errors import OperatorError
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.statements.statement import suggest
 from service.work import Work
 

@@ -15,7 +15,7 @@ from service.cli.terminal import say, wait_for
 from service.errors import Conflict, NotFound, OperatorError
 from service.repos.tenants import Plan, Tenant, TenantStatus
 from service.schema import own_schemas
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.work import Work
 
 app = typer.Typer(help="Tenants: add, list, show, suspend, activate, export, import, delete.", no_args_is_help=True)

@@ -20,7 +20,7 @@ from service.cli.terminal import say, wait_for
 from service.database.database import Database
 from service.errors import NotFound, OperatorError
 from service.repos.users import Role, User
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tenancy.identity import TenantId
 from service.texts import host_name
 from service.work import Work

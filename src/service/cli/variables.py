@@ -12,8 +12,8 @@ from dotenv import dotenv_values
 from pydantic import BeforeValidator, SecretStr
 
 from service.addresses import masked_url
-from service.forms import format_duration
-from service.settings import Settings
+from service.settings.forms import format_duration
+from service.settings.settings import Settings
 
 
 def shown(settings: Settings) -> dict[str, object]:

@@ -73,7 +73,7 @@ _BY_POOLER: Mapping[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Report:
+class ConnectionReport:
     """What a connection is like; times in milliseconds."""
 
     server: str
@@ -94,7 +94,7 @@ class Report:
     idle_in_transaction_timeout: str
 
 
-async def examine(address: Address) -> Report:
+async def examine(address: Address) -> ConnectionReport:
     """Connect and look around. Raises OperatorError with a remedy for what commonly goes wrong."""
     started = perf_counter()
     connection = await _reach(address)
@@ -117,7 +117,7 @@ async def examine(address: Address) -> Report:
         has_pooler = row["pid"] != connection.get_server_pid()
         if has_pooler and address.role not in (None, row["role"]):
             raise OperatorError(f"behind a pooler this login can't become {address.role}", pooler.remedy(address.role))
-        return Report(
+        return ConnectionReport(
             server=masked_url(address.url), version=row["version"], database=row["database"], login=row["login"],
             role=row["role"], login_is_superuser=row["login_is_superuser"], tls=row["tls"],
             connect_ms=round((connected - started) * 1000, 2), latency_ms=round((answered - connected) * 1000, 2),

@@ -17,9 +17,9 @@ from service.errors import (
     Forbidden,
     InUse,
     InvalidInput,
+    MissingReference,
     NotFound,
     ReadOnly,
-    Reference,
     ServiceError,
     SessionReadOnly,
     StalePlan,
@@ -87,7 +87,7 @@ def _of_statement(error: asyncpg.PostgresError, state: str, *, only_removes: boo
             # The same state, constraint and table are named at both ends of a foreign key.
             if only_removes:
                 return InUse()
-            return Reference(errors=(FieldError(field or "", "There is no such row."),))
+            return MissingReference(errors=(FieldError(field or "", "There is no such row."),))
         case "23514" | "23502" | "23P01":
             column = field or getattr(error, "column_name", None) or ""
             return InvalidInput(errors=(FieldError(column, "This value is not allowed."),))

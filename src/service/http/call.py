@@ -137,7 +137,7 @@ class Call(Generic[W]):
             await self._admit(work, shown)
             return await operation(work), work
 
-        async with self.state["shares"].taken(shown.tenant, shown.hash, household(str(self.origin.ip))):
+        async with self.state["shares"].hold(shown.tenant, shown.hash, household(str(self.origin.ip))):
             result, work = await cast("type[W]", self.state["kind"]).run(
                 self.state["database"], as_caller, shown.tenant,
                 origin=self.origin if self.writes else None, read_only=not self.writes, deadline=settings.request_timeout,

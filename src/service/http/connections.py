@@ -15,9 +15,9 @@ import structlog
 from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from service.forms import Networks
 from service.http.proxies import ip_of, is_among
 from service.metrics import CONNECTIONS_REFUSED
+from service.settings.forms import Networks
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.connections")
 

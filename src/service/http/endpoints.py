@@ -51,10 +51,14 @@ class Endpoint:
     """Whether it reports a failure in a form of its own, beside problem documents."""
     most: int = SMALL
     """The largest body, in bytes."""
+    heading: str = ""
+    """What the documentation lists it under; if it is left out, the last noun of the path."""
     contract: Contract = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "contract", contract.read(self.handler))
+        nouns = [part for part in self.path.split("/")[2:] if not part.startswith("{")]
+        object.__setattr__(self, "heading", self.heading or (nouns[-1] if nouns else "service"))
 
     @property
     def is_for_callers(self) -> bool:

@@ -23,7 +23,7 @@ from redis.asyncio import BlockingConnectionPool
 from service.cache.redis_circuit import RedisCircuit, Unreachable
 from service.errors import RateLimited
 from service.metrics import RATE_LIMITED
-from service.settings import Settings
+from service.settings.http import RateLimitSettings
 
 LimitName = Literal[
     "sign_in_address",  # key: the client's address
@@ -48,7 +48,7 @@ R = TypeVar("R")
 class Limits:
     """Open it with `async with Limits.open(settings, secret)`: it owns a task, and the connections to Redis."""
 
-    def __init__(self, settings: Settings, secret: bytes, redis: RedisCircuit | None) -> None:
+    def __init__(self, settings: RateLimitSettings, secret: bytes, redis: RedisCircuit | None) -> None:
         """`secret` hides the keys that are counted; it is the same in all processes that count together."""
         self._secret = secret
         self._items: dict[LimitName, RateLimitItem] = {
@@ -64,7 +64,7 @@ class Limits:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, settings: Settings, secret: bytes) -> AsyncIterator[Self]:
+    async def open(cls, settings: RateLimitSettings, secret: bytes) -> AsyncIterator[Self]:
         """Start counting. Redis is first spoken to by the first count."""
         redis = RedisCircuit.of(settings)
         limits = cls(settings, secret, redis)

@@ -20,8 +20,6 @@ from service.http.streaming import EventStream
 Document = dict[str, Any]
 
 _REF = "#/components/schemas/{model}"
-_ASPECTS = frozenset({"restore", "password", "current", "verify", "sign-ins"})
-"""Last parts of paths that are about the noun before them."""
 _PATH_ID = re.compile(r"{(\w+)}")
 _DESCRIPTION = """Sign in with `POST /v1/sessions` and send the token as `Authorization: Bearer …`; it names its tenant.
 
@@ -95,7 +93,7 @@ def _operation(endpoint: Endpoint, names: Names, located: set[str]) -> dict[str,
     contract = endpoint.contract
     operation: dict[str, Any] = {
         "operationId": _operation_id(endpoint),
-        "tags": [_tag(endpoint.path)],
+        "tags": [endpoint.heading],
         "summary": contract.summary,
         "parameters": [*_path_parameters(endpoint.path), *_query_parameters(contract.query), *_headers(endpoint)],
         "responses": {
@@ -124,14 +122,6 @@ def _operation(endpoint: Endpoint, names: Names, located: set[str]) -> dict[str,
 def _operation_id(endpoint: Endpoint) -> str:
     """`campaigns.create`: module and function of the handler."""
     return f"{endpoint.handler.__module__.rpartition('.')[2]}.{endpoint.handler.__name__}"
-
-
-def _tag(path: str) -> str:
-    """What the operation is about: the last noun of its path."""
-    if not path.startswith("/v1/"):
-        return "service"
-    nouns = [part for part in path.split("/")[2:] if not part.startswith("{")]
-    return next(noun for noun in reversed(nouns) if noun not in _ASPECTS)
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:

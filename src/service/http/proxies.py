@@ -15,10 +15,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Malformed
-from service.forms import Hosts, Networks
 from service.http import answers
 from service.http.answers import Answer
-from service.settings import Settings
+from service.settings.forms import Hosts, Networks
+from service.settings.http import HttpSettings
 
 _PROBES = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 """Served under any host name: probes and scrapers know only the address of this process."""
@@ -34,7 +34,7 @@ _READ = (
 _SHOWN = ("ETag", "Location", "Consistency", "Request-Id", "Idempotency-Replayed", "Retry-After")
 
 
-def edge(settings: Settings) -> list[Middleware]:
+def edge_middleware(settings: HttpSettings) -> list[Middleware]:
     """The middleware, outermost first; it needs the request id."""
     stack = [Middleware(HostCheck, allowed=settings.allowed_hosts)]
     if settings.trusted_proxies:

@@ -20,7 +20,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 
 
 @dataclass(frozen=True)
-class Reference:
+class ApiReference:
     """The document, and the page that shows it; made once, when the application is."""
 
     openapi: bytes

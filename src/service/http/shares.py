@@ -29,7 +29,7 @@ class _Share:
 
 
 class Shares:
-    """`async with shares.taken(tenant, bearer, place)`: at most three quarters of `connections` for a tenant, half for a bearer.
+    """`async with shares.hold(tenant, bearer, place)`: at most three quarters of `connections` for a tenant, half for a bearer.
 
     A token names its tenant, and may be forged. Until `prove` says that it was admitted, its requests count for the network
     that they come from, so that forged tokens can't fill the share of the tenant that they name.
@@ -49,7 +49,7 @@ class Shares:
             self._proven.popitem(last=False)
 
     @contextlib.asynccontextmanager
-    async def taken(self, tenant: Hashable, bearer: Hashable, place: Hashable) -> AsyncIterator[None]:
+    async def hold(self, tenant: Hashable, bearer: Hashable, place: Hashable) -> AsyncIterator[None]:
         """Wait for room, then hold it for the block. Raises RateLimited when too many wait already."""
         whole = tenant if bearer in self._proven else ("place", place)
         # The bearer first: one who waits for their own share must not hold the tenant's.

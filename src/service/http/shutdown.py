@@ -12,7 +12,7 @@ from types import FrameType
 
 
 @contextlib.contextmanager
-def told_to_stop(leaving: Callable[[], None], ending: Callable[[], None], delay: float) -> Iterator[None]:
+def shutdown_notice(leaving: Callable[[], None], ending: Callable[[], None], delay: float) -> Iterator[None]:
     """Call `leaving` in the running loop when the server is told to stop, and `ending` after `delay` seconds, just before
     the server's own handler. Meanwhile load balancers see that this instance is leaving. A second signal ends the delay.
     """

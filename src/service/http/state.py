@@ -15,7 +15,7 @@ from service.http.quota import Quota
 from service.http.shares import Shares
 from service.operations.health import Health
 from service.operations.upkeep import Upkeep
-from service.settings import Settings
+from service.settings.settings import Settings
 
 
 class State(TypedDict):

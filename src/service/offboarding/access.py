@@ -13,7 +13,7 @@ from service.database.diagnosis import open_explained
 from service.errors import OperatorError
 from service.personal.keyring import Keyring
 from service.schema import migrations
-from service.settings import Settings
+from service.settings.database import DatabaseSettings
 
 Role = Literal["quarry_app", "quarry_owner", "quarry_platform"]
 
@@ -22,7 +22,7 @@ _IDLE_TIMEOUT = 600.0
 
 
 @asynccontextmanager
-async def database(settings: Settings, role: Role, keyring: Keyring | None = None) -> AsyncIterator[Database]:
+async def database(settings: DatabaseSettings, role: Role, keyring: Keyring | None = None) -> AsyncIterator[Database]:
     """One connection as `role`. Raises OperatorError with a remedy if none can be opened."""
     address = settings.address(role)
     limits = PoolLimits(
@@ -36,7 +36,7 @@ async def database(settings: Settings, role: Role, keyring: Keyring | None = Non
         yield opened
 
 
-async def applied_migrations(settings: Settings) -> tuple[str, ...]:
+async def applied_migrations(settings: DatabaseSettings) -> tuple[str, ...]:
     """The ids of the migrations that the database has, in order."""
     address = settings.address("quarry_owner")
     found = await asyncio.to_thread(migrations.status, address, settings.database_schema)

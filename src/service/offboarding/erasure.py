@@ -11,7 +11,7 @@ from service.errors import CommitUnknown, Contention, DatabaseError, InUse, NotF
 from service.offboarding import access
 from service.offboarding.tables import call, statements
 from service.repos.tenants import Tenant, TenantStatus
-from service.settings import Settings
+from service.settings.database import DatabaseSettings
 from service.tables import OF_APP
 from service.tenancy.identity import TenantId
 from service.texts import Say
@@ -30,7 +30,7 @@ class Erased:
     left: int | None
 
 
-async def erasable(settings: Settings, domain: str) -> Tenant:
+async def erasable(settings: DatabaseSettings, domain: str) -> Tenant:
     """The tenant. Raises OperatorError for an unknown one, and in production for one that is served."""
     async with access.database(settings, "quarry_platform") as platform, Work(platform, None, read_only=True) as work:
         try:
@@ -41,7 +41,7 @@ async def erasable(settings: Settings, domain: str) -> Tenant:
     return tenant
 
 
-async def erase(settings: Settings, tenant: Tenant, say: Say) -> list[Erased]:
+async def erase(settings: DatabaseSettings, tenant: Tenant, say: Say) -> list[Erased]:
     """Delete an erasable tenant, then count what is left. Raises OperatorError where nothing was deleted."""
     id, domain = TenantId(tenant.id), tenant.domain
     async with (
@@ -81,7 +81,7 @@ async def _own_schema(platform: Database, tenant: TenantId) -> str | None:
         return next((each.name for each in await work.tenants.schemas() if each.tenant == tenant), None)
 
 
-def _check(settings: Settings, domain: str, status: TenantStatus) -> None:
+def _check(settings: DatabaseSettings, domain: str, status: TenantStatus) -> None:
     if settings.environment == "production" and status == "active":
         raise OperatorError(
             f"{domain} is active, and production deletes no tenant that is served",
@@ -101,7 +101,7 @@ async def _resume(platform: Database, domain: str, say: Say) -> None:
         say(f"{domain} stays suspended; `quarry tenants activate {domain}` serves it again")
 
 
-async def _delete(settings: Settings, work: Work, domain: str, own: str | None) -> dict[str, int]:
+async def _delete(settings: DatabaseSettings, work: Work, domain: str, own: str | None) -> dict[str, int]:
     """Delete the rows, and drop the tenant's own schema before its name can be used again; returns the rows deleted by table."""
     rows = {}
     for name, statement in statements("delete").items():

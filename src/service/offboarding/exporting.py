@@ -18,7 +18,7 @@ from service.offboarding.archive import Manifest, Spool
 from service.offboarding.tables import MAC, NO_HASH, SEALED, call, columns, statements
 from service.personal import keyring
 from service.personal.keyring import Keyring, Undecipherable
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.statements.statement import Statement
 from service.tenancy.binding import Binding
 from service.tenancy.identity import TenantId

@@ -17,7 +17,7 @@ from service.offboarding.archive import Archive, ArchiveError, Manifest, Table
 from service.offboarding.tables import MAC, SEALED, call, columns, statements
 from service.personal import keyring
 from service.schema import own_schemas
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.tables import HISTORY, REFERRED_TO_BY, SHARED
 from service.tenancy.binding import Binding
 from service.tenancy.identity import TenantId

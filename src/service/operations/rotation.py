@@ -44,7 +44,7 @@ class Failure:
 
 
 @dataclass
-class Report:
+class RotationReport:
     """What a run has done: rows sealed again by aggregate, and what could not be."""
 
     counts: dict[str, int] = field(default_factory=lambda: {each.name: 0 for each in ALL})
@@ -60,7 +60,7 @@ class Report:
         return [*map(str, self.failures), *([str(self)] if any(self.counts.values()) else [])]
 
 
-async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _BATCH) -> Report:
+async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _BATCH) -> RotationReport:
     """Seal personal data and password hashes with the key that seals now.
 
     Tokens without a MAC get one while an earlier release's key is in use; afterwards they are reported. Plain text is
@@ -85,7 +85,9 @@ async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _B
     return rotation.report
 
 
-async def reindex(app: Database, platform: Database, old_keys: Keyring, say: Say, *, batch: int = _BATCH) -> Report:
+async def reindex(
+    app: Database, platform: Database, old_keys: Keyring, say: Say, *, batch: int = _BATCH
+) -> RotationReport:
     """Recompute all blind indexes and MACs with the index key of `app`; `old_keys` have the old one. No instance may be running.
 
     A run that was killed is started again. `platform` lists the tenants.
@@ -96,7 +98,7 @@ async def reindex(app: Database, platform: Database, old_keys: Keyring, say: Say
     return rotation.report
 
 
-async def normalise(app: Database, platform: Database, say: Say, *, write: bool) -> Report:
+async def normalise(app: Database, platform: Database, say: Say, *, write: bool) -> RotationReport:
     """Bring addresses into the spelling in which they are compared now, sealed and found by it.
 
     Rows whose address is spelled otherwise are counted, and with `write` changed; where another row has that address already
@@ -110,7 +112,7 @@ async def normalise(app: Database, platform: Database, say: Say, *, write: bool)
 
 async def seal(
     app: Database, tenants: Iterable[TenantId], say: Say, *, batch: int = _BATCH, passwords: bool = False
-) -> Report:
+) -> RotationReport:
     """Seal plain text that waits for it in these tenants; what is sealed already keeps its key. `app` has the keys.
 
     For those who know where the plain text comes from; bare hashes of `passwords` are sealed where they know that of them too.
@@ -157,7 +159,7 @@ class _Rotation:
             raise KeyringError("sealing needs the keys of personal data")
         self.app = app
         self.keyring = app.keyring
-        self.report = Report()
+        self.report = RotationReport()
         self._say = say
         self._batch = batch
         self._told = monotonic()
@@ -181,7 +183,7 @@ class _Rotation:
             self.report.failures += failures
 
     async def note_unauthentic(self, tenant: TenantId, selection: Selection) -> None:
-        """Report the tokens that have no MAC, where those do not count."""
+        """RotationReport the tokens that have no MAC, where those do not count."""
         for each in TOKENS:
             batch = _Batch(each, tenant, self.keyring, selection, None, self._batch)
             while rows := await Work.run(self.app, batch.read, tenant):

@@ -20,7 +20,7 @@ from service.database.diagnosis import open_explained
 from service.errors import Forbidden, OperatorError
 from service.operations import rotation
 from service.personal import keyring
-from service.settings import Settings
+from service.settings.settings import Settings
 from service.statements import query_files
 from service.statements.statement import TENANT_PARAMETER, Scope, Statement, suggest
 from service.tenancy.identity import TenantId

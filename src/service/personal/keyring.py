@@ -30,7 +30,7 @@ from dotenv import dotenv_values
 from service import files
 from service.errors import OperatorError, ServiceError
 from service.personal import key_file
-from service.settings import Settings
+from service.settings.personal import PersonalSettings
 
 SEALED = b"\x01"
 """What every sealed value begins with, whatever its key."""
@@ -181,7 +181,7 @@ class Keyring:
         return hmac.digest(self.index_key, _context(tenant, column) + b"\x00" + plain.encode(), "sha256")
 
 
-def load(settings: Settings) -> Keyring:
+def load(settings: PersonalSettings) -> Keyring:
     """The keys that the settings name; when they name none, the ones in QUARRY_HOME, made at first.
 
     In staging and production they have to be named.
@@ -215,7 +215,7 @@ def load(settings: Settings) -> Keyring:
         raise KeyringError(f"{path}: {error.message}", "put the file back that the database was made with") from None
 
 
-def at_hand(settings: Settings) -> Keyring | None:
+def at_hand(settings: PersonalSettings) -> Keyring | None:
     """The same, but None where production or staging has none: taking a backup does not require the keys.
 
     Raises KeyringError for keys that can't be read.
@@ -256,7 +256,7 @@ def fresh_index_key() -> str:
     return _encoded(secrets.token_bytes(_KEY_BYTES))
 
 
-def prepend(settings: Settings, key: str) -> bool:
+def prepend(settings: PersonalSettings, key: str) -> bool:
     """Make `key` the one that seals, in the file of QUARRY_HOME; False when the keys are not kept there."""
     path = settings.quarry_home / _FILE
     if settings.pii_keys is not None or not path.exists():

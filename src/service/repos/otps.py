@@ -17,7 +17,7 @@ class Otp(Row):
     expires_at: datetime
 
 
-class Attempt(Row):
+class Guess(Row):
     """What a guess came to, and how many there were."""
 
     id: UUID
@@ -32,7 +32,7 @@ class Otps(Repository, aggregate="otps", noun="code"):
     async def create(self, *, phone: Personal, code: Personal, lifetime: timedelta) -> Otp: ...
 
     @query
-    async def attempt(self, *, phone: Personal, code: Personal, attempts: int) -> Attempt | None: ...
+    async def attempt(self, *, phone: Personal, code: Personal, attempts: int) -> Guess | None: ...
 
     @query
     async def purge(self, limit: int) -> int: ...

@@ -14,11 +14,11 @@ import psycopg
 
 from service.addresses import Address
 from service.errors import OperatorError
-from service.forms import RESERVED_SCHEMAS, SCHEMA_NAME
 from service.schema import migration_files, migrations, provisioning
 from service.schema.migration_errors import MigrationError, reported
 from service.schema.migration_files import Source
 from service.schema.migrations import Status, Verify
+from service.settings.forms import RESERVED_SCHEMAS, SCHEMA_NAME
 from service.texts import Say
 
 _FOREIGN = """

@@ -17,7 +17,7 @@ class Outcome(Protocol):
 A = TypeVar("A", bound=Outcome)
 
 
-def settled(outcome: A | None) -> A:
+def changed_row(outcome: A | None) -> A:
     """The changed row. Raises NotFound when there was none, StaleVersion when it was not the expected one."""
     if outcome is None:
         raise NotFound
@@ -26,8 +26,8 @@ def settled(outcome: A | None) -> A:
     return outcome
 
 
-def removed(applied: bool | None) -> None:
-    """Return if the row was removed. Raises NotFound or StaleVersion, as `settled` does."""
+def check_removed(applied: bool | None) -> None:
+    """Return if the row was removed. Raises NotFound or StaleVersion, as `changed_row` does."""
     if applied is None:
         raise NotFound
     if not applied:

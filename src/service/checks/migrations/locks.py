@@ -29,7 +29,7 @@ _STRONG = {mode: strength for strength, mode in enumerate(_MODES) if mode not in
 
 
 @dataclass(frozen=True)
-class Reference:
+class ForeignKey:
     """A foreign key whose rows were checked, and those of its two tables whose policies applied to the check."""
 
     name: str
@@ -51,7 +51,7 @@ class Step:
     rewritten: tuple[str, ...] = ()
     indexes: tuple[tuple[str, str], ...] = ()
     """Table and name of those that were built while writers waited."""
-    references: tuple[Reference, ...] = ()
+    references: tuple[ForeignKey, ...] = ()
     unforced: tuple[str, ...] = ()
     """The tables whose policies were forced before the migration, and are not after this statement."""
     waits_forever: bool = False
@@ -205,10 +205,10 @@ class _Tracer:
     def _built(self, before: _State, after: _State) -> tuple[tuple[str, str], ...]:
         return tuple(sorted((self._tables[oid], name) for oid, name in after.indexes - before.indexes))
 
-    def _checked(self, before: _State, after: _State, *, is_unbound: bool) -> list[Reference]:
+    def _checked(self, before: _State, after: _State, *, is_unbound: bool) -> list[ForeignKey]:
         """New foreign keys of tables with rows: those that were there, and new ones that the migration has filled."""
         return [
-            Reference(
+            ForeignKey(
                 name, tuple(sorted({before.forced[each] for each in tables if each in before.forced})), is_unbound
             )
             for name, *tables in sorted(after.references - before.references)

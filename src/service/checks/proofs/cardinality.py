@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from service.checks.proofs.keys import Pins, place_of
 from service.checks.proofs.presence import Variable
-from service.checks.proofs.scopes import Scope, is_exists
+from service.checks.proofs.scopes import QueryScope, is_exists
 from service.checks.proofs.tree import Command, Node, Source
 
 _UNION, _INTERSECT = 1, 2
@@ -24,14 +24,14 @@ class Proof:
     why: str
 
 
-def at_most_one(scope: Scope) -> Proof:
+def at_most_one(scope: QueryScope) -> Proof:
     """Whether a query answers one row at most."""
     if limit(scope) in (0, 1):
         return Proof(True, "LIMIT 1")
     return _unlimited(scope)
 
 
-def _unlimited(scope: Scope) -> Proof:
+def _unlimited(scope: QueryScope) -> Proof:
     node = scope.node
     if node["setOperations"] is not None:
         return _combined(scope)
@@ -49,7 +49,7 @@ def _unlimited(scope: Scope) -> Proof:
     return _whole(pins)
 
 
-def _pins(scope: Scope, start: Iterable[Variable] = ()) -> Pins:
+def _pins(scope: QueryScope, start: Iterable[Variable] = ()) -> Pins:
     return Pins(scope, _for_columns, start)
 
 
@@ -60,7 +60,7 @@ def _whole(pins: Pins) -> Proof:
     return Proof(True, "; ".join(dict.fromkeys(pins.reasons.values())) or "it reads no table")
 
 
-def _combined(scope: Scope) -> Proof:
+def _combined(scope: QueryScope) -> Proof:
     """A UNION returns at most one row if each side does, and if only one side can have a row."""
     operation = scope.node["setOperations"]
     sides = [operation["larg"], operation["rarg"]]
@@ -80,7 +80,7 @@ def _combined(scope: Scope) -> Proof:
     return Proof(False, "both sides of the UNION may answer a row")
 
 
-def _excludes(one: Scope, other: Scope) -> str:
+def _excludes(one: QueryScope, other: QueryScope) -> str:
     """The table expression that one query reads, while the other has a row only when it is empty; '' if there is none."""
     if any(each.is_one_group or each.node.list("groupingSets") for each in (one, other)):
         return ""  # These return a row even for empty input.
@@ -92,7 +92,7 @@ def _excludes(one: Scope, other: Scope) -> str:
     return ""
 
 
-def _emptied(condition: Node, scope: Scope) -> Node | None:
+def _emptied(condition: Node, scope: QueryScope) -> Node | None:
     """The table expression of which `NOT EXISTS (SELECT FROM it)` says that it is empty."""
     if condition.kind != "BOOLEXPR" or condition["boolop"] != "not" or not is_exists(condition["args"][0]):
         return None
@@ -109,7 +109,7 @@ def _emptied(condition: Node, scope: Scope) -> Node | None:
     return None if expression["ctematerialized"] == _NEVER_MATERIALIZED else expression
 
 
-def _for_columns(scope: Scope, columns: frozenset[int]) -> str:
+def _for_columns(scope: QueryScope, columns: frozenset[int]) -> str:
     """Why a query has one row at most for given values of these of its columns (from 1); '' if it may have several."""
     for proof in (at_most_one(scope), _determined(scope, columns)):
         if proof.holds:
@@ -117,7 +117,7 @@ def _for_columns(scope: Scope, columns: frozenset[int]) -> str:
     return ""
 
 
-def _determined(scope: Scope, columns: frozenset[int]) -> Proof:
+def _determined(scope: QueryScope, columns: frozenset[int]) -> Proof:
     node, outputs = scope.node, scope.outputs
     if node["setOperations"] is not None or node["hasTargetSRFs"] or node.list("groupingSets"):
         return Proof(False, "rows may be repeated")
@@ -132,7 +132,7 @@ def _determined(scope: Scope, columns: frozenset[int]) -> Proof:
     return _whole(_pins(scope, places))
 
 
-def _written(scope: Scope, columns: set[int]) -> Proof:
+def _written(scope: QueryScope, columns: set[int]) -> Proof:
     """Whether a key tells written rows apart: by their new values, as triggers may have made them."""
     relation = scope.relation(scope.target) if scope.target else None
     for index in relation.indexes if relation is not None else ():
@@ -142,7 +142,7 @@ def _written(scope: Scope, columns: set[int]) -> Proof:
     return Proof(False, "no key tells the written rows apart")
 
 
-def total_order(scope: Scope) -> Proof:
+def total_order(scope: QueryScope) -> Proof:
     """Whether ORDER BY is total: no two rows compare as equal, so that LIMIT takes the same rows each time."""
     node = scope.node
     if (one := _unlimited(scope)).holds:
@@ -152,7 +152,7 @@ def total_order(scope: Scope) -> Proof:
     if not node.list("sortClause"):
         return Proof(False, "there is no ORDER BY")
     keys = list(sorted_by(scope))
-    names = ", ".join(named(each, scope) for each in keys)
+    names = ", ".join(sort_key_name(each, scope) for each in keys)
     if node["hasTargetSRFs"] or node.list("groupingSets"):
         return Proof(False, f"rows may be repeated within {names}")
     # DISTINCT ON takes the first of several rows: ORDER BY has to determine that row too.
@@ -166,7 +166,7 @@ def total_order(scope: Scope) -> Proof:
     return Proof(False, f"rows of {loose} may be equal in {names}")
 
 
-def _order_of_shown(scope: Scope, names: str) -> Proof:
+def _order_of_shown(scope: QueryScope, names: str) -> Proof:
     """Groups differ in what they are grouped by, the rows of UNION and DISTINCT in some column."""
     node = scope.node
     sort = {each["tleSortGroupRef"] for each in node.list("sortClause")}
@@ -179,20 +179,20 @@ def _order_of_shown(scope: Scope, names: str) -> Proof:
     return Proof(False, f"rows may be equal in {names}")
 
 
-def sorted_by(scope: Scope) -> Iterator[Node]:
+def sorted_by(scope: QueryScope) -> Iterator[Node]:
     """The expressions of ORDER BY, the most significant first."""
     by_reference = {each["ressortgroupref"]: each["expr"] for each in scope.node.list("targetList")}
     for clause in scope.node.list("sortClause"):
         yield by_reference[clause["tleSortGroupRef"]]
 
 
-def named(expression: Node, scope: Scope) -> str:
+def sort_key_name(expression: Node, scope: QueryScope) -> str:
     """A sort key in words."""
     place = place_of(expression)
     return scope.column(*place) if place else "an expression"
 
 
-def limit(scope: Scope) -> int | None:
+def limit(scope: QueryScope) -> int | None:
     """The number that a LIMIT is written with, if it is one."""
     given = scope.node["limitCount"]
     if given is not None and given.kind == "FUNCEXPR":

@@ -70,7 +70,7 @@ class Relation:
         """`app.tenants`, as SQL names it."""
         return f"{self.schema}.{self.name}"
 
-    def named(self, number: int) -> str:
+    def column_name(self, number: int) -> str:
         """A column's name; of the row itself `*`."""
         return self.columns[number].name if number in self.columns else "*"
 
@@ -120,7 +120,7 @@ class Catalog:
     def tenant_tables(self) -> Mapping[str, str]:
         """The tables whose rows are tenants', by their qualified names: the column that says whose."""
         return {
-            relation.qualified: relation.named(relation.tenant)
+            relation.qualified: relation.column_name(relation.tenant)
             for relation in self.relations.values() if relation.tenant is not None and relation.kind != "v"
         }  # fmt: skip
 

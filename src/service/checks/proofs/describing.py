@@ -9,7 +9,7 @@ from typing import Any
 
 from service.checks.proofs import tree
 from service.checks.proofs.catalog import Catalog
-from service.checks.proofs.scopes import Scope
+from service.checks.proofs.scopes import QueryScope
 
 _SHOWN = "rewritten"
 """The beginning of the server's message. The rewritten tree has the queries of views and the policies of tables."""
@@ -21,7 +21,7 @@ _OFF = "RESET debug_print_rewritten; RESET client_min_messages"
 class Described:
     """One text as prepared: its tree, its result columns and its parameters with the oids of their types."""
 
-    scope: Scope
+    scope: QueryScope
     columns: tuple[tuple[str, int], ...]
     parameters: tuple[int, ...]
 
@@ -58,7 +58,7 @@ class Describer:
         queries = tree.parse(self._messages[0])
         main = next(each for each in queries if each["canSetTag"])
         return Described(
-            Scope(main, self._catalog),
+            QueryScope(main, self._catalog),
             tuple((each.name, each.type.oid) for each in prepared.get_attributes() or ()),
             tuple(each.oid for each in prepared.get_parameters()),
         )

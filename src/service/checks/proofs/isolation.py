@@ -13,7 +13,7 @@ from typing import Any
 from service.checks.proofs.catalog import Function, Relation
 from service.checks.proofs.keys import place_of
 from service.checks.proofs.presence import Variable
-from service.checks.proofs.scopes import Scope
+from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Join, Node, Source, arguments, conjuncts, walk
 
 
@@ -31,12 +31,12 @@ class Locked:
     """Whether its tenant is assigned: then no predicate says whose the row is afterwards."""
 
 
-def locked(scope: Scope, tenant: int | None) -> list[Locked]:
+def locked(scope: QueryScope, tenant: int | None) -> list[Locked]:
     """Every place where a query, or one inside it, uses a tenant relation; `tenant` is the number of :tenant_id."""
     return [each for query, bound in _bound(scope, tenant, frozenset()) for each in _of(query, bound, tenant)]
 
 
-def owned_views(scope: Scope) -> list[str]:
+def owned_views(scope: QueryScope) -> list[str]:
     """The views that a query reads with their owners' rights: those without security_invoker, by their names."""
     names, tables = set(), set()
     for query in scope.queries:
@@ -52,7 +52,7 @@ def owned_views(scope: Scope) -> list[str]:
     return sorted(names or tables)
 
 
-def called(scope: Scope) -> dict[Function, int]:
+def called(scope: QueryScope) -> dict[Function, int]:
     """The service's own functions that a query calls itself, each with where it first does.
 
     What a policy or a default adds has no place in the text; app.current_tenant() is the policy itself.
@@ -71,8 +71,8 @@ def called(scope: Scope) -> dict[Function, int]:
 
 
 def _bound(
-    scope: Scope, tenant: int | None, outer: frozenset[tuple[int, Variable]]
-) -> Iterator[tuple[Scope, frozenset[Variable]]]:
+    scope: QueryScope, tenant: int | None, outer: frozenset[tuple[int, Variable]]
+) -> Iterator[tuple[QueryScope, frozenset[Variable]]]:
     """Each query with its variables that equal the bound tenant; `outer` are those of the queries around it."""
     own = frozenset(_equal(scope, tenant, outer))
     yield scope, own
@@ -81,7 +81,7 @@ def _bound(
         yield from _bound(inner, tenant, around)
 
 
-def _equal(scope: Scope, tenant: int | None, outer: frozenset[tuple[int, Variable]]) -> set[Variable]:
+def _equal(scope: QueryScope, tenant: int | None, outer: frozenset[tuple[int, Variable]]) -> set[Variable]:
     found: set[Variable] = set()
     while True:
         before = len(found)
@@ -98,7 +98,7 @@ def _equal(scope: Scope, tenant: int | None, outer: frozenset[tuple[int, Variabl
 
 
 def _equated(
-    condition: Node, scope: Scope, tenant: int | None, known: set[Variable], outer: frozenset[tuple[int, Variable]]
+    condition: Node, scope: QueryScope, tenant: int | None, known: set[Variable], outer: frozenset[tuple[int, Variable]]
 ) -> set[Variable]:
     if condition.kind != "OPEXPR" or not scope.catalog.equates(condition["opno"]):
         return set()
@@ -111,7 +111,7 @@ def _equated(
 
 
 def _is_tenant(
-    value: Node, scope: Scope, tenant: int | None, known: set[Variable], outer: frozenset[tuple[int, Variable]]
+    value: Node, scope: QueryScope, tenant: int | None, known: set[Variable], outer: frozenset[tuple[int, Variable]]
 ) -> bool:
     """Whether an expression is the bound tenant: its parameter, or a column that equals it."""
     if value.kind == "PARAM":
@@ -124,7 +124,7 @@ def _is_tenant(
     return place in known or _shows_tenant(scope, place, tenant)
 
 
-def _shows_tenant(scope: Scope, place: Variable, tenant: int | None) -> bool:
+def _shows_tenant(scope: QueryScope, place: Variable, tenant: int | None) -> bool:
     """Whether a column of a subquery or table expression is the bound tenant in each of its rows."""
     number, attribute = place
     source = scope.source(number)
@@ -137,7 +137,7 @@ def _shows_tenant(scope: Scope, place: Variable, tenant: int | None) -> bool:
     return _is_tenant(shown, inner, tenant, _equal(inner, tenant, frozenset()), frozenset())
 
 
-def _of(scope: Scope, bound: frozenset[Variable], tenant: int | None) -> Iterator[Locked]:
+def _of(scope: QueryScope, bound: frozenset[Variable], tenant: int | None) -> Iterator[Locked]:
     for number in range(1, len(scope.entries) + 1):
         relation = scope.relation(number)
         if relation is None or relation.tenant is None or scope.entry(number)["relkind"] == "v":
@@ -146,7 +146,7 @@ def _of(scope: Scope, bound: frozenset[Variable], tenant: int | None) -> Iterato
         if number not in scope.read and not is_target:
             continue  # `excluded` of ON CONFLICT: the row that was to be inserted.
         is_new = is_target and scope.command is Command.INSERT
-        column = f"{scope.alias(number)}.{relation.named(relation.tenant)}"
+        column = f"{scope.alias(number)}.{relation.column_name(relation.tenant)}"
         if is_new:
             policy = _policy(scope.node.list("withCheckOptions"), relation, scope)
             predicate = f"{column} is given :tenant_id" if _inserts_tenant(scope, relation, tenant, bound) else ""
@@ -162,7 +162,7 @@ def _of(scope: Scope, bound: frozenset[Variable], tenant: int | None) -> Iterato
         )  # fmt: skip
 
 
-def _policy(conditions: list[Any], relation: Relation, scope: Scope) -> str:
+def _policy(conditions: list[Any], relation: Relation, scope: QueryScope) -> str:
     """The policy in words, if one of the conditions that all must hold is that the row is of the bound tenant."""
     parts = [each["qual"] if each.kind == "WITHCHECKOPTION" else each for each in conditions]
     for condition in conjuncts(parts):
@@ -173,18 +173,18 @@ def _policy(conditions: list[Any], relation: Relation, scope: Scope) -> str:
             place = place_of(variable)
             is_call = call.kind == "FUNCEXPR" and call["funcid"] == scope.catalog.tenant_function
             if place and place[1] == relation.tenant and is_call:
-                return f"{relation.named(relation.tenant)} = app.current_tenant()"
+                return f"{relation.column_name(relation.tenant)} = app.current_tenant()"
     return ""
 
 
-def _inserts_tenant(scope: Scope, relation: Relation, tenant: int | None, bound: frozenset[Variable]) -> bool:
+def _inserts_tenant(scope: QueryScope, relation: Relation, tenant: int | None, bound: frozenset[Variable]) -> bool:
     for entry in scope.node.list("targetList"):
         if entry["resno"] == relation.tenant and not entry["resjunk"]:
             return _is_tenant(entry["expr"], scope, tenant, set(bound), frozenset())
     return False
 
 
-def _assigns(scope: Scope, column: int) -> bool:
+def _assigns(scope: QueryScope, column: int) -> bool:
     """Whether a column of an existing row is assigned: by UPDATE, or by ON CONFLICT DO UPDATE."""
     conflict = scope.node["onConflict"]
     given = scope.node.list("targetList") if scope.command is Command.UPDATE else []
@@ -192,7 +192,7 @@ def _assigns(scope: Scope, column: int) -> bool:
     return any(each["resno"] == column and not each["resjunk"] for each in given)
 
 
-def _location(scope: Scope, number: int) -> int:
+def _location(scope: QueryScope, number: int) -> int:
     """Where the text first speaks of an entry; PostgreSQL does not keep where its name stands."""
     places = [
         each["location"] for each in scope.own

@@ -11,7 +11,7 @@ from typing import Any
 
 from service.checks.proofs.catalog import Function, Index, Relation, implies
 from service.checks.proofs.presence import Facts, Variable
-from service.checks.proofs.scopes import Scope
+from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Join, Node, Source, arguments, conjuncts, references, walk
 
 _VARCHAR, _TEXT = 1043, 25
@@ -20,7 +20,7 @@ _EXACT = frozenset({16, 17, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 29
 _COLLATIONS = frozenset({0, 100, 950, 951})
 """The server's own collations, under which equal texts are identical."""
 
-Inner = Callable[[Scope, frozenset[int]], str]
+Inner = Callable[[QueryScope, frozenset[int]], str]
 """Why a query has one row at most for given values of these of its columns; '' if it may have several."""
 
 
@@ -30,7 +30,7 @@ class Pins:
     If an entry is single, all rows of the result contain the same row of it, or nulls if an outer join found none.
     """
 
-    def __init__(self, scope: Scope, inner: Inner, start: Iterable[Variable] = ()) -> None:
+    def __init__(self, scope: QueryScope, inner: Inner, start: Iterable[Variable] = ()) -> None:
         self.scope = scope
         self.pinned: set[Variable] = set()
         self.single: set[int] = set()
@@ -135,7 +135,7 @@ class Pins:
             relation = scope.relation(number)
             for index in relation.indexes if relation is not None else ():
                 if relation is not None and self._covers(relation, index, number):
-                    names = ", ".join(relation.named(each) for each in index.columns)
+                    names = ", ".join(relation.column_name(each) for each in index.columns)
                     return f"{index.name.rpartition('.')[2]} allows one row of {name} for its {names}"
             return ""
         columns = frozenset(attribute for entry, attribute in self.pinned | self._start if entry == number)
@@ -191,19 +191,19 @@ def place_of(expression: Node) -> Variable | None:
     return None
 
 
-def is_repeatable(expression: Any, scope: Scope) -> bool:
+def is_repeatable(expression: Any, scope: QueryScope) -> bool:
     """Whether an expression has one value for the same variables: no function in it is volatile or returns a set."""
     return not any(
         function is None or function.is_volatile or function.is_set for function in _called(expression, scope)
     )
 
 
-def is_volatile(expression: Any, scope: Scope) -> bool:
+def is_volatile(expression: Any, scope: QueryScope) -> bool:
     """Whether a part of a query may give a different result each time it is evaluated."""
     return any(function is None or function.is_volatile for function in _called(expression, scope))
 
 
-def _called(expression: Any, scope: Scope) -> Iterator[Function | None]:
+def _called(expression: Any, scope: QueryScope) -> Iterator[Function | None]:
     for each in walk(expression):
         if each["funcid"] or each["opfuncid"]:
             yield scope.catalog.functions.get(each["funcid"] or each["opfuncid"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from service.checks.proofs import functions, verdicts
 from service.checks.proofs.presence import Facts
-from service.checks.proofs.scopes import Scope, variables
+from service.checks.proofs.scopes import QueryScope, variables
 from service.checks.proofs.tree import Command, Join, Link, Node, Source, UnknownNode, arguments, same, within
 from service.checks.proofs.verdicts import Verdict
 
@@ -19,7 +19,7 @@ __all__ = ["Verdict", "has_a_row", "prove"]
 _UNION, _INTERSECT = 1, 2
 
 
-def prove(scope: Scope, given: frozenset[int] = frozenset()) -> list[Verdict]:
+def prove(scope: QueryScope, given: frozenset[int] = frozenset()) -> list[Verdict]:
     """One verdict for each result column of a query; `given` are the numbers of the parameters that are never null.
 
     Raises UnknownNode for a tree that is not understood.
@@ -34,7 +34,7 @@ class _Prover:
     columns: dict[int, list[Verdict]] = field(default_factory=dict)
     recursive: dict[int, list[Verdict]] = field(default_factory=dict)
 
-    def outputs(self, scope: Scope) -> list[Verdict]:
+    def outputs(self, scope: QueryScope) -> list[Verdict]:
         """The verdicts on a query's result columns."""
         known = self.columns.get(id(scope.node))
         if known is None:
@@ -46,7 +46,7 @@ class _Prover:
             self.columns[id(scope.node)] = known
         return known
 
-    def _combined(self, part: Node, scope: Scope) -> list[Verdict]:
+    def _combined(self, part: Node, scope: QueryScope) -> list[Verdict]:
         """UNION is null where either is, INTERSECT where both are, EXCEPT where the first is."""
         if part.kind == "RANGETBLREF":
             return self.outputs(scope.subquery(part["rtindex"]))
@@ -60,7 +60,7 @@ class _Prover:
             return [second if first.is_nullable else first for first, second in zip(left, right, strict=True)]
         return left
 
-    def of(self, expression: Node | None, scope: Scope) -> Verdict:
+    def of(self, expression: Node | None, scope: QueryScope) -> Verdict:
         """The verdict on an expression of a query."""
         if expression is None:
             return Verdict(True, "an ELSE that is not there")
@@ -71,7 +71,7 @@ class _Prover:
             raise UnknownNode(expression.kind)
         return rule(self, expression, scope)
 
-    def any_of(self, expressions: Iterable[Node | None], scope: Scope, why: str) -> Verdict:
+    def any_of(self, expressions: Iterable[Node | None], scope: QueryScope, why: str) -> Verdict:
         """Null where any of them is."""
         for each in expressions:
             verdict = self.of(each, scope)
@@ -79,19 +79,19 @@ class _Prover:
                 return verdict
         return Verdict(False, why)
 
-    def all_of(self, expressions: Iterable[Node], scope: Scope, why: str) -> Verdict:
+    def all_of(self, expressions: Iterable[Node], scope: QueryScope, why: str) -> Verdict:
         """Null where all of them are."""
         verdicts = [self.of(each, scope) for each in expressions]
         kept = next((each for each in verdicts if not each.is_nullable), None)
         return Verdict(True, "all of its values may be null") if kept is None else Verdict(False, f"{why}: {kept.why}")
 
-    def holding(self, scope: Scope) -> Facts:
+    def holding(self, scope: QueryScope) -> Facts:
         """What the conditions of a query say of its variables."""
         if id(scope.node) not in self.facts:
             self.facts[id(scope.node)] = Facts(scope)
         return self.facts[id(scope.node)]
 
-    def variable(self, node: Node, inner: Scope) -> Verdict:
+    def variable(self, node: Node, inner: QueryScope) -> Verdict:
         scope = inner.up(node["varlevelsup"])
         number, attribute = node["varno"], node["varattno"]
         name = scope.column(number, attribute)
@@ -107,7 +107,7 @@ class _Prover:
             return Verdict(True, f"{name}: {filler}")
         return self._stored(scope, number, attribute, name)
 
-    def _stored(self, scope: Scope, number: int, attribute: int, name: str) -> Verdict:
+    def _stored(self, scope: QueryScope, number: int, attribute: int, name: str) -> Verdict:
         """A column of an entry of the range table, in a row that no outer join has filled with nulls."""
         source = scope.source(number)
         if source is Source.RELATION:
@@ -115,7 +115,7 @@ class _Prover:
             if attribute <= 0:
                 return Verdict(False, f"{name}: a row always has it")
             if relation is not None and attribute in relation.columns and relation.columns[attribute].is_required:
-                return Verdict(False, f"{relation.named(attribute)} is NOT NULL in {relation.qualified}")
+                return Verdict(False, f"{relation.column_name(attribute)} is NOT NULL in {relation.qualified}")
             where = relation.qualified if relation is not None else "a system table or view"
             return Verdict(True, f"{name.partition('.')[2]} may be NULL in {where}")
         if attribute <= 0:
@@ -135,7 +135,7 @@ class _Prover:
             return self._function(scope, number, attribute, name)
         raise UnknownNode(f"VAR of an entry of kind {source.name}")
 
-    def _expression(self, scope: Scope, number: int) -> list[Verdict]:
+    def _expression(self, scope: QueryScope, number: int) -> list[Verdict]:
         """The columns of a common table expression. Those of a recursive one count as not null until a round shows otherwise."""
         entry, inner = scope.expression(number)
         key = id(entry)
@@ -158,7 +158,7 @@ class _Prover:
                 new if new.is_nullable else old for new, old in zip(found, self.recursive[key], strict=True)
             ]
 
-    def _merged(self, scope: Scope, number: int, attribute: int) -> Verdict:
+    def _merged(self, scope: QueryScope, number: int, attribute: int) -> Verdict:
         """A column that a join shows: USING makes one of two."""
         meant = scope.entry(number).list("joinaliasvars")[attribute - 1]
         joined = next((each for each in scope.joins if each.entry == number), None)
@@ -178,7 +178,7 @@ class _Prover:
             return nullable or Verdict(True, "a full join fills one of its sides with nulls")
         return self.of(meant, scope)
 
-    def _function(self, scope: Scope, number: int, attribute: int, name: str) -> Verdict:
+    def _function(self, scope: QueryScope, number: int, attribute: int, name: str) -> Verdict:
         entry = scope.entry(number)
         called = entry.list("functions")
         if len(called) == 1 and entry["funcordinality"] and attribute == len(entry["eref"].list("colnames")):
@@ -193,7 +193,7 @@ class _Prover:
             return self.of(called[0]["funcexpr"], scope)
         return Verdict(True, f"{name}: a function may answer null in any column")
 
-    def call(self, node: Node, scope: Scope) -> Verdict:
+    def call(self, node: Node, scope: QueryScope) -> Verdict:
         function = scope.catalog.functions.get(node["opfuncid"] or node["funcid"])
         if function is None:
             return Verdict(True, "a function that the catalog doesn't have")
@@ -208,7 +208,7 @@ class _Prover:
             return self.any_of(arguments(node), scope, f"{label} of values that are never null")
         return Verdict(True, f"{label} may answer null")
 
-    def link(self, node: Node, scope: Scope) -> Verdict:
+    def link(self, node: Node, scope: QueryScope) -> Verdict:
         kind = node["subLinkType"]
         if kind == Link.EXISTS:
             return Verdict(False, "EXISTS is true or false")
@@ -221,7 +221,7 @@ class _Prover:
             return self.outputs(query)[0]
         return Verdict(True, "a scalar sub-select may find no row")
 
-    def aggregate(self, node: Node, inner: Scope) -> Verdict:
+    def aggregate(self, node: Node, inner: QueryScope) -> Verdict:
         scope = inner.up(node["agglevelsup"] or 0)
         name = self._name(node["aggfnoid"], scope)
         if name == "count":
@@ -239,18 +239,18 @@ class _Prover:
             )
         return Verdict(True, f"{name}() may answer null")
 
-    def window(self, node: Node, scope: Scope) -> Verdict:
+    def window(self, node: Node, scope: QueryScope) -> Verdict:
         name = self._name(node["winfnoid"], scope)
         if name in functions.RANKS:
             return Verdict(False, f"{name}() is a number")
         return Verdict(True, f"{name}() over an empty frame is null")
 
     @staticmethod
-    def _name(oid: int, scope: Scope) -> str:
+    def _name(oid: int, scope: QueryScope) -> str:
         function = scope.catalog.functions.get(oid)
         return function.name if function is not None and function.schema == "pg_catalog" else "?"
 
-    def compared(self, node: Node, scope: Scope) -> Verdict:
+    def compared(self, node: Node, scope: QueryScope) -> Verdict:
         """`x = ANY (array)`: unknown where x or an element is null."""
         array = arguments(node)[1]
         elements = array.list("elements") if array.kind == "ARRAYEXPR" and not array["multidims"] else [None]
@@ -272,12 +272,12 @@ _RULES = {
 }
 
 
-def _series(scope: Scope) -> list[Node]:
+def _series(scope: QueryScope) -> list[Node]:
     """The set-returning functions in a query's columns; shorter sets are filled up with nulls."""
     return [each for each in within(scope.node.list("targetList")) if each["funcretset"] or each["opretset"]]
 
 
-def has_a_row(scope: Scope) -> bool:
+def has_a_row(scope: QueryScope) -> bool:
     """Whether a query returns a row for certain, whatever the data: it aggregates everything, or reads nothing."""
     node = scope.node
     is_whole = not any(

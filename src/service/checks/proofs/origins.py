@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from service.checks.proofs.catalog import Column, Relation
 from service.checks.proofs.keys import place_of
-from service.checks.proofs.scopes import Scope
+from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Node, Source, arguments
 
 Texts = frozenset[str] | None
@@ -16,28 +16,28 @@ Texts = frozenset[str] | None
 Stored = tuple[Relation, Column]
 
 
-def texts(scope: Scope) -> list[Texts]:
+def texts(scope: QueryScope) -> list[Texts]:
     """For each result column of a query the texts that it may hold."""
     if scope.texts is None:
         scope.texts = _shown(scope)
     return scope.texts
 
 
-def _shown(scope: Scope) -> list[Texts]:
+def _shown(scope: QueryScope) -> list[Texts]:
     operations = scope.node["setOperations"]
     if operations is not None:
         return _combined(operations, scope)
     return [_texts(entry["expr"], scope) for entry in scope.outputs]
 
 
-def _combined(part: Node, scope: Scope) -> list[Texts]:
+def _combined(part: Node, scope: QueryScope) -> list[Texts]:
     if part.kind == "RANGETBLREF":
         return texts(scope.subquery(part["rtindex"]))
     both = zip(_combined(part["larg"], scope), _combined(part["rarg"], scope), strict=True)
     return [None if one is None or other is None else one | other for one, other in both]
 
 
-def _texts(expression: Node | None, scope: Scope) -> Texts:
+def _texts(expression: Node | None, scope: QueryScope) -> Texts:
     if expression is None:
         return frozenset()
     kind = expression.kind
@@ -54,7 +54,7 @@ def _texts(expression: Node | None, scope: Scope) -> Texts:
     return None
 
 
-def _union(expressions: list[Node | None], scope: Scope) -> Texts:
+def _union(expressions: list[Node | None], scope: QueryScope) -> Texts:
     found: frozenset[str] = frozenset()
     for each in expressions:
         known = _texts(each, scope)
@@ -64,7 +64,7 @@ def _union(expressions: list[Node | None], scope: Scope) -> Texts:
     return found
 
 
-def _variable(variable: Node, scope: Scope) -> Texts:
+def _variable(variable: Node, scope: QueryScope) -> Texts:
     number: int = variable["varno"]
     attribute: int = variable["varattno"]
     source = scope.source(number)
@@ -96,7 +96,7 @@ def constant(node: Node) -> Texts:
     return frozenset({data[4:].decode(errors="replace")})
 
 
-def written(scope: Scope, number: int) -> Iterator[tuple[Relation, Column, bool]]:
+def written(scope: QueryScope, number: int) -> Iterator[tuple[Relation, Column, bool]]:
     """The columns that a parameter is written into, in a query or in one inside it; whether as it is."""
     for query in scope.queries:
         relation = query.relation(query.target) if query.target else None
@@ -110,7 +110,7 @@ def written(scope: Scope, number: int) -> Iterator[tuple[Relation, Column, bool]
                         yield relation, column, is_plain
 
 
-def _values(expression: Node, scope: Scope, *, is_plain: bool = True) -> Iterator[tuple[Node, bool]]:
+def _values(expression: Node, scope: QueryScope, *, is_plain: bool = True) -> Iterator[tuple[Node, bool]]:
     """What may become the value of an expression: branches of CASE and COALESCE, the columns of a subquery."""
     if expression.kind == "CASEEXPR":
         for each in (*(branch["result"] for branch in expression["args"]), expression["defresult"]):
@@ -127,7 +127,7 @@ def _values(expression: Node, scope: Scope, *, is_plain: bool = True) -> Iterato
         yield expression, is_plain
 
 
-def compared(scope: Scope, number: int) -> Iterator[Stored]:
+def compared(scope: QueryScope, number: int) -> Iterator[Stored]:
     """The columns that a parameter is compared with for equality."""
     for query in scope.queries:
         for node in query.own:

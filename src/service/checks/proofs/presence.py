@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable
 from typing import Any
 
-from service.checks.proofs.scopes import Joined, Scope
+from service.checks.proofs.scopes import Joined, QueryScope
 from service.checks.proofs.tree import Join, Node, Source, arguments
 
 _IS_NOT_NULL = 1
@@ -19,7 +19,7 @@ Variable = tuple[int, int]
 class Facts:
     """What a query's conditions say: which variables can't be null, and which outer joins so fill in no nulls."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: QueryScope) -> None:
         self._scope = scope
         self.present: set[Variable] = set()
         self._strict: set[int] = set()
@@ -72,7 +72,7 @@ class Facts:
         return self._scope.source(number) is Source.JOIN
 
 
-def rejected(condition: Node, scope: Scope) -> set[Variable]:
+def rejected(condition: Node, scope: QueryScope) -> set[Variable]:
     """The variables of a query that can't be null where a condition is true."""
     kind = condition.kind
     if kind == "BOOLEXPR":
@@ -96,7 +96,7 @@ def rejected(condition: Node, scope: Scope) -> set[Variable]:
     return strict_in(condition, scope)
 
 
-def strict_in(expression: Any, scope: Scope) -> set[Variable]:
+def strict_in(expression: Any, scope: QueryScope) -> set[Variable]:
     """The variables whose being null makes an expression null."""
     kind = expression.kind
     if kind == "VAR":

@@ -35,15 +35,15 @@ class Joined:
 
 
 @dataclass(eq=False)
-class Scope:
+class QueryScope:
     """One QUERY node, within the query around it."""
 
     node: Node
     catalog: Catalog
-    parent: Scope | None = None
+    parent: QueryScope | None = None
     texts: list[frozenset[str] | None] | None = None
     """What origins.py has found out of its columns."""
-    _inner: dict[int, Scope] = field(default_factory=dict)
+    _inner: dict[int, QueryScope] = field(default_factory=dict)
 
     @functools.cached_property
     def command(self) -> Command:
@@ -87,7 +87,7 @@ class Scope:
         name = names[attribute - 1] if 0 < attribute <= len(names) else "*"
         return f"{self.alias(number)}.{name}"
 
-    def up(self, levels: int) -> Scope:
+    def up(self, levels: int) -> QueryScope:
         """The query so many levels around this one."""
         found = self
         for _ in range(levels):
@@ -96,15 +96,15 @@ class Scope:
             found = found.parent
         return found
 
-    def inner(self, query: Node) -> Scope:
+    def inner(self, query: Node) -> QueryScope:
         """A query inside this one: a subquery, a sub-select, a common table expression of this level."""
-        return self._inner.setdefault(id(query), Scope(query, self.catalog, self))
+        return self._inner.setdefault(id(query), QueryScope(query, self.catalog, self))
 
-    def subquery(self, number: int) -> Scope:
+    def subquery(self, number: int) -> QueryScope:
         """The query that an entry of that kind is."""
         return self.inner(self.entry(number)["subquery"])
 
-    def expression(self, number: int) -> tuple[Node, Scope]:
+    def expression(self, number: int) -> tuple[Node, QueryScope]:
         """The common table expression that an entry refers to, and the scope of its query."""
         entry = self.entry(number)
         owner = self.up(entry["ctelevelsup"])
@@ -192,7 +192,7 @@ class Scope:
         return is_aggregate and not self.node.list("groupClause") and not self.node.list("groupingSets")
 
     @functools.cached_property
-    def nested(self) -> tuple[Scope, ...]:
+    def nested(self) -> tuple[QueryScope, ...]:
         """The queries directly inside this one: in WITH, in FROM, in an expression."""
         found = [each["ctequery"] for each in self.node.list("cteList")]
         found += [each["subquery"] for each in self.entries if each["subquery"] is not None]
@@ -200,7 +200,7 @@ class Scope:
         return tuple(map(self.inner, found))
 
     @functools.cached_property
-    def queries(self) -> tuple[Scope, ...]:
+    def queries(self) -> tuple[QueryScope, ...]:
         """This query and every query inside it, however deep."""
         return (self, *(each for query in self.nested for each in query.queries))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from service.checks.proofs.scopes import Scope
+from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Node
 
 _EXTERNAL = 0
@@ -28,17 +28,17 @@ class Judge(Protocol):
 
     given: frozenset[int]
 
-    def of(self, expression: Node | None, scope: Scope) -> Verdict:
+    def of(self, expression: Node | None, scope: QueryScope) -> Verdict:
         """The verdict on an expression of a query."""
 
-    def any_of(self, expressions: Iterable[Node | None], scope: Scope, why: str) -> Verdict:
+    def any_of(self, expressions: Iterable[Node | None], scope: QueryScope, why: str) -> Verdict:
         """Null where any of them is."""
 
-    def all_of(self, expressions: Iterable[Node], scope: Scope, why: str) -> Verdict:
+    def all_of(self, expressions: Iterable[Node], scope: QueryScope, why: str) -> Verdict:
         """Null where all of them are."""
 
 
-_Rule = Callable[[Judge, Node, Scope], Verdict]
+_Rule = Callable[[Judge, Node, QueryScope], Verdict]
 
 
 def _never(why: str) -> _Rule:
@@ -49,26 +49,26 @@ def _always(why: str) -> _Rule:
     return lambda _, __, ___: Verdict(True, why)
 
 
-def _argument(judge: Judge, node: Node, scope: Scope) -> Verdict:
+def _argument(judge: Judge, node: Node, scope: QueryScope) -> Verdict:
     return judge.of(node["arg"], scope)
 
 
-def _constant(_: Judge, node: Node, __: Scope) -> Verdict:
+def _constant(_: Judge, node: Node, __: QueryScope) -> Verdict:
     return Verdict(True, "NULL is written there") if node["constisnull"] else Verdict(False, "a constant")
 
 
-def _parameter(judge: Judge, node: Node, _: Scope) -> Verdict:
+def _parameter(judge: Judge, node: Node, _: QueryScope) -> Verdict:
     if node["paramkind"] == _EXTERNAL and node["paramid"] in judge.given:
         return Verdict(False, "a parameter that is always given")
     return Verdict(True, "a parameter that may be None")
 
 
-def _case(judge: Judge, node: Node, scope: Scope) -> Verdict:
+def _case(judge: Judge, node: Node, scope: QueryScope) -> Verdict:
     results = [*(each["result"] for each in node.list("args")), node["defresult"]]
     return judge.any_of(results, scope, "no branch of CASE is null")
 
 
-def _value(_: Judge, node: Node, __: Scope) -> Verdict:
+def _value(_: Judge, node: Node, __: QueryScope) -> Verdict:
     is_certain = node["op"] <= _LAST_CERTAIN_VALUE
     return Verdict(not is_certain, "a value of the session" if is_certain else "CURRENT_SCHEMA may be null")
 

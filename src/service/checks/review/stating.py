@@ -12,7 +12,7 @@ from service.checks.proofs import isolation
 from service.checks.proofs.cardinality import Proof, limit
 from service.checks.proofs.catalog import Relation
 from service.checks.proofs.nullability import Verdict
-from service.checks.proofs.scopes import Scope
+from service.checks.proofs.scopes import QueryScope
 from service.checks.proving import Proved, Subject
 from service.checks.review import planned, separation, uses
 from service.checks.review.facts import Answer, Call, CalledBy, Facts, Held, Lock, Parameter, Remark, Step, Table
@@ -52,7 +52,7 @@ def state(
     )  # fmt: skip
 
 
-def named(relation: Relation) -> str:
+def table_name(relation: Relation) -> str:
     """A table's name as SQL writes it: qualified in the shared schema `app`, unqualified otherwise."""
     return relation.qualified if relation.schema == _SHARED_SCHEMA else relation.name
 
@@ -147,7 +147,7 @@ def _names(subject: Subject, proved: Proved) -> Sequence[str]:
     return subject.entry.statement.variants[proved.key].parameters
 
 
-def _limit(scope: Scope, names: Sequence[str]) -> str:
+def _limit(scope: QueryScope, names: Sequence[str]) -> str:
     """What a LIMIT is given: `1`, `:limit`; '' where there is none."""
     given: Any = scope.node["limitCount"]
     if given is None:
@@ -163,7 +163,7 @@ def _tables(subject: Subject) -> list[Table]:
     found: dict[str, tuple[list[str], bool]] = {}
     for proved in subject.proved.values():
         for relation, commands in uses.tables(proved.scope):
-            found.setdefault(named(relation), ([], relation.tenant is not None))[0].extend(commands)
+            found.setdefault(table_name(relation), ([], relation.tenant is not None))[0].extend(commands)
     return [Table(name, tuple(dict.fromkeys(words)), is_tenants) for name, (words, is_tenants) in found.items()]
 
 
@@ -174,7 +174,7 @@ def _locks(subject: Subject) -> tuple[Lock, ...]:
     for proved in subject.proved.values():
         seen: dict[tuple[str, str, bool], int] = {}
         for each in proved.locks:
-            place = (named(each.relation), each.alias, each.is_written)
+            place = (table_name(each.relation), each.alias, each.is_written)
             seen[place] = seen.get(place, 0) + 1
             key = (*place, seen[place])
             lock = Lock(*place, each.policy, each.predicate, notes.get(each.relation.name, ""))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from service.checks.proofs import origins
 from service.checks.proofs.catalog import Relation
-from service.checks.proofs.scopes import Scope
+from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Node, within
 
 _UPDATES_ON_CONFLICT = 2
@@ -15,7 +15,7 @@ Path = tuple[Node, ...]
 """The nodes around an expression, from the outside in."""
 
 
-def tables(scope: Scope) -> list[tuple[Relation, list[str]]]:
+def tables(scope: QueryScope) -> list[tuple[Relation, list[str]]]:
     """Every table and view that a query uses, and what the query does with it: SELECT, INSERT, UPDATE, DELETE."""
     found: dict[int, tuple[Relation, list[str]]] = {}
     for query in scope.queries:
@@ -31,7 +31,7 @@ def tables(scope: Scope) -> list[tuple[Relation, list[str]]]:
     return [(relation, list(dict.fromkeys(words))) for relation, words in found.values()]
 
 
-def of_parameter(scope: Scope, number: int) -> list[str]:
+def of_parameter(scope: QueryScope, number: int) -> list[str]:
     """What becomes of a parameter: columns that it is compared with or written into, functions that take it."""
     words = [f"goes into {relation.name}.{column.name}" for relation, column, _ in origins.written(scope, number)]
     for query in scope.queries:
@@ -55,7 +55,7 @@ def _paths(value: object, number: int, around: Path) -> Iterator[Path]:
                 yield from _paths(each, number, (*around, value))
 
 
-def _said(path: Path, scope: Scope) -> str:
+def _said(path: Path, scope: QueryScope) -> str:
     """The innermost comparison, test or call around a parameter, in words; '' if there is none."""
     for node, inner in zip(reversed(path[:-1]), reversed(path), strict=False):
         if node.kind == "ROWCOMPAREEXPR":
@@ -87,7 +87,7 @@ def _said(path: Path, scope: Scope) -> str:
     return ""
 
 
-def _written(path: Path, scope: Scope) -> str:
+def _written(path: Path, scope: QueryScope) -> str:
     """The column that an expression is for, of the table that is written or of the answer."""
     entry = next((each for each in path if each.kind == "TARGETENTRY"), None)
     relation = scope.relation(scope.target) if scope.target else None
@@ -96,10 +96,10 @@ def _written(path: Path, scope: Scope) -> str:
     if relation is None:
         return f"part of the column {entry['resname']}" if scope.parent is None else ""
     is_new = any(each is entry for each in scope.node.list("targetList"))
-    return f"goes into {relation.name}.{relation.named(entry['resno'])}" if is_new else ""
+    return f"goes into {relation.name}.{relation.column_name(entry['resno'])}" if is_new else ""
 
 
-def _columns(value: object, scope: Scope) -> str:
+def _columns(value: object, scope: QueryScope) -> str:
     """The columns in an expression."""
     names = []
     for node in within(value):
@@ -108,7 +108,7 @@ def _columns(value: object, scope: Scope) -> str:
             relation = owner.relation(node["varno"]) if node["varattno"] > 0 else None
             known = relation is not None and node["varattno"] in relation.columns
             names.append(
-                f"{relation.name}.{relation.named(node['varattno'])}"
+                f"{relation.name}.{relation.column_name(node['varattno'])}"
                 if known and relation is not None
                 else owner.column(node["varno"], node["varattno"])
             )

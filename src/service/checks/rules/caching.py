@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from service.checks.proofs.catalog import Relation
 from service.checks.proofs.keys import place_of
-from service.checks.proofs.scopes import Scope
+from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Node, arguments, walk
 from service.checks.proving import Proved, Subject
 from service.checks.rules import privileges
@@ -77,12 +77,12 @@ def _row(subject: Subject, proved: Proved) -> Iterator[tuple[str, str]]:
         )
 
 
-def _relations(query: Scope) -> Iterator[Relation]:
+def _relations(query: QueryScope) -> Iterator[Relation]:
     found = (query.catalog.relations.get(each["relid"]) for each in query.entries)
     return (each for each in found if each is not None and each.kind in "rp")
 
 
-def _equal_to(condition: Node, parameter: int, scope: Scope) -> Iterator[tuple[int, int]]:
+def _equal_to(condition: Node, parameter: int, scope: QueryScope) -> Iterator[tuple[int, int]]:
     if condition.kind == "OPEXPR" and scope.catalog.equates(condition["opno"]):
         one, other = arguments(condition)
         for variable, value in ((one, other), (other, one)):
@@ -92,6 +92,6 @@ def _equal_to(condition: Node, parameter: int, scope: Scope) -> Iterator[tuple[i
                     yield place
 
 
-def _is_id(place: tuple[int, int], table: str, scope: Scope) -> bool:
+def _is_id(place: tuple[int, int], table: str, scope: QueryScope) -> bool:
     relation = scope.relation(place[0])
     return relation is not None and relation.name == table and relation.columns[place[1]].name == "id"

@@ -6,10 +6,10 @@ import re
 
 from service.checks import spans
 from service.checks.proofs import isolation
-from service.checks.proofs.cardinality import named, sorted_by
+from service.checks.proofs.cardinality import sort_key_name, sorted_by
 from service.checks.proofs.isolation import Locked
 from service.checks.proofs.keys import place_of
-from service.checks.proofs.scopes import Scope
+from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Node, arguments, location, walk
 from service.checks.proving import Proved, Subject
 
@@ -71,14 +71,14 @@ def _order(subject: Subject, proved: Proved) -> None:
             )  # fmt: skip
 
 
-def _keyset(subject: Subject, proved: Proved, scope: Scope) -> None:
+def _keyset(subject: Subject, proved: Proved, scope: QueryScope) -> None:
     """That a page goes on where the last one ended: the same keys, in the same order and direction."""
     names = subject.entry.statement.variants[proved.key].parameters
     after = {number for number, name in enumerate(names, 1) if name.startswith("after")}
     keys = list(sorted_by(scope))
     directions = [_direction(scope, clause["sortop"]) for clause in scope.node.list("sortClause")]
     wanted = ", ".join(
-        f"{named(key, scope)}{' DESC' if each is _DESCENDING else ''}"
+        f"{sort_key_name(key, scope)}{' DESC' if each is _DESCENDING else ''}"
         for key, each in zip(keys, directions, strict=True)
     )
     compared = [each for each in (_bounds(node, after, scope) for node in scope.always) if each is not None]
@@ -104,11 +104,11 @@ def _keyset(subject: Subject, proved: Proved, scope: Scope) -> None:
             )  # fmt: skip
 
 
-def _direction(scope: Scope, operator: int) -> tuple[int, int]:
+def _direction(scope: QueryScope, operator: int) -> tuple[int, int]:
     return _DESCENDING if 5 in scope.catalog.strategies.get(operator, ()) else _ASCENDING
 
 
-def _bounds(node: Node, after: set[int], scope: Scope) -> tuple[list[object], set[int], int] | None:
+def _bounds(node: Node, after: set[int], scope: QueryScope) -> tuple[list[object], set[int], int] | None:
     """The columns that a condition compares with :after… parameters, and how; None where it does nothing like that."""
     if node.kind == "ROWCOMPAREEXPR":
         left, right, operators = node["largs"], node["rargs"], node["opnos"]
@@ -150,14 +150,15 @@ def _locks(subject: Subject, proved: Proved) -> None:
             subject.say(
                 "tenant-assigned", f"it assigns the tenant of {name}", span=spans.of_word(statement, "SET"),
                 proved="a row keeps the tenant that it was inserted with",
-                remedy=f"take {each.relation.named(each.relation.tenant or 0)} from what it sets",
+                remedy=f"take {each.relation.column_name(each.relation.tenant or 0)} from what it sets",
             )  # fmt: skip
         elif not each.predicate and not subject.note("unnamed", each.relation.name):
             verb = "inserts" if each.is_written and proved.scope.command is Command.INSERT else "uses"
             subject.say(
                 "tenant-not-named", f"it {verb} {name} and does not name its tenant", span=span,
                 proved=f"row-level security is the only lock: {each.policy or 'and it is missing too'}",
-                remedy=f"add {each.alias}.{each.relation.named(each.relation.tenant or 0)} = :tenant_id where all must hold",
+                remedy=f"add {each.alias}.{each.relation.column_name(each.relation.tenant or 0)} = :tenant_id"
+                " where all must hold",
             )  # fmt: skip
     for name in isolation.owned_views(proved.scope):
         subject.say(

@@ -14,7 +14,7 @@ import asyncpg
 
 from service.checks import plans, spans
 from service.checks.plans import Plan
-from service.checks.proofs.scopes import Scope
+from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Node, Source, references, within
 from service.checks.proving import Proved, Subject
 
@@ -53,7 +53,7 @@ def scanned(plan: Plan, subject: Subject) -> Iterator[tuple[str, str, str]]:
         elif node.get("Index Name") in indexes and subject.entry.statement.scope == "tenant":
             relation, index = indexes[node["Index Name"]]
             # A condition on later key columns alone does not count: the whole index may be read.
-            first = relation.named(index.columns[0])
+            first = relation.column_name(index.columns[0])
             if index.columns[0] and not re.search(rf"\b{first}\b", node.get("Index Cond", "")):
                 yield relation.name, node.get("Alias", relation.name), f"all of {node['Index Name']}"
 
@@ -75,7 +75,7 @@ def _compared(condition: Node) -> Iterator[Node]:
         yield condition
 
 
-def _judge(subject: Subject, proved: Proved, scope: Scope, comparison: Node) -> None:
+def _judge(subject: Subject, proved: Proved, scope: QueryScope, comparison: Node) -> None:
     operator = comparison["opno"]
     name = scope.catalog.operators.get(operator, "")
     if operator not in scope.catalog.indexable and name not in _PATTERNS:
@@ -93,7 +93,7 @@ def _judge(subject: Subject, proved: Proved, scope: Scope, comparison: Node) -> 
         ]  # fmt: skip
         if relation is None or not leaks or subject.note("unindexed", relation.name):
             continue
-        column = relation.named(variable["varattno"])
+        column = relation.column_name(variable["varattno"])
         indexed = [index.name.rpartition(".")[2] for index in relation.indexes if variable["varattno"] in index.touched]
         subject.say(
             "not-leakproof", f"a condition on {relation.name}.{column} reaches no index: {leaks[-1].name}() is not leakproof",

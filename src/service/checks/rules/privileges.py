@@ -11,7 +11,7 @@ from service import files
 from service.checks.findings import Finding, Span
 from service.checks.proofs.catalog import Catalog
 from service.checks.proofs.describing import describing
-from service.checks.proofs.scopes import Scope
+from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Node, walk
 from service.checks.proving import Subject
 from service.statements import query_files
@@ -50,7 +50,7 @@ async def granted(connection: Any) -> set[Privilege]:
     return {tuple(row) for row in await connection.fetch(text, list(ROLES))}
 
 
-def needed(scope: Scope, role: str) -> Iterator[Privilege]:
+def needed(scope: QueryScope, role: str) -> Iterator[Privilege]:
     """The privileges that a query needs. Column 0 means any column: the query only counts or locks rows."""
     for query in scope.queries:
         for each in query.permissions:
@@ -160,7 +160,7 @@ def _said(privilege: Privilege, catalog: Catalog) -> str:
     if name == "EXECUTE":
         return f"execute {catalog.functions[object].qualified}()"
     relation = catalog.relations[object]
-    return f"{name} {relation.qualified}{f'.{relation.named(number)}' if number else ''}"
+    return f"{name} {relation.qualified}{f'.{relation.column_name(number)}' if number else ''}"
 
 
 def _grant(privilege: Privilege, catalog: Catalog) -> str:
@@ -169,4 +169,4 @@ def _grant(privilege: Privilege, catalog: Catalog) -> str:
         function = catalog.functions[object]
         return f"EXECUTE ON FUNCTION {function.qualified}({function.arguments})"
     relation = catalog.relations[object]
-    return f"{name}{f' ({relation.named(number)})' if number else ''} ON {relation.qualified}"
+    return f"{name}{f' ({relation.column_name(number)})' if number else ''} ON {relation.qualified}"

@@ -14,7 +14,7 @@ import asyncpg
 
 from service.checks.proofs import origins
 from service.checks.proofs.keys import place_of
-from service.checks.proofs.scopes import Scope
+from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Node, Source, arguments, walk
 from service.checks.proving import Proved, Subject
 from service.checks.runs.samples import Sampler
@@ -69,7 +69,7 @@ class Trials:
             found.append(value)
         return found
 
-    async def _value(self, scope: Scope, number: int, type_: str, owner: UUID, n: int) -> object:
+    async def _value(self, scope: QueryScope, number: int, type_: str, owner: UUID, n: int) -> object:
         is_array = type_.endswith("[]")
         known = (id(scope), number)
         if known not in self._met:
@@ -111,7 +111,7 @@ def chosen(subject: Subject) -> list[Proved]:
     return [subject.proved[key] for key in sorted(keys) if key in subject.proved]
 
 
-def _met(scope: Scope, number: int) -> Iterator[origins.Stored]:
+def _met(scope: QueryScope, number: int) -> Iterator[origins.Stored]:
     """The columns that a parameter is compared with or written into."""
     for query in scope.queries:
         through = set(_unnested(query, number))
@@ -125,7 +125,7 @@ def _met(scope: Scope, number: int) -> Iterator[origins.Stored]:
         yield relation, column
 
 
-def _stored(query: Scope, expression: Node) -> origins.Stored | None:
+def _stored(query: QueryScope, expression: Node) -> origins.Stored | None:
     """The column of a table that an expression is."""
     place = place_of(expression)
     relation = query.relation(place[0]) if place else None
@@ -141,7 +141,7 @@ def _pairs(node: Node) -> Iterator[tuple[Node, Node]]:
         yield from zip(node["largs"], node["rargs"], strict=True)
 
 
-def _unnested(query: Scope, number: int) -> Iterator[tuple[int, int]]:
+def _unnested(query: QueryScope, number: int) -> Iterator[tuple[int, int]]:
     """The variables that are elements of an array that the parameter is."""
     for entry in query.read:
         if query.source(entry) is Source.FUNCTION:
@@ -159,7 +159,7 @@ def _is_parameter(expression: Node, number: int) -> bool:
     return origins.is_parameter(expression, number)
 
 
-def _listed(scope: Scope, number: int) -> list[str]:
+def _listed(scope: QueryScope, number: int) -> list[str]:
     """The constants that an array parameter is searched for: the names that PATCH may give."""
     found: set[str] = set()
     for node in walk(scope.node):

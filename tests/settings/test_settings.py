@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from service.addresses import masked_url
 from service.cli.variables import shown as shown_of
-from service.forms import format_duration, parse_duration
-from service.settings import Settings, SettingsError
+from service.settings.env_file import SettingsError
+from service.settings.forms import format_duration, parse_duration
+from service.settings.settings import Settings
 
-EXAMPLE = Path(__file__).parent.parent / ".env.example"
+EXAMPLE = Path(__file__).parent.parent.parent / ".env.example"
 
 
 @pytest.fixture(autouse=True)

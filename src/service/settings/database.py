@@ -1,41 +1,19 @@
-"""Settings: read once from the environment and `.env`, frozen, passed down. `.env.example` describes each of them."""
+"""Settings of the database: addresses for each role, TLS, the pool, backups."""
 
 from __future__ import annotations
 
 import ssl as tls
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import NoDecode
 
 from service.addresses import Address, PoolLimits, check_url, is_safe_on_the_way
-from service.env_file import SettingsError, check_env_file
-from service.forms import (
-    Hosts,
-    Networks,
-    OperatorTokens,
-    Origins,
-    Rate,
-    RedisUrl,
-    Seconds,
-    is_meant_for_others,
-    listed,
-    schema_name,
-)
-
-Environment = Literal["development", "test", "staging", "production"]
-
-_SERVED = {"database_pool_min": 2, "database_pool_max": 10, "database_connect_attempts": 10}
-_LOCAL = {"database_pool_min": 1, "database_pool_max": 5, "database_connect_attempts": 3}
-_DEFAULTS: Mapping[str, Mapping[str, object]] = {
-    "development": _LOCAL,
-    "test": {**_LOCAL, "database_name": "quarry_test"},
-    "staging": _SERVED,
-    "production": _SERVED,
-}
+from service.settings.env_file import SettingsError
+from service.settings.forms import Seconds, listed, schema_name
+from service.settings.installation import InstallationSettings
 
 
 def _server_url(secret: SecretStr) -> SecretStr:
@@ -54,18 +32,8 @@ ServerUrl = Annotated[SecretStr, AfterValidator(_server_url)]
 ServerUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_server_urls)]
 
 
-class Settings(BaseSettings):
-    """All settings. A field's name in capitals is the variable's name; durations are held in seconds.
-
-    An empty variable counts as one that is not there.
-    """
-
-    model_config = SettingsConfigDict(
-        frozen=True, env_file=".env", env_ignore_empty=True, extra="ignore", validate_default=False
-    )
-
-    environment: Environment = "development"
-    quarry_home: Path = Path(".quarry")
+class DatabaseSettings(InstallationSettings):
+    """Where the database is, how each role connects to it, and how the pool and the backups behave."""
 
     database_url: ServerUrl | None = None
     database_host: str | None = None
@@ -103,78 +71,6 @@ class Settings(BaseSettings):
     database_log_queries: bool = False
     database_debug: bool = False
     database_slow_statement: Seconds = 1.0
-
-    redis_url: RedisUrl | None = None
-    redis_host: str | None = None
-    redis_port: int = Field(default=6379, ge=1, le=65535)
-    redis_password: SecretStr | None = None
-    redis_db: int = Field(default=0, ge=0)
-
-    cache_ttl: Seconds = 300.0
-    cache_max_entries: int = Field(default=10_000, ge=1)
-    cache_max_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
-
-    changes_listen_url: ServerUrl | None = None
-    changes_max_age: Seconds = 7 * 86400.0
-    changes_streams_per_tenant: int = Field(default=2_000, ge=1)
-    changes_heartbeat: Seconds = 15.0
-    consumers: str | None = None
-
-    rate_limit_sign_in_address: Rate = "300/minute"
-    rate_limit_sign_in_account: Rate = "20/5minutes"
-    rate_limit_sign_in_strangers: Rate = "100/hour"
-    rate_limit_current_password: Rate = "10/15minutes"  # noqa: S105  a rate
-    rate_limit_failures_tenant: Rate = "1000/hour"
-    rate_limit_codes_phone: Rate = "10/hour"
-    rate_limit_codes_tenant: Rate = "200/hour"
-    rate_limit_guesses: Rate = "100/hour"
-    rate_limit_passwords: Rate = "30/minute"
-    rate_limit_seeds: Rate = "10/minute"
-    rate_limit_operator: Rate = "30/minute"
-
-    host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=0, le=65535)
-    trusted_proxies: Networks = ()
-    allowed_hosts: Hosts = ()
-    cors_origins: Origins = ()
-    request_timeout: Seconds = 30.0
-    shutdown_timeout: Seconds = 20.0
-    shutdown_delay: Seconds = 0.0
-    max_body_bytes: int = Field(default=256 * 1024, ge=1024)
-    max_connections: int = Field(default=10_000, ge=0)
-    max_connections_per_address: int = Field(default=1_000, ge=0)
-    request_head_timeout: Seconds = 10.0
-    request_body_timeout: Seconds = 30.0
-    session_lifetime: Seconds = 7 * 86400.0
-    session_idle_timeout: Seconds = 86400.0
-    idempotency_lifetime: Seconds = 86400.0
-    idempotency_keys_per_tenant: int = Field(default=100_000, ge=0)
-    operator_token: OperatorTokens = ()
-    code_sender: str | None = None
-
-    pii_keys: SecretStr | None = None
-    pii_index_key: SecretStr | None = None
-
-    @classmethod
-    def load(cls) -> Self:
-        """Read the environment. Raises SettingsError, one line for every variable that can't be used."""
-        check_env_file(Path(".env"))
-        try:
-            return cls()
-        except ValidationError as error:
-            raise SettingsError(
-                "; ".join(_complaint(each["loc"], each["msg"]) for each in error.errors()),
-                "see .env.example for every variable and its form",
-            ) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f".env can't be read: {error}", "correct the file, or take it away") from error
-
-    @model_validator(mode="before")
-    @classmethod
-    def _defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
-        environment = str(values.get("environment", "development"))
-        ours = {name: value for name, value in values.items() if not is_meant_for_others(name, value)}
-        return {**_DEFAULTS.get(environment, {}), **ours}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -235,11 +131,6 @@ class Settings(BaseSettings):
         """The addresses of the replicas, for the serving role."""
         return tuple(self._address(url.get_secret_value(), "quarry_app") for url in self.database_replica_urls)
 
-    def listening_address(self) -> Address:
-        """The address for LISTEN: CHANGES_LISTEN_URL, which does not go through a pooler, or else the serving address."""
-        url = self.changes_listen_url.get_secret_value() if self.changes_listen_url else self.serving_url()
-        return self._address(url, "quarry_app")
-
     def administration(self) -> Address:
         """Where to connect for set-up: the migration login in its own right, without taking a role."""
         own = self.database_migration_url
@@ -293,8 +184,3 @@ class Settings(BaseSettings):
         if not self.database_ssl_reject_unauthorized:
             return {"sslmode": "require", **options}
         return {"sslmode": "verify-full", "sslrootcert": str(self.database_ssl_ca or "system"), **options}
-
-
-def _complaint(location: tuple[int | str, ...], message: str) -> str:
-    text = message.removeprefix("Value error, ")
-    return f"{str(location[0]).upper()}: {text}" if location else text

@@ -1,0 +1,1 @@
+"""The settings in groups: each component takes the group that it needs."""
