@@ -73,6 +73,7 @@ SELECT m.id
 -- calls: app.own_migrations because yoyo's own tables are the owner's; it answers names of schemas and ids
 -- notnull: schema_name because it is a column of app.schemas, NOT NULL
 -- notnull: id because it is the key of yoyo's table
+-- unrun: sample tenants have no schemas of their own, only rows that name some; tests/schema runs it on real ones
 -- Which migrations the schemas have that tenants have of their own.
 SELECT m.schema_name, m.id
   FROM app.own_migrations() AS m;

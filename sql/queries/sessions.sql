@@ -101,6 +101,7 @@ UPDATE sessions
 ;
 
 -- name: revoke_of_user :count
+-- grows: page
 -- Ends all sessions of a user, but for the one to keep when given.
 UPDATE sessions
    SET revoked_at = now()

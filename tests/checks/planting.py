@@ -7,10 +7,12 @@ import datetime as dt
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
+import asyncpg
 from pydantic import Json
 
 from service.checks import entries as catalogue
@@ -35,6 +37,12 @@ _NAMES = {
     "UUID": UUID,
     "datetime": dt.datetime,
     "date": dt.date,
+    "time": dt.time,
+    "timedelta": dt.timedelta,
+    "Range": asyncpg.Range,
+    "BitString": asyncpg.BitString,
+    "IPv4Address": IPv4Address,
+    "IPv4Network": IPv4Network,
     "Literal": Literal,
     "Json": Json,
     "Decimal": Decimal,

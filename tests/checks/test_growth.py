@@ -62,6 +62,12 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(
             COUNT.but(sql=PAIRS.format("<")), COUNT, "more than 'tenant' allows", id="every-row-for-every-row"
         ),
+        pytest.param(
+            FIND.where("id = :id", "name = :name LIMIT 1").but(kind="maybe", takes="name: str", header="-- unordered: any"),
+            FIND,
+            "more than 'const' allows",
+            id="a-search-that-ends-at-the-first-match",
+        ),
     ],
 )
 async def test_a_statement_that_grows_more_than_its_header_says_is_told(
@@ -93,3 +99,21 @@ async def test_the_optional_lines_that_it_grows_with_are_named(judge: Any, garde
 )
 async def test_a_statement_that_keeps_to_its_class_is_well(judge: Any, garden: Garden, plant: Plant) -> None:
     assert await judge(plant, by=garden.grow) == []
+
+
+@pytest.mark.parametrize("header", ["tenant", "page"])
+async def test_a_class_that_nothing_needs_is_told(only: Any, garden: Garden, header: str) -> None:
+    found = await only("note-unneeded", FIND.but(header=f"-- grows: {header}"), FIND, by=garden.grow)
+    assert found.finding.message == f"'-- grows: {header}' is an exception that nothing needs"
+
+
+async def test_what_a_trigger_reads_is_counted(only: Any, garden: Garden) -> None:
+    ddl = """
+        CREATE FUNCTION count_all() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = quarry AS
+            $$ BEGIN PERFORM count(*) FROM users AS u WHERE u.display_name <> u.role; RETURN NEW; END $$;
+        CREATE TRIGGER campaigns_count AFTER UPDATE ON campaigns FOR EACH ROW EXECUTE FUNCTION count_all()"""
+    planted = Plant(
+        "UPDATE campaigns SET name = :name WHERE tenant_id = :tenant_id AND id = :id", "count", takes="id: UUID, name: str"
+    )
+    found = await only("grows", planted, ddl=ddl, by=garden.grow)
+    assert "more than 'const' allows" in found.finding.message

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -21,6 +24,8 @@ from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import UnknownNode
 from service.statements.statement import TENANT_PARAMETER, Note
 
+_TEACH = "write it otherwise, or teach src/service/checks what it means"
+
 
 @dataclass(frozen=True)
 class Proved:
@@ -37,6 +42,11 @@ class Proved:
     def scope(self) -> QueryScope:
         """The tree's outermost query."""
         return self.described.scope
+
+    @property
+    def run(self) -> tuple[QueryScope, ...]:
+        """All queries that run: the outermost one, and those that rules of tables add."""
+        return (self.described.scope, *self.described.added)
 
 
 @dataclass
@@ -68,8 +78,12 @@ class Subject:
         return note
 
     def unneeded(self) -> list[Note]:
-        """Exceptions that nothing needed."""
+        """Exceptions that nothing needed; whether a class of growth is needed, growth.py says, which measures."""
         return [each for each in self.entry.statement.notes if each not in self._used and each.key != "grows"]
+
+    def is_used(self, note: Note) -> bool:
+        """Whether a note was needed so far."""
+        return note in self._used
 
     def say(
         self,
@@ -111,15 +125,26 @@ async def prove(connection: Any, catalog: Catalog, entries: Sequence[Entry]) -> 
 
 
 async def _variant(describer: Describer, subject: Subject, key: int) -> Proved | None:
-    try:
-        return _proved(subject, key, await describer.describe(subject.entry.statement.variants[key].text))
-    except asyncpg.PostgresError as error:
-        _refused(subject, key, error)
-    except UnknownNode as error:
-        subject.say(
-            "not-understood", f"{error}", remedy="write it otherwise, or teach src/service/checks what it means"
-        )
+    with understanding(subject):
+        try:
+            return _proved(subject, key, await describer.describe(subject.entry.statement.variants[key].text))
+        except asyncpg.PostgresError as error:
+            _refused(subject, key, error)
     return None
+
+
+@contextlib.contextmanager
+def understanding(subject: Subject) -> Iterator[None]:
+    """Make a finding of what the checks do not understand, so that all other statements are still checked."""
+    try:
+        yield
+    except UnknownNode as error:
+        subject.say("not-understood", f"{error}", remedy=_TEACH)
+    except Exception as error:  # noqa: BLE001  a fault of the checks must neither end them nor pass for a proof
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}:{frame.lineno}"
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        subject.say("not-understood", f"the checks fail on it ({what}, {where})", remedy=_TEACH)
 
 
 def _proved(subject: Subject, key: int, described: Described) -> Proved:
@@ -133,7 +158,10 @@ def _proved(subject: Subject, key: int, described: Described) -> Proved:
         verdicts=nullability.prove(scope, given),
         one=cardinality.at_most_one(scope),
         orders=[(each, cardinality.total_order(each)) for each in scope.queries if each.node["limitCount"] is not None],
-        locks=isolation.locked(scope, numbers.get(TENANT_PARAMETER)),
+        locks=[
+            each for query in (scope, *described.added)
+            for each in isolation.locked(query, numbers.get(TENANT_PARAMETER))
+        ],
     )
 
 

@@ -11,7 +11,7 @@ from service.checks.entries import Entry
 from service.checks.findings import Finding
 from service.checks.proofs import catalog
 from service.checks.proofs.catalog import Catalog
-from service.checks.proving import Subject
+from service.checks.proving import Subject, understanding
 from service.checks.rules import caching, indexes, privileges, signature
 from service.checks.rules import counts as rules
 from service.checks.runs import attack, growth
@@ -41,10 +41,11 @@ async def examine(connection: Any, schema: str, entries: Sequence[Entry], *, is_
     known = await catalog.load(connection)
     subjects = await proving.prove(connection, known, entries)
     for subject in subjects:
-        signature.check(subject)
-        rules.check(subject)
-        caching.check(subject)
-        await indexes.check(connection, subject)
+        for check in (signature.check, rules.check, caching.check):
+            with understanding(subject):
+                check(subject)
+        with understanding(subject):
+            await indexes.check(connection, subject)
     held = await privileges.granted(connection)
     elsewhere = await privileges.elsewhere(connection, known)
     beside = privileges.check(subjects, known, held, elsewhere)

@@ -27,7 +27,7 @@ _NAME_VALUE = re.compile(r"^\s+([a-z][a-z0-9_]*)\s+:([a-z]+)\s*$")
 _HEADER = re.compile(r"^-- ([a-z][a-z_-]*):(?:\s+(.*))?$")
 GROWTH = ("const", "page", "tenant")
 """How the rows that a statement touches grow with the tenant's rows: not at all, up to a page, in proportion."""
-_REASONED = ("one", "unbounded", "unordered", "crosses")
+_REASONED = ("one", "unbounded", "unordered", "crosses", "unrun")
 _SUBJECTS = {
     "null": "a column",
     "notnull": "a column",
@@ -35,6 +35,7 @@ _SUBJECTS = {
     "unindexed": "a relation",
     "calls": "a function",
     "unnamed": "a relation",
+    "fails": "an SQLSTATE",
 }
 
 

@@ -102,7 +102,8 @@ class Catalog:
     """All of it, by oid.
 
     `implementations` are the functions of operators; `strategies` says which B-tree comparisons an operator is (1 <, 2 <=, 3 =,
-    4 >=, 5 >).
+    4 >=, 5 >). `kinds` says by its name what a type is that is none of the server's own: `enum`, `range`, `multirange`,
+    `composite`, or, of a domain, the type that it is based on.
     """
 
     version: int
@@ -111,6 +112,7 @@ class Catalog:
     operators: Mapping[int, str]
     implementations: Mapping[int, str]
     types: Mapping[int, str]
+    kinds: Mapping[str, str]
     strategies: Mapping[int, frozenset[int]]
     indexable: frozenset[int]
     tenant_function: int
@@ -124,6 +126,15 @@ class Catalog:
             for relation in self.relations.values() if relation.tenant is not None and relation.kind != "v"
         }  # fmt: skip
 
+    def names(self, type_: str) -> frozenset[str]:
+        """The names under which annotations speak of a type: its own, and that of its kind; of an array, with `[]` behind."""
+        element, brackets = type_.removesuffix("[]"), "[]" if type_.endswith("[]") else ""
+        found = {type_}
+        while (kind := self.kinds.get(element)) is not None:
+            found.add(f"{kind}{brackets}")
+            element = kind
+        return frozenset(found)
+
     def equates(self, operator: int) -> bool:
         """Whether an operator is a B-tree's equality."""
         return 3 in self.strategies.get(operator, ())
@@ -135,6 +146,7 @@ async def load(connection: Any) -> Catalog:
     relations = {row["oid"]: _relation(row) for row in await connection.fetch(_sql("relations"))}
     functions = {row["oid"]: Function(*row.values()) for row in await connection.fetch(_sql("functions"))}
     types = await connection.fetch("SELECT oid::int8, format_type(oid, NULL) FROM pg_catalog.pg_type")
+    kinds = await connection.fetch(_sql("kinds"))
     operators = await connection.fetch(
         "SELECT oid::int8, oprname::text, oprcode::oid::int8 FROM pg_catalog.pg_operator"
     )
@@ -153,6 +165,7 @@ async def load(connection: Any) -> Catalog:
         operators={oid: name for oid, name, _ in operators},
         implementations={function: name for _, name, function in operators},
         types=dict(map(tuple, types)),
+        kinds=dict(map(tuple, kinds)),
         strategies={operator: frozenset(found) for operator, found in strategies.items()},
         indexable=frozenset(operator for operator, _, _ in members),
         tenant_function=next(

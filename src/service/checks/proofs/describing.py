@@ -10,6 +10,7 @@ from typing import Any
 from service.checks.proofs import tree
 from service.checks.proofs.catalog import Catalog
 from service.checks.proofs.scopes import QueryScope
+from service.checks.proofs.tree import UnknownNode
 
 _SHOWN = "rewritten"
 """The beginning of the server's message. The rewritten tree has the queries of views and the policies of tables."""
@@ -19,11 +20,15 @@ _OFF = "RESET debug_print_rewritten; RESET client_min_messages"
 
 @dataclass(frozen=True)
 class Described:
-    """One text as prepared: its tree, its result columns and its parameters with the oids of their types."""
+    """One text as prepared: its tree, its result columns and its parameters with the oids of their types.
+
+    `added` are the queries that rules of tables run beside it, or before it.
+    """
 
     scope: QueryScope
     columns: tuple[tuple[str, int], ...]
     parameters: tuple[int, ...]
+    added: tuple[QueryScope, ...] = ()
 
 
 @contextlib.asynccontextmanager
@@ -56,9 +61,12 @@ class Describer:
         prepared = await self._connection.prepare(text)
         # The first one is the statement's; the driver may ask about types after it.
         queries = tree.parse(self._messages[0])
-        main = next(each for each in queries if each["canSetTag"])
+        main = next((each for each in queries if each["canSetTag"]), None)
+        if main is None:
+            raise UnknownNode("QUERY that a rule has put nothing in the place of")
         return Described(
             QueryScope(main, self._catalog),
             tuple((each.name, each.type.oid) for each in prepared.get_attributes() or ()),
             tuple(each.oid for each in prepared.get_parameters()),
+            tuple(QueryScope(each, self._catalog) for each in queries if each is not main),
         )

@@ -160,7 +160,7 @@ def _locks(subject: Subject, proved: Proved) -> None:
                 remedy=f"add {each.alias}.{each.relation.column_name(each.relation.tenant or 0)} = :tenant_id"
                 " where all must hold",
             )  # fmt: skip
-    for name in isolation.owned_views(proved.scope):
+    for name in sorted({name for query in proved.run for name in isolation.owned_views(query)}):
         subject.say(
             "view-with-owners-rights", f"{name} is read with the rights of its owner",
             span=spans.of_word(statement, name.partition(".")[2]),

@@ -107,7 +107,7 @@ def check(
     used = set(used_elsewhere)
     for subject in subjects:
         for proved in subject.proved.values():
-            for privilege in needed(proved.scope, subject.entry.role):
+            for privilege in (each for query in proved.run for each in needed(query, subject.entry.role)):
                 used.add(privilege)
                 if not _is_held(privilege, held):
                     subject.say(

@@ -134,7 +134,7 @@ def _column(
 ) -> None:
     statement = subject.entry.statement
     span = spans.of_word(statement, name)
-    if type_ not in wanted.types:
+    if not subject.catalog.names(type_) & wanted.types:
         subject.say(
             "type-differs", f"'{name}' is {type_}, and {where} takes {' or '.join(sorted(wanted.types)) or 'nothing known'}",
             span=span, remedy="change the annotation, or cast the column",
@@ -174,7 +174,8 @@ def _parameters(subject: Subject, proved: Proved) -> None:
             continue
         is_sealed = name in entry.personal or (name not in entry.hints and name.endswith(INDEX_SUFFIX))
         wanted = expected(entry.annotation(name), is_sealed=is_sealed)
-        if type_ not in wanted.types and not (type_ in ("jsonb", "json") and "text" in wanted.types):
+        fits = subject.catalog.names(type_) & wanted.types or (type_ in ("jsonb", "json") and "text" in wanted.types)
+        if not fits:
             subject.say(
                 "type-differs", f":{name} is taken for {type_}, and its annotation stands for "
                 f"{' or '.join(sorted(wanted.types)) or 'nothing known'}",

@@ -1,4 +1,4 @@
-"""Every statement, run: on rows with nulls wherever they may be, and as one tenant with the keys of another that is watched."""
+"""Every statement, run as one tenant with the keys of another, whose rows are watched."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from service.checks import spans
 from service.checks.proofs.catalog import Catalog
-from service.checks.proving import Subject
+from service.checks.proving import Subject, understanding
+from service.checks.runs import observing
+from service.checks.runs.arguments import Round
 from service.checks.runs.samples import Sampler, mark
 from service.checks.runs.trials import Outcome, Trials, chosen, undone
-from service.statements.statement import TENANT_PARAMETER, Note
+from service.statements.statement import TENANT_PARAMETER
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ROWS = 30
-_ROUNDS = (1, 2, 3, 4, 7)
 
 Attempt = tuple[int, int, tuple[tuple[str, UUID], ...]]
 """A variant, a number of rows, whose keys its parameters are."""
@@ -32,41 +32,15 @@ async def check(connection: Any, sampler: Sampler, subjects: Sequence[Subject], 
     trials = Trials(connection, sampler, bound)
     async with undone(connection):
         await sampler.fill(connection, tenants, ROWS)
+        await observing.observe(trials, subjects)
+        attempts = {}
         for subject in subjects:
-            await _observe(trials, subject)
-        attempts = {id(subject): await _attack(trials, subject, other) for subject in subjects}
+            with understanding(subject):
+                attempts[id(subject)] = await _attack(trials, subject, other)
         await _empty(connection, subjects[0].catalog, other)
         for subject in subjects:
-            await _repeat(trials, subject, attempts[id(subject)])
-
-
-async def _observe(trials: Trials, subject: Subject) -> None:
-    """Run on the tenant's own rows: a column that is proved never NULL must not be NULL, and "at most one row" must hold."""
-    for proved in chosen(subject):
-        for n in _ROUNDS:
-            async with undone(trials.connection):
-                outcome = await trials.run(subject, proved, await trials.values(subject, proved, {}, n))
-            for position, column in enumerate(outcome.columns):
-                is_null = any(row[position] is None for row in outcome.rows)
-                note, verdict = subject.declared("notnull", column), proved.verdicts[position]
-                if is_null and (note or not verdict.is_nullable):
-                    subject.say(
-                        "null-observed", f"'{column}' was NULL", span=spans.of_word(subject.entry.statement, column),
-                        proved=f"it should never be: {note.reason if note else verdict.why}", remedy=_remedy(note),
-                    )  # fmt: skip
-            note = subject.declared("one")
-            is_one = subject.entry.statement.kind in ("one", "maybe", "value") and (note or proved.one.holds)
-            if len(outcome.rows) > 1 and is_one:
-                subject.say(
-                    "rows-observed", f"it answered {len(outcome.rows)} rows",
-                    proved=f"there should be one: {note.reason if note else proved.one.why}", remedy=_remedy(note),
-                )  # fmt: skip
-
-
-def _remedy(note: Note | None) -> str:
-    if note is None:
-        return "the proof in src/service/checks is wrong"
-    return f"take '-- {note.key}: …' away, which is not so, and keep the rule that it excused"
+            with understanding(subject):
+                await _repeat(trials, subject, attempts.get(id(subject), {}))
 
 
 async def _attack(trials: Trials, subject: Subject, other: UUID) -> dict[Attempt, tuple[list[object], Outcome]]:
@@ -80,7 +54,7 @@ async def _attack(trials: Trials, subject: Subject, other: UUID) -> dict[Attempt
         mixes = [names, names[::2], names[1::2]] if len(names) > 1 else [names]
         for n, mix in enumerate(mixes, 1):
             owners = dict.fromkeys(mix, other)
-            values = await trials.values(subject, proved, owners, n)
+            values = await trials.arguments.values(subject, proved, owners, Round(n))
             async with undone(trials.connection):
                 outcome = await trials.run(subject, proved, values)
                 after = await _fingerprint(trials.connection, subject.catalog, other)

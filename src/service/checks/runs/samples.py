@@ -7,6 +7,7 @@ foreign key is computed, not looked up, and a later call adds rows to the ones t
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from service import files
-from service.checks.runs.values import NOBODY, Candidate, Column, SampleError, Table, bound, candidates, mark
+from service.checks.runs.values import NEWCOMER, NOBODY, Candidate, Column, SampleError, Table, bound, candidates, mark
 
 __all__ = ["SampleError", "Sampler", "fill", "mark"]
 
@@ -33,7 +34,7 @@ _ATTEMPTS = 500
 _COMBINATIONS = 4096
 """How many a constraint's columns have at most; the more columns, the fewer candidates of each."""
 _PICKED = 1000
-"""How many values of a column are there to pick from."""
+"""How many values of a column are read to pick from; those of later rows are computed."""
 
 _REFUSALS = (asyncpg.CheckViolationError, asyncpg.UniqueViolationError, asyncpg.ExclusionViolationError)
 
@@ -51,6 +52,8 @@ class Sampler:
 
     plans: Mapping[int, _Plan]
     _picked: dict[tuple[int, int, UUID | None], list[object]] = field(default_factory=dict)
+    _rows: dict[tuple[int, UUID, int], Any] = field(default_factory=dict)
+    _last: dict[UUID, int] = field(default_factory=dict)
 
     @classmethod
     async def of(cls, connection: asyncpg.Connection[Any], schema: str = "quarry") -> Sampler:
@@ -65,22 +68,33 @@ class Sampler:
         return cls(plans)
 
     async def fill(
-        self, connection: asyncpg.Connection[Any], tenants: Sequence[UUID], rows: int, *, first: int = 1
+        self,
+        connection: asyncpg.Connection[Any],
+        tenants: Sequence[UUID],
+        rows: int,
+        *,
+        first: int = 1,
+        with_shared: bool = True,
     ) -> None:
         """Give each tenant the rows `first` to `first + rows - 1` in every table; those before must be there.
 
-        Tables without a tenant get them once. Tables with room for one row keep the one that they have.
+        Tables without a tenant get them once, unless `with_shared` is false. Tables with room for one row keep the one that
+        they have.
         """
         async with connection.transaction():
             before = await connection.fetchval("SELECT current_setting('session_replication_role')")
             # No triggers and no foreign keys: nothing is recorded, numbered or looked up row by row.
             await connection.execute("SET LOCAL session_replication_role = replica")
             for plan in self.plans.values():
-                for tenant in tenants if plan.table.tenant else (NOBODY,):
+                newcomer = (NEWCOMER,) if plan.table.is_of_tenants else ()
+                shared = (NOBODY,) if with_shared else ()
+                for tenant in (*tenants, *newcomer) if plan.table.tenant else shared:
                     await connection.execute(plan.insertion(tenant, first, first + rows - 1))
             await connection.execute(_sql("sample_heads"), list(tenants))
             await connection.execute("SELECT set_config('session_replication_role', $1, true)", before)
         self._picked.clear()
+        self._rows.clear()
+        self._last.update(dict.fromkeys((*tenants, *((NOBODY,) if with_shared else ())), first + rows - 1))
 
     async def pick(
         self, connection: asyncpg.Connection[Any], relation: int, attnum: int, tenant: UUID, n: int
@@ -90,6 +104,8 @@ class Sampler:
         A table with fewer rows begins again at its first. Raises SampleError for a table that has none.
         """
         table = self.plans[relation].table
+        if n > _PICKED and n <= self._last.get(tenant, 0) and not table.is_single:
+            return (await self._row(connection, relation, tenant, n)).get(self._name(relation, attnum))
         key = (relation, attnum, tenant if table.tenant else None)
         if key not in self._picked:
             named = "SELECT quote_ident(attname) FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum = $2"
@@ -102,6 +118,36 @@ class Sampler:
         if not values:
             raise SampleError(f"{table.name} has no rows of {tenant}")
         return values[(n - 1) % len(values)]
+
+    async def coming(
+        self, connection: asyncpg.Connection[Any], relation: int, attnum: int, tenant: UUID, n: int
+    ) -> object:
+        """The value of a column in the tenant's `n`-th row (from 1) after those that are there; None for one that INSERT never gives.
+
+        Where a tenant has room for one row, the row is of NEWCOMER, who has none; a tenant's own row is of a tenant yet to come.
+        """
+        plan = self.plans[relation]
+        if plan.table.is_of_tenants:
+            owner = UUID(bytes=hashlib.md5(f"{tenant} {n}".encode(), usedforsecurity=False).digest(), version=4)
+        else:
+            owner = NEWCOMER if plan.table.is_single else tenant if plan.table.tenant else NOBODY
+        row = await self._row(connection, relation, owner, self._last.get(owner, 0) + n)
+        return row.get(self._name(relation, attnum))
+
+    async def _row(self, connection: asyncpg.Connection[Any], relation: int, owner: UUID, number: int) -> Any:
+        key = (relation, owner, number)
+        if key not in self._rows:
+            self._rows[key] = await connection.fetchrow(self.plans[relation].row(owner, number))
+        return self._rows[key]
+
+    def _name(self, relation: int, attnum: int) -> str:
+        columns = self.plans[relation].table.columns.values()
+        return next((each.name for each in columns if each.number == attnum), "")
+
+    @staticmethod
+    async def literal(connection: asyncpg.Connection[Any], type_: str) -> str:
+        """An expression in SQL that is some value of a type."""
+        return str(await connection.fetchval(_sql("sample_literal"), type_))
 
 
 @dataclass(frozen=True)
@@ -119,6 +165,11 @@ class _Plan:
         series = f"generate_series({first}::bigint, {last}) AS s (n)"
         # What all tenants share may have been filled for others.
         return self.into(self.table.name, tenant, series) + (" ON CONFLICT DO NOTHING" if not self.table.tenant else "")
+
+    def row(self, tenant: UUID, number: int) -> str:
+        """The SELECT of one row, which is not inserted."""
+        values = ", ".join(f'{text} AS "{column}"' for column, text in self.expressions.items()).replace("@n", "s.n")
+        return f"SELECT {bound(values, tenant)} FROM (SELECT {number}::bigint) AS s (n)"
 
     def into(self, name: str, tenant: UUID, series: str) -> str:
         """The INSERT into a table of these columns, of the rows numbered by `series`."""

@@ -17,6 +17,8 @@ from service.errors import OperatorError
 
 NOBODY = UUID(int=0)
 """The tenant of rows that all tenants share."""
+NEWCOMER = UUID("cccccccc-0000-4000-8000-000000000003")
+"""A tenant that has its own row, and no other."""
 
 _LISTED = re.compile(
     r"(?<!\w)\(?\"?(\w+)\"?(?:\)::[a-z ]+)? = (?:ANY \(+ARRAY\[(.*?)\]|('(?:[^']|'')*'(?:::[a-z ]+)?))", re.DOTALL
@@ -88,6 +90,11 @@ class Table:
     @property
     def tenant(self) -> str | None:
         return next((each.name for each in self.columns.values() if each.is_tenant), None)
+
+    @property
+    def is_of_tenants(self) -> bool:
+        """Whether each row is a tenant."""
+        return self.tenant == "id"
 
     @property
     def clock(self) -> str | None:

@@ -1,0 +1,11 @@
+-- What kind of type each enum, range, composite type and domain is: a domain is of the type that it is based on.
+SELECT format_type(t.oid, NULL) AS name,
+       CASE t.typtype
+           WHEN 'e' THEN 'enum'
+           WHEN 'r' THEN 'range'
+           WHEN 'm' THEN 'multirange'
+           WHEN 'c' THEN 'composite'
+           ELSE format_type(t.typbasetype, NULL)
+       END AS kind
+  FROM pg_catalog.pg_type AS t
+ WHERE t.typtype IN ('e', 'r', 'm', 'c', 'd');

@@ -1,0 +1,257 @@
+"""The values that statements are run with: keys of rows that are there, values of rows that may come, listed texts, nulls."""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from service.checks.proofs import origins
+from service.checks.proofs.annotations import expected
+from service.checks.proofs.keys import place_of
+from service.checks.proofs.scopes import QueryScope
+from service.checks.proofs.tree import Node, Source, arguments, walk
+from service.checks.proving import Proved, Subject
+from service.checks.runs.samples import Sampler, SampleError
+from service.statements.statement import TENANT_PARAMETER
+
+_LIMIT = 50
+_NOW = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
+_LONG_AGO = dt.datetime(1990, 1, 1, tzinfo=dt.UTC)
+_DEFAULTS: dict[str, Any] = {
+    "uuid": lambda owner: owner,
+    "uuid[]": lambda owner: [owner],
+    "text": lambda owner: f"given {owner.hex[:8]}",
+    "text[]": lambda _: [],
+    "bytea": lambda owner: b"\x01" + owner.bytes * 2,
+    "bytea[]": lambda owner: [b"\x01" + owner.bytes * 2],
+    "smallint": lambda _: _LIMIT,
+    "integer": lambda _: _LIMIT,
+    "bigint": lambda _: _LIMIT,
+    "inet": lambda _: ip_address("192.0.2.1"),
+    "jsonb": lambda _: "{}",
+    "json": lambda _: "{}",
+    "xid8": lambda _: 1,
+}
+"""What a parameter is given that meets no column: a value of the tenant whose keys are tried, where its type can be one."""
+_OTHERS = range(1, 13)
+"""The rows in which a value is looked for where the row in question has none."""
+_EXTREMES: dict[str, tuple[object, object]] = {
+    "boolean": (False, True),
+    "timestamp with time zone": (_LONG_AGO, _NOW),
+    "interval": (dt.timedelta(days=36_500), dt.timedelta(hours=1)),
+}
+"""Values that all rows are on one side of, and none; the turn decides."""
+_INTEGERS = frozenset({"smallint", "integer", "bigint"})
+
+
+@dataclass(frozen=True)
+class Round:
+    """Which values a run gets: keys of the `n`-th row.
+
+    With `is_new` the values that are written are those of a row that is not there yet, the n-th after all that are; with
+    `is_absent` so are the keys. With `is_empty` None is given for each parameter that may be None.
+    """
+
+    n: int
+    is_new: bool = False
+    is_empty: bool = False
+    is_absent: bool = False
+
+
+def is_written(subject: Subject, proved: Proved) -> bool:
+    """Whether a value of a parameter becomes a value of a row."""
+    count = len(subject.entry.statement.variants[proved.key].parameters)
+    return any(is_stored for number in range(1, count + 1) for _, is_stored in _met(proved.scope, number))
+
+
+def rounds(subject: Subject, proved: Proved) -> list[Round]:
+    """The rounds that tell something of a variant: with keys that are there, new values, nulls, each text of a Literal."""
+    names = subject.entry.statement.variants[proved.key].parameters
+    asked = [name for name in names if name != TENANT_PARAMETER]
+    if not asked:
+        return [Round(1)]
+    literals = [expected(subject.entry.annotation(name)).literals or () for name in asked]
+    most = max(7, *(len(each) for each in literals))
+    found = [Round(n) for n in (1, 2, 3, 4, 7, *range(8, most + 1))]
+    if is_written(subject, proved):
+        found += [Round(n, is_new=True) for n in (1, 2, 3)]
+    if any(not subject.entry.is_given(name, proved.key) for name in asked):
+        found += [Round(1, is_empty=True), Round(2, is_new=True, is_empty=True)]
+    return found
+
+
+class Arguments:
+    """Makes the values for the parameters of statements, over a superuser's connection to a database of samples."""
+
+    def __init__(self, connection: Any, sampler: Sampler, bound: UUID) -> None:
+        self._connection, self._sampler, self._bound = connection, sampler, bound
+        self._met: dict[tuple[int, int], list[tuple[origins.Stored, bool]]] = {}
+        self._of_type: dict[str, object] = {}
+
+    async def values(
+        self, subject: Subject, proved: Proved, owners: Mapping[str, UUID], round_: Round
+    ) -> list[object]:
+        """A value for each parameter of a variant: of the tenant that `owners` names for it. Raises SampleError."""
+        found: list[object] = []
+        for number, name in enumerate(subject.entry.statement.variants[proved.key].parameters, 1):
+            if name == TENANT_PARAMETER:
+                found.append(self._bound)
+                continue
+            is_given = subject.entry.is_given(name, proved.key)
+            if round_.is_empty and not is_given:
+                found.append(None)
+                continue
+            type_ = subject.catalog.types[proved.described.parameters[number - 1]]
+            owner = owners.get(name, self._bound)
+            literals = sorted(expected(subject.entry.annotation(name)).literals or ())
+            value = await self._value(proved.scope, number, type_, owner, round_)
+            if value is None and is_given:
+                # The column is null in that row, and the parameter never is: the value is another row's.
+                others = [await self._value(proved.scope, number, type_, owner, replace(round_, n=n)) for n in _OTHERS]
+                value = next((each for each in others if each is not None), None)
+            if value is None and is_given:
+                value = await self._typical(type_, owner, round_.n)
+            if literals and value not in literals and not isinstance(value, list):
+                value = literals[(round_.n - 1) % len(literals)]
+            found.append(value)
+        return found
+
+    async def _value(self, scope: QueryScope, number: int, type_: str, owner: UUID, round_: Round) -> object:
+        is_array = type_.endswith("[]")
+        for (relation, column), is_written in self._columns(scope, number, type_):
+            pick = self._sampler.coming if round_.is_absent or (is_written and round_.is_new) else self._sampler.pick
+            numbers = (round_.n, round_.n + 1, round_.n + 2) if is_array else (round_.n,)
+            picked = [await pick(self._connection, relation.oid, column.number, owner, each) for each in numbers]
+            if not is_array:
+                return picked[0]
+            return picked if None not in picked else [each for each in picked if each is not None]
+        if is_array and (texts := _listed(scope, number)):
+            return [] if round_.is_empty else texts
+        return await self._typical(type_, owner, round_.n)
+
+    def _columns(self, scope: QueryScope, number: int, type_: str) -> list[tuple[origins.Stored, bool]]:
+        """The columns that a parameter meets and that have its type; whether it is written into them."""
+        known = (id(scope), number)
+        if known not in self._met:
+            kinds = scope.catalog.types
+            wanted = _plain(type_.removesuffix("[]"))
+            self._met[known] = [
+                (stored, is_written) for stored, is_written in _met(scope, number)
+                if _plain(kinds[stored[1].type]) == wanted or _plain(kinds[stored[1].type]) == type_
+            ]  # fmt: skip
+        return self._met[known]
+
+    async def _typical(self, type_: str, owner: UUID, n: int) -> object:
+        """A value of a type. Raises SampleError for a type that none is known of."""
+        if type_ in _EXTREMES:
+            return _EXTREMES[type_][n % 2]
+        if type_ in _DEFAULTS:
+            return _DEFAULTS[type_](owner)
+        if type_ not in self._of_type:
+            text = await self._sampler.literal(self._connection, type_)
+            try:
+                async with self._connection.transaction():
+                    self._of_type[type_] = await self._connection.fetchval(f"SELECT {text}")
+            except asyncpg.PostgresError as error:
+                raise SampleError(f"no sample value is known of the type {type_}: {error}") from error
+        return self._of_type[type_]
+
+
+def _plain(type_: str) -> str:
+    """The name of a type under which its values are taken for those of others."""
+    return "text" if type_ in ("character varying", "character") else "integer" if type_ in _INTEGERS else type_
+
+
+def _met(scope: QueryScope, number: int) -> Iterator[tuple[origins.Stored, bool]]:
+    """The columns that a parameter is written into, then those that it is compared with."""
+    through: set[tuple[int, int, int]] = set()
+    for query in scope.queries:
+        through |= {(id(query), *place) for place in _unnested(query, number)}
+    for relation, column, _ in origins.written(scope, number):
+        yield (relation, column), True
+    for query in scope.queries:
+        for stored, value in _stores(query):
+            if (place := place_of(value)) and (id(query), *place) in through:
+                yield stored, True
+        for node in query.own:
+            for one, other in _pairs(node):
+                for variable, value in ((one, other), (other, one)):
+                    stored = _stored(query, variable)
+                    is_met = _is_parameter(value, number) or (
+                        (place := place_of(value)) is not None and (id(query), *place) in through
+                    )
+                    if stored is not None and is_met:
+                        yield stored, False
+
+
+def _stores(query: QueryScope) -> Iterator[tuple[origins.Stored, Node]]:
+    """What a query writes: the column, and each expression that may become its value."""
+    relation = query.relation(query.target) if query.target else None
+    for entry in query.node.list("targetList") if relation is not None else ():
+        if not entry["resjunk"] and (column := relation.columns.get(entry["resno"])) is not None:
+            for value in _ends(entry["expr"]):
+                yield (relation, column), value
+
+
+def _ends(expression: Node) -> Iterator[Node]:
+    if expression.kind == "COALESCEEXPR":
+        for each in expression["args"]:
+            yield from _ends(each)
+    else:
+        yield expression
+
+
+def _stored(query: QueryScope, expression: Node) -> origins.Stored | None:
+    """The column of a table that an expression is."""
+    place = place_of(expression)
+    relation = query.relation(place[0]) if place else None
+    return (relation, relation.columns[place[1]]) if place and relation and place[1] in relation.columns else None
+
+
+def _pairs(node: Node) -> Iterator[tuple[Node, Node]]:
+    """What is compared with what in a node."""
+    if node.kind in ("OPEXPR", "SCALARARRAYOPEXPR", "DISTINCTEXPR") and len(node.list("args")) == 2:
+        one, other = arguments(node)
+        yield one, other
+    elif node.kind == "ROWCOMPAREEXPR":
+        yield from zip(node["largs"], node["rargs"], strict=True)
+
+
+def _unnested(query: QueryScope, number: int) -> Iterator[tuple[int, int]]:
+    """The variables that are elements of an array that the parameter is."""
+    for entry in query.read:
+        calls: list[Node] = []
+        if query.source(entry) is Source.FUNCTION:
+            calls = [each["funcexpr"] for each in query.entry(entry).list("functions")]
+        elif query.source(entry) is Source.SUBQUERY:
+            calls = [each["expr"] for each in query.subquery(entry).outputs]
+        for position, call in enumerate(calls, 1):
+            if call.kind == "FUNCEXPR" and any(_is_parameter(each, number) for each in call.list("args")):
+                yield entry, position
+
+
+def _is_parameter(expression: Node, number: int) -> bool:
+    """Whether an expression is a parameter of the statement, cast or not."""
+    while expression.kind in ("RELABELTYPE", "COERCEVIAIO", "ARRAYCOERCEEXPR") or (
+        expression.kind == "FUNCEXPR" and expression["funcformat"] and len(expression.list("args")) == 1
+    ):
+        expression = expression["arg"] or expression["args"][0]
+    return origins.is_parameter(expression, number)
+
+
+def _listed(scope: QueryScope, number: int) -> list[str]:
+    """The constants that an array parameter is searched for: the names that PATCH may give."""
+    found: set[str] = set()
+    for node in walk(scope.node):
+        if node.kind == "SCALARARRAYOPEXPR":
+            one, other = arguments(node)
+            if one.kind == "CONST" and _is_parameter(other, number):
+                found.update(origins.constant(one) or ())
+    return sorted(found)

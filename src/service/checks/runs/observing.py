@@ -1,0 +1,99 @@
+"""Every statement, run on the tenant's own rows: that it runs at all, and that what is proved of its answer is so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from service.checks import spans
+from service.checks.proving import Proved, Subject, understanding
+from service.checks.runs.arguments import rounds
+from service.checks.runs.samples import SampleError
+from service.checks.runs.trials import Outcome, Trials, chosen, undone
+from service.statements.statement import Note
+
+_FAULTS = ("22", "42", "23514", "23502", "0A")
+"""SQLSTATEs, or their classes, by which PostgreSQL refuses the statement rather than the row that it is about: wrong types and
+values, missing privileges and names, checks."""
+
+
+async def observe(trials: Trials, subjects: Sequence[Subject]) -> None:
+    """Run all variants with keys that are there, with new values and with nulls; each run is undone."""
+    for subject in subjects:
+        if subject.note("unrun"):
+            continue
+        with understanding(subject):
+            for proved in chosen(subject):
+                await _observe(trials, subject, proved)
+
+
+async def _observe(trials: Trials, subject: Subject, proved: Proved) -> None:
+    failures: Counter[tuple[str, str]] = Counter()
+    has_run = False
+    for each in rounds(subject, proved):
+        try:
+            values = await trials.arguments.values(subject, proved, {}, each)
+        except SampleError as error:
+            failures["", str(error)] += 1
+            continue
+        async with undone(trials.connection):
+            outcome = await trials.run(subject, proved, values)
+        if outcome.failure:
+            failures[outcome.failure, outcome.message] += 1
+            # Of what is given nothing, or written beside values that stay, a CHECK may say no.
+            if outcome.failure.startswith(_FAULTS) and not (outcome.failure == "23514" and (each.is_new or each.is_empty)):
+                _refused(subject, outcome)
+            continue
+        has_run = True
+        _nulls(subject, proved, outcome)
+        _rows(subject, proved, outcome)
+    if not has_run:
+        _never_ran(subject, proved, failures)
+
+
+def _refused(subject: Subject, outcome: Outcome) -> None:
+    if not subject.note("fails", outcome.failure):
+        subject.say(
+            "run-refused", f"PostgreSQL refuses it when it is run: {outcome.message}",
+            proved=f"SQLSTATE {outcome.failure}, with sample values of its parameters",
+            remedy=f"correct it, or write '-- fails: {outcome.failure} because …'",
+        )  # fmt: skip
+
+
+def _never_ran(subject: Subject, proved: Proved, failures: Counter[tuple[str, str]]) -> None:
+    given = subject.entry.statement.given(proved.key)
+    suffix = f" when {', '.join(given)} is given" if given else ""
+    subject.say(
+        "never-ran", f"no run of it with sample rows succeeds{suffix}, so nothing is shown by running it",
+        proved="; ".join(
+            f"{f'SQLSTATE {state}: ' if state else ''}{message}" for (state, message), _ in failures.most_common(2)
+        ),
+        remedy="correct it, or write '-- unrun: why sample rows can't suit it'",
+    )  # fmt: skip
+
+
+def _nulls(subject: Subject, proved: Proved, outcome: Outcome) -> None:
+    for position, column in enumerate(outcome.columns):
+        is_null = any(row[position] is None for row in outcome.rows)
+        note, verdict = subject.declared("notnull", column), proved.verdicts[position]
+        if is_null and (note or not verdict.is_nullable):
+            subject.say(
+                "null-observed", f"'{column}' was NULL", span=spans.of_word(subject.entry.statement, column),
+                proved=f"it should never be: {note.reason if note else verdict.why}", remedy=_remedy(note),
+            )  # fmt: skip
+
+
+def _rows(subject: Subject, proved: Proved, outcome: Outcome) -> None:
+    note = subject.declared("one")
+    is_one = subject.entry.statement.kind in ("one", "maybe", "value") and (note or proved.one.holds)
+    if len(outcome.rows) > 1 and is_one:
+        subject.say(
+            "rows-observed", f"it answered {len(outcome.rows)} rows",
+            proved=f"there should be one: {note.reason if note else proved.one.why}", remedy=_remedy(note),
+        )  # fmt: skip
+
+
+def _remedy(note: Note | None) -> str:
+    if note is None:
+        return "the proof in src/service/checks is wrong"
+    return f"take '-- {note.key}: …' away, which is not so, and keep the rule that it excused"
