@@ -1,9 +1,9 @@
 -- repository: seed
--- The niches that every installation starts with; running it again brings icon and description up to date.
+-- The niches of every new installation. Running it again updates icons and descriptions.
 
 -- name: niches :count
 -- scope: platform
--- Inserts what is missing and corrects what differs; a niche that somebody has switched off stays off.
+-- Inserts missing niches and updates icons and descriptions that differ; a niche that was deactivated stays inactive.
 INSERT INTO app.niches AS n (name, icon, description)
 VALUES ('Fashion',       '👗', 'Clothing, accessories, styling and the brands behind them.'),
        ('Beauty',        '💄', 'Make-up, skin care, hair and fragrance.'),

@@ -1,7 +1,7 @@
 -- repository: seed
--- Takes the niches away, all or none: refused while a brand or influencer has one.
+-- Deletes all niches, or none of them: this is refused while a brand or an influencer has one.
 
 -- name: niches :count
 -- scope: owner
--- Nobody may look for references across tenants, so the foreign keys decide.
+-- No role can look for references in all tenants, so the foreign keys decide whether the niches can be deleted.
 DELETE FROM app.niches;

@@ -1,9 +1,9 @@
 -- repository: seed
--- Two agencies that know nothing of each other.
+-- Two agencies that are independent of each other.
 
 -- name: tenants :many
 -- scope: platform
--- Inserts or finds them; the statements after this one run once for each.
+-- Inserts the tenants or finds existing ones; the statements in the files after this one run once for each of them.
 INSERT INTO app.tenants AS t (name, domain, plan)
 VALUES ('Acme Agency',  'acme.example',   'pro'),
        ('Globex Media', 'globex.example', 'free')

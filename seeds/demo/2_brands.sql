@@ -1,9 +1,9 @@
 -- repository: seed
--- Brands that campaigns are run for; what is personal waits to be sealed.
+-- Brands that campaigns are run for; the seed command seals their personal data after the SQL has run.
 
 -- name: brands :count
--- Five brands with their niches, where those are there. A niche is attached to a new brand alone, so that one that somebody
--- has detached stays off; a brand whose username is taken is left out.
+-- Five brands with those of their niches that exist. Niches are attached only to brands that are inserted now, so that a niche
+-- that somebody has detached is not attached again. A brand is skipped if its username, email or phone is taken.
 WITH given AS (
     SELECT username, brand_name, legal_entity_name, company_type, phone, poc_name, document, niches
       FROM (VALUES ('morrow.tea',    'Morrow Tea',    'Morrow Tea Ltd',         'private_limited',     '+442055501101', 'Ines Vogel',  NULL,                           ARRAY['Food', 'Health']),

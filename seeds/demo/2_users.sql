@@ -1,9 +1,9 @@
 -- repository: seed
--- One user of every role per tenant; everybody's password is quarry-demo.
+-- One user of each role per tenant; the password of all of them is quarry-demo.
 
 -- name: users :count
--- Addresses are made from the role and the tenant's domain, ids from tenant and role. Sealed addresses can't be compared here, so
--- a tenant that already has users gets none: two users might then have the same address.
+-- Email addresses consist of the role and the tenant's domain; ids are computed from tenant and role. If a tenant already has
+-- users, none are added: SQL can't compare sealed addresses, so two users could get the same address.
 INSERT INTO users (tenant_id, id, email, email_index, display_name, password_hash, role)
 SELECT t.id, md5(t.id || r.role)::uuid, app.unsealed(r.role || '@' || t.domain),
        app.unsealed_index(r.role || '@' || t.domain), initcap(r.role) || ' of ' || t.name,

@@ -1,8 +1,8 @@
 -- repository: seed
--- Campaigns with the same names in both tenants, on purpose: whoever mixes tenants up will see it.
+-- Both tenants have campaigns with the same names on purpose: if tenants are mixed up anywhere, the wrong data can be recognised.
 
 -- name: campaigns :count
--- Ids are made of tenant and name, so that running it again finds them; so are those of their owner and brand.
+-- The ids of campaigns, owners and brands are computed from the tenant and a name, so that running it again finds the same rows.
 INSERT INTO campaigns (tenant_id, id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on,
                        ends_on)
 SELECT u.tenant_id, md5(u.tenant_id || c.name)::uuid, c.name, c.description || ' For ' || t.name || '.', c.status, u.id,
@@ -23,7 +23,7 @@ SELECT u.tenant_id, md5(u.tenant_id || c.name)::uuid, c.name, c.description || '
     ON CONFLICT ON CONSTRAINT campaigns_pkey DO NOTHING;
 
 -- name: contents :count
--- Two contents for every campaign of the set.
+-- Two contents for every campaign that this seed has created.
 INSERT INTO contents (tenant_id, id, campaign_id, kind, title, body, status)
 SELECT c.tenant_id, md5(c.id || k.kind)::uuid, c.id, k.kind, c.name || ' ' || k.kind, 'A ' || k.kind || ' for ' || c.name || '.', k.status
   FROM campaigns AS c

@@ -1,9 +1,10 @@
 -- repository: seed
--- Influencers, some of them on campaigns; what is personal waits to be sealed.
+-- Influencers, some of them on campaigns; the seed command seals their personal data after the SQL has run.
 
 -- name: influencers :count
--- Five influencers with their niches, where those are there, and a campaign for four of them. Both are for new influencers
--- alone, so that what somebody has taken off stays off; an influencer whose username is taken is left out.
+-- Five influencers with those of their niches that exist, and a campaign for four of them. Niches and campaigns are given only to
+-- influencers that are inserted now, so that nothing comes back that somebody has removed. An influencer is skipped if its
+-- username, email or phone is taken.
 WITH given AS (
     SELECT username, name, phone, date_of_birth, gender, bio, niches, campaign, status, fee_minor
       FROM (VALUES ('ada.lind',     'Ada Lind',     '+46855501201',  date '1994-03-12', 'female',      'Slow mornings, loud colours.',   ARRAY['Beauty', 'Fashion'],     'Summer Launch',  'accepted', 40000::bigint),

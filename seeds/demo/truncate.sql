@@ -1,26 +1,26 @@
 -- repository: seed
--- Takes the two demo tenants away with everything that is theirs.
+-- Deletes the two demo tenants with all their rows.
 
 -- name: tenants :many
 -- scope: platform
--- The statements after this one run once for each.
+-- The demo tenants; the statements after this one run once for each of them.
 SELECT id
   FROM app.tenants
  WHERE domain IN ('acme.example', 'globex.example');
 
 -- name: campaigns :count
 -- scope: owner
--- Campaigns, and with them their contents and influencers.
+-- Campaigns; their contents and their assignments of influencers are deleted by cascade.
 DELETE FROM campaigns WHERE tenant_id = :tenant_id;
 
 -- name: influencers :count
 -- scope: owner
--- Influencers and their niches.
+-- Influencers; their links to niches are deleted by cascade.
 DELETE FROM influencers WHERE tenant_id = :tenant_id;
 
 -- name: brands :count
 -- scope: owner
--- Brands and their niches.
+-- Brands; their links to niches are deleted by cascade.
 DELETE FROM brands WHERE tenant_id = :tenant_id;
 
 -- name: api_keys :count
@@ -40,7 +40,7 @@ DELETE FROM sign_in_failures WHERE tenant_id = :tenant_id;
 
 -- name: idempotency_keys :count
 -- scope: owner
--- Answers to repeat.
+-- Idempotency keys with the stored answers.
 DELETE FROM idempotency_keys WHERE tenant_id = :tenant_id;
 
 -- name: users :count
@@ -50,5 +50,5 @@ DELETE FROM users WHERE tenant_id = :tenant_id;
 
 -- name: tenant :count
 -- scope: owner
--- The tenant itself; its log stays and says that it was deleted.
+-- The tenant itself; its log is kept and records the deletion.
 DELETE FROM app.tenants WHERE id = :tenant_id;

@@ -1,9 +1,9 @@
 -- repository: seed
--- Volume for measurements: parameters are tenants, users_per_tenant and campaigns_per_tenant.
+-- Many tenants for measurements; the parameters are tenants, users_per_tenant and campaigns_per_tenant.
 
 -- name: tenants :many
 -- scope: platform
--- Tenants load-1.example and on.
+-- Tenants with the domains load-1.example, load-2.example and so on.
 INSERT INTO app.tenants AS t (name, domain)
 SELECT 'Load ' || n, 'load-' || n || '.example'
   FROM generate_series(1, :tenants::int) AS n

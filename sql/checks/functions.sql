@@ -9,6 +9,7 @@ SELECT f.oid::int8 AS oid,
        f.provolatile = 'i' AS is_immutable,
        f.provolatile = 'v' AS is_volatile,
        f.proretset AS is_set,
-       pg_get_function_identity_arguments(f.oid) AS arguments
+       pg_get_function_identity_arguments(f.oid) AS arguments,
+       format_type(f.prorettype, NULL) AS returns
   FROM pg_catalog.pg_proc AS f
   JOIN pg_catalog.pg_namespace AS n ON n.oid = f.pronamespace;

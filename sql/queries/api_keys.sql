@@ -1,6 +1,6 @@
 -- repository: ApiKeys
--- An API key lets a program in with a role of its own; the key is shown once, the database keeps its hash,
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- An API key lets a program in with a role of its own; the key is shown once, the database keeps only its hash and a MAC.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- api_keys
 --   tenant_id     uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -28,7 +28,7 @@
 --   INDEX (tenant_id, created_by)
 --   triggers: record_delete, record_insert, record_update, refuse_truncate, touch
 -- End of the tables.
--- and a MAC of hash, maker and role, made with a key of the service.
+-- The MAC covers the hash, the creator and the role. It is made with a key that only the service has.
 
 -- name: create :one
 -- A new key.
@@ -56,7 +56,7 @@ SELECT k.id AS key_id, k.created_by AS user_id, k.key_mac, k.role, u.role AS mak
 
 -- name: page_macs :many
 -- grows: tenant
--- The next keys in id order that have a MAC, or that have none, with the fields that it covers.
+-- The next keys in id order, either those with a MAC or those without one, with the fields that the MAC covers.
 SELECT id, created_by, role, key_hash, key_mac
   FROM api_keys
  WHERE tenant_id = :tenant_id
@@ -66,7 +66,7 @@ SELECT id, created_by, role, key_hash, key_mac
  LIMIT :limit;
 
 -- name: write_macs :count
--- Writes MACs that the service has made again.
+-- Stores MACs that the service has recomputed.
 UPDATE api_keys AS k
    SET key_mac = r.key_mac
   FROM unnest(:ids::uuid[], :key_macs::bytea[]) AS r (id, key_mac)
@@ -85,7 +85,7 @@ SELECT id, name, role, created_by, expires_at, last_used_at, created_at, updated
  LIMIT :limit;
 
 -- name: revoke :count
--- Ends a key.
+-- Revokes a key.
 UPDATE api_keys
    SET revoked_at = now()
  WHERE tenant_id = :tenant_id
@@ -96,11 +96,11 @@ UPDATE api_keys
 -- grows: tenant
 -- calls: prune_api_keys because the serving role may not delete keys; it asks for the bound tenant again
 -- notnull: prune_api_keys because it is a count
--- Deletes for good some of the keys that ended longer ago than the retention, which the database itself knows.
+-- Deletes some of the keys that were revoked or have expired longer ago than app.installation.deleted_retention.
 SELECT prune_api_keys(:tenant_id, :limit);
 
 -- name: touch :count
--- Notes that these keys have just been used; no change of theirs.
+-- Records that these keys have just been used. The row's version stays, and the log gets no entry.
 UPDATE api_keys
    SET last_used_at = now()
  WHERE tenant_id = :tenant_id

@@ -1,6 +1,6 @@
 -- repository: Brands
--- A brand is a company that campaigns are run for; addresses, numbers and documents are sealed, niches come with it.
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- A brand is a company that campaigns are run for; its addresses, phones and documents are sealed; it is read with its niches.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- brands
 --   tenant_id               uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -73,8 +73,8 @@
 -- End of the tables.
 
 -- name: create :one
--- A new brand with its niches, in one statement; a niche that does not exist is an error of brand_niches_niche_id_fkey.
--- The id comes with it because personal data is sealed for it.
+-- A new brand with its niches, in one statement. If a niche does not exist, the error is a violation of
+-- brand_niches_niche_id_fkey. The service chooses the id, because the personal data is sealed for this id.
 WITH created AS (
     INSERT INTO brands (tenant_id, id, brand_name, username, email, email_index, phone, phone_index, legal_entity_name,
                         company_type, brand_email, poc_name, poc_designation, poc_email,
@@ -165,7 +165,7 @@ SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.
 
 -- name: update :maybe
 -- Changes the given fields if the row still has the expected version; otherwise returns the row unchanged, with applied = false.
--- A sealed value with an index is kept if its plain text is the same; a different phone counts as not verified.
+-- If the blind index of email or phone is unchanged, the stored sealed value is kept. A new phone is not verified.
 WITH updated AS (
     UPDATE brands
        SET brand_name             = CASE WHEN 'brand_name' = ANY (:given::text[]) THEN :brand_name ELSE brand_name END,
@@ -223,7 +223,8 @@ SELECT a.id, a.brand_name, a.username, a.email, a.phone, a.legal_entity_name, a.
   FROM answered AS a;
 
 -- name: remove :value
--- Soft deletion if the version still is the expected one: true when done, false when it is not, no row when there is none.
+-- Soft deletion if the row has the expected version. Returns true if it was deleted, false if the version differs, and no row
+-- if it does not exist.
 WITH removed AS (
     UPDATE brands
        SET deleted_at = now()
@@ -268,7 +269,7 @@ SELECT r.id, r.brand_name, r.username, r.email, r.phone, r.legal_entity_name, r.
 
 -- name: attach_niche :count
 -- Attaches a niche to a live brand and raises the brand's version; nothing happens when it is attached already.
--- The brand is locked first, as every change of its niches does.
+-- The brand's row is locked first, so that concurrent changes of its niches wait for each other.
 WITH attached AS (
     INSERT INTO brand_niches (tenant_id, brand_id, niche_id)
     SELECT b.tenant_id, b.id, :niche_id::uuid
@@ -308,7 +309,7 @@ UPDATE brands
    AND id = (SELECT brand_id FROM detached);
 
 -- name: replace_niches :count
--- Attaches exactly these niches to a live brand, and raises its version if they are others than before.
+-- Replaces the niches of a live brand by these, and raises its version if the niches have changed.
 WITH detached AS (
     DELETE FROM brand_niches AS l
      USING brands AS b
@@ -345,7 +346,7 @@ UPDATE brands
 RETURNING id;
 
 -- name: stale :many
--- The next brands in id order with a value that is not sealed with the key that :prefix names.
+-- The next brands in id order with a value that does not begin with :prefix, the prefix of values sealed with one key.
 SELECT id, version, email, phone, brand_email, poc_email, poc_contact_number, incorporation_document, gst_document, pan_document
   FROM brands
  WHERE tenant_id = :tenant_id
@@ -362,7 +363,8 @@ SELECT id, version, email, phone, brand_email, poc_email, poc_contact_number, in
  LIMIT :limit;
 
 -- name: reseal :count
--- Replaces sealed values by the same values sealed again, if nobody has changed the row meanwhile; null leaves a value as it is.
+-- Replaces sealed values and their blind indexes, for example after a change of keys, unless the row has changed since it was
+-- read. A null in the arrays leaves the column as it is.
 UPDATE brands AS b
    SET email                  = coalesce(r.email, b.email),
        email_index            = coalesce(r.email_index, b.email_index),

@@ -1,6 +1,6 @@
 -- repository: CampaignInfluencers
--- An influencer on a campaign: invited, accepted, declined or removed, and for what fee; it is there while both are.
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- An influencer on a campaign (invited, accepted, declined or removed), with a fee; visible while both of them are live.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- campaign_influencers
 --   tenant_id      uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -44,8 +44,8 @@ SELECT a.id, a.campaign_id, a.influencer_id, i.name AS influencer_name, i.userna
  LIMIT :limit;
 
 -- name: put :maybe
--- Puts a live influencer on a live campaign, or changes what was agreed; a fee without a currency is in the campaign's.
--- No row when there is no such campaign or influencer. Both are locked, so that neither is deleted meanwhile.
+-- Adds a live influencer to a live campaign, or changes status, fee and currency. A fee without a currency gets the campaign's.
+-- No row if there is no such campaign or influencer. Both are locked, so that neither can be deleted meanwhile.
 WITH placed AS (
     INSERT INTO campaign_influencers AS a (tenant_id, campaign_id, influencer_id, status, fee_minor, currency)
     SELECT c.tenant_id, c.id, i.id, :status, :fee_minor,

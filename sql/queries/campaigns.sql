@@ -1,6 +1,6 @@
 -- repository: Campaigns
--- A campaign is what an agency runs for a brand: an owner, a budget, dates and a status from draft to archived.
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- A campaign is run by an agency for a brand. It has an owner, a budget, dates and a status from draft to archived.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- campaigns
 --   tenant_id     uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -39,7 +39,7 @@
 -- End of the tables.
 
 -- name: create :one
--- A new campaign; the trigger refuses an owner or brand that is not a live row of this tenant.
+-- A new campaign; a trigger refuses it if its owner or brand is not a live row of this tenant.
 INSERT INTO campaigns (tenant_id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on)
 VALUES (:tenant_id, :name, :description, :status, :owner_id, :brand_id, :budget_minor, :currency, :starts_on, :ends_on)
 RETURNING id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
@@ -86,7 +86,7 @@ SELECT EXISTS (SELECT FROM campaigns WHERE tenant_id = :tenant_id AND id = :id A
 
 -- name: count :value
 -- grows: tenant
--- How many live campaigns there are, in all or of one status.
+-- The number of live campaigns, of all statuses or of one.
 SELECT count(*)
   FROM campaigns
  WHERE tenant_id = :tenant_id
@@ -142,7 +142,8 @@ SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency
    AND NOT EXISTS (SELECT FROM updated);
 
 -- name: remove :value
--- Soft deletion if the version still is the expected one: true when done, false when it is not, no row when there is none.
+-- Soft deletion if the row has the expected version. Returns true if it was deleted, false if the version differs, and no row
+-- if it does not exist.
 WITH removed AS (
     UPDATE campaigns
        SET deleted_at = now()

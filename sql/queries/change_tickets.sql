@@ -1,6 +1,6 @@
 -- repository: ChangeTickets
 -- A ticket opens one change stream for a browser, whose EventSource can't send a header.
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- change_tickets
 --   tenant_id    uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -23,12 +23,12 @@
 -- End of the tables.
 
 -- name: create :count
--- A new ticket of a session or of a key.
+-- A new ticket for the holder of a session or of an API key.
 INSERT INTO change_tickets (tenant_id, token_hash, token_mac, bearer_kind, bearer_hash, expires_at)
 VALUES (:tenant_id, :token_hash, :token_mac, :bearer_kind, :bearer_hash, now() + :lifetime::interval);
 
 -- name: redeem :maybe
--- Uses a ticket up, and says whose it was; no row when it has been used or has expired.
+-- Deletes a ticket and returns the session or key that it was issued for; no row if it was used before or has expired.
 DELETE FROM change_tickets
  WHERE tenant_id = :tenant_id
    AND token_hash = :token_hash
@@ -38,7 +38,7 @@ RETURNING token_mac, bearer_kind, bearer_hash;
 -- name: purge :count
 -- grows: page
 -- unordered: it doesn't matter which go first, all of them will
--- Forgets tickets that nobody has used, some at a time.
+-- Deletes expired tickets, at most :limit at a time.
 DELETE FROM change_tickets
  WHERE tenant_id = :tenant_id
    AND id = ANY (ARRAY(SELECT t.id

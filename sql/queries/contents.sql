@@ -1,6 +1,6 @@
 -- repository: Contents
--- A content is a post, reel, story, video or article made for a campaign; it is there as long as its campaign is.
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- A content is a post, reel, story, video or article made for a campaign; it is visible only while its campaign is live.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- contents
 --   tenant_id     uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -105,7 +105,8 @@ SELECT n.id, n.campaign_id, n.kind, n.title, n.body, n.url, n.status, n.publishe
    AND NOT EXISTS (SELECT FROM updated);
 
 -- name: remove :value
--- Soft deletion if the version still is the expected one: true when done, false when it is not, no row when there is none.
+-- Soft deletion if the row has the expected version. Returns true if it was deleted, false if the version differs, and no row
+-- if it does not exist.
 WITH removed AS (
     UPDATE contents AS n
        SET deleted_at = now()

@@ -1,6 +1,6 @@
 -- repository: Cursors
--- A cursor is how far a consumer has read a tenant's stream; whoever holds its row is the one that reads on.
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- A cursor is the position of a consumer in a tenant's stream. The process that locks its row passes on the next commits.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- app.cursors
 --   tenant_id   uuid NOT NULL +i
@@ -24,7 +24,7 @@
 -- calls: app.waiting because a process hands on the streams of all tenants; it answers their ids and nothing else
 -- notnull: tenant because it is a column of app.cursors, NOT NULL
 -- crosses: the service itself is told which tenants wait, no caller is
--- Some tenants whose streams have something for a consumer, or for which a pause after a failure is over.
+-- Some tenants with commits that a consumer has not handled; tenants for which it pauses after a failure are left out.
 SELECT w.tenant_id AS tenant
   FROM app.waiting(:consumer, :limit) AS w;
 
@@ -38,7 +38,7 @@ SELECT w.tenant_id AS tenant
 -- notnull: failing because it is a count
 -- notnull: cut_off because it is a count
 -- crosses: operators see totals over all tenants, and callers see nothing
--- How far behind every consumer is, over all tenants.
+-- Over all tenants, how far each consumer is behind.
 SELECT l.consumer, l.tenants, l.failing, l.cut_off, l.oldest, now() - l.oldest AS behind
   FROM app.consumer_lag() AS l
  ORDER BY l.consumer;
@@ -48,17 +48,17 @@ SELECT l.consumer, l.tenants, l.failing, l.cut_off, l.oldest, now() - l.oldest A
 -- grows: tenant
 -- calls: app.forget_consumer because a consumer that no longer exists is removed for all tenants
 -- notnull: forget_consumer because it is a count
--- Deletes all places of a consumer that no longer exists; returns how many.
+-- Deletes all cursors of a consumer that no longer exists; returns their number.
 SELECT app.forget_consumer(:consumer);
 
 -- name: open :count
--- The place of a consumer that is new to this tenant; it is of no epoch, so that it begins with a reset.
+-- The cursor of a consumer that is new to this tenant. Its epoch is 0, which no database has, so the consumer gets a reset first.
 INSERT INTO app.cursors (tenant_id, consumer, epoch, number)
 VALUES (:tenant_id, :consumer, 0, 0)
     ON CONFLICT ON CONSTRAINT cursors_pkey DO NOTHING;
 
 -- name: take :maybe
--- Takes a consumer's place for this transaction; no row when another process has it, or while a pause goes on.
+-- Locks a consumer's cursor for this transaction; no row if another process has locked it, or while it pauses after a failure.
 SELECT epoch, number, failures, cut_off_at
   FROM app.cursors
  WHERE tenant_id = :tenant_id
@@ -67,7 +67,7 @@ SELECT epoch, number, failures, cut_off_at
    FOR UPDATE SKIP LOCKED;
 
 -- name: move :count
--- What a consumer has handled up to now.
+-- Stores the position up to which a consumer has handled the commits, and clears its failures.
 UPDATE app.cursors
    SET epoch      = :epoch,
        number     = :number,
@@ -79,7 +79,7 @@ UPDATE app.cursors
    AND consumer = :consumer;
 
 -- name: fail :count
--- A consumer has failed: it is asked again after a pause.
+-- Records that a consumer has failed; it is called again after the pause.
 UPDATE app.cursors
    SET failures = failures + 1,
        retry_at = now() + :pause::interval
@@ -87,7 +87,7 @@ UPDATE app.cursors
    AND consumer = :consumer;
 
 -- name: cut_off :count
--- A consumer that is too far behind has missed something until it has handled a reset.
+-- Records that a consumer is too far behind: it is cut off until it has handled a reset.
 UPDATE app.cursors
    SET cut_off_at = now()
  WHERE tenant_id = :tenant_id

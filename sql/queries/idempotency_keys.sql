@@ -1,6 +1,6 @@
 -- repository: IdempotencyKeys
 -- An idempotency key stores the answer to a caller's request, in the same transaction as the request's effect.
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- idempotency_keys
 --   tenant_id    uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -36,7 +36,7 @@
 -- End of the tables.
 
 -- name: claim :value
--- Takes a caller's key for this transaction and returns its id, or no row if it is taken. Waits for a concurrent request.
+-- Claims a key of this caller for this transaction and returns its id; no row if it is in use. Waits for a concurrent request.
 INSERT INTO idempotency_keys AS k (tenant_id, caller_id, key, fingerprint, expires_at)
 VALUES (:tenant_id, :caller_id, :key, :fingerprint, now() + :lifetime::interval)
     ON CONFLICT ON CONSTRAINT idempotency_keys_tenant_id_caller_id_key_key DO UPDATE
@@ -50,7 +50,7 @@ RETURNING k.id;
 -- name: is_full :value
 -- grows: page
 -- unordered: they are only counted
--- Whether the tenant has so many keys already.
+-- Whether the tenant has at least :most stored keys.
 SELECT count(*) >= :most AS is_full
   FROM (SELECT k.id
           FROM idempotency_keys AS k
@@ -58,14 +58,14 @@ SELECT count(*) >= :most AS is_full
          LIMIT :most) AS kept;
 
 -- name: settle :count
--- Remembers the answer, before the transaction commits.
+-- Stores the answer, in the transaction that has claimed the key.
 UPDATE idempotency_keys
    SET answer = :answer
  WHERE tenant_id = :tenant_id
    AND id = :id;
 
 -- name: find :maybe
--- What a caller's key was used for, its answer, and the number of the commit that it tells of.
+-- The fingerprint of the request that used a caller's key, the stored answer, and the number of that request's commit.
 SELECT k.id, k.fingerprint, k.answer, c.number
   FROM idempotency_keys AS k
   LEFT JOIN app.commits AS c ON c.tenant_id = :tenant_id AND c.xid = k.xid
@@ -77,7 +77,7 @@ SELECT k.id, k.fingerprint, k.answer, c.number
 -- name: purge :count
 -- grows: page
 -- unordered: it doesn't matter which go first, all of them will
--- Forgets expired answers, some at a time.
+-- Deletes expired keys with their answers, at most :limit at a time.
 DELETE FROM idempotency_keys
  WHERE tenant_id = :tenant_id
    AND id = ANY (ARRAY(SELECT k.id
@@ -87,7 +87,7 @@ DELETE FROM idempotency_keys
                         LIMIT :limit));
 
 -- name: stale :many
--- The next answers in id order that are not sealed with the key that :prefix names.
+-- The next answers in id order that do not begin with :prefix, the prefix of values sealed with one key.
 SELECT id, answer
   FROM idempotency_keys
  WHERE tenant_id = :tenant_id
@@ -97,7 +97,8 @@ SELECT id, answer
  LIMIT :limit;
 
 -- name: reseal :count
--- Puts the same answers in another sealing; an answer is never changed, but may be gone.
+-- Replaces answers by the same answers sealed with another key. It runs in the repeatable read transaction that has read them,
+-- and fails if one of these rows has changed since: they have no version.
 UPDATE idempotency_keys AS k
    SET answer = r.answer
   FROM unnest(:ids::uuid[], :answers::bytea[]) AS r (id, answer)

@@ -1,6 +1,6 @@
 -- repository: Influencers
--- An influencer is a profile of somebody who makes content; address and phone are sealed, niches come with it.
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- An influencer is a profile of somebody who makes content; its address and phone are sealed; it is read with its niches.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- influencers
 --   tenant_id          uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -57,8 +57,8 @@
 -- End of the tables.
 
 -- name: create :one
--- A new influencer with its niches, in one statement; a niche that does not exist is an error of influencer_niches_niche_id_fkey.
--- The id comes with it because personal data is sealed for it.
+-- A new influencer with its niches, in one statement. If a niche does not exist, the error is a violation of
+-- influencer_niches_niche_id_fkey. The service chooses the id, because the personal data is sealed for this id.
 WITH created AS (
     INSERT INTO influencers (tenant_id, id, name, username, email, email_index, phone, phone_index, date_of_birth,
                              gender, bio, profile_image, is_active)
@@ -136,7 +136,7 @@ SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.
 
 -- name: update :maybe
 -- Changes the given fields if the row still has the expected version; otherwise returns the row unchanged, with applied = false.
--- A sealed value is kept if its plain text is the same; a different phone counts as not verified.
+-- If the blind index of email or phone is unchanged, the stored sealed value is kept. A new phone is not verified.
 WITH updated AS (
     UPDATE influencers
        SET name              = CASE WHEN 'name' = ANY (:given::text[]) THEN :name ELSE name END,
@@ -180,7 +180,8 @@ SELECT a.id, a.name, a.username, a.email, a.phone, a.date_of_birth, a.gender, a.
   FROM answered AS a;
 
 -- name: remove :value
--- Soft deletion if the version still is the expected one: true when done, false when it is not, no row when there is none.
+-- Soft deletion if the row has the expected version. Returns true if it was deleted, false if the version differs, and no row
+-- if it does not exist.
 WITH removed AS (
     UPDATE influencers
        SET deleted_at = now()
@@ -221,7 +222,7 @@ SELECT r.id, r.name, r.username, r.email, r.phone, r.date_of_birth, r.gender, r.
 
 -- name: attach_niche :count
 -- Attaches a niche to a live influencer and raises the influencer's version; nothing happens when it is attached already.
--- The influencer is locked first, as every change of its niches does.
+-- The influencer's row is locked first, so that concurrent changes of its niches wait for each other.
 WITH attached AS (
     INSERT INTO influencer_niches (tenant_id, influencer_id, niche_id)
     SELECT i.tenant_id, i.id, :niche_id::uuid
@@ -261,7 +262,7 @@ UPDATE influencers
    AND id = (SELECT influencer_id FROM detached);
 
 -- name: replace_niches :count
--- Attaches exactly these niches to a live influencer, and raises its version if they are others than before.
+-- Replaces the niches of a live influencer by these, and raises its version if the niches have changed.
 WITH detached AS (
     DELETE FROM influencer_niches AS l
      USING influencers AS i
@@ -298,7 +299,7 @@ UPDATE influencers
 RETURNING id;
 
 -- name: stale :many
--- The next influencers in id order with a value that is not sealed with the key that :prefix names.
+-- The next influencers in id order with a value that does not begin with :prefix, the prefix of values sealed with one key.
 SELECT id, version, email, phone
   FROM influencers
  WHERE tenant_id = :tenant_id
@@ -309,7 +310,8 @@ SELECT id, version, email, phone
  LIMIT :limit;
 
 -- name: reseal :count
--- Replaces sealed values by the same values sealed again, if nobody has changed the row meanwhile; null leaves a value as it is.
+-- Replaces sealed values and their blind indexes, for example after a change of keys, unless the row has changed since it was
+-- read. A null in the arrays leaves the column as it is.
 UPDATE influencers AS i
    SET email       = coalesce(r.email, i.email),
        email_index = coalesce(r.email_index, i.email_index),

@@ -1,6 +1,6 @@
 -- repository: Installation
--- The installation is the database itself: its epoch, whether it is read-only, the migrations that it has.
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- The installation is the database itself: its epoch, whether it is read-only, its applied migrations.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- app.installation
 --   only_row           boolean NOT NULL DEFAULT true
@@ -26,7 +26,7 @@
 
 -- name: find :one
 -- scope: shared
--- The epoch of the database, and its state.
+-- The one row about the database: epoch, number of shared data, retention of the log, read-only mode, and the last purge.
 SELECT epoch, shared_number, log_retention, is_read_only, purge_failures, now() - purged_at AS since_purged
   FROM app.installation;
 
@@ -34,28 +34,29 @@ SELECT epoch, shared_number, log_retention, is_read_only, purge_failures, now() 
 -- scope: shared
 -- calls: app.enter_life because only the owner may raise the epoch
 -- notnull: enter_life because every path of it returns the epoch
--- The epoch, raised first when this is not the database that it was: restored, promoted or copied.
+-- Returns the epoch. If this database was restored, promoted or copied since the last call, the epoch is raised first.
 SELECT app.enter_life();
 
 -- name: raise_epoch :value
 -- scope: platform
 -- calls: app.raise_epoch because only the owner may raise the epoch
 -- notnull: raise_epoch because the installation has its one row
--- Begins another epoch by hand, and says which.
+-- Raises the epoch at an operator's request and returns the new one.
 SELECT app.raise_epoch();
 
 -- name: set_read_only :value
 -- scope: platform
 -- notnull: xid because the installation has its one row
--- Begins or ends maintenance, and says in which transaction.
+-- Begins or ends maintenance, and returns the id of the transaction that does so.
    UPDATE app.installation
       SET is_read_only = :is_read_only
 RETURNING pg_current_xact_id() AS xid;
 
 -- name: has_settled :value
 -- scope: platform
+-- crosses: the command that ends maintenance is told whether others still write, no caller is
 -- notnull: has_settled because a snapshot always has an oldest transaction
--- Whether all transactions that have written before another one have ended.
+-- Whether transaction :xid and all transactions with smaller ids, which began to write before it, have ended.
 SELECT pg_snapshot_xmin(pg_current_snapshot()) > :xid AS has_settled;
 
 -- name: migrations :many
@@ -63,7 +64,7 @@ SELECT pg_snapshot_xmin(pg_current_snapshot()) > :xid AS has_settled;
 -- unbounded: one row for each migration
 -- calls: applied_migrations because yoyo's own tables are the owner's; it answers ids and nothing else
 -- notnull: id because it is the key of yoyo's table
--- Which migrations the database has.
+-- The ids of the applied migrations, except for those of tenants' own schemas.
 SELECT m.id
   FROM applied_migrations() AS m;
 
@@ -74,6 +75,6 @@ SELECT m.id
 -- notnull: schema_name because it is a column of app.schemas, NOT NULL
 -- notnull: id because it is the key of yoyo's table
 -- unrun: sample tenants have no schemas of their own, only rows that name some; tests/schema runs it on real ones
--- Which migrations the schemas have that tenants have of their own.
+-- The ids of the migrations that are applied to each tenant's own schema.
 SELECT m.schema_name, m.id
   FROM app.own_migrations() AS m;

@@ -1,6 +1,6 @@
 -- repository: Log
--- The log holds every committed change of a tenant under one number per transaction.
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- The log holds every committed change of a tenant; all changes of a transaction have the transaction's number.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- app.changes
 --   tenant_id   uuid NOT NULL
@@ -47,14 +47,14 @@ SELECT head
 -- scope: shared
 -- unbounded: one row for each tenant that is asked for
 -- calls: app.heads because numbers of several tenants are polled at once; it answers nothing else of them
--- The head and the floor of the given tenants' streams, with the epoch and the number of shared data; one row without a
--- tenant if none of them exists.
+-- For the given tenants: the head, the floor (the last pruned number), the epoch and the number of shared data. If none of
+-- the tenants exists, one row without a tenant.
 SELECT i.epoch, i.shared_number, h.tenant_id AS tenant, h.head, h.floor
   FROM app.installation AS i
   LEFT JOIN app.heads(:tenants) AS h ON true;
 
 -- name: place :one
--- Where the tenant's stream begins and ends now.
+-- The first and the last position of the tenant's stream: floor and head, with the epoch and the number of shared data.
 SELECT i.epoch, i.shared_number, h.head, h.floor
   FROM app.heads AS h
  CROSS JOIN app.installation AS i
@@ -62,8 +62,8 @@ SELECT i.epoch, i.shared_number, h.head, h.floor
 
 -- name: commits_since :many
 -- unbounded: its innermost query takes :limit commits
--- The commits after a number, in order, each with at most :most of its changes, in order; fewer than :limit commits if
--- together they have more than :budget changes.
+-- The commits after a number, in order, at most :limit of them. Each has at most :most of its changes, in order. A commit is left
+-- out if the commits before it already have :budget changes or more.
 SELECT p.number, p.at, d.changes, p.counted <= :most AS is_whole
   FROM (SELECT c.number, c.at, c.xid, n.counted, sum(n.counted) OVER (ORDER BY c.number) AS total
           FROM (SELECT x.number, x.at, x.xid
@@ -90,7 +90,7 @@ SELECT p.number, p.at, d.changes, p.counted <= :most AS is_whole
 
 -- name: audit :many
 -- grows: tenant
--- One page of what was done to which row by whom, newest first; :after_* is the last change of the page before.
+-- One page of the audit (who changed which row, and when), newest first; :after_* is the last change of the page before.
 SELECT c.number, h.ordinal, c.at, c.actor_id, c.session_id, c.ip, c.request_id, h.table_name, h.operation, h.row_id, h.columns
   FROM app.commits AS c
   JOIN app.changes AS h ON h.tenant_id = c.tenant_id AND h.xid = c.xid
@@ -109,5 +109,5 @@ SELECT c.number, h.ordinal, c.at, c.actor_id, c.session_id, c.ip, c.request_id, 
 -- grows: tenant
 -- calls: app.prune_log because the log can't be written by the serving role; it asks for the bound tenant again
 -- notnull: prune_log because every path of it returns a number
--- Forgets some of the commits that are older than the retention, which the database itself knows.
+-- Deletes some of the commits that are older than app.installation.log_retention.
 SELECT app.prune_log(:tenant_id, :limit);

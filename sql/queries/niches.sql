@@ -1,6 +1,6 @@
 -- repository: Niches
--- A niche is a field of interest (fashion, travel, gaming …) that brands and influencers share across all tenants.
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- A niche is a field of interest (fashion, travel, gaming …) of brands and influencers; all tenants use the same list.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- app.niches
 --   id           uuid NOT NULL DEFAULT gen_random_uuid()

@@ -1,6 +1,6 @@
 -- repository: Otps
--- A one-time code proves that somebody has a phone; code and phone are kept as HMACs.
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- A one-time code proves that somebody has access to a phone; the code and the phone number are stored as HMACs.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- otps
 --   tenant_id    uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -23,14 +23,14 @@
 -- End of the tables.
 
 -- name: create :one
--- A new code for a phone; the newest one is the one that counts.
+-- A new code for a phone; only the newest code of a phone is valid.
 INSERT INTO otps (tenant_id, phone_index, code_hash, expires_at)
 VALUES (:tenant_id, :phone_index, :code_index, now() + :lifetime::interval)
 RETURNING id, expires_at;
 
 -- name: attempt :maybe
--- Compares a guess with a phone's newest code, counts it either way, and returns whether it was right. No row if the code is used,
--- expired or guessed at too often, or if none was sent. Concurrent guesses wait for each other.
+-- Compares a guess with a phone's newest code, counts the attempt, and returns whether the guess was right. No row if the code
+-- was used, has expired or had too many attempts, or if none was sent. Concurrent guesses wait for each other.
    UPDATE otps AS o
       SET attempts = o.attempts + 1,
           used_at  = CASE WHEN o.code_hash = :code_index THEN now() END
@@ -50,7 +50,7 @@ RETURNING o.id, o.used_at IS NOT NULL AS is_right, o.attempts;
 -- name: purge :count
 -- grows: page
 -- unordered: it doesn't matter which go first, all of them will
--- Forgets codes that ended a day ago, some at a time.
+-- Deletes codes that expired more than a day ago, at most :limit at a time.
 DELETE FROM otps
  WHERE tenant_id = :tenant_id
    AND id = ANY (ARRAY(SELECT o.id

@@ -1,11 +1,11 @@
 -- repository: Server
--- The server as operators ask for it: how large the database is, what could stop it one day.
+-- What operators ask about the server: how large the database is, and what could stop it from working one day.
 
 -- name: size :value
 -- scope: shared
 -- crosses: operators are told how large it all is, no caller is
 -- notnull: size because the database is the one that is connected to
--- How many bytes the database takes.
+-- The size of the database in bytes.
 SELECT pg_database_size(current_database()) AS size;
 
 -- name: now :value
@@ -16,14 +16,15 @@ SELECT now();
 -- name: is_writable :value
 -- scope: shared
 -- notnull: is_writable because both settings are always there
--- Whether transactions of this session may write, unless they say themselves that they do not.
+-- Whether a transaction of this session can write, unless it specifies READ ONLY.
 SELECT NOT (current_setting('default_transaction_read_only')::boolean OR pg_is_in_recovery()) AS is_writable;
 
 -- name: drifted_collations :many
 -- scope: shared
 -- unbounded: one row for each collation of the system
+-- crosses: operators are told about collations, which are no tenant's
 -- notnull: name because a name is never null, nor what is made of one
--- The collations whose version is not the one that indexes were built with; the database's own is called default.
+-- The collations whose version differs from the one that indexes were built with; 'default' is the database's own collation.
 SELECT c.collname::text AS name
   FROM pg_catalog.pg_collation AS c
  WHERE c.collversion <> pg_collation_actual_version(c.oid)

@@ -1,6 +1,6 @@
 -- repository: Sessions
--- A session is a sign-in of a user: its token is known to the client alone, the database keeps the token's hash, and a
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- A session is a sign-in of a user. Only the client knows its token; the database keeps a hash of the token and a MAC.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- sessions
 --   tenant_id     uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -28,11 +28,12 @@
 --   INDEX (tenant_id, user_id, created_at DESC, id DESC)
 --   triggers: record_delete, record_insert, record_update, refuse_truncate, touch
 -- End of the tables.
--- MAC of hash and user, made with a key of the service.
+-- The MAC covers the hash and the user. It is made with a key that only the service has.
 
 -- name: create :maybe
--- A session for a user whose credentials have just been verified; no row when the user changed meanwhile.
--- The user is locked, so that a new password or a deactivation comes before, or ends this session too.
+-- A session for a user whose credentials have just been verified; no row if the password has changed since, or the user or the
+-- tenant is not active any more. The user's row is locked: if somebody changes the password or deactivates the user at the
+-- same time, that either happens before, or ends this session too.
 INSERT INTO sessions (tenant_id, user_id, token_hash, token_mac, ip, user_agent, expires_at)
 SELECT u.tenant_id, u.id, :token_hash, :token_mac, :ip, :user_agent, now() + :lifetime::interval
   FROM users AS u
@@ -49,7 +50,7 @@ RETURNING id, user_id, ip, user_agent, created_at, last_seen_at, expires_at;
 
 -- name: authenticate :maybe
 -- The first statement of a request: the holder of this token, and everything that could be a reason to refuse the request.
--- An open stream runs it again.
+-- While a change stream is open, it runs again: after a commit that changes one of these rows, and about once a minute.
 SELECT s.id AS session_id, s.user_id, s.token_mac, u.role, u.is_active, t.status AS tenant_status,
        s.expired_at IS NOT NULL OR s.expires_at <= now() OR s.last_seen_at <= now() - :idle::interval AS is_expired,
        s.last_seen_at < now() - :seen_every::interval AS is_unseen,
@@ -90,7 +91,7 @@ SELECT id, user_id, ip, user_agent, created_at, last_seen_at, expires_at
  LIMIT :limit;
 
 -- name: revoke :count
--- Ends one session; only of :user_id when given, only of a user with one of :roles when given.
+-- Revokes one session. With :user_id, only if it belongs to this user; with :roles, only if its user has one of these roles.
 UPDATE sessions
    SET revoked_at = now()
  WHERE tenant_id = :tenant_id
@@ -102,7 +103,7 @@ UPDATE sessions
 
 -- name: revoke_of_user :count
 -- grows: page
--- Ends all sessions of a user, but for the one to keep when given.
+-- Revokes all sessions of a user, except for the session :keep if that is given.
 UPDATE sessions
    SET revoked_at = now()
  WHERE tenant_id = :tenant_id
@@ -112,7 +113,7 @@ UPDATE sessions
 ;
 
 -- name: touch :count
--- Notes that these sessions have just been used; no change of theirs.
+-- Records that these sessions have just been used. The log gets no entry.
 UPDATE sessions
    SET last_seen_at = now()
  WHERE tenant_id = :tenant_id
@@ -124,7 +125,7 @@ UPDATE sessions
 -- grows: tenant
 -- unordered: it doesn't matter which go first, all of them will
 -- unindexed: sessions because the idle time is a setting, so no index can hold when a session ends
--- Marks sessions that have reached their end as expired, some at a time, so that their end is recorded like any other change.
+-- Marks sessions as expired that have reached their end, at most :limit at a time, so that the log records their end too.
 UPDATE sessions
    SET expired_at = now()
  WHERE tenant_id = :tenant_id
@@ -135,14 +136,14 @@ UPDATE sessions
                           AND s.revoked_at IS NULL
                           AND least(s.expires_at, s.last_seen_at + :idle::interval) <= now()
                         LIMIT :limit))
-   -- Asked again of the row as it is once it is locked: it may have been revoked or used meanwhile.
+   -- The conditions are checked again on the locked row: it may have been revoked or used meanwhile.
    AND expired_at IS NULL
    AND revoked_at IS NULL
    AND least(expires_at, last_seen_at + :idle::interval) <= now();
 
 -- name: page_macs :many
 -- grows: tenant
--- The next sessions in id order that have a MAC, or that have none, with the fields that it covers.
+-- The next sessions in id order, either those with a MAC or those without one, with the fields that the MAC covers.
 SELECT id, user_id, token_hash, token_mac
   FROM sessions
  WHERE tenant_id = :tenant_id
@@ -152,7 +153,7 @@ SELECT id, user_id, token_hash, token_mac
  LIMIT :limit;
 
 -- name: write_macs :count
--- Writes MACs that the service has made again.
+-- Stores MACs that the service has recomputed.
 UPDATE sessions AS s
    SET token_mac = r.token_mac
   FROM unnest(:ids::uuid[], :token_macs::bytea[]) AS r (id, token_mac)
@@ -163,7 +164,7 @@ UPDATE sessions AS s
 -- grows: tenant
 -- unordered: it doesn't matter which go first, all of them will
 -- unindexed: sessions because the idle time is a setting, so no index can hold when a session ends
--- Forgets sessions that ended a while ago, some at a time: revoked, expired, or not used for the idle time.
+-- Deletes sessions that ended more than a day ago (revoked, expired or idle for too long), at most :limit at a time.
 DELETE FROM sessions
  WHERE tenant_id = :tenant_id
    AND id = ANY (ARRAY(SELECT s.id

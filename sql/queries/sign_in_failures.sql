@@ -1,6 +1,6 @@
 -- repository: SignInFailures
--- A failed sign-in, for the audit: when, from where, and whose it was if the address belongs to anybody.
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- A failed sign-in, for the audit: when, from where, and for which user if the email address is a user's.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- sign_in_failures
 --   tenant_id   uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -21,13 +21,13 @@
 -- End of the tables.
 
 -- name: create :one
--- Notes one; the address tried is kept as an HMAC.
+-- Records a failed sign-in; the email address that was tried is stored as an HMAC.
 INSERT INTO sign_in_failures (tenant_id, email_hash, user_id, ip, user_agent, request_id)
 VALUES (:tenant_id, :email_index, :user_id, :ip, :user_agent, :request_id)
 RETURNING id, user_id, ip, user_agent, request_id, created_at;
 
 -- name: page :many
--- One page of them, newest first; :after_* is the last row of the page before.
+-- One page of the failed sign-ins, newest first; :after_* is the last row of the page before.
 SELECT id, user_id, ip, user_agent, request_id, created_at
   FROM sign_in_failures
  WHERE tenant_id = :tenant_id
@@ -40,5 +40,5 @@ SELECT id, user_id, ip, user_agent, request_id, created_at
 -- grows: tenant
 -- calls: prune_sign_in_failures because failures can't be deleted by the serving role; it asks for the bound tenant again
 -- notnull: prune_sign_in_failures because it returns a count
--- Forgets some of those that are older than the audit's retention, which the database itself knows.
+-- Deletes some of the failed sign-ins that are older than app.installation.log_retention.
 SELECT prune_sign_in_failures(:tenant_id, :limit);

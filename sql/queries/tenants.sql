@@ -1,6 +1,6 @@
 -- repository: Tenants
--- A tenant is an agency that uses the service; it sees itself, and the platform sees all.
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- A tenant is an agency that uses the service. It can read only its own row; the platform can read all of them.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- app.tenants
 --   id             uuid NOT NULL DEFAULT gen_random_uuid()
@@ -40,18 +40,19 @@
 -- notnull: id because it is a column of app.tenants, NOT NULL
 -- notnull: status because it is a column of app.tenants, NOT NULL
 -- values: status because the CHECK of app.tenants.status lists them
--- The tenant of a host name, before anything is bound.
+-- The tenant with this host name; runs before the transaction is bound to a tenant.
 SELECT id, status
   FROM app.find_tenant(:domain);
 
 -- name: current :one
--- The bound tenant.
+-- The tenant that the transaction is bound to.
 SELECT id, name, domain, status, plan, features, configuration, created_at, updated_at, version
   FROM app.tenants
  WHERE id = :tenant_id;
 
 -- name: update :maybe
--- Changes the given fields of the bound tenant if the version still is the expected one; objects are merged (RFC 7396).
+-- Changes the given fields of the bound tenant if the row has the expected version; otherwise returns the row unchanged, with
+-- applied = false. JSON objects are merged (RFC 7396).
 WITH updated AS (
     UPDATE app.tenants
        SET name          = CASE WHEN 'name' = ANY (:given::text[]) THEN :name ELSE name END,
@@ -74,20 +75,21 @@ SELECT id, name, domain, status, plan, features, configuration, created_at, upda
 -- grows: tenant
 -- calls: prune_deleted because users can't be deleted by the serving role; it asks for the bound tenant again
 -- notnull: prune_deleted because it begins with 0 and counts
--- Deletes for good some of what was deleted longer ago than the retention, which the database itself knows.
+-- Physically deletes some of the rows whose soft deletion is longer ago than app.installation.deleted_retention.
 SELECT prune_deleted(:tenant_id, :limit);
 
 -- name: claim_purge :value
 -- scope: shared
 -- calls: app.claim_purge because only the owner may write down that somebody purges
 -- notnull: claim_purge because every path of it returns true or false
--- Whether this instance may purge now; if it may, no other instance may for a while.
+-- Whether this instance may purge now; it may if no instance has done so within :every. True also records the time.
 SELECT app.claim_purge(:every);
 
 -- name: lock_purge :value
 -- scope: shared
+-- calls: pg_try_advisory_xact_lock because two processes must not purge a tenant at once; the lock ends with the transaction
 -- notnull: is_mine because a lock is taken or not
--- Tries to lock a tenant's purge until this transaction ends; false if another process has it.
+-- Tries to take the lock for purging a tenant, until this transaction ends; false if another process holds it.
 SELECT pg_try_advisory_xact_lock(hashtextextended('purge ' || :tenant::uuid::text, 0)) AS is_mine;
 
 -- name: to_purge :many
@@ -98,7 +100,7 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('purge ' || :tenant::uuid::tex
 -- notnull: tenant because it is the key of app.tenants
 -- notnull: is_due because every path of the function sets it
 -- crosses: the service itself is told which tenants there are, no caller is
--- The next tenants in id order, and which of them have something to forget.
+-- The next tenants in id order, and for each whether it has rows to purge.
 SELECT t.tenant_id AS tenant, t.is_due
   FROM tenants_to_purge(:previous, :limit, :idle::interval) AS t;
 
@@ -110,7 +112,7 @@ SELECT t.tenant_id AS tenant, t.is_due
 -- notnull: tenant because it is the key of app.tenants
 -- notnull: waits because every path of the function sets it
 -- crosses: the command that migrates is told, no caller is
--- The next tenants in id order, and which of them have personal data that waits to be sealed.
+-- The next tenants in id order, and for each whether it has personal data in plain text that is still to be sealed.
 SELECT t.tenant_id AS tenant, t.waits
   FROM tenants_to_seal(:previous, :limit) AS t;
 
@@ -118,7 +120,7 @@ SELECT t.tenant_id AS tenant, t.waits
 -- scope: shared
 -- calls: app.note_purge because only the owner may write down how a purge went
 -- notnull: note_purge because the installation has its one row
--- Writes down for how many tenants the purge that has just ended has failed.
+-- Records the number of tenants for which the purge that has just ended failed.
 SELECT app.note_purge(:failures);
 
 -- name: create :one
@@ -148,7 +150,7 @@ SELECT id, name, domain, status, plan, features, configuration, created_at, upda
 
 -- name: set_status :one
 -- scope: platform
--- Suspends, archives or activates a tenant; its next request is refused or served accordingly.
+-- Suspends, archives or activates a tenant; this takes effect with its next request.
    UPDATE app.tenants
       SET status = :status
     WHERE domain = :domain
@@ -156,14 +158,14 @@ RETURNING id, name, domain, status, plan, features, configuration, created_at, u
 
 -- name: give_schema :count
 -- scope: platform
--- Gives a new tenant a schema of its own.
+-- Records the name of a new tenant's own schema.
 INSERT INTO app.schemas (tenant_id, name)
 VALUES (:tenant, :name);
 
 -- name: schemas :many
 -- scope: platform
 -- unbounded: one row for each schema of a tenant's own
--- Which tenants have a schema of their own.
+-- The tenants that have a schema of their own, with its name.
 SELECT tenant_id AS tenant, name
   FROM app.schemas
  ORDER BY name;

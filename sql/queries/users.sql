@@ -1,6 +1,6 @@
 -- repository: Users
--- A user is a person of a tenant who signs in; the password is an argon2 hash and never answered, the address is sealed.
--- The tables, as the migrations leave them (`make schema`). +i, +u: quarry_app may insert, update the column.
+-- A user is a person of a tenant who signs in. Email address and argon2 hash are sealed; the API never returns the hash.
+-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- users
 --   tenant_id      uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -27,7 +27,8 @@
 -- End of the tables.
 
 -- name: create :one
--- A new user; the address is taken when a live user has it. The id comes with it because address and password are sealed for it.
+-- A new user; a violation of the unique index if a live user has this email address. The service chooses the id, because the
+-- address and the password hash are sealed for this id.
 INSERT INTO users (tenant_id, id, email, email_index, display_name, password_hash, role, is_active)
 VALUES (:tenant_id, :id, :email, :email_index, :display_name, :password_hash, :role, :is_active)
 RETURNING id, email, display_name, role, is_active, created_at, updated_at, version;
@@ -41,7 +42,8 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
    AND deleted_at IS NULL;
 
 -- name: lock :one
--- One live user, who stays as they are until the transaction ends: before it is decided whether the caller may change them.
+-- One live user, locked until the transaction ends, so that the row can't change between the check whether the caller may
+-- change this user and the change itself.
 SELECT id, email, display_name, role, is_active, created_at, updated_at, version
   FROM users
  WHERE tenant_id = :tenant_id
@@ -50,7 +52,7 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
    FOR NO KEY UPDATE;
 
 -- name: find_credentials :maybe
--- What sign-in compares: the password hash of the live user with this address.
+-- The credentials that sign-in compares: those of the live user with this email address.
 SELECT id, email, password_hash, is_active
   FROM users
  WHERE tenant_id = :tenant_id
@@ -58,7 +60,7 @@ SELECT id, email, password_hash, is_active
    AND deleted_at IS NULL;
 
 -- name: is_known :value
--- Whether a live user's address has had a session from there that is still kept.
+-- Whether the live user with this email address has a stored session (ended or not) from this IP address.
 SELECT EXISTS (SELECT
                  FROM sessions AS s
                  JOIN users AS u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
@@ -69,7 +71,7 @@ SELECT EXISTS (SELECT
                   AND s.ip = :ip) AS is_known;
 
 -- name: credentials :one
--- What a change of password compares: the password hash of a live user.
+-- The credentials that a change of password compares: those of a live user.
 SELECT id, email, password_hash, is_active
   FROM users
  WHERE tenant_id = :tenant_id
@@ -115,7 +117,7 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
    AND NOT EXISTS (SELECT FROM updated);
 
 -- name: set_password :count
--- Replaces the password hash of a live user, if it still is :current when given.
+-- Replaces the password hash of a live user; with :current, only if the stored hash is still this one.
 UPDATE users
    SET password_hash = :password_hash
  WHERE tenant_id = :tenant_id
@@ -125,7 +127,8 @@ UPDATE users
 ;
 
 -- name: remove :value
--- Soft deletion of a user to whom no live row refers: true when done, false when the version has moved, no row when there is none.
+-- Soft deletion of a user if the row has the expected version; a trigger refuses it while live rows refer to the user. Returns
+-- true if the user was deleted, false if the version differs, and no row if there is no such user.
 WITH removed AS (
     UPDATE users
        SET deleted_at = now(),
@@ -147,7 +150,8 @@ SELECT false AS applied
    AND NOT EXISTS (SELECT FROM removed);
 
 -- name: stale :many
--- The next users in id order whose address or password is not sealed with the key that :prefix and :hash_prefix name.
+-- The next users in id order whose email address does not begin with :prefix, or whose password hash does not begin with
+-- :hash_prefix: the prefixes of values sealed with one key.
 SELECT id, version, email, password_hash
   FROM users
  WHERE tenant_id = :tenant_id
@@ -157,7 +161,8 @@ SELECT id, version, email, password_hash
  LIMIT :limit;
 
 -- name: reseal :count
--- Puts the same addresses and password hashes in another sealing, where nobody has changed them meanwhile; null leaves a value as it is.
+-- Replaces sealed email addresses, their blind indexes and sealed password hashes, for example after a change of keys, unless the
+-- row has changed since it was read. A null in the arrays leaves the column as it is.
 UPDATE users AS u
    SET email         = coalesce(r.email, u.email),
        email_index   = coalesce(r.email_index, u.email_index),

@@ -61,11 +61,11 @@ class Address:
         return unquote(urlsplit(self.url).path.lstrip("/"))
 
     def aimed(self, database: str) -> Address:
-        """The same server and login, another database."""
+        """This address with another database on the same server, with the same login."""
         return replace(self, url=urlunsplit(urlsplit(self.url)._replace(path=f"/{quote(database, safe='')}")))
 
     def as_login(self, user: str, password: str) -> Address:
-        """The same server and database, another login."""
+        """This address with another login to the same server and database, without a role."""
         parts = urlsplit(self.url)
         place = parts.netloc.rpartition("@")[2]
         return replace(
@@ -107,14 +107,14 @@ class PoolLimits:
 def check_url(url: str) -> None:
     """Raise ValueError, which does not repeat a password, unless `url` names one PostgreSQL database.
 
-    An address that passes means the same to everything that reads it here: asyncpg, libpq and yoyo.
+    If an address passes, all that read it here (asyncpg, libpq and yoyo) understand it in the same way.
     """
     try:
         parts = urlsplit(url)
         readable = parts.port != 0 and not parts.fragment
     except ValueError:
         readable = False
-    # Each parser interprets these differently, and quotes the parsed text in its error message.
+    # Parsers differ over unencoded characters and a second @, and an error message of theirs would quote the password.
     readable = readable and not _UNENCODED.search(url) and url.count("@") == parts.netloc.count("@") <= 1
     if not readable or parts.scheme not in ("postgresql", "postgres"):
         raise ValueError(
@@ -139,7 +139,7 @@ def check_url(url: str) -> None:
 def check_environment(environ: Mapping[str, str]) -> None:
     """Raise ValueError for a variable that libpq and asyncpg do not read alike: migrations would connect in another way.
 
-    PGHOST, PGPORT, PGUSER, PGPASSWORD and PGPASSFILE mean the same to all of them where the address leaves something out.
+    PGHOST, PGPORT, PGUSER, PGPASSWORD and PGPASSFILE are allowed: both use them alike for what the address leaves out.
     """
     for name, instead in _ENVIRONMENT.items():
         if environ.get(name):
@@ -147,7 +147,7 @@ def check_environment(environ: Mapping[str, str]) -> None:
 
 
 def _named_before(parts: SplitResult) -> frozenset[str]:
-    """The parameters that the address names before its query: programs differ in which of two they take."""
+    """The parameters that the address gives before its `?`. If one is given there too, programs differ in which they use."""
     found = {
         "host": parts.hostname, "port": parts.port, "user": parts.username, "password": parts.password,
         "dbname": parts.path.strip("/"),
@@ -171,11 +171,11 @@ def is_safe_on_the_way(url: str, *, has_verified_tls: bool) -> bool:
 
 
 def masked_url(url: str) -> str:
-    """The address without its passwords, neither before the host nor in the query, however wrongly it is written."""
+    """The address with its passwords masked, before the host and in the query, even if the address is malformed."""
     head, separator, rest = url.partition("://")
     login, at, place = rest.rpartition("@")
     if at:
-        # A password may hold anything; a login's name that looks like more than one is hidden too.
+        # A password may contain any character. So a user name with special characters is hidden too: it may be part of one.
         user = login.partition(":")[0]
         shown = user if re.fullmatch(r"[^/?&=#@]*", user) else ""
         login = f"{shown}:***" if ":" in login or shown != user else user

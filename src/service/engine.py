@@ -19,7 +19,7 @@ from service.tenancy.transaction import Transaction
 
 
 class EngineWork(Transaction):
-    """One transaction on what every service of this kind has: tenants, accounts, the log, answers to repeat."""
+    """A transaction with what every service of this kind needs: tenants, accounts, the log, answers stored for repetition."""
 
     users = Attached(Users)
     api_keys = Attached(ApiKeys)

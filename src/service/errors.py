@@ -1,4 +1,4 @@
-"""Every error of the service, each with the stable code that the API and the command line show.
+"""All errors of the service. Each has a stable `code`, which the API and the command line show.
 
 ServiceError
 ├── DatabaseError            errors of statements and transactions
@@ -16,8 +16,8 @@ ServiceError
     └── SettingsError  KeyringError  StatementError  GuardError  MigrationError (OwnSchemaFailed)  EmbeddedError  BackupError
         ToolFailed  ArchiveError  SampleError                     each in the module that raises it
 
-An error's message is for the user; the database's own text stays in `__cause__` and in the log. Anything that is not a
-ServiceError is `internal`.
+An error's message is for the user; the database's own text stays in `__cause__` and in the log. An exception that is not a
+ServiceError is shown with the code `internal`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class FieldError:
-    """One thing wrong with one field of the input; `field` is a dotted path, empty for the whole."""
+    """A mistake in one field of the input. `field` is a dotted path; empty if the input as a whole is wrong."""
 
     field: str
     message: str
@@ -262,7 +262,7 @@ class RateLimited(RequestError):
     def __init__(self, retry_after: int) -> None:
         super().__init__()
         self.retry_after = retry_after
-        """Whole seconds, at least 1, until there is room again."""
+        """Seconds until a request is accepted again: a whole number, at least 1."""
 
 
 class OperatorError(ServiceError):

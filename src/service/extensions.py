@@ -1,4 +1,4 @@
-"""The operator's own code, named by a setting."""
+"""Loads the operator's own code, which a setting names."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from service.settings.settings import Settings
 def load(settings: Settings, setting: str, kind: type[Any], *, many: bool = False) -> Any:
     """The result of the function that a setting names (`module:name`), called with the settings.
 
-    `kind` is what it has to be, or, with `many`, each of what it answers (then a tuple). Raises OperatorError for whatever
-    goes wrong: it is not our code, and may fail in any way.
+    The result has to be of the class `kind`. With `many` it has to be an iterable of `kind`, and is returned as a tuple. Raises
+    OperatorError for any failure: the code is not ours, and may raise anything.
     """
     named = getattr(settings, setting)
     module, _, name = named.partition(":")

@@ -24,7 +24,7 @@ def seeds(*parts: str) -> Path:
 
 
 def is_packaged() -> bool:
-    """Whether they are inside the installed package, where nobody writes."""
+    """Whether `sql/` and `seeds/` are inside the installed package, where nobody edits them."""
     return (_PACKAGE / "sql").is_dir()
 
 

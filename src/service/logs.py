@@ -24,7 +24,7 @@ def configure(settings: DatabaseSettings) -> None:
     renderer: Processor = (
         structlog.processors.JSONRenderer(_rendered) if served else structlog.dev.ConsoleRenderer(colors=False)
     )
-    # Its pool reports every failed attempt with a traceback; database_lost and database_recovered say it once.
+    # asyncpg's pool logs each failed attempt with a traceback; our database_lost and database_recovered report it once.
     logging.getLogger("asyncpg").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
@@ -54,7 +54,10 @@ def _rendered(content: object, **_: object) -> str:
 
 
 def observer(slow: float, *, every: bool) -> Observer:
-    """Counts the time of every statement, and logs those that took `slow` seconds or `every` one; never their values."""
+    """A function that records the time of every statement, and logs those that took at least `slow` seconds.
+
+    With `every` it logs all statements. Values of parameters are never logged.
+    """
     timers: dict[str, Histogram] = {}
 
     def observe(name: str, seconds: float, rows: int) -> None:

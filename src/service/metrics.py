@@ -1,4 +1,4 @@
-"""What is counted and timed. Labels come from code (statement names, error codes, routes), never from data.
+"""The metrics. Labels come from code (statement names, error codes, routes), never from data.
 
 Several worker processes count into files of a directory that they share (PROMETHEUS_MULTIPROC_DIR, which has to be set
 before this module is imported), so that any one of them can report the metrics of all.
@@ -15,10 +15,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable that names this directory; prometheus-client reads it."""
+"""The environment variable with the directory that worker processes share; prometheus-client reads it."""
 
 Observer = Callable[[str, float, int], None]
-"""Told name, seconds and rows of every named statement."""
+"""Called with name, seconds and row count of every named statement."""
 
 STATEMENTS = Histogram("quarry_statement_seconds", "Time of a named statement.", ["statement"])
 STATEMENT_ERRORS = Counter(
@@ -85,7 +85,7 @@ _FROM_THE_START: tuple[tuple[Counter, dict[str, tuple[str, ...]]], ...] = (
 
 
 def appear(*, statuses: Mapping[str, int], limits: Iterable[str], consumers: Iterable[str]) -> None:
-    """Create the series that alerts watch with the value 0: one that begins with 1 never shows this first increase."""
+    """Create the series that alerts watch, with the value 0: if one began with 1, its first increase would not be seen."""
     for counter, labels in (
         *_FROM_THE_START,
         (RATE_LIMITED, {"limit": tuple(limits)}),
@@ -100,7 +100,7 @@ def appear(*, statuses: Mapping[str, int], limits: Iterable[str], consumers: Ite
 
 
 def exposition() -> bytes:
-    """Everything in Prometheus' text format: of all worker processes where there are several."""
+    """All metrics in Prometheus' text format; with several worker processes, those of all of them together."""
     if SHARED_DIRECTORY not in os.environ:
         return generate_latest()
     registry = CollectorRegistry()
@@ -109,7 +109,7 @@ def exposition() -> bytes:
 
 
 def forget_the_dead() -> None:
-    """Take away the gauges of worker processes that are no more; what they have counted stays."""
+    """Remove the gauges of worker processes that have ended; their counters stay."""
     directory = os.environ.get(SHARED_DIRECTORY)
     for path in Path(directory).glob("gauge_live*_*.db") if directory else ():
         pid = int(path.stem.rpartition("_")[2])

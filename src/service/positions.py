@@ -1,4 +1,4 @@
-"""Positions in a tenant's stream: `<epoch>-<number>`, also the token of `Consistency`."""
+"""Positions in a tenant's log, written `<epoch>-<number>`; also the value of the header `Consistency`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PATTERN = r"^(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,17})$"
 
 
 class Position(NamedTuple):
-    """After commit `number` in that epoch."""
+    """The position right after commit `number` of an epoch."""
 
     epoch: int
     number: int

@@ -1,4 +1,4 @@
-"""Profiles: what brands and influencers have in common, niches and a phone that is verified."""
+"""Profiles: what brands and influencers have in common, which is niches and a phone number that can be verified."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def change_profile(profiles: Profiles[P_co], id: UUID, version: int | None
 
 @contextlib.contextmanager
 def _naming_niches() -> Iterator[None]:
-    """A niche that does not exist is a mistake in `niche_ids`, whichever row of the association it was."""
+    """Report a niche that does not exist as an error in the field `niche_ids`, not in the association's column."""
     try:
         yield
     except MissingReference as error:
@@ -67,7 +67,7 @@ class Verification:
 
 
 async def verify_phone(work: Work, phone: str, code: str) -> Verification | None:
-    """Count a guess. If it is right, mark the phone of these profiles as verified and return them; if not, return None."""
+    """Count an attempt. If `code` is right, mark `phone` as verified in all profiles that have it, and return them; else None."""
     attempt = await work.otps.attempt(phone=phone, code=code, attempts=one_time_codes.ATTEMPTS)
     if attempt is None or not attempt.is_right:
         return None

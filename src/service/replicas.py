@@ -1,4 +1,4 @@
-"""Replicas: servers with the same data a moment later, for work that only reads.
+"""Replicas: servers that hold the same data with a short delay, for read-only work.
 
 The message that begins a transaction on a replica also checks that the replica has replayed the log as far as this process
 knows it (watermarks.py). So a read is at most one second old, as through the cache, and includes what this process wrote
@@ -33,7 +33,7 @@ from service.settings.database import DatabaseSettings
 from service.tenancy import guard
 
 _WAIT = "50ms"
-"""How long a replica is waited for: longer than one usually needs, shorter than anybody notices."""
+"""How long a transaction waits for its replica to catch up: longer than usually needed, too short to be noticed."""
 _PATIENCE = 1.0
 _REST = 1.0
 """Seconds without reads from a replica that has been found behind."""
@@ -46,7 +46,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.replicas")
 
 
 class Replica:
-    """One of them: whether it can be read from, and how far it is behind."""
+    """One replica: whether it can be read from, and how far it is behind."""
 
     def __init__(self, primary: Database, address: Address, limits: PoolLimits, schema: str) -> None:
         self._primary, self._address, self._schema = primary, address, schema
@@ -61,14 +61,14 @@ class Replica:
         self._database: Database | None = None
 
     def report(self) -> dict[str, Any]:
-        """For health; how far it is behind is null where it isn't known."""
+        """Its state, for the health report. `behind_bytes` and `behind_seconds` are None if they are unknown."""
         return {
             "server": self.name, "state": self.state,
             "behind_bytes": self.behind_bytes, "behind_seconds": self.behind_seconds,
         }  # fmt: skip
 
     async def begin(self, text: str) -> tuple[Pool, Connection] | None:
-        """A transaction begun with `text`; None when the replica is away. Raises Behind."""
+        """Begin a transaction with `text`; None if the replica can't be used. Raises Behind if it has not replayed enough."""
         if self._database is None:
             return None
         pool = self._database.pool
@@ -89,7 +89,7 @@ class Replica:
         except Behind:
             raise
         except (PoolExhausted, Contention):
-            # It is busy, or replay was in the way: that says nothing of the next one.
+            # The replica is busy, or replay interrupted the statement. The next transaction may succeed, so it stays in use.
             return None
         except (ServiceError, TimeoutError) as error:
             self._turn("lost", str(error) or "no answer in time")
@@ -118,12 +118,12 @@ class Replica:
             except ServiceError as error:
                 self._turn("lost", str(error))
             except Exception:
-                # It can be done without; the next attempt may tell more.
+                # The service works without this replica, so the task goes on and tries again.
                 log.exception("replica_failed", replica=self.name)
             await asyncio.sleep(_TRY_AGAIN_AFTER)
 
     async def _look(self, database: Database) -> None:
-        # The primary first, so that what is written in between does not count as lag.
+        # Ask the primary first, so that what is written between the two questions does not count as lag.
         ahead = await self._position_of_primary()
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -141,12 +141,12 @@ class Replica:
             self.behind_bytes = max(int(ahead - standing.position), 0)
             age = standing.since_replayed.total_seconds() if standing.since_replayed else 0.0
             self.behind_seconds = seconds = round(age, 3) if self.behind_bytes else 0.0
-        # So data without commit numbers (failed sign-ins, last_seen_at) is no older than LEASE either.
+        # app.reach() can't check data without commit numbers (failed sign-ins, last_seen_at). This keeps it within LEASE.
         self._turn("up" if seconds <= LEASE else "behind")
         REPLICA_BEHIND.labels(replica=self.name).set(seconds)
 
     async def _position_of_primary(self) -> Decimal | None:
-        """None when it can't be asked: reading goes on without it."""
+        """The WAL position of the primary; None if it can't be asked. Replicas are read from all the same."""
         with contextlib.suppress(ServiceError, TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 return (await _standing(self._primary)).position
@@ -162,7 +162,7 @@ class Replica:
 
 
 class Replicas:
-    """All of them. Open it with `async with Replicas.open(…)`: it owns a task for each."""
+    """All replicas. Open it with `async with Replicas.open(…)`, which runs a task for each replica."""
 
     def __init__(self, replicas: tuple[Replica, ...], watermarks: Watermarks) -> None:
         self._replicas, self._watermarks = replicas, watermarks
@@ -200,7 +200,7 @@ class Replicas:
             begun = await replica.begin(f"{text};SELECT app.reach({epoch}, {number}, {shared}, '{_WAIT}')")
         except Behind:
             if number == self._watermarks.known(tenant):
-                # Only for known commits: a client may ask for a number that does not exist.
+                # It rests only if known commits are missing: a client may ask for a number that does not exist.
                 replica.rests_until = monotonic() + _REST
             REPLICA_READS.labels(outcome="behind").inc()
             return None
@@ -215,7 +215,7 @@ class Replicas:
         return len(self._replicas)
 
     def report(self) -> list[dict[str, Any]]:
-        """For health: each of them."""
+        """The state of each replica, for the health report."""
         return [each.report() for each in self._replicas]
 
 

@@ -1,6 +1,7 @@
-"""What the engine has to know of each table. A new table gets its row here: a test compares them with the schema.
+"""What the engine has to know about each table. A new table has to be added here: a test compares the list with the schema.
 
-Names of tables in the schema `app` have it in front; all others are tenant tables, in the shared schema and in tenants' own.
+A table of the schema `app` is named with its schema (`app.tenants`). All others are tenant tables: they exist in the schema
+that tenants share and in each tenant's own schema.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table. Each text says why the table is left out of something; empty where it is not."""
+    """What the engine knows of a table. Each text is the reason why the table is left out of something; '' if it is not."""
 
     untracked: str = ""
     """Why its changes are not recorded in the log."""
     unrecorded: Mapping[str, str] = field(default_factory=dict)
-    """Columns whose change alone is not recorded, each with the reason."""
+    """Columns with a reason each: a change that touches only such columns is not recorded."""
     unshown: str = ""
     """Why change streams do not show its recorded changes."""
     unexported: str = ""
@@ -24,11 +25,11 @@ class Table:
     admits: bool = False
     """Whether its rows decide who may read: after a change to them, open streams check their admission again."""
     shared: str = ""
-    """Why all tenants read the same rows, so that a change makes cached answers of all of them old."""
+    """Why all tenants read the same rows. A change to them makes cached results of all tenants out of date."""
     referred_to_by: str = ""
-    """Of a shared table: the column by which tenants' rows refer to it. An import finds the rows again by their names."""
+    """For a shared table: the column by which tenants' rows refer to it. An import finds the referenced rows by their names."""
     is_history: bool = False
-    """Whether an archive contains it for reading only, so that an import skips it."""
+    """Whether a tenant's archive contains its rows only as information, so that an import skips them."""
 
 
 _LOG = "the log itself"
@@ -76,12 +77,12 @@ DOMAIN: Mapping[str, Table] = {
     "campaign_influencers": Table(),
     "contents": Table(),
 }
-"""The tables of creator marketing. The engine knows them by these rows alone."""
+"""The tables of creator marketing. These entries are all that the engine knows about them."""
 TABLES: Mapping[str, Table] = {**_ENGINE, **DOMAIN}
 
 
 def bare(name: str) -> str:
-    """The name of a table without its schema, as the log and the statements have it."""
+    """The name of a table without its schema, as in the log and in the cache."""
     return name.removeprefix("app.")
 
 

@@ -1,6 +1,6 @@
-"""Texts that people compare by eye: the same letters get one form and case, and invisible characters are found.
+"""Brings texts that people compare by eye into one spelling, and finds invisible characters in them.
 
-Letters of different scripts that look alike are different letters (decision 0025).
+Letters of different scripts that look alike remain different (decision 0025).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ Say = Callable[[str], None]
 """Shows one line about the progress of the work."""
 
 _JOINERS = "\u200c\u200d"
-"""They join letters of several scripts, and the parts of an emoji."""
+"""Zero-width characters that join, or separate, letters of some scripts and the parts of an emoji."""
 _VARIATIONS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
-"""They choose the form of the character before them: of an emoji, of a letter in a Japanese name."""
+"""Variation selectors: they choose the form of the character before them, an emoji or a letter of a Japanese name."""
 _IGNORED = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0080-\U000e0fff]"
 )
@@ -26,9 +26,9 @@ _SEEN = frozenset("LMNPS")
 
 
 def invisible(text: str, *, lines: bool = False) -> str | None:
-    """The first character that can't be seen, or that turns the direction of others; None when there is none.
+    """The first character that can't be seen, or that changes the direction of the text; None if there is none.
 
-    `lines` lets line breaks and tabs be. A joiner may stand between characters that are not ASCII.
+    With `lines`, line breaks and tabs are allowed. A joiner is always allowed between characters that are not ASCII.
     """
     for position, char in enumerate(text):
         if _IGNORED.match(char) and not (char in _VARIATIONS and text[position - 1 : position] > "\x7f"):
@@ -41,7 +41,7 @@ def invisible(text: str, *, lines: bool = False) -> str | None:
         if char in _JOINERS and text[position - 1 : position] > "\x7f" and text[position + 1 : position + 2] > "\x7f":
             continue
         if category in ("Co", "Cn"):
-            # Private use, and what this version of Unicode does not know yet.
+            # Characters for private use, and those that this version of Unicode does not know yet, are allowed.
             continue
         return char
     return None
@@ -56,7 +56,7 @@ def is_blank(text: str) -> bool:
 
 
 def composed(text: str) -> str:
-    """In Unicode's composed form (NFC): a letter and its accent are one character, however they were typed."""
+    """The text in Unicode's composed form (NFC): a letter and its accent are one character, however they were typed."""
     return unicodedata.normalize("NFC", text)
 
 
@@ -72,7 +72,7 @@ def host_name(text: str) -> str:
 
 
 def email_address(text: str) -> str:
-    """An address in the one spelling that is kept and compared. Raises ValueError for what can't be one."""
+    """An e-mail address in the spelling in which it is stored and compared. Raises ValueError if it can't be an address."""
     local, at, domain = composed(text.strip()).rpartition("@")
     if not at:
         raise ValueError("an address has an @")
@@ -82,7 +82,7 @@ def email_address(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A text for a terminal or a log: what can't be seen, or would be obeyed, is written as its code."""
+    """A text for a terminal or a log: invisible characters and control characters are replaced by escape codes."""
     return re.sub(
         r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]",
         lambda match: f"\\u{ord(match[0]):04x}" if match[0] <= "\uffff" else f"\\U{ord(match[0]):08x}",

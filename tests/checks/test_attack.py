@@ -72,7 +72,9 @@ async def test_a_function_that_changes_another_tenants_rows_is_caught_by_running
 )
 async def test_an_answer_that_depends_on_another_tenants_rows_is_caught(judge: Any, garden: Garden, body: str) -> None:
     # Of the tenant's own rows it fails as well, which is told beside.
-    found = [each.finding for each in await judge(VALUE, ddl=FUNCTION.format("whose uuid", "bigint", body), by=garden.run)]
+    found = [
+        each.finding for each in await judge(VALUE, ddl=FUNCTION.format("whose uuid", "bigint", body), by=garden.run)
+    ]
     [told] = [each for each in found if each.code not in ("run-refused", "never-ran")]
     assert (told.code, told.remedy) == ("foreign-rows-told", "name the tenant of every relation that it reads")
     assert told.message.startswith("its answer depends on rows of another tenant: ")

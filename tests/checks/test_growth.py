@@ -63,7 +63,9 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
             COUNT.but(sql=PAIRS.format("<")), COUNT, "more than 'tenant' allows", id="every-row-for-every-row"
         ),
         pytest.param(
-            FIND.where("id = :id", "name = :name LIMIT 1").but(kind="maybe", takes="name: str", header="-- unordered: any"),
+            FIND.where("id = :id", "name = :name LIMIT 1").but(
+                kind="maybe", takes="name: str", header="-- unordered: any"
+            ),
             FIND,
             "more than 'const' allows",
             id="a-search-that-ends-at-the-first-match",
@@ -113,7 +115,9 @@ async def test_what_a_trigger_reads_is_counted(only: Any, garden: Garden) -> Non
             $$ BEGIN PERFORM count(*) FROM users AS u WHERE u.display_name <> u.role; RETURN NEW; END $$;
         CREATE TRIGGER campaigns_count AFTER UPDATE ON campaigns FOR EACH ROW EXECUTE FUNCTION count_all()"""
     planted = Plant(
-        "UPDATE campaigns SET name = :name WHERE tenant_id = :tenant_id AND id = :id", "count", takes="id: UUID, name: str"
+        "UPDATE campaigns SET name = :name WHERE tenant_id = :tenant_id AND id = :id",
+        "count",
+        takes="id: UUID, name: str",
     )
     found = await only("grows", planted, ddl=ddl, by=garden.grow)
     assert "more than 'const' allows" in found.finding.message

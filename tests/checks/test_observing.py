@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -71,7 +70,10 @@ async def test_a_flag_is_tried_both_ways(garden: Garden, condition: str) -> None
 
 async def test_none_is_tried_where_it_may_be_given(garden: Garden) -> None:
     plant = Plant(
-        f"SELECT 1 / (CASE WHEN :n::int IS NULL THEN 0 ELSE 1 END) {OWN}", "value", takes="n: int | None", answers="int | None"
+        f"SELECT 1 / (CASE WHEN :n::int IS NULL THEN 0 ELSE 1 END) {OWN}",
+        "value",
+        takes="n: int | None",
+        answers="int | None",
     )
     assert [code for code, _ in await codes(garden, plant)] == ["run-refused"]
 

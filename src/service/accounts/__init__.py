@@ -1,1 +1,1 @@
-"""Who may get in: passwords, tokens, roles, one-time codes, signing in."""
+"""Authentication and authorization: passwords, tokens, roles, one-time codes, signing in."""

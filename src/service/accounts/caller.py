@@ -1,4 +1,4 @@
-"""Callers: who is served, once their token has been admitted."""
+"""Callers: the user or program whose request is served, once its token has been admitted."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from service.tenancy.identity import TenantId
 
 @dataclass(frozen=True)
 class Caller:
-    """Who is served: a person by a session, or a program by an API key.
+    """The caller of a request: a person with a session, or a program with an API key.
 
-    `id` is the user's or the key's; `user_id` the user, or who made the key; `session_id` a person's.
+    `id` is the user's id or the key's. `user_id` is the user, or the user who created the key. `session_id` is None for a key.
     """
 
     tenant: TenantId
@@ -33,7 +33,7 @@ class Caller:
 
 
 def is_authentic(binding: Binding, token: Token, bearer: Bearer | KeyBearer) -> bool:
-    """Whether the row that lets the token in has a valid MAC, or is of an earlier release whose rows are accepted."""
+    """Whether the token's row has a valid MAC. A row of an earlier release may have none, while such rows are accepted."""
     if isinstance(bearer, Bearer):
         fields = tokens.session_fields(token.hash, bearer.user_id)
         return binding.authenticates(bearer.token_mac, fields, bearer.session_id)
@@ -42,7 +42,7 @@ def is_authentic(binding: Binding, token: Token, bearer: Bearer | KeyBearer) -> 
 
 
 def admit(token: Token, bearer: Bearer | KeyBearer | None, permission: Permission) -> Caller:
-    """The caller, if they may be served. Raises Unauthorized, SessionExpired, TenantSuspended, Forbidden."""
+    """The caller, if they may use `permission`. Raises Unauthorized, SessionExpired, TenantSuspended, Forbidden."""
     if bearer is None or (isinstance(bearer, Bearer) and not bearer.is_active):
         raise Unauthorized
     is_person = isinstance(bearer, Bearer)

@@ -12,23 +12,23 @@ from service.settings.settings import Settings
 
 DIGITS = 6
 ATTEMPTS = 5
-"""Guesses at one code."""
+"""The most guesses at one code."""
 LIFETIME = 600.0
-"""Seconds that a code can be used."""
+"""Seconds during which a code is valid."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.codes")
 
 
 @runtime_checkable
 class CodeSender(Protocol):
-    """Whatever brings a code to a phone. What `send` raises is logged, and answered as `unavailable`."""
+    """Sends a code to a phone. If `send` raises, the error is logged and the request fails with `unavailable`."""
 
     async def send(self, phone: str, code: str) -> None:
         """Send `code` to `phone` (E.164)."""
 
 
 class LoggedCodes:
-    """For development: the code stands in the log, with the end of the phone's number."""
+    """For development: writes the code to the log, with the last two digits of the phone number."""
 
     async def send(self, phone: str, code: str) -> None:
         """Log it."""
@@ -41,9 +41,10 @@ def fresh() -> str:
 
 
 def sender(settings: Settings) -> CodeSender | None:
-    """The sender that CODE_SENDER names (`module:name` of a function of the settings), or the log in development.
+    """The sender that the setting CODE_SENDER asks for: `module:name` of a function that makes it from the settings.
 
-    None in staging and production without one. Raises OperatorError when the name leads nowhere.
+    Without that setting: the log in development and test, None in staging and production. Raises OperatorError if the function
+    does not exist or fails.
     """
     if settings.code_sender is None:
         return LoggedCodes() if settings.environment in ("development", "test") else None

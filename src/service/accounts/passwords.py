@@ -22,28 +22,29 @@ from service.errors import HashingBusy
 T = TypeVar("T")
 
 THREADS = max(1, (os.cpu_count() or 1) - 1)
-"""So many hashes at once: a core is left for the event loop."""
+"""How many hashes are computed at once; one core is left for the event loop."""
 QUEUE = 64
-"""So many more wait for a thread; the next one is refused."""
+"""How many requests may wait for a thread; further ones are refused."""
 _NICENESS = 10
 _MOST_MEMORY, _MOST_PASSES, _MOST_LANES = 65_536, 8, 4
-"""KiB, passes and lanes that a hash from elsewhere may ask for."""
+"""The most memory (KiB), passes and lanes that an imported hash may require."""
 _ENDS = re.compile(r"^[^a-z]+|[^a-z]+\Z")
 _LOOK_ALIKES = str.maketrans("@40315$7!", "aaoeissti")
 _LEAST_DIFFERENT = 4
 _SHORTEST_WORD = 4
 _LEAST_BESIDE = 6
-"""Characters: different ones in a password, of a word that is looked for in it, and beside such a word."""
+"""The least number of different characters in a password, of characters in a word that is searched for in it, and of
+characters besides that word."""
 
-# One lane: each of several would be a thread of its own, beside the pool. Why so little: docs/decisions/0009.
+# One lane, because argon2 would start a thread for each of several. docs/decisions/0009 explains the other parameters.
 _HASHER = PasswordHasher(memory_cost=19_456, time_cost=2, parallelism=1)
 
 
 class Passwords:
     """Hashes and verifies. Open it with `async with Passwords.open()`: it owns the threads.
 
-    `whose` is what a request is counted by, a network address or a tenant: each of them gets its turn at the threads, however
-    many of its requests wait. Both methods raise HashingBusy while QUEUE requests wait, or half as many of the same `whose`.
+    `whose` says for whom a password is hashed: a client's network or a tenant. Its values take turns at the threads, however many
+    requests of one of them wait. `hash` and `verify` raise HashingBusy if QUEUE requests wait, or half as many of one `whose`.
     """
 
     def __init__(self, threads: ThreadPoolExecutor, nobody: str) -> None:
@@ -55,7 +56,7 @@ class Passwords:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls) -> AsyncIterator[Self]:
-        """Start the threads, and make the hash that stands in for a user who does not exist."""
+        """Start the threads, and make the hash that passwords of unknown users are compared with."""
         threads = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2", initializer=_stand_back)
         try:
             passwords = cls(threads, await asyncio.get_running_loop().run_in_executor(threads, _nobody))
@@ -64,7 +65,7 @@ class Passwords:
             finally:
                 passwords._close()
         finally:
-            # What has begun can't be stopped; who still waits is cancelled.
+            # A hash that is being computed can't be stopped; those that wait are cancelled.
             threads.shutdown(cancel_futures=True)
 
     def is_outdated(self, hashed: str) -> bool:
@@ -76,7 +77,7 @@ class Passwords:
         return await self._apart(functools.partial(_HASHER.hash, texts.composed(password)), whose)
 
     async def verify(self, password: str, hashed: str | None, *, whose: Hashable = None) -> bool:
-        """Whether the password matches the hash. Without one: False, after as long as a comparison takes."""
+        """Whether the password matches the hash. Without a hash it returns False, after as long as a comparison takes."""
         known = hashed if hashed is not None else self._nobody
         matches = await self._apart(functools.partial(_verify, known, password), whose)
         return matches and hashed is not None
@@ -89,7 +90,7 @@ class Passwords:
             self._pass_on()
 
     async def _turn(self, whose: Hashable) -> None:
-        """Wait for a thread. The values of `whose` take turns, so that many requests of one delay only each other."""
+        """Wait for a thread. The values of `whose` take turns, so that many requests with one value delay only each other."""
         if self._busy < THREADS:
             self._busy += 1
             return
@@ -106,7 +107,7 @@ class Passwords:
             raise
 
     def _close(self) -> None:
-        """Nobody gets a turn any more."""
+        """Cancel the requests that wait for a thread."""
         for turns in self._waiting.values():
             for turn in turns:
                 turn.cancel()
@@ -143,13 +144,13 @@ def _verify(hashed: str, password: str) -> bool:
 
 def _stand_back() -> None:
     """Lower the calling thread's priority, so that whatever else is ready to run goes first."""
-    # Elsewhere niceness is the whole process's.
+    # On other systems, niceness applies to the whole process.
     if sys.platform == "linux":
         os.nice(_NICENESS)
 
 
 def is_costly(hashed: str) -> bool:
-    """Whether an imported hash costs far more to compare than our own. A text that is not an argon2 hash costs nothing."""
+    """Whether an imported hash costs far more to compare than our own. A text that is not an argon2 hash is refused at once."""
     try:
         given = extract_parameters(hashed)
     except InvalidHashError:
@@ -171,7 +172,7 @@ def weakness(password: str, *own: str) -> str | None:
 
 
 def _is_common(given: str) -> bool:
-    """Whether it is a very common password, also if repeated, written with look-alikes, or with little before or after it."""
+    """Whether it is a very common password, also repeated, with look-alike characters, or with a few characters around it."""
     if given in _common():
         return True
     stem = _ENDS.sub("", given)
@@ -182,7 +183,7 @@ def _is_common(given: str) -> bool:
 
 @functools.cache
 def _common() -> frozenset[str]:
-    """Loaded when the first password is chosen; most processes never need it."""
+    """The most common passwords. They are loaded when a password is first checked; most processes never need them."""
     from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped]  # noqa: PLC0415
 
     return frozenset(FREQUENCY_LISTS["passwords"])

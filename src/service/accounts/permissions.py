@@ -51,13 +51,13 @@ _WEAKEST_ROLE: Mapping[Permission, str | None] = {
     "codes.send": "member",
     "changes.read": "viewer",
 }
-"""Nobody asks "anyone" for a role; "operator" asks for the operator's token instead (api/operators.py)."""
+"""The weakest role that has each permission. "anyone" needs no role; "operator" needs an operator's token (api/operators.py)."""
 
 _OF_PEOPLE: frozenset[Permission] = frozenset({"own_sessions", "own_password", "users.write", "keys.manage"})
 
 
 def is_for_people(permission: Permission) -> bool:
-    """Whether a permission is for people alone: their own account, and what lets somebody in, users and keys.
+    """Whether only people have a permission, not API keys: for their own sessions and password, and to manage users and keys.
 
     A program that could create users or keys would keep its access after its own key is revoked.
     """
@@ -65,7 +65,7 @@ def is_for_people(permission: Permission) -> bool:
 
 
 def weakest_role(permission: Permission) -> str | None:
-    """The weakest role that has a permission, None where no role is asked for."""
+    """The weakest role that has a permission, None if it needs no role."""
     return _WEAKEST_ROLE[permission]
 
 
@@ -76,12 +76,12 @@ def allows(role: str, permission: Permission) -> bool:
 
 
 def may_grant(role: str, granted: str) -> bool:
-    """Whether somebody of `role` may give (or touch) the role `granted`: nobody reaches above their own."""
+    """Whether a caller with `role` may give the role `granted` to users or change users who have it: not if it is higher."""
     return ROLES.index(role) >= ROLES.index(granted)
 
 
 def roles_up_to(role: str) -> list[str]:
-    """The roles that somebody of `role` may touch."""
+    """The roles whose users a caller with `role` may change: this role and all weaker ones."""
     return list(ROLES[: ROLES.index(role) + 1])
 
 

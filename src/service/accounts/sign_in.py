@@ -1,4 +1,4 @@
-"""Signing in: from a tenant's domain, an address and a password to a session."""
+"""Signing in: create a session from a tenant's domain, an email address and a password."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ _REFUSED = "The tenant, the address or the password is wrong."
 
 
 class _NotKept(Exception):
-    """Undoes a savepoint."""
+    """Raised inside a savepoint to roll back to it."""
 
 
 @dataclass(frozen=True)
 class SignIn:
-    """A fresh session: the token is known here and to the client, and nowhere else."""
+    """A new session. Only this object and the client have its token; the database has its hash."""
 
     token: str = field(repr=False)
     tenant: TenantId
     session: Session
     user: User
     work: EngineWork
-    """The session's own; its number is known once it has committed."""
+    """The unit of work that created the session; its `number` is set when it has committed."""
 
 
 @dataclass(frozen=True)
 class SignInAttempt:
-    """Who tries to sign in, and from where; `place` is the client's network, `lifetime` the session's, in seconds.
+    """Who tries to sign in, and from where; `place` is the client's network, `lifetime` that of the new session, in seconds.
 
-    `may_note` says whether one more failure of an unknown address of this tenant is kept.
+    `may_note` tells whether a failure with an email address that no user of the tenant has may still be recorded.
     """
 
     domain: str
@@ -57,7 +57,7 @@ class SignInAttempt:
 async def sign_in(database: Database, passwords: Passwords, attempt: SignInAttempt) -> SignIn:
     """Open a session for the person who knows the password.
 
-    An unknown user takes as much time as a known one. No transaction is open while the password is compared, so the session
+    The time does not depend on whether the user exists. No transaction is open while the password is compared, so the session
     is created only if the user has not changed since; otherwise the password is compared once more. A failure is recorded
     for the audit. Raises Unauthorized, TenantSuspended.
     """
@@ -97,13 +97,14 @@ async def _compared(
         raise Unauthorized(_REFUSED)
     if entry.status != "active":
         raise TenantSuspended
-    # A comparison takes the time of its hash's parameters, and an unknown address the time of today's: renew old ones.
+    # With old parameters a comparison takes a different time than for an unknown address, which uses the current ones. So a hash
+    # with old parameters is replaced.
     renewed = await passwords.hash(attempt.password, whose=attempt.place) if passwords.is_outdated(hashed) else None
     return await _opened(database, tenant, attempt, credentials, renewed)
 
 
 async def _find(database: Database, tenant: TenantId, email: str) -> tuple[Credentials | None, str | None]:
-    """The user with this address, and the hash of their password where this service has kept it."""
+    """The user with this email address, and the hash of their password; None for a hash that can't be opened."""
 
     async def operation(work: EngineWork) -> tuple[Credentials | None, str | None]:
         credentials = await work.users.credentials_of(email)
@@ -136,9 +137,9 @@ async def _opened(
 
 
 async def _note(database: Database, tenant: TenantId, attempt: SignInAttempt, user_id: UUID | None) -> None:
-    """Record a failure: always for a user's account; only within a limit for unknown addresses, which could fill the disk.
+    """Record a failure: always for a user's account, but only up to a limit for unknown addresses, which could fill the disk.
 
-    A failure that is not kept is written and rolled back to a savepoint, so that it takes as long, including the commit.
+    Above the limit, the failure is written and then rolled back to a savepoint, so that the request takes as long as otherwise.
     """
     is_kept = user_id is not None or await attempt.may_note(tenant)
 

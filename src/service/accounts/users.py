@@ -16,13 +16,13 @@ from service.tenancy.identity import Origin
 
 
 def check_grant(caller_role: Role, role: Role) -> None:
-    """Raises Forbidden where somebody of `caller_role` would reach above themselves."""
+    """Raises Forbidden if `role` is higher than `caller_role`."""
     if not may_grant(caller_role, role):
         raise Forbidden("This would need a higher role than yours.")
 
 
 async def find_changeable(work: EngineWork, caller_role: Role, id: UUID) -> User:
-    """A user whom the caller may change: nobody who stands above them. Raises NotFound, Forbidden."""
+    """Lock and return a user whom the caller may change. Raises NotFound, or Forbidden if the user's role is higher."""
     user = await work.users.lock(id)
     check_grant(caller_role, user.role)
     return user
@@ -31,7 +31,7 @@ async def find_changeable(work: EngineWork, caller_role: Role, id: UUID) -> User
 async def change_user(
     work: EngineWork, caller_role: Role, id: UUID, version: int | None, fields: dict[str, Any]
 ) -> User:
-    """Change a user's fields and end the sessions of one who is no longer active.
+    """Change a user's fields; if this deactivates the user, end their sessions.
 
     Raises NotFound, Forbidden (nobody grants a role above their own), StaleVersion, Conflict.
     """
@@ -59,14 +59,14 @@ class WrongPassword(InvalidInput):
 
 
 async def check_password(work: EngineWork, password: str, *own: str) -> None:
-    """Raises InvalidInput for a password that is easily guessed; `own` are texts about its user, such as the address."""
+    """Raises InvalidInput for a password that is easily guessed; `own` are texts about the user, such as the email address."""
     tenant = await work.tenants.current()
     if (why := weakness(password, *own, tenant.domain, tenant.name)) is not None:
         raise InvalidInput.of("password", f"{why}; choose another one")
 
 
 async def note_wrong_password(work: EngineWork, user_id: UUID, origin: Origin) -> None:
-    """For the audit: somebody who is signed in has guessed at their own password."""
+    """Record for the audit that a user who is signed in gave a wrong current password."""
     user = await work.users.find(user_id)
     await work.sign_in_failures.create(
         email=user.email, user_id=user_id, ip=origin.ip, user_agent=None, request_id=origin.request_id
@@ -76,7 +76,7 @@ async def note_wrong_password(work: EngineWork, user_id: UUID, origin: Origin) -
 async def change_password(
     passwords: Passwords, known: KeptHash | None, current: str | None, new: str, *, whose: Hashable = None
 ) -> str:
-    """The hash of the new password. If the old hash is `known`, the current password must match it.
+    """The hash of the new password. If `known`, the hash of the current password, is given, `current` must match it.
 
     Raises WrongPassword, InvalidInput, HashingBusy.
     """

@@ -1,1 +1,1 @@
-"""What the API does: one module per noun, the routes, the application."""
+"""The API: one module per kind of resource, the table of routes, and the application."""

@@ -26,7 +26,7 @@ class KeyQuery(PageQuery):
 
 
 class KeyDraft(Body):
-    """A new key, with a role not above the caller's; without `expires_at` it lasts until it is revoked."""
+    """A new key. Its role must not be higher than the caller's; without `expires_at` it is valid until it is revoked."""
 
     model_config = example(name="Nightly import", role="member")
 
@@ -36,7 +36,7 @@ class KeyDraft(Body):
 
 
 class NewKey(ApiKey):
-    """A key as it is shown once."""
+    """A new key with `key`, the secret text, which is shown only once."""
 
     key: str
 
@@ -48,7 +48,7 @@ async def page(call: Call, query: Parsed[KeyQuery]) -> Page[ApiKey]:
 
 
 async def create(call: Call, body: Parsed[KeyDraft]) -> Created[NewKey]:
-    """Create a key for a program; the key is shown this once."""
+    """Create a key for a program; only this answer shows the key."""
 
     async def operation(work: Work) -> Created[NewKey]:
         draft = body.get()
@@ -65,7 +65,7 @@ async def create(call: Call, body: Parsed[KeyDraft]) -> Created[NewKey]:
 
 
 async def revoke(call: Call) -> Nothing:
-    """End a key."""
+    """Revoke a key."""
 
     async def operation(work: Work) -> Nothing:
         if not await work.api_keys.revoke(call.id()):

@@ -50,9 +50,9 @@ from service.work import Work
 def create_app(
     settings: Settings, endpoints: Sequence[Endpoint] = ENDPOINTS, consumers: Sequence[Consumer] = ()
 ) -> Starlette:
-    """The ASGI application. Its lifespan opens the database and refuses to start on an unsafe one.
+    """The ASGI application. Its lifespan opens the database, and fails if the database breaks a rule of isolation.
 
-    `consumers` are handed every commit (changes/consumers.py), beside those of the setting CONSUMERS.
+    `consumers` get every commit (changes/consumers.py), in addition to those of the setting CONSUMERS.
     """
     document = ApiReference.of(endpoints)
 
@@ -99,13 +99,13 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.reference = document
-    # /v1/campaigns/ is no path of ours, and a redirect would lose the body of a POST.
+    # A path with a final slash, such as /v1/campaigns/, is not served, and a redirect would lose the body of a POST.
     app.router.redirect_slashes = False
     return app
 
 
 def _routes(endpoints: Sequence[Endpoint]) -> list[Route]:
-    """One route per path, so that a wrong method is told all the right ones."""
+    """One route per path, so that the answer to a wrong method can list all allowed ones."""
     paths: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method] = endpoint
@@ -113,7 +113,7 @@ def _routes(endpoints: Sequence[Endpoint]) -> list[Route]:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    """What Starlette itself refuses: unknown paths, and requests that it can't read."""
+    """The answer to requests that Starlette itself refuses: unknown paths, and requests that it can't read."""
     status = error.status_code if isinstance(error, HTTPException) else 400
     refusal = NotFound("There is nothing at this path; /docs lists what there is.") if status == 404 else Malformed()
     answer = answers.problem(refusal, request.scope["request_id"])

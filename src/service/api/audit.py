@@ -22,11 +22,11 @@ from service.repos.sign_in_failures import SignInFailure
 _CURSOR = struct.Struct(">qi")
 _CURSOR_TEXT = re.compile(r"[A-Za-z0-9_-]{16}\Z")
 _SHOWN = {"password_hash": "password", "deleted_at": "is_deleted", "revoked_at": "is_revoked"}
-"""Columns by the names that clients know them by."""
+"""The names by which clients know these columns."""
 
 
 class AuditEntry(BaseModel):
-    """What was done to one row: by whom (a user or an API key; null is an operator), when, and from where."""
+    """A change of one row: by whom, when, and from where. `actor_id` is a user or an API key, or null for an operator."""
 
     id: str
     at: datetime
@@ -41,7 +41,7 @@ class AuditEntry(BaseModel):
 
 
 class AuditCursor(BaseModel):
-    """The last change of a page: the number of its commit, and its place in it."""
+    """The position of the last change of a page: the number of its commit, and its ordinal within the commit."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -91,7 +91,7 @@ _FAILURES = TypeAdapter(list[SignInFailure])
 
 
 async def page(call: Call, query: Parsed[AuditQuery]) -> Page[AuditEntry]:
-    """Who did what to which row, when and from where, newest first."""
+    """List who changed which row, when and from where, newest first."""
     rows = await call.run(lambda work: work.log.audit(**query.get().arguments()))
     limit = query.get().limit
     cursors = {_id(row): _CURSOR.pack(row.number, row.ordinal) for row in rows}
@@ -104,7 +104,7 @@ async def page(call: Call, query: Parsed[AuditQuery]) -> Page[AuditEntry]:
 
 
 async def sign_ins(call: Call, query: Parsed[FailureQuery]) -> Page[SignInFailure]:
-    """Sign-ins that failed, newest first."""
+    """List the sign-ins that failed, newest first."""
     # They have no commit numbers, so it is not known whether a replica has them.
     rows = await call.run(lambda work: work.sign_in_failures.page(**query.get().arguments()), may_lag=False)
     return answers.page(_FAILURES, rows, query.get().limit)

@@ -65,7 +65,7 @@ class BrandDraft(Body):
 
 
 class BrandPatch(Patch):
-    """The fields of a brand to change; `niche_ids` are all its niches."""
+    """The fields of a brand to change; `niche_ids` replaces all its niches."""
 
     model_config = example(poc_designation="Head of marketing")
 
@@ -121,7 +121,7 @@ async def update(call: Call, body: Parsed[BrandPatch], precondition: Preconditio
 
 
 async def remove(call: Call, precondition: Precondition) -> Nothing:
-    """Delete a brand that is on no live campaign; it can be restored."""
+    """Delete a brand, unless a campaign that is not deleted refers to it; it can be restored."""
 
     async def operation(work: Work) -> Nothing:
         id = call.id()

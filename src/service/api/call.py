@@ -1,4 +1,4 @@
-"""Call: a request on its way to this service's Work."""
+"""Call: the `Call` of service.http, whose operations get this service's `Work`."""
 
 from __future__ import annotations
 

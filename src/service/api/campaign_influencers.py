@@ -25,7 +25,7 @@ class CampaignInfluencerQuery(PageQuery):
 
 
 class Agreement(Body):
-    """What was agreed with an influencer; a fee without a currency is in the campaign's."""
+    """What was agreed with an influencer; a fee without a currency is in the campaign's currency."""
 
     model_config = example(status="invited", fee_minor=75_000)
 

@@ -23,7 +23,7 @@ _CAMPAIGNS = TypeAdapter(list[Campaign])
 
 
 class CampaignQuery(PageQuery):
-    """Filters of the list; `q` is the beginning of the name, in any case of letters."""
+    """Filters of the list; `q` matches the beginning of the name, ignoring case."""
 
     status: Status | None = None
     owner_id: UUID | None = None

@@ -37,21 +37,21 @@ Since = Annotated[Position, PlainValidator(_position), WithJsonSchema({"type": "
 
 
 class ChangesQuery(Body):
-    """Where to begin: after the commit `since`, or with the oldest that is kept."""
+    """Where to begin: after the commit `since`, by default with the oldest commit that is kept."""
 
     since: Since | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
 class StreamQuery(Body):
-    """Where to begin: after the commit `since`, or with the next one. Last-Event-ID comes before it."""
+    """Where to begin: after the commit `since`, by default with the next commit. Last-Event-ID takes precedence over it."""
 
     since: Since | None = None
     ticket: str | None = None
 
 
 class ChangePage(BaseModel):
-    """Commits in order. `next` continues after them, `head` is the last one that there is."""
+    """Commits in order. `next` is the `since` of the next page, `head` the position of the tenant's last commit."""
 
     items: list[Event | CutEvent]
     next: str
@@ -59,7 +59,7 @@ class ChangePage(BaseModel):
 
 
 class Ticket(BaseModel):
-    """Opens one stream, within a minute: ?ticket=."""
+    """A ticket, sent as ?ticket=, which opens one stream within a minute."""
 
     ticket: str
 
@@ -80,17 +80,17 @@ async def page(call: Call, query: Parsed[ChangesQuery]) -> Entity[ChangePage]:
         shown = ChangePage(
             items=[event(place.epoch, commit) for commit in commits],
             next=str(Position(place.epoch, last)),
-            # What was committed after the place was asked for may be among them.
+            # The page may include commits that were made after `place` was read.
             head=str(Position(place.epoch, max(place.head, last))),
         )
         return answers.entity(ChangePage, shown)
 
-    # A replica that lags would take a position beyond its head for one of another epoch.
+    # A replica that lags would treat a position beyond its own head as one of a different epoch.
     return await call.run(operation, may_lag=False)
 
 
 async def create_ticket(call: Call) -> Created[Ticket]:
-    """A ticket for a browser's EventSource, which can't send a header; it opens one stream within a minute."""
+    """Create a ticket for a browser's EventSource, which can't send a header; it opens one stream within a minute."""
     bearer = call.token()
     text, ticket = tokens.issue(bearer.tenant, "ticket")
 
@@ -110,7 +110,7 @@ async def create_ticket(call: Call) -> Created[Ticket]:
 async def stream(call: Call, query: Parsed[StreamQuery]) -> EventStream:
     """Stream the committed changes as server-sent events."""
     token = await _bearer(call)
-    # Read before the caller is admitted, so that the stream itself includes any later change that ends the admission.
+    # The position is read before the caller is admitted, so that a later commit that ends the admission is seen in the stream.
     place = await _place(call, token)
 
     async def prove(at_least: int = 0) -> Admission:
@@ -130,7 +130,7 @@ async def stream(call: Call, query: Parsed[StreamQuery]) -> EventStream:
 
 
 async def _bearer(call: Call) -> Token:
-    """The token of the header, or the one that a ticket stands for. Raises Unauthorized."""
+    """The bearer token, or the token that the ticket in the query stands for. Raises Unauthorized."""
     given = call.request.query_params.get("ticket")
     if given is None:
         return call.token()
@@ -161,7 +161,7 @@ async def _place(call: Call, token: Token) -> StreamPlace:
 
 
 def _resumed(call: Call) -> Position | None:
-    """Last-Event-ID, which a browser sends when it reconnects; an unreadable one counts as another epoch's."""
+    """The position in Last-Event-ID, which a browser sends when it reconnects. A malformed one counts as one of another epoch."""
     given = call.request.headers.get("last-event-id", "")
     if not given:
         return None

@@ -1,4 +1,4 @@
-"""The currencies that money may be in."""
+"""The currencies in which amounts of money can be given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The types of fields in bodies and queries: what each may hold, and what is said when it does not."""
+"""The types of fields in bodies and query strings: the values that each accepts, and the messages for other values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _USERNAME = r"[a-z0-9._]{3,50}"
 _PHONE = r"\+[1-9][0-9]{6,14}"
 _OBJECT_BYTES = 64 * 1024
 SHORTEST_PASSWORD = 10
-"""Characters."""
+"""The least number of characters in a password."""
 
 
 def _printable(text: str) -> str:
@@ -54,7 +54,7 @@ def _single_line(text: str) -> str:
 
 
 def _visible(text: str, *, lines: bool = False) -> str:
-    """The text in composed form, in which equal letters are equal. Raises ValueError for an invisible character."""
+    """The text in Unicode's composed form (NFC), so that equal letters compare equal. Raises ValueError if one is invisible."""
     if (char := texts.invisible(text, lines=lines)) is not None:
         raise ValueError(f"the invisible character U+{ord(char):04X} is not allowed")
     return texts.composed(text)
@@ -76,7 +76,7 @@ def _host_name(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Checked:
-    """A check of a text, and the pattern that tells of it in the JSON schema."""
+    """A check of a text, and the pattern that describes the check in the JSON schema."""
 
     check: Callable[[str], str]
     pattern: str
@@ -89,7 +89,7 @@ class _Checked:
 
 
 def _matching(pattern: str, message: str) -> _Checked:
-    """A check whose message says what is wanted, which a pattern does not; blanks around it have been trimmed."""
+    """A check that a text matches a pattern, with its own error message. The type must trim blanks around the text first."""
     compiled = re.compile(rf"(?:{pattern})\Z")
 
     def check(text: str) -> str:
@@ -127,7 +127,7 @@ def _moment(value: object) -> datetime:
 
 
 def _with_plus(value: object) -> object:
-    # A plus that is not written %2B is a space in a query string, and every number begins with one.
+    # In a query string, a plus that is not written as %2B means a space, and every phone number begins with a plus.
     return f"+{value[1:]}" if isinstance(value, str) and value.startswith(" ") else value
 
 
@@ -138,7 +138,7 @@ def _not_to_come(day: date) -> date:
 
 
 def _storable(value: Any) -> Any:
-    """A JSON value that the database can hold: no NUL or other control character, no number beyond all bounds."""
+    """A JSON value that the database can hold: no NUL or other control character, no infinite number."""
     if isinstance(value, str):
         _printable(value)
     elif isinstance(value, float):
@@ -155,7 +155,7 @@ def _storable(value: Any) -> Any:
 
 
 def _bounded(value: dict[str, Any]) -> dict[str, Any]:
-    """The database's CHECK has the same limit for the stored object; merging a larger one would take the database long."""
+    """Limit the size of an object. The database has a CHECK with the same limit, but merging a larger object would take long."""
     if len(to_json(value)) > _OBJECT_BYTES:
         raise ValueError("this has more than 64 KiB")
     return value

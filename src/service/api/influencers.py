@@ -22,7 +22,7 @@ _INFLUENCERS = TypeAdapter(list[Influencer])
 
 
 class InfluencerQuery(PageQuery):
-    """Filters of the list; `q` is the beginning of the name, in any case of letters."""
+    """Filters of the list; `q` matches the beginning of the name, ignoring case."""
 
     username: Username | None = None
     email: Email | None = None
@@ -57,7 +57,7 @@ class InfluencerDraft(Body):
 
 
 class InfluencerPatch(Patch):
-    """The fields of an influencer to change; `niche_ids` are all its niches."""
+    """The fields of an influencer to change; `niche_ids` replaces all its niches."""
 
     model_config = example(bio="Slow travel and good coffee.")
 
@@ -105,7 +105,7 @@ async def update(call: Call, body: Parsed[InfluencerPatch], precondition: Precon
 
 
 async def remove(call: Call, precondition: Precondition) -> Nothing:
-    """Delete an influencer that is on no live campaign; it can be restored."""
+    """Delete an influencer, unless a campaign that is not deleted refers to it; it can be restored."""
 
     async def operation(work: Work) -> Nothing:
         id = call.id()

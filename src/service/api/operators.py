@@ -1,4 +1,4 @@
-"""/healthz and /metrics: for operators, who in production show their token."""
+"""/healthz and /metrics, for operators: they send OPERATOR_TOKEN as the bearer token, if that setting is set."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ async def report(call: Call) -> Answer:
 
 
 async def metrics(call: Call) -> Text:
-    """What is counted and timed, for Prometheus."""
+    """The metrics of this process, for Prometheus."""
     await _admit(call)
     return Text(exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def _admit(call: Call) -> None:
-    """Raises Unauthorized without the operator's token; in production there is nothing here unless one is set."""
+    """Raises Unauthorized if the token is missing or wrong. Without a configured token: NotFound in production, else admitted."""
     settings = call.state["settings"]
     if not settings.operator_token:
         if settings.environment == "production":
@@ -37,7 +37,7 @@ async def _admit(call: Call) -> None:
         return
     # Starlette reads headers as Latin-1; these are the bytes that were sent.
     given = call.bearer().encode("latin-1")
-    # All of them, so that the time says nothing about which one is nearly right.
+    # It is compared with all tokens, so that the time does not show which one it resembles.
     if not sum(secrets.compare_digest(given, each.get_secret_value().encode()) for each in settings.operator_token):
         await call.state["limits"].hit("operator", str(call.origin.ip))
         raise Unauthorized

@@ -25,7 +25,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
 
 
 class CodeRequest(Body):
-    """Whom to send a code."""
+    """The phone to send a code to."""
 
     model_config = example(phone="+14155550123")
 
@@ -33,7 +33,7 @@ class CodeRequest(Body):
 
 
 class Guess(Body):
-    """The code that arrived."""
+    """A phone, and the code that was sent to it."""
 
     model_config = example(phone="+14155550123", code="123456")
 
@@ -42,14 +42,14 @@ class Guess(Body):
 
 
 class VerifiedProfiles(BaseModel):
-    """The profiles with this phone, which is verified now."""
+    """The ids of the brands and influencers with this phone, which is now verified."""
 
     brands: list[UUID]
     influencers: list[UUID]
 
 
 async def create(call: Call, body: Parsed[CodeRequest]) -> Accepted:
-    """Send a one-time code to a phone; it is valid for ten minutes, and replaces the one before."""
+    """Send a one-time code to a phone; it is valid for ten minutes, and replaces an earlier code."""
     code = one_time_codes.fresh()
 
     async def admit(_: Work) -> str:
@@ -68,19 +68,19 @@ async def create(call: Call, body: Parsed[CodeRequest]) -> Accepted:
         return await work.otps.create(phone=phone, code=code, lifetime=timedelta(seconds=one_time_codes.LIFETIME))
 
     await call.run(operation)
-    # After the commit: whoever gets the code can use it.
+    # Sent after the commit, so that the code is already valid when it arrives.
     try:
         async with asyncio.timeout(call.state["settings"].request_timeout):
             await sender.send(phone, code)
     except Exception as error:
-        # By its kind alone: a provider's message may repeat the phone.
+        # Only the error's type is logged, because a provider's message may contain the phone number.
         log.error("code_not_sent", reason=type(error).__name__)  # noqa: TRY400  no traceback, for the same reason
         raise Unavailable("The code could not be sent; try again.") from error
     return answers.accepted()
 
 
 async def verify(call: Call, body: Parsed[Guess]) -> Entity[VerifiedProfiles]:
-    """Prove a phone with the code that it was sent; five guesses are counted, whatever they come to."""
+    """Verify a phone with the code that was sent to it; each code allows five guesses."""
 
     async def admit(_: Work) -> Guess:
         return body.get()

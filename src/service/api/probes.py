@@ -9,12 +9,12 @@ from service.http.answers import Answer
 
 
 async def live(_: Call) -> Answer:
-    """The process runs."""
+    """Liveness probe: the process is running."""
     return Answer(to_json({"status": "ok"}))
 
 
 async def ready(call: Call) -> Answer:
-    """The process can serve: its database answers, and has the migrations that this version needs."""
+    """Readiness probe: the process can serve, as its database responds and has the migrations that this version needs."""
     if failing := await call.state["health"].failing():
         return Answer(to_json({"status": "unavailable", "failing": failing}), 503)
     return Answer(to_json({"status": "ok"}))

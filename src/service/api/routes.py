@@ -26,7 +26,7 @@ from service.http import reference
 from service.http.endpoints import LARGE, Endpoint, Resource
 
 ENDPOINTS: Sequence[Endpoint] = (
-    # Creator marketing. Routes are tried in turn, so what is asked for most stands first.
+    # Creator marketing. Routes are tried in this order, so those that are requested most come first.
     Endpoint("GET", "/v1/campaigns", "campaigns.read", campaigns.page),
     Endpoint("POST", "/v1/campaigns", "campaigns.write", campaigns.create, most=LARGE),
     Endpoint("GET", "/v1/campaigns/{id}", "campaigns.read", campaigns.find),
@@ -94,7 +94,7 @@ ENDPOINTS: Sequence[Endpoint] = (
     Endpoint("GET", "/v1/niches", "niches.read", niches.page),
     Endpoint("GET", "/v1/niches/{id}", "niches.read", niches.find),
     Endpoint("POST", "/v1/seed/niches", "anyone", seed.niches, refuses=("not_found", "rate_limited"), is_shared=True),
-    # What every service of this kind has.
+    # Routes that every service built on this engine has.
     Endpoint("GET", "/v1/changes", "changes.read", changes.page, refuses=("gone",)),
     Endpoint("GET", "/v1/changes/stream", "changes.read", changes.stream, refuses=("rate_limited",)),
     Endpoint("POST", "/v1/changes/tickets", "changes.read", changes.create_ticket, is_secret=True),
@@ -137,6 +137,6 @@ ENDPOINTS: Sequence[Endpoint] = (
 
 
 def by_handler() -> dict[str, str]:
-    """The request that each handler serves, by the handler's full name; also the method that every request runs first."""
+    """Method and path of each handler, by the handler's full name; "every request" for the method that calls the handlers."""
     served = {f"{each.handler.__module__}.{each.handler.__name__}": f"{each.method} {each.path}" for each in ENDPOINTS}
     return {**served, f"{Resource.__module__}.{Resource.__name__}._answer": "every request"}

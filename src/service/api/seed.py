@@ -18,7 +18,7 @@ class Seeded(BaseModel):
 
 
 async def niches(call: Call) -> Entity[Seeded]:
-    """Run the niche seed; in development alone."""
+    """Run the niche seed, which is allowed only in development."""
     if call.state["settings"].environment != "development":
         raise NotFound("There is nothing here.")
     await call.state["limits"].hit("seeds", str(call.origin.ip))

@@ -27,13 +27,13 @@ _USER_AGENT_LENGTH = 500
 
 
 class SessionQuery(PageQuery):
-    """Whose sessions: one's own, or as an admin those of `user_id`."""
+    """Filters of the list: without `user_id` the caller's own sessions; an admin can name another user."""
 
     user_id: UUID | None = None
 
 
 class SignInBody(Body):
-    """What a person signs in with; without `tenant` (its domain) the host name decides."""
+    """What a person signs in with. `tenant` is the tenant's domain; if it is left out, the request's host name is used."""
 
     model_config = example(tenant="acme.example", email="owner@acme.example", password="quarry-demo")  # noqa: S106  an example
 
@@ -43,7 +43,7 @@ class SignInBody(Body):
 
 
 class SignedIn(BaseModel):
-    """The answer to a sign-in: the token is shown this once."""
+    """The answer to a sign-in; only this answer shows the token."""
 
     token: str
     expires_at: datetime
@@ -67,7 +67,7 @@ async def create(call: Call, body: Parsed[SignInBody]) -> Created[SignedIn]:
     # A host name may end with a dot, as a fully qualified name does in DNS.
     domain = (credentials.tenant or call.request.url.hostname or "").removesuffix(".")
     place = household(str(call.origin.ip))
-    # By account and network: somebody elsewhere must not be able to lock a person out.
+    # Counted by account and network, so that nobody on a different network can lock a person out.
     await limits.hit("sign_in_account", domain, credentials.email, place)
     try:
         await limits.hit("sign_in_strangers", domain, credentials.email)
@@ -92,7 +92,7 @@ async def create(call: Call, body: Parsed[SignInBody]) -> Created[SignedIn]:
 
 
 async def page(call: Call, query: Parsed[SessionQuery]) -> Page[SessionView]:
-    """List the caller's own sessions, newest first; an admin may name another user who does not stand above them."""
+    """List the caller's own sessions, newest first; an admin can name another user, whose role must not be higher."""
 
     async def operation(work: Work) -> list[Session]:
         arguments = query.get().arguments()
@@ -106,13 +106,13 @@ async def page(call: Call, query: Parsed[SessionQuery]) -> Page[SessionView]:
 
 
 async def current(call: Call) -> Entity[SessionView]:
-    """The session of this very request."""
+    """Get the session that this request was sent with."""
     session = await call.run(lambda work: work.sessions.find(_own(call), idle=_idle(call)))
     return answers.entity(SessionView, _view(session, call))
 
 
 async def sign_out(call: Call) -> Nothing:
-    """End the session of this very request."""
+    """Sign out: end the session that this request was sent with."""
 
     async def operation(work: Work) -> Nothing:
         await work.sessions.revoke(_own(call))
@@ -132,7 +132,7 @@ async def end_others(call: Call) -> Nothing:
 
 
 async def end(call: Call) -> Nothing:
-    """End one session: one's own, or as an admin that of anybody who does not stand above the caller."""
+    """End a session: the caller's own or, as an admin, that of a user whose role is not higher."""
 
     async def operation(work: Work) -> Nothing:
         if is_admin(call.caller.role):
@@ -147,7 +147,7 @@ async def end(call: Call) -> Nothing:
 
 
 async def _check_reach(work: Work, role: Role, user_id: UUID) -> None:
-    """Raises Forbidden if the caller may not see this user's sessions. A user who does not exist has none."""
+    """Raises Forbidden if the caller may not see this user's sessions. A user who does not exist has no sessions to see."""
     if not is_admin(role):
         raise Forbidden
     with contextlib.suppress(NotFound):
@@ -155,7 +155,7 @@ async def _check_reach(work: Work, role: Role, user_id: UUID) -> None:
 
 
 def _own(call: Call) -> UUID:
-    """The session of this request; only people get here (permissions.py)."""
+    """The session of this request. API keys, which have none, lack the permission for these routes (permissions.py)."""
     if call.caller.session_id is None:
         raise Forbidden
     return call.caller.session_id
@@ -166,7 +166,7 @@ def _idle(call: Call) -> timedelta:
 
 
 def _user_agent(header: str) -> str | None:
-    """What is kept of a header that anybody may fill with anything."""
+    """The User-Agent header as it is stored: without unprintable characters, and cut at _USER_AGENT_LENGTH."""
     return "".join(char for char in header if char.isprintable())[:_USER_AGENT_LENGTH] or None
 
 

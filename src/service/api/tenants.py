@@ -16,7 +16,7 @@ from service.work import Work
 
 
 class TenantPatch(Patch):
-    """What an admin may change of their own tenant; domain, status and plan are the platform's."""
+    """The fields of the caller's tenant to change. Its domain, status and plan can't be changed here."""
 
     model_config = example(name="Acme Agency", configuration={"locale": "en-GB"})
 

@@ -69,7 +69,7 @@ class UserPatch(Patch):
 
 
 class PasswordChange(Body):
-    """A new password; people who change their own say the old one too."""
+    """A new password; users who change their own must also give the current one."""
 
     model_config = example(password="an even longer password", current_password="correct horse battery")  # noqa: S106  an example
 
@@ -93,7 +93,7 @@ async def create(call: Call, body: Parsed[UserDraft]) -> Created[User]:
 
     draft = await call.prepare(admit)
     await call.state["limits"].hit("passwords", str(call.caller.tenant), str(call.caller.id))
-    # Hashing takes a while: between two transactions, never inside one.
+    # Hashing takes a while, so it is done between two transactions, never inside one.
     hashed = await call.state["passwords"].hash(draft.password, whose=call.caller.tenant)
 
     async def operation(work: Work) -> Created[User]:
@@ -136,10 +136,13 @@ async def remove(call: Call, precondition: Precondition) -> Nothing:
 
 
 async def set_password(call: Call, body: Parsed[PasswordChange]) -> Nothing:
-    """Replace a password: one's own with the old one, anybody's as an admin. Ends the user's other sessions."""
+    """Replace a user's password and end the user's other sessions.
+
+    Users who replace their own password must give the current one. An admin can replace that of a user whose role is not higher.
+    """
 
     async def admit(work: Work) -> KeptHash | None:
-        """The hash that the old password must match, None where an admin needs none."""
+        """Check caller and password. Returns the hash that the current password must match, None for another user's."""
         id = call.id()
         if id != call.caller.user_id and not is_admin(call.caller.role):
             raise Forbidden
@@ -164,9 +167,9 @@ async def set_password(call: Call, body: Parsed[PasswordChange]) -> Nothing:
     await limits.forgive("current_password", *who)
 
     async def operation(work: Work) -> Nothing:
-        # Time has passed: the caller's role, or the password that was compared, may be another now.
+        # Checked again, because the caller's role or the password may have been changed since the first transaction.
         again = await admit(work)
-        # A rotation may have sealed the same hash again.
+        # If a key rotation has meanwhile sealed the same hash again, the row has the new sealed form of it.
         expected = again if again and current and again.opened == current.opened else current
         kept = work.binding.seal_hash(new, call.id())
         if not await work.users.set_password(call.id(), kept, current=expected and expected.kept):

@@ -32,7 +32,7 @@ SELECT c.oid::regclass::text
 
 @contextlib.asynccontextmanager
 async def connected(address: Address) -> AsyncIterator[Any]:
-    """A connection with all the time that it needs; names are written with their schemas. Raises OperatorError."""
+    """A connection without time-outs, whose search path makes PostgreSQL write table names with schemas. Raises OperatorError."""
     with explaining(address):
         connection = await single.connect(address)
     try:
@@ -53,33 +53,33 @@ async def connected(address: Address) -> AsyncIterator[Any]:
     except (asyncpg.InterfaceError, OSError) as error:
         raise OperatorError("the connection to the server was lost", "run it again when the server is there") from error
     finally:
-        # A connection in an unfinished statement is not waited for.
+        # Do not wait for a statement that is still running.
         with contextlib.suppress(OSError, TimeoutError):
             await connection.close(timeout=5)
 
 
 @contextlib.asynccontextmanager
 async def maintenance(address: Address) -> AsyncIterator[Any]:
-    """A connection to the server of `address` that is in none of the databases that are made, renamed and dropped."""
+    """A connection to the server of `address`, but to a database that a restore neither renames nor drops."""
     name = "postgres"
     try:
         await (await single.connect(address.aimed(name))).close()
     except DatabaseError:
-        # Every server has one of the two.
+        # A server without the database postgres normally has template1.
         name = "template1"
     async with connected(address.aimed(name)) as connection:
         yield connection
 
 
 async def tables(connection: Any) -> list[str]:
-    """The names of all tables with rows of their own, as SQL writes them."""
+    """The names of all tables that store rows, without those of extensions, qualified and quoted for SQL."""
     return [name for (name,) in await connection.fetch(_TABLES)]
 
 
 async def counted(connection: Any, names: Sequence[str]) -> tuple[Table, ...]:
     """How many rows each table has.
 
-    In a transaction each stays locked, as in a dump, but its indexes do not: those would fill the server's lock table.
+    In a transaction each table stays locked, as in a dump. Its indexes do not: their locks would fill the server's lock table.
     """
     found = []
     for name in names:

@@ -1,4 +1,4 @@
-"""A directory of backups: `<name>.dump` and, beside it, `<name>.json`, which is written last and makes it a backup."""
+"""A directory of backups. Each is a dump, `<name>.dump`, and a manifest, `<name>.json`, which is written last."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Backup:
     manifest: Manifest
 
     def check(self) -> None:
-        """Read all of it. Raises BackupError unless it is what its manifest says."""
+        """Read the whole dump. Raises BackupError unless its size and checksum are those of the manifest."""
         try:
             with self.path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
@@ -43,7 +43,7 @@ class Backup:
 
 @dataclass(frozen=True)
 class Entry:
-    """What a listing shows of a name: a backup, or why it is none."""
+    """An entry in a listing: a backup, or why the files of that name are not a valid one."""
 
     name: str
     backup: Backup | None
@@ -51,14 +51,14 @@ class Entry:
 
 
 class Draft:
-    """A dump that is being written. It is a backup once it is published, and gone otherwise."""
+    """A dump that is being written. Publishing makes it a backup; otherwise it is deleted."""
 
     def __init__(self, directory: Path, stem: str) -> None:
         self._directory, self._stem = directory, stem
         self.path = directory / f".{stem}{_PARTIAL}"
 
     def publish(self, manifest: Manifest) -> Backup:
-        """Put dump and manifest in their places, whole and on the disk. Raises OperatorError."""
+        """Give the dump and its manifest their final names, and flush them to disk. Raises OperatorError."""
         path = self._directory / f"{manifest.name}{_DUMP}"
         beside = self.path.with_name(f".{self._stem}{_MANIFEST}{_PARTIAL}")
         with _written(self._directory):
@@ -71,24 +71,24 @@ class Draft:
         return Backup(path, manifest)
 
     def discard(self) -> None:
-        """Take away what was not published."""
+        """Delete the files that were not published."""
         for path in self._directory.glob(f".{_escaped(self._stem)}*{_PARTIAL}"):
             path.unlink(missing_ok=True)
 
     def digest(self) -> tuple[int, str]:
-        """Size in bytes and SHA-256."""
+        """The dump's size in bytes and its SHA-256."""
         with self.path.open("rb") as file:
             return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
 class Directory:
-    """Where backups are."""
+    """A directory with backups."""
 
     path: Path
 
     def entries(self) -> list[Entry]:
-        """All names that are a backup's, oldest first; those with only one of the two files too."""
+        """All files named like a backup, oldest first, including backups that lack the dump or the manifest."""
         names = {path.stem for path in self._files() if _NAME.match(path.stem)}
         return sorted((self._entry(name) for name in names), key=_age)
 
@@ -108,7 +108,7 @@ class Directory:
 
     @contextmanager
     def drafting(self, database: str) -> Iterator[Draft]:
-        """A file for a new dump of `database`, one at a time. Raises OperatorError."""
+        """A file for a new dump of `database`. Raises OperatorError, also if another dump of it is being written there."""
         draft = Draft(self.path, _stem(database))
         with ExitStack() as held:
             with _written(self.path):
@@ -120,20 +120,20 @@ class Directory:
                 except BlockingIOError:
                     problem = f"another backup of {database} is being written to {self.path}"
                     raise OperatorError(problem, "wait for it to end") from None
-                # What a killed run has left.
+                # Delete what a killed run has left.
                 draft.discard()
                 held.callback(draft.discard)
                 files.create_private(draft.path).close()
             yield draft
 
     def free_name(self, database: str, at: datetime) -> str:
-        """`<database>_backup_YYYYMMDD_HHMMSS`, of the first second from `at` on that has none."""
+        """`<database>_backup_YYYYMMDD_HHMMSS`, with `at` or, if there is such a backup already, the next free second."""
         while any(self.path.glob(f"{_escaped(name := f'{_stem(database)}_{at:%Y%m%d_%H%M%S}')}.*")):
             at += timedelta(seconds=1)
         return name
 
     def prune(self, database: str, keep: int) -> list[str]:
-        """Delete the oldest backups of `database` beyond `keep` (0: none of them); returns their names."""
+        """Delete all backups of `database` but the newest `keep`; 0 deletes none. Returns the names of the deleted ones."""
         own = [entry.backup for entry in self.entries() if entry.backup and entry.backup.manifest.database == database]
         gone = own[: len(own) - keep] if keep else []
         for backup in gone:

@@ -1,8 +1,8 @@
-"""Dumps under a key of personal data, in pieces that are read and written in bounded memory.
+"""Dumps encrypted with a key of personal data, in pieces, so that memory use is bounded.
 
-A file is MAGIC, the length of the key's id and the id, a salt of 16 random bytes, then pieces of 1 MiB, each sealed with
-AES-256-GCM under a key that is derived for this file alone. A piece's number is its nonce, and whether it is the last one is its
-associated data: none can be left out, added, or put in another place.
+A file consists of MAGIC, the length of the key's id, the id, a salt of 16 random bytes, and pieces of 1 MiB. Each piece is
+sealed with AES-256-GCM under a key that is derived for this file alone. The nonce of a piece is its number, and its associated
+data says whether it is the last one. So no piece can be removed, added or moved unnoticed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _REMEDY = "set PII_KEYS with the key that was in front when it was taken"
 
 
 def encrypt(path: Path, keys: Keyring) -> None:
-    """Put the encrypted file in the place of a plain one, whole or not at all; only its owner can read either."""
+    """Replace the plain file by an encrypted one, atomically. Only the owner can read either."""
     beside = path.with_name(f"{path.name}.sealed")
     salt, id = secrets.token_bytes(_SALT_BYTES), keys.current.encode()
     cipher = AESGCM(keys.file_key(keys.current, salt))
@@ -44,7 +44,7 @@ def encrypt(path: Path, keys: Keyring) -> None:
 
 
 def is_encrypted(path: Path) -> bool:
-    """Whether a dump is one of these; pg_dump's own begin otherwise."""
+    """Whether a dump is encrypted. What pg_dump itself writes does not begin with MAGIC."""
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 
@@ -60,7 +60,7 @@ def readable(path: Path, keys: Keyring | None) -> Iterator[Path]:
         with files.create_private(beside) as plain:
             named = Path(f"/proc/{os.getpid()}/fd/{plain.fileno()}")
             if named.exists():
-                # Without a name it is gone with this process, however that ends.
+                # A file without a name disappears when this process ends, even if it is killed.
                 beside.unlink()
             _decrypt(path, plain, keys)
             plain.flush()

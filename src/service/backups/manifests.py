@@ -1,4 +1,4 @@
-"""The manifest beside a backup: what it is of, and what has to be in it."""
+"""The manifest of a backup: which database it was taken from, and what it has to contain."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REMEDY = "take the files that `quarry backup create` wrote, unchanged, or anoth
 
 
 class BackupError(OperatorError):
-    """The backup is not there, or is not what it was when it was taken."""
+    """The backup does not exist, was changed after it was taken, or can't be accepted here."""
 
 
 class _Part(BaseModel):
@@ -29,14 +29,14 @@ class _Part(BaseModel):
 
 
 class Table(_Part):
-    """A table, as SQL writes its name, and its rows."""
+    """A table's name, qualified and quoted for SQL, and its number of rows."""
 
     name: str
     rows: int = Field(ge=0)
 
 
 class Manifest(_Part):
-    """What a backup is: `server` and `tool` are versions, `size` is in bytes, `rows` are those of the dump's snapshot."""
+    """A backup's manifest. `server` and `tool` are versions, `size` is in bytes, `rows` were counted in the dump's snapshot."""
 
     format: Literal[1] = FORMAT
     name: str
@@ -52,20 +52,20 @@ class Manifest(_Part):
     size: int = Field(ge=0)
     sha256: str
     signature: str = ""
-    """Made with the keys of personal data, over all the rest; empty where they were not at hand."""
+    """The signature of all other fields, made with the keys of personal data; empty if they were missing."""
 
     @property
     def rows(self) -> int:
-        """Of all tables."""
+        """The number of rows of all tables together."""
         return sum(table.rows for table in self.tables)
 
     def sealed(self) -> bytes:
-        """The file's bytes, with a checksum of themselves: it finds damage, the signature proves who wrote them."""
+        """The content of the file, including its own checksum, which finds damage. The signature proves who wrote the file."""
         text = _Sealed(**dict(self), seal=self._digest()).model_dump_json(indent=2, exclude=self._absent())
         return text.encode() + b"\n"
 
     def signed(self, keys: Keyring | None) -> Manifest:
-        """The same with a signature, where there are keys."""
+        """This manifest with a signature; unchanged if there are no keys."""
         return self if keys is None else self.model_copy(update={"signature": keys.signature(self._signed_bytes())})
 
     def check_signature(self, keys: Keyring | None) -> None:
@@ -88,7 +88,7 @@ class Manifest(_Part):
         return self.model_dump_json(exclude={"signature"}).encode()
 
     def _absent(self) -> set[str]:
-        """The field that a manifest without a signature leaves out, as in earlier releases."""
+        """The fields to leave out. A manifest without a signature has no such field, as in earlier releases."""
         return set() if self.signature else {"signature"}
 
     def _digest(self) -> str:
@@ -105,7 +105,7 @@ def major(version: str) -> int:
 
 
 def read(path: Path) -> Manifest:
-    """The manifest at `path`. Raises BackupError when it is not, byte for byte, what was written there."""
+    """The manifest at `path`. Raises BackupError unless the file is byte for byte as it was written."""
     try:
         with path.open("rb") as file:
             data = file.read(_LONGEST)
@@ -127,5 +127,5 @@ def read(path: Path) -> Manifest:
 
 
 def damaged(path: Path, problem: str) -> BackupError:
-    """The dump at `path` is not the one that its manifest describes."""
+    """The error for a dump at `path` that does not match its manifest."""
     return BackupError(f"{path} {problem}", _REMEDY)

@@ -1,4 +1,4 @@
-"""Restoring a backup: into a database beside the one that serves, proved there, and only then put in its place."""
+"""Restoring a backup: into a new database, which is verified before it replaces the one in service."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _STRANGE = re.compile(
 )
 """Kinds of objects that a dump of Quarry's database never has."""
 _UNKNOWN_SETTING = re.compile(r"\btransaction_timeout\b")
-"""pg_restore from 17 on sets it on every server, also on those that do not know it, and say so in their own language."""
+"""A setting that pg_restore 17 uses on every server. An older server rejects it with a message in the server's language."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where to restore: the administering login, the server's major, whether row-level security does not bind it."""
+    """Where to restore: the administrator's address, the database, the server's major, whether the login is a superuser."""
 
     address: Address
     database: str
@@ -94,14 +94,14 @@ async def examine(settings: Settings, backup: Backup, into: str | None = None, *
 async def verify(
     settings: Settings, backup: Backup, places: Iterable[Path], say: Say, *, unsigned: bool = False
 ) -> None:
-    """Restore into a scratch database, prove what is in it, drop it. Raises OperatorError."""
+    """Restore into a scratch database, verify its contents, and drop it. Raises OperatorError."""
     target = await examine(settings, backup, unsigned=unsigned)
     async with swapping.scratch(target.address, target.database, "verifying") as name:
         await _fill(settings, target, name, backup, places=places, say=say)
 
 
 async def restore(settings: Settings, backup: Backup, target: Target, places: Iterable[Path], say: Say) -> Restored:
-    """Restore, check the result, and replace the target, which is kept. If it raises OperatorError, nothing has changed."""
+    """Restore, verify, and replace the target, which is kept under another name. After an OperatorError nothing has changed."""
     async with swapping.scratch(target.address, target.database, "restoring") as name:
         await _fill(settings, target, name, backup, places=places, say=say)
         say("a new epoch begins")
@@ -116,7 +116,7 @@ async def restore(settings: Settings, backup: Backup, target: Target, places: It
 async def _fill(
     settings: Settings, target: Target, name: str, backup: Backup, *, places: Iterable[Path], say: Say
 ) -> None:
-    """Restore into the empty database `name`, and prove it."""
+    """Restore into the empty database `name`, and verify the result."""
     manifest, made = backup.manifest, target.address.aimed(name)
     at_least = manifests.major(manifest.tool)
     tool = await tools.find("pg_restore", at_least, target.major, places)
@@ -128,7 +128,7 @@ async def _fill(
         arguments = [f"--dbname={_conninfo(name)}"]
         if target.is_superuser:
             made = await stack.enter_async_context(_as_nobody_else(made))
-        # Otherwise the login would own the restored objects, and it may not change their owner.
+        # Without this role the login would own the restored objects, and could not give them to their owner.
         made = replace(made, role="quarry_owner")
         listed = stack.enter_context(NamedTemporaryFile("w", suffix=".list"))  # noqa: SIM115  the stack closes it
         dump = stack.enter_context(encryption.readable(backup.path, keyring.at_hand(settings)))
@@ -139,7 +139,7 @@ async def _fill(
         if tool.major >= 17 > target.major:
             tolerated = _UNKNOWN_SETTING
         else:
-            # One job: foreign keys are then checked before there are policies, which would hide rows from the owner.
+            # With one job, foreign keys are checked before policies are created. Policies would hide the rows from the owner.
             arguments += ["--exit-on-error", "--jobs=1"]
         await tools.run(tool, [*arguments, str(dump)], made, say, tolerated=tolerated)
     await provisioning.prepare_database(target.address.aimed(name), manifest.schema_name)
@@ -148,10 +148,10 @@ async def _fill(
 
 @contextlib.asynccontextmanager
 async def _as_nobody_else(address: Address) -> AsyncIterator[Address]:
-    """The address with a login of its own that may become quarry_owner and nothing else; it is gone after the block.
+    """The address with a temporary login that may only become quarry_owner. The login is dropped after the block.
 
-    A dump is a program: with a superuser's login it would run as the server itself (COPY … TO PROGRAM), and SET ROLE is no
-    bound, because what it runs may reset it.
+    A dump contains SQL that is executed. With a superuser's login it could run programs on the server (COPY … TO PROGRAM).
+    SET ROLE would not prevent that, because the SQL may reset the role.
     """
     name, password = f"quarry_restoring_{secrets.token_hex(4)}", secrets.token_hex(16)
     async with connected(address) as connection:
@@ -172,7 +172,10 @@ async def _as_nobody_else(address: Address) -> AsyncIterator[Address]:
 
 
 async def _selected(tool: Tool, manifest: Manifest, dump: Path) -> str:
-    """The backup's list of contents without what an ordinary login may not restore. Raises BackupError for what is not ours."""
+    """The dump's list of contents, without entries that an ordinary login may not restore.
+
+    Raises BackupError if the list has objects of a kind that Quarry never creates.
+    """
     process = await asyncio.create_subprocess_exec(tool.path, "--list", dump, stdout=asyncio.subprocess.PIPE)
     listed, _ = await process.communicate()
     if strange := _STRANGE.findall(listed.decode()):
@@ -183,7 +186,7 @@ async def _selected(tool: Tool, manifest: Manifest, dump: Path) -> str:
 
 
 async def _prove(settings: Settings, target: Target, name: str, manifest: Manifest, say: Say) -> None:
-    """Compare with the manifest, and let the guard look as the serving role. Raises BackupError."""
+    """Compare the database with the manifest, and run the guard as the serving role. Raises BackupError."""
     reader = replace(target.address, role="quarry_backup") if target.is_superuser else settings.address("quarry_backup")
     async with connected(reader.aimed(name)) as connection:
         say("counting")
@@ -223,7 +226,7 @@ async def _guard(address: Address, manifest: Manifest) -> None:
 
 
 async def _epoch(target: Target, say: Say) -> int:
-    """The epoch of the database that is there; 0 where there is none."""
+    """The epoch of the database that is to be replaced; 0 if there is none, or it can't be read."""
     async with contents.maintenance(target.address) as connection:
         if not await provisioning.has_database(connection, target.database):
             return 0
@@ -243,7 +246,7 @@ async def _enter(target: Target, name: str, tables: Sequence[Table], former: int
     async with connected(replace(target.address.aimed(name), role="quarry_owner")) as connection:
         epoch: int = await connection.fetchval("SELECT app.enter_life()")
         while epoch <= former:
-            # A backup may be restored twice: the history after the first restore is not the one that begins now.
+            # If this backup was restored before, that restore began an epoch too, and this one needs a later one.
             epoch = await connection.fetchval("SELECT app.raise_epoch()")
         if tables:
             await connection.execute(f"VACUUM (ANALYZE) {', '.join(table.name for table in tables)}")

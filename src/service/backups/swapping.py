@@ -1,4 +1,4 @@
-"""Databases beside the one that serves: named after it, renamed into its place, dropped when nobody wants them."""
+"""New databases for restoring: created with a name derived from the database in service, renamed to its name, or dropped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.schema import provisioning
 Purpose = Literal["restoring", "verifying", "before"]
 
 _LOCKS = {"restoring": 7_301_915_204_413, "verifying": 7_301_915_204_414}
-"""Advisory locks; any constants that nothing else uses."""
+"""The keys of advisory locks: arbitrary numbers that nothing else uses."""
 _LONGEST_NAME = 63
 _PAUSE = 0.05
 _DONE = {"restoring": "restored", "verifying": "verified"}
@@ -29,12 +29,12 @@ _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = A
 
 
 def beside(database: str, purpose: Purpose, at: datetime) -> str:
-    """The name of a database made at `at` beside `database`, whose name is cut where both don't fit."""
+    """The name `<database>_<purpose>_<time>`; `database` is cut if the whole would be longer than a name may be."""
     return f"{_prefix(database, purpose)}{at:%Y%m%d_%H%M%S}"
 
 
 async def unused(address: Address, database: str) -> str:
-    """The name under which `database` is kept: of now, or of the next second that no other one has."""
+    """The name under which the former `database` is kept: with the present time, or the next second that is not taken."""
     async with maintenance(address) as connection:
         taken = {name for (name,) in await connection.fetch("SELECT datname FROM pg_database")}
     at = datetime.now(UTC)
@@ -50,10 +50,10 @@ def _prefix(database: str, purpose: Purpose) -> str:
 
 @contextlib.asynccontextmanager
 async def scratch(address: Address, database: str, purpose: Literal["restoring", "verifying"]) -> AsyncIterator[str]:
-    """An empty database beside `database`; dropped after the block if it still has its name.
+    """An empty database with a name derived from `database`. It is dropped after the block, unless it was renamed.
 
-    There is one at a time for each purpose. An earlier one that is still there was left by a killed run, and is dropped first.
-    Raises OperatorError.
+    Only one is in use at a time for each purpose. An earlier one that is still there was left by a killed run, and is dropped
+    first. Raises OperatorError.
     """
     async with maintenance(address) as connection:
         if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCKS[purpose]):
@@ -71,9 +71,9 @@ async def scratch(address: Address, database: str, purpose: Literal["restoring",
 
 
 async def swap(address: Address, made: str, target: str, kept: str) -> bool:
-    """Rename `made` to `target` and what had that name to `kept`, both or neither; False when nothing had it.
+    """Rename `target` to `kept`, and `made` to `target`, in one transaction. False if there was no database `target`.
 
-    Ends all connections to both; who connects meanwhile waits. Raises OperatorError when they can't be ended.
+    Ends all connections to both; new connections wait. Raises OperatorError if the connections can't be ended.
     """
     async with maintenance(address) as connection, maintenance(address) as ending:
         renaming = asyncio.create_task(_rename(connection, made, target, kept))
@@ -96,7 +96,7 @@ async def _rename(connection: Any, made: str, target: str, kept: str) -> bool:
     async with connection.transaction():
         has_target = await provisioning.has_database(connection, target)
         if has_target:
-            # From here on nobody new gets in; the server waits five seconds for those who are.
+            # From here on new connections wait. The server waits five seconds for existing ones to end.
             await connection.execute(f"ALTER DATABASE {single.quoted(target)} RENAME TO {single.quoted(kept)}")
         await connection.execute(f"ALTER DATABASE {single.quoted(made)} RENAME TO {single.quoted(target)}")
         return has_target
@@ -107,7 +107,7 @@ async def _end(connection: Any, databases: list[str]) -> None:
         await connection.execute(_END, databases)
         return
     for role in _ROLES:
-        # Another login may end the sessions of those whose role it takes.
+        # A login without superuser rights may end the sessions of a role that it has switched to.
         with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
             await connection.execute(f"SET ROLE {role}")
             await connection.execute(f"{_END} AND usename = current_user", databases)

@@ -33,9 +33,9 @@ async def take(
     settings: Settings, directory: Directory, places: Iterable[Path], say: Say,
     compress: str | None = None, *, encrypt: bool = False,
 ) -> Backup:  # fmt: skip
-    """Write a backup of the database of DATABASE_BACKUP_URL, if wanted encrypted with the first key of personal data.
+    """Write a backup of the database that DATABASE_BACKUP_URL names; with `encrypt`, under the first key of personal data.
 
-    Raises OperatorError, and then there is none.
+    If it raises OperatorError, no backup was written.
     """
     check_compression(compress)
     keys = keyring.at_hand(settings)
@@ -90,10 +90,10 @@ async def _require_bypass(connection: Any) -> None:
 
 
 async def _dumped(connection: Any, tool: Tool, arguments: list[str], address: Address, say: Say) -> tuple[Table, ...]:
-    """Dump and count at once; whichever fails ends the other."""
+    """Dump and count rows concurrently. If one of them fails, the other is cancelled."""
     names = await contents.tables(connection)
     if names:
-        # Before pg_dump asks: no migration comes in between.
+        # Lock the tables before pg_dump does, so that no migration comes in between.
         await connection.execute(f"LOCK TABLE ONLY {', ONLY '.join(names)} IN ACCESS SHARE MODE")
     try:
         async with asyncio.TaskGroup() as tasks:

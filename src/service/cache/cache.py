@@ -1,8 +1,9 @@
-"""The cache: answers of statements, kept while nothing that they were read from has been touched.
+"""The cache: results of statements, valid until a table or row that they were read from is changed.
 
-An entry carries the numbers of its snapshot; watermarks.py says whether it still holds. So there is no invalidation that
-could be missed: an entry of whatever age and origin is compared with what the log says now. Entries live in the process,
-and in Redis where one is named; Redis may be slow, down or stale: its entries are compared in the same way.
+An entry has the commit numbers of the snapshot that it was read in; watermarks.py decides whether it is still valid. So there
+is no invalidation message that could be missed: every entry, whatever its age and origin, is checked against the current log.
+Entries are kept in the process, and also in Redis if the settings name one. Redis may be slow, down or out of date: its
+entries are checked in the same way.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from service.settings.cache import CacheSettings
 _PREFIX = "quarry:cache"
 _ROW_BYTES = 300
 _VALUE_BYTES = 56
-"""About what a row, and a value beside its text, take in memory."""
+"""Approximate memory in bytes of a row, and of a value without the length of its text."""
 _TEXTS = frozenset({str, bytes})
 _MOST_WRITES = 100
-"""Entries on their way to Redis at a time; further ones stay in the process."""
+"""How many entries may be being written to Redis at a time; further ones are kept in the process only."""
 _MOST_JOINED = 2
-"""Reads by others that a reader waits for before its own, so that waiters do not query a failing database one by one."""
+"""How many reads by others a caller waits for before its own; else all callers would query a failing database one by one."""
 
 Rows = Sequence[Mapping[str, Any]]
 Fill = Callable[[], Awaitable[tuple[Stamp, Rows]]]
@@ -44,7 +45,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.cache")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A statement with its values, for one tenant: what an entry answers. `tags` are what the answer was read from."""
+    """A statement with its values, for one tenant. An entry is its result. `tags` are the tables and rows that it reads."""
 
     tenant: UUID
     text: str
@@ -57,12 +58,12 @@ class Question:
 
     @property
     def key(self) -> tuple[UUID, str, tuple[object, ...]]:
-        """Where the process keeps it."""
+        """The key of its entry in this process."""
         return self.tenant, self.text, self.values
 
     @property
     def name(self) -> str:
-        """The key in Redis. A different text has a different key, so different releases may run side by side."""
+        """The key of its entry in Redis. Another text has another key, so different releases may run side by side."""
         digest = hashlib.sha256(pack([self.text, self.values])).hexdigest()
         return f"{_PREFIX}:{{{self.tenant.hex}}}:{digest}"
 
@@ -91,7 +92,7 @@ class Cache:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, settings: CacheSettings, watermarks: Watermarks) -> AsyncIterator[Self]:
-        """The cache; Redis is first spoken to by the first entry."""
+        """Open the cache. It connects to Redis only when it first needs it."""
         redis = RedisCircuit.of(settings)
         cache = cls(settings, watermarks, redis)
         try:
@@ -115,9 +116,9 @@ class Cache:
         return True
 
     async def read(self, question: Question, fill: Fill, *, at_least: int = 0) -> Rows:
-        """The rows that `question` is answered with, as of a second ago at most and with commit `at_least` in them.
+        """The rows that answer `question`. They are at most a second old, and include commit `at_least`.
 
-        `fill` reads them from the database. Whoever asks the same at the same time waits for one `fill`.
+        `fill` reads them from the database. Callers with the same question at the same time wait for one `fill`.
         """
         now = time.monotonic()
         key = question.key
@@ -129,7 +130,8 @@ class Cache:
                 CACHE.labels(outcome="hit").inc()
                 return entry.rows
             CACHE.labels(outcome="stale").inc()
-        # If that read failed or its entry is stale, one of the waiters starts the next read and the others join it.
+        # Wait for another caller's read of the same question. If it fails or its entry is stale, one of the waiting callers
+        # starts the next read and the others wait for that.
         for _ in range(_MOST_JOINED):
             if (flight := self._flights.get(key)) is None:
                 break
@@ -180,7 +182,7 @@ class Cache:
             self._bytes -= oldest.size
 
     async def _from_redis(self, question: Question, at_least: int) -> _Entry | None:
-        """The entry that another process, or this one earlier, has left there, if it still holds."""
+        """The entry that another process, or this one earlier, has stored in Redis, if it is still valid."""
         redis = self._redis
         if redis is None or question.lifetime is not None or self.watermarks.known(question.tenant) is None:
             return None
@@ -208,7 +210,7 @@ class Cache:
 
     async def _to_redis(self, redis: RedisCircuit, question: Question, stamp: Stamp, rows: Rows) -> None:
         name, columns = question.name, list(rows[0]) if rows else []
-        # Its own name is in it, so that an entry that got under another one is noticed.
+        # The entry contains its own key, so that an entry stored under a wrong key is noticed.
         packed = pack(
             [name, stamp.epoch, stamp.number, stamp.shared, time.time(), columns, [list(row.values()) for row in rows]]
         )  # fmt: skip
@@ -219,7 +221,7 @@ class Cache:
 
 
 class Reading:
-    """The cache as one piece of work reads it: for its tenant, with everything up to a number in it."""
+    """The cache for one transaction: for its tenant, with all commits up to a certain number included in what is read."""
 
     def __init__(self, cache: Cache, tenant: UUID, at_least: int) -> None:
         self.tenant = tenant
@@ -235,23 +237,23 @@ class Reading:
         return await self._cache.read(question, fill, at_least=self._at_least)
 
     def require(self, number: int) -> None:
-        """From now on commit `number` has to be in what is read."""
+        """From now on everything that is read has to include commit `number`."""
         self._at_least = max(self._at_least, number)
 
     def pass_by(self) -> None:
-        """From now on read from the database: it has returned something that the cache may not know yet."""
+        """From now on bypass the cache: the database has returned numbers that the cache may not know yet."""
         self._passes_by = True
 
     def pin(self, epoch: int, number: int, shared: int) -> None:
-        """From now on reads come from a replica, which has at least these numbers and perhaps no more."""
+        """From now on reads come from a replica. It has replayed the log up to these numbers, and perhaps no further."""
         self._pinned = Stamp(epoch, number, shared, -math.inf)
 
     def read_at(self, asked_at: float) -> float:
-        """The monotonic time at which an answer was current: `asked_at`, or -inf for a replica's, where it is unknown."""
+        """The monotonic time at which a result was current: `asked_at`, or -inf for a replica, where it is unknown."""
         return asked_at if self._pinned is None else self._pinned.read_at
 
     def place(self) -> tuple[int, int] | None:
-        """The tenant's and the shared number, if they are known well enough."""
+        """The tenant's and the shared commit number; None if they are unknown or have not been confirmed for a second."""
         if (pinned := self._pinned) is not None:
             return (pinned.number, pinned.shared) if pinned.epoch == self._cache.watermarks.epoch else None
         now = time.monotonic()

@@ -38,10 +38,10 @@ class RedisCircuit:
 
     @classmethod
     def of(cls, settings: RedisSettings) -> RedisCircuit | None:
-        """The circuit to the Redis that is named; None when none is."""
+        """The circuit breaker for the Redis that the settings name; None if they name none."""
         options: dict[str, Any] = {
             "max_connections": _CONNECTIONS,
-            # Waiting for one of them ends with the whole call.
+            # The wait for a free connection needs no timeout of its own: `ask` has one for the whole call.
             "timeout": None,
             "socket_connect_timeout": _PATIENCE,
             "socket_timeout": _PATIENCE,
@@ -64,7 +64,7 @@ class RedisCircuit:
             raise Unreachable
         is_trial = self._is_lost
         try:
-            # The connection's own bounds are per read; a server that trickles would outlast them.
+            # The connection's timeouts apply to each read, so a server that sends slowly could take longer in total.
             async with asyncio.timeout(2 * _PATIENCE):
                 answer = await operation()
         except Exception as error:
@@ -72,17 +72,17 @@ class RedisCircuit:
             if not self._is_lost:
                 self._is_lost = True
                 log.warning("redis_lost", reason=str(error) or type(error).__name__)
-                # The others that lie idle were of the same server: each would be another loss when its turn comes.
+                # The idle connections are to the same lost server: each of them would fail when it is next used.
                 await self.pool.disconnect(inuse_connections=False)
             raise Unreachable from error
-        # An answer to a command sent before the loss does not show that Redis is back.
+        # Only a trial counts: the answer to a command that was sent before the failure does not show that Redis is back.
         if is_trial:
             self._is_lost = False
             log.info("redis_recovered")
         return answer
 
     async def ping(self) -> None:
-        """Ask for nothing but an answer."""
+        """Send PING, to see whether Redis answers."""
         await self.client.ping()
 
     async def aclose(self) -> None:
@@ -95,6 +95,6 @@ class RedisCircuit:
         now = time.monotonic()
         if now < self._next_try:
             return False
-        # One caller tries; the others need not wait for what it finds.
+        # This caller tries Redis. The others do without it until the pause is over, or this attempt succeeds.
         self._next_try = now + _PAUSE
         return True

@@ -1,8 +1,8 @@
 """This process's knowledge of each tenant's commits: up to which number, and which commit last touched each table and row.
 
-From that alone it is decided whether something read earlier still holds. The relay (changes/relay.py) brings the
-knowledge from the log itself, so no cache, no NOTIFY and no other process can make it wrong; without news for a second
-nothing holds any more.
+This knowledge alone decides whether a result that was read earlier is still valid. The relay (changes/relay.py) gets it from
+the log itself, so no cache, no NOTIFY and no other process can make it wrong. If it has not been confirmed for a second, no
+cached result is valid.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 LEASE = 1.0
-"""Seconds after which knowledge that was not confirmed is worth nothing: the most that a cached answer is behind."""
+"""Seconds for which confirmed knowledge of the log can be relied on. A cached result is at most this old."""
 _MOST_ROWS = 2_000
-"""Rows of one tenant that are tracked one by one; if there are more, everything read earlier is discarded."""
+"""How many rows of one tenant are tracked individually; if there are more, all results read earlier become invalid."""
 _FORGET_AFTER, _FORGET_UNBEGUN_AFTER = 300.0, 10.0
-"""Seconds without use; fewer if nothing has been learned, as about a tenant that only a forged token names."""
+"""Seconds without use until a tenant is forgotten; fewer if nothing is known of it: perhaps a forged token names it."""
 
 Tag = tuple[str, UUID | None]
 """A table, or one row of it."""
@@ -28,7 +28,7 @@ Touched = tuple[str, UUID]
 
 
 class Stamp(NamedTuple):
-    """When something was read: the numbers of its snapshot, and a monotonic time before it (-inf: by another process)."""
+    """When a result was read: the commit numbers of its snapshot, and a monotonic time just before it (-inf if unknown)."""
 
     epoch: int
     number: int
@@ -38,11 +38,11 @@ class Stamp(NamedTuple):
 
 @dataclass(slots=True)
 class _Known:
-    """One tenant: commits after `start` up to `known` are in `tables` and `rows`."""
+    """What is known of one tenant: `tables` and `rows` say which commit after `start`, up to `known`, last touched each."""
 
     used_at: float
     since: float
-    """When this process began to note its own commits. Anything read earlier may lack one."""
+    """When this process began to note its own commits for this tenant. A result read earlier may lack one of them."""
     is_begun: bool = False
     start: int = 0
     known: int = 0
@@ -53,7 +53,7 @@ class _Known:
 
 
 class Watermarks:
-    """All tenants that this process reads from the cache, or streams to."""
+    """The watermarks of all tenants that this process caches results of, or has streams of."""
 
     def __init__(self) -> None:
         self.epoch = 0
@@ -68,10 +68,10 @@ class Watermarks:
     def holds(
         self, tenant: UUID, stamp: Stamp, tags: Sequence[Tag], *, is_shared: bool, at_least: int, now: float
     ) -> bool:
-        """Whether nothing that `tags` name was touched since `stamp`, as of a second ago at most.
+        """Whether a result read at `stamp` is valid: as known at most a second ago, nothing in `tags` was changed since.
 
-        `at_least` is a number that must be included, as are all commits of this process itself; `is_shared` says that
-        the shared reference data was read too.
+        The result must also include commit `at_least` and all commits of this process. `is_shared` says that shared
+        reference data was read too.
         """
         known = self._tenants.get(tenant)
         if known is None or not known.is_begun or stamp.epoch != self.epoch or stamp.number < known.start:
@@ -94,14 +94,14 @@ class Watermarks:
         return stamp.shared >= self._shared and latest >= now - LEASE and latest > self._shared_doubted_at
 
     def place(self, tenant: UUID, *, at_least: int, now: float) -> tuple[int, int] | None:
-        """The tenant's and the shared number as of a second ago at most, with `at_least` included; None when unknown."""
+        """The tenant's and the shared commit number, at most a second old and not below `at_least`; None if they are unknown."""
         needed = self.needed(tenant, at_least=at_least, now=now)
         return needed if needed is not None and needed[0] == self.known(tenant) else None
 
     def needed(self, tenant: UUID, *, at_least: int, now: float) -> tuple[int, int] | None:
         """The tenant's and the shared number that a read from a replica must include; None when unknown.
 
-        That is what was there a second ago at most, what this process has committed, and `at_least`.
+        The read must include all commits known at most a second ago, those of this process, and `at_least`.
         """
         known = self._tenants.get(tenant)
         if known is None or known.confirmed_at < known.since:
@@ -111,7 +111,7 @@ class Watermarks:
         return max(known.known, known.required, at_least), self._shared
 
     def use(self, tenant: UUID, now: float) -> None:
-        """Note that the tenant is read; a new one is followed from now on."""
+        """Note that the tenant's data is read. A tenant that is new here is followed from now on."""
         known = self._tenants.get(tenant)
         if known is None:
             self._tenants[tenant] = _Known(used_at=now, since=now)
@@ -120,17 +120,17 @@ class Watermarks:
             known.used_at = now
 
     def want(self, tenants: Iterable[UUID]) -> None:
-        """These have to be looked at in the log: they are new here, or have commits that are not known yet."""
+        """Have the relay look at these tenants in the log: they are new here, or have commits that are not known yet."""
         self._wanted.update(tenants)
         self.news.set()
 
     def take_wanted(self) -> set[UUID]:
-        """The tenants that have to be looked at, for whoever does so now."""
+        """The tenants to look at in the log. The caller does so now, so the set is emptied."""
         wanted, self._wanted = self._wanted, set()
         return wanted
 
     def learn(self, tenant: UUID, stamp: Stamp) -> bool:
-        """Note the numbers that a statement's answer came with; returns whether they are of the current epoch."""
+        """Note the commit numbers that came with a statement's result; returns whether they are of the current epoch."""
         known = self._tenants.get(tenant)
         if stamp.epoch != self.epoch:
             self.want([tenant])
@@ -144,18 +144,18 @@ class Watermarks:
         return True
 
     def committed(self, tenant: UUID, number: int) -> None:
-        """A commit of this process: what was read before it holds only once its changes are known."""
+        """Note a commit of this process: results read before it are invalid until the commit's changes are known."""
         known = self._tenants.get(tenant)
         if known is not None:
             known.required = max(known.required, number)
 
     def doubt_shared(self) -> None:
-        """The shared data was just written by this process: what was read before holds no more."""
+        """Note that this process has just written shared data: results of it that were read before are invalid."""
         self._shared_doubted_at = monotonic()
         self._shared_asked_at = -math.inf
 
     def begin(self, tenant: UUID, head: int, *, asked_at: float) -> None:
-        """Know the tenant from `head` on, which was asked for at a monotonic time; all that was known before is given up."""
+        """Follow the tenant from commit `head` on, read at the monotonic time `asked_at`. Earlier knowledge is discarded."""
         known = self._tenants.setdefault(tenant, _Known(used_at=asked_at, since=monotonic()))
         known.is_begun, known.start, known.known, known.confirmed_at = True, head, head, asked_at
         known.tables.clear()
@@ -176,7 +176,7 @@ class Watermarks:
             known.rows.clear()
 
     def reach_back(self, tenant: UUID, start: int, commits: Iterable[tuple[int, Iterable[Touched]]]) -> None:
-        """Add commits after `start` that precede those followed: entries of other processes may be that old."""
+        """Add older commits, those after `start`: other processes' cache entries may be so old, and can then be checked."""
         known = self._tenants.get(tenant)
         if known is None or start >= known.start:
             return
@@ -187,18 +187,18 @@ class Watermarks:
         known.start = start
 
     def confirm(self, tenant: UUID, head: int, *, asked_at: float) -> bool:
-        """Note the tenant's head, asked for at a monotonic time; returns whether every commit up to it is known."""
+        """Note the tenant's head, read at the monotonic time `asked_at`; returns whether every commit up to it is known."""
         known = self._tenants.get(tenant)
         if known is None:
             return True
         if not known.is_begun or head != known.known:
-            # A head below what is known is an older answer.
+            # A head below `known` was read earlier than what is known already.
             return known.is_begun and head < known.known
         known.confirmed_at = max(known.confirmed_at, asked_at)
         return True
 
     def confirm_shared(self, number: int, *, asked_at: float) -> None:
-        """The shared number, asked for at a monotonic time."""
+        """Note the shared commit number, read at the monotonic time `asked_at`."""
         if asked_at > self._shared_doubted_at:
             self._shared = max(self._shared, number)
             self._shared_asked_at = max(self._shared_asked_at, asked_at)
@@ -209,7 +209,7 @@ class Watermarks:
         self._shared, self._shared_asked_at = 0, -math.inf
         now = monotonic()
         for known in self._tenants.values():
-            # Own commits may belong to either epoch; anything read from now on includes them.
+            # This process's commits may be of the old or the new epoch; `since` makes sure that a valid result includes them.
             known.is_begun, known.required, known.confirmed_at, known.since = False, 0, -math.inf, now
 
     def known(self, tenant: UUID) -> int | None:
@@ -218,7 +218,7 @@ class Watermarks:
         return known.known if known is not None and known.is_begun else None
 
     def followed(self, now: float) -> list[UUID]:
-        """The tenants to follow; those that nobody has read for minutes are forgotten."""
+        """The tenants to follow. Those that have not been used for minutes are forgotten."""
         for tenant, known in list(self._tenants.items()):
             if known.used_at < now - (_FORGET_AFTER if known.is_begun else _FORGET_UNBEGUN_AFTER):
                 del self._tenants[tenant]

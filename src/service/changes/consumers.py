@@ -1,9 +1,11 @@
 """Consumers: code that is handed every commit of every tenant, after it happened, in order, at least once.
 
-Each has a durable place per tenant (app.cursors). The process that locks the place's row hands on the next commits,
-in the transaction that moves the place: what a handler writes in it happens exactly once, everything else at least once.
-A consumer that is new, has missed something or has its place in another epoch gets a reset first; one that
-is there before the tenant is handed everything from the tenant's first commit on.
+A row of app.cursors stores how far a consumer has read a tenant's log. The process that locks this row calls the handler
+with the next commits, in the same transaction that moves the cursor. What the handler writes in this transaction takes effect
+exactly once; anything else that it does happens at least once.
+
+A consumer first gets a reset if it is new to a tenant, has missed commits, or has a cursor of another epoch. There is no reset
+for a tenant whose log began after the consumer was started: the consumer gets every commit from the first one on.
 """
 
 from __future__ import annotations
@@ -44,30 +46,32 @@ from service.tenancy.identity import TenantId
 
 _PAGE = 100
 _EVERY = 0.5
-"""Seconds between looks at tenants that are known to have something."""
+"""Seconds between checks of the tenants that are known to have new commits."""
 _SWEEP_EVERY = 10.0
-"""Seconds between looks at all tenants."""
+"""Seconds between searches through all tenants for commits that are not handled yet."""
 _MOST_TENANTS = 500
 _AT_ONCE = 2
 _PATIENCE = 30.0
-"""Seconds that a handler may take for a page."""
+"""Seconds that a handler may take for one page of commits."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _OF_THE_DATABASE = (CommitUnknown, Contention, ReadOnly, StalePlan, Timeout, Unavailable)
-"""What may happen to work after it was handled, and is no fault of the handler."""
+"""Errors that can occur after the handler has returned, for example at COMMIT, and are not the handler's fault."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.consumers")
 
 
 async def _nothing(_: object) -> None:
-    """For a consumer that has no state to rebuild."""
+    """The default `reset`, for a consumer that has no state to rebuild."""
 
 
 @dataclass(frozen=True)
 class Consumer:
-    """`handle` gets the next commits of the work's tenant; `reset` is called first if some are skipped.
+    """A named pair of functions that follow the commits of every tenant.
 
-    Both get the service's Work and may write with it. If one raises, it is called again for the same commits, after a pause.
+    `handle(work, commits)` gets the next commits of the tenant that `work` is bound to. If commits have been skipped,
+    `reset(work)` is called first. Both may write with `work`. If one of them raises, it is called again after a pause,
+    `handle` with the same commits.
     """
 
     name: str
@@ -76,7 +80,7 @@ class Consumer:
 
 
 class Consumers:
-    """Open it with `async with Consumers.open(…)`: it owns a task per consumer."""
+    """Calls the consumers, with one task for each. Open it with `async with Consumers.open(…)`."""
 
     def __init__(
         self,
@@ -86,9 +90,9 @@ class Consumers:
         since: datetime,
         kind: type[EngineWork] = EngineWork,
     ) -> None:
-        """`since`, by the clock of the database, is when they began; handlers get work of this `kind`."""
+        """`since` is when the consumers were started, by the database's clock. Handlers get a unit of work of class `kind`."""
         self.database = replace(database, on_numbered=self._numbered)
-        """The database given, whose commits are also handed on to the consumers at once."""
+        """The given database. In addition, every commit made with it makes the consumers look at its tenant at once."""
         self._pass_on = database.on_numbered
         self._kind = kind
         self._max_age = timedelta(seconds=max_age)
@@ -104,7 +108,10 @@ class Consumers:
         max_age: float,
         kind: type[EngineWork] = EngineWork,
     ) -> AsyncIterator[Self]:
-        """Start them; `max_age` is how many seconds one may be behind. Raises OperatorError for invalid or duplicate names."""
+        """Start the consumers. Raises OperatorError for invalid or duplicate names.
+
+        A consumer that is more than `max_age` seconds behind in a tenant does not get the missed commits, but a reset.
+        """
         require_names(consumers)
         since = await EngineWork.run(database, lambda work: work.server.now(), None, read_only=True)
         running = cls(database, consumers, max_age, since, kind)
@@ -117,12 +124,12 @@ class Consumers:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def committed(self, tenant: UUID) -> None:
-        """There is something to hand on."""
+        """Note that a tenant has new commits, so that they are handed to the consumers soon."""
         for pending in self._pending.values():
             pending.add(tenant)
 
     def _numbered(self, tenant: UUID, number: int) -> None:
-        """A commit made with `database`, by a request or by a consumer."""
+        """Called after each commit made with `database`, by a request or by a consumer."""
         self._pass_on(tenant, number)
         self.committed(tenant)
 
@@ -147,7 +154,7 @@ class Consumers:
                     swept_at = monotonic()
                     with _survived(consumer):
                         tenants |= await self._waiting(consumer)
-                # A tenant whose commits are still being handled holds up no other; it is looked at again afterwards.
+                # A tenant whose commits are still being handled does not delay the others; it is checked again at the next turn.
                 self._pending[consumer.name] |= tenants & at_work
                 for tenant in tenants - at_work:
                     at_work.add(tenant)
@@ -161,9 +168,10 @@ class Consumers:
         return {row.tenant for row in rows}
 
     async def hand_on(self, consumer: Consumer, tenant: TenantId) -> bool:
-        """Hand the tenant's next commits to the consumer; whether there may be more.
+        """Hand the tenant's next commits to the consumer; returns whether there may be more.
 
-        What the consumer raises is logged and ends in a pause. Raises DatabaseError when the database fails.
+        If the consumer raises, this is logged, and it gets nothing of this tenant for a while. Raises DatabaseError when the
+        database fails.
         """
         handled = _Handled()
         try:
@@ -172,7 +180,7 @@ class Consumers:
             )
         except Exception as error:
             if not handled.has_begun or (isinstance(error, _OF_THE_DATABASE) and not handled.has_failed):
-                # The database, not the consumer.
+                # The database has failed, not the consumer.
                 raise
             CONSUMER_FAILURES.labels(consumer=consumer.name).inc()
             log.exception("consumer_failed", consumer=consumer.name, tenant=str(tenant), failures=handled.failures + 1)
@@ -187,7 +195,7 @@ class Consumers:
     async def _step(self, consumer: Consumer, work: EngineWork, handled: _Handled) -> bool:
         cursor = await work.cursors.take(consumer.name)
         if cursor is None:
-            # Another process has it, or it is paused. If there was none, it is created here, and the next look finds it.
+            # Another process has locked the cursor, or it is paused after a failure. If there is none yet, it is created here.
             return bool(await work.cursors.open(consumer.name))
         handled.failures = cursor.failures
         place = await work.log.place()
@@ -204,7 +212,7 @@ class Consumers:
         if not page.commits:
             return False
         if page.commits[0].number != cursor.number + 1:
-            # Pruned since the place was asked for, which is found at the next look.
+            # Commits were pruned after `place` was read. The next call sees this in the new place, and resets the consumer.
             return True
         if await work.server.now() - page.commits[0].at > self._max_age:
             log.error("consumer_cut_off", consumer=consumer.name, tenant=str(work.tenant), since=page.commits[0].at)
@@ -216,14 +224,14 @@ class Consumers:
         return page.more
 
     async def _is_older_than_all(self, work: EngineWork) -> bool:
-        """Whether the consumers were there before everything in the tenant's log."""
+        """Whether the consumers were started before the first commit in the tenant's log."""
         first = await work.log.read_on(0, most=1, limit=1)
         return bool(first.commits) and first.commits[0].at >= self._since
 
 
 @contextlib.contextmanager
 def _survived(consumer: Consumer) -> Iterator[None]:
-    """What fails in here is logged, and tried again at the next look: nobody else would start the task again."""
+    """Log an exception in the block and go on: nothing would restart the consumer's task. The work is tried again later."""
     try:
         yield
     except ServiceError as error:
@@ -235,7 +243,7 @@ def _survived(consumer: Consumer) -> Iterator[None]:
 
 @dataclass
 class _Handled:
-    """How far a handler got."""
+    """How far `handle` or `reset` has got, how many times it had failed before, and how many commits it has handled."""
 
     has_begun: bool = False
     has_failed: bool = False
@@ -259,7 +267,7 @@ class _Handled:
 
 
 def require_names(consumers: Sequence[Consumer]) -> None:
-    """Raise OperatorError unless each has a name, and one of its own."""
+    """Raise OperatorError unless every consumer has a valid name that no other consumer has."""
     for each in consumers:
         if not _NAME.match(each.name):
             raise OperatorError(f"{each.name!r} is not a valid consumer name", "use a-z, 0-9 and _, at most 63 of them")
@@ -268,7 +276,10 @@ def require_names(consumers: Sequence[Consumer]) -> None:
 
 
 def configured(settings: Settings) -> Sequence[Consumer]:
-    """The consumers that CONSUMERS names (`module:name` of a function of the settings). Raises OperatorError."""
+    """The consumers that the function named by the setting CONSUMERS (`module:name`) returns.
+
+    It is called with the settings. Raises OperatorError if it can't be loaded or fails.
+    """
     if settings.consumers is None:
         return ()
     made: tuple[Consumer, ...] = extensions.load(settings, "consumers", Consumer, many=True)

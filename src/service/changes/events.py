@@ -1,4 +1,4 @@
-"""What a change stream shows of a commit."""
+"""The events of a change stream: which parts of a commit it shows, and in which form."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from service.repos.log import LoggedCommit, Operation
 from service.tables import ADMITTING, SHOWN
 
 MOST_CHANGES = 10_000
-"""Changes of one commit that are shown; of a larger one the first so many."""
+"""The largest number of changes that are shown of one commit. Of a larger commit only the first ones are shown."""
 
 _UNSHOWN = ("_hash", "_index")
-"""How columns end that the API has no field for."""
+"""The suffixes of columns that the API has no fields for."""
 
 
 class Change(BaseModel):
-    """A changed row; `columns` are the changed ones of an update that the API has fields for, and may be none."""
+    """A changed row. Only an update has `columns`: the changed columns that the API has fields for.
+
+    They may be an empty list.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,7 +37,7 @@ class Change(BaseModel):
 
 
 class Event(BaseModel):
-    """A committed transaction; `id` is its place in the tenant's stream."""
+    """A committed transaction; `id` is its position in the tenant's stream."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,14 +47,17 @@ class Event(BaseModel):
 
 
 class CutEvent(Event):
-    """A transaction that changed more rows than are shown: its tables have to be read again."""
+    """A transaction that changed more rows than `changes` lists. The client has to read the tables again."""
 
     truncated: Literal[True] = True
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A commit as it is sent to subscribers; `admitting` are the rows among it that decide who may read on."""
+    """A commit as it is sent to subscribers.
+
+    `admitting` are the ids of the changed sessions, users, API keys and tenants: they decide who may continue to read.
+    """
 
     number: int
     data: bytes
@@ -59,7 +65,7 @@ class Frame:
 
 
 def event(epoch: int, commit: LoggedCommit) -> Event:
-    """The commit as it is shown."""
+    """The commit as the API shows it."""
     kind = Event if commit.is_whole else CutEvent
     return kind(
         id=str(Position(epoch, commit.number)),
@@ -84,7 +90,7 @@ def frame(epoch: int, commit: LoggedCommit) -> Frame:
 
 
 def sse(name: str, data: object, *, id: str | None = None) -> bytes:
-    """A server-sent event (WHATWG HTML, server-sent events); `data` becomes one line of JSON."""
+    """The bytes of a server-sent event, as the WHATWG HTML standard defines it; `data` becomes one line of JSON."""
     place = b"" if id is None else f"id: {id}\n".encode()
     return place + f"event: {name}\ndata: ".encode() + to_json(data) + b"\n\n"
 

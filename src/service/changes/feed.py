@@ -26,15 +26,15 @@ from service.tenancy.identity import TenantId
 
 _RETRY_AFTER = 10
 _LOST_AFTER = 10.0
-"""Seconds without an answer of the log after which health says so."""
+"""Seconds without a successful poll of the log after which the health check reports a failure."""
 
 
 class Feed:
-    """Open it with `async with Feed.open(…)`."""
+    """Relay, listener, consumers and all subscriptions of this process. Open it with `async with Feed.open(…)`."""
 
     def __init__(self, database: Database, relay: Relay, listener: Listener, settings: ChangesSettings) -> None:
         self.database = database
-        """The database with which to serve: what is committed with it is followed at once."""
+        """The database to serve requests with. Relay, listener and consumers are notified of every commit made with it."""
         self._relay, self._listener = relay, listener
         self._heartbeat = settings.changes_heartbeat
         self._most = settings.changes_streams_per_tenant
@@ -51,7 +51,10 @@ class Feed:
         consumers: Sequence[Consumer],
         kind: type[EngineWork] = EngineWork,
     ) -> AsyncIterator[Self]:
-        """Follow the log beside the pool that serves, and be told of its commits."""
+        """Start relay, listener and consumers.
+
+        The relay reads the log over a small pool of its own, not over the pool of `database`, which serves requests.
+        """
         limits = settings.limits
         own = PoolLimits(
             minimum=1, maximum=3, idle_timeout=limits.idle_timeout, acquire_timeout=limits.acquire_timeout,
@@ -87,7 +90,10 @@ class Feed:
     async def subscription(
         self, tenant: TenantId, *, place: StreamPlace, admission: Admission, prove: Prove
     ) -> AsyncIterator[Subscription]:
-        """A subscription of the tenant's stream. Raises RateLimited when the tenant has too many, or Unavailable."""
+        """A new subscription to the tenant's stream.
+
+        Raises RateLimited if the tenant has too many, and Unavailable if the log can't be reached or the process stops.
+        """
         if self._is_closing:
             raise Unavailable
         async with contextlib.AsyncExitStack() as stack:
@@ -110,13 +116,13 @@ class Feed:
                 STREAMS_CLOSED.labels(reason=subscription.reason).inc()
 
     def close(self) -> None:
-        """End all streams, as the process stops: their clients come again, to another process or to the next one."""
+        """End all streams because the process stops. Their clients reconnect, to another process or to this one's successor."""
         self._is_closing = True
         for subscription in tuple(self._subscriptions):
             subscription.close("stopping")
 
     def report(self) -> dict[str, Any]:
-        """For health: how many seconds ago the log last answered, and whether hints arrive."""
+        """The report for the health check: how many seconds ago the last successful poll began, and whether hints arrive."""
         behind = monotonic() - self._relay.confirmed_at
         is_following = bool(self._relay.watermarks.followed(monotonic()))
         return {

@@ -1,6 +1,6 @@
-"""Hints between processes: LISTEN and NOTIFY on a connection of its own, never inside anybody's transaction.
+"""Hints between processes: LISTEN and NOTIFY on a dedicated connection, never in the transaction of a request.
 
-A hint says that there is news of a tenant. A forged or lost hint does no harm: the relay reads the log itself, and polls it
+A hint says that a tenant has new commits. A forged or lost hint does no harm: the relay reads the log itself, and polls it
 regularly anyway. The listener sends itself a hint to check that hints arrive.
 """
 
@@ -28,7 +28,7 @@ from service.metrics import LISTENER
 
 CHANNEL = "quarry_changes"
 _SPACING = 0.01
-"""Seconds between hints: commits that come closer share one."""
+"""Seconds that the listener waits before it sends a hint, so that commits shortly after one another share it."""
 _MOST_TENANTS = 300
 """Tenants in one hint; a payload has at most 7999 bytes."""
 _ECHO_EVERY = 5.0
@@ -47,7 +47,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.listener")
 
 
 class Listener:
-    """Open it with `async with Listener.open(…)`: it owns a task and a connection."""
+    """Sends and receives hints, with a task and a connection of its own. Open it with `async with Listener.open(…)`."""
 
     def __init__(self, address: Address, on_hint: Callable[[UUID], None], on_connected: Callable[[], None]) -> None:
         self.state: State = "connecting"
@@ -66,7 +66,11 @@ class Listener:
     async def open(
         cls, address: Address, *, on_hint: Callable[[UUID], None], on_connected: Callable[[], None]
     ) -> AsyncIterator[Self]:
-        """Start listening, and go on through every loss. `on_connected` is told that hints may have been missed."""
+        """Start listening, and reconnect after every loss of the connection.
+
+        `on_hint` is called for each tenant that another process sends a hint about. `on_connected` is called whenever
+        listening begins (again), because hints may have been missed before.
+        """
         listener = cls(address, on_hint, on_connected)
         task = asyncio.create_task(listener._go_on(), name="listener")
         try:
@@ -76,7 +80,7 @@ class Listener:
             await asyncio.gather(task, return_exceptions=True)
 
     def hint(self, tenant: UUID) -> None:
-        """Tell the other processes, soon."""
+        """Send the other processes a hint about a tenant, soon."""
         self._pending.add(tenant)
         self._news.set()
 
@@ -100,7 +104,7 @@ class Listener:
             ) as error:
                 self._turn("deaf", str(error) or type(error).__name__)
             except Exception:
-                # Hints only save time, but nobody else would start this task again.
+                # The log is polled anyway, so this is no failure of the service. But nothing else would restart this task.
                 self._turn("deaf", "unforeseen")
                 log.exception("listener_failed")
             failures += 1
@@ -110,7 +114,8 @@ class Listener:
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[Any]:
         options = self._address.asyncpg_options(application_name="quarry listener")
-        # Without names for its statements, so that a pooler is found out also where another process has had the same ones.
+        # With unnamed statements: a pooler could give us a session in which a statement of the same name exists already, and
+        # the error would hide that there is a pooler.
         connection = await asyncpg.connect(
             self._address.url, timeout=self._address.connect_timeout, command_timeout=_PATIENCE,
             statement_cache_size=0, **options,
@@ -118,17 +123,20 @@ class Listener:
         try:
             yield connection
         finally:
-            # Terminate, because closing would wait for a server that does not answer; nothing is lost.
+            # Terminate: a graceful close would wait for a server that does not answer. Nothing is lost by it.
             connection.terminate()
 
     async def _listen(self, connection: Any) -> None:
         await connection.add_listener(CHANNEL, self._heard)
         self._turn("listening", "")
-        # The log is looked into after LISTEN has been answered, so that nothing falls in between.
+        # Have the log read only after LISTEN has succeeded, so that no commit between the two is missed.
         self._on_connected()
 
     async def _serve(self, connection: Any) -> None:
-        """Send what is pending, and listen to oneself now and then. Raises when the connection does not carry it."""
+        """Send the pending hints and, every few seconds, check that the listener receives its own notification.
+
+        Raises if the connection fails or the notification does not arrive in time.
+        """
         loop = asyncio.get_running_loop()
         echo_at = loop.time()
         while True:
@@ -157,7 +165,7 @@ class Listener:
         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"{self._sender} {text}")
 
     def _heard(self, _: object, __: int, ___: str, payload: str) -> None:
-        """Anybody who may connect can say anything here."""
+        """Handle a notification. Its payload is not trusted: any login of this database can send one."""
         sender, _, text = payload.partition(" ")
         if sender == self._sender:
             if text == self._nonce:
@@ -176,7 +184,7 @@ class Listener:
 
 
 async def announce(database: Database, tenants: Iterable[UUID]) -> None:
-    """Send the hint without a listener: after commits of a command, which has none of its own."""
+    """Send a hint about the tenants over a connection of `database`: for commands, which run no listener."""
     text = ",".join(map(_encoded, islice(tenants, _MOST_TENANTS)))
     with contextlib.suppress(DatabaseError):
         async with database.connection() as connection:

@@ -1,7 +1,8 @@
-"""The relay: follows the log of every tenant that is read here, into the watermarks and the rings.
+"""The relay: reads the log of every tenant that this process serves, and updates the watermarks and the rings from it.
 
-Heads are polled as the ground truth; own commits and hints of others (listener.py) only make it look sooner. Only what
-the log says is accepted, read as its tenant, number after number without a gap.
+It regularly polls the numbers of the tenants' last commits (heads). A commit of this process or a hint of another one
+(listener.py) only makes it read sooner. It relies on the log alone, which it reads bound to the tenant, number after number
+without a gap.
 """
 
 from __future__ import annotations
@@ -30,22 +31,28 @@ POLL_EVERY = 0.4
 _PATIENCE = 2.0
 _PAGE = 500
 _MOST_FOLLOWED = 100
-"""Changes of one commit that are read if nobody is subscribed; a larger commit counts as changing everything."""
+"""How many changes of a commit are read if nobody is subscribed. A larger commit is treated as if it changed every row."""
 _READERS = 2
 _REACH = 500
-"""Commits before the first one followed that are read as well, so that entries of other processes can be judged."""
+"""How many earlier commits are read as well when the relay begins to follow a tenant.
+
+They show whether the cache entries that other processes have written before are still valid.
+"""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.relay")
 
 
 class Relay:
-    """Open it with `async with Relay.open(…)`: it owns a task. The database is its own small pool, as the serving role."""
+    """Follows the log, with a task of its own. Open it with `async with Relay.open(…)`.
+
+    `database` is a small pool of the relay alone, connected as the serving role.
+    """
 
     def __init__(self, database: Database, watermarks: Watermarks, *, reaches_back: bool) -> None:
         self.database, self.watermarks = database, watermarks
         self.rings: dict[TenantId, Ring] = {}
         self.confirmed_at = monotonic()
-        """When the database last told how far the tenants are."""
+        """The monotonic time at which the last successful poll began."""
         self._reach = _REACH if reaches_back else 0
         self._numbered: set[UUID] = set()
         self._readers: dict[UUID, asyncio.Task[None]] = {}
@@ -56,7 +63,7 @@ class Relay:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, database: Database, watermarks: Watermarks, *, reaches_back: bool) -> AsyncIterator[Self]:
-        """Start the task; end it with the block. Raises DatabaseError when the epoch can't be asked for."""
+        """Start the task, which ends with the block. Raises DatabaseError if the epoch can't be read."""
         relay = cls(database, watermarks, reaches_back=reaches_back)
         watermarks.enter(await EngineWork.run(database, lambda work: work.installation.enter_epoch(), None))
         task = asyncio.create_task(relay._go_on(), name="relay")
@@ -69,15 +76,15 @@ class Relay:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def hint(self, tenant: UUID) -> None:
-        """Somebody says that there is news of a tenant; nothing depends on whether that is true."""
+        """Poll the tenant soon: another process says that it has new commits. A false hint only costs a poll."""
         self.watermarks.want([tenant])
 
     def hint_all(self) -> None:
-        """Look at all of them: hints may have been missed."""
+        """Poll all followed tenants soon: hints may have been missed."""
         self.watermarks.want(self.watermarks.followed(monotonic()))
 
     def committed(self, tenant: UUID, number: int) -> None:
-        """A commit of this process."""
+        """Note a commit of this process."""
         self.watermarks.committed(tenant, number)
         if self.watermarks.known(tenant) is not None:
             self._numbered.add(tenant)
@@ -115,11 +122,14 @@ class Relay:
             try:
                 await self._look(everywhere=is_due)
             except Exception:
-                # Without this task nothing cached holds and no stream goes on.
+                # The task must not end: without it no cached answer is valid any more, and no stream gets further commits.
                 log.exception("relay_failed")
 
     async def _look(self, *, everywhere: bool) -> None:
-        """Look at tenants with news, or at all that are followed."""
+        """Read on for the tenants in which this process has committed, then poll for commits of others.
+
+        With `everywhere` all followed tenants are polled, otherwise those with a hint and those that are new here.
+        """
         wanted = self.watermarks.take_wanted()
         numbered, self._numbered = self._numbered, set()
         for tenant in numbered:
@@ -140,14 +150,15 @@ class Relay:
                     lambda work: self._places(work, tenants),
                     None,
                     attempts=1,
-                    # Behind a pooler the server can change unnoticed; a transaction that may write begins with the greeting.
+                    # Behind a pooler the server can be replaced unnoticed. A read-write transaction begins with the greeting,
+                    # the statement that raises the epoch then.
                     read_only=not self._is_lost and not self.database.pool.greets_transactions,
                 )
         except (ServiceError, TimeoutError) as error:
             if not self._is_lost:
                 self._is_lost = True
                 log.warning("log_lost", reason=str(error) or type(error).__name__)
-            # Asked again at the next poll, without a storm of hints in between.
+            # The next poll tries again. The pause prevents a burst of hints from causing many attempts meanwhile.
             await asyncio.sleep(POLL_EVERY / 4)
             return
         if self._is_lost:
@@ -158,7 +169,7 @@ class Relay:
 
     async def _places(self, work: EngineWork, tenants: list[UUID]) -> list[PolledPlace]:
         if self._is_lost:
-            # It may be another server that answers now.
+            # The server may have been replaced meanwhile; then this raises the epoch.
             await work.installation.enter_epoch()
         return await work.log.poll(tenants)
 
@@ -212,7 +223,7 @@ class Relay:
             log.exception("log_unread", tenant=str(tenant))
 
     async def _read_page(self, tenant: TenantId) -> bool:
-        """Take in the next commits of a tenant; whether there is more to read."""
+        """Read the next commits of a tenant into the watermarks and its ring; returns whether there may be more."""
         self._again.discard(tenant)
         epoch, known = self.watermarks.epoch, self.watermarks.known(tenant)
         if known is None:
@@ -235,13 +246,14 @@ class Relay:
         if more:
             return True
         if commits:
-            # If there are none, they may have been pruned; the next poll finds out.
+            # An empty page may also mean that the commits were pruned, so it confirms nothing; the next poll finds out.
             self.watermarks.confirm(tenant, known + len(commits), asked_at=asked_at)
         return tenant in self._again
 
     def _append(self, ring: Ring, epoch: int, known: int, commits: Sequence[LoggedCommit]) -> None:
         if (ring.epoch, ring.head) != (epoch, known) or not all(commit.is_whole for commit in commits):
-            # The ring was opened meanwhile, or the commits were read for watermarks alone: subscribers catch up from the log.
+            # The ring was opened while the commits were read, or a commit was read in part only. Continue after them:
+            # the subscribers read these commits from the log themselves.
             ring.restart(epoch, commits[-1].number)
             return
         ring.append([frame(epoch, commit) for commit in commits])

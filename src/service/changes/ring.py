@@ -1,4 +1,7 @@
-"""One tenant's latest commits in memory, shared by all its subscribers: each of them is no more than a number."""
+"""The latest commits of a tenant in memory, shared by all its subscribers.
+
+A subscriber itself stores only the number of the last commit that it has been sent.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,14 @@ from service.changes.events import Frame
 _MOST_FRAMES = 4096
 _MOST_BYTES = 4 * 1024 * 1024
 _MOST_AT_ONCE = 64 * 1024
-"""Bytes that a subscriber is handed at a time."""
+"""About how many bytes a subscriber gets at a time."""
 
 
 class Ring:
-    """Dense: it holds every commit after `start` up to `head`. `news` is set, and replaced, at every change."""
+    """Holds every commit after `start` up to `head`, without gaps.
+
+    At every change the event `news` is set, and replaced by a new one.
+    """
 
     def __init__(self, epoch: int, head: int) -> None:
         self.news = asyncio.Event()
@@ -25,7 +31,7 @@ class Ring:
         self.epoch, self.start, self.head = epoch, head, head
 
     def append(self, frames: Sequence[Frame]) -> None:
-        """The next commits."""
+        """Append the next commits. If there are too many frames or bytes, the oldest ones are dropped."""
         for frame in frames:
             self._frames.append(frame)
             self._bytes += len(frame.data)
@@ -44,12 +50,12 @@ class Ring:
         self.wake()
 
     def wake(self) -> None:
-        """Let every subscriber look."""
+        """Wake every subscriber that waits for `news`."""
         self.news.set()
         self.news = asyncio.Event()
 
     def after(self, number: int) -> list[Frame] | None:
-        """The next frames after a number, as many as are handed over at a time; None when they are not here any more."""
+        """The next frames after a number, about _MOST_AT_ONCE bytes of them; None if the ring has dropped some of them."""
         if number < self.start:
             return None
         found: list[Frame] = []

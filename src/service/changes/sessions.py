@@ -1,4 +1,4 @@
-"""Events of sessions (created, expired, revoked), made of what the log says of their table."""
+"""Events of sessions (created, expired, revoked), derived from the logged changes of the table `sessions`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SessionEvent:
 
 
 async def logged(event: SessionEvent) -> None:
-    """Log and count it."""
+    """Log and count the event."""
     SESSION_EVENTS.labels(event=event.kind).inc()
     log.info("session", kind=event.kind, tenant=str(event.tenant), session=str(event.session_id))
 
@@ -38,7 +38,7 @@ async def logged(event: SessionEvent) -> None:
 def session_events(
     handle: Callable[[SessionEvent], Awaitable[None]] = logged, name: str = "session_events"
 ) -> Consumer:
-    """A consumer that tells `handle` every event of every session, at least once."""
+    """A consumer that calls `handle` for every event of every session, at least once."""
 
     async def tell(work: EngineWork, commits: Sequence[LoggedCommit]) -> None:
         if work.tenant is None:

@@ -21,9 +21,12 @@ from service.tenancy.identity import TenantId
 
 _CATCH_UP = 100
 _ASK_AGAIN = 0.25
-"""Seconds until an admission that is over by the clock is asked for again: the answer may be a second old."""
+"""Seconds between checks of an admission whose time is over: the answer may be cached, up to a second old, and still grant it."""
 _PROVE_EVERY = 60.0
-"""Seconds after which a subscriber is asked for again, changes or not; an open stream is a use of its session."""
+"""Seconds after which an admission is checked again, even without any change.
+
+The check counts as a use of the session, so an open stream does not become idle.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,17 @@ class Admission:
 
 
 Prove = Callable[[int], Awaitable[Admission]]
-"""Asks again whether the subscriber may read, with everything up to a number in the answer. Raises Unauthorized and its
-like when not any more."""
+"""Checks again whether the subscriber may read, as of the commit with the given number or a later one.
+
+Raises a ServiceError, such as Unauthorized, if the subscriber may no longer read.
+"""
 
 
 class Subscription:
-    """`async for data in subscription.frames(since)`: bytes to send, until the subscriber may read no more, or `close`.
+    """One subscriber. `async for data in subscription.frames(since)` yields the bytes to send.
 
-    `place` was asked for before the subscriber was admitted, so that no end of the admission is missed in between.
+    It ends when the subscriber may no longer read, or after `close`. `place` has to be read before the subscriber is
+    admitted: a later commit that ends the admission is then part of the stream.
     """
 
     def __init__(
@@ -57,7 +63,7 @@ class Subscription:
         heartbeat: float,
     ) -> None:
         self.reason = "left"
-        """Why it has ended."""
+        """Why the subscription has ended; "left" if the client has closed it."""
         self._database, self._tenant, self._ring = database, tenant, ring
         self._opening = place
         self._admission, self._prove, self._proven_at = admission, prove, monotonic()
@@ -67,7 +73,7 @@ class Subscription:
         self._epoch, self._cursor = place.epoch, place.head
 
     def close(self, reason: str) -> None:
-        """End it now, or before the next frame."""
+        """End the stream: at once if it waits for news, otherwise before the next frames."""
         if self._is_closing:
             return
         self.reason, self._is_closing = reason, True
@@ -75,8 +81,8 @@ class Subscription:
             self._patience.reschedule(asyncio.get_running_loop().time())
 
     async def frames(self, since: Position | None) -> AsyncGenerator[bytes, None]:
-        """What to send, from after `since` on, or from now on."""
-        # Browsers reconnect after so many milliseconds; not all of them at once.
+        """The bytes to send: every commit after `since`, or every commit from now on if it is None."""
+        # Browsers wait so many milliseconds before they reconnect. A random number, so that not all come back at once.
         yield f"retry: {random.randint(1000, 3000)}\n\n".encode()
         lost = None if since is None else self._opening.loss_after(since)
         if lost is not None:
@@ -85,7 +91,7 @@ class Subscription:
             self._cursor = since.number
         yield self._ready(self._opening)
         while not self._is_closing:
-            # Take the event before reading the ring, so that a commit in between still wakes this task.
+            # Take the event before the ring is read, so that a commit in between still wakes this task.
             news = self._ring.news
             if self._is_doubtful() and not await self._is_admitted(self._cursor):
                 return
@@ -104,9 +110,9 @@ class Subscription:
                 yield f": {Position(self._epoch, self._ring.head)}\n\n".encode()
 
     async def _next(self) -> tuple[Sequence[Frame], str | None]:
-        """The next frames, or why there are none to be had."""
+        """The next frames, or the reason why the commits after the cursor are lost (`epoch`, `pruned`)."""
         if self._ring.epoch != self._epoch:
-            # A ring in an earlier epoch will reach this one soon.
+            # If the ring is still in an earlier epoch, it is restarted in this one soon.
             return (), "epoch" if self._ring.epoch > self._epoch else None
         frames = self._ring.after(self._cursor)
         if frames is not None:
@@ -114,7 +120,7 @@ class Subscription:
         return await self._caught_up()
 
     async def _wait(self, news: asyncio.Event) -> bool:
-        """Whether there is news before the next heartbeat, or before the admission ends."""
+        """Wait for news, at most until the next heartbeat or the end of the admission; returns whether there was any."""
         try:
             async with asyncio.timeout(min(self._heartbeat, max(self._expires_in(), _ASK_AGAIN))) as self._patience:
                 await news.wait()
@@ -143,11 +149,11 @@ class Subscription:
         return await EngineWork.run(self._database, lambda work: work.log.place(), self._tenant, read_only=True)
 
     async def _caught_up(self) -> tuple[Sequence[Frame], str | None]:
-        """The next frames from the log itself."""
+        """The next frames, read from the log because the ring no longer has them."""
 
         async def read(work: EngineWork) -> tuple[Sequence[Frame], str | None]:
             page = await work.log.read_on(self._cursor, most=MOST_CHANGES, limit=_CATCH_UP)
-            # After the page, so that what is pruned meanwhile is noticed.
+            # Read the place after the page, to notice if commits were pruned in between.
             place = await work.log.place()
             if (lost := place.loss_after(Position(self._epoch, self._cursor))) is not None:
                 return (), lost
@@ -156,7 +162,10 @@ class Subscription:
         return await EngineWork.run(self._database, read, self._tenant, read_only=True)
 
     def _reset(self, reason: str, place: StreamPlace) -> bytes:
-        """The missed commits are not available: the client reads the state again and continues from here."""
+        """Continue at `place`; returns the event that tells the client so.
+
+        The commits that it has missed are not available: the client has to read all its data again.
+        """
         self._epoch, self._cursor = place.epoch, place.head
         head = str(Position(place.epoch, place.head))
         return sse("reset", {"reason": reason, "head": head}, id=head)

@@ -1,4 +1,4 @@
-"""All statements of the service with the signatures that bind them."""
+"""All statements of the service, each with the Python signature of the method that runs it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.tenancy.transaction import Transaction
 
 @dataclass(frozen=True)
 class Entry:
-    """A statement and the method whose body it is. `hints` are the method's annotations, `return` among them."""
+    """A statement with the repository method that runs it. `hints` are the method's annotations, including `return`."""
 
     statement: Statement
     repository: type[Repository]
@@ -38,7 +38,7 @@ class Entry:
 
     @property
     def role(self) -> str:
-        """The role that runs it."""
+        """The database role that runs the statement."""
         return "quarry_platform" if self.statement.scope == "platform" else "quarry_app"
 
     def annotation(self, parameter: str) -> Any:
@@ -50,14 +50,14 @@ class Entry:
         return self.hints[parameter]
 
     def is_given(self, parameter: str, key: int) -> bool:
-        """Whether a parameter is never None in a variant."""
+        """Whether a parameter is never None in the variant with this key."""
         if parameter == TENANT_PARAMETER or not is_optional(self.annotation(parameter)):
             return True
         return any(parameter == name or parameter in self.statement.groups[name] for name in self.statement.given(key))
 
 
 def is_optional(annotation: Any) -> bool:
-    """Whether None is a value of a type."""
+    """Whether an annotation allows None."""
     return type(None) in typing.get_args(annotation) and typing.get_origin(annotation) in (
         typing.Union,
         types.UnionType,
@@ -65,7 +65,7 @@ def is_optional(annotation: Any) -> bool:
 
 
 def entries(kind: type[Transaction]) -> list[Entry]:
-    """Every statement of this kind of work, in the order of the files and of the statements in them.
+    """Every statement of the repositories that are attached to a class of transactions, sorted by file and line.
 
     Raises OperatorError for a file in `sql/queries/` whose repository is not attached.
     """

@@ -19,9 +19,10 @@ class Span:
 
 @dataclass(frozen=True)
 class Finding:
-    """One rule that is broken: where, what was proved instead, and what to change.
+    """A rule that a statement or migration breaks: where it breaks it, what was proved instead, and what to change.
 
-    `code` names the rule (`tenant-not-named`), `subject` the statement or migration. A note breaks nothing.
+    `code` names the rule (`tenant-not-named`), `subject` the statement or migration. With `is_note` the finding is only a
+    remark and does not make the check fail.
     """
 
     code: str
@@ -34,7 +35,7 @@ class Finding:
 
     @property
     def as_json(self) -> Mapping[str, object]:
-        """For programs."""
+        """The finding as an object for JSON output."""
         return {
             "code": self.code,
             "level": "note" if self.is_note else "error",
@@ -72,7 +73,7 @@ def _block(finding: Finding) -> Iterator[str]:
 
 
 def _relative(path: Path) -> Path:
-    """As short as it can be named from here."""
+    """The path relative to the current directory if the file is inside it; otherwise the path as it is."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 

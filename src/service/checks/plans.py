@@ -13,9 +13,10 @@ Plan = Mapping[str, Any]
 
 
 async def generic(connection: Any, subject: Subject, proved: Proved, *, without_scans: bool = False) -> Plan:
-    """The plan of a variant for any values; with `without_scans` a table is scanned only where no index can be used.
+    """The generic plan of a variant; with `without_scans` it has a sequential scan only where no index can be used.
 
-    Nothing is run. The connection is a superuser's, bound to a tenant; its role is the statement's own for the while.
+    The statement is planned and not executed. The connection belongs to a superuser and is bound to a tenant; it takes the
+    role of the statement until this returns.
     """
     text = subject.entry.statement.variants[proved.key].text
     types = ", ".join(subject.catalog.types[oid] for oid in proved.described.parameters)

@@ -1,4 +1,4 @@
-"""Everything that is proved of one statement from its trees, variant by variant."""
+"""Proves what the query trees of a statement show: the server makes one tree for each variant of the statement."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ _TEACH = "write it otherwise, or teach src/service/checks what it means"
 
 @dataclass(frozen=True)
 class Proved:
-    """One variant: `key` is its key in the statement's variants, `orders` are those of its LIMITs."""
+    """What is proved of one variant of a statement.
+
+    `key` is the variant's key in `Statement.variants`. `verdicts` say which result columns can be null, `one` says whether
+    there is at most one row. `orders` has each query with a LIMIT, with the proof whether its ORDER BY is total.
+    """
 
     key: int
     described: Described
@@ -40,7 +44,7 @@ class Proved:
 
     @property
     def scope(self) -> QueryScope:
-        """The tree's outermost query."""
+        """The outermost query of the variant's tree."""
         return self.described.scope
 
     @property
@@ -51,7 +55,7 @@ class Proved:
 
 @dataclass
 class Subject:
-    """A statement that is being checked: the proofs of its variants, its findings, and which of its notes were needed."""
+    """A statement that is being checked: the proofs of its variants, its findings, and which notes of its header were needed."""
 
     entry: Entry
     catalog: Catalog
@@ -66,12 +70,12 @@ class Subject:
         return self.proved[max(self.proved)]
 
     def declared(self, key: str, subject: str = "") -> Note | None:
-        """What the header declares about something."""
+        """The note in the header with this key and subject, if there is one."""
         notes = self.entry.statement.notes
         return next((each for each in notes if (each.key, each.subject) == (key, subject)), None)
 
     def note(self, key: str, subject: str = "") -> Note | None:
-        """Like `declared`, and also record that the note is needed."""
+        """Like `declared`, but also record that a check needed the note."""
         note = self.declared(key, subject)
         if note is not None:
             self._used.add(note)
@@ -95,7 +99,7 @@ class Subject:
         remedy: str = "",
         is_note: bool = False,
     ) -> None:
-        """Note a finding, once however many variants have it."""
+        """Add a finding. The same finding of several variants is added only once."""
         if (code, message) not in self._said:
             self._said.add((code, message))
             where = span or spans.whole(self.entry.statement)
@@ -103,9 +107,9 @@ class Subject:
 
 
 async def prove(connection: Any, catalog: Catalog, entries: Sequence[Entry]) -> list[Subject]:
-    """Prepare every variant of every statement as the role that runs it, and prove what its tree says.
+    """Prepare every variant of every statement as the role that runs it, and prove what its query tree shows.
 
-    The connection is a superuser's, or of a login that may SET ROLE; the tenant that it is bound to doesn't matter.
+    The connection belongs to a superuser, or to a login that may SET ROLE to these roles. It may be bound to any tenant.
     """
     subjects = []
     async with describing(connection, catalog) as describer:
@@ -135,7 +139,7 @@ async def _variant(describer: Describer, subject: Subject, key: int) -> Proved |
 
 @contextlib.contextmanager
 def understanding(subject: Subject) -> Iterator[None]:
-    """Make a finding of what the checks do not understand, so that all other statements are still checked."""
+    """Add a finding if the checks do not understand a statement or fail on it, so that the other statements are still checked."""
     try:
         yield
     except UnknownNode as error:
@@ -159,7 +163,8 @@ def _proved(subject: Subject, key: int, described: Described) -> Proved:
         one=cardinality.at_most_one(scope),
         orders=[(each, cardinality.total_order(each)) for each in scope.queries if each.node["limitCount"] is not None],
         locks=[
-            each for query in (scope, *described.added)
+            each
+            for query in (scope, *described.added)
             for each in isolation.locked(query, numbers.get(TENANT_PARAMETER))
         ],
     )
@@ -167,7 +172,7 @@ def _proved(subject: Subject, key: int, described: Described) -> Proved:
 
 def _refused(subject: Subject, key: int, error: asyncpg.PostgresError) -> None:
     statement = subject.entry.statement
-    # The position counts characters from 1.
+    # The position in PostgreSQL's error message counts characters, from 1.
     position = int(getattr(error, "position", None) or 0) - 1
     offset = len(statement.variants[key].text[:position].encode()) if position >= 0 else -1
     subject.say(

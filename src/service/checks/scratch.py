@@ -1,4 +1,4 @@
-"""A database that lives as long as a check: made, migrated, dropped."""
+"""A temporary database for one check: it is created, migrated and, after the check, dropped."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ _DAY = 86_400.0
 
 @contextlib.asynccontextmanager
 async def database(address: Address, schema: str, *, migrate: bool = True) -> AsyncIterator[Address]:
-    """An empty database on the server of `address`, with the schemas and, unless told otherwise, all migrations.
+    """An empty database on the server of `address`, with the schemas and, unless `migrate` is False, all migrations.
 
-    Raises OperatorError where the login may not make one, or is no superuser's: rows are made without their triggers.
+    Raises OperatorError if the login may not create a database or is not a superuser. Only a superuser may disable the
+    triggers, as the checks do when they insert sample rows.
     """
     await _forget_old(address)
     name = f"{_PREFIX}{int(time.time())}_{secrets.token_hex(3)}"
@@ -43,13 +44,16 @@ async def database(address: Address, schema: str, *, migrate: bool = True) -> As
 
 @contextlib.asynccontextmanager
 async def connected(address: Address, schema: str) -> AsyncIterator[Any]:
-    """A connection for checks, with the service's search path and a tenant that does not exist. The server logs no trees."""
+    """A connection for checks, with the service's search path, bound to a tenant that does not exist.
+
+    On a superuser's connection the server does not write the query trees to its own log.
+    """
     connection = await single.connect(address)
     try:
         await connection.execute(
             "SELECT set_config('search_path', quote_ident($1::text) || ', pg_temp', false),"
             " set_config('app.tenant_id', $2::text, false),"
-            # Only a superuser may, and only a superuser's connection shows trees.
+            # Only a superuser may set this. The checks ask for query trees only on a superuser's connection.
             " CASE WHEN current_setting('is_superuser') = 'on' THEN set_config('log_min_messages', 'panic', false) END",
             schema,
             str(uuid4()),
@@ -60,7 +64,7 @@ async def connected(address: Address, schema: str) -> AsyncIterator[Any]:
 
 
 async def _forget_old(address: Address) -> None:
-    """Drop what a killed check has left, when it is a day old."""
+    """Drop databases that killed checks have left behind and that are more than a day old."""
     connection = await single.connect(address)
     try:
         names = await connection.fetch(

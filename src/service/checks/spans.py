@@ -1,4 +1,4 @@
-"""Converts positions in the text that is sent to positions in the file that a reviewer reads."""
+"""Finds the place in a file of `sql/` for a position in the SQL text that the server was sent."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _CONDITION = re.compile(r"-- when :(\w+)")
 
 
 def whole(statement: Statement) -> Span:
-    """Where a statement begins in its file: its name."""
+    """The name of a statement, in its `-- name:` line. It stands for the whole statement."""
     place = statement.place
     return Span(place.path, place.line, len("-- name: "), len(statement.name))
 
 
 def at(statement: Statement, key: int, offset: int) -> Span:
-    """The lexeme that begins at a byte of the text of a variant; the whole statement where there is none."""
+    """The lexeme in the file for a byte offset in a variant's text; `whole(statement)` if there is none at that offset."""
     text = statement.variants[key].text
     data = text.encode()
     if not 0 <= offset < len(data):
@@ -39,17 +39,17 @@ def at(statement: Statement, key: int, offset: int) -> Span:
 
 
 def of_parameter(statement: Statement, name: str) -> Span:
-    """Where a parameter first stands."""
+    """The first occurrence of a parameter; `whole(statement)` if there is none."""
     return _first(statement, lambda lexeme: lexeme.kind is Kind.PARAMETER and lexeme.name == name)
 
 
 def of_word(statement: Statement, word: str) -> Span:
-    """Where a word, such as a column's name, first stands; the whole statement where it doesn't."""
+    """The first occurrence of a word, such as a column's name; `whole(statement)` if there is none."""
     return _first(statement, lambda lexeme: lexeme.text.lower() == word.lower())
 
 
 def of_line(statement: Statement, line: int) -> Span:
-    """A line of the statement's file, such as one of its header."""
+    """A line of the statement's file, such as a line of the statement's header."""
     return Span(statement.place.path, line)
 
 
@@ -62,7 +62,7 @@ def _first(statement: Statement, is_wanted: Callable[[Lexeme], bool]) -> Span:
 
 @functools.lru_cache(maxsize=256)
 def _placed(source: str) -> tuple[tuple[Lexeme, int, int], ...]:
-    """The lexemes of a source with their lines and columns, from 0."""
+    """The lexemes of a statement's source, each with its line and column, counted from 0."""
     found, column = [], 0
     for lexeme in scan(source):
         found.append((lexeme, lexeme.line, column))
@@ -78,7 +78,7 @@ def _conditions(statement: Statement) -> Iterator[tuple[int, str]]:
 
 
 def _starts(text: str, start: int) -> Iterator[int]:
-    """Where each lexeme of a text begins that is neither space nor comment."""
+    """The offsets of all lexemes in `text` except white space and comments; `start` is the offset of `text` itself."""
     for lexeme in scan(text):
         if lexeme.kind not in (Kind.SPACE, Kind.COMMENT):
             yield start

@@ -12,7 +12,7 @@ from service.checks.findings import Finding
 from service.checks.proofs import catalog
 from service.checks.proofs.catalog import Catalog
 from service.checks.proving import Subject, understanding
-from service.checks.rules import caching, indexes, privileges, signature
+from service.checks.rules import caching, functions, indexes, privileges, signature
 from service.checks.rules import counts as rules
 from service.checks.runs import attack, growth
 from service.checks.runs.samples import Sampler
@@ -29,19 +29,20 @@ class Examined:
 
     @property
     def findings(self) -> list[Finding]:
-        """Everything that is wrong, and the notes."""
+        """All findings: errors and notes."""
         return [*(finding for subject in self.subjects for finding in subject.findings), *self.beside]
 
 
 async def examine(connection: Any, schema: str, entries: Sequence[Entry], *, is_whole: bool) -> Examined:
     """Check these statements on a migrated database that nothing else uses, over a superuser's connection.
 
-    Set `is_whole` if these are all statements: then unneeded privileges and values that none returns are found too.
+    Set `is_whole` if `entries` are all statements of the service. Then these are reported too: privileges that no statement
+    needs, and values that a row model allows but no statement returns.
     """
     known = await catalog.load(connection)
     subjects = await proving.prove(connection, known, entries)
     for subject in subjects:
-        for check in (signature.check, rules.check, caching.check):
+        for check in (signature.check, rules.check, functions.check, caching.check):
             with understanding(subject):
                 check(subject)
         with understanding(subject):
@@ -56,7 +57,7 @@ async def examine(connection: Any, schema: str, entries: Sequence[Entry], *, is_
     await growth.check(connection, sampler, subjects, TENANTS[0])
     for subject in subjects:
         rules.check_notes(subject)
-    return Examined(known, subjects, beside if is_whole else ())
+    return Examined(known, subjects, [*functions.implied(known), *(beside if is_whole else ())])
 
 
 async def fill(connection: Any) -> None:

@@ -25,7 +25,7 @@ def export(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
-    """Write everything of a tenant into one archive, personal data in plain text; prints its path."""
+    """Write all data of a tenant to one archive, with personal data in plain text; prints the path of the archive."""
     host = host_name(domain)
     path = file or Path(f"{host}_export_{datetime.now(UTC):%Y%m%d_%H%M%S}.tar.gz")
     if path.exists() and not force:
@@ -46,7 +46,7 @@ def import_(
         bool, typer.Option("--with-niches", help="Make the niches of the archive that are not here, for all tenants.")
     ] = False,
 ) -> None:
-    """Create a tenant from an archive, with its id and its rows as they were; prints its id."""
+    """Create a tenant from an archive, with the same id and the same rows; prints the tenant's id."""
     with installed() as local:
         manifest = wait_for(importing.restore(local, file, say, schema=schema, with_shared=with_niches))
         say(f"quarry: {manifest.domain} has been imported; its people sign in with the passwords that they had")

@@ -51,7 +51,7 @@ def create(
         bool, typer.Option("--encrypt", help="With the first of PII_KEYS; reading it needs that key.")
     ] = False,
 ) -> None:
-    """Back the database up as quarry_backup; prints the backup's name."""
+    """Back up the database, connected as the role quarry_backup; prints the name of the backup."""
     taking.check_compression(compress)
     with installed() as local:
         place, started = _directory(local, directory), monotonic()
@@ -86,7 +86,10 @@ def list_(
 
 @app.command()
 def verify(name: Name, directory: In = None, unsigned: Unsigned = False) -> None:
-    """Restore a backup into a scratch database, compare its tables with the manifest, run the guard, and drop the database."""
+    """Restore a backup into a scratch database, check it there, and drop the database.
+
+    Its tables are compared with the manifest, and it must keep the rules that isolate tenants.
+    """
     with installed() as local:
         started = monotonic()
         backup = _directory(local, directory).find(name)
@@ -109,7 +112,7 @@ def restore(  # noqa: PLR0917  its arguments are options
     ] = False,
     unsigned: Unsigned = False,
 ) -> None:
-    """Put a backup in the place of the database, which is kept under another name; prints that name."""
+    """Replace the database by a restored backup. The replaced database is kept under another name, which is printed."""
     loaded = settings()
     if loaded.environment == "production" and not in_production:
         raise OperatorError("`backup restore` is refused in production", "add --in-production if it is meant")
@@ -133,7 +136,7 @@ def _directory(local: Settings, given: Path | None) -> Directory:
 
 
 def _places() -> list[Path]:
-    """The programs that come with the embedded server."""
+    """The folders of the PostgreSQL installations on this machine, with programs such as pg_dump and pg_restore."""
     found = []
     for major in _MAJORS:
         with suppress(EmbeddedError):
@@ -142,7 +145,7 @@ def _places() -> list[Path]:
 
 
 def _state(entry: Entry, *, check: bool) -> str | None:
-    """What is known of it: "whole" or what is wrong; None when nobody has looked."""
+    """The state of a backup: "whole", or what is wrong with it; None if it looks complete and was not checked."""
     if entry.backup is None or not check:
         return entry.problem
     try:
@@ -171,7 +174,7 @@ def _line(entry: Entry, state: str | None) -> str:
 
 
 def _size(count: float) -> str:
-    """Bytes for people."""
+    """A number of bytes in a unit that people can read, such as `1.2 MB`."""
     unit = 0
     while count >= 1000 and unit < len(_UNITS) - 1:
         count, unit = count / 1000, unit + 1

@@ -23,9 +23,10 @@ app = typer.Typer(help="Change streams: reset, consumers, forget.", no_args_is_h
 def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Without asking.")] = False,
 ) -> None:
-    """Begin another epoch: all streams, consumers and caches start again.
+    """Begin a new epoch: all streams, consumers and caches start again.
 
-    Needed after a restore into the very same database; a new, promoted or copied one is noticed by itself.
+    This is needed after data was restored into the same database. A new, promoted or copied database is detected
+    automatically.
     """
     if not yes and not typer.confirm("Every client and consumer will read its state again. Go on?", err=True):
         raise OperatorError("nothing was done")
@@ -38,7 +39,7 @@ def reset(
 def consumers(
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:
-    """List how far behind the consumers are: in how many tenants, since when."""
+    """List the consumers: since when each is behind, in how many tenants it is behind or fails, and in how many it is reset."""
     with installed() as local:
         lags = wait_for(_as_platform(local, lambda work: work.cursors.lag()))
     if as_json:
@@ -51,7 +52,7 @@ def consumers(
 
 @app.command()
 def forget(name: Annotated[str, typer.Argument(help="As `quarry changes consumers` shows it.")]) -> None:
-    """Forget a consumer that is no more; one that still runs would be reset."""
+    """Delete the stored positions of a consumer that no longer exists. A consumer that still runs would be reset."""
     with installed() as local:
         places = wait_for(_as_platform(local, lambda work: work.cursors.forget(name)))
         if not places:

@@ -1,4 +1,4 @@
-"""All commands of `quarry`, and how their failures are told."""
+"""All commands of `quarry`, and how their failures are reported."""
 
 from __future__ import annotations
 

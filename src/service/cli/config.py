@@ -15,7 +15,7 @@ app = typer.Typer(help="Settings.", no_args_is_help=True)
 
 @app.command()
 def show(as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
-    """Print every setting with its value as `.env` takes it, secrets masked."""
+    """Print every setting with its value, in the format of `.env`, with secrets masked."""
     values = shown(settings())
     if as_json:
         print(json.dumps(values, indent=2))

@@ -26,7 +26,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 @app.command()
 def test(as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
-    """Connect as the serving role and say what the connection is like, or what to do about it."""
+    """Connect as the serving role and report on the connection and the database, or say why it fails and what to do."""
     with installed() as local:
         report = dataclasses.asdict(wait_for(diagnosis.examine(local.address("quarry_app"))))
         deaf = wait_for(diagnosis.why_deaf(local.listening_address()))
@@ -95,7 +95,7 @@ def url(
         str | None, typer.Option(help="With --yoyo: of a tenant's own schema, for sql/migrations/tenant.")
     ] = None,
 ) -> None:
-    """Print the address, password included. The embedded server is started and stays up: `quarry db stop` ends it."""
+    """Print the database URL, password included. Starts the embedded server and leaves it running; `quarry db stop` stops it."""
     with installed(keep=True) as local:
         if for_yoyo:
             print(migrations.yoyo_url(local.address("quarry_owner"), schema or local.database_schema))
@@ -113,7 +113,7 @@ def stop() -> None:
 
 
 async def _checked(local: Settings) -> dict[str, dict[str, Any]]:
-    """What `/healthz` asks of the database too."""
+    """The results of the checks of the database that `/healthz` runs too."""
     async with Database.open(
         local.address("quarry_app"), local.limits, schema=local.database_schema, name="quarry db test"
     ) as opened:
@@ -121,7 +121,7 @@ async def _checked(local: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _create_roles(local: Settings) -> bool:
-    """Create the roles and report what this login may not do; returns whether there was anything to report."""
+    """Create the roles, and report what this login has no privilege to do; returns whether there was anything to report."""
     return _note(wait_for(provisioning.create_roles(local.administration(), local.limits)))
 
 
@@ -132,7 +132,10 @@ def _note(notes: list[str]) -> bool:
 
 
 def _migrations(local: Settings) -> dict[str, object]:
-    """The applied and pending migrations, or why they are unknown: a serving login alone may not be able to read them."""
+    """The applied and pending migrations, or the reason why they are unknown.
+
+    If there is only a login for serving, it may not be able to read them.
+    """
     address = local.address("quarry_owner")
     try:
         wait_for(diagnosis.require(address))

@@ -1,4 +1,4 @@
-"""The installation that a command works on: its settings, and the embedded server when no other is named."""
+"""The installation that a command works on: its settings, and the embedded server if they name no other server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from service.tenancy import guard
 
 
 def settings() -> Settings:
-    """The settings; names that mean nothing are reported."""
+    """The settings. Variables that look like settings but are none are reported."""
     loaded = Settings.load()
     try:
         check_environment(os.environ)
@@ -43,9 +43,9 @@ def settings() -> Settings:
 
 @contextlib.contextmanager
 def installed(*, keep: bool = False, provision: bool = True) -> Iterator[Settings]:
-    """The settings with a server that runs: the one they name, or the embedded one, started for the block.
+    """The settings, with a running server: the one that they name, or else the embedded one, started for the block.
 
-    With `keep` the embedded server is left running. With `provision` its roles and database are made if missing.
+    With `keep` the embedded server is left running. With `provision` its roles and its database are created if missing.
     """
     loaded = settings()
     if not loaded.is_embedded:
@@ -61,7 +61,7 @@ def installed(*, keep: bool = False, provision: bool = True) -> Iterator[Setting
 
 
 def embedded_settings(loaded: Settings, server: Server) -> Settings:
-    """The settings with the embedded server's addresses, a login for each role."""
+    """The settings with the URLs of the embedded server, one for the login of each role."""
 
     def url(user: str) -> SecretStr:
         return SecretStr(server.url(user=user, password=server.password, database=loaded.database_name))
@@ -72,7 +72,7 @@ def embedded_settings(loaded: Settings, server: Server) -> Settings:
             "database_migration_url": url(server.superuser),
             "database_platform_url": url("quarry_platform"),
             "database_backup_url": url("quarry_backup"),
-            # It listens on the loopback interface alone and has no certificate.
+            # No TLS: the embedded server has no certificate, and listens on the loopback interface only.
             "database_ssl": False,
         }
     )
@@ -84,7 +84,7 @@ async def provisioned(local: Settings, server: Server) -> None:
     await provisioning.create_database(root, local.database_name)
     await provisioning.create_roles(root)
     await provisioning.prepare_database(local.administration(), local.database_schema)
-    # The password may be another one than last time; the roles always follow it.
+    # The server's password may have changed since the last start, so it is set for the roles every time.
     for role in ("quarry_app", "quarry_platform", "quarry_backup"):
         await provisioning.set_password(root, role, server.password)
 
@@ -93,10 +93,10 @@ async def provisioned(local: Settings, server: Server) -> None:
 async def database(
     local: Settings, role: str = "quarry_app", *, personal: bool = True, claim: bool = True, attempts: int = 1
 ) -> AsyncIterator[Database]:
-    """One connection as `role`. Raises OperatorError with a remedy if none can be opened in so many attempts.
+    """A database with one connection, as `role`. Raises OperatorError with a remedy if `attempts` attempts to connect fail.
 
-    The serving role handles personal data and needs the keys, unless `personal=False`. They must be the keys of this database,
-    unless they are about to become so (`claim=False`).
+    The serving role needs the keys of personal data, unless `personal=False`. They must be the keys that this database was
+    last used with. `claim=False` skips this check, for keys that are still to become those of the database.
     """
     address = local.address(role)  # type: ignore[arg-type]
     limits = PoolLimits(minimum=1, maximum=1, connect_attempts=attempts)

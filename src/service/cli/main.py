@@ -1,4 +1,4 @@
-"""The entry point of `quarry`: an exit status and one line for every failure, from the first import on."""
+"""The entry point of `quarry`: every failure, even one during the imports, gives an exit status and a one-line message."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def main() -> NoReturn:
     """Run the command and exit; a user's mistake gets one line and a remedy, never a traceback."""
     status = 130
     try:
-        # The imports take a while. An exception in the middle of one may come out as any other, or not at all.
+        # The imports take a while, and an exception that a signal raises during one may turn into another or get lost.
+        # So a signal ends the process at once until they are done.
         signal.signal(signal.SIGINT, _leave)
         signal.signal(signal.SIGTERM, _leave)
         from service.cli.commands import run  # noqa: PLC0415
@@ -33,7 +34,7 @@ def main() -> NoReturn:
         status = 1
         _silence()
     except OperatorError as error:
-        # The files of statements are read by the imports.
+        # The imports read the files of SQL statements, and raise this for errors in them.
         status = 1
         print(f"quarry: {error.message}" + (f"\n  → {error.remedy}" if error.remedy else ""), file=sys.stderr)
     except OSError as error:
@@ -44,12 +45,12 @@ def main() -> NoReturn:
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """Leave at once, while there is nothing to clean up."""
+    """End the process at once: this is the handler of signals while there is nothing to clean up yet."""
     os._exit(128 + number)
 
 
 def _terminated(_: int, __: FrameType | None) -> NoReturn:
-    """An exit that runs every `with` on its way, so that nothing is left running."""
+    """Exit with an exception, which ends every `with` block properly, so that nothing is left running."""
     sys.exit(TERMINATED)
 
 

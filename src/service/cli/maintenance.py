@@ -23,7 +23,7 @@ app = typer.Typer(help="Maintenance mode (writes are refused, reads continue): o
 
 _LOOK_EVERY = 0.1
 _TELL_EVERY = 2.0
-"""Seconds."""
+"""Seconds between messages about the progress."""
 
 
 @app.command()
@@ -38,7 +38,7 @@ def on(
 
 @app.command()
 def off() -> None:
-    """Let writes be served again."""
+    """Accept writes again."""
     with installed() as local:
         wait_for(_switch(local, is_read_only=False))
     say("quarry: maintenance is off")

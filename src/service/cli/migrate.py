@@ -27,14 +27,14 @@ app = typer.Typer(help="Migrations: up, down, pending, show, check, new, fresh."
 _MOST_NAMED = 5
 _MOST_TOLD = 50
 _TELLS_WHO_WAITS = "0014.forget-everywhere"
-"""The migration that makes what `rotation.waiting` asks."""
+"""The migration that creates the database function that `rotation.waiting` calls."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 @app.command()
 def up() -> None:
-    """Apply what is pending, and seal plain text that waits for it; safe to start on several instances at once."""
+    """Apply pending migrations, and seal personal data that they leave as plain text. Safe on several instances at once."""
     with installed() as local:
         migrate(local)
 
@@ -60,7 +60,7 @@ def down(
 
 @app.command()
 def pending(as_json: AsJson = False) -> None:
-    """List what is not applied yet."""
+    """List the migrations that are not applied yet."""
     with installed() as local:
         names = [each.id for each in _status(local) if each.applied_at is None]
     print(json.dumps(names) if as_json else "\n".join(names), end="\n" if names or as_json else "")
@@ -82,7 +82,11 @@ def show(as_json: AsJson = False) -> None:
 
 @app.command()
 def check() -> None:
-    """Fail when something is pending, edited after it was applied, or lost, or the catalog breaks a rule."""
+    """Check the migrations and the catalog.
+
+    Fails if a migration is pending, was edited after it was applied, or is applied but has no file any more, or if the
+    catalog breaks a rule of isolation.
+    """
     with installed() as local:
         wrong = [f"{each.id} is {_state(each)}" for each in _status(local) if _state(each) != "applied"]
         wrong += wait_for(_findings(local))
@@ -99,7 +103,7 @@ def new(
     name: Annotated[str, typer.Argument(help="verb-noun, such as add-harbour-dues")],
     table: Annotated[str | None, typer.Option(help="Write a new tenant table that follows the rules.")] = None,
 ) -> None:
-    """Write a migration and its way back, ready to be filled in."""
+    """Write the files of a new migration and its rollback, ready to be filled in."""
     for path in scaffold.write(name, table):
         print(path)
 
@@ -119,12 +123,15 @@ def fresh(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 
 
 def migrate(local: Settings) -> None:
-    """Apply what is pending, let the guard look at the catalog, and seal what a migration could not."""
+    """Apply pending migrations, check the catalog with the guard, and seal what the migrations leave as plain text.
+
+    A migration can't seal personal data itself, because the database does not have the keys.
+    """
     failure, waited = None, _waiting_before(local)
     try:
         done = own_schemas.up(_owner(local), local.database_schema, say, verify=rehearsal.findings)
     except OwnSchemaFailed as error:
-        # Tenants in other schemas must not wait: go on, and raise the failure at the end.
+        # This must not stop the tenants in other schemas from being checked and sealed: raise the failure at the end.
         failure = error
     findings = wait_for(_findings(local))
     if findings:
@@ -150,9 +157,10 @@ def migrate(local: Settings) -> None:
 
 
 def _waiting_before(local: Settings) -> list[TenantId]:
-    """The tenants that have plain text before the migrations run; anybody may have written it.
+    """The tenants that have personal data in plain text already before the migrations run.
 
-    Empty if 0014 is not applied: then it can't be found out, and all plain text is sealed.
+    It is not sealed automatically, because anybody who can write to the database may have put it there. If migration 0014
+    is not applied yet, this can't be found out: the result is empty, and all plain text is sealed.
     """
     applied = {each.id for each in migrations.status(_owner(local), local.database_schema) if each.applied_at}
     return wait_for(waiting(local)) if _TELLS_WHO_WAITS in applied else []
@@ -164,7 +172,7 @@ def tenants_listed(tenants: Sequence[TenantId]) -> str:
 
 
 async def waiting(local: Settings) -> list[TenantId]:
-    """The keys are not needed for finding out."""
+    """The tenants with personal data in plain text that has to be sealed. Finding them does not need the keys."""
     async with database(local, personal=False) as opened:
         return await rotation.waiting(opened)
 
@@ -189,7 +197,7 @@ def _status(local: Settings) -> list[Status]:
 
 
 def _owner(local: Settings) -> Address:
-    """Where migrations run; fails with a remedy when that can't be reached."""
+    """The address at which migrations run. Raises OperatorError with a remedy if the server can't be reached."""
     address = local.address("quarry_owner")
     wait_for(diagnosis.require(address))
     return address

@@ -43,9 +43,9 @@ def rotate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the number of rows of each kind as JSON.")] = False,
 ) -> None:
-    """Seal personal data and password hashes with the first key, and give tokens of an earlier release their MAC.
+    """Seal personal data and password hashes again with the first of PII_KEYS, and add MACs to tokens of an earlier release.
 
-    The service may serve meanwhile. A run that was killed is started again.
+    The service may run meanwhile. If this is killed, start it again.
     """
     with installed() as local:
         report = wait_for(_rotate(local, new_key=new_key))
@@ -61,7 +61,10 @@ def rotate(
 
 @app.command()
 def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Seal waiting plain text, as plain yoyo leaves it. Look at it first: anybody who can write there may have written it."""
+    """Seal personal data that is still plain text, for example after a migration with plain yoyo.
+
+    Look at it first: anybody who can write to the database may have put it there.
+    """
     with installed() as local:
         tenants = wait_for(waiting(local))
         if tenants:
@@ -77,9 +80,9 @@ def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
 
 @app.command("rotate-index")
 def rotate_index() -> None:
-    """Go from the index key in QUARRY_OLD_INDEX_KEY to PII_INDEX_KEY: all blind indexes and MACs are recomputed.
+    """Replace the index key in QUARRY_OLD_INDEX_KEY by PII_INDEX_KEY: all blind indexes and MACs are recomputed.
 
-    Stop all instances first. A run that was killed is started again with the same two keys.
+    Stop all instances first. If this is killed, start it again with the same two keys.
     """
     with installed() as local:
         keys, given = keyring.load(local), os.environ.get(_OLD, "")
@@ -102,7 +105,11 @@ def rotate_index() -> None:
 
 
 async def _rotate_index(local: Settings, keys: Keyring, old: Keyring) -> RotationReport:
-    """Until it is done the database remembers both keys: no instance starts with either, and no third key is taken."""
+    """Recompute everything with the key of `keys` instead of that of `old`.
+
+    Until this is done, the database stores a check value of both keys together. So no instance starts with either key, and
+    a new run is accepted only with the same two keys.
+    """
     begun = bytes(a ^ b for a, b in zip(keys.check, old.check, strict=True))
     async with contents.connected(local.address("quarry_owner")) as owner:
         check = await owner.fetchval("SELECT keys_check FROM app.installation")
@@ -127,7 +134,10 @@ async def _rotate_index(local: Settings, keys: Keyring, old: Keyring) -> Rotatio
 def spelling(
     write: Annotated[bool, typer.Option("--write", help="Change them; otherwise they are only counted.")] = False,
 ) -> None:
-    """Find addresses that are stored in a spelling other than today's (Unicode's composed form, xn-- domains)."""
+    """Find addresses whose stored spelling is not the current one, in which they are looked for.
+
+    That is Unicode's composed form, with domains in their xn-- form.
+    """
     with installed() as local:
         report = wait_for(_spelling(local, write=write))
     _tell_failures(report)
@@ -144,7 +154,7 @@ def spelling(
 
 @app.command()
 def key(index: Annotated[bool, typer.Option("--index", help="One for PII_INDEX_KEY.")] = False) -> None:
-    """Print a new key for PII_KEYS. The first of these keys seals; all of them open."""
+    """Print a new key for PII_KEYS. Values are sealed with the first key in PII_KEYS, and can be opened with any of them."""
     print(keyring.fresh_index_key() if index else keyring.fresh_key())
 
 
@@ -170,7 +180,7 @@ async def _rotate(local: Settings, *, new_key: bool) -> RotationReport:
             await _require_no_instance(owner, "they do not know the new key")
     async with database(local, "quarry_platform") as platform:
         if new_key:
-            # Opening checks that the keys so far are this database's, before another one is put in front of them.
+            # Opening the database checks that the current keys belong to it, before a new key is put in front of them.
             async with database(local):
                 _put_new_key(local)
         async with database(local) as opened:
@@ -188,7 +198,7 @@ async def _spelling(local: Settings, *, write: bool) -> RotationReport:
 
 
 def _put_new_key(local: Settings) -> None:
-    keyring.load(local)  # makes the file that is added to, when nothing has been sealed yet
+    keyring.load(local)  # creates the key file if nothing has been sealed yet
     fresh = keyring.fresh_key()
     if not keyring.prepend(local, fresh):
         raise OperatorError(

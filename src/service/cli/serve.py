@@ -31,9 +31,9 @@ from service.tenancy import guard
 from service.work import Work
 
 _TAKEN_WITHIN = 60_000
-"""Milliseconds."""
+"""Milliseconds within which a client has to accept sent data; after that the connection is closed."""
 _OPEN_FILES = 65_536
-"""Every open stream is one."""
+"""The limit of open files that is wanted: every open stream needs one."""
 
 _HAS_TABLES = """SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
  WHERE (n.nspname, c.relname) = ('app', 'installation'))"""
@@ -46,7 +46,7 @@ Port = Annotated[int | None, typer.Option(min=0, max=65535, help="The port to li
 
 
 def dev(host: Host = None, port: Port = None) -> None:
-    """Everything for a first look: embedded PostgreSQL, roles, migrations, demo data, the service."""
+    """Start everything for a first look: embedded PostgreSQL, roles, migrations, demo data and the service."""
     loaded = settings()
     refuse_in_production(loaded, "dev")
     _require_extensions(loaded)
@@ -75,7 +75,7 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     with_migrations: Annotated[bool, typer.Option("--migrate", help="Apply pending migrations first.")] = False,
 ) -> None:
-    """Serve the API. Refuses a database that does not keep tenants apart."""
+    """Serve the API. Refuses to start if the database does not isolate the tenants from each other."""
     loaded = settings()
     _require_extensions(loaded)
     _allow_connections()
@@ -104,7 +104,7 @@ def worker() -> Starlette:
 
 
 async def _has_tenants(local: Settings) -> bool:
-    """Whether there are tenants already; demo users, whose password is public, must not be added beside them."""
+    """Whether there are tenants already. Demo users have a public password, so they are not added to a database with tenants."""
     async with database(local, "quarry_platform") as opened:
         return bool(
             await Work.run(opened, lambda work: work.tenants.page(after_created_at=None, after_id=None, limit=1), None)
@@ -131,13 +131,13 @@ async def _admit(local: Settings) -> None:
 
 
 def _require_extensions(loaded: Settings) -> None:
-    """Raise OperatorError for code that a setting names and that can't be had, before anything is served."""
+    """Raise OperatorError, before anything is served, if code that a setting names can't be loaded."""
     one_time_codes.sender(loaded)
     require_names((session_events(), *configured(loaded)))
 
 
 def _allow_connections() -> None:
-    """As many open files as this process may have; shells commonly leave 1024."""
+    """Raise the limit of open files as far as needed and allowed; shells commonly set it to 1024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -145,7 +145,8 @@ def _allow_connections() -> None:
 
 
 def _serve(local: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
-    # uvicorn finishes what is in flight, then raises the signal again: as an exit that runs every `with` on the way.
+    # After SIGTERM uvicorn finishes the requests in flight, then raises the signal again. This handler then exits with an
+    # exception, which ends every `with` block properly.
     signal.signal(signal.SIGTERM, _leave)
     has_served = True
     try:
@@ -157,13 +158,16 @@ def _serve(local: Settings, listener: socket.socket, ready: Callable[[], None]) 
 
 
 def _listening(loaded: Settings, host: str | None, port: int | None) -> socket.socket:
-    """The bound socket. Bound before anything slow, so that a port in use is reported at once; the server listens on it."""
+    """A socket that is bound to the address; the server will listen on it.
+
+    It is bound before anything slow is done, so that a port in use is reported at once.
+    """
     address = (host or loaded.host, loaded.port if port is None else port)
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # Connections inherit it: the kernel also closes a connection whose client no longer takes any data.
+        # Connections inherit this option: the kernel then closes a connection whose client no longer accepts data.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TAKEN_WITHIN)
     try:
         listener.bind(address)

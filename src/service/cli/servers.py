@@ -1,4 +1,4 @@
-"""uvicorn as the service runs it: one process, or several workers; it listens when it can serve."""
+"""How the service runs uvicorn: in one process or with several workers. It accepts connections once it can serve them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from service.settings.settings import Settings
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.servers")
 
 _REPLACES = "QUARRY_WORKER_REPLACES"
-"""The variable with the pid of the worker that a new worker replaces."""
+"""The environment variable that tells a new worker the process id of the worker that it replaces."""
 
 
 class Server(uvicorn.Server):
-    """Calls `ready` once it accepts connections."""
+    """A uvicorn server that calls `ready` once it accepts connections."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -41,14 +41,17 @@ class Server(uvicorn.Server):
 
 
 class Workers(Multiprocess):
-    """Several processes on one socket; one that dies is replaced, logged and counted, one that hangs replaced and logged."""
+    """Several worker processes on one socket.
+
+    A worker that dies is replaced, which is logged and counted. A worker that hangs is replaced too, which is only logged.
+    """
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
         super().__init__(config, sockets)
         self._ready: Callable[[], None] | None = ready
 
     def keep_subprocess_alive(self) -> None:
-        """Look after the workers, twice a second."""
+        """Replace dead and hanging workers; uvicorn calls this twice a second."""
         before = {index: process.pid for index, process in enumerate(self.processes)}
         dead = next((process.pid for process in self.processes if not process.process.is_alive()), None)
         if dead is not None:
@@ -90,7 +93,10 @@ def freeze() -> None:
 
 
 def begin_worker() -> None:
-    """What a worker does first: drop the gauges of processes that are gone, and count itself if it takes another's place."""
+    """To be called first in a worker process.
+
+    Removes the gauges of processes that are gone, and counts this worker if it replaces another one.
+    """
     forget_the_dead()
     if os.environ.get(_REPLACES):
         WORKERS_REPLACED.inc()
@@ -104,13 +110,13 @@ def _config(app: Starlette | str, local: Settings, *, factory: bool = False, wor
     protocol: Any = functools.partial(BoundedProtocol, gate=gate)
     return uvicorn.Config(
         app, http=protocol, factory=factory, workers=workers, log_level="warning", access_log=False, lifespan="on",
-        # A worker that waits for its database answers no healthcheck before it serves, and is not to be killed for it.
+        # A worker answers no healthcheck until it serves. While it waits for its database it must not be killed for that.
         timeout_worker_healthcheck=60,
         timeout_graceful_shutdown=int(local.shutdown_timeout), server_header=False, proxy_headers=False,
     )  # fmt: skip
 
 
 def said(address: str, workers: int) -> None:
-    """The first line of an instance that serves, in the log's own form."""
+    """Log that the instance serves, with its address; this is the first line of its log."""
     event = f"serving on {address}"
     log.info(event, pid=os.getpid(), workers=workers)

@@ -45,7 +45,7 @@ _NOBODY = UUID(int=0)
 
 @app.command()
 def check(names: Names = None, as_json: AsJson = False) -> None:
-    """Prove every statement and every migration on a database made for it; exit status 1 when a rule is broken."""
+    """Check every statement and every migration on a scratch database; the exit status is 1 if one breaks a rule."""
     chosen = _chosen(names)
     began = time.monotonic()
     with installed() as local:
@@ -65,7 +65,7 @@ def check(names: Names = None, as_json: AsJson = False) -> None:
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List all statements: kind, scope, variants, growth, the tables that they use."""
+    """List all statements with their kind, scope, number of variants, tables, and what their cost grows with."""
     subjects = _proved(_chosen(None))
     if as_json:
         print(json.dumps([showing.as_json(each) for each in subjects], indent=2))
@@ -93,7 +93,7 @@ def explain(
     tenant: Annotated[str | None, typer.Option(help="The domain of the tenant that the statement is bound to.")] = None,
     analyze: Annotated[bool, typer.Option("--analyze", help="Run it, undo it, and show what it touched.")] = False,
 ) -> None:
-    """Print the plan of a statement in the installation, as the role that runs it and under its policies."""
+    """Print the plan of a statement on the configured database, as the role that runs it, with row-level security applied."""
     entry = _one(name)
     given = dict(_split(each) for each in values or ())
     with installed() as local:
@@ -170,7 +170,7 @@ async def _explain(
 
 
 def _chosen(names: Sequence[str] | None) -> list[Entry]:
-    """The statements of these names, or all. Raises OperatorError for a name that nothing has."""
+    """The statements with these names or in these files, or all of them. Raises OperatorError for an unknown name."""
     entries = catalogue.entries(Work)
     known = dict.fromkeys(name for each in entries for name in (each.label, each.repository.aggregate))
     for name in names or ():

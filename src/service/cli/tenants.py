@@ -118,7 +118,7 @@ def _set_status(domain: str, status: TenantStatus) -> None:
 
 
 def _shown(tenant: Tenant, own: Mapping[UUID, str]) -> dict[str, object]:
-    """A tenant, with the schema that it has of its own; null where its rows are with the others'."""
+    """A tenant as JSON; `schema` is the name of its own schema, or None if its rows are in the shared schema."""
     return {**tenant.model_dump(), "schema": own.get(tenant.id)}
 
 
@@ -130,7 +130,7 @@ async def _found(host: str, answer: Awaitable[Tenant]) -> Tenant:
 
 
 def host_name(text: str) -> str:
-    """The domain as it is stored. Raises OperatorError for what can't be one."""
+    """The domain as it is stored, in lower case. Raises OperatorError for a text that is not a host name."""
     host = text.strip().lower()
     if not _HOST_NAME.match(host):
         raise OperatorError(f"'{text}' is not a host name", "give the tenant's domain, such as acme.example")

@@ -14,8 +14,8 @@ T = TypeVar("T")
 
 
 def say(message: str) -> None:
-    """A message for the person at the terminal: stderr, so that stdout holds data alone."""
-    # Without one, print would write to stdout.
+    """Print a message for the person at the terminal. It goes to stderr, because stdout is only for data."""
+    # If there is no stderr, print would write to stdout.
     if sys.stderr is not None:
         print(printable(message), file=sys.stderr, flush=True)
 
@@ -26,7 +26,7 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
 
 
 def first_few(found: Sequence[object], most: int) -> list[str]:
-    """The first so many for a message, and how many more there are."""
+    """The first `most` items as texts for a message and, if there are more, how many more."""
     more = [f"and {len(found) - most} more"] if len(found) > most else []
     return [*map(str, found[:most]), *more]
 

@@ -67,7 +67,7 @@ def add(
 
 @app.command()
 def passwd(domain: Domain, email: Email) -> None:
-    """Replace a user's password and end their sessions. It is asked for, or taken from QUARRY_PASSWORD."""
+    """Replace a user's password and end their sessions. The new password is asked for, or taken from QUARRY_PASSWORD."""
     address = _address(email)
     password = _password(address, domain)
 
@@ -108,7 +108,11 @@ def _address(text: str) -> str:
 
 
 def _password(*own: str) -> str:
-    """From the environment, else asked for twice. Raises OperatorError for a short or weak one, and with nobody to ask."""
+    """The password, taken from the environment or else asked for twice.
+
+    Raises OperatorError if it is short or weak, or if there is no terminal to ask at. A password is also weak if it is
+    little more than one of the texts in `own`, such as the user's address.
+    """
     given = os.environ.get(_PASSWORD_VARIABLE)
     if given is None:
         if sys.stdin is None or not sys.stdin.isatty():

@@ -17,7 +17,7 @@ from service.settings.settings import Settings
 
 
 def shown(settings: Settings) -> dict[str, object]:
-    """Every setting by its variable's name and in the form that the variable takes, secrets hidden."""
+    """The values of all settings by the names of their variables, in the form in which a variable is written, secrets hidden."""
     return {
         name.upper(): _masked(
             getattr(settings, name), is_duration=any(isinstance(m, BeforeValidator) for m in f.metadata)
@@ -27,8 +27,8 @@ def shown(settings: Settings) -> dict[str, object]:
 
 
 def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
-    """One line, with a suggestion if there is one, for every name that looks like a setting but is none."""
-    # It warns about lines that it can't read, a second time: the settings have been read before.
+    """A message for every variable whose name looks like a setting but is not one, with the most similar name if there is one."""
+    # dotenv warns about lines that it can't read. It has done so already, when the settings were loaded.
     logging.getLogger("dotenv").setLevel(logging.ERROR)
     given = {**dotenv_values(".env"), **(os.environ if environ is None else environ)}
     known = [name.upper() for name in Settings.model_fields]

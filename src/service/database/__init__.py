@@ -1,1 +1,1 @@
-"""One PostgreSQL server: connections, the pool, savepoints, errors translated, retries, diagnosis."""
+"""Access to one PostgreSQL server: connections, the pool, savepoints, translation of errors, retries, diagnosis."""

@@ -1,4 +1,4 @@
-"""A checked-out connection: send a statement, translate what goes wrong, commit and know the outcome."""
+"""A connection from the pool: it sends statements, translates errors, commits, and finds out the outcome of a commit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMMIT_GRACE = 2.0
 
 
 class Numbered(NamedTuple):
-    """A transaction, as the message with its number describes it; `at` is in microseconds since 1970, as in its row."""
+    """A commit, as the server's TN900 message describes it. `at` is its time in microseconds since 1970, as in app.commits."""
 
     tenant: str
     number: int
@@ -33,14 +33,14 @@ class Numbered(NamedTuple):
 
 
 class Connection:
-    """A checked-out connection. Statements go through it, and every failure leaves it as a ServiceError."""
+    """A connection from the pool. It runs statements, and raises a ServiceError for whatever fails."""
 
     __slots__ = (
         "_ask_outcome", "_commits", "_greeting", "_has_begun", "_is_numbered", "_raw", "has_refused_writes", "observe",
     )  # fmt: skip
 
     observe: Observer | None
-    """Told name, seconds and rows of every named statement, if anybody wants to know."""
+    """Called with name, seconds and row count of every named statement; None if nobody needs these."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Connection:
         observe: Observer | None = None,
         greeting: str | None = None,
     ) -> None:
-        """`greeting` is a statement that every transaction which may write begins with."""
+        """`greeting` is a statement that begins every transaction which may write."""
         self._raw = raw
         self._greeting = greeting
         self._ask_outcome = ask_outcome
@@ -57,12 +57,15 @@ class Connection:
         self._has_begun = False
         self._is_numbered = False
         self.has_refused_writes = False
-        """Whether its session is read-only, as it stays when it was opened while that was the database's default."""
+        """Whether the server refused a write because this session is read-only.
+
+        A session stays read-only if it was opened while default_transaction_read_only was on.
+        """
         self.observe = observe
 
     @property
     def raw(self) -> Any:
-        """The asyncpg connection, for what has no statement: set-up, tests, probes."""
+        """The asyncpg connection, for uses other than named statements: set-up, tests, probes."""
         return self._raw
 
     def is_closed(self) -> bool:
@@ -99,7 +102,7 @@ class Connection:
             raise self._translated(error, text) from error
 
     async def execute(self, text: str, values: Sequence[object] = ()) -> str:
-        """Run one statement, or without values several in one message; returns the command tag of the last."""
+        """Run one statement, or several in one message if there are no values; returns the command tag of the last."""
         try:
             return await self._raw.execute(text, *values)  # type: ignore[no-any-return]
         except Exception as error:
@@ -108,7 +111,7 @@ class Connection:
     async def begin(self, text: str, *, is_numbered: bool = True) -> None:
         """Send the message that opens the transaction. The connection must not be inside one.
 
-        A transaction that only reads gets no number, so nothing has to be listened for.
+        A read-only transaction gets no commit number: with `is_numbered=False` no listener for the message with it is added.
         """
         if self.is_in_transaction():
             self.abandon()
@@ -124,14 +127,14 @@ class Connection:
     async def commit(self, before: str = "") -> dict[str, int]:
         """Commit, after the SET statements in `before`; returns the number that each changed tenant's commit got.
 
-        A cancellation does not interrupt it: the outcome is awaited for a moment, then the cancellation goes on.
-        Raises TransactionAborted when COMMIT returned ROLLBACK, CommitUnknown when the connection was lost and the
-        server could not be asked either.
+        A cancellation does not interrupt COMMIT: its end is awaited for a moment, then CancelledError is raised again.
+        Raises TransactionAborted if the server answered COMMIT with ROLLBACK, CommitUnknown if the connection was lost and
+        the outcome could not be found out.
         """
         try:
             sending = self._raw.execute(f"{before}COMMIT")
         except asyncpg.InterfaceError as error:
-            # The pool has taken a lost connection away: COMMIT was never sent.
+            # The connection was lost and the pool has already detached it, so COMMIT was never sent.
             raise self._translated(error) from error
         task = asyncio.ensure_future(sending)
         try:
@@ -142,7 +145,7 @@ class Connection:
         except Exception as error:
             if _is_of_server(error):
                 raise self._translated(error) from error
-            # Anything else, a FATAL included, says nothing about the commit: it may have happened before.
+            # Any other error, even a FATAL one, leaves the outcome open: the commit may have succeeded before it.
             self.abandon()
             await self._resolve(error)
             tag = "COMMIT"
@@ -152,20 +155,20 @@ class Connection:
         return {commit.tenant: commit.number for commit in self._commits}
 
     async def end(self) -> None:
-        """Commit what has only read: nothing depends on the outcome, so a cancellation may interrupt it."""
+        """Commit a read-only transaction. Nothing depends on the outcome, so a cancellation may interrupt this."""
         tag = await self.execute("COMMIT")
         self._has_begun = False
         if tag != "COMMIT":
             raise TransactionAborted
 
     async def rollback(self) -> None:
-        """Undo the transaction; a connection on which that fails is closed. Not interrupted by a cancellation."""
+        """Roll the transaction back; close the connection if that fails. A cancellation does not interrupt this."""
         # A cancelled BEGIN may still reach the server, so the transaction state of the connection is not reliable.
         if not self._has_begun or self.is_closed():
             return
         self._has_begun = False
         task = asyncio.ensure_future(self._raw.execute("ROLLBACK"))
-        # It may fail after being given up below; retrieve its exception so that asyncio does not complain.
+        # The task may fail after the timeout below. Retrieve its exception, so that asyncio logs no warning.
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         try:
             async with asyncio.timeout(COMMIT_GRACE):
@@ -174,12 +177,12 @@ class Connection:
             await self._finish(task)
             raise
         except Exception:
-            # The error that led here is the one to report; a server that is gone has rolled back by itself.
+            # The error that caused the rollback is reported, not this one. The server rolls back what a lost connection leaves.
             log.debug("rollback_failed", exc_info=True)
             self.abandon()
 
     def forget(self) -> None:
-        """Before the connection goes back: this transaction's listener goes, and a doubtful connection is closed."""
+        """Before the release: remove this transaction's listener, and close the connection if a transaction is still open."""
         if self._is_numbered:
             with contextlib.suppress(asyncpg.InterfaceError):
                 self._raw.remove_log_listener(self._note)
@@ -218,7 +221,7 @@ class Connection:
             self.abandon()
 
     async def _resolve(self, error: Exception) -> None:
-        """The connection was lost at COMMIT: ask for the outcome if the number's message had arrived."""
+        """Find out the outcome after the connection was lost at COMMIT, if the message with the commit's number had arrived."""
         outcome = await self._ask_outcome(self._commits[0]) if self._commits else None
         log.warning("commit_lost", outcome=outcome or "unknown", error=str(error))
         if outcome == "aborted":
@@ -229,7 +232,7 @@ class Connection:
 
 
 def row_count(tag: str) -> int:
-    """How many rows a command tag (`UPDATE 3`) tells of."""
+    """The number of rows in a command tag such as `UPDATE 3`."""
     return int(tag.rpartition(" ")[2])
 
 

@@ -16,7 +16,7 @@ from service.personal.keyring import Keyring
 
 
 class ReplicaTransaction(NamedTuple):
-    """A transaction on a replica: its connection, the pool that it goes back to, and what all that is read there includes."""
+    """A transaction on a replica: its connection, the pool to release it to, the epoch and commit numbers that reads include."""
 
     connection: Connection
     pool: Pool
@@ -26,14 +26,14 @@ class ReplicaTransaction(NamedTuple):
 
 
 class ReadReplicas(Protocol):
-    """Other servers with the same data, a moment later (replicas.py)."""
+    """Servers that hold the same data with a short delay (replicas.py)."""
 
     async def begin(self, tenant: UUID, text: str, at_least: int) -> ReplicaTransaction | None:
-        """A transaction begun with `text` on one that has all that is needed, `at_least` too; None when none has."""
+        """Begin a transaction with `text` on a replica that has all needed commits, `at_least` among them. None if none has."""
 
 
 def _ignore(_: UUID, __: int) -> None:
-    """For a process that follows no commits."""
+    """The default `on_numbered`, for a process that does not follow commits: does nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +42,13 @@ class Database:
 
     pool: Pool
     keyring: Keyring | None = None
-    """The keys, for work that meets personal data."""
+    """The keys, for work that reads or writes personal data."""
     cache: Cache | None = None
-    """For work that only reads."""
+    """The cache, for read-only work."""
     replicas: ReadReplicas | None = None
     """Servers that read-only transactions with `may_lag` may read from."""
     on_numbered: Callable[[UUID, int], None] = _ignore
-    """Called with tenant and number of every commit, before the work that made it continues."""
+    """Called with the tenant and the number of every commit, before the code that committed it continues."""
 
     @classmethod
     @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""What a connection is like, and what to do when there is none: the report behind `quarry db test`."""
+"""Describes a connection for `quarry db test`, or explains why there is none and what to do about it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _BY_CERTIFICATE: Mapping[int, tuple[str, str]] = {
         "have it reissued with that extension, as RFC 5280 asks for",
     ),
 }
-"""By X509_V_ERR_CERT_NOT_YET_VALID, …_HAS_EXPIRED, …_MISSING_AUTHORITY_KEY_IDENTIFIER, …_MISSING_SUBJECT_… of OpenSSL."""
+"""Cause and remedy by OpenSSL's X509_V_ERR_ code: CERT_NOT_YET_VALID, CERT_HAS_EXPIRED and the MISSING_… codes."""
 _MANY = ("the pooler has too many clients", "raise its max_client_conn, or lower DATABASE_POOL_MAX")
 _STRANGER = ("the pooler refuses this login or its password", "name both in the pooler's auth_file, or correct the URL")
 _BY_POOLER: Mapping[str, tuple[str, str]] = {
@@ -69,12 +69,12 @@ _BY_POOLER: Mapping[str, tuple[str, str]] = {
     "authentication failed for": ("the server refuses the pooler's login", "correct the password in its auth_file"),
     "server login": ("the server refuses the pooler's login", "see the pooler's log"),
 }
-"""What PgBouncer says, with one state (08P01) for everything."""
+"""Cause and remedy by a part of PgBouncer's message, because all its errors have the same SQLSTATE (08P01)."""
 
 
 @dataclass(frozen=True)
 class ConnectionReport:
-    """What a connection is like; times in milliseconds."""
+    """Facts about a connection, its server and its settings. Fields in `_ms` are milliseconds."""
 
     server: str
     version: str
@@ -95,7 +95,7 @@ class ConnectionReport:
 
 
 async def examine(address: Address) -> ConnectionReport:
-    """Connect and look around. Raises OperatorError with a remedy for what commonly goes wrong."""
+    """Connect and collect the facts of the report. Raises OperatorError with a remedy for what commonly goes wrong."""
     started = perf_counter()
     connection = await _reach(address)
     try:
@@ -108,7 +108,7 @@ async def examine(address: Address) -> ConnectionReport:
             " (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) AS login_is_superuser,"
             " pg_is_in_recovery() AS is_replica,"
             " coalesce((SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl), 'none') AS tls,"
-            # pg_stat_activity hides from an ordinary role which backends are other clients'.
+            # Not counted in pg_stat_activity: it does not show an ordinary role which other backends serve clients.
             " (SELECT sum(numbackends)::int FROM pg_stat_database) AS connections,"
             " current_setting('max_connections')::int AS max_connections,"
             " current_setting('statement_timeout') AS statement_timeout, current_setting('lock_timeout') AS lock_timeout,"
@@ -131,7 +131,7 @@ async def examine(address: Address) -> ConnectionReport:
 
 
 async def state_of_replica(address: Address) -> str:
-    """One line about a server that is to be read from."""
+    """One line about a replica: how fast it answers, or why it is not read from."""
     try:
         report = await examine(address)
     except OperatorError as error:
@@ -142,7 +142,7 @@ async def state_of_replica(address: Address) -> str:
 
 
 async def why_deaf(address: Address) -> str | None:
-    """Why hints of changes can't arrive over `address`, so that changes are found by asking for them; None: they can."""
+    """Why LISTEN can't be used at `address`, so that changes are found by polling only. None if it can."""
     try:
         await require(address)
     except OperatorError as error:
@@ -151,7 +151,7 @@ async def why_deaf(address: Address) -> str | None:
 
 
 async def require(address: Address) -> None:
-    """Connect and leave again, for what needs one session throughout.
+    """Check that `address` can be connected to and that it gives one session throughout.
 
     Raises OperatorError with a remedy for what commonly goes wrong, and when a pooler is in between.
     """
@@ -172,7 +172,7 @@ async def _reach(address: Address) -> Any:
 
 @contextlib.contextmanager
 def explaining(address: Address) -> Iterator[None]:
-    """Say what to do when the set-up at `address` gets no connection."""
+    """Turn a DatabaseError of the block into an OperatorError that explains why `address` gives no connection."""
     try:
         yield
     except DatabaseError as error:
@@ -189,7 +189,7 @@ async def open_explained(address: Address, limits: PoolLimits, **options: Any) -
 
 
 def explained(error: BaseException, address: Address) -> OperatorError:
-    """A failed connection in the operator's words, with what to do."""
+    """The OperatorError for a failed connection: its cause in plain words, and what to do."""
     server = masked_url(address.url)
     causes = _chain(error)
     for cause in causes:

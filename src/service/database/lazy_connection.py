@@ -1,4 +1,4 @@
-"""Executor: what runs statements. LazyConnection: one that is connected by the first of them."""
+"""Executor: the protocol of whatever runs statements. LazyConnection: an executor that connects at its first statement."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from service.metrics import Observer
 
 
 class Executor(Protocol):
-    """What runs statements: a connection, or what will have one when it is needed."""
+    """Runs statements: a connection, or an object that opens a connection when it needs one."""
 
     observe: Observer | None
-    """Called with name, seconds and rows of every named statement; None if nobody needs them."""
+    """Called with name, seconds and row count of every named statement; None if nobody needs these."""
 
     async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
         """All rows of one statement."""

@@ -28,28 +28,28 @@ _OUTCOME_GRACE = 5.0
 _OUTCOME = "SELECT app.commit_outcome($1::text::uuid, $2, $3::text::xid8, $4)"
 
 GREETING = "SELECT app.enter_life()"
-"""Sent first on every writing connection: it notices a restored or promoted server and begins a new epoch."""
+"""The first statement on a connection that may write. If the server was restored, promoted or copied, it begins a new epoch."""
 
 
 @dataclass(frozen=True)
 class PoolerInfo:
-    """What stands between the pool and the server."""
+    """Whether a pooler is between this pool and the server, and what it supports."""
 
     has_pooler: bool
     keeps_statements: bool
-    """Whether prepared statements can be used again."""
+    """Whether a prepared statement can be used again in a later transaction."""
 
 
 _DIRECT = PoolerInfo(has_pooler=False, keeps_statements=True)
 
 
 class _PlainConnection(asyncpg.Connection):
-    """Without the reset query on release: bindings are transaction-local, and it costs as much as a statement."""
+    """Sends no reset query on release: bindings are transaction-local, and the query would cost as much as a statement."""
 
     __slots__ = ()
 
     def get_reset_query(self) -> str:
-        """Nothing: an open transaction is still rolled back on release."""
+        """No query. asyncpg rolls an open transaction back on release all the same."""
         return ""
 
 
@@ -71,7 +71,7 @@ class Pool:
         self.limits = limits
         self.observe = observe
         self.info = info
-        # A pooler hides a change of the server behind it, so there each writing transaction sends the greeting.
+        # Behind a pooler the server can change unnoticed, so there each transaction that may write sends the greeting.
         self._greeting = greeting if info.has_pooler else None
         self._name = name
         self._is_down = False
@@ -88,11 +88,11 @@ class Pool:
         observe: Observer | None = None,
         greeting: str | None = None,
     ) -> AsyncIterator[Self]:
-        """Connect, with retries while the server is not there yet. Raises Unavailable when it stays away.
+        """Connect, with retries while the server can't be reached. Raises Unavailable if the last attempt fails too.
 
-        The `greeting` is a statement that every new connection begins with; behind a pooler every transaction that may
-        write does too. Raises OperatorError when a pooler is in between and the role can't be had behind it, or does not
-        begin its sessions with what they need.
+        `greeting` is the first statement on every new connection; behind a pooler it also begins every transaction that may
+        write. Raises OperatorError if behind a pooler the login can't take the role, or its sessions begin with a wrong
+        search_path or timezone.
         """
         constants = {
             "search_path": f"{schema}, pg_temp",
@@ -135,7 +135,7 @@ class Pool:
             await self.release(connection)
 
     async def acquire(self) -> Connection:
-        """A connection that `release` gives back. Raises PoolExhausted or Unavailable."""
+        """Acquire a connection; `release` gives it back. Raises PoolExhausted or Unavailable."""
         began = perf_counter()
         POOL_WAITING.inc()
         try:
@@ -155,20 +155,20 @@ class Pool:
         return Connection(raw, self.outcome, self.observe, self._greeting)
 
     async def release(self, connection: Connection) -> None:
-        """Give it back, whatever state it is in."""
+        """Give a connection back to the pool, whatever state it is in."""
         connection.forget()
         POOL_IN_USE.dec()
         try:
             await self.raw.release(connection.raw, timeout=COMMIT_GRACE)
         except Exception:
-            # The pool has closed it. What the work did, or how it failed, is what counts, and must not be masked.
+            # The pool has closed the connection. This error must not mask the result of the work, or the error that it raised.
             log.debug("release_failed", exc_info=True)
         if connection.has_refused_writes:
             log.warning("session_read_only", pool=self._name)
             await self.renew()
 
     async def renew(self) -> None:
-        """Replace all connections: each one when it is next asked for, or given back."""
+        """Replace all connections: an idle one when it is next acquired, one in use when it is released."""
         await self.raw.expire_connections()
 
     def _has_lost(self, error: Exception) -> None:
@@ -184,7 +184,7 @@ class Pool:
             log.warning("database_recovered", pool=self._name)
 
     async def outcome(self, commit: Numbered) -> str | None:
-        """`committed`, `aborted`, or None when the server can't be asked in time."""
+        """The outcome of a commit: `committed`, `aborted`, or None if the server gave no answer in time."""
         values = (commit.tenant, commit.number, str(commit.xid), commit.at)
         try:
             async with asyncio.timeout(_OUTCOME_GRACE):
@@ -222,7 +222,7 @@ async def _look(address: Address, limits: PoolLimits, name: str, constants: Mapp
 
 async def _announce(greeting: str | None, raw: Any) -> None:
     if greeting is not None:
-        # A database without tables yet has nothing to say.
+        # The greeting's function does not exist before the first migration.
         with contextlib.suppress(asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError):
             await raw.execute(greeting)
     await temporal.register(raw)
@@ -238,7 +238,7 @@ def _ended(pid: int, _: object) -> None:
 
 
 async def _close(pool: Any) -> None:
-    """Give running work a moment to end; then end it."""
+    """Wait a moment for running work to end, then close the connections anyway."""
     try:
         async with asyncio.timeout(COMMIT_GRACE):
             await pool.close()

@@ -1,7 +1,7 @@
-"""What is different behind a pooler (PgBouncer in transaction mode), and how it is found out.
+"""Finds out whether a pooler (PgBouncer in transaction mode) is in between, and what is different behind it.
 
-Every transaction may be another session there: what a connection has been told, prepared or listens to is not what the
-next transaction finds. Whoever needs one session throughout asks `is_between` first and refuses.
+Behind a pooler every transaction may run in another session, without the settings, prepared statements and LISTEN of the
+previous transaction. Code that needs one session throughout calls `is_between` first, and refuses to go on behind a pooler.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _VARIABLES: Mapping[str | None, str] = {
 
 
 async def is_between(connection: Any) -> bool:
-    """Whether a pooler stands between: the process that answers is not the one that was connected to.
+    """Whether a pooler is in between: the pid of the backend that answers is not the one reported when connecting.
 
-    The connection has to be one that gives its statements no names (`statement_cache_size=0`).
+    The connection must send its statements unnamed (`statement_cache_size=0`).
     """
     return bool(connection.get_server_pid() != await connection.fetchval("SELECT pg_backend_pid()"))
 
 
 async def keeps_statements(connection: Any) -> bool:
-    """Whether the pooler at the other end of `connection` carries prepared statements from session to session.
+    """Whether the pooler at the other end of `connection` makes a prepared statement usable in every session.
 
-    One that does (PgBouncer 1.21 with max_prepared_statements) gives them names of its own.
+    A pooler that does so (PgBouncer 1.21 with max_prepared_statements) renames the statements; by that it is recognised.
     """
     name = f"quarry_{secrets.token_hex(8)}"
     text = f"SELECT '{name}'"
@@ -48,7 +48,7 @@ async def keeps_statements(connection: Any) -> bool:
 
 
 async def differing(connection: Any, constants: Mapping[str, str]) -> dict[str, str]:
-    """Which of `constants` differ in a new session of this login, with the values that they have there."""
+    """The settings in `constants` that have other values in a new session of this login, with those values."""
     rows = await connection.fetch(
         "SELECT lower(name) AS name, setting FROM pg_catalog.pg_settings WHERE lower(name) = ANY ($1::text[])",
         list(constants),
@@ -58,7 +58,7 @@ async def differing(connection: Any, constants: Mapping[str, str]) -> dict[str, 
 
 
 def require_constants(differing: Mapping[str, str]) -> None:
-    """Raise OperatorError if what `differing` has found would make statements mean something else."""
+    """Raise OperatorError if search_path or timezone is among `differing`: it would change what statements mean."""
     wrong = [f"{name} is {differing[name] or 'empty'}" for name in _NECESSARY if name in differing]
     if wrong:
         raise OperatorError(
@@ -68,12 +68,12 @@ def require_constants(differing: Mapping[str, str]) -> None:
 
 
 def variable(role: str | None) -> str:
-    """The setting that names the login for `role`."""
+    """The name of the setting that holds the address for `role`."""
     return _VARIABLES.get(role, "DATABASE_URL")
 
 
 def remedy(role: str | None) -> str:
-    """What to do where a login can't become `role` behind a pooler."""
+    """The remedy if a login can't take `role` because it is behind a pooler."""
     if role == "quarry_owner":
         return "migrations need one session throughout: set DATABASE_MIGRATION_URL to an address that goes round the pooler"
     return f"log in as {role} itself, or go round the pooler: set {variable(role)}"

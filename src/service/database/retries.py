@@ -1,4 +1,4 @@
-"""Retries: which failures are repeated, how often, and after which pauses. The errors say whether repeating them is safe."""
+"""Retries: after which errors work is repeated, how often, and after what pauses. An error's `retryable` says if that is safe."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def repeated(once: Callable[[int], Awaitable[T]], *, attempts: int = 3, de
 
 
 def connecting(attempts: int) -> AsyncRetrying:
-    """Repeats the first connection while the server is starting: 100 ms doubling up to 5 s, with jitter."""
+    """Retries the first connection while the server is starting. The pauses double from 100 ms up to 5 s, with jitter."""
     return AsyncRetrying(
         stop=stop_after_attempt(attempts),
         wait=wait_random_exponential(multiplier=0.1, max=5.0),

@@ -14,7 +14,7 @@ from service.errors import DatabaseError, TooManySavepoints
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.transactions")
 
 SAVEPOINT_CEILING = 60
-"""Beyond 64 subtransactions a backend's list overflows and every other backend's visibility checks slow down."""
+"""With more than 64 subtransactions a backend's list of them overflows, and visibility checks of all other backends slow down."""
 SAVEPOINT_WARNING = 32
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
@@ -30,9 +30,9 @@ class Savepoints:
 
     @contextlib.asynccontextmanager
     async def open(self, name: str) -> AsyncIterator[None]:
-        """Undo what the block did if it raises, and raise on. `name` is a plain lower-case word.
+        """Undo what the block did if it raises, and re-raise the exception. `name` is a plain lower-case word.
 
-        Raises TooManySavepoints at the sixty-first of a transaction.
+        Raises TooManySavepoints when a transaction would open its 61st savepoint.
         """
         if not _NAME.match(name):
             raise ValueError(f"a savepoint's name is a lower-case word, not {name!r}")
@@ -41,7 +41,7 @@ class Savepoints:
         self._opened += 1
         if self._opened == SAVEPOINT_WARNING:
             log.warning("many_savepoints", opened=self._opened, ceiling=SAVEPOINT_CEILING)
-        # The depth keeps nested savepoints of one name apart and the set of texts small.
+        # The depth gives nested savepoints of one name different marks, and keeps the number of different statements small.
         mark = f"{name}_{self._depth}"
         await self._connection.execute(f"SAVEPOINT {mark}")
         self._depth += 1
@@ -59,7 +59,7 @@ class Savepoints:
         if not self._connection.is_in_transaction():
             return
         try:
-            # Without RELEASE the savepoint would stay and nesting would grow in a loop.
+            # Without RELEASE the savepoint would still exist, so a loop would nest ever more of them.
             await self._connection.execute(f"ROLLBACK TO {mark};RELEASE {mark}")
         except DatabaseError:
             # The error that led here is the one to report; the transaction will not commit.

@@ -1,4 +1,4 @@
-"""A single connection, outside the pool, and names as SQL has them."""
+"""A single connection outside the pool, and the quoting of identifiers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ async def connect(address: Address) -> Any:
     """A single connection for set-up. Raises the service's errors."""
     options = address.asyncpg_options(application_name="quarry")
     try:
-        # Without names for its statements: behind a pooler somebody else may have the same ones.
+        # Statements are sent unnamed: behind a pooler another client may have prepared one of the same name.
         return await asyncpg.connect(
             address.url, timeout=address.connect_timeout, statement_cache_size=0, **options
         )  # fmt: skip
@@ -23,5 +23,5 @@ async def connect(address: Address) -> Any:
 
 
 def quoted(name: str) -> str:
-    """A name as SQL has it."""
+    """A name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

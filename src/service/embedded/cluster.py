@@ -14,12 +14,13 @@ from service.embedded.state import write
 
 SUPERUSER = "postgres"
 _LETTERS = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-"""Sorts by code point as C does, but knows which letters are the lower case of which, wherever it runs."""
+"""The locale C.UTF-8 built into PostgreSQL. It sorts by code point as C does, but also converts the case of non-ASCII letters,
+in the same way on every operating system."""
 _LETTERS_SINCE = 17
 
 
 def create(placement: Placement, binaries: Path, password: str) -> None:
-    """Make the data directory, whole or not at all."""
+    """Create the data directory. It appears only when it is complete."""
     home, name = placement.data.parent, placement.data.name
     for leftover in home.glob(f"new-{name}-*"):
         _remove(leftover)
@@ -47,14 +48,14 @@ def create(placement: Placement, binaries: Path, password: str) -> None:
 
 
 def reset_password(placement: Placement, binaries: Path, password: str) -> None:
-    """Give the superuser of existing data another password, where the known one was lost with its file."""
+    """Set a new password for the superuser of an existing data directory, because the file with the old one is lost."""
     single_user = ("--single", "-D", str(placement.data), "-c", "exit_on_error=on", "postgres")
     statement = f"ALTER ROLE {SUPERUSER} PASSWORD '{password}'\n"
     run(placement.account, binaries / "postgres", *single_user, given=statement)
 
 
 def _remove(leftover: Path) -> None:
-    """Remove what a killed start left, where its initdb may be writing for a moment yet."""
+    """Remove the files of a start that was killed. Retries for a while, because its initdb may still be writing."""
     deadline = time.monotonic() + 10.0
     while leftover.exists() and time.monotonic() < deadline:
         shutil.rmtree(leftover, ignore_errors=True)

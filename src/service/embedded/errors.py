@@ -1,4 +1,4 @@
-"""What can go wrong with the embedded server, told to whoever operates it."""
+"""The errors of the embedded server, with messages for the operator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class EmbeddedError(OperatorError):
 
 @contextmanager
 def reported(directory: Path) -> Iterator[None]:
-    """Turn what the operating system refuses into an EmbeddedError."""
+    """Turn an error of the operating system into an EmbeddedError."""
     try:
         yield
     except OSError as error:
@@ -28,7 +28,7 @@ def reported(directory: Path) -> Iterator[None]:
 
 
 def reason(output: str) -> str:
-    """The last failure that PostgreSQL's output names, with its hint; else the last line."""
+    """The last error message in PostgreSQL's output, with its hint; without an error message, the last line."""
     failures = re.findall(r"\b((?:FATAL|PANIC|ERROR|error): .*)(?:\n.*\b(HINT: .*))?", output)
     if failures:
         return " ".join(failures[-1]).strip()

@@ -1,4 +1,4 @@
-"""Where the data of a state directory are, and the account that runs PostgreSQL on them."""
+"""Decides where the data of a state directory are stored, and which account runs PostgreSQL on them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from service.embedded.errors import EmbeddedError
 from service.embedded.state import read, write
 
 OWN_ACCOUNT = "quarry-postgres"
-"""The account that runs the embedded server for root, rather than `nobody`: others use that too, and could read the data."""
+"""The account that runs the embedded server if the caller is root. It is preferred to `nobody`, because other programs also
+run as `nobody` and could read the data."""
 _OUTSIDE = Path("/var/tmp")
 
 
 @dataclass(frozen=True)
 class Account:
-    """The unprivileged account that runs PostgreSQL for root, whom PostgreSQL refuses."""
+    """The unprivileged account that runs PostgreSQL if the caller is root, because PostgreSQL refuses to run as root."""
 
     uid: int
     gid: int
@@ -45,7 +46,7 @@ class Account:
         return found
 
     def enters(self, directory: Path) -> bool:
-        """Whether the mode bits of `directory` and all above it let the account through."""
+        """Whether the mode bits of `directory` and of all directories above it let the account enter."""
         for status in (step.stat() for step in (directory, *directory.parents)):
             shift = 6 if status.st_uid == self.uid else 3 if status.st_gid == self.gid else 0
             if not status.st_mode >> shift & 1:
@@ -62,10 +63,10 @@ def _account(name: str) -> Account | None:
 
 
 def _made(name: str) -> Account | None:
-    """The account, with a group and nothing else of its own; None where this system makes none in this way."""
+    """Create the account as a system account with a group of the same name; None if `useradd` can't do that here."""
     program = shutil.which("useradd") or "/usr/sbin/useradd"
     alone = ["--system", "--user-group", "--no-create-home", "--home-dir", "/", "--shell", "/bin/false"]
-    # If two run at once, one of them undoes what the other has created.
+    # If two useradd processes run at once, one can undo what the other has created.
     with suppress(OSError, subprocess.TimeoutExpired), files.alone(Path("/etc")):
         if (found := _account(name)) is not None:
             return found
@@ -75,14 +76,14 @@ def _made(name: str) -> Account | None:
 
 @dataclass(frozen=True)
 class Placement:
-    """A data directory (PGDATA) and the account to run PostgreSQL as; None is the current one."""
+    """A data directory (PGDATA), and the account to run PostgreSQL as; None means the current account."""
 
     data: Path
     account: Account | None
 
 
 def place(directory: Path, major: int, say: Callable[[str], None]) -> Placement:
-    """Where the data of PostgreSQL `major` are or are to be: in `directory` if the account can enter it."""
+    """The place for the data of PostgreSQL `major`, existing or new: in `directory` if the account can enter it."""
     data = directory / f"pg{major}"
     if os.geteuid() != 0:
         return Placement(data, None)
@@ -94,7 +95,7 @@ def place(directory: Path, major: int, say: Callable[[str], None]) -> Placement:
 
 
 def outside(directory: Path, say: Callable[[str], None]) -> Path:
-    """A directory of root that every account may enter, for what cannot be in `directory` itself."""
+    """A directory that root owns and every account may enter. It holds the files that cannot be in `directory` itself."""
     chosen = _recorded_outside(directory)
     if chosen is None:
         chosen = _OUTSIDE / f"quarry-embedded-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]}"
@@ -120,5 +121,5 @@ def data_directories(directory: Path) -> list[Path]:
 
 def _recorded_outside(directory: Path) -> Path | None:
     name = read(directory / "outside")
-    # The name is not taken on trust: root may be working in somebody else's directory.
+    # The name is validated, because root may be using a state directory whose files another user can change.
     return _OUTSIDE / name if name and re.fullmatch("quarry-embedded-[0-9a-f]{16}", name) else None

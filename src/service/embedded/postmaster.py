@@ -1,4 +1,4 @@
-"""The postmaster, a server's main process: found by its pid file, started until it is ready, shut down."""
+"""The postmaster, the main process of a PostgreSQL server: finding it by its pid file, starting it and shutting it down."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Postmaster:
 
 
 def find(data: Path) -> Postmaster | None:
-    """The live postmaster of `data` as its pid file describes it."""
+    """The running postmaster of `data`, as its pid file describes it; None if there is none."""
     lines = (read(data / "postmaster.pid") or "").splitlines()
     if len(lines) < 4 or not lines[0].isdigit() or not works_in(int(lines[0]), data):
         return None
@@ -43,7 +43,7 @@ def find(data: Path) -> Postmaster | None:
 
 
 def find_settled(data: Path) -> Postmaster | None:
-    """The postmaster of `data` once it accepts connections; None once there is none."""
+    """Wait until the postmaster of `data` accepts connections, and return it; None if none is running or it ends meanwhile."""
     deadline = time.monotonic() + _START_SECONDS
     while (found := find(data)) is not None and not found.ready:
         if time.monotonic() > deadline:
@@ -55,7 +55,7 @@ def find_settled(data: Path) -> Postmaster | None:
 def start(
     placement: Placement, binaries: Path, port: int | None, last_port: int, options: Mapping[str, str]
 ) -> Postmaster:
-    """Start the server on `port`, else on `last_port` if it is free, else on any, and wait for it."""
+    """Start the server and wait until it is ready. Without `port` it gets `last_port` if that is free, else any free port."""
     log = placement.data.parent / f"server-{placement.data.name.removeprefix('pg')}.log"
     began = time.monotonic()
     while True:
@@ -69,11 +69,11 @@ def start(
             process.wait()
             raise
         if found is not None:
-            # The process outlives this object, which would warn about that; `reap` waits for its end.
+            # The server keeps running after this Popen object is deleted. With a return code set, Popen does not warn about it.
             process.returncode = 0
             return found
         said = log.read_bytes()[log_start:].decode(errors="replace")
-        # Backends of a killed postmaster end once they notice it; a port may be lost after it was found free.
+        # Both failures pass: backends of a killed postmaster end soon, and another process may have taken the free port.
         passing = re.search("pre-existing shared memory|Address already in use", said)
         if not passing or time.monotonic() > began + _RETRY_SECONDS:
             raise EmbeddedError(
@@ -102,11 +102,11 @@ def shut_down(data: Path) -> bool:
 def remove_misleading_pid_file(data: Path) -> None:
     """Remove a pid file that is damaged or names a live process other than a server of `data`.
 
-    The file of a process that is gone stays: with it PostgreSQL finds backends that still run.
+    The file of a process that has ended is kept, because PostgreSQL uses it to find backends that are still running.
     """
     path = data / "postmaster.pid"
     if path.exists():
-        # Negative for PostgreSQL in single-user mode.
+        # In single-user mode PostgreSQL writes its pid as a negative number.
         first = re.match(r"-?([1-9]\d*)\n", path.read_text())
         if first is None or (exists(int(first[1])) and not works_in(int(first[1]), data)):
             path.unlink(missing_ok=True)
@@ -122,9 +122,9 @@ def _choose_port(port: int | None, last_port: int) -> int:
 
 
 def _free_port(port: int) -> int | None:
-    """`port` if it can be had, any free one for 0."""
+    """`port` if it is free, else None; for 0, any free port."""
     with socket.socket() as probe:
-        # As PostgreSQL does: connections of the last server that linger do not count.
+        # PostgreSQL sets this option too: connections of the last server in TIME_WAIT do not make the port count as taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -136,7 +136,7 @@ def _free_port(port: int) -> int | None:
 def _spawn(
     placement: Placement, binaries: Path, port: int, options: Mapping[str, str], output: BinaryIO
 ) -> subprocess.Popen[bytes]:
-    # A backup locks every table twice; 512 for each of 100 connections are enough for a thousand schemas of tenants' own.
+    # A backup locks every table twice. 512 locks for each of 100 connections are enough for a thousand own schemas of tenants.
     settings = {"timezone": "UTC", "log_timezone": "UTC", "max_locks_per_transaction": "512", **options}
     settings |= {"listen_addresses": HOST, "port": str(port), "unix_socket_directories": ""}
     arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -151,7 +151,7 @@ def _spawn(
 
 
 def _await_ready(process: subprocess.Popen[bytes], data: Path, log: Path, deadline: float) -> Postmaster | None:
-    """The postmaster that `process` is, once it accepts connections; None once it has ended."""
+    """Wait until `process` accepts connections, and return it as a Postmaster; None if it ends before that."""
     while process.poll() is None:
         found = find(data)
         if found is not None and found.pid == process.pid and found.ready:

@@ -1,4 +1,4 @@
-"""The processes of PostgreSQL: started free of the caller's surroundings, recognised by their number."""
+"""Starts PostgreSQL's programs independently of the caller's environment, and finds out whether a process still exists."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def run(account: Account | None, program: Path, *arguments: str, given: str = ""
 
 
 _KEPT = frozenset({"PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR"})
-"""Variables that PostgreSQL's programs may need."""
+"""Environment variables that are passed on, because PostgreSQL's programs may need them."""
 
 
 def surroundings(account: Account | None) -> dict[str, Any]:
     """The Popen arguments that make a child independent of the caller's environment, directory and rights."""
-    # A server lives long and its environment can be looked into: keys and passwords of the command stay out of it.
+    # A server runs for a long time, and others may read its environment. So it must not inherit keys and passwords.
     environment = {name: value for name, value in os.environ.items() if name in _KEPT}
     arguments: dict[str, Any] = {"env": environment | {"LC_ALL": "C", "TZ": "UTC"}, "cwd": "/"}
     if account is not None:
@@ -44,14 +44,14 @@ def surroundings(account: Account | None) -> dict[str, Any]:
 
 
 def works_in(pid: int, data: Path) -> bool:
-    """Whether process `pid` lives and is a PostgreSQL that works in `data`."""
+    """Whether process `pid` is running and is a PostgreSQL server for the data directory `data`."""
     if not Path("/proc/self").exists():
         command_line = ["ps", "-ww", "-o", "stat=", "-o", "command=", "-p", str(pid)]
         shown = subprocess.run(command_line, check=False, capture_output=True, text=True).stdout
         return not shown.lstrip().startswith("Z") and "postgres" in shown
     process = Path("/proc") / str(pid)
     try:
-        # Empty for a zombie, as any process stays that nobody waits for.
+        # Empty for a zombie: a process that has ended, but whose parent has not waited for it yet.
         command = (process / "cmdline").read_bytes().split(b"\0")
         if Path(os.fsdecode(command[0])).name not in ("postgres", "postmaster"):
             return False
@@ -63,7 +63,7 @@ def works_in(pid: int, data: Path) -> bool:
 
 
 def exists(pid: int) -> bool:
-    """Whether there is a process `pid`; a child of this process that has ended is gone."""
+    """Whether a process `pid` exists. A child of this process that has ended (a zombie) does not count."""
     reap(pid, os.WNOHANG)
     try:
         os.kill(pid, 0)
@@ -75,6 +75,6 @@ def exists(pid: int) -> bool:
 
 
 def reap(pid: int, options: int = 0) -> None:
-    """Wait for process `pid` if it is a child of this one, as otherwise it stays behind as a zombie."""
+    """Wait for process `pid` if it is a child of this process; otherwise it would remain as a zombie."""
     with suppress(ChildProcessError):
         os.waitpid(pid, options)

@@ -1,4 +1,4 @@
-"""The server of a state directory: running for whoever uses it, stopped when the last of them leaves."""
+"""The server of a state directory. It is started for its first user and stopped when the last one leaves."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from service.embedded.placement import Placement, data_directories, place
 
 @dataclass(frozen=True)
 class Server:
-    """A running server, and how its superuser reaches it.
+    """A running server, and how to connect to it as its superuser.
 
-    `directory` is the state directory, `data` the data directory (PGDATA), `pid` that of the postmaster and
+    `directory` is the state directory, `data` the data directory (PGDATA), `pid` the process id of the postmaster and
     `binaries` the directory of psql, pg_dump and the other programs.
     """
 
@@ -35,9 +35,9 @@ class Server:
     binaries: Path
 
     def url(self, *, user: str | None = None, password: str | None = None, database: str = "postgres") -> str:
-        """The connection URL of `user`; of the superuser, password included, when none is given.
+        """The connection URL for `user`. Without `user` it is for the superuser and includes the password.
 
-        The server has no TLS: saying so saves every connection the round trip of asking.
+        The server has no TLS. The URL says so with sslmode=disable, which saves each connection a round trip.
         """
         if user in (None, self.superuser) and password is None:
             password = self.password
@@ -60,12 +60,12 @@ def running(
     keep: bool = False,
     say: Callable[[str], None] = _say,
 ) -> Iterator[Server]:
-    """The server of `directory`, started if it is not running; stopped again when its last user leaves.
+    """The server of `directory`. It is started if it is not running, and stopped when its last user leaves.
 
-    A server that already runs is used as it is: `options` (`-c name=value` of its command line) then have no
-    effect, and a `port` other than its own is an error. Without `port` it takes that of the last start if it
-    is free, else any free one. With `keep` it goes on until `stop`, later users without `keep` included.
-    Raises EmbeddedError when the server cannot be started or used.
+    A server that already runs is used as it is: `options` (`-c name=value` of its command line) then have no effect, and a
+    `port` other than its own is an error. Without `port` a new server gets the port of the last start if that is free, else
+    any free port. With `keep` the server runs until `stop` is called, even if later users do not ask for `keep`. Raises
+    EmbeddedError when the server cannot be started or used.
     """
     directory = directory.resolve()
     with ExitStack() as locks:
@@ -76,7 +76,7 @@ def running(
             with state.exclusive(start_lock):
                 _stop_other_majors(directory, major, users_lock)
                 server = _serve(directory, major, port, options, say)
-                # Not earlier: a failed start must not look like a user to those who leave meanwhile.
+                # The lock is taken only after the start. If the start fails, a process that leaves must not count it as a user.
                 state.share(users_lock)
                 if keep:
                     state.write(directory / "keep", "Left running until it is stopped explicitly.\n")
@@ -89,7 +89,7 @@ def running(
 
 
 def stop(directory: Path) -> bool:
-    """Stop the server of `directory`, whoever uses it, and wait until it is gone; False when none ran."""
+    """Stop the server of `directory` even if it is in use, and wait until it has ended; returns False if none was running."""
     directory = directory.resolve()
     if not directory.is_dir():
         return False
@@ -107,7 +107,7 @@ def _is_unused(directory: Path, users_lock: BinaryIO) -> bool:
 
 
 def _stop_other_majors(directory: Path, major: int, users_lock: BinaryIO) -> None:
-    """Make way for PostgreSQL `major`; EmbeddedError while a server of another major is in use."""
+    """Stop servers of other major versions than `major`. Raises EmbeddedError if one is in use."""
     for data in data_directories(directory):
         other = data.name.removeprefix("pg")
         if other != str(major) and postmaster.find(data) is not None:
@@ -119,7 +119,7 @@ def _stop_other_majors(directory: Path, major: int, users_lock: BinaryIO) -> Non
 def _serve(
     directory: Path, major: int, port: int | None, options: Mapping[str, str], say: Callable[[str], None]
 ) -> Server:
-    """The server of `directory`, found running or started; the caller holds the start lock."""
+    """The server of `directory`, which is started if it is not running. The caller must hold the start lock."""
     binaries = find_binaries(major)
     placement = place(directory, major, say)
     found = postmaster.find_settled(placement.data)
@@ -159,7 +159,7 @@ def _start(
         cluster.create(placement, binaries, password)
     elif known is None:
         cluster.reset_password(placement, binaries, password)
-    # After the data: a password that is lost in between is replaced at the next start.
+    # Written after the data are created. If the process is killed in between, the next start sets a new password.
     state.write(directory / "password", password)
     (directory / "keep").unlink(missing_ok=True)
     last_port = int(state.read(directory / "port") or 0)

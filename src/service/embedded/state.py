@@ -1,4 +1,4 @@
-"""The files of a state directory, private to its owner, and the locks that its users hold on them."""
+"""The files of a state directory, which only its owner may read, and the locks that users of the server hold on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 
 def read(path: Path) -> str | None:
-    """The text of a file without surrounding space; None when it is missing or empty."""
+    """The text of a file without surrounding whitespace; None if the file is missing or empty."""
     try:
         return path.read_text().strip() or None
     except FileNotFoundError:
@@ -19,7 +19,7 @@ def read(path: Path) -> str | None:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file as a whole, with the owner and mode that `open_private` gives."""
+    """Replace a file atomically. The new file has the owner and mode that `open_private` sets."""
     partial = path.with_name(path.name + ".partial")
     partial.unlink(missing_ok=True)
     with open_private(partial) as file:
@@ -28,7 +28,7 @@ def write(path: Path, text: str) -> None:
 
 
 def open_private(path: Path) -> BinaryIO:
-    """Open for appending, made private to the owner of the directory, who may be another than root."""
+    """Open a file for appending. A new file is private to the owner of its directory, also if root creates it."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -42,7 +42,7 @@ def open_private(path: Path) -> BinaryIO:
 
 @contextmanager
 def exclusive(lock: BinaryIO) -> Iterator[None]:
-    """Hold `lock` alone, waiting for whoever holds it."""
+    """Hold `lock` exclusively, after waiting until nobody else holds it."""
     fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         yield
@@ -56,7 +56,7 @@ def share(lock: BinaryIO) -> None:
 
 
 def is_unused(lock: BinaryIO) -> bool:
-    """Whether nobody else holds `lock`; the caller's own shared hold on it ends."""
+    """Whether nobody else holds `lock`. The caller's own shared lock is given up; if unused, an exclusive one replaces it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,1 +1,1 @@
-"""How a request becomes an answer; what the API is about is in `service.api`."""
+"""The HTTP layer: how a request becomes an answer (its HTTP response). The operations of the API are in `service.api`."""

@@ -1,7 +1,7 @@
-"""Answers: models to JSON, errors to problem+json, and the headers that go with them.
+"""Answers, the HTTP responses: models become JSON, errors become problem+json, each with its headers.
 
-A handler's return annotation says which answer it gives: `Page[Campaign]`, `Created[Campaign]`, `Nothing`. The OpenAPI
-document is made from it.
+A handler's return annotation names the class of its answer: `Page[Campaign]`, `Created[Campaign]`, `Nothing`. The OpenAPI
+document is generated from these annotations.
 """
 
 from __future__ import annotations
@@ -46,33 +46,35 @@ STATUS: Mapping[str, int] = {
     "commit_unknown": 503,
     "timeout": 504,
 }
-"""The one table from an error's code to its HTTP status."""
+"""The HTTP status of each error code."""
 
 _INTERNAL = "Something went wrong on our side."
 
 
 class Answer(Response):
-    """A JSON document; `code` is the error's code in a problem document."""
+    """A JSON document."""
 
     media_type: str | None = "application/json"
     status: ClassVar[int] = 200
+    # The error code if this is a problem document, otherwise empty.
     code = ""
 
 
 class Entity(Answer, Generic[M]):
-    """One entity; `tagged` are its id and version, where it has one: they become its ETag."""
+    """One entity."""
 
+    # Its id and version, from which `tag` makes the ETag; None if its model has no version.
     tagged: tuple[UUID, int] | None = None
 
     def tag(self, tenant: UUID) -> None:
-        """Give it the ETag of its row in `tenant`."""
+        """Set the ETag, made from the version, the row's id and `tenant`. Without a version it does nothing."""
         if self.tagged is not None:
             id, version = self.tagged
             self.headers["ETag"] = f'"{version}.{mark(tenant, id)}"'
 
 
 class Created(Entity[M]):
-    """An entity that has just been made."""
+    """The entity that was created."""
 
     status = 201
 
@@ -82,30 +84,30 @@ class Page(Answer, Generic[M]):
 
 
 class Accepted(Answer):
-    """It will be done."""
+    """The request was accepted; the answer has no body."""
 
     media_type = None
     status = 202
 
 
 class Nothing(Answer):
-    """It has been done."""
+    """The request was carried out; the answer has no body."""
 
     media_type = None
     status = 204
 
 
 class Text(Answer):
-    """Something that is not JSON."""
+    """A body that is not JSON."""
 
 
 def entity(model: type[M], row: M) -> Entity[M]:
-    """One entity as `model` shows it (columns of a subclass are left out)."""
+    """An answer with one entity, serialized as `model`: columns that only a subclass of it has are left out."""
     return _tagged(Entity(model.__pydantic_serializer__.to_json(row), Entity.status), row)
 
 
 def created(model: type[M], row: M, location: str | None = None) -> Created[M]:
-    """A new entity and, where it has one, its address."""
+    """An answer with a new entity; `location` is its address, None if it has none."""
     headers = {} if location is None else {"Location": location}
     return _tagged(Created(model.__pydantic_serializer__.to_json(row), Created.status, headers), row)
 
@@ -118,9 +120,10 @@ def page(
     *,
     etag: str | None = None,
 ) -> Page[M]:
-    """One page of a list; `rows` holds one more than `limit` when there is a next page, which begins after `cursor`.
+    """An answer with one page of a list. If there is a next page, `rows` holds one row more than `limit`.
 
-    The weak ETag is a hash of the body, unless `etag` gives one (numbered_pages.py).
+    `cursor` makes the cursor of the next page from the last row of this one. The weak ETag is a hash of the body, unless
+    `etag` gives a different one (numbered_pages.py).
     """
     following = b"null"
     if len(rows) > limit:
@@ -131,31 +134,31 @@ def page(
 
 
 def keep(answer: Response, *, is_secret: bool) -> None:
-    """Set who may store an answer: the caller's own browser, which revalidates it each time, or nobody if it is secret."""
+    """Set the caching headers: nobody stores a secret answer; only the browser stores any other, and revalidates it each time."""
     if "cache-control" not in answer.headers:
         answer.headers["Cache-Control"] = "no-store" if is_secret else "private, no-cache"
     answer.headers.add_vary_header("Authorization")
 
 
 def not_modified(etag: str) -> Page[Any]:
-    """304: the client holds it already."""
+    """An answer with status 304: the client already has the version with this ETag."""
     unmodified: Page[Any] = Page(status_code=304, headers={"ETag": etag})
     del unmodified.headers["content-type"]
     return unmodified
 
 
 def accepted() -> Accepted:
-    """202."""
+    """An answer with status 202 and no body."""
     return Accepted(status_code=Accepted.status)
 
 
 def nothing() -> Nothing:
-    """204."""
+    """An answer with status 204 and no body."""
     return Nothing(status_code=Nothing.status)
 
 
 def unmodified(answer: Response, if_none_match: Sequence[str]) -> bool:
-    """Whether the client holds this answer already (weak comparison, RFC 9110)."""
+    """Whether If-None-Match matches the ETag of this answer, so that the client already has it."""
     if not if_none_match or answer.status_code != 200:
         return False
     etag = answer.headers.get("etag")
@@ -163,13 +166,13 @@ def unmodified(answer: Response, if_none_match: Sequence[str]) -> bool:
 
 
 def holds(etag: str, if_none_match: Sequence[str]) -> bool:
-    """Whether the client holds this version already (weak comparison, RFC 9110)."""
+    """Whether the If-None-Match headers contain `etag`, or are `*` (weak comparison, RFC 9110)."""
     held = [tag.strip().removeprefix("W/") for header in if_none_match for tag in header.split(",")]
     return etag.removeprefix("W/") in held or held == ["*"]
 
 
 def problem(error: Exception, request_id: str) -> Answer:
-    """An error as application/problem+json (RFC 9457). An error without a status in STATUS is `internal`."""
+    """An error as application/problem+json (RFC 9457). An error whose code is not in STATUS becomes `internal`."""
     known = error if isinstance(error, ServiceError) else None
     code = known.code if known is not None and known.code in STATUS else "internal"
     status = STATUS[code]
@@ -198,10 +201,10 @@ def problem(error: Exception, request_id: str) -> Answer:
 
 
 def mark(tenant: UUID, row: UUID) -> str:
-    """The part of an ETag that names tenant and row: 16 hexadecimal digits.
+    """The part of an ETag that identifies tenant and row: 16 hexadecimal digits.
 
-    Versions are small numbers that many rows share. A browser sends the ETag that it holds for a URL, also after another person
-    has signed in; without this part it would be told that nothing has changed.
+    Versions are small numbers, so many rows have the same one. A browser sends the ETag that it stored for a URL even after a
+    different user has signed in. Without this part the answer would be 304, and the browser would show the former user's row.
     """
     return hashlib.sha256(tenant.bytes + row.bytes).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""Call: one request, from its token to its transaction."""
+"""Call: one request, with its token, its input and the transaction that it runs in."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
 
 class Call(Generic[W]):
-    """One request: read its input, run one piece of the service's work as its caller, answer."""
+    """One request: reads its input, authenticates its caller and runs a handler's operation in a transaction."""
 
     def __init__(self, request: Request[State], permission: Permission, *, may_repeat: bool = True) -> None:
         self.request = request
@@ -50,9 +50,9 @@ class Call(Generic[W]):
         self.writes = request.method not in ("GET", "HEAD")
         self.caller: Caller
         self.tenant: TenantId | None = None
-        """Known once the token has been admitted."""
+        """The caller's tenant; None until the call's transaction has ended successfully."""
         self.number: int | None = None
-        """What this call's commit got, None when it changed nothing."""
+        """The number of this call's commit in the tenant's log; None if it changed nothing."""
         self._key = read_key(request.headers.getlist("idempotency-key")) if self.writes and may_repeat else None
         self._raw = b""
 
@@ -69,7 +69,7 @@ class Call(Generic[W]):
     def id(self, name: str = "id") -> UUID:
         """The id of a row, from a path parameter. Raises NotFound if it is not a UUID."""
         text = self.request.path_params[name]
-        # UUID() reads braces, underscores and more; a row has one address.
+        # UUID() also accepts other spellings, such as braces, but a row must have only one address.
         if not _ID.match(text):
             raise NotFound
         return UUID(text)
@@ -89,7 +89,7 @@ class Call(Generic[W]):
 
     @property
     def precondition(self) -> Precondition:
-        """If-Match, of the row that the path names or of the tenant itself."""
+        """The If-Match header, for the row whose id is in the path, or for the tenant if there is no id in it."""
         token, id = tokens.read(self.bearer()), self.request.path_params.get("id", "")
         row = UUID(id) if _ID.match(id) else token and token.tenant
         mark = answers.mark(token.tenant, row) if token and row else None
@@ -102,7 +102,10 @@ class Call(Generic[W]):
 
     @property
     def at_least(self) -> int:
-        """The number that Consistency requires; 0 if it requires none or is of a different epoch. Raises Malformed."""
+        """The commit that a read must include, as the Consistency header requires; 0 for none.
+
+        A position of a different epoch requires none. Raises Malformed.
+        """
         given = self.request.headers.get("consistency")
         if given is None or self.writes:
             return 0
@@ -112,7 +115,7 @@ class Call(Generic[W]):
         return position.number if position.epoch == self.state["watermarks"].epoch else 0
 
     def note_commit(self, tenant: TenantId, number: int | None) -> None:
-        """Say which commit the call made, where it did not make it by `run`."""
+        """Note the tenant and the number of the call's commit. A handler that commits without `run` has to call this."""
         self.tenant, self.number = tenant, number
 
     async def run(
@@ -123,7 +126,7 @@ class Call(Generic[W]):
         at_least: int = 0,
         may_lag: bool = True,
     ) -> R:
-        """Run `operation` as the caller, in one transaction whose first statement finds out who that is.
+        """Run `operation` as the caller, in one transaction whose first statement authenticates the caller.
 
         A read goes to a replica, if there is one, unless `may_lag` is false.
         A suspended tenant, an inactive user, a revoked session or key are refused at once. Raises Unauthorized,
@@ -157,7 +160,7 @@ class Call(Generic[W]):
         return await self.run(unless_answered)
 
     async def write(self, operation: Callable[[W], Awaitable[A]]) -> A:
-        """Like `run`, for the operation that makes the answer. With an Idempotency-Key it takes effect only once.
+        """Like `run`, for an operation that returns the answer. A request with an Idempotency-Key takes effect only once.
 
         Also raises Replayed, KeyReused and InProgress.
         """
@@ -171,7 +174,7 @@ class Call(Generic[W]):
             await self.state["quota"].check(work, self.caller.tenant)
             answer = await operation(work)
             if isinstance(answer, Entity):
-                # Before it is kept: it is to be the same when the request is repeated.
+                # Before the answer is stored, so that a repeated request gets the same ETag.
                 answer.tag(self.caller.tenant)
             await request.settle(work, claim, answer)
             return answer
@@ -179,9 +182,9 @@ class Call(Generic[W]):
         return await self.run(once)
 
     async def consistency(self) -> str | None:
-        """`<epoch>-<number>` of this call's commit, or of the tenant's head when it changed nothing.
+        """The answer's Consistency header: the position of this call's commit, or of the tenant's head if it changed nothing.
 
-        None for a read, and when the head can't be asked for: the write is committed all the same.
+        None for a read, and also if the head can't be read: the write itself has succeeded.
         """
         if not self.writes or self.tenant is None:
             return None
@@ -196,7 +199,7 @@ class Call(Generic[W]):
         return str(Position(self.state["watermarks"].epoch, number))
 
     def token(self) -> Token:
-        """The bearer token. Raises Unauthorized when there is none that can be read."""
+        """The bearer token. Raises Unauthorized if it is missing or malformed."""
         token = tokens.read(self.bearer())
         if token is None:
             raise Unauthorized
@@ -218,7 +221,7 @@ class Call(Generic[W]):
         if bearer is not None and not is_authentic(work.binding, token, bearer):
             bearer = None
         if (bearer is None or bearer.is_expired) and work.may_be_behind:
-            # Another process may just have created it or noted its use; the primary has to be asked.
+            # The replica may not have the session or key yet, or not its last use; `Behind` makes the primary be asked.
             raise Behind
         try:
             self.caller = caller = admit(token, bearer, self.permission)

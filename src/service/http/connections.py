@@ -1,7 +1,7 @@
 """Limits on what one client may use before its request is served: connections, header bytes, time.
 
-uvicorn's protocol reads heads of any size, waits for them for ever, and takes any number of connections. This one answers
-what is too much with a problem document and closes.
+uvicorn's own protocol reads the head of a request (request line and headers) whatever its size, waits for it without limit, and
+accepts any number of connections. This one refuses whatever exceeds a limit: it sends a problem document and closes.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.connections")
 
 _MOST_HEADERS = 100
 _HEAD_BYTES = 32 * 1024
-"""Of the request line and all headers together."""
+"""The most bytes of the request line and all headers together."""
 _TARGET_BYTES = 8 * 1024
 _BESIDE_A_BYTE = 9
-"""Bytes that may be received for each byte of a body: a one-byte chunk takes six, extensions and trailers the rest."""
+"""So many bytes may be received for each byte of a chunked body: a one-byte chunk takes six, the rest is for extensions."""
 _WARN_EVERY = 60.0
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a connection or a request is refused, as its problem document says it; `reason` is the metric's label."""
+    """Why a connection or a request is refused: the content of the problem document, and `reason`, the label of the metric."""
 
     status: int
     code: str
@@ -50,9 +50,9 @@ _CROWD = Refusal(503, "unavailable", "Too many connections of your address are o
 
 @dataclass
 class Gate:
-    """Admits at most `most` connections, and `most_of_address` of one address unless it is a trusted proxy's.
+    """Admits at most `most` connections, and at most `most_of_address` from one address unless that is a trusted proxy's.
 
-    A head has `head_timeout` seconds to arrive, a body `body_timeout`. 0 means no bound.
+    The head of a request must arrive within `head_timeout` seconds, its body within `body_timeout`. 0 means no limit.
     """
 
     most: int
@@ -65,7 +65,7 @@ class Gate:
     _warned_at: float = -_WARN_EVERY
 
     def enter(self, address: str) -> Refusal | None:
-        """Count one more connection; why it is refused, if it is."""
+        """Count a new connection. Returns why it is refused, or None."""
         self._open[address] += 1
         self._total += 1
         if self.most and self._total > self.most:
@@ -75,14 +75,14 @@ class Gate:
         return None
 
     def leave(self, address: str) -> None:
-        """Count one less."""
+        """Stop counting a connection that has been closed."""
         self._total -= 1
         self._open[address] -= 1
         if not self._open[address]:
             del self._open[address]
 
     def warn(self, refusal: Refusal, address: str, now: float) -> None:
-        """Tell of a refused connection, now and then: a flood must not fill the log."""
+        """Log a refused connection, at most once in _WARN_EVERY seconds: a flood must not fill the log."""
         if now - self._warned_at >= _WARN_EVERY:
             self._warned_at = now
             log.warning(
@@ -96,7 +96,7 @@ class Gate:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's, with bounds. One timer per connection looks at its deadline, so that a request sets no timer."""
+    """uvicorn's protocol with these limits. One timer per connection checks its deadline, so that no request sets a timer."""
 
     def __init__(self, *args: Any, gate: Gate, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -135,16 +135,17 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._refusal is not None:
             return
-        # The piece in which a head or body begins is not counted: its share is unknown. A complete head is measured separately.
+        # Data in which a head or body begins is not counted, as it is unknown how much of it belongs to that head or body.
+        # on_headers_complete checks the size of a complete head.
         if before == (self._messages, False) and self._is_in_head:
             self._head_bytes += len(data)
         if before == (self._messages, True) and self._is_in_body:
             self._received_of_body += len(data)
         if max(self._head_bytes, self._received_of_body - _BESIDE_A_BYTE * self._body_bytes) > _HEAD_BYTES:
-            # The parser keeps an unfinished header, or trailer, to itself.
+            # The parser does not report an unfinished header or trailer, so on_header can't check its size.
             self._refuse(_HEADERS)
         elif self._deadline is None and (self.cycle is None or self.cycle.response_complete):
-            # Any data, even a single line break, has cancelled uvicorn's keep-alive timer.
+            # Any data, even a single line break, cancels uvicorn's keep-alive timer, so a deadline must replace it.
             self._expect(self._gate.head_timeout)
 
     def on_message_begin(self) -> None:
@@ -181,8 +182,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline = None
         super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's own words
-        """What the parser, or a callback of it, refuses."""
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's message is not used
+        """Uvicorn calls this when the parser or one of its callbacks refuses the data."""
         self._refuse(self._refusal or _MALFORMED)
 
     def _abort(self, refusal: Refusal) -> None:
@@ -191,7 +192,7 @@ class BoundedProtocol(HttpToolsProtocol):
         raise ValueError(refusal.detail)
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer with a problem document, unless an answer is under way, and close."""
+        """Send a problem document, unless an answer has already begun, and close the connection."""
         self._refusal = refusal
         self._deadline = None
         CONNECTIONS_REFUSED.labels(reason=refusal.reason).inc()
@@ -203,7 +204,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline = self.loop.time() + seconds if seconds else None
 
     def _watch(self) -> None:
-        """Look whether the deadline is over, and again when it may be."""
+        """End the connection if its deadline has passed; otherwise schedule the next check."""
         now = self.loop.time()
         if self._deadline is not None and now >= self._deadline:
             if self._is_in_head or self.cycle is None or not self.cycle.response_complete:

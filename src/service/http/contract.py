@@ -2,8 +2,8 @@
 
     async def update(call: Call, body: Parsed[CampaignPatch], precondition: Precondition) -> Entity[Campaign]:
 
-`body` is the JSON body, `query` the query string, `precondition` says that If-Match is needed, and the return annotation
-is one of the answers of answers.py. The request is parsed by it and the OpenAPI document is made from it.
+`body` is the JSON body, `query` the query string, and `precondition` the If-Match header, which is then required. The return
+annotation is one of the classes of answers.py. Requests are parsed, and the OpenAPI document is generated, from the signature.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ContractError(TypeError):
 
 @dataclass(frozen=True)
 class Contract:
-    """What a handler reads and answers; `summary` is the first sentence of its docstring."""
+    """The inputs and the answer of a handler; `summary` is the first paragraph of its docstring, `description` the rest."""
 
     body: type[BaseModel] | None
     query: type[BaseModel] | None

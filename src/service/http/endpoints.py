@@ -25,14 +25,14 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
 
 
 SMALL, LARGE = 16 * 1024, 1024 * 1024
-"""The largest bodies in bytes: for credentials and the like, and for long texts. MAX_BODY_BYTES limits both."""
+"""Limits of a body's size, in bytes: SMALL by default, LARGE for operations with long texts. MAX_BODY_BYTES limits both."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A method of a path: who may call it, and what does the work.
+    """One HTTP method of one path: the permission that it requires, and the handler that serves it.
 
-    The contract is read from the handler's signature. Raises ContractError.
+    `contract` is read from the handler's signature and docstring. Raises ContractError if they do not say enough.
     """
 
     method: str
@@ -40,19 +40,19 @@ class Endpoint:
     permission: Permission
     handler: Callable[..., Awaitable[Answer]]
     may_repeat: bool = True
-    """False where an Idempotency-Key means nothing."""
+    """False if an Idempotency-Key is ignored."""
     refuses: tuple[str, ...] = ()
-    """Error codes that its requests can end in, besides those that follow from the declaration."""
+    """Error codes that it can answer with, besides those that problems.py derives from the other fields."""
     is_secret: bool = False
-    """Whether nobody may store its answer: it shows a credential, or what only operators see."""
+    """True if its answer must not be stored, because it contains a credential or is for operators only."""
     is_shared: bool = False
-    """Whether what it writes belongs to no tenant, and so gets no number."""
+    """True if it writes shared data, which belongs to no tenant: its answer has no Consistency header."""
     has_own_failure: bool = False
-    """Whether it reports a failure in a form of its own, beside problem documents."""
+    """True if a 503 can also have a JSON body of a different form, instead of a problem document."""
     most: int = SMALL
     """The largest body, in bytes."""
     heading: str = ""
-    """What the documentation lists it under; if it is left out, the last noun of the path."""
+    """The section of the documentation that lists it; by default the last noun of the path."""
     contract: Contract = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,12 +62,12 @@ class Endpoint:
 
     @property
     def is_for_callers(self) -> bool:
-        """Whether its answers depend on who asks."""
+        """Whether its answers are for the caller only, so that shared caches must not store them."""
         return self.permission != "anyone" or self.is_secret
 
     @property
     def is_streamed(self) -> bool:
-        """Whether its answer lasts as long as the client likes."""
+        """Whether its answer is an event stream, which stays open until it is ended."""
         return self.contract.answer is EventStream
 
     @property
@@ -77,7 +77,7 @@ class Endpoint:
 
 
 class Resource:
-    """The endpoints of one path, as an ASGI application. Every error of theirs becomes a problem document."""
+    """The endpoints of one path, as an ASGI application. Every error that they raise becomes a problem document."""
 
     def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
         self.endpoints = endpoints
@@ -101,7 +101,7 @@ class Resource:
         await answer(scope, receive, send)
 
     def endpoint(self, method: str) -> Endpoint | None:
-        """What serves a method, if anything does."""
+        """The endpoint that serves a method, or None. GET's endpoint also serves HEAD."""
         return self.endpoints.get("GET" if method == "HEAD" else method)
 
     async def _answer(self, request: Request[State]) -> Response:

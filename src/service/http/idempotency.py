@@ -1,5 +1,7 @@
-"""Idempotency-Key: key, fingerprint, effect and answer are written in one transaction, so that a repeated request whose
-answer was lost gets the same answer and has no second effect. A request that fails writes nothing, and may be repeated.
+"""Idempotency-Key: a request's key, fingerprint and answer are stored in the same transaction as the changes that it makes.
+
+If the answer is lost and the request is repeated, it gets the same answer and changes nothing again. A request that fails
+stores nothing, and may be repeated.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ _COLUMN = "idempotency_keys.fingerprint"
 
 
 class Replayed(Exception):
-    """The key's request has been answered before: this is the answer, and the number of its commit if it got one."""
+    """The request has been answered before: `answer` is the stored answer, `number` that of its commit, None if it has none."""
 
     def __init__(self, answer: Response, number: int | None) -> None:
         super().__init__()
@@ -46,7 +48,7 @@ def read_key(headers: Sequence[str]) -> str | None:
 
 @dataclass(frozen=True)
 class IdempotentRequest:
-    """A request with a key, by one caller; `digest` is of all that makes it this request."""
+    """A request with an Idempotency-Key, by one caller; `digest` is a hash of its method, address, If-Match and body."""
 
     key: str
     caller_id: UUID
@@ -56,7 +58,7 @@ class IdempotentRequest:
 
     @classmethod
     def of(cls, request: Request[Any], body: bytes, *, key: str, caller_id: UUID, lifetime: float) -> IdempotentRequest:
-        """The request as its key knows it: method, address, precondition and body."""
+        """Make it from the HTTP request, its body and its key."""
         digest = hashlib.sha256()
         for part in (request.method, str(request.url.path), request.url.query, *request.headers.getlist("if-match")):
             digest.update(part.encode() + b"\n")
@@ -64,7 +66,10 @@ class IdempotentRequest:
         return cls(key, caller_id, digest.hexdigest(), lifetime)
 
     async def replay(self, work: EngineWork) -> None:
-        """Raise Replayed when the request has been answered before, KeyReused when the key was another request's."""
+        """Raise Replayed if the request has been answered before, KeyReused if its key was used for a different request.
+
+        Also raises InProgress if the answer is not stored yet, and Undecipherable. Returns if the key is new.
+        """
         settled = await work.idempotency_keys.find(self.caller_id, self.key)
         if settled is None:
             return
@@ -96,11 +101,11 @@ class IdempotentRequest:
         return id
 
     async def settle(self, work: EngineWork, id: UUID, answer: Response) -> None:
-        """Remember the answer, in the transaction of its effect."""
+        """Store the answer, in the same transaction as the changes that the request makes."""
         await work.idempotency_keys.settle(id, self._packed(answer))
 
     def _fingerprint(self, work: EngineWork) -> bytes:
-        # Not the digest itself: a password in a body could be guessed from it.
+        # An HMAC, because a password in the body could be guessed from the digest itself.
         return work.binding.index(self.digest, _COLUMN)
 
     def _packed(self, answer: Response) -> str:
@@ -108,9 +113,9 @@ class IdempotentRequest:
         return json.dumps([answer.status_code, headers, bytes(answer.body).decode(), *self._whose])
 
     def _unpacked(self, work: EngineWork, text: str) -> Answer:
-        """The answer, if it was sealed for this caller, key and request: anybody with write access can change the row.
+        """The stored answer. Raises Undecipherable if it was not sealed for this caller, key and request.
 
-        Raises Undecipherable.
+        Somebody with write access to the database could otherwise copy one request's answer to another's row.
         """
         status, headers, body, *whose = json.loads(text)
         if whose != self._whose and (whose or not work.binding.accepts_earlier_forms):

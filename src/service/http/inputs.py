@@ -1,5 +1,7 @@
-"""Input: bodies and queries. Their bytes are read before any statement runs, up to a limit. They are parsed when a handler
-asks for the value, after the caller has been admitted: 401 and 403 come first, and a refused caller costs no parsing.
+"""Input: bodies and query strings. Their bytes are read before any statement runs, up to a limit.
+
+They are parsed when a handler asks for the value, after the caller has been admitted: errors 401 and 403 take precedence, and
+the input of a caller who is refused is never parsed.
 """
 
 from __future__ import annotations
@@ -18,24 +20,24 @@ T = TypeVar("T")
 B = TypeVar("B", bound=BaseModel)
 
 _REPORTED = 50
-"""How many wrong fields an answer names; more of them are no help."""
+"""How many wrong fields an answer lists at most."""
 _NAME_SHOWN = 200
 _LENGTH_DIGITS = 18
 
 
 class Body(BaseModel):
-    """A request's body: unknown fields are errors."""
+    """The base of the models of bodies and query strings: an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def example(**fields: Any) -> ConfigDict:
-    """A body's configuration with an example for the documentation; a test sends each of them."""
+    """The model configuration of a body, with an example for the documentation. A test sends every such example."""
     return ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [fields]})
 
 
 KEPT: Any = Field(default=None)
-"""The default of a field that can be left out of a patch but not cleared: null is not of its type."""
+"""The default of a field that can be left out of a patch but not cleared, because its type does not allow null."""
 
 
 class Patch(Body):
@@ -55,11 +57,11 @@ class Parsed(Generic[T]):
 
     @property
     def error(self) -> ServiceError | None:
-        """What is wrong with it, if anything is."""
+        """The error that parsing ended with, or None."""
         return self._settled()[1]
 
     def get(self) -> T:
-        """The value. Raises what is wrong with it."""
+        """The value. Raises the error that parsing ended with."""
         value, error = self._settled()
         if error is not None:
             raise error
@@ -75,7 +77,7 @@ class Parsed(Generic[T]):
 
 
 NO_BODY: Parsed[None] = Parsed(lambda: None)
-"""The input of a request that has none."""
+"""Stands for the body of a request that has no body."""
 
 
 async def read_bytes(request: Request[Any], limit: int) -> bytes | ServiceError:
@@ -96,7 +98,7 @@ async def read_bytes(request: Request[Any], limit: int) -> bytes | ServiceError:
 
 
 def parse_body(content_type: str, raw: bytes | ServiceError, model: type[B]) -> B:
-    """The JSON body as `model`. Raises UnsupportedMediaType, Malformed, InvalidInput, and what `raw` could not be read for."""
+    """The JSON body as `model`. Raises UnsupportedMediaType, Malformed, InvalidInput, or `raw` if that is an error."""
     if isinstance(raw, ServiceError):
         raise raw
     kind = content_type.partition(";")[0].strip().lower()
@@ -119,7 +121,7 @@ def _wrong(field: str, message: str) -> FieldError:
 
 
 def _validated(validate: Callable[[], B]) -> B:
-    """Raises InvalidInput that names the wrong fields, Malformed for what is no JSON."""
+    """The validated model. Raises InvalidInput, which lists the wrong fields, or Malformed if the body is not JSON."""
     try:
         return validate()
     except ValidationError as error:

@@ -9,9 +9,9 @@ from decimal import Decimal, InvalidOperation
 from service.errors import InvalidInput, Malformed
 
 DEPTH = 32
-"""Arrays and objects within each other."""
+"""The deepest nesting of arrays and objects."""
 MEMBERS = 5_000
-"""Commas of all arrays and objects together, so nearly their members."""
+"""The most members of all arrays and objects together. Commas are counted, which gives nearly the same number."""
 # These patterns match or fail in one pass, so that invalid JSON does not cost more than valid JSON.
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
@@ -20,16 +20,16 @@ _LONGEST_NUMBER = 400
 
 
 def check(raw: bytes) -> None:
-    """Raises Malformed beyond the bounds and for NaN and Infinity; InvalidInput for a number that would lose digits.
+    """Raises Malformed if a limit is exceeded or for NaN and Infinity, InvalidInput if a number would lose digits.
 
-    Whether it is JSON at all is left to the parser.
+    It does not check that the body is valid JSON: the parser does.
     """
     outside = _STRING.sub(b"", raw)
     if outside.count(b",") >= MEMBERS:
         raise Malformed(f"The body has more than {MEMBERS} members.")
     if _depth(outside) > DEPTH:
         raise Malformed(f"The body is nested more than {DEPTH} deep.")
-    # The parser would take them.
+    # The parser would accept NaN and Infinity. Valid JSON has no N or I outside its strings.
     if b"N" in outside or b"I" in outside:
         raise Malformed("The body is not valid JSON.")
     if any(_loses_digits(number) for number in _DECIMAL.findall(outside)):
@@ -48,7 +48,7 @@ def _depth(outside: bytes) -> int:
 
 
 def _loses_digits(number: bytes) -> bool:
-    """Whether conversion to float changes the number. A number beyond the range of floats is refused elsewhere."""
+    """Whether conversion to float changes the number. Validation by the model refuses one beyond the range of floats."""
     text = number.decode("ascii")
     if len(text) > _LONGEST_NUMBER:
         return True
@@ -56,5 +56,5 @@ def _loses_digits(number: bytes) -> bool:
     try:
         return math.isfinite(value) and Decimal(text) != Decimal(repr(value))
     except InvalidOperation:
-        # Its exponent is beyond decimals too.
+        # The exponent is too large for Decimal as well.
         return True

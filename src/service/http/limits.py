@@ -1,7 +1,7 @@
-"""Rate limits: how often one caller may do what costs or gives something away.
+"""Rate limits: how often a client may do something that is expensive, or that helps to guess a secret.
 
-Counts are kept in Redis if it is configured, so that all processes share them. While it is unreachable or slow, each process
-counts by itself, from zero: a limit is then somewhat higher, and no request fails or waits long because of it.
+Counts are kept in Redis if it is configured, so that all processes share them. While Redis is unreachable or slow, each process
+counts by itself, starting from zero: the limits are then somewhat higher, but no request fails or waits long.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from service.settings.http import RateLimitSettings
 
 LimitName = Literal[
     "sign_in_address",  # key: the client's address
-    "sign_in_account",  # key: tenant, email, the client's network; a success forgives
+    "sign_in_account",  # key: tenant, email, the client's network; a success resets it
     "sign_in_strangers",  # key: tenant, email; not enforced for an address from which the user recently had a session
-    "current_password",  # key: tenant, caller; a success forgives
-    "failures_tenant",  # key: tenant; failures of addresses that nobody has
+    "current_password",  # key: tenant, caller; a success resets it
+    "failures_tenant",  # key: tenant; recorded failures with an email that no user has
     "codes_phone",  # key: tenant, phone
     "codes_tenant",  # key: tenant
     "guesses",  # key: tenant, phone
     "passwords",  # key: tenant, caller
     "seeds",  # key: the client's address
-    "operator",  # key: the client's address; wrong tokens alone
+    "operator",  # key: the client's address; only wrong tokens are counted
 ]
 
 _BY_ADDRESS: frozenset[LimitName] = frozenset({"sign_in_address", "seeds", "operator"})
@@ -49,14 +49,14 @@ class Limits:
     """Open it with `async with Limits.open(settings, secret)`: it owns a task, and the connections to Redis."""
 
     def __init__(self, settings: RateLimitSettings, secret: bytes, redis: RedisCircuit | None) -> None:
-        """`secret` hides the keys that are counted; it is the same in all processes that count together."""
+        """`secret` is the key of the HMACs under which counts are stored; processes that share counts need the same one."""
         self._secret = secret
         self._items: dict[LimitName, RateLimitItem] = {
             name: parse(rate)
             for name in get_args(LimitName)
             if (rate := getattr(settings, f"rate_limit_{name}")) != "off"
         }
-        # The moving window is exact: it never admits more, and knows when there is room again.
+        # A moving window is exact: it never admits more than the limit, and tells when the next request will be admitted.
         self._memory = MemoryStorage()
         self._own = MovingWindowRateLimiter(self._memory)
         self._redis = redis
@@ -65,11 +65,11 @@ class Limits:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, settings: RateLimitSettings, secret: bytes) -> AsyncIterator[Self]:
-        """Start counting. Redis is first spoken to by the first count."""
+        """Start counting. The first count opens the connection to Redis."""
         redis = RedisCircuit.of(settings)
         limits = cls(settings, secret, redis)
-        # The library sweeps at every hit, in a thread per key, and fails over keys that are cleared meanwhile. It leaves
-        # that to a task which is there already.
+        # At every hit, the library starts a task that deletes expired entries, unless `timer` is a running task. That task
+        # uses a thread for each key, and fails if a key is cleared meanwhile, so `timer` is set to a task of this class.
         limits._memory.timer = sweeper = asyncio.create_task(limits._sweep(), name="limits")
         try:
             yield limits
@@ -81,21 +81,21 @@ class Limits:
                 await redis.aclose()
 
     async def hit(self, name: LimitName, *key: str) -> None:
-        """Count one for `key`. Raises RateLimited, without counting, if the limit has been reached."""
+        """Count one use for `key`. If the limit has been reached, raises RateLimited and does not count."""
         item = self._items.get(name)
         if item is None:
             return
         identity = self._identity(name, key)
 
         async def count(limiter: MovingWindowRateLimiter) -> int:
-            """Seconds until there is room, 0 when there is."""
+            """Count it and return 0, or return the seconds until it can be counted if the limit has been reached."""
             if await limiter.hit(item, name, identity):
                 return 0
             stats = await limiter.get_window_stats(item, name, identity)
-            # Forgiven or moved on since.
+            # Since the refusal the count has been reset, or the window has moved on.
             if stats.remaining > 0:
                 return 1
-            # The hosts that share a Redis may differ about the time.
+            # The clocks of hosts that share a Redis may differ, so the result is kept within the window's length.
             return min(max(math.ceil(stats.reset_time - time.time()), 1), item.get_expiry())
 
         if retry_after := await self._ask(count):
@@ -103,7 +103,7 @@ class Limits:
             raise RateLimited(retry_after)
 
     async def admits(self, name: LimitName, *key: str) -> bool:
-        """Count one for `key`, if there is room."""
+        """Like `hit`, but return False instead of raising RateLimited."""
         try:
             await self.hit(name, *key)
         except RateLimited:
@@ -111,17 +111,17 @@ class Limits:
         return True
 
     async def forgive(self, name: LimitName, *key: str) -> None:
-        """Start counting again for `key`."""
+        """Reset the count of `key` to zero."""
         item = self._items.get(name)
         if item is None:
             return
         identity = self._identity(name, key)
-        # What was counted here while Redis was away is forgiven too.
+        # Also resets what this process counted while Redis was unreachable.
         await self._own.clear(item, name, identity)
         await self._ask(lambda limiter: limiter.clear(item, name, identity))
 
     def _identity(self, name: LimitName, key: tuple[str, ...]) -> str:
-        """The key as it is kept: an HMAC, because it may be personal, and phones could be guessed from a plain hash."""
+        """The key as it is stored: an HMAC, because it may be personal data, and a phone could be guessed from a plain hash."""
         digest = hmac.new(self._secret, digestmod="sha256")
         for part in map(household, key) if name in _BY_ADDRESS else key:
             encoded = part.encode("utf-8", "surrogatepass")
@@ -138,7 +138,7 @@ class Limits:
         return await operation(self._own)
 
     async def _sweep(self) -> None:
-        """Forget, every now and then, what has left its window."""
+        """Every _SWEEP_EVERY seconds, delete the entries that have left their window."""
         while True:
             await asyncio.sleep(_SWEEP_EVERY)
             now = time.time()
@@ -158,7 +158,7 @@ def _storage(pool: BlockingConnectionPool) -> RedisStorage:
 
 
 def household(address: str) -> str:
-    """What one client holds at least: an IPv4 address, or the /64 of an IPv6 address."""
+    """The network that one client is assumed to control: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
         ip = ip_address(address)
     except ValueError:

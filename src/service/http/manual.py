@@ -1,4 +1,4 @@
-"""The page at /docs: the OpenAPI document as one HTML page, without scripts and without any outside network."""
+"""The page at /docs: the OpenAPI document as one HTML page, without scripts, and without loading anything from another host."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _answers(responses: dict[str, Any]) -> Iterator[str]:
 
 
 def _curl(method: str, path: str, operation: dict[str, Any]) -> str:
-    """A command line that does it; ids and the token are yours to fill in."""
+    """An example command line for the operation; shell variables stand for the ids and the token."""
     lines = [
         f'curl -s{"" if method == "get" else f"X {method.upper()}"} "$QUARRY{path.replace("{", "$")}"'.replace("}", "")
     ]
@@ -129,7 +129,7 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 def _prose(text: str) -> str:
-    """Text with `code` in it."""
+    """A text as HTML; what stands between backquotes becomes a code element."""
     return "".join(
         f"<code>{escape(part)}</code>" if number % 2 else escape(part) for number, part in enumerate(text.split("`"))
     )

@@ -16,11 +16,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""Methods that are counted by name; anybody may invent others."""
+"""Methods that are counted under their own name. All others are counted together, because a client can invent names."""
 
 
 class RequestId:
-    """Takes the client's Request-Id if it is one, makes one otherwise, and sends it back."""
+    """Uses the client's Request-Id if it is valid, otherwise makes one, and returns it in the answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -48,11 +48,11 @@ class RequestId:
 
 
 class Answered:
-    """Logs and counts every answer; `scope["code"]` is the error's code where there was one."""
+    """Logs and counts every answer; `scope["code"]` is the error code, if there is one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        # A dictionary's look-up instead of the lock and the tuple that `labels` takes.
+        # Caches, because `labels` takes a lock and builds a tuple, which is slower than looking up a key.
         self._counters: dict[tuple[str, int, str], Counter] = {}
         self._timers: dict[tuple[str, str], Histogram] = {}
 
@@ -86,7 +86,7 @@ class Answered:
             )  # fmt: skip
 
     def _timer(self, method: str, route: str) -> Histogram:
-        """By the declared path: actual paths contain ids, and would make one series per row."""
+        """The timer of a method and a declared path. Actual paths contain ids, so each row would get a time series."""
         if (timer := self._timers.get((method, route))) is None:
             timer = self._timers[method, route] = REQUEST_SECONDS.labels(method=method, route=route)
         return timer

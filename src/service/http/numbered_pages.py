@@ -1,4 +1,4 @@
-"""Lists that only commits can change: the commit numbers alone show that a list is unchanged."""
+"""Pages of lists that only commits can change: if the commit numbers are unchanged, so is the list, and it need not be read."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ async def numbered_page(
     items: TypeAdapter[list[M]],
     read: Callable[[W], Awaitable[list[M]]],
 ) -> Page[M]:
-    """One page of a list that nothing but commits of the tenant and of the shared data can change.
+    """One page of a list that only commits of the tenant and of the shared data can change.
 
-    Its weak ETag is a hash of the release, the tenant, the address and the two commit numbers. A client that has it
-    gets 304 without `read`, however expensive the list is.
+    Its weak ETag is a hash of the API's revision, the tenant, the URL and the two commit numbers. If the client sends this ETag,
+    the answer is 304 and `read` is not called, however expensive the list is.
     """
 
     async def operation(work: W) -> Page[M]:
         etag = await _etag(call, work)
-        # * asks whether there is anything here, which only reading tells.
+        # If-None-Match: * matches if the list exists, and only reading shows whether it does.
         if not query.error and call.if_none_match != ["*"] and answers.holds(etag, call.if_none_match):
             return answers.not_modified(etag)
         rows = await read(work)
@@ -43,7 +43,8 @@ async def numbered_page(
 
 
 async def _etag(call: Call[Any], work: EngineWork) -> str:
-    # The rows may be newer than the numbers, never older: the ETag would then confirm stale rows.
+    # The numbers are read before the rows, so the rows can't be older than the numbers. If they were, a later request with this
+    # ETag would get 304 for stale rows. Rows that are newer than the numbers do no harm.
     reading = work.reading
     if reading is not None and (numbers := reading.place()) is not None:
         epoch = call.state["watermarks"].epoch

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document: made of the routes that are served and of the models that validate, once, at the start."""
+"""The OpenAPI 3.1 document: generated once, at the start, from the routes and from the models that validate requests."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ def document(endpoints: Sequence[Endpoint]) -> Document:
 
 
 Names = Mapping[Any, str]
-"""What a model is called in the document, by model and mode."""
+"""The name of each model in the document, by model and mode (validation or serialization)."""
 
 
 def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[str, Any], Names]:
-    """The schemas of all bodies and answers, and what each model is called among them."""
+    """The schemas of all bodies and answers, by name, and the name of each model's schema."""
     wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {}
     for endpoint in endpoints:
         if endpoint.contract.body is not None:
@@ -81,7 +81,7 @@ def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[str, Any], Names]:
 
 
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:
-    """A model's schema without what says nothing: titles made of names, and null for fields that may be left out."""
+    """A model's schema without redundant entries: titles that repeat the field's name, and null as a default."""
     fields = {
         name: {key: value for key, value in field.items() if key != "title" and (key, value) != ("default", None)}
         for name, field in schema.get("properties", {}).items()
@@ -142,7 +142,7 @@ def _query_parameters(query: type[BaseModel] | None) -> list[dict[str, Any]]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter is there or not; there is no null in a query string."""
+    """The schema of a query parameter without null, which a query string can't express."""
     options = [each for each in schema.get("anyOf", []) if each.get("type") != "null"]
     kept = {name: value for name, value in schema.items() if name not in ("anyOf", "default", "title")}
     if schema.get("default") is not None:
@@ -156,7 +156,7 @@ def _inlined(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
 
 
 def _headers(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """The headers that mean something to this operation."""
+    """The request headers that this operation uses."""
     headers = []
     if endpoint.contract.has_precondition:
         headers.append(_header("If-Match", "The ETag of the version that is meant, or *.", "*", is_required=True))
@@ -172,7 +172,7 @@ def _headers(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def _header(name: str, description: str, example: str | None, *, is_required: bool = False) -> dict[str, Any]:
-    # What is no version matches no version; a key is one to 200 visible characters (idempotency.py).
+    # If-Match needs no pattern, because a malformed ETag just matches no version. idempotency.py checks keys with this pattern.
     schema: dict[str, Any] = {"type": "string"}
     if name == "Idempotency-Key":
         schema["pattern"] = r"^[\x21-\x7e]{1,200}$"

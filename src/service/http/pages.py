@@ -1,4 +1,4 @@
-"""Pages of a list: what every list takes, and the cursor that leads from one page to the next."""
+"""Pages of a list: the query parameters of every list, and the cursor that leads from one page to the next."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CURSOR = re.compile(r"[A-Za-z0-9_-]{32}\Z")
 
 
 class Cursor(BaseModel):
-    """The last row of a page: where the next one begins."""
+    """The position of the last row of a page; the next page begins after it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,7 +27,7 @@ class Cursor(BaseModel):
     id: UUID
 
     def encode(self) -> str:
-        """As opaque text."""
+        """The cursor as opaque text."""
         microseconds = (self.created_at - _EPOCH) // _MICROSECOND
         return base64.urlsafe_b64encode(microseconds.to_bytes(8, "big", signed=True) + self.id.bytes).decode()
 
@@ -45,7 +45,7 @@ def decode_cursor(text: object) -> Cursor:
 
 
 class Entity(Protocol):
-    """What a list is ordered by."""
+    """A row with the columns that lists are ordered by."""
 
     @property
     def created_at(self) -> datetime: ...
@@ -59,7 +59,7 @@ def cursor_of(row: Entity) -> str:
 
 
 class PageQuery(Body):
-    """What every list takes."""
+    """The query parameters of every list."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     after: Annotated[
@@ -69,7 +69,7 @@ class PageQuery(Body):
     ] = None
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of a repository's `page`: one row more than asked for tells whether there is a next page."""
+        """The arguments of a repository's `page`. One row more than requested is read, to see whether there is a next page."""
         given = {name: getattr(self, name) for name in self.model_fields_set - {"limit", "after"}}
         if self.after is not None:
             given |= {"after_created_at": self.after.created_at, "after_id": self.after.id}

@@ -13,10 +13,10 @@ _VERSION = re.compile(r'"([1-9][0-9]{0,8})(?:\.([0-9a-f]{16}))?"\Z')
 
 
 class Precondition:
-    """If-Match, compared strongly (RFC 9110): a weak tag names no version, nor does anything unreadable.
+    """The If-Match header, with strong comparison (RFC 9110): a weak or malformed tag matches no version.
 
-    A tag is the version and the `mark` of the row (answers.py), or the version alone, as a body shows it. With the mark of
-    another row or tenant it names no version either.
+    A tag consists of the version and the `mark` of the row (answers.py), or only of the version, which bodies contain. A tag
+    with the mark of another row or tenant matches no version either.
     """
 
     def __init__(self, headers: Sequence[str], mark: str | None = None) -> None:
@@ -28,16 +28,19 @@ class Precondition:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the statement's own version predicate says it all."""
+        """Whether the statement can check it by itself: it allows any version, or exactly one."""
         return self.is_any or len(self.versions) == 1
 
     @property
     def version(self) -> int | None:
-        """The one version that a plain precondition names, None for any."""
+        """The only version that a plain precondition allows, None for any version."""
         return None if self.is_any else next(iter(self.versions))
 
     def check(self, version: int) -> int | None:
-        """The version that the statement must still find, None for any. Raises PreconditionRequired or StaleVersion."""
+        """Check the row's current `version`. Returns the version that the statement has to find, None for any version.
+
+        Raises PreconditionRequired or StaleVersion.
+        """
         if self.is_missing:
             raise PreconditionRequired
         if self.is_any:
@@ -50,9 +53,10 @@ class Precondition:
 
 
 async def expected(find: Callable[[], Awaitable[Any]], change: Parsed[Any], precondition: Precondition) -> int | None:
-    """The version that a change must still find, None for any; raises in the order 403, 404, 428, 412, 422.
+    """The version that the row must have when it is changed, None for any version.
 
-    Costs a statement only when something is wrong, or when If-Match names several versions.
+    If several errors apply, the first in the order 403, 404, 428, 412, 422 is raised. `find`, which costs a statement, is called
+    only if something is wrong or If-Match lists several versions.
     """
     if change.error is None and precondition.is_plain:
         return precondition.version

@@ -1,4 +1,4 @@
-"""Which errors a route can answer with, told from what the route declares."""
+"""The errors that a route can answer with, derived from its declaration."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _OF_KEYS = ("malformed", "in_progress", "key_reused")
 
 
 def codes_of(endpoint: Endpoint) -> list[str]:
-    """The codes that a request on this route can be refused with."""
+    """The error codes that requests on this route can get."""
     codes: list[str] = [*_ALWAYS]
     if endpoint.permission != "anyone":
         codes += _OF_CALLERS
         if endpoint.method == "GET":
-            # Consistency.
+            # For the Consistency header.
             codes.append("malformed")
     if "{" in endpoint.path:
         codes.append("not_found")
@@ -42,7 +42,7 @@ def problems(endpoint: Endpoint) -> dict[str, Any]:
     by_status: dict[int, list[str]] = {}
     for code in codes_of(endpoint):
         by_status.setdefault(STATUS[code], []).append(code)
-    # A probe tells in its own form what fails.
+    # The readiness probe reports what fails in a JSON form of its own.
     others = {"application/json": {"schema": {"type": "object"}}} if endpoint.has_own_failure else {}
     return {
         str(status): {

@@ -1,7 +1,8 @@
-"""The edge: which proxies are trusted, which host names are served, and which web pages may call.
+"""The edge: which proxies are trusted, which host names are served, and which web pages may call the API.
 
-Sign-in finds the tenant by the host name and limits count by the address, so X-Forwarded-* is taken only from trusted proxies.
-The middleware of uvicorn and Starlette ignores X-Forwarded-Host, accepts invalid addresses, or refuses in plain text.
+Sign-in finds the tenant by the host name and rate limits count by the client's address, so X-Forwarded-* is used only from
+trusted proxies. The middleware of uvicorn and Starlette does not suffice: it ignores X-Forwarded-Host, accepts invalid
+addresses, or refuses requests with plain text instead of a problem document.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from service.settings.http import HttpSettings
 _PROBES = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 """Served under any host name: probes and scrapers know only the address of this process."""
 _HOPS = 32
-"""Proxies in a row; what claims more is not read further."""
+"""The most entries of X-Forwarded-For that are read, from the right."""
 _NODE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?\Z|([0-9a-f:.]+)\Z", re.IGNORECASE)
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?)(?::([0-9]{1,5}))?\Z", re.IGNORECASE)
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -35,7 +36,7 @@ _SHOWN = ("ETag", "Location", "Consistency", "Request-Id", "Idempotency-Replayed
 
 
 def edge_middleware(settings: HttpSettings) -> list[Middleware]:
-    """The middleware, outermost first; it needs the request id."""
+    """The middleware that the settings ask for, outermost first; RequestId must be outside it."""
     stack = [Middleware(HostCheck, allowed=settings.allowed_hosts)]
     if settings.trusted_proxies:
         stack.insert(0, Middleware(Forwarded, trusted=settings.trusted_proxies))
@@ -52,7 +53,8 @@ def edge_middleware(settings: HttpSettings) -> list[Middleware]:
 class Forwarded:
     """Takes the client's address, the scheme and the host name from X-Forwarded-*, if a trusted proxy sends them.
 
-    The nearest proxy appends last, so the rightmost value is trusted; those before it only if trusted proxies wrote them.
+    Each proxy appends to X-Forwarded-For, so the nearest one wrote the rightmost entry. Any other entry is trusted only if the
+    entry to its right is the address of a trusted proxy, which wrote it.
     """
 
     def __init__(self, app: ASGIApp, trusted: Networks) -> None:
@@ -62,7 +64,7 @@ class Forwarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         peer = ip_of(scope["client"][0]) if scope["type"] == "http" and scope.get("client") else None
         if peer is not None and is_among(peer, self.trusted):
-            # In place: what is outside reads the answer's code from this very scope.
+            # The scope is changed, not copied: the middleware outside reads the answer's code from the same object.
             self._believe(scope, peer)
         await self.app(scope, receive, send)
 
@@ -109,7 +111,7 @@ class HostCheck:
     def _wrong(self, scope: Scope) -> str | None:
         given = Headers(scope=scope).getlist("host")
         if len(given) > 1:
-            # A proxy before us may have used the other one.
+            # A proxy in front of this service may have used the other one.
             return "Send one Host header."
         if not self.names and not self.endings:
             return None
@@ -120,7 +122,7 @@ class HostCheck:
 
 
 class Cors(CORSMiddleware):
-    """Starlette's, except that a preflight that it refuses is answered by a problem document."""
+    """Starlette's CORS middleware, except that a refused preflight request is answered with a problem document."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope) if scope["type"] == "http" and scope["method"] == "OPTIONS" else Headers()
@@ -153,17 +155,17 @@ def is_among(ip: IPv4Address | IPv6Address, networks: Networks) -> bool:
 
 
 def ip_of(text: str) -> IPv4Address | IPv6Address | None:
-    """The address that a text is, None for what is none."""
+    """The IP address that a text contains, None if it is not one."""
     try:
         ip = ip_address(text)
     except ValueError:
         return None
-    # One machine has one address, also where a socket for both kinds writes it as IPv6.
+    # A socket for both IPv4 and IPv6 reports an IPv4 client as an IPv4-mapped IPv6 address.
     return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
 
 
 def _host(text: str) -> str | None:
-    """The host of a Host header in lower case, without port and final dot; None for what is none."""
+    """The host of a Host header in lower case, without port and final dot; None if it is invalid."""
     match = _HOST.match(text)
     if not match or len(text) > 255 or int(match.group(2) or 0) > 65535:
         return None

@@ -1,4 +1,4 @@
-"""The most idempotency keys that a tenant may have: each may keep a whole answer until it expires."""
+"""A limit on the number of a tenant's idempotency keys: each may store a whole answer until it expires."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from service.errors import RateLimited
 from service.tenancy.identity import TenantId
 
 _ASK_EVERY = 10.0
-"""Seconds: what a tenant adds meanwhile may be above the quota."""
+"""Seconds until a tenant's keys are counted again; those that it adds meanwhile may exceed the quota."""
 _RETRY_AFTER = 60
 _TENANTS = 10_000
 
 
 class Quota:
-    """At most `most` idempotency keys of a tenant; 0 for any number."""
+    """Allows a tenant at most `most` idempotency keys; 0 means no limit."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._asked: dict[TenantId, tuple[float, bool]] = {}
 
     async def check(self, work: EngineWork, tenant: TenantId) -> None:
-        """Raises RateLimited while the tenant has too many, the one just claimed included. Asks the database now and then."""
+        """Raises RateLimited if the tenant has too many keys, including the one just claimed.
+
+        The keys are counted in the database, at most once in _ASK_EVERY seconds.
+        """
         if not self._most:
             return
         asked_at, is_full = self._asked.get(tenant, (-_ASK_EVERY, False))

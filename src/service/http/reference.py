@@ -21,12 +21,12 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 
 @dataclass(frozen=True)
 class ApiReference:
-    """The document, and the page that shows it; made once, when the application is."""
+    """The OpenAPI document and the HTML page made from it. Both are made once, when the application is created."""
 
     openapi: bytes
     page: bytes
     revision: str
-    """Tells releases apart whose answers may look different."""
+    """A hash of the document, which differs between releases whose answers may have different fields."""
 
     @classmethod
     def of(cls, endpoints: Sequence[Endpoint]) -> Self:
@@ -36,7 +36,7 @@ class ApiReference:
 
 @functools.cache
 def _made(endpoints: tuple[Endpoint, ...]) -> tuple[bytes, bytes, str]:
-    """Once for the same endpoints: an application is made more often than its endpoints change, as in tests."""
+    """Cached, because tests create many applications with the same endpoints."""
     made = document(endpoints)
     text = to_json(made)
     return text, manual.render(made).encode(), hashlib.sha256(text).hexdigest()[:16]
@@ -48,7 +48,7 @@ async def openapi(call: Call[Any]) -> Answer:
 
 
 async def docs(call: Call[Any]) -> Text:
-    """The same for people."""
+    """The documentation of this API as an HTML page."""
     return Text(
         call.request.app.state.reference.page, media_type="text/html", headers={"Content-Security-Policy": _POLICY}
     )

@@ -1,6 +1,7 @@
-"""Limits on the concurrent requests of one tenant and of one bearer in this process, so that nobody stalls the others.
+"""Limits on the concurrent requests of one tenant and of one bearer (a token's holder) in this process.
 
-All share one pool of connections. Without a bound, one tenant with slow requests holds all of it, and everybody waits.
+All requests share one pool of connections. Without a limit, one tenant with slow requests could occupy all of them, and the
+others would wait.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from service.errors import RateLimited
 
 _RETRY_AFTER = 1
 _QUEUE = 100
-"""Pieces of work of one tenant that wait; the next one is refused."""
+"""How many requests of one tenant, bearer or network may wait; further ones are refused."""
 _PROVEN = 20_000
-"""Bearers that are remembered; one that is forgotten proves itself again."""
+"""How many admitted bearers are remembered. One that is forgotten counts as unknown until it is admitted again."""
 
 
 @dataclass
 class _Share:
-    """Of one tenant or bearer: how many are at work, and who waits."""
+    """The requests of one tenant, bearer or network: how many are running, and those that wait."""
 
     busy: int = 0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
@@ -31,8 +32,8 @@ class _Share:
 class Shares:
     """`async with shares.hold(tenant, bearer, place)`: at most three quarters of `connections` for a tenant, half for a bearer.
 
-    A token names its tenant, and may be forged. Until `prove` says that it was admitted, its requests count for the network
-    that they come from, so that forged tokens can't fill the share of the tenant that they name.
+    A token names its tenant, and may be forged. Until `prove` is called for it, its requests count for `place`, the network that
+    they come from, instead of the tenant. So forged tokens can't use up the share of the tenant that they name.
     """
 
     def __init__(self, connections: int) -> None:
@@ -42,7 +43,7 @@ class Shares:
         self._proven: OrderedDict[Hashable, None] = OrderedDict()
 
     def prove(self, bearer: Hashable) -> None:
-        """From now on the bearer's work is its tenant's."""
+        """Note that the bearer's token has been admitted: from now on its requests count for its tenant."""
         self._proven[bearer] = None
         self._proven.move_to_end(bearer)
         if len(self._proven) > _PROVEN:
@@ -50,9 +51,9 @@ class Shares:
 
     @contextlib.asynccontextmanager
     async def hold(self, tenant: Hashable, bearer: Hashable, place: Hashable) -> AsyncIterator[None]:
-        """Wait for room, then hold it for the block. Raises RateLimited when too many wait already."""
+        """Wait until the request may run, and count it as running during the block. Raises RateLimited if too many wait."""
         whole = tenant if bearer in self._proven else ("place", place)
-        # The bearer first: one who waits for their own share must not hold the tenant's.
+        # The bearer's share first: a request that waits for it must not occupy the tenant's share meanwhile.
         await self._take(bearer, self._of_bearer)
         try:
             await self._take(whole, self._of_tenant)
@@ -76,7 +77,7 @@ class Shares:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                # The turn had come already; the next one gets it.
+                # This request had already been allowed to run; let the next one run instead.
                 self._give(key)
             else:
                 # `_give` may have removed it already.
@@ -89,7 +90,7 @@ class Shares:
         while share.waiting:
             turn = share.waiting.popleft()
             if not turn.done():
-                # Room passes from one to the other.
+                # The waiting request runs instead of the finished one, so `busy` stays the same.
                 turn.set_result(None)
                 return
         share.busy -= 1

@@ -1,4 +1,4 @@
-"""Notice of a shutdown: uvicorn waits for all answers to end, and an open stream would never end."""
+"""Tells the application that the server is stopping. uvicorn waits until all answers end, and an open stream never would."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from types import FrameType
 
 @contextlib.contextmanager
 def shutdown_notice(leaving: Callable[[], None], ending: Callable[[], None], delay: float) -> Iterator[None]:
-    """Call `leaving` in the running loop when the server is told to stop, and `ending` after `delay` seconds, just before
-    the server's own handler. Meanwhile load balancers see that this instance is leaving. A second signal ends the delay.
+    """On SIGINT or SIGTERM call `leaving`, and after `delay` seconds `ending` and then the server's own signal handler.
+
+    During the delay, load balancers can notice that this instance is leaving. A second signal ends the delay.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -24,7 +25,7 @@ def shutdown_notice(leaving: Callable[[], None], ending: Callable[[], None], del
     numbers: tuple[int, int] = (signal.SIGINT, signal.SIGTERM)
     for number in numbers:
         handler = signal.getsignal(number)
-        # If no server handles the signal, there is no handler to run before.
+        # Without a server there is no handler to call afterwards, so the signal keeps its default effect.
         if callable(handler) and handler is not signal.default_int_handler:
             stop.handlers[number] = handler
             signal.signal(number, stop)
@@ -37,7 +38,7 @@ def shutdown_notice(leaving: Callable[[], None], ending: Callable[[], None], del
 
 @dataclass
 class _Stop:
-    """The handler of both signals: whichever comes first begins, the next one ends."""
+    """The handler of both signals. With a delay, the first signal starts it and the next signal ends it."""
 
     loop: asyncio.AbstractEventLoop
     leaving: Callable[[], None]
@@ -59,7 +60,7 @@ class _Stop:
         self.handlers[number](number, frame)
 
     def _end(self, number: int) -> None:
-        # A second call could make uvicorn stop without waiting for answers.
+        # Calling uvicorn's handler twice could make it stop without waiting for answers.
         if not self.has_ended:
             self.ending()
             self.handlers[number](number, None)

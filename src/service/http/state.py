@@ -1,4 +1,4 @@
-"""What the running application holds; opened once by the lifespan in app.py."""
+"""The objects that all requests of the running application share; the lifespan in app.py opens them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from service.settings.settings import Settings
 
 
 class State(TypedDict):
-    """Typed lifespan state: `request.state["database"]`."""
+    """The type of Starlette's lifespan state, which requests use as `request.state["database"]`."""
 
     settings: Settings
     database: Database
     kind: type[EngineWork]
-    """What the calls' work is: this service's Work."""
+    """The class of the units of work that requests run in: this service's Work."""
     passwords: Passwords
     limits: Limits
     upkeep: Upkeep

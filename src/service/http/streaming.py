@@ -1,4 +1,4 @@
-"""Server-sent events as an ASGI answer: sent as they come, ended when the client is gone, stuck, or may read no more."""
+"""Server-sent events as an ASGI answer: sent at once, until the client disconnects, stops receiving, or loses its access."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from service.http.answers import Answer
 from service.positions import Position
 
 _SEND_PATIENCE = 10.0
-"""Seconds that a client has to receive what is sent. It loses nothing: it reconnects with the id of its last event."""
+"""Seconds that a client has to receive an event; then the connection is closed. The client can reconnect without losing any."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.streams")
 
 
 class EventStream(Answer):
-    """Server-sent events: `ready`, `commit`, `reset`; a comment with the head now and then."""
+    """Server-sent events: `ready`, `commit`, `reset`; from time to time a comment with the position of the last commit."""
 
     media_type = "text/event-stream"
 
@@ -32,7 +32,7 @@ class EventStream(Answer):
         self._subscription, self._since, self._opened = subscription, since, opened
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until it ends."""
+        """Send events until the stream ends."""
         async with self._opened:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             if scope["method"] != "HEAD":
@@ -54,7 +54,7 @@ class EventStream(Answer):
         except TimeoutError:
             self._subscription.close("stuck")
         except ServiceError as error:
-            # The client comes again, and is told then.
+            # The client will reconnect, and get this error as an answer.
             self._subscription.close(error.code)
             log.info("stream_ended", reason=error.code)
 

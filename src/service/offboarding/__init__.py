@@ -1,1 +1,1 @@
-"""A tenant leaves and comes back: exported into an archive, imported from one, erased. docs/offboarding.md has the format."""
+"""Export a tenant into an archive, import it from one, and erase it. docs/offboarding.md describes the archive's format."""

@@ -1,4 +1,4 @@
-"""Connections with time-outs that are long enough for a large tenant, and checks that come before anything else."""
+"""Connections with time-outs long enough for a large tenant, and what export, import and erasure look up first."""
 
 from __future__ import annotations
 

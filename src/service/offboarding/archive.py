@@ -31,7 +31,7 @@ _SOMETHING_ELSE = "take the file that `quarry tenants export` wrote, unchanged"
 
 
 class ArchiveError(OperatorError):
-    """The archive can't be read, or is not what its manifest says."""
+    """The archive can't be read, or does not match its manifest."""
 
 
 class _Part(BaseModel):
@@ -39,7 +39,7 @@ class _Part(BaseModel):
 
 
 class Table(_Part):
-    """A table in the archive: the keys of each object, and rows and SHA-256 of its file."""
+    """A table in the archive: the keys of its objects, the number of its rows, and the SHA-256 of its file."""
 
     name: str
     columns: tuple[str, ...]
@@ -48,7 +48,7 @@ class Table(_Part):
 
 
 class Manifest(_Part):
-    """What the archive is; `number` is the tenant's last one, 0 in archives that were written before it was kept."""
+    """The archive's manifest. `number` is the number of the tenant's last commit; 0 in archives of releases without it."""
 
     format: Literal[1] = FORMAT
     made_at: datetime
@@ -61,7 +61,7 @@ class Manifest(_Part):
 
 
 class Spool:
-    """A table's lines on their way into the archive, in a file that has no name: tar wants to know its size first."""
+    """A table's lines, collected in an unnamed temporary file, because tar needs a member's size before its content."""
 
     def __init__(self, name: str, columns: Iterable[str], directory: Path) -> None:
         self.name, self.columns, self.rows = name, tuple(columns), 0
@@ -77,7 +77,7 @@ class Spool:
 
     @property
     def table(self) -> Table:
-        """Its entry in the manifest."""
+        """The table's entry in the manifest."""
         return Table(name=self.name, columns=self.columns, rows=self.rows, sha256=self._digest.hexdigest())
 
 
@@ -119,7 +119,7 @@ class _Bounded:
 
 
 class Archive:
-    """An archive that is read from front to back, as often as it is asked for. Nothing of it is written anywhere."""
+    """An open archive. It can be read from front to back any number of times. Nothing is extracted to disk."""
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self._path, self._file = path, file
@@ -138,7 +138,7 @@ class Archive:
             yield cls(path, file)
 
     def verify(self) -> None:
-        """Read all of it. Raises ArchiveError where a file is missing or not the one that the manifest describes."""
+        """Read the whole archive. Raises ArchiveError if a file is missing or does not match the manifest."""
         for _ in self.tables():
             pass
 
@@ -154,12 +154,12 @@ class Archive:
                     pass
             if (more := tar.next()) is not None:
                 raise self._error(f"holds {more.name!r}, which is not in its manifest")
-            # Up to the checksum at the end of the file.
+            # Read to the end of the file, so that gzip verifies its checksum.
             while tar.fileobj.read(_CHUNK):
                 pass
 
     def error(self, table: Table, number: int, problem: str) -> ArchiveError:
-        """Something wrong with line `number` of a table, from 1."""
+        """The error for a problem in line `number` of a table; lines count from 1."""
         return self._error(f"{table.name}.jsonl, line {number}: {problem}")
 
     def _lines(self, tar: tarfile.TarFile, table: Table) -> Iterator[bytes]:

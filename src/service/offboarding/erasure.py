@@ -1,4 +1,4 @@
-"""Erasure: a tenant goes with everything that is theirs, and the catalog is asked whether anything is left."""
+"""Erasure: deletes a tenant with all its rows, then counts what is left in every table that the catalog lists."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AFTERWARDS = ("statistics", "remains")
 
 @dataclass(frozen=True)
 class Erased:
-    """A table with its schema: the rows deleted, and the rows left (None: this login may not count them)."""
+    """A table, named with its schema, and its numbers of rows deleted and rows left (None if this login may not count them)."""
 
     table: str
     rows: int
@@ -31,7 +31,7 @@ class Erased:
 
 
 async def erasable(settings: DatabaseSettings, domain: str) -> Tenant:
-    """The tenant. Raises OperatorError for an unknown one, and in production for one that is served."""
+    """The tenant of this domain. Raises OperatorError if there is none, and in production if the tenant is active."""
     async with access.database(settings, "quarry_platform") as platform, Work(platform, None, read_only=True) as work:
         try:
             tenant = await work.tenants.lookup(domain)
@@ -42,7 +42,7 @@ async def erasable(settings: DatabaseSettings, domain: str) -> Tenant:
 
 
 async def erase(settings: DatabaseSettings, tenant: Tenant, say: Say) -> list[Erased]:
-    """Delete an erasable tenant, then count what is left. Raises OperatorError where nothing was deleted."""
+    """Delete an erasable tenant, then count the rows left. Raises OperatorError, which says whether anything was deleted."""
     id, domain = TenantId(tenant.id), tenant.domain
     async with (
         access.database(settings, "quarry_platform") as platform,
@@ -52,7 +52,7 @@ async def erase(settings: DatabaseSettings, tenant: Tenant, say: Say) -> list[Er
         own = await _own_schema(platform, id)
         try:
             if tenant.status == "active":
-                # New requests are refused from here on; what is in flight is waited for below.
+                # From here on new requests are refused. The deletion below waits for the transactions in progress.
                 await _set_status(platform, domain, "suspended")
                 is_suspended = True
             gone = await Work.run(owner, lambda work: _delete(settings, work, domain, own), id)
@@ -102,7 +102,7 @@ async def _resume(platform: Database, domain: str, say: Say) -> None:
 
 
 async def _delete(settings: DatabaseSettings, work: Work, domain: str, own: str | None) -> dict[str, int]:
-    """Delete the rows, and drop the tenant's own schema before its name can be used again; returns the rows deleted by table."""
+    """Delete the rows and drop the tenant's own schema, in one transaction. Returns the number of rows deleted by table."""
     rows = {}
     for name, statement in statements("delete").items():
         if name in _AFTERWARDS:
@@ -145,7 +145,7 @@ async def _renew_statistics(owner: Database, tenant: TenantId, say: Say) -> None
 
 
 async def _proof(owner: Database, tenant: TenantId, gone: dict[str, int]) -> list[Erased]:
-    """Every table with a tenant in it, whether or not it is one that was deleted from."""
+    """Rows deleted and rows left, of every table that has a column for the tenant, whether or not rows were deleted from it."""
     async with Work(owner, tenant, read_only=True) as work:
         found = []
         for row in await work.connection.fetch(*call(statements("delete")["remains"], tenant_id=tenant)):
@@ -153,5 +153,5 @@ async def _proof(owner: Database, tenant: TenantId, gone: dict[str, int]) -> lis
             left = None if counting is None else await work.connection.fetchval(counting, ())
             name = f"{row['schema']}.{row['name']}"
             found.append(Erased(name, gone.pop(name, 0), left))
-        # Tables that went with the tenant's own schema.
+        # Tables that were dropped with the tenant's own schema.
         return [*found, *(Erased(name, rows, 0) for name, rows in sorted(gone.items()))]

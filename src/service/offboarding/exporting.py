@@ -1,4 +1,4 @@
-"""Export: a tenant as it is at one moment, read as the serving role bound to it, in batches."""
+"""Export: reads a tenant's rows in one snapshot, in batches, as the serving role bound to the tenant."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from service.texts import Say
 from service.work import Work
 
 _BATCH = 1000
-"""Rows that are in memory at once: a row may have 50,000 bytes."""
+"""The number of rows in memory at once. One row may have 50,000 bytes."""
 
 
 async def export(settings: Settings, domain: str, path: Path, say: Say) -> Manifest:
-    """Write the tenant's archive to `path`, over what is there. Raises OperatorError."""
+    """Write the tenant's archive to `path`, replacing any file there. Raises OperatorError."""
     migrations = await access.applied_migrations(settings)
     with ExitStack() as files:
         spools: list[Spool] = []

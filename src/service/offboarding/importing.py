@@ -1,4 +1,4 @@
-"""Import: the rows of an archive as they were, written by the owner of the schema in one transaction, or not at all."""
+"""Import: writes the rows of an archive with their original ids and values, as the owner of the schema, in one transaction."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ from service.texts import Say
 from service.work import Work
 
 _BATCH_ROWS = 10_000
-"""Large, because each statement looks through what its transaction has written to the log before."""
+"""Rows per statement. Large, because each statement scans what its transaction has written to the log before."""
 _BATCH_BYTES = 4 * 1024 * 1024
 
 
 async def restore(
     settings: Settings, path: Path, say: Say, *, schema: str | None = None, with_shared: bool = False
 ) -> Manifest:
-    """Create the archive's tenant with its id and its rows, in a `schema` of its own if one is named. Rows of
-    shared tables that are not here are made `with_shared` alone: all tenants see them.
+    """Create the archive's tenant with its id and its rows, in a `schema` of its own if one is named.
 
-    Raises OperatorError, and then nothing was written.
+    Rows of shared tables that this database lacks are created only `with_shared`, because all tenants see them.
+
+    If it raises OperatorError, no rows were written.
     """
     with Archive.open(path) as archive:
         manifest = archive.manifest
@@ -79,7 +80,7 @@ async def _check_absence(manifest: Manifest, work: Work) -> None:
 
 
 async def _check_columns(manifest: Manifest, work: Work) -> None:
-    """The archive has the tables and columns that an export of this database would have."""
+    """Check that the archive has the same tables and columns as an export of this database. Raises ArchiveError."""
     here = {name: await columns(work.connection, each) for name, each in statements("export").items()}
     if [table.name for table in manifest.tables] != list(here):
         raise _of_another_version(manifest, "tables")
@@ -102,7 +103,7 @@ class _Loading:
         self._archive, self._binding, self._with_shared = archive, binding, with_shared
         self._statements = statements("import")
         self._ids: dict[str, dict[str, str]] = {}
-        """For each referring column: the ids of shared rows here, by their ids in the archive."""
+        """For each column that refers to shared rows: their ids in this database, by their ids in the archive."""
 
     async def load(self, table: Table, lines: Iterator[bytes]) -> None:
         for batch in _batches(self._row(table, *each) for each in enumerate(lines, 1)):
@@ -125,7 +126,7 @@ class _Loading:
         await self._execute("enter")
 
     async def skip_numbers(self, number: int) -> None:
-        """Have the import's commit numbered above `number`, and above those given after the export."""
+        """Raise the tenant's counter, so that the import's commit gets a number that the tenant has never used."""
         await self._execute("heads", number=number)
 
     async def _map_shared(self, table: str, rows: str) -> None:
@@ -145,7 +146,7 @@ class _Loading:
         return row_count(await self._binding.connection.execute(text, values))
 
     def _row(self, table: Table, number: int, line: bytes) -> str:
-        """The object as its statement takes it: sealed with this installation's keys, with the ids that shared rows have here."""
+        """A row as its statement expects it: sealed with this installation's keys, with this database's ids of shared rows."""
         try:
             row = json.loads(line)
             if table.name == "tenants" and isinstance(row, dict) and row.get("domain") != self._archive.manifest.domain:
@@ -155,7 +156,7 @@ class _Loading:
             if not isinstance(row, dict) or row.keys() != set(table.columns):
                 raise self._archive.error(table, number, "it has other keys than its manifest says")
             changes = self._changes(table.name, row)
-            # A row that needs no change is passed on as it was written: its numbers keep all their digits.
+            # A row that needs no change is passed on as the archive has it, so that its numbers keep all their digits.
             return json.dumps(row | changes) if changes else line.decode()
         except (ValueError, RecursionError, AttributeError, TypeError) as error:
             raise self._archive.error(table, number, "it can't be read") from error
@@ -178,7 +179,7 @@ class _Loading:
             if (plain := row[column]) is not None:
                 sealed = self._binding.seal(plain, f"{table}.{column}", UUID(row["id"]))
                 changes[column] = f"\\x{sealed.hex()}"
-                # Statements of columns without an index do not take it.
+                # For a column without a blind index the statement ignores this value.
                 changes[f"{column}_index"] = f"\\x{self._binding.index(plain, f'{table}.{column}').hex()}"
         for column in REFERRED_TO_BY.values():
             if row.get(column) is not None:

@@ -1,4 +1,4 @@
-"""What an archive holds of which table, and the statements of `sql/offboarding/`."""
+"""Which columns an archive contains, and in which form; and the statements of `sql/offboarding/`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.statements import query_files
 from service.statements.statement import Statement
 
 SEALED: Mapping[str, tuple[str, ...]] = {each.name: each.personal for each in sealing.AGGREGATES}
-"""Columns of personal data: plain text in an archive."""
+"""The columns of personal data, by table. They are sealed in the database, and plain text in an archive."""
 
 MAC = "key_mac"
 """The column with the MAC of an API key. It is made with this installation's keys, so an archive does not have it."""
@@ -27,13 +27,13 @@ def statements(name: str) -> Mapping[str, Statement]:
 
 
 def call(statement: Statement, **given: object) -> tuple[str, Sequence[object]]:
-    """The text and the values to send: the variant with the optional lines whose parameters are given."""
+    """The text and the values to send. An optional line is included if its parameters are given."""
     variant = statement.variants[statement.key(given)]
     return variant.text, [given[parameter] for parameter in variant.parameters]
 
 
 async def columns(connection: Connection, statement: Statement) -> dict[str, str]:
-    """The columns that an archive has of a statement's answer, with their types."""
+    """The result columns of a statement that an archive contains, with their types."""
     try:
         prepared = await connection.raw.prepare(statement.variants[0].text)
     except Exception as error:

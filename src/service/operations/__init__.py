@@ -1,1 +1,1 @@
-"""What keeps an installation well: health, upkeep, the purge, rotation of keys, seeds."""
+"""Operating an installation: health checks, upkeep, the purge, rotation of keys, and seeds."""

@@ -1,4 +1,4 @@
-"""Whether the service can do its work."""
+"""Health checks: whether the service can do its work."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from service.tenancy import guard
 T = TypeVar("T")
 
 _PATIENCE, _SLOW = 2.0, 0.5
-"""Seconds: a check that takes longer is given up, or called slow."""
+"""Seconds: a check is given up after `_PATIENCE`, and reported as slow after `_SLOW`."""
 _PATIENCE_WITH_CATALOG = 10.0
-"""Seconds: the guard looks at every table of every tenant's own schema."""
+"""Seconds for the check `isolation`, which looks at every table, also in the schemas of single tenants."""
 _REST = 20
-"""The result of a slow look at the catalog is used for this many times as long as the look took."""
+"""The result of a slow check `isolation` is used again for this many times as long as the check took."""
 _READY_FOR = 1.0
-"""Seconds for which readiness is not asked for again: probes of several balancers are one question."""
+"""Seconds for which the result of a readiness check is used again, so that the probes of several balancers share one check."""
 _OLDEST = 1_000_000_000
 """An age of the oldest unfrozen transaction id: at about twice this age the database refuses writes."""
 _LATE_PURGE = timedelta(hours=26)
-"""It is hourly; a day without one is no accident."""
+"""The purge runs every hour. If none has begun for this long, something is wrong."""
 _LONGEST = timedelta(hours=1)
 _MOST_SKEW = 5.0
 """Seconds between two clocks. With more, one of them is wrong, and times in the log and in rows can't be compared."""
@@ -43,7 +43,7 @@ Check = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class DatabaseHealth:
-    """What is asked of a database, by whoever is connected to it as the serving role."""
+    """The health checks of a database, made as the serving role."""
 
     def __init__(self, database: Database, max_age: float) -> None:
         """A consumer of changes may be behind for `max_age` seconds."""
@@ -68,9 +68,9 @@ class DatabaseHealth:
         }
 
     async def report(self) -> dict[str, dict[str, Any]]:
-        """Every check by name: whether it is `ok`, and what it found.
+        """The results of all checks by name: whether each is `ok`, and its details.
 
-        They run together, two seconds at most; `isolation` may take ten.
+        The checks run concurrently. Each may take two seconds; `isolation` may take ten.
         """
         checks = self.checks()
         patience = {"isolation": _PATIENCE_WITH_CATALOG}
@@ -101,7 +101,7 @@ class DatabaseHealth:
     async def _writes(self) -> dict[str, Any]:
         """Whether new transactions may write. Maintenance mode does not count: it is deliberate."""
         if not await self._ask(lambda work: work.server.is_writable()):
-            # A session opened in a spell of being read-only stays so; a new one tells how things are now.
+            # A session that was opened while the server was read-only stays read-only. A new session shows the present state.
             await self._database.pool.renew()
             return {"ok": await self._ask(lambda work: work.server.is_writable())}
         return {"ok": True}
@@ -119,7 +119,7 @@ class DatabaseHealth:
         return {"ok": not pending, "pending": pending}
 
     async def _own_schemas(self) -> dict[str, Any]:
-        """One that is behind keeps its tenant from being served, and nobody else."""
+        """The schemas of single tenants that lack migrations. Only the tenant of such a schema can't be served."""
         applied: dict[str, set[str]] = {}
         for each in await self._ask(lambda work: work.installation.own_migrations()):
             applied.setdefault(each.schema_name, set()).add(each.id)
@@ -139,19 +139,19 @@ class DatabaseHealth:
         return found
 
     async def _purge(self) -> dict[str, Any]:
-        """For how many tenants the last purge has failed, and how long ago it began; None: there was none yet."""
+        """For how many tenants the last purge failed, and how many seconds ago it began (None if there was none yet)."""
         found = await self._ask(lambda work: work.installation.find())
         since = None if found.since_purged is None else round(found.since_purged.total_seconds())
         is_late = found.since_purged is not None and found.since_purged > _LATE_PURGE
         return {"ok": not found.purge_failures and not is_late, "failures": found.purge_failures, "seconds_ago": since}
 
     async def _collations(self) -> dict[str, Any]:
-        """Collations that sort otherwise than when their indexes were built, as after an upgrade of the system's libraries."""
+        """Collations whose order may have changed since indexes were built, for example by an upgrade of system libraries."""
         drifted = sorted(each.name for each in await self._ask(lambda work: work.server.drifted_collations()))
         return {"ok": not drifted, "drifted": drifted}
 
     async def _growth(self) -> dict[str, Any]:
-        """Bytes, and bytes per hour since this process first asked."""
+        """The size of the database in bytes, and its growth in bytes per hour since this process first asked."""
         now, size = monotonic(), await self._ask(lambda work: work.server.size())
         since, before = self._first_size or (now, size)
         self._first_size = (since, before)
@@ -186,7 +186,7 @@ class DatabaseHealth:
 
 
 class Health(DatabaseHealth):
-    """What is asked of one process about itself and what it depends on."""
+    """The health checks of one process: of its database, keys, pool, change log, replicas and Redis."""
 
     def __init__(self, database: Database, feed: Feed, replicas: Replicas, cache: Cache, max_age: float) -> None:
         """A consumer of changes may be behind for `max_age` seconds."""
@@ -202,7 +202,7 @@ class Health(DatabaseHealth):
         self._is_leaving = True
 
     async def failing(self) -> list[str]:
-        """What keeps this process from serving: `database`, `migrations`, `writes`, `stopping`; asked for once a second."""
+        """The reasons why this process is not ready: `database`, `migrations`, `writes`, `stopping`. Checked once a second."""
         if self._is_leaving:
             return ["stopping"]
         if monotonic() - self._asked_at >= _READY_FOR:
@@ -227,7 +227,7 @@ class Health(DatabaseHealth):
         }
 
     async def _keys(self) -> dict[str, Any]:
-        """The ids of the keys that this process has, and how many values it has met that none of them opens."""
+        """The ids of this process's keys, and how many sealed values it has read that none of these keys opens."""
         keyring = self._database.keyring
         if keyring is None:
             return {}
@@ -248,7 +248,7 @@ class Health(DatabaseHealth):
         return self._feed.report()
 
     async def _replication(self) -> dict[str, Any]:
-        """Without them the primary answers everything."""
+        """The state of the replicas. Reads that a replica can't serve go to the primary."""
         found = self._replicas.report()
         is_well = all(
             each["state"] in ("up", "behind") and (each["behind_seconds"] or 0) < _MOST_BEHIND for each in found
@@ -256,7 +256,7 @@ class Health(DatabaseHealth):
         return {"ok": is_well, "replicas": found}
 
     async def _redis(self) -> dict[str, Any]:
-        """Without it the service is slower, and not wrong."""
+        """Whether Redis is up. Without Redis the service is slower, but its results are still correct."""
         is_up = await self._cache.is_redis_up()
         return {"ok": is_up is not False, "state": {None: "not used", True: "up", False: "down"}[is_up]}
 
@@ -274,5 +274,5 @@ async def pending_migrations(database: Database) -> list[str]:
     except DatabaseError as error:
         if error.code != "internal":
             raise
-        rows = []  # The database is older than the function that tells.
+        rows = []  # The database is older than the function that returns its migrations.
     return sorted(migration_files.known() - {each.id for each in rows})

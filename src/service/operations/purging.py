@@ -1,10 +1,10 @@
 """Purging: sessions, codes, tickets, stored answers, keys, the audit and deleted rows are removed after a retention period.
 
-Safe on every instance: each transaction of a tenant's purge takes a lock, and only one instance at a time goes through the
+Every instance may run it: each transaction of a tenant's purge takes a lock, and only one instance at a time goes through the
 tenants. Functions of the database define the retention periods; only the idle time of sessions is a setting.
 
-One statement finds the tenants that have something to forget, so that thousands that have nothing cost nothing. What fails in
-one tenant, or for one kind of rows, is told and counted, and keeps nothing else from being forgotten.
+One statement finds the tenants that have rows to remove, so that all other tenants cost nothing. If removing one kind of rows
+fails for a tenant, the failure is logged and counted, and the rest of the purge goes on.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _STATEMENTS: Mapping[str, Statement] = {
 
 @dataclass
 class Purged:
-    """The rows purged; `failures` counts failed statements for one tenant, failed tenants for all."""
+    """The number of rows purged. `failures` counts statements in the purge of one tenant, and tenants in the purge of all."""
 
     rows: int = 0
     failures: int = 0
@@ -56,7 +56,7 @@ class Purged:
 async def purge(database: Database, tenant: TenantId, idle: timedelta) -> Purged:
     """Purge one tenant, each kind of rows in transactions of its own. Does nothing while another process purges this tenant.
 
-    Raises Unavailable when the database is lost: that is no failure of a tenant's.
+    Raises Unavailable when the database is unreachable, because that is not a failure of this tenant's purge.
     """
     purged = Purged()
     for name, statement in _STATEMENTS.items():
@@ -78,9 +78,9 @@ async def purge(database: Database, tenant: TenantId, idle: timedelta) -> Purged
 async def purge_all(
     database: Database, idle: timedelta, told: Callable[[TenantId, Purged], None] | None = None
 ) -> Purged:
-    """Forget what has ended in all tenants; `failures` are tenants in which something failed.
+    """Purge all tenants that have rows to remove; `failures` is the number of tenants for which a statement failed.
 
-    `told` hears of each tenant that had something to forget. Raises Unavailable.
+    `told` is called after the purge of each of these tenants. Raises Unavailable.
     """
     total, previous = Purged(), _FIRST
     while found := await _next(database, previous, idle):
@@ -105,7 +105,7 @@ async def _next(database: Database, previous: UUID, idle: timedelta) -> list[Due
     async def ask(work: EngineWork) -> list[DueTenant]:
         return await work.tenants.to_purge(previous, idle=idle, limit=_TENANTS)
 
-    # It binds tenants by a setting, which a transaction that only reads may do too.
+    # The statement binds each tenant in turn by a setting, which a read-only transaction may change too.
     return await EngineWork.run(database, ask, None, read_only=True)
 
 

@@ -1,4 +1,4 @@
-"""Rotation: the tenants' personal data sealed again, batch by batch, while the service serves.
+"""Rotation: seals the tenants' personal data again with the current key, batch by batch, while the service runs.
 
 Rows that are done are not selected again, so a killed run is simply started again. A row that somebody changes meanwhile
 keeps that change and is processed in the next pass. The same code seals plain text, but only when `seal` asks for it: anybody
@@ -32,7 +32,7 @@ _BEFORE_ALL = UUID(int=0)
 
 @dataclass(frozen=True)
 class Failure:
-    """A row that could not be sealed again; without an id, an aggregate that did not come to an end."""
+    """A row that could not be sealed again or, if `id` is None, an aggregate whose rotation did not finish."""
 
     aggregate: str
     tenant: TenantId
@@ -45,12 +45,12 @@ class Failure:
 
 @dataclass
 class RotationReport:
-    """What a run has done: rows sealed again by aggregate, and what could not be."""
+    """The result of a run: the number of rows sealed again, by aggregate, and the rows that could not be sealed."""
 
     counts: dict[str, int] = field(default_factory=lambda: {each.name: 0 for each in ALL})
     failures: list[Failure] = field(default_factory=list)
     unauthentic: list[Failure] = field(default_factory=list)
-    """Tokens that let nobody in, and are left as they are."""
+    """Tokens that are not accepted, because they have no valid MAC. They are left as they are."""
 
     def __str__(self) -> str:
         return "sealed " + (", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "nothing")
@@ -61,12 +61,12 @@ class RotationReport:
 
 
 async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _BATCH) -> RotationReport:
-    """Seal personal data and password hashes with the key that seals now.
+    """Seal personal data and password hashes again with the current key.
 
-    Tokens without a MAC get one while an earlier release's key is in use; afterwards they are reported. Plain text is
-    reported and left. `app` has the keys; `platform` lists the tenants.
+    While a key of an earlier release is in use, tokens without a MAC get one; otherwise they are only reported. Plain text is
+    reported and not changed. `app` has the keys; `platform` lists the tenants.
 
-    Raises KeyringError for a key of an earlier release in front of one of this.
+    Raises KeyringError if the current key is of an earlier release although a key of this release is there.
     """
     rotation = _Rotation(app, say, batch)
     keyring = rotation.keyring
@@ -90,7 +90,7 @@ async def reindex(
 ) -> RotationReport:
     """Recompute all blind indexes and MACs with the index key of `app`; `old_keys` have the old one. No instance may be running.
 
-    A run that was killed is started again. `platform` lists the tenants.
+    If a run was killed, start it again with the same keys. `platform` lists the tenants.
     """
     rotation = _Rotation(app, say, batch)
     async for tenant in _tenants(platform):
@@ -99,10 +99,10 @@ async def reindex(
 
 
 async def normalise(app: Database, platform: Database, say: Say, *, write: bool) -> RotationReport:
-    """Bring addresses into the spelling in which they are compared now, sealed and found by it.
+    """Change email addresses to the spelling in which addresses are compared now: their sealed values and blind indexes.
 
-    Rows whose address is spelled otherwise are counted, and with `write` changed; where another row has that address already
-    they are failures. `app` has the keys; `platform` lists the tenants.
+    Rows with another spelling are counted and, with `write`, changed. A row is a failure if another row has the new address
+    already. `app` has the keys; `platform` lists the tenants.
     """
     rotation = _Rotation(app, say, _BATCH)
     async for tenant in _tenants(platform):
@@ -113,9 +113,10 @@ async def normalise(app: Database, platform: Database, say: Say, *, write: bool)
 async def seal(
     app: Database, tenants: Iterable[TenantId], say: Say, *, batch: int = _BATCH, passwords: bool = False
 ) -> RotationReport:
-    """Seal plain text that waits for it in these tenants; what is sealed already keeps its key. `app` has the keys.
+    """Seal the plain text of these tenants. Values that are sealed already are not changed. `app` has the keys.
 
-    For those who know where the plain text comes from; bare hashes of `passwords` are sealed where they know that of them too.
+    The caller has to know where the plain text comes from. With `passwords`, bare password hashes are sealed too; then the
+    caller has to know where those come from as well.
     """
     rotation = _Rotation(app, say, batch)
     for tenant in tenants:
@@ -124,7 +125,7 @@ async def seal(
 
 
 async def waiting(app: Database) -> list[TenantId]:
-    """The tenants with something that waits to be sealed; one statement for many of them, and no keys."""
+    """The tenants that have plain text waiting to be sealed. One statement looks at many tenants, and no keys are needed."""
     found: list[TenantId] = []
     previous = _BEFORE_ALL
 
@@ -152,7 +153,7 @@ async def _tenants(platform: Database) -> AsyncIterator[TenantId]:
 
 
 class _Rotation:
-    """One run: its keys, its report, and what it tells meanwhile."""
+    """One run: its keys, its report, and the progress that it shows."""
 
     def __init__(self, app: Database, say: Say, batch: int) -> None:
         if app.keyring is None:
@@ -167,10 +168,10 @@ class _Rotation:
     async def reseal(
         self, tenant: TenantId, selection: Selection, aggregates: Iterable[Aggregate | Tokens] = AGGREGATES
     ) -> None:
-        """Seal what is selected of a tenant's values, until a whole pass meets none that could be sealed."""
+        """Seal a tenant's selected values again. Passes are repeated until one finds no row that could be sealed."""
         for aggregate in aggregates:
             if selection.is_of_all:
-                # The next pass would meet the same again.
+                # A second pass would select the same rows again.
                 _, failures = await self._pass(aggregate, tenant, selection)
                 self.report.failures += failures
                 continue
@@ -183,7 +184,7 @@ class _Rotation:
             self.report.failures += failures
 
     async def note_unauthentic(self, tenant: TenantId, selection: Selection) -> None:
-        """RotationReport the tokens that have no MAC, where those do not count."""
+        """Add the tokens without a MAC to the report. Called when such tokens are not accepted."""
         for each in TOKENS:
             batch = _Batch(each, tenant, self.keyring, selection, None, self._batch)
             while rows := await Work.run(self.app, batch.read, tenant):
@@ -193,7 +194,7 @@ class _Rotation:
     async def _pass(
         self, aggregate: Aggregate | Tokens, tenant: TenantId, selection: Selection
     ) -> tuple[int, list[Failure]]:
-        """Walk in id order; returns how many rows it met that could be sealed, and those that could not be."""
+        """Go through the rows once, in id order. Returns the number of rows that could be sealed, and the failures."""
         met, failures = 0, list[Failure]()
         after: UUID | None = None
         limit = self._batch
@@ -205,7 +206,7 @@ class _Rotation:
                 if not batch.rows:
                     raise
                 if len(batch.rows) > 1:
-                    # One row spoils its batch; halving finds it, and the batches grow again behind it.
+                    # One row makes the whole batch fail. Halving the batch isolates that row; after it, the batches grow again.
                     limit = len(batch.rows) // 2
                     continue
                 failures.append(Failure(aggregate.name, tenant, batch.rows[0].id, error.message))
@@ -227,7 +228,7 @@ class _Rotation:
 
 @dataclass
 class _Batch:
-    """One batch in one transaction: what was read, and what became of it."""
+    """One batch of rows, processed in one transaction: the rows read, and the results."""
 
     aggregate: Aggregate | Tokens
     tenant: TenantId
@@ -245,7 +246,7 @@ class _Batch:
         return await self.aggregate.stale(work, self.keyring, self.selection, after=self.after, limit=self.limit)
 
     async def process(self, work: Work) -> int:
-        """Read, seal, write; returns the number of rows that were written, or would be."""
+        """Read, seal and write rows. Returns how many were written or, if the selection does not write, would have been."""
         each, keyring, tenant = self.aggregate, self.keyring, self.tenant
         self.sealed, self.failures, self.unauthentic = [], [], []
         self.rows = await self.read(work)

@@ -1,4 +1,4 @@
-"""What there is to seal: the columns of personal data by aggregate, and how a row of each is sealed again."""
+"""The columns to seal: which columns of each aggregate hold personal data, and how a row of it is sealed again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.texts import email_address
 from service.work import Work
 
 EVERYTHING = b"\xff"
-"""A prefix with which no stored value begins: all of them are selected."""
+"""A prefix that no stored value begins with, so that a selection by it contains all values."""
 UNAUTHENTIC = (
     "It has no MAC of this service's keys, and lets nobody in: somebody has written it by hand, or its key is gone."
 )
@@ -29,15 +29,15 @@ class Selection:
 
     prefix: bytes
     plain: bool = False
-    """Also plain text that waits to be sealed; otherwise that is a failure."""
+    """Whether plain text that waits to be sealed is sealed too. If not, it is a failure."""
     hashes: Literal["ignore", "reseal", "seal"] = "ignore"
-    """Of passwords: sealed ones are sealed again; with `seal`, bare ones are sealed too."""
+    """How password hashes are treated: not at all, sealed ones are sealed again, or (`seal`) bare ones are sealed too."""
     is_spelling: bool = False
-    """Only addresses whose spelling is not the one in which they are compared."""
+    """Whether only those email addresses are rewritten whose spelling is not the one in which addresses are compared now."""
     write: bool = True
-    """Otherwise rows are counted only."""
+    """Whether rows are written. If not, they are only counted."""
     old_keys: Keyring | None = None
-    """The keys with the old index key, whose MACs of tokens are replaced. If None, tokens without a MAC get one."""
+    """The keyring with the old index key; MACs of tokens made with it are replaced. If None, tokens without a MAC get one."""
 
     @property
     def is_of_all(self) -> bool:
@@ -47,7 +47,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """An aggregate that holds personal data, and its columns that do."""
+    """An aggregate with personal data, and the columns that hold it."""
 
     name: str
     personal: tuple[str, ...]
@@ -72,13 +72,13 @@ class Aggregate:
 
     @property
     def isolation(self) -> IsolationLevel:
-        """A batch's level. Without a version to compare, the transaction has to fail if a row was changed since it was read."""
+        """A batch's isolation level. Rows without a version need one that makes the batch fail if a row was changed meanwhile."""
         return "read committed" if self.has_version else "repeatable read"
 
     async def stale(
         self, work: Work, keyring: Keyring, selection: Selection, *, after: UUID | None, limit: int
     ) -> list[Any]:
-        """The next rows of which something is selected."""
+        """The next rows with a value that the selection contains."""
         repository = getattr(work, self.name)
         if self.has_password:
             hash_prefix = keyring.hash_prefix(selection.prefix) if selection.hashes != "ignore" else ""
@@ -88,9 +88,9 @@ class Aggregate:
     def resealed(
         self, row: Any, keyring: Keyring, tenant: TenantId, selection: Selection, lost: list[str]
     ) -> dict[str, object] | None:
-        """A stale row as parameters of `reseal`, `{"ids": …, "emails": …, "email_indexes": …}`; None leaves a value as it is.
+        """A row's parameters for `reseal`, `{"ids": …, "emails": …, "email_indexes": …}`. A value of None is not changed.
 
-        Columns that can't be opened are added to `lost`, with the reason. None for a row of which nothing is to be written.
+        Columns that can't be opened are added to `lost`, with the reason. Returns None if there is nothing to write.
         """
         values: dict[str, object] = {}
         for column in self.personal:
@@ -120,13 +120,13 @@ class Aggregate:
         return {"ids": row.id, **({"versions": row.version} if self.has_version else {}), **values}
 
     async def reseal(self, work: Work, values: dict[str, list[object]]) -> int:
-        """Write rows that are still as they were read; returns how many."""
+        """Write the rows that have not changed since they were read. Returns how many were written."""
         return int(await getattr(work, self.name).reseal(**values))
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """An aggregate of tokens: the column of their MACs, and the fields that a MAC is of."""
+    """An aggregate of tokens: the column with their MACs, and the fields from which a MAC is computed."""
 
     name: str
     column: str
@@ -134,14 +134,14 @@ class Tokens:
     isolation: IsolationLevel = "read committed"
 
     async def stale(self, work: Work, _: Keyring, selection: Selection, *, after: UUID | None, limit: int) -> list[Any]:
-        """The next rows without a MAC; with an old index key, those with one."""
+        """The next rows without a MAC or, if the selection has old keys, the next rows with one."""
         has_mac = selection.old_keys is not None
         return list(await getattr(work, self.name).page_macs(has_mac=has_mac, after=after, limit=limit))
 
     def resealed(
         self, row: Any, keyring: Keyring, tenant: TenantId, selection: Selection, lost: list[str]
     ) -> dict[str, object] | None:
-        """A row as parameters of `write_macs`; None if its MAC was made with the new key already, or with neither key."""
+        """A row's parameters for `write_macs`. None if its MAC was made with the new key already, or with neither key."""
         mac, fields, old = getattr(row, self.column), self.fields(row), selection.old_keys
         if old is not None and not old.verifies(mac, tenant, fields):
             if not keyring.verifies(mac, tenant, fields):
@@ -155,7 +155,7 @@ class Tokens:
 
 
 def _resealed_hash(row: Any, keyring: Keyring, tenant: TenantId, selection: Selection) -> str | None:
-    """A password's hash sealed again; None where it is left as it is. Raises Undecipherable."""
+    """A password's hash, sealed again. None if it is not to be changed. Raises Undecipherable."""
     kept = str(row.password_hash)
     if selection.hashes == "ignore" or kept.startswith(keyring.hash_prefix(selection.prefix)):
         return None

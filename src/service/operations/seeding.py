@@ -1,8 +1,8 @@
 """Seeds: sets of named statements in `seeds/<set>/`, run in the files' order, each as the role that its scope names.
 
-A `platform` statement of kind `:many` returns the tenants of the set; the `tenant` and `owner` statements after it run
-once for each of them, bound to it. Personal data that they have written as plain text is sealed at the end.
-`truncate.sql` of a set takes it away again.
+A `platform` statement of kind `:many` returns the tenants of the set. The `tenant` and `owner` statements after it run
+once for each of these tenants, bound to that tenant. Personal data that seeds have written as plain text is sealed at the end.
+The file `truncate.sql` of a set deletes the set's rows.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def sets() -> list[str]:
 async def seed(settings: Settings, name: str, say: Say, parameters: Mapping[str, int] | None = None) -> None:
     """Run a set; repeating it changes nothing.
 
-    Raises OperatorError for an unknown set, demo data in production, and keys of personal data that are missing.
+    Raises OperatorError for an unknown set, for demo data in production, and if the keys of personal data are missing.
     """
     check(settings, name)
     paths = [path for path in sorted(files.seeds(name).glob("*.sql")) if path.stem != _TRUNCATE]
@@ -51,7 +51,7 @@ async def seed(settings: Settings, name: str, say: Say, parameters: Mapping[str,
 
 
 async def truncate(settings: Settings, name: str, say: Say) -> None:
-    """Take a set away again. Raises OperatorError as `seed` does, and in production for every set."""
+    """Delete the rows of a set. Raises OperatorError for the same reasons as `seed`, and in production for every set."""
     check_truncation(settings, name)
     statements = query_files.read(files.seeds(name, f"{_TRUNCATE}.sql")).statements.values()
     await _run(settings, name, list(statements), say, {})
@@ -66,7 +66,7 @@ def check(settings: Settings, name: str) -> None:
 
 
 def check_truncation(settings: Settings, name: str) -> None:
-    """Raise OperatorError when the set may not be taken away."""
+    """Raise OperatorError when the rows of the set may not be deleted."""
     check(settings, name)
     if settings.environment == "production":
         raise OperatorError("seeds are not truncated in production")
@@ -108,7 +108,7 @@ async def _run(
 async def _execute(
     database: Database, statement: Statement, tenant: TenantId | None, parameters: Mapping[str, int]
 ) -> int | list[TenantId]:
-    """The number of rows touched, or for a `:many` the ids that it returns."""
+    """Run a statement. Returns the number of rows it changed or, for the kind `:many`, the ids of tenants it returned."""
     variant = statement.variants[0]
     values = [parameters.get(parameter, tenant) for parameter in variant.parameters]
     async with Work(database, tenant) as work:

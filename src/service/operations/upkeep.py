@@ -1,7 +1,7 @@
-"""Background work of a process: it records when sessions and keys were used, and purges what has ended.
+"""Background work of a process: it records when sessions and API keys were used, and runs the purge.
 
-A request never waits for it and never writes for it: uses are collected and written together, one statement per tenant.
-What has ended is forgotten once an hour, by one of all instances (purging.py).
+Requests do not wait for it, and do not write their use themselves: uses are collected and written together, in one transaction
+per tenant. The purge runs once an hour, on one of all instances (purging.py).
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _SEEN_EVERY = 60.0
 """Seconds: the precision of last_seen_at. A session that is used is written at most once in this time."""
 _FLUSH_EVERY = 5.0
 _LOOK_EVERY = 300.0
-"""Seconds between two looks whether a purge is due. Instances look at different times."""
+"""Seconds between two checks whether a purge is due. Instances check at different times."""
 _BATCH = 1000
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.upkeep")
 
 
 class Upkeep:
-    """Open it with `async with Upkeep.open(database, idle)`: it owns a task, and writes what is left at the end."""
+    """Open it with `async with Upkeep.open(database, idle)`. It runs a task, and at the end writes the uses still in memory."""
 
     def __init__(self, database: Database, idle: float) -> None:
         """A session ends after `idle` seconds without use."""
         self._database = database
         self._idle = timedelta(seconds=idle)
         self.seen_every = timedelta(seconds=min(_SEEN_EVERY, idle / 4))
-        """A use is noted when the last one noted is older than this."""
+        """A use is recorded only if the last recorded use is older than this."""
         self._seen: dict[TenantId, dict[Kind, set[UUID]]] = {}
         self._expired: set[TenantId] = set()
 
@@ -68,7 +68,7 @@ class Upkeep:
         self._expired.add(tenant)
 
     async def flush(self) -> None:
-        """Write down what has been seen, and what has expired."""
+        """Write the collected uses, and end the sessions that have expired."""
         expired, self._expired = self._expired, set()
         for tenant in expired:
             await self._quietly(tenant, lambda work: work.sessions.expire(_BATCH, idle=self._idle))
@@ -102,11 +102,11 @@ class Upkeep:
 
     @staticmethod
     async def _tolerant(work: Awaitable[object]) -> None:
-        """Nothing depends on this work: what fails is logged, and done the next time."""
+        """Do work that nothing else depends on. A failure is logged, and the task goes on."""
         try:
             await work
         except ServiceError as error:
             log.info("upkeep_failed", reason=error.code)
         except Exception:
-            # The task goes on: without it every session would end after the idle time, used or not.
+            # The task has to go on: without it, sessions would end after the idle time although they are used.
             log.exception("upkeep_failed")

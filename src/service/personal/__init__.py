@@ -1,1 +1,1 @@
-"""Personal data: its keys, and the file that keeps them."""
+"""Personal data: the keys that encrypt it, and the file that stores them."""

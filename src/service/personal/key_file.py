@@ -1,4 +1,4 @@
-"""A file of keys: written whole or not at all, for its owner alone, by one process at a time."""
+"""The file of keys. It is written completely or not at all, by one process at a time, and only its owner may read it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write(path: Path, content: str) -> None:
 
 
 def replace(path: Path, content: str) -> None:
-    """Put other content in a file's place. Hold `files.alone` from before it was read."""
+    """Replace a file's content. The caller must hold the lock of `files.alone` since before it read the old content."""
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     _create(temporary, content)
     temporary.replace(path)

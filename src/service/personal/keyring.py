@@ -1,11 +1,12 @@
-"""The keys of personal data: values sealed with AES-256-GCM, found again by a blind index (HMAC-SHA-256).
+"""The keys of personal data. Values are encrypted with AES-256-GCM, and found by a blind index (HMAC-SHA-256).
 
-A sealed value is the form (one byte, 1), the length of the key's id and the id itself, a nonce of 12 random bytes, then
-ciphertext and tag. Tenant, row and column are its associated data: a value that is moved to another place can't be opened
-there. Form 0 is plain text that waits to be sealed; migrations and seeds have it sealed, and nothing else reads it.
+A sealed value consists of the format (one byte, 1), the length of the key's id, the id, a nonce of 12 random bytes, the
+ciphertext and the tag. Tenant, row and column are its associated data: a value copied to another tenant, row or column
+can't be opened there. Format 0 is plain text that is still to be sealed. Migrations and seeds write it and then have it
+sealed; nothing else reads it.
 
-A key whose id does not begin with `row-` is treated as one of an earlier release. Its values are bound to tenant and column
-alone. While one is in use, tokens without a MAC and password hashes that are not sealed are accepted
+A key whose id does not begin with `row-` is treated as a key of an earlier release. Values sealed with it are bound to tenant
+and column only. While such a key is in use, tokens without a MAC and password hashes that are not sealed are accepted
 (docs/decisions/0026).
 """
 
@@ -59,7 +60,7 @@ class KeyringError(OperatorError):
 
 @dataclass(frozen=True)
 class Keyring:
-    """The keys by id; `current` seals, all of them open. The index has a key of its own."""
+    """The keys by id. The key `current` seals new values; every key can open values. The blind index has a separate key."""
 
     current: str
     keys: Mapping[str, bytes] = field(repr=False)
@@ -67,19 +68,19 @@ class Keyring:
 
     @property
     def prefix(self) -> bytes:
-        """What every value begins with that is sealed with the current key."""
+        """The first bytes of every value that is sealed with the current key."""
         return SEALED + bytes([len(self.current)]) + self.current.encode()
 
     @property
     def binds_rows(self) -> bool:
-        """Whether the current key seals for one row; then the hashes of passwords are sealed as well."""
+        """Whether what the current key seals can be opened in its own row only. If so, password hashes are sealed as well."""
         return self.current.startswith(_BINDS_ROWS)
 
     @property
     def accepts_earlier_forms(self) -> bool:
         """Whether what an earlier release has stored is accepted, because one of its keys is in use.
 
-        That is: tokens without a MAC, password hashes that are not sealed, stored answers that do not say whose they are.
+        That is: tokens without a MAC, password hashes that are not sealed, and stored answers without their caller.
         """
         return not all(id.startswith(_BINDS_ROWS) for id in self.keys)
 
@@ -90,11 +91,11 @@ class Keyring:
 
     @property
     def check(self) -> bytes:
-        """By what a database recognises its index key: 32 bytes that reveal nothing about the key."""
+        """32 bytes by which a database recognises its index key. They reveal nothing about the key."""
         return hmac.digest(self.index_key, b"the keys of this database", "sha256")
 
     def signature(self, data: bytes) -> str:
-        """What proves that `data` was written by somebody who has the key of the index."""
+        """The signature of `data` (HMAC-SHA-256). It proves that its author has the index key."""
         return hmac.new(self.index_key, b"quarry signature\x00" + data, "sha256").hexdigest()
 
     def file_key(self, id: str, salt: bytes) -> bytes:
@@ -102,7 +103,7 @@ class Keyring:
         return hmac.digest(self.keys[id], b"quarry file\x00" + salt, "sha256")
 
     def seal(self, plain: str, tenant: UUID, row: UUID, column: str) -> bytes:
-        """`plain` as the database keeps it in that row; `column` is `<table>.<column>`."""
+        """Encrypt `plain` for this tenant, row and column; `column` is `<table>.<column>`."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         context = _place(self.current, tenant, row, column)
         return self.prefix + nonce + AESGCM(self.keys[self.current]).encrypt(nonce, plain.encode(), context)
@@ -126,18 +127,18 @@ class Keyring:
             raise Undecipherable from error
 
     def open_waiting(self, value: bytes, tenant: UUID, row: UUID, column: str) -> str:
-        """The same, of a value that may also be plain text that waits to be sealed. Raises Undecipherable."""
+        """Like `open`, but the value may also be plain text that is still to be sealed (format 0). Raises Undecipherable."""
         try:
             return value[1:].decode() if value[:1] == _UNSEALED else self.open(value, tenant, row, column)
         except UnicodeDecodeError as error:
             raise Undecipherable from error
 
     def seal_hash(self, hashed: str, tenant: UUID, user: UUID) -> str:
-        """The hash of a user's password as the database keeps it; bare, as given, while a key of an earlier release seals."""
+        """A password hash in the form in which it is stored: sealed, or unchanged if the current key is of an earlier release."""
         return _HASH + self.seal(hashed, tenant, user, _PASSWORD).hex() if self.binds_rows else hashed
 
     def open_hash(self, kept: str, tenant: UUID, user: UUID) -> str:
-        """The hash of a user's password. Raises Undecipherable, also for a bare one where those are not accepted."""
+        """The password hash of which `kept` is the stored form. Raises Undecipherable, also if `kept` is wrongly unsealed."""
         if not self.is_sealed_hash(kept):
             if self.accepts_earlier_forms:
                 return kept
@@ -151,22 +152,22 @@ class Keyring:
 
     @staticmethod
     def is_sealed_hash(kept: str) -> bool:
-        """Whether a kept hash of a password is sealed, with whatever key."""
+        """Whether a stored password hash is sealed, with any key."""
         return kept.startswith(_HASH)
 
     def hash_prefix(self, prefix: bytes) -> str:
-        """What the hash of a password begins with that was sealed under `prefix`; empty where the current key seals none."""
+        """What a password hash sealed with the key of `prefix` begins with; empty if the current key seals no hashes."""
         return _HASH + prefix.hex() if self.binds_rows else ""
 
     def mac(self, tenant: UUID, fields: Iterable[bytes]) -> bytes:
-        """The HMAC-SHA-256 (32 bytes) of what a row of this tenant says, for which one needs the keys."""
+        """The HMAC-SHA-256 (32 bytes) of the `fields` of a row of this tenant. Only the holder of the keys can compute it."""
         data = b"".join(len(each).to_bytes(4, "big") + each for each in (tenant.bytes, *fields))
         return hmac.digest(self._mac_key, data, "sha256")
 
     def verifies(self, mac: bytes | None, tenant: UUID, fields: Iterable[bytes]) -> bool:
-        """Whether this is the MAC of these fields.
+        """Whether `mac` is the MAC of these `fields`.
 
-        Rows of an earlier release have none (None); they count while `accepts_earlier_forms`.
+        Rows of an earlier release have no MAC (None). They are valid while `accepts_earlier_forms` is true.
         """
         if mac is None:
             return self.accepts_earlier_forms
@@ -182,9 +183,9 @@ class Keyring:
 
 
 def load(settings: PersonalSettings) -> Keyring:
-    """The keys that the settings name; when they name none, the ones in QUARRY_HOME, made at first.
+    """The keys that the settings contain. If they contain none, those of a file in QUARRY_HOME, which is created if missing.
 
-    In staging and production they have to be named.
+    In staging and production the settings have to contain them.
 
     Raises KeyringError.
     """
@@ -216,7 +217,7 @@ def load(settings: PersonalSettings) -> Keyring:
 
 
 def at_hand(settings: PersonalSettings) -> Keyring | None:
-    """The same, but None where production or staging has none: taking a backup does not require the keys.
+    """Like `load`, but None if production or staging has no keys: taking a backup does not require them.
 
     Raises KeyringError for keys that can't be read.
     """
@@ -227,7 +228,7 @@ def at_hand(settings: PersonalSettings) -> Keyring | None:
 def parse(keys: str, index_key: str) -> Keyring:
     """A keyring from `id:key,id:key` (the first one seals) and the key of the index, all of 32 bytes in base64.
 
-    Raises KeyringError, which does not repeat a key.
+    Raises KeyringError, whose message contains no key.
     """
     found = {}
     for text in keys.split(","):
@@ -241,7 +242,7 @@ def parse(keys: str, index_key: str) -> Keyring:
 
 
 def index_key(text: str, name: str) -> bytes:
-    """A key of the index, from the variable of that `name`. Raises KeyringError, which does not repeat it."""
+    """Decode the index key `text`, which the variable `name` contains. Raises KeyringError, whose message does not contain it."""
     return _decoded(text.strip(), name)
 
 
@@ -257,7 +258,7 @@ def fresh_index_key() -> str:
 
 
 def prepend(settings: PersonalSettings, key: str) -> bool:
-    """Make `key` the one that seals, in the file of QUARRY_HOME; False when the keys are not kept there."""
+    """Put `key` first in the file in QUARRY_HOME, so that it seals new values. Returns False if the keys are not kept there."""
     path = settings.quarry_home / _FILE
     if settings.pii_keys is not None or not path.exists():
         return False

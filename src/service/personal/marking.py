@@ -11,8 +11,8 @@ class Sealed:
 
 
 Personal = Annotated[str, Sealed()]
-"""Personal data: plain text here, sealed in the database. As a parameter `email` it supplies the statement's `:email`, the
-sealed value, and `:email_index`, the blind index that finds it."""
+"""Personal data: plain text in Python, sealed in the database. A parameter `email` of this type supplies two parameters of
+the statement: `:email`, the sealed value, and `:email_index`, the blind index by which rows are found."""
 
 
 def is_personal(annotation: Any) -> bool:

@@ -1,4 +1,4 @@
-"""API keys: how programs get in."""
+"""API keys: how programs authenticate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KeyRole = Literal["admin", "member", "viewer"]
 
 
 class ApiKey(Row):
-    """A key that is not revoked; the key itself is known to its program alone."""
+    """An API key that is not revoked. The secret is not stored (only its hash); only the program that uses the key knows it."""
 
     id: UUID
     name: str
@@ -30,7 +30,7 @@ class ApiKey(Row):
 
 
 class KeyBearer(Row):
-    """Which key a token is, and what could speak against serving its holder."""
+    """The API key that a token belongs to, with everything that could be a reason to refuse the request."""
 
     key_id: UUID
     user_id: UUID
@@ -44,7 +44,7 @@ class KeyBearer(Row):
 
 
 class KeyToken(Row):
-    """A key with its hash, and the MAC that stands beside it."""
+    """The hash and the MAC of an API key, with the other columns that the MAC covers."""
 
     id: UUID
     created_by: UUID

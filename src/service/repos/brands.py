@@ -20,7 +20,10 @@ CompanyType = Literal["private_limited", "public_limited", "llp", "partnership",
 
 
 class Brand(Row):
-    """A live brand with its niches, by name; its profile is completed when legal name, type, contact and documents are there."""
+    """A brand that is not deleted, with its niches in the order of their names.
+
+    The database sets `is_profile_completed` once legal name, company type, contact person and all documents are given.
+    """
 
     id: UUID
     brand_name: str
@@ -49,13 +52,16 @@ class Brand(Row):
 
 
 class BrandOutcome(Brand):
-    """A brand after an attempt to change it; not `applied` when its version was not the expected one."""
+    """A brand after an attempt to change it.
+
+    `applied` is false if its version was not the expected one: nothing was changed.
+    """
 
     applied: bool
 
 
 class StaleBrand(Row):
-    """A brand whose values are to be sealed again, as the database keeps them."""
+    """The personal data of a brand that has to be sealed again, as stored in the database."""
 
     id: UUID
     version: int

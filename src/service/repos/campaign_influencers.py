@@ -14,7 +14,7 @@ Status = Literal["invited", "accepted", "declined", "removed"]
 
 
 class CampaignInfluencer(Row):
-    """A live influencer on a live campaign; the fee is in minor units of `currency`."""
+    """An influencer on a campaign, neither of them deleted. The fee is in minor units of `currency`, such as cents."""
 
     id: UUID
     campaign_id: UUID

@@ -16,7 +16,7 @@ Status = Literal["draft", "active", "paused", "completed", "archived"]
 
 
 class Campaign(Row):
-    """A live campaign; money is in minor units of `currency`."""
+    """A campaign that is not deleted. The budget is in minor units of `currency`, such as cents."""
 
     id: UUID
     name: str
@@ -34,13 +34,16 @@ class Campaign(Row):
 
 
 class CampaignOutcome(Campaign):
-    """A campaign after an attempt to change it; not `applied` when its version was not the expected one."""
+    """A campaign after an attempt to change it.
+
+    `applied` is false if its version was not the expected one: nothing was changed.
+    """
 
     applied: bool
 
 
 class ContentSummary(Row):
-    """A content as its campaign shows it."""
+    """The fields of a content that are shown together with its campaign."""
 
     id: UUID
     kind: str
@@ -49,7 +52,7 @@ class ContentSummary(Row):
 
 
 class CampaignWithContents(Campaign):
-    """A campaign and its live contents, newest first."""
+    """A campaign with those of its contents that are not deleted, newest first."""
 
     contents: Json[list[ContentSummary]]
 

@@ -1,4 +1,4 @@
-"""Tickets: each opens one change stream, within a minute."""
+"""Tickets: each can be used once, within a minute, to open a change stream."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.statements.rows import Row
 
 
 class TicketHolder(Row):
-    """What a ticket stands for: kind and hash of a session or a key, and the MAC that proves it."""
+    """The session or API key that a ticket was issued for (kind and hash of its token), and the MAC of the ticket."""
 
     token_mac: bytes | None
     bearer_kind: Literal["session", "key"]

@@ -15,7 +15,7 @@ Status = Literal["draft", "submitted", "approved", "published"]
 
 
 class Content(Row):
-    """A live content; `published_at` is set by the database when the status becomes published."""
+    """A content that is not deleted; `published_at` is set by the database when the status becomes published."""
 
     id: UUID
     campaign_id: UUID
@@ -31,7 +31,10 @@ class Content(Row):
 
 
 class ContentOutcome(Content):
-    """A content after an attempt to change it; not `applied` when its version was not the expected one."""
+    """A content after an attempt to change it.
+
+    `applied` is false if its version was not the expected one: nothing was changed.
+    """
 
     applied: bool
 

@@ -9,18 +9,20 @@ from service.statements.repository import Repository, query
 from service.statements.rows import Row
 
 NO_EPOCH = 0
-"""Of a place that is just opened."""
+"""The epoch of a cursor that was just created."""
 
 
 class WaitingTenant(Row):
-    """A tenant whose stream has something for a consumer."""
+    """A tenant with commits that a consumer has not handled yet."""
 
     tenant: UUID
 
 
 class ConsumerLag(Row):
-    """Over all tenants: in how many a consumer is behind, fails, was cut off; `oldest` is what it has not
-    handled, `behind` how long ago that was.
+    """How far a consumer is behind, over all tenants.
+
+    `tenants`, `failing` and `cut_off` are the numbers of tenants in which it is behind, fails, or was too far behind to go on
+    without a reset. `oldest` is the time of the oldest commit that it has not handled, `behind` how long ago that was.
     """
 
     consumer: str
@@ -32,7 +34,7 @@ class ConsumerLag(Row):
 
 
 class Cursor(Row):
-    """A consumer's place in the tenant's stream."""
+    """The position that a consumer has reached in the tenant's stream, and how often it has failed since then."""
 
     epoch: int
     number: int
@@ -41,7 +43,7 @@ class Cursor(Row):
 
 
 class Cursors(Repository, aggregate="cursors"):
-    """The consumers' places in the tenant's stream."""
+    """The positions that consumers have reached in the tenant's stream."""
 
     @query
     async def waiting(self, consumer: str, limit: int) -> list[WaitingTenant]: ...

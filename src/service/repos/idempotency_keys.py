@@ -1,4 +1,4 @@
-"""Idempotency keys: answers to repeat."""
+"""Idempotency keys: stored responses, which are sent again when a request is repeated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.statements.rows import Row
 
 
 class Settled(Row):
-    """What a key was used for, what was answered, and the number of the commit that the answer tells of, if any."""
+    """The fingerprint of the request that used a key, the stored response, and the number of the request's commit, if any."""
 
     id: UUID
     fingerprint: bytes
@@ -20,7 +20,7 @@ class Settled(Row):
 
 
 class StaleAnswer(Row):
-    """An answer that is to be sealed again, as the database keeps it."""
+    """A stored response that has to be sealed again, as stored in the database."""
 
     id: UUID
     answer: bytes

@@ -20,7 +20,7 @@ Gender = Literal["female", "male", "other", "undisclosed"]
 
 
 class Influencer(Row):
-    """A live influencer with their niches, by name."""
+    """An influencer who is not deleted, with their niches in the order of their names."""
 
     id: UUID
     name: str
@@ -40,13 +40,16 @@ class Influencer(Row):
 
 
 class InfluencerOutcome(Influencer):
-    """An influencer after an attempt to change them; not `applied` when their version was not the expected one."""
+    """An influencer after an attempt to change them.
+
+    `applied` is false if their version was not the expected one: nothing was changed.
+    """
 
     applied: bool
 
 
 class StaleInfluencer(Row):
-    """An influencer whose values are to be sealed again, as the database keeps them."""
+    """The personal data of an influencer that has to be sealed again, as stored in the database."""
 
     id: UUID
     version: int

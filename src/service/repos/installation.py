@@ -1,4 +1,4 @@
-"""The installation: the one database, its epoch, its maintenance and its migrations."""
+"""The installation, which is the database of this service: its epoch, its maintenance mode and its migrations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from service.statements.rows import Row
 
 
 class InstallationState(Row):
-    """The epoch of the database, in which alone its numbers mean something, and whether it is in maintenance (read only)."""
+    """The state of the database. Numbers of commits can be compared only within one `epoch`.
+
+    `shared_number` counts the changes of shared data; `is_read_only` says whether maintenance mode is on.
+    """
 
     epoch: int
     shared_number: int
@@ -20,13 +23,13 @@ class InstallationState(Row):
 
 
 class AppliedMigration(Row):
-    """A migration that the database has."""
+    """A migration that is applied to the database."""
 
     id: str
 
 
 class OwnMigration(AppliedMigration):
-    """One that a schema of a tenant's own has."""
+    """A migration that is applied to a tenant's own schema."""
 
     schema_name: str
 

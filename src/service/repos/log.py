@@ -1,4 +1,4 @@
-"""The log: every committed change under one number per tenant and transaction."""
+"""The log: every committed change of every tenant. The changes of one transaction have the same number."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from service.statements.repository import Repository, query
 from service.statements.rows import Row
 
 _BUDGET = 20_000
-"""Changes that are read at a time; the last commit read may exceed it."""
+"""How many changes are read at a time. The last commit read is not cut, so there may be more."""
 
 Operation = Literal["insert", "update", "delete"]
 
 
 class StreamPlace(Row):
-    """Where a stream stands: its numbers reach from after `floor` to `head`; `shared_number` is of the shared data."""
+    """Which part of a tenant's stream is available: the commits with numbers above `floor`, up to `head`.
+
+    `shared_number` counts the changes of shared data.
+    """
 
     epoch: int
     shared_number: int
@@ -35,7 +38,10 @@ class StreamPlace(Row):
 
 
 class PolledPlace(Row):
-    """The same for one of several tenants; the first three fields are None if none of the tenants exists."""
+    """Where the stream of one of the polled tenants begins and ends, as in StreamPlace.
+
+    If none of the polled tenants exists, there is one row in which the first three fields are None.
+    """
 
     tenant: UUID | None
     head: int | None
@@ -45,7 +51,10 @@ class PolledPlace(Row):
 
 
 class LoggedCommit(Row):
-    """A commit with its changes as `[table, operation, row_id, columns]`; not `is_whole` when it has more than these."""
+    """A commit with its changes as `[table, operation, row_id, columns]`.
+
+    `is_whole` is false if it has more changes than these.
+    """
 
     number: int
     at: datetime
@@ -54,7 +63,7 @@ class LoggedCommit(Row):
 
 
 class AuditedChange(Row):
-    """A changed row, by whom and from where; `columns` of an update alone."""
+    """A change of a row: what was changed, by whom and from where. `columns` is set only for an update."""
 
     number: int
     ordinal: int
@@ -92,7 +101,10 @@ class Log(Repository, aggregate="log", noun="tenant"):
     async def commits_since(self, after: int, *, most: int, budget: int, limit: int) -> list[LoggedCommit]: ...
 
     async def read_on(self, after: int, *, most: int, limit: int) -> Page:
-        """The commits after a number with at most `most` changes of each, as many as are good to have in memory at once."""
+        """The next commits after a number, each with at most `most` of its changes.
+
+        A page has at most `limit` commits, and ends earlier after _BUDGET changes to limit the memory that it takes.
+        """
         commits = await self.commits_since(after, most=most, budget=_BUDGET, limit=limit)
         counted = sum(len(commit.changes) + (not commit.is_whole) for commit in commits)
         return Page(commits, len(commits) == limit or counted >= _BUDGET)

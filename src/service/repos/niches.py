@@ -24,7 +24,7 @@ class Niche(Row):
 
 
 class NicheSummary(Row):
-    """A niche as the profiles that it is attached to show it."""
+    """The fields of a niche that are shown together with a brand or an influencer."""
 
     id: UUID
     name: str

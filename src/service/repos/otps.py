@@ -11,14 +11,14 @@ from service.statements.rows import Row
 
 
 class Otp(Row):
-    """A code that was made; the code itself is known to its receiver alone."""
+    """A one-time code that was created. The code itself is not in the row: only its receiver knows it."""
 
     id: UUID
     expires_at: datetime
 
 
 class Guess(Row):
-    """What a guess came to, and how many there were."""
+    """The result of one guess at a code, and how many guesses at it there have been."""
 
     id: UUID
     is_right: bool

@@ -1,4 +1,4 @@
-"""The server: what operators ask of it."""
+"""The database server: what operators and health checks ask it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from service.statements.rows import Row
 
 
 class Transactions(Row):
-    """The age of the oldest transaction id that is not frozen, of two billion, and the duration of the longest transaction.
+    """The age of the oldest transaction id that is not frozen, and the duration of the longest running transaction.
 
-    Transactions of other roles are not seen by the serving role.
+    The age must stay below two billion. The serving role does not see the transactions of other roles.
     """
 
     age: int
@@ -20,7 +20,10 @@ class Transactions(Row):
 
 
 class Standing(Row):
-    """Whether it is a replica, its place in the write-ahead log in bytes, and the age of the last transaction it replayed."""
+    """Whether the server is a replica, and how far it has come.
+
+    `position` is its position in the write-ahead log in bytes, `since_replayed` the age of the last transaction replayed.
+    """
 
     is_replica: bool
     position: Decimal | None
@@ -28,7 +31,7 @@ class Standing(Row):
 
 
 class Collation(Row):
-    """A collation by its name."""
+    """The name of a collation."""
 
     name: str
 

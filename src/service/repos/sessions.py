@@ -1,4 +1,4 @@
-"""Sessions: sign-ins, each known to the database by the hash of its token."""
+"""Sessions: each begins with a sign-in. The database stores only the hash of its token."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Session(Row):
 
 
 class Bearer(Row):
-    """Who holds a token, and what could speak against serving them."""
+    """The session and the user that a token belongs to, with everything that could be a reason to refuse the request."""
 
     session_id: UUID
     user_id: UUID
@@ -40,7 +40,7 @@ class Bearer(Row):
 
 
 class SessionToken(Row):
-    """A session with the hash of its token, and the MAC that stands beside it."""
+    """The hash and the MAC of a session's token, with the user whom the MAC covers."""
 
     id: UUID
     user_id: UUID

@@ -12,7 +12,7 @@ from service.statements.rows import Row
 
 
 class SignInFailure(Row):
-    """An attempt that was refused; `user_id` is whose address was tried, if anybody's."""
+    """A refused attempt to sign in. `user_id` is the user with the email address that was tried, or None if there is none."""
 
     id: UUID
     user_id: UUID | None

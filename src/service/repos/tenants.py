@@ -32,27 +32,30 @@ class Tenant(Row):
 
 
 class TenantOutcome(Tenant):
-    """A tenant after an attempt to change it; not `applied` when its version was not the expected one."""
+    """A tenant after an attempt to change it.
+
+    `applied` is false if its version was not the expected one: nothing was changed.
+    """
 
     applied: bool
 
 
 class TenantEntry(Row):
-    """What may be known of a tenant before anybody has signed in."""
+    """The fields of a tenant that the service may read before a user has signed in."""
 
     id: UUID
     status: TenantStatus
 
 
 class DueTenant(Row):
-    """A tenant, and whether it has anything to forget."""
+    """A tenant, and whether it has rows to purge."""
 
     tenant: UUID
     is_due: bool
 
 
 class UnsealedTenant(Row):
-    """A tenant, and whether personal data of it waits to be sealed."""
+    """A tenant, and whether some of its personal data is still plain text that has to be sealed."""
 
     tenant: UUID
     waits: bool
@@ -66,7 +69,7 @@ class OwnSchema(Row):
 
 
 class Tenants(Repository, aggregate="tenants"):
-    """The bound tenant, or for the platform all of them. JSON goes in as text."""
+    """The bound tenant or, for the platform role, all tenants. Parameters with JSON are passed as text."""
 
     @query
     async def find_by_domain(self, domain: str) -> TenantEntry | None: ...

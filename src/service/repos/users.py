@@ -18,7 +18,7 @@ _NOBODY = UUID(int=0)
 
 
 class User(Row):
-    """A live user, without the password's hash."""
+    """A user who is not deleted, without the hash of their password."""
 
     id: UUID
     email: Personal
@@ -31,13 +31,16 @@ class User(Row):
 
 
 class UserOutcome(User):
-    """A user after an attempt to change them; not `applied` when their version was not the expected one."""
+    """A user after an attempt to change them.
+
+    `applied` is false if their version was not the expected one: nothing was changed.
+    """
 
     applied: bool
 
 
 class Credentials(Row):
-    """What sign-in needs of a user; `Users.opened` gives the hash to compare with."""
+    """The fields of a user that sign-in needs. `Users.opened` unseals `password_hash`."""
 
     id: UUID
     email: Personal
@@ -46,14 +49,17 @@ class Credentials(Row):
 
 
 class KeptHash(NamedTuple):
-    """The hash of a password as the database keeps it, and opened: None for one that this service did not keep."""
+    """The hash of a password: `kept` as stored in the database, and `opened`, which is the same hash unsealed.
+
+    `opened` is None if the hash can't be unsealed: its key is missing, or this service did not write it.
+    """
 
     kept: str
     opened: str | None
 
 
 class StaleUser(Row):
-    """A user whose address or password is to be sealed again, as the database keeps them."""
+    """The email address and password hash of a user that have to be sealed again, as stored in the database."""
 
     id: UUID
     version: int
@@ -65,19 +71,20 @@ class Users(Repository, aggregate="users"):
     """The tenant's users."""
 
     def opened(self, credentials: Credentials) -> KeptHash:
-        """The hash of a user's password."""
+        """The hash of a user's password, both as stored and unsealed."""
         kept = credentials.password_hash
         return KeptHash(kept, self._binding.open_hash(kept, credentials.id))
 
     async def credentials_of(self, email: str) -> Credentials | None:
-        """The credentials of the live user whom the index finds by this address, if their sealed address is the same.
+        """The credentials of the user with this email address, or None.
 
-        Somebody who writes to the database can copy an index to another's row, but no address.
+        The blind index finds the row, then the sealed address in the row is compared as well. Somebody who can write to the
+        database can copy the index value into another user's row, but a sealed address can't be opened in another row.
         """
         found = await self.find_credentials(email)
         if found is not None:
             return found if found.email == email else None
-        # As long as for a row whose address and password are opened.
+        # Take as long as if a row had been found and its address and password opened: the time must not reveal who is a user.
         for _ in range(2):
             self._binding.open(self._binding.seal(email, "users.email", _NOBODY), "users.email", _NOBODY)
         return None

@@ -1,1 +1,1 @@
-"""What must be there before the first request: roles, databases, migrations, schemas of tenants' own."""
+"""Creates what must exist before the first request: roles, databases, the migrated schemas, and tenants' own schemas."""

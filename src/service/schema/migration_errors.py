@@ -1,4 +1,4 @@
-"""What goes wrong with migrations, in the operator's words."""
+"""Turns failures of migrations into messages for the operator."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ READ_ONLY = "name the primary in DATABASE_MIGRATION_URL, or take back what has s
 
 
 class MigrationError(OperatorError):
-    """A migration failed, or its file can't be used. Its transaction was rolled back; the message of one without a transaction
-    says which of its statements stand.
+    """A migration failed, or its file can't be used. If it runs in a transaction, that was rolled back.
+
+    If it runs outside a transaction, the message says which of its statements have taken effect.
     """
 
 
 @contextlib.contextmanager
 def reported() -> Iterator[None]:
-    """Failures other than a migration's own: of the connection, of the files, of a lock."""
+    """Turn failures outside a migration's own statements (connection, files, lock) into OperatorErrors."""
     try:
         yield
     except LockTimeout as error:
@@ -42,7 +43,7 @@ def reported() -> Iterator[None]:
         raise OperatorError("migrations stop: the database is read-only", READ_ONLY) from error
     except psycopg.ProgrammingError as error:
         if error.sqlstate is None:
-            # libpq's complaint about an address repeats parts of it.
+            # libpq's message about a malformed address repeats parts of it, which may be secret. So it is not shown.
             raise OperatorError("migrations stop: the address can't be read", "see `quarry config show`") from None
         raise OperatorError(f"migrations stop: {_first_line(error)}", "see `quarry db test`") from error
     except psycopg.Error as error:
@@ -53,9 +54,12 @@ def reported() -> Iterator[None]:
 
 @contextlib.contextmanager
 def explained(path: Path, *, is_transactional: bool = True) -> Iterator[None]:
-    """Say which statement of the file at `path` failed, and which ones before it stand outside a transaction."""
+    """Turn a failure into a MigrationError that says which statement of the file at `path` failed.
+
+    Outside a transaction it also says which earlier statements of the file remain in effect.
+    """
     try:
-        # yoyo prints what a SELECT answers; stdout is for the data of commands.
+        # yoyo prints the results of SELECT statements, but stdout is reserved for the output of commands.
         with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
             warnings.simplefilter("ignore", ResourceWarning)
             yield
@@ -67,11 +71,11 @@ def explained(path: Path, *, is_transactional: bool = True) -> Iterator[None]:
             raise MigrationError(f"{place}: the database is read-only", READ_ONLY) from error
         message = f"{place}: {error.diag.message_primary or _first_line(error)}, in: {what}"
         if isinstance(error, psycopg.errors.RaiseException):
-            # The file's own words say what is the matter.
+            # The file itself raised this error (RAISE EXCEPTION), so its message explains the problem.
             message = f"{place}: {error.diag.message_primary}"
             raise MigrationError(message, "this one was refused by its own file, and nothing of it was kept") from error
         if is_transactional:
-            # CREATE INDEX CONCURRENTLY and a few others.
+            # CREATE INDEX CONCURRENTLY and a few other statements can't run in a transaction.
             outside = isinstance(error, psycopg.errors.ActiveSqlTransaction)
             how = (
                 "put it into a file of its own with `-- transactional: false` below its `-- depends:`"
@@ -83,7 +87,7 @@ def explained(path: Path, *, is_transactional: bool = True) -> Iterator[None]:
 
 
 def _left_behind(executed: list[str], failed: str | None) -> str:
-    """What to do about a file without a transaction that failed half-way."""
+    """The remedy for a file that runs outside a transaction and failed half-way."""
     standing = [" ".join(_code(each).split())[:120] for each in executed]
     standing = [each for each in standing if not each.upper().startswith(("SET ", "RESET "))]
     if standing:
@@ -97,7 +101,7 @@ def _left_behind(executed: list[str], failed: str | None) -> str:
 
 
 def _executed(trace: TracebackType | None) -> list[str]:
-    """The statements that yoyo ran before the failed one: it keeps their steps in a local, as `_failed_statement` says."""
+    """The statements that yoyo ran before the failed one. They are read from local variables, as in `_failed_statement`."""
     steps: list[Any] = []
     direction = "apply"
     while trace is not None:
@@ -114,7 +118,7 @@ def texts_of(steps: Sequence[Any], direction: str) -> list[str]:
 
 
 def refuse_copying(path: Path, statements: Sequence[str]) -> None:
-    """Raises MigrationError for COPY FROM stdin, which would wait for rows that nobody sends."""
+    """Raise MigrationError if a statement is COPY FROM stdin, which would wait for rows that nobody sends."""
     for statement in statements:
         if _FROM_STDIN.search(_code(statement)):
             raise MigrationError(
@@ -124,7 +128,7 @@ def refuse_copying(path: Path, statements: Sequence[str]) -> None:
 
 
 def _failed_statement(trace: TracebackType | None) -> str | None:
-    """The statement that yoyo was executing: it keeps it in a local of the frame that the error came through."""
+    """The statement that yoyo was executing. It is the local variable `stmt` of a frame in the error's traceback."""
     found = None
     while trace is not None:
         found = trace.tb_frame.f_locals.get("stmt", found)
@@ -133,7 +137,7 @@ def _failed_statement(trace: TracebackType | None) -> str | None:
 
 
 def _place(path: Path, statement: str | None, position: str | None) -> str:
-    """File and line: of the character that the server names (counted from 1), else of the statement's beginning."""
+    """File name and line of the error: at the server's character position (from 1), else at the statement's beginning."""
     if statement is None:
         return path.name
     before, found, _ = path.read_text(encoding="utf-8").partition(statement.strip())

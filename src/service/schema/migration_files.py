@@ -1,4 +1,4 @@
-"""The files of migrations: two folders of plain SQL, in the order in which an empty database gets them."""
+"""The files of migrations: two folders of plain SQL, and the order in which their files are applied to an empty database."""
 
 from __future__ import annotations
 
@@ -15,44 +15,50 @@ from service import files
 from service.schema.migration_errors import reported
 
 Source = Sequence[Path] | Any | None
-"""Where migrations come from: folders, what `read` has made of some, or the ones that this version comes with."""
+"""Where migrations come from: folders, a result of `read`, or None for the migrations that this version includes."""
 
 
 def sources() -> tuple[Path, ...]:
-    """The two folders of migrations: what exists once, then the tenant tables."""
+    """The two folders of migrations: first the one for what exists once (schema `app`), then the one for tenant tables."""
     return files.sql("migrations", "shared"), files.sql("migrations", "tenant")
 
 
 def ordered(folders: Source = None) -> list[Path]:
-    """The files of all migrations, in the order in which an empty database gets them. Raises MigrationError."""
+    """The files of all migrations, in the order in which they are applied to an empty database.
+
+    Raises MigrationError if they can't be read.
+    """
     with reported():
         return [Path(migration.path) for migration in topological_sort(read(folders))]
 
 
 @functools.cache
 def known() -> frozenset[str]:
-    """The ids of the migrations that this version comes with."""
+    """The ids of the migrations that this version includes."""
     return frozenset(path.stem for path in ordered())
 
 
 def read(folders: Source = None) -> Any:
-    """The migrations of these folders, whose files are parsed once, however many schemas they are compared with."""
+    """Read the migrations of these folders.
+
+    A result of `read` is returned unchanged, so that the files are parsed only once even for many schemas.
+    """
     if isinstance(folders, yoyo.migrations.MigrationList):
         return folders
     return yoyo.read_migrations(*map(str, folders or sources()))
 
 
 def is_of_tenants(migration: Any) -> bool:
-    """Whether a migration is of the tenant tables."""
+    """Whether a migration belongs to the tenant tables."""
     return Path(migration.path).parent.name == sources()[1].name
 
 
 def way_back(migration: Any) -> Path:
-    """The file that takes a migration back, whether it is there or not."""
+    """The path of a migration's rollback file, which may be missing."""
     return Path(migration.path).with_suffix(".rollback.sql")
 
 
 def checksum(path: Path) -> str:
-    """What the post-apply hook keeps of an applied file."""
-    # A checkout with CRLF is the same file.
+    """The checksum of a file, as the post-apply hook stores it for an applied migration."""
+    # Line endings must not matter: a checkout on Windows may have CRLF.
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()

@@ -1,4 +1,4 @@
-"""Turns at migrating: instances wait for each other, and a lock of a process that no longer exists is removed."""
+"""Lets only one instance migrate at a time: the others wait, and the lock of a process that no longer exists is removed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import psycopg
 from service.texts import Say
 
 _LOCK = 7_301_915_204_411
-"""The advisory lock of `quarry migrate`; any constant that nothing else uses."""
+"""The key of the advisory lock of `quarry migrate`: an arbitrary constant that nothing else uses."""
 _ASK_EVERY, _TELL_AFTER, _TELL_EVERY = 0.05, 1.0, 30.0
-"""Seconds between two attempts to get it, before the first line that says so (a connection that this process has just closed
-may still have it), and between two lines."""
+"""Seconds between two attempts to get the lock, before the first message about waiting, and between two such messages. The
+first message is delayed because a connection that this process has just closed may still hold the lock."""
 
 
 def wait(holder: psycopg.Connection[Any], say: Say) -> None:
-    """Take the lock of `quarry migrate`, by asking again and again.
+    """Take the lock of `quarry migrate`, by trying repeatedly instead of waiting inside the server.
 
     A session that waits inside pg_advisory_lock() holds a snapshot, and CREATE INDEX CONCURRENTLY waits for every
     snapshot: the instance that migrates and the one that waits would wait for each other for ever.
@@ -33,7 +33,11 @@ def wait(holder: psycopg.Connection[Any], say: Say) -> None:
 
 
 def clear_dead_lock(holder: psycopg.Connection[Any], name: str) -> None:
-    """Remove the row of a yoyo that is gone: no such process on this host, and none of that `name` connected from another."""
+    """Remove the row in yoyo_lock if the process that wrote it is gone.
+
+    It is gone if this host has no process with its pid, and no session with the application name `name` is connected (it
+    might come from another host).
+    """
     if value(holder, "SELECT to_regclass('yoyo_lock') IS NULL"):
         return
     pid = value(holder, "SELECT pid FROM yoyo_lock")
@@ -63,7 +67,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def name_user() -> None:
-    """Name a user that has no name, as in some containers: yoyo logs it and would fail."""
+    """Set LOGNAME if the current user has no name, as in some containers. yoyo logs the name and would fail without one."""
     try:
         getpass.getuser()
     except (KeyError, OSError):

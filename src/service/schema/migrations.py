@@ -1,4 +1,4 @@
-"""Migrations: yoyo on the plain SQL files of `sql/migrations/`, safe to start on several instances at once."""
+"""Applies the plain SQL files of `sql/migrations/` with yoyo. Several instances may start this at the same time."""
 
 from __future__ import annotations
 
@@ -24,44 +24,44 @@ from service.texts import Say
 
 Direction = Literal["apply", "rollback"]
 Verify = Callable[[psycopg.Connection[Any]], set[str] | None]
-"""Says what is wrong with the catalog, in the transaction that is open; None where it can't tell."""
+"""Returns what is wrong with the catalog, as seen in the current transaction; None if it can't be determined."""
 
 YOYO = "quarry-yoyo"
-"""The application name of every yoyo that got its address here; others may see it in pg_stat_activity."""
+"""The application name of every yoyo session whose address comes from `yoyo_url`. It shows in pg_stat_activity."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """One migration: when it was applied (UTC, None: pending), and whether its file was edited or lost since."""
+    """One migration: when it was applied (UTC; None if pending), and whether its file has since been edited or removed."""
 
     id: str
     applied_at: datetime | None
     is_changed: bool = False
     is_missing: bool = False
     is_of_tenants: bool = False
-    """Whether it is of tables of tenants, of which there may be several schemas."""
+    """Whether it belongs to the tenant tables, which may exist in several schemas."""
     is_noted: bool = False
-    """Whether the file's checksum is kept, by which an edit is noticed."""
+    """Whether the checksum of the applied file is stored. Without it, a later edit would not be noticed."""
 
     @property
     def is_settled(self) -> bool:
-        """Whether there is nothing to do about it."""
+        """Whether `up` has nothing to do for this migration."""
         return self.is_missing or (self.applied_at is not None and self.is_noted)
 
 
 def yoyo_url(address: Address, schema: str) -> str:
-    """The address as yoyo takes it: for our backend, with role, search path and time-outs as start-up options."""
+    """The address in yoyo's form: it names our backend, and sets role, search path and time-outs as start-up options."""
     return f"{yoyo_backend.SCHEME}{_libpq_url(address, schema, YOYO).removeprefix('postgresql')}"
 
 
 def status(address: Address, schema: str, folders: Source = None) -> list[Status]:
-    """All migrations: applied ones in the order of application, pending ones, then those whose file is gone."""
+    """All migrations: the applied ones in the order of application, then the pending ones, then those whose file is missing."""
     ((_, found),) = statuses(address, [schema], folders)
     return found
 
 
 def statuses(address: Address, schemas: Sequence[str], folders: Source = None) -> Iterator[tuple[str, list[Status]]]:
-    """The same of each of these schemas, with its name."""
+    """Yields the name of each of these schemas, together with the result of `status` for it."""
     with reported():
         ordered = list(topological_sort(read(folders)))
         checksums = {migration.id: checksum(Path(migration.path)) for migration in ordered}
@@ -90,7 +90,7 @@ def _status(connection: Any, ordered: Sequence[Any], checksums: Mapping[str, str
 
 
 def connected(address: Address, schema: str) -> psycopg.Connection[Any]:
-    """A connection as yoyo has it, without a transaction."""
+    """A connection with the same options as yoyo's, in autocommit mode."""
     return psycopg.connect(_libpq_url(address, schema, "quarry"), autocommit=True)
 
 
@@ -98,12 +98,12 @@ def up(
     address: Address, schema: str, say: Say, folders: Source = None,
     *, beside: bool = False, patience: float = 10.0, verify: Verify | None = None,
 ) -> list[str]:  # fmt: skip
-    """Apply what is pending, each in a transaction of its own; returns the ids. Raises MigrationError.
+    """Apply the pending migrations, each in its own transaction; returns their ids. Raises MigrationError.
 
-    `verify` says what is wrong with the catalog. If it finds something new after the last migration, that one is undone.
+    `verify` returns what is wrong with the catalog. If it finds a new fault after the last migration, that one is undone.
 
     With `beside`, the schema is a tenant's own: only tenant tables are created, other migrations are marked as applied.
-    Waits for other instances as long as they take, and for an ordinary yoyo `patience` seconds.
+    Waits for other instances as long as necessary, but for a plain `yoyo` command at most `patience` seconds.
     """
     done: list[str] = []
     with _locked(address, schema, say, patience) as backend:
@@ -119,18 +119,21 @@ def up(
                 _run(backend, migration, "apply", verify if is_last else None, before or set())
                 done.append(migration.id)
         except BaseException:
-            # Those before the failed one are applied, and an edit of their files is to be noticed.
+            # The migrations before the failed one stay applied. Their checksums are stored, so that later edits are noticed.
             with contextlib.suppress(psycopg.Error), backend.copy() as own:
                 own.run_post_apply(migrations)
             raise
-        # Also when nothing was pending: a killed run may have left an applied one without its checksum.
+        # Also if nothing was pending: a run that was killed may have applied a migration without storing its checksum.
         with backend.copy() as own:
             own.run_post_apply(migrations)
     return done
 
 
 def last(address: Address, schema: str, count: int, folders: Source = None) -> list[str]:
-    """The `count` migrations that were applied last, the last one first. Raises MigrationError for one with no way back."""
+    """The ids of the `count` migrations that were applied last, the latest first.
+
+    Raises MigrationError if one of them has no rollback file.
+    """
     with reported(), connected(address, schema) as connection:
         applied = _applied(connection)
         files = {migration.id: migration for migration in read(folders)}
@@ -150,7 +153,7 @@ def take_back(
     address: Address, schema: str, ids: Sequence[str], say: Say, folders: Source = None,
     *, beside: bool = False,
 ) -> list[str]:  # fmt: skip
-    """Take migrations back, in this order, where they are applied; returns their ids. Raises MigrationError.
+    """Roll back the migrations `ids` that are applied, in this order; returns their ids. Raises MigrationError.
 
     With `beside`, the schema is a tenant's own, and only migrations of tenant tables are rolled back.
     """
@@ -167,7 +170,7 @@ def take_back(
 
 
 def _wrong(backend: Any, verify: Verify | None) -> set[str] | None:
-    """What is wrong with the catalog as it is, None if that can't be told."""
+    """What is wrong with the current catalog; None if it can't be determined."""
     if verify is None:
         return None
     with backend.copy() as own, own.transaction(rollback_on_exit=True):
@@ -181,9 +184,10 @@ def _run(
     verify: Verify | None = None,
     before: AbstractSet[str] = frozenset(),
 ) -> None:
-    """Run a migration and note it in one transaction, so that a killed run leaves both or neither.
+    """Apply a migration or roll it back, and record that in the same transaction, so that a killed run does both or neither.
 
-    Raises MigrationError, also when `verify` finds more wrong with the catalog than `before`.
+    Statements of a migration outside a transaction are run before that. Raises MigrationError if a statement fails, or if
+    `verify` finds faults of the catalog that are not in `before`.
     """
     path = Path(migration.path) if direction == "apply" else way_back(migration)
     migration.load()
@@ -208,12 +212,12 @@ def _run(
 def _libpq_url(address: Address, schema: str, name: str) -> str:
     parts = urlsplit(address.url)
     given = {"connect_timeout": str(math.ceil(address.connect_timeout)), **dict(parse_qsl(parts.query))}
-    # What waits while another connection works must not be cut for being idle.
+    # A connection that waits while another one works must not be closed for being idle.
     options = f"{given.get('options', '')} -c search_path={schema} -c idle_session_timeout=0"
     if address.role is not None:
         options += f" -c role={address.role}"
     if (name_of_database := unquote(parts.path[1:])) != parts.path[1:]:
-        # Decoded here, because yoyo takes the path as it is.
+        # The name is decoded here, because yoyo does not decode the path of the URL.
         given["dbname"] = name_of_database
     given |= {**address.libpq, "options": options.strip(), "application_name": name}
     return f"postgresql://{parts.netloc}{parts.path}?{urlencode(given, quote_via=quote)}"
@@ -221,7 +225,11 @@ def _libpq_url(address: Address, schema: str, name: str) -> str:
 
 @contextlib.contextmanager
 def _locked(address: Address, schema: str, say: Say, patience: float = 10.0) -> Iterator[Any]:
-    """Instances wait for each other on an advisory lock, which a dead one can't keep; yoyo's own row comes after it."""
+    """The yoyo backend, while this process holds both locks of migrating.
+
+    The first is an advisory lock, on which instances wait for each other; the server releases it if an instance dies. The
+    second is yoyo's own, a row in yoyo_lock.
+    """
     migration_turns.name_user()
     with reported(), contextlib.closing(connected(address, schema)) as holder:
         migration_turns.wait(holder, say)

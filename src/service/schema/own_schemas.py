@@ -1,7 +1,7 @@
-"""Schemas: the one that tenants share, and those that tenants have of their own. Both are built by the same migrations.
+"""The schema that tenants share, and the own schemas of single tenants. The same migrations build both.
 
-A tenant's own schema has the tables of tenants; what exists once, schema `app`, is for all. app.schemas says whose it is,
-and app.enter() leads each transaction there (tenancy/binding.py).
+A tenant's own schema contains the tenant tables. The schema `app` exists once, for all tenants. The table app.schemas records
+which tenant a schema belongs to, and app.enter() sets the search path of each transaction (tenancy/binding.py).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid)
 
 
 class OwnSchemaFailed(MigrationError):
-    """Schemas of tenants' own are not migrated; all the others are."""
+    """One or more tenants' own schemas could not be migrated. All other schemas were."""
 
 
 def own(address: Address, schema: str) -> list[str]:
-    """The schemas that tenants have of their own, in the order of their names."""
+    """The names of all tenants' own schemas, sorted."""
     with reported(), migrations.connected(address, schema) as connection:
         try:
             rows = connection.execute("SELECT name FROM app.schemas ORDER BY name").fetchall()
@@ -44,10 +44,10 @@ def own(address: Address, schema: str) -> list[str]:
 
 
 def up(address: Address, schema: str, say: Say, folders: Source = None, *, verify: Verify | None = None) -> list[str]:
-    """Apply what is pending everywhere; returns the ids, with their schema where it is a tenant's own.
+    """Apply the pending migrations in all schemas. Returns their ids; in a tenant's own schema, `schema/id`.
 
-    A failure in a tenant's own schema does not stop the others; the next run continues there. Raises
-    OwnSchemaFailed for them together. `verify` is as in migrations.up.
+    If a tenant's own schema fails, the others are still migrated, and the next run tries it again. At the end one
+    OwnSchemaFailed names all that failed. `verify` is as in migrations.up.
     """
     files = migration_files.read(folders)
     done = migrations.up(address, schema, say, files, verify=verify)
@@ -65,7 +65,7 @@ def up(address: Address, schema: str, say: Say, folders: Source = None, *, verif
 
 
 def down(address: Address, schema: str, chosen: Sequence[str], say: Say, folders: Source = None) -> list[str]:
-    """Take migrations back, in the tenants' own schemas first; returns the ids. Raises MigrationError."""
+    """Roll back the migrations `chosen`, in the tenants' own schemas first; returns their ids. Raises MigrationError."""
     done, files = [], migration_files.read(folders)
     for name in own(address, schema):
         done += [f"{name}/{id}" for id in migrations.take_back(address, name, chosen, say, files, beside=True)]
@@ -73,7 +73,7 @@ def down(address: Address, schema: str, chosen: Sequence[str], say: Say, folders
 
 
 def status(address: Address, schema: str) -> list[Status]:
-    """All migrations of all schemas, as migrations.status; the id of one in a tenant's own schema begins with its name."""
+    """All migrations of all schemas, like migrations.status. In a tenant's own schema the id is `schema/id`."""
     shared, *others = migrations.statuses(address, [schema, *own(address, schema)])
     return shared[1] + [
         replace(each, id=f"{name}/{each.id}") for name, found in others for each in found if each.is_of_tenants
@@ -81,9 +81,9 @@ def status(address: Address, schema: str) -> list[Status]:
 
 
 async def build(address: Address, schema: str, name: str, say: Say) -> None:
-    """Make the schema `name` with the tables of tenants; continue one that a failed attempt has left.
+    """Create the schema `name` with the tenant tables, or complete one that an earlier attempt has left unfinished.
 
-    Raises OperatorError for a name that can't be one, or is taken.
+    Raises OperatorError if the name is not allowed or already used.
     """
     if not SCHEMA_NAME.match(name) or name in RESERVED_SCHEMAS or name.startswith("pg_") or name == schema:
         raise OperatorError(
@@ -99,7 +99,7 @@ async def build(address: Address, schema: str, name: str, say: Say) -> None:
 
 
 def _is_foreign(address: Address, schema: str, name: str) -> bool:
-    """Whether a schema has anything in it that migrations have not made."""
+    """Whether a schema contains tables or other relations, but was not created by migrations."""
     with reported(), migrations.connected(address, schema) as connection:
         row = connection.execute(_FOREIGN, {"name": name}).fetchone()
     return row is not None and bool(row[0])

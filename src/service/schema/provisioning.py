@@ -1,6 +1,6 @@
-"""Roles, databases and schemas: what must exist before the first migration. The SQL is in `sql/setup/`.
+"""Creates what must exist before the first migration: roles, databases and schemas. The SQL is in `sql/setup/`.
 
-Everything here may be repeated, and may be started several times at once: each session waits for the others.
+Every function may be called again, and by several processes at once: each session waits for the others.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from service.database.translation import translate
 from service.errors import OperatorError, ServiceError
 
 _LOCK = 7_301_915_204_412
-"""The advisory lock of set-up; any constant that nothing else uses."""
+"""The key of the advisory lock of set-up: an arbitrary constant that nothing else uses."""
 _MAINTENANCE = ("postgres", "template1")
-"""The databases of which every server has at least one."""
+"""Databases to connect to for set-up. Every server has at least one of them."""
 _REMEDY = "use a superuser or CREATEROLE login in DATABASE_MIGRATION_URL, or give `quarry db roles --print` to a DBA"
 _ROUND = "set DATABASE_MIGRATION_URL to an address that goes round it"
 
 
 async def create_roles(address: Address, limits: PoolLimits | None = None) -> list[str]:
-    """Create the cluster's roles where they are missing and put their attributes right, their time-outs as in `limits`.
+    """Create the roles that are missing in the cluster, and correct the attributes of all; their time-outs are from `limits`.
 
-    Returns what this login was not allowed to do, one line each. Raises OperatorError when it may not create them.
+    Returns a line for each thing that this login was not allowed to do. Raises OperatorError if it may not create roles.
     """
     async with _session(*_maintenance(address)) as connection:
         return await _run(connection, roles_sql(limits))
 
 
 async def prepare_database(address: Address, schema: str = "quarry") -> list[str]:
-    """Create the schemas and set the privileges of the database in `address`; returns what was not allowed."""
+    """Create the schemas and set the privileges in the database of `address`. Returns what the login was not allowed to do."""
     async with _session(address) as connection:
         await connection.execute("SELECT set_config('quarry.schema', $1, false)", schema)
         notes = await _run(connection, _setup("database"))
@@ -45,20 +45,20 @@ async def prepare_database(address: Address, schema: str = "quarry") -> list[str
 
 
 async def prepare_schema(address: Address, name: str) -> None:
-    """Create a schema for tables of tenants and set its privileges; `address` is of quarry_owner."""
+    """Create a schema for tenant tables and set its privileges. `address` must connect as quarry_owner."""
     async with _session(address) as connection:
         await connection.execute("SELECT set_config('quarry.schema', $1, false)", name)
         await connection.execute(_setup("schema"))
 
 
 async def create_database(address: Address, name: str) -> bool:
-    """Create the database `name` on the server of `address`; False when it is there already."""
+    """Create the database `name` on the server of `address`; returns False if it exists already."""
     remedy = "use a login with CREATEDB in DATABASE_MIGRATION_URL, or let a DBA create it"
     async with _session(*_maintenance(address), remedy=remedy) as connection:
         if await has_database(connection, name):
             return False
         try:
-            # From template0: in template1 somebody may be working, and it may have another encoding.
+            # From template0: template1 may have another encoding, and it can't be copied while a session is connected to it.
             await connection.execute(f"CREATE DATABASE {quoted(name)} TEMPLATE template0 ENCODING 'UTF8'")
         except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
             return False
@@ -66,7 +66,7 @@ async def create_database(address: Address, name: str) -> bool:
 
 
 async def drop_database(address: Address, name: str) -> bool:
-    """Drop the database `name`, ending whoever is connected to it; False when it is not there."""
+    """Drop the database `name`, and end all sessions in it; returns False if it does not exist."""
     remedy = "use its owner's login in DATABASE_MIGRATION_URL"
     async with _session(*_maintenance(address), remedy=remedy) as connection:
         if not await has_database(connection, name):
@@ -76,7 +76,7 @@ async def drop_database(address: Address, name: str) -> bool:
 
 
 async def drop_schemas(address: Address, names: Sequence[str]) -> None:
-    """Drop schemas with everything that migrations have made there."""
+    """Drop schemas with everything in them."""
     async with _session(address) as connection:
         await connection.execute(f"DROP SCHEMA IF EXISTS {', '.join(map(quoted, names))} CASCADE")
 
@@ -92,7 +92,7 @@ async def set_password(address: Address, role: str, password: str) -> None:
 
 
 def roles_sql(limits: PoolLimits | None = None) -> str:
-    """The SQL that creates the roles, for a DBA who runs it by hand; their time-outs are those of `limits`."""
+    """The SQL that creates the roles, with the time-outs of `limits`. A DBA can also run it by hand."""
     text = _setup("roles")
     return "".join(f"SET quarry.{name} = '{value}';\n" for name, value in (limits or PoolLimits()).timeouts()) + text
 
@@ -103,7 +103,10 @@ def _setup(name: str) -> str:
 
 @contextlib.asynccontextmanager
 async def _session(*addresses: Address, remedy: str = _REMEDY) -> AsyncIterator[Any]:
-    """A connection to the first of `addresses` whose database exists, holding the set-up lock. Failures are OperatorErrors."""
+    """A connection that holds the set-up lock, to the first of `addresses` whose database exists and admits the login.
+
+    Failures inside the block become OperatorErrors.
+    """
     connection = await _first(addresses)
     try:
         if await pooler.is_between(connection):

@@ -1,4 +1,4 @@
-"""New migrations: a file pair that already follows the rules of `sql/README.md`."""
+"""Writes the files of a new migration, which already follow the rules of `sql/README.md`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _TABLE = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 
 
 def write(name: str, table: str | None) -> tuple[Path, Path]:
-    """Write `NNNN.name.sql` and its rollback for tenant tables; with `table` a whole table. Returns their paths.
+    """Write `NNNN.name.sql` and its rollback file for tenant tables. Returns their paths.
 
-    Raises OperatorError for a name that breaks the rules, and where there is no checkout to write into.
+    With `table` they create and drop that table; without it they are almost empty. Raises OperatorError for a name that
+    breaks the rules, and if the service runs from an installed package instead of a checkout.
     """
     if not _NAME.match(name):
         raise OperatorError(f"'{name}' is not verb-noun", "write for example add-harbour-dues")

@@ -1,8 +1,9 @@
 """yoyo's backend for psycopg, for `quarry migrate` and for the `yoyo` command with the address of `quarry db url --yoyo`.
 
-It differs in two points. When a statement outside a transaction fails, yoyo runs the rollback statements that it has paired
-by position with the earlier statements, whether or not they belong together. Here nothing is undone. And if a connection
-is closed while it waits for another one's work, that work does not fail.
+It differs from yoyo's own backend in two points. When a statement outside a transaction fails, yoyo runs the rollback
+statements that it has paired by position with the earlier statements, whether or not they belong together. Here nothing is
+undone. And the connection that holds yoyo's lock only waits while another one runs the migration: if it is closed meanwhile,
+the migration does not fail.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from yoyo.migrations import default_migration_table
 from service.addresses import check_environment
 
 SCHEME = "postgresql+quarry"
-"""How an address names this backend (pyproject.toml registers it)."""
+"""The URL scheme that selects this backend (pyproject.toml registers it)."""
 
 
 class QuarryBackend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no types
-    """Applies migrations; a file that fails outside a transaction stays as far as it came."""
+    """Applies migrations. If a file fails outside a transaction, the statements before the failed one stay in effect."""
 
     DatabaseError: Any
 
@@ -33,7 +34,7 @@ class QuarryBackend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has
         """Run a file's statements one by one, without yoyo's undo."""
         caught: Any = self.DatabaseError
         with super().disable_transactions():
-            # yoyo undoes what it catches, and it catches what this attribute says.
+            # yoyo undoes statements when it catches an error of the class in this attribute. Errors of _Never never occur.
             self.DatabaseError = _Never
             try:
                 yield
@@ -41,11 +42,11 @@ class QuarryBackend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has
                 self.DatabaseError = caught
 
     def _check_transactional_ddl(self) -> bool:
-        """PostgreSQL's DDL is transactional. yoyo tries it with a table, and takes any failure for a no."""
+        """PostgreSQL's DDL is transactional. yoyo would create a test table, and take any failure as "not transactional"."""
         return True
 
     def _delete_lock_row(self, pid: int) -> None:
-        """Give yoyo's lock back; on a new connection where this one was cut while another one worked."""
+        """Release yoyo's lock. If this connection was closed while another one worked, a new connection is used."""
         try:
             super()._delete_lock_row(pid)
         except psycopg.OperationalError:
@@ -53,7 +54,7 @@ class QuarryBackend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has
                 super(QuarryBackend, again)._delete_lock_row(pid)
 
     def connect(self, dburi: Any) -> Any:
-        """Connect. If the environment would lead to another server, exit with a message: yoyo has no other way to report it."""
+        """Connect. If environment variables would select another server, exit with a message: yoyo can't report it otherwise."""
         try:
             check_environment(os.environ)
         except ValueError as error:
@@ -62,11 +63,11 @@ class QuarryBackend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has
 
 
 class _Never(Exception):
-    """Nobody raises it."""
+    """An exception that is never raised."""
 
 
 def connect(url: str) -> Any:
-    """The backend for an address, connected."""
+    """A backend that is connected to the address."""
     backend = QuarryBackend(parse_uri(url), default_migration_table)
     backend.init_database()
     return backend

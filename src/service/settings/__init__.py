@@ -1,1 +1,1 @@
-"""The settings in groups: each component takes the group that it needs."""
+"""The settings, divided into groups: each component is given only the group that it needs."""

@@ -9,7 +9,7 @@ from service.settings.installation import InstallationSettings
 
 
 class RedisSettings(InstallationSettings):
-    """Where Redis is. Without `redis_url` and `redis_host` none is used."""
+    """The address of Redis. Redis is not used if both `redis_url` and `redis_host` are missing."""
 
     redis_url: RedisUrl | None = None
     redis_host: str | None = None

@@ -11,7 +11,7 @@ from service.settings.forms import Seconds
 
 
 class ChangesSettings(RedisSettings, DatabaseSettings):
-    """How this process follows the log: from which address it listens, how many streams it serves, what consumes."""
+    """How this process follows the log: the address for LISTEN, limits of streams, and the function that makes the consumers."""
 
     changes_listen_url: ServerUrl | None = None
     changes_max_age: Seconds = 7 * 86400.0

@@ -104,7 +104,7 @@ class DatabaseSettings(InstallationSettings):
 
     @property
     def limits(self) -> PoolLimits:
-        """What the pool may do."""
+        """The sizes and timeouts of the pool."""
         return PoolLimits(
             minimum=self.database_pool_min,
             maximum=self.database_pool_max,
@@ -119,7 +119,7 @@ class DatabaseSettings(InstallationSettings):
         )
 
     def address(self, role: Literal["quarry_app", "quarry_owner", "quarry_platform", "quarry_backup"]) -> Address:
-        """Where to connect for work as `role`; another login takes the role at connection start."""
+        """Where to connect for work as `role`. If the URL has another login, the role is set when the connection starts."""
         own = {
             "quarry_owner": self.database_migration_url,
             "quarry_platform": self.database_platform_url,
@@ -132,7 +132,7 @@ class DatabaseSettings(InstallationSettings):
         return tuple(self._address(url.get_secret_value(), "quarry_app") for url in self.database_replica_urls)
 
     def administration(self) -> Address:
-        """Where to connect for set-up: the migration login in its own right, without taking a role."""
+        """Where to connect for set-up: as the migration login itself, without setting a role."""
         own = self.database_migration_url
         return self._address(own.get_secret_value() if own else self.serving_url(), None)
 

@@ -1,4 +1,4 @@
-"""The file `.env`: what can't be read in it is an error, never a setting that silently keeps its default."""
+"""Checks the file `.env`: a line that can't be read is an error; it does not leave a setting at its default silently."""
 
 from __future__ import annotations
 

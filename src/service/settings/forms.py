@@ -1,4 +1,4 @@
-"""The forms that settings are given in: durations, rates, lists of networks, hosts and origins, the address of Redis."""
+"""The formats of settings' values: durations, rates, lists of networks, hosts and origins, the address of Redis."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _origin(item: str) -> str:
 
 
 def listed(value: str | Iterable[object]) -> list[str]:
-    """The items of a list with commas between them."""
+    """The items of a comma-separated list."""
     texts = value.split(",") if isinstance(value, str) else map(str, value)
     return [item for text in texts if (item := text.strip())]
 
@@ -125,7 +125,7 @@ def is_meant_for_others(name: str, value: object) -> bool:
 
 
 def schema_name(name: str) -> str:
-    """The name of a schema for tenants' tables. Raises ValueError for one that is somebody else's."""
+    """Return `name` if it may name a schema for tenants' tables. Raises ValueError if it is reserved or malformed."""
     if not SCHEMA_NAME.match(name) or name in RESERVED_SCHEMAS or name.startswith("pg_"):
         raise ValueError(
             "give a lower-case word of letters, digits and _ that is no schema of PostgreSQL's, and not app or public"
@@ -148,5 +148,5 @@ Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]
 """Lower-case host names, IPv6 in brackets; `*.example.com` stands for every name below it."""
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 OperatorTokens = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_operator_tokens)]
-"""Several may be in use while one is replaced by the next."""
+"""Several tokens may be valid at a time, so that one can be replaced without interruption."""
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]

@@ -1,4 +1,4 @@
-"""What every group of settings has: the environment, and the directory of this installation."""
+"""The settings that every group contains: the environment, and the directory of this installation."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Environment = Literal["development", "test", "staging", "production"]
 
 
 class InstallationSettings(BaseSettings):
-    """The start of each group. A component asks for the group that it needs, and `Settings` is all of them.
+    """Base class of all groups of settings. A component takes the group that it needs; `Settings` combines all groups.
 
-    A field's name in capitals is the variable's name; durations are held in seconds. An empty variable counts as not set.
+    The environment variable is the field's name in capitals; if it is empty it counts as not set. Durations are in seconds.
     """
 
     model_config = SettingsConfigDict(

@@ -8,7 +8,7 @@ from service.settings.installation import InstallationSettings
 
 
 class PersonalSettings(InstallationSettings):
-    """The keys, where they do not lie in a file in `quarry_home`."""
+    """The keys of personal data. Both are None if the keys are kept in a file in `quarry_home`."""
 
     pii_keys: SecretStr | None = None
     pii_index_key: SecretStr | None = None

@@ -27,11 +27,11 @@ _DEFAULTS: Mapping[str, Mapping[str, object]] = {
 
 
 class Settings(PersonalSettings, HttpSettings, RateLimitSettings, ChangesSettings, CacheSettings, DatabaseSettings):
-    """All settings; the fields of the last group come first."""
+    """All settings. In the order of fields, those of the last base class come first."""
 
     @classmethod
     def load(cls) -> Self:
-        """Read the environment. Raises SettingsError, one line for every variable that can't be used."""
+        """Read the environment and `.env`. Raises SettingsError, which names every variable whose value can't be used."""
         check_env_file(Path(".env"))
         try:
             return cls()

@@ -1,1 +1,1 @@
-"""A statement's way from SQL text to a call: files, variants, binding, rows, cached answers."""
+"""How a statement gets from SQL text to a method call: query files, variants, binding, rows, cached results."""

@@ -1,4 +1,4 @@
-"""Cached reads as data of a repository method: `@query(cached=Cached(row="id"))`."""
+"""Cached reads, declared on a method of a repository: `@query(cached=Cached(row="id"))`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from service.tenancy.binding import Binding
 
 _MARKER = "/* the statement */"
 _NUMBERS = 4
-"""Columns before the statement's own: epoch, number, shared number, whether there is a row."""
+"""How many columns precede the statement's own: epoch, number, shared number, and whether there is a row."""
 _NO_EPOCH = -1
 _AFTER_FROM = frozenset({"WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT", "FOR", "UNION", "SELECT", "RETURNING"})
 
@@ -28,8 +28,8 @@ _AFTER_FROM = frozenset({"WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT",
 class Cached:
     """Declares that a statement's results are cached until one of the tables that it reads is changed.
 
-    `row` names the parameter with a row's id: of the outermost table, only a change to that row counts. `lifetime`, in
-    seconds, is for results that also change with time; they are not stored in Redis.
+    `row` names the parameter that holds a row's id. Then a change to the outermost table ends the caching only if it
+    changes that row. `lifetime`, in seconds, is for results that also change with time; they are not stored in Redis.
     """
 
     row: str | None = None
@@ -37,7 +37,7 @@ class Cached:
 
 
 def tables(statement: Statement) -> tuple[str, ...]:
-    """The tables that a statement reads, by their bare names: the outermost first, then as it names them."""
+    """The tables that a statement reads, without schema: the least nested first, otherwise in the order of the text."""
     words = [
         lexeme.text
         for lexeme in scan(statement.variants[max(statement.variants)].text)
@@ -46,7 +46,7 @@ def tables(statement: Statement) -> tuple[str, ...]:
     found: dict[str, int] = {}
     depth = 0
     for position, word in enumerate(words[:-1]):
-        # A list of columns may hold a whole SELECT, before the FROM that the row is of.
+        # A SELECT inside the select list comes before the statement's own FROM; its greater depth puts its tables after.
         depth += (word == "(") - (word == ")")
         if word.upper() in ("FROM", "JOIN") and words[position + 1].isidentifier() and words[position + 1].islower():
             schema, dot, table = (*words[position + 1 :], "", "")[:3]
@@ -79,9 +79,9 @@ def _joins_by_comma(statement: Statement) -> bool:
 def cached_reader(
     statement: Statement, cached: Cached
 ) -> Callable[[Reading, Binding, str, Sequence[object]], Awaitable[Rows]]:
-    """How the statement's rows are read through the cache; called with its text and the values for that text.
+    """A function that reads the statement's rows through the cache. It takes the text of a variant and the values for it.
 
-    Raises StatementError where `cached` does not fit the statement.
+    Raises StatementError if the statement can't be cached in the way that `cached` declares.
     """
     if statement.kind == "count" or statement.scope not in ("tenant", "shared"):
         raise statement.error("what counts rows that it touches, or belongs to no tenant, can't be cached")
@@ -106,7 +106,7 @@ def cached_reader(
     async def read(reading: Reading, binding: Binding, text: str, values: Sequence[object]) -> Rows:
         position = positions[text]
         tags = tables_of
-        # The server accepts an id in other forms too, but touched rows are noted by their UUID alone.
+        # The log knows rows by UUID. For an id of another type, which the server may accept, the tag is the whole table.
         if position is not None and isinstance(row := values[position], UUID):
             tags = ((own[0], row), *tables_of[1:])
         key = tuple(tuple(value) if isinstance(value, list) else value for value in values)
@@ -119,7 +119,7 @@ def cached_reader(
                 binding.connection.observe(statement.label, monotonic() - asked_at, len(records))
             read_at = reading.read_at(asked_at)
             if not records:
-                # A tenant that is not there has no numbers, and nothing of it is kept.
+                # A tenant that does not exist has no commit numbers. With _NO_EPOCH the result is not cached.
                 return Stamp(_NO_EPOCH, 0, 0, read_at), await binding.connection.fetch(text, values)
             epoch, number, shared, *_ = records[0].values()
             return Stamp(epoch, number, shared, read_at), [
@@ -132,7 +132,7 @@ def cached_reader(
 
 
 def _stamped(template: str, text: str) -> str:
-    """The statement inside the one that reads the numbers too, under its own label."""
+    """The statement wrapped in the template that also reads the commit numbers. Its label stays at the front."""
     label, _, statement = text.partition("*/")
     return f"{label}*/ {template.replace(_MARKER, statement)}"
 

@@ -1,4 +1,4 @@
-"""Bound: what a repository's method does when it is called. It arranges the values, sends one text, shapes the answer."""
+"""Bound: a repository's method. A call arranges the values, sends the text of one variant and shapes the result."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from service.tenancy.binding import Binding
 INDEX_SUFFIX = "_index"
 """`:email_index` is the blind index of the parameter `email`."""
 ROW_PARAMETER = "id"
-"""The row that personal data is sealed for."""
+"""The parameter with the id of the row that personal data is sealed for."""
 
 Prepared = tuple[str, Callable[[Sequence[object]], Sequence[object]]]
 
 
 class Arguments:
-    """The parameters of a signature, and how a call's positional and named values become one list in their order."""
+    """The parameters of a signature. `arrange` puts a call's positional and named values into one list in their order."""
 
     def __init__(self, where: str, parameters: Sequence[inspect.Parameter]) -> None:
         self.where = where
@@ -63,8 +63,8 @@ class Arguments:
 class Bound:
     """A repository's method: a statement bound to the signature that declares it. Calling it runs the statement.
 
-    A call's values become one list: those of the signature's parameters in their order, then the tenant, then what is made of
-    personal data. Where each stands is computed once, here.
+    A call's values become one list: the arguments in the signature's order, then the tenant, then the sealed values and blind
+    indexes of personal data. The position of each value in the list is computed once, in __init__.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Bound:
     ) -> None:
         """`hints` are the method's annotations; `personal` are the parameters that hold personal data.
 
-        Raises StatementError where `cached` does not fit the statement.
+        Raises StatementError if the statement can't be cached in the way that `cached` declares.
         """
         self.statement, self.model, self.cached = statement, model, cached
         self.hints: Mapping[str, Any] = hints or {}
@@ -134,13 +134,13 @@ class Bound:
 
 
 class Sealing(NamedTuple):
-    """A parameter made from personal data: its name, the position of the plain text, and the function that makes it."""
+    """A statement's parameter computed from personal data: its name, the plain text's position, the function that computes it."""
 
     name: str
     position: int
     make: Callable[[Binding, str, str, UUID], bytes]
     column: str
-    """The column that the value is for."""
+    """The column of the personal data, as `<table>.<column>`; the computed value depends on it."""
 
 
 def _sealings(
@@ -162,7 +162,10 @@ def _index(binding: Binding, plain: str, column: str, _: UUID) -> bytes:
 
 
 def _chooser(statement: Statement, arguments: Arguments, made: Sequence[str]) -> Callable[[Sequence[object]], Prepared]:
-    """A function from values to the variant that they select. The values are the arguments, the tenant, then those `made`."""
+    """A function that chooses the variant for a list of values.
+
+    The list has the arguments, then the tenant, then the values computed from personal data, whose names are `made`.
+    """
     positions = {name: position for position, name in enumerate((*arguments.names, TENANT_PARAMETER, *made))}
     labels = (*arguments.names, TENANT_PARAMETER, *made)
     prepared = {
@@ -234,7 +237,7 @@ _SHAPES: dict[str, Callable[[Any, str, str], Shape]] = {"one": _shape_one, "mayb
 
 
 Ask = Callable[[Binding, str, Sequence[object]], Awaitable[Any]]
-"""From the statement's text and values to what the caller gets."""
+"""Sends a statement's text with its values, and returns what the caller gets."""
 
 
 def _row(shape: Shape) -> Ask:

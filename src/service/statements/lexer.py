@@ -1,4 +1,4 @@
-"""SQL text cut into lexemes the way PostgreSQL's own scanner cuts it, with `:name` parameters beside them.
+"""Cuts SQL text into lexemes as PostgreSQL's own scanner does, and also recognises `:name` parameters.
 
 Source of the rules: PostgreSQL documentation, "Lexical Structure" (standard_conforming_strings = on). Psql's rule for
 `:name` is added: a colon followed by a name is a parameter unless it belongs to `::`, `:=` or an array slice.
@@ -28,7 +28,7 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Lexeme:
-    """A piece of the text; `text` joined over all lexemes gives the text back. `line` counts from 0."""
+    """A piece of the SQL text. Joining the `text` of all lexemes gives the SQL text again. `line` counts from 0."""
 
     kind: Kind
     text: str
@@ -62,7 +62,7 @@ _NUMBER = re.compile(
 )
 _POSITIONAL = re.compile(r"\$[0-9]+")
 _PARAMETER = re.compile(rf":[{_START}][{_START}0-9]*")
-# A doubled quote never ends a string, and no text matches in two ways, so failing takes linear time.
+# A doubled quote never ends a string, and no text matches in two ways, so a failing match takes linear time.
 _ESCAPED_BODY = re.compile(r"(?:[^'\\]|\\.|'')*'(?!')", re.DOTALL)
 _PLAIN_BODY = re.compile(r"(?:[^']|'')*'(?!')")
 _QUOTED_BODY = re.compile(r'(?:[^"]|"")*"(?!")')
@@ -72,7 +72,7 @@ _CONTINUED = re.compile(r"[ \t\f\v]*(?:--[^\n\r]*)?[\n\r](?:[ \t\n\r\f\v]|--[^\n
 def scan(text: str) -> Iterator[Lexeme]:
     """Cut `text` into lexemes. Raises Unterminated."""
     position, line, brackets = 0, 0, 0
-    adjacent = False  # whether an operand ends right here: then a colon inside brackets is a slice's
+    adjacent = False  # whether an operand ends here: then a colon inside brackets belongs to a slice
     while position < len(text):
         kind, end = _lexeme(text, position, line, slicing=brackets > 0 and adjacent)
         piece = text[position:end]
@@ -122,7 +122,7 @@ def _lexeme(text: str, at: int, line: int, *, slicing: bool) -> tuple[Kind, int]
 
 
 def _comment_end(text: str, at: int, line: int) -> int:
-    """Block comments nest."""
+    """Where the block comment that begins at `at` ends. Block comments nest."""
     depth = 0
     for edge in _COMMENT_EDGE.finditer(text, at):
         depth += 1 if edge.group() == "/*" else -1
@@ -132,7 +132,7 @@ def _comment_end(text: str, at: int, line: int) -> int:
 
 
 def _string_end(text: str, at: int, line: int, *, escaped: bool) -> int:
-    """A string goes on after a line break when another quote follows: 'a' NEWLINE 'b' is one string."""
+    """Where a string ends. It continues if a quote follows after a line break: 'a' NEWLINE 'b' is one string."""
     body = _ESCAPED_BODY if escaped else _PLAIN_BODY
     while match := body.match(text, at):
         again = _CONTINUED.match(text, match.end())

@@ -1,4 +1,4 @@
-"""Outcomes: rows after an attempt to change them, for which a version was expected."""
+"""Outcomes: the results of writes that expect a certain version of the row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from service.errors import NotFound, StaleVersion
 
 
 class Outcome(Protocol):
-    """A row after an attempt to change it; not `applied` when its version was not the expected one."""
+    """A row after an attempt to change it. `applied` is false if its version was not the expected one: then it is unchanged."""
 
     @property
     def applied(self) -> bool: ...
@@ -18,7 +18,7 @@ A = TypeVar("A", bound=Outcome)
 
 
 def changed_row(outcome: A | None) -> A:
-    """The changed row. Raises NotFound when there was none, StaleVersion when it was not the expected one."""
+    """The changed row. Raises NotFound if there is no such row, StaleVersion if its version was not the expected one."""
     if outcome is None:
         raise NotFound
     if not outcome.applied:

@@ -1,4 +1,4 @@
-"""The files of named statements: `sql/queries/<aggregate>.sql`. The rules for writers are in `sql/README.md`."""
+"""Reads the files of named statements, `sql/queries/<aggregate>.sql`. How to write them is described in `sql/README.md`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NAME = re.compile(r"^-- name:(.*)$")
 _NAME_VALUE = re.compile(r"^\s+([a-z][a-z0-9_]*)\s+:([a-z]+)\s*$")
 _HEADER = re.compile(r"^-- ([a-z][a-z_-]*):(?:\s+(.*))?$")
 GROWTH = ("const", "page", "tenant")
-"""How the rows that a statement touches grow with the tenant's rows: not at all, up to a page, in proportion."""
+"""How many more rows a statement touches when its tenant has more rows: none, at most a page, in proportion."""
 _REASONED = ("one", "unbounded", "unordered", "crosses", "unrun")
 _SUBJECTS = {
     "null": "a column",
@@ -64,7 +64,7 @@ def read(path: Path) -> QueryFile:
 
 
 def parse(text: str, path: Path) -> QueryFile:
-    """Parse the text of such a file; `path` is for messages, and its stem prefixes the statements' names."""
+    """Parse the text of a query file. `path` is for error messages, and its stem is the prefix of the statements' labels."""
     lines = text.split("\n")
     heads = [number for number, line in enumerate(lines) if _NAME.match(line)]
     repository = _file_header(lines[: heads[0] if heads else len(lines)], path)
@@ -83,7 +83,7 @@ def parse(text: str, path: Path) -> QueryFile:
 
 
 def _file_header(lines: Sequence[str], path: Path) -> str:
-    """Two comment lines: `-- repository: Name`, and a sentence that says what the aggregate is."""
+    """The repository's name. The file begins with `-- repository: Name` and a comment line that says what the aggregate is."""
     match = _HEADER.match(lines[0]) if lines else None
     if match and match.group(1) != "repository":
         raise StatementError(path, 1, f"unknown header key '{match.group(1)}'", "the first line is '-- repository: …'")
@@ -139,7 +139,7 @@ def _scope(text: str, head: FilePlace, offset: int) -> Scope:
 
 
 def _note(key: str, text: str, head: FilePlace, offset: int) -> Note:
-    """`-- key: reason`, or `-- key: subject because reason`."""
+    """Parse a header line: `-- key: reason`, or `-- key: subject because reason`."""
     line = head.line + offset
     if key == "grows":
         if text not in GROWTH:

@@ -1,8 +1,8 @@
-"""The fastest safe way from asyncpg records to row models.
+"""Makes row models from asyncpg records, as fast as is safe.
 
-A row of plain types that has no validator of its own is taken as it is: the first answer of every statement in a process
-is validated in full and strictly, and the database's own types and constraints hold for the rest. Anything else is
-validated row by row.
+If a model has only plain types and no validators, only the first result of its statement in a process is validated, in full
+and strictly. Later results are not: the database's types and constraints guarantee them. Rows of all other models are
+always validated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PLAIN: frozenset[Any] = frozenset(
     {str, int, bool, float, bytes, UUID, dt.datetime, dt.date, dt.timedelta, IPv4Address, IPv6Address, type(None)}
 )
 
-# The four slots that make a pydantic model's instance, without its own check that the model is frozen.
+# Setters of the four slots of a pydantic instance. They bypass pydantic's check that the model is frozen.
 _PLACE_VALUES = BaseModel.__dict__["__dict__"].__set__
 _PLACE_FIELDS_SET = BaseModel.__dict__["__pydantic_fields_set__"].__set__
 _PLACE_EXTRA = BaseModel.__dict__["__pydantic_extra__"].__set__
@@ -34,9 +34,9 @@ _PLACE_PRIVATE = BaseModel.__dict__["__pydantic_private__"].__set__
 
 
 def reader(model: type[M], aggregate: str = "") -> Callable[[Sequence[Any], Binding], list[M]]:
-    """A function from the asyncpg records of one answer to `model`s. Raises pydantic's ValidationError.
+    """A function that makes instances of `model` from the asyncpg records of a result. It raises pydantic's ValidationError.
 
-    Personal data of `aggregate` is opened with the binding's keys; what can't be opened is UNDECIPHERABLE.
+    It decrypts personal data of `aggregate` with the binding's keys; a value that can't be decrypted becomes UNDECIPHERABLE.
     """
     validate = model.model_validate
     if model.personal:
@@ -57,7 +57,7 @@ def reader(model: type[M], aggregate: str = "") -> Callable[[Sequence[Any], Bind
         return lambda records, _: [validate(dict(record)) for record in records]
 
     new = model.__new__
-    # Shared by all rows: they are frozen, and a copy of a row copies it.
+    # All rows share this set. That is safe: rows are frozen, and copying a row copies the set.
     fields = set(model.model_fields)
     keys: tuple[str, ...] | None = None
 
@@ -67,8 +67,8 @@ def reader(model: type[M], aggregate: str = "") -> Callable[[Sequence[Any], Bind
             return []
         names = tuple(records[0].keys())
         if names != keys:
-            # Another shape than last time: another variant, or the first answer of all. Unless the columns
-            # are exactly the model's fields, the results that follow are validated too.
+            # These are not the columns of the last result (another variant), or this is the first result. If they are
+            # exactly the model's fields, later results with these columns are not validated.
             validated = [validate(dict(record), strict=True) for record in records]
             keys = names if fields.issuperset(names) and len(names) == len(fields) else None
             return validated
@@ -86,7 +86,7 @@ def reader(model: type[M], aggregate: str = "") -> Callable[[Sequence[Any], Bind
 
 
 def is_plain(model: type[Row]) -> bool:
-    """Whether asyncpg's own Python values are already what the model's validation would make of them."""
+    """Whether validation by the model would leave asyncpg's values as they are."""
     decorators = model.__pydantic_decorators__
     if decorators.field_validators or decorators.model_validators or decorators.validators:
         return False

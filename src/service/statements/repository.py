@@ -41,7 +41,7 @@ def query(method: Method[S, P, R], /) -> Method[S, P, R]: ...
 @overload
 def query(*, cached: Cached) -> Callable[[Method[S, P, R]], Method[S, P, R]]: ...
 def query(method: Any = None, /, *, cached: Cached | None = None) -> Any:
-    """Declare that the statement of this name is the method's body; its answers may be cached (see Cached)."""
+    """Declare a method whose body is the statement of the same name. With `cached` its results are cached (see Cached)."""
 
     def declare(method: Any) -> Any:
         setattr(method, _MARK, _Declared(cached))
@@ -58,7 +58,7 @@ class _Declared:
 class Repository:
     """Base of the repositories: `class Campaigns(Repository, aggregate="campaigns")` owns sql/queries/campaigns.sql.
 
-    Holds nothing but its binding; never opens a transaction; knows no other repository.
+    A repository holds only its binding. It never opens a transaction and uses no other repository.
     """
 
     __slots__ = ("_binding",)
@@ -72,9 +72,9 @@ class Repository:
     def __init_subclass__(
         cls, *, aggregate: str, noun: str | None = None, file: query_files.QueryFile | None = None
     ) -> None:
-        """Bind every declared method, to the aggregate's own file unless another is given.
+        """Bind each method marked with @query to its statement in the aggregate's file, or in `file` if that is given.
 
-        Raises StatementError where signature and statement do not fit.
+        Raises StatementError if a signature does not match its statement.
         """
         cls.aggregate = aggregate
         cls.noun = noun or aggregate.removesuffix("s")
@@ -98,7 +98,7 @@ class Repository:
 
 
 class Attached(Generic[A]):
-    """A repository on a transaction, made when it is first asked for."""
+    """A class attribute of a Transaction: yields the repository, which is created when it is first accessed."""
 
     def __init__(self, repository: type[A]) -> None:
         self.repository = repository
@@ -112,7 +112,7 @@ class Attached(Generic[A]):
 
 
 def attached(kind: type[Transaction]) -> dict[str, type[Repository]]:
-    """The repositories on a kind of transaction, by the names that they have there."""
+    """The repositories that a Transaction class has as attributes, by attribute name."""
     return {
         name: each.repository
         for owner in reversed(kind.__mro__)
@@ -162,7 +162,7 @@ def _bind(cls: type[Repository], method: Callable[..., Awaitable[Any]], statemen
 
 
 def _result(statement: Statement, where: str, annotation: Any) -> type[Row] | None:
-    """The row model, or None for single values; the annotation must say what the result kind says."""
+    """The row model, or None for single values. Raises StatementError if the return annotation contradicts the result kind."""
     kind, inner = _kind_of(annotation)
     if statement.kind in ("value", "count"):
         if statement.kind == "count" and annotation is not int:

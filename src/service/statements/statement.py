@@ -1,5 +1,5 @@
-"""A named statement compiled: for every combination of its optional lines the exact text to send and the order of its
-parameters, so that nothing is built from strings when it is called.
+"""Compiles a named statement: every combination of its optional lines becomes a text to send, with the order of its
+parameters. So no SQL is assembled from strings when the statement is called.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ TENANT_PARAMETER = "tenant_id"
 
 _CONDITION = re.compile(r"^-- when :([A-Za-z_][A-Za-z0-9_]*)\s*$")
 _CONDITION_LIKE = re.compile(r"^--\s*(when\b|\w{2,6}\s+:\w+\s*$)", re.IGNORECASE)
-"""Comments that may be meant as a condition: a word of about that length and a parameter."""
+"""Matches comments that may be a mistyped `-- when :parameter`: they begin with `when`, or are a short word and a parameter."""
 
 
 class StatementError(OperatorError):
-    """A mistake in a SQL file, with its place: `campaigns.sql:12: …`. Lines count from 1."""
+    """A mistake in a SQL file. The message begins with file and line: `campaigns.sql:12: …`. Lines count from 1."""
 
     def __init__(self, path: Path, line: int, message: str, remedy: str = "") -> None:
         super().__init__(f"{path}:{line}: {message}", remedy)
@@ -44,7 +44,7 @@ class FilePlace:
     line: int
 
     def label(self, name: str) -> str:
-        """What a statement of this file is called everywhere: `campaigns.page`."""
+        """A statement's name with the file's name before it, as logs and metrics show it: `campaigns.page`."""
         return f"{self.path.stem}.{name}"
 
     def error(self, offset: int, message: str, remedy: str = "") -> StatementError:
@@ -54,9 +54,9 @@ class FilePlace:
 
 @dataclass(frozen=True)
 class Note:
-    """What a header declares beside name and scope: a class of growth, or an exception with its reason.
+    """A header line other than name and scope: `-- grows: …`, or an exception to a rule with its reason.
 
-    `subject` is the column, relation or function that it is about, '' where it is about the statement.
+    `subject` is the column, relation or function that the exception is about; '' if it is about the whole statement.
     """
 
     key: str
@@ -77,9 +77,9 @@ class Variant:
 class Statement:
     """A named statement.
 
-    `conditions` are the parameters whose lines are optional; bit i of a key in `variants` says that the lines of
-    condition i are in. `groups` maps a condition to the parameters that occur under it alone. `source` is the text as it
-    stands in the file from `body` on.
+    `conditions` are the parameters that `-- when :parameter` names. A key of `variants` is a bit mask: bit i says that the
+    lines of condition i are included. `groups` maps a condition to the parameters that occur only in its lines. `source` is
+    the statement's text in the file, which begins at `body`.
     """
 
     name: str
@@ -101,11 +101,11 @@ class Statement:
         return self.place.label(self.name)
 
     def given(self, key: int) -> tuple[str, ...]:
-        """The conditions whose lines are in a variant."""
+        """The conditions whose lines are included in the variant with this key."""
         return tuple(name for bit, name in enumerate(self.conditions) if key >> bit & 1)
 
     def key(self, names: Container[str]) -> int:
-        """The key of the variant with the lines of those conditions that are among these names."""
+        """The key of the variant that includes the lines of every condition in `names`."""
         return sum(1 << bit for bit, name in enumerate(self.conditions) if name in names)
 
     def error(self, message: str, remedy: str = "") -> StatementError:
@@ -133,9 +133,9 @@ def compile_statement(
     body: FilePlace,
     notes: tuple[Note, ...] = (),
 ) -> Statement:
-    """Compile the text of one statement. `head` is where its name stands, `body` where `text` begins.
+    """Compile the text of one statement. `head` is the place of its `-- name:` line, `body` the place where `text` begins.
 
-    Raises StatementError for whatever breaks the rules of sql/README.md.
+    Raises StatementError if the text breaks a rule of sql/README.md.
     """
     lines = _lines(text, body)
     conditions = tuple(dict.fromkeys(line.condition for line in lines if line.condition))
@@ -176,7 +176,7 @@ def _lines(text: str, body: FilePlace) -> list[_Line]:
 
 
 def _without_semicolon(lexemes: list[Lexeme], body: FilePlace) -> list[Lexeme]:
-    """The statement without its closing semicolon, the white space around it and the remarks after it."""
+    """The statement's lexemes, without its semicolon, the comments after it, and white space at both ends."""
     ends = [position for position, lexeme in enumerate(lexemes) if lexeme.text == ";"]
     last = ends[0] if ends else len(lexemes)
     for lexeme in lexemes[last + 1 :]:
@@ -208,7 +208,7 @@ def _condition(number: int, lexemes: Sequence[Lexeme], body: FilePlace) -> str |
 
 
 def _check_conditions(lines: Sequence[_Line], scope: Scope, body: FilePlace) -> None:
-    """Optional lines stand only in a WHERE after the tenant predicate, are whole conditions and begin with AND."""
+    """Require that each optional line is in a WHERE after the tenant predicate, begins with AND and is a complete condition."""
     words: set[str] = set()
     tenant_named = scope != "tenant"
     for line in lines:

@@ -1,1 +1,1 @@
-"""Who a tenant is, how a connection is bound to one, and the lint that proves the catalog keeps tenants apart."""
+"""Tenant ids, how a transaction is bound to a tenant, and the lint that proves that the catalog keeps tenants apart."""

@@ -1,9 +1,9 @@
-"""How a transaction gets its tenant: the text of its first message, and of the words that go before COMMIT.
+"""How a transaction is bound to its tenant: the text of its first message, and the SET statements sent with COMMIT.
 
-Binding is transaction-local, as SET LOCAL is, so that nothing is left behind on the connection, also behind PgBouncer in
-transaction mode and after a cancellation. app.enter() does it, and sets the search_path of a tenant with its own schema. It is
-sent in one message with BEGIN: three round trips for a transaction of one statement. Citus needs a binder of its own; it would
-replace this module alone.
+A binding is transaction-local, like SET LOCAL. So nothing is left behind on the connection, even behind PgBouncer in
+transaction mode or after a cancellation. app.enter() binds the transaction, and sets the search_path of a tenant with its own
+schema. It is sent in one message with BEGIN, so a transaction of one statement takes three round trips. Citus would need
+another way to bind; only this module would have to be replaced.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from service.tenancy.identity import Actor, Origin, TenantId, as_uuid
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.binding")
 
 UNDECIPHERABLE = "[undecipherable]"
-"""What stands for personal data that can't be opened; no address, number or reference looks like it."""
+"""Shown instead of personal data that can't be decrypted. No e-mail address, phone number or reference looks like this."""
 IsolationLevel = Literal["read committed", "repeatable read", "serializable"]
 
 
@@ -37,15 +37,15 @@ class Binding:
     tenant: TenantId | None
     keyring: Keyring | None = None
     reading: Reading | None = None
-    """The cache, for work that can't have written anything."""
+    """The cache, if the transaction is read-only and may use it."""
 
     def seal(self, plain: str, column: str, row: UUID) -> bytes:
-        """Personal data of a row of the bound tenant as the database keeps it; `column` is `<table>.<column>`."""
+        """Encrypt personal data for a row of the bound tenant; `column` is `<table>.<column>`."""
         keyring, tenant = self._keys()
         return keyring.seal(plain, tenant, row, column)
 
     def index(self, plain: str, column: str) -> bytes:
-        """The blind index that finds it."""
+        """The blind index of `plain`, by which rows with this value are found."""
         keyring, tenant = self._keys()
         return keyring.index(plain, tenant, column)
 
@@ -55,17 +55,17 @@ class Binding:
         return keyring.open(value, tenant, row, column)
 
     def seal_hash(self, hashed: str, user: UUID) -> str:
-        """The hash of a user's password as the database keeps it."""
+        """A password hash in the form in which it is stored: sealed for the user, unless an earlier release's key is current."""
         keyring, tenant = self._keys()
         return keyring.seal_hash(hashed, tenant, user)
 
     def opened_hash(self, kept: str, user: UUID) -> str:
-        """The hash of a user's password. Raises Undecipherable."""
+        """The password hash of which `kept` is the stored form. Raises Undecipherable."""
         keyring, tenant = self._keys()
         return keyring.open_hash(kept, tenant, user)
 
     def open_hash(self, kept: str, user: UUID) -> str | None:
-        """The hash of a user's password; None, logged and counted, where its key is gone or it was not written with one."""
+        """Like `opened_hash`, but returns None instead of raising Undecipherable; the failure is logged and counted."""
         try:
             return self.opened_hash(kept, user)
         except Undecipherable:
@@ -74,29 +74,29 @@ class Binding:
 
     @property
     def accepts_earlier_forms(self) -> bool:
-        """Whether values stored by an earlier release, which are bound to less, are still accepted."""
+        """Whether rows without a MAC and unsealed password hashes, as an earlier release stored them, are still accepted."""
         keyring, _ = self._keys()
         return keyring.accepts_earlier_forms
 
     def mac(self, fields: Iterable[bytes]) -> bytes:
-        """The MAC of what a row of the bound tenant says."""
+        """The MAC of the `fields` of a row of the bound tenant."""
         keyring, tenant = self._keys()
         return keyring.mac(tenant, fields)
 
     def verifies(self, mac: bytes | None, fields: Iterable[bytes]) -> bool:
-        """Whether this is the MAC of what a row of the bound tenant says."""
+        """Whether `mac` is the MAC of the `fields` of a row of the bound tenant."""
         keyring, tenant = self._keys()
         return keyring.verifies(mac, tenant, fields)
 
     def authenticates(self, mac: bytes | None, fields: Sequence[bytes], row: UUID | None) -> bool:
-        """Whether a token's row has a valid MAC; one that has not is logged by the kind of its token, `fields[0]`."""
+        """Whether a token's row has a valid MAC. If not, an error is logged with the kind of token, which is `fields[0]`."""
         if self.verifies(mac, fields):
             return True
         log.error("token_mac_mismatch", kind=fields[0].decode(), row=row and str(row), tenant=str(self.tenant))
         return False
 
     def shown(self, value: bytes, column: str, row: UUID) -> str:
-        """The plain text of a sealed value, or UNDECIPHERABLE in its place, which is logged and counted.
+        """The plain text of a sealed value. If it can't be decrypted: UNDECIPHERABLE, and the failure is logged and counted.
 
         One value that can't be opened (its key is gone, or somebody has changed it) must not hide all the others.
         """
@@ -138,7 +138,7 @@ def begin(
 
 
 def attribution(actor: Actor | None) -> str:
-    """What goes in one message with COMMIT, so that the log's row of this commit says who did it."""
+    """The SET statements that are sent in one message with COMMIT, so that the log records who made the commit."""
     if actor is None:
         return ""
     text = f"SET LOCAL app.actor_id = '{actor.user_id}';"

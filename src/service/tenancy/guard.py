@@ -1,7 +1,7 @@
 """The catalog lint: proves from the catalog that the schema keeps tenants apart and that the log misses nothing.
 
-Run at start-up (the service refuses to serve with a finding), after migrations, in health and in the tests. The rules
-are the queries in `sql/checks/`; the exceptions to them stand here with their reasons, and nowhere else.
+It runs at start-up (with any finding the service refuses to serve), after migrations, in the health report and in the tests.
+The rules are the queries in `sql/checks/`; all exceptions to them are listed here, with their reasons.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ _REMEDIES: Mapping[str, str] = {
     "schema_writable": "REVOKE CREATE ON SCHEMA {0} FROM PUBLIC, quarry_app",
     "temporary_tables_allowed": "REVOKE TEMP ON DATABASE {0} FROM PUBLIC, quarry_app, or run `quarry db create`",
 }
-"""What to do about a finding whose object may be somebody else's."""
+"""Remedies by code of finding, for objects that somebody else may have made; {0} is the object."""
 
 _BOOKKEEPING = frozenset({"tenant_id", "id", "created_at", "updated_at", "version", "search_name"})
 _COMPARED = re.compile(r"n\.(\w+) IS DISTINCT FROM o\.(\w+) THEN '(\w+)'")
 _PATCHED = {15: 14, 16: 10, 17: 6, 18: 0}
-"""The first minor of each supported major without a known hole in row-level security (CVE-2025-8713 and older)."""
+"""By PostgreSQL's major version: the first minor version without a known hole in row-level security (CVE-2025-8713, older)."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _tracking(rows: Iterable[Mapping[str, Any]]) -> list[Finding]:
 
 
 def _untracked(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is wrong with the tables that a row is about: codes, each with `.<column>` if it concerns one column."""
+    """Findings about the tables of one row of tracking.sql: a code, and `.<column>` if it concerns one column, else ''."""
     table, source = row["table_name"], row["source"]
     if (f"app.{table}" if row["is_of_app"] else table) in tables.UNTRACKED:
         return

@@ -20,7 +20,7 @@ def is_request_id(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where work comes from, for the log: the address of the client and the id of its request."""
+    """Where a transaction comes from, for the log: the IP address of the client, and the id of its request."""
 
     ip: IPv4Address | IPv6Address | None = None
     request_id: str | None = None
@@ -37,7 +37,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Actor:
-    """Who does the work, for the log: a user, and the session that proves it."""
+    """Who makes the changes, for the log: a user, and the session in which the user is signed in."""
 
     user_id: UUID
     session_id: UUID | None = None
@@ -49,7 +49,7 @@ class Actor:
 
 
 def as_uuid(value: object) -> UUID:
-    """`value` if it really is a UUID: the annotations alone do not keep a string out of a SET statement."""
+    """Return `value`. Raises TypeError if it is not a UUID: annotations alone do not keep a string out of a SET statement."""
     if not isinstance(value, UUID):
         raise TypeError(f"a UUID is needed, not {type(value).__name__}")
     return value

@@ -1,7 +1,7 @@
 """Runs the guard inside the transaction of the last pending migration, so that a broken rule is not committed.
 
-Only for the shared schema. A migration outside a transaction is checked after it has run; if it breaks a rule, it is not
-noted as applied.
+This is done for the shared schema only. A migration that runs outside a transaction is checked afterwards; if it breaks a
+rule, it is not recorded as applied.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SERVING = "quarry_app"
 
 
 class _Record(dict[str, Any]):
-    """A row as asyncpg gives it: by name, and its values in turn."""
+    """A row that behaves like an asyncpg record: columns are accessed by name, and iteration yields the values."""
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.values())
@@ -42,9 +42,9 @@ class _Asked:
 
 
 def findings(connection: psycopg.Connection[Any]) -> set[str] | None:
-    """What the guard says in the transaction that is open on `connection`, which stays as it is.
+    """The guard's findings inside the transaction that is open on `connection`. The transaction stays open and unchanged.
 
-    None where it can't be asked: this login may not become the serving role, or the database has no tables yet.
+    None if the guard can't run: this login may not take the serving role, or the database has no tables yet.
     """
     connection.execute("SAVEPOINT guard")
     try:

@@ -1,4 +1,4 @@
-"""Transaction: one transaction and its tenant. `Transaction.run` is the one place that repeats one."""
+"""Transaction: one transaction, bound to its tenant. `Transaction.run` is the only place where transactions are repeated."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.work")
 class Options(TypedDict, total=False):
     """How a transaction runs.
 
-    `at_least` is the number of a commit that every read must include, from the cache too. A read-only transaction that
-    `may_lag` reads from a replica if there is one: what was there a second ago, and all that this process wrote.
-    `statement_timeout` is in seconds, None for the role's own.
+    `at_least` is the number of a commit that every read must include, also a cached one. With `may_lag` a read-only
+    transaction reads from a replica if there is one: its data is at most a second old, and includes all that this process
+    wrote. `statement_timeout` is in seconds; None keeps the timeout of the role.
     """
 
     origin: Origin | None
@@ -45,8 +45,8 @@ class Options(TypedDict, total=False):
 class Transaction:
     """One transaction, with the binding that statements run on: `async with Transaction(database, tenant) as transaction: …`.
 
-    Commits when the block ends, undoes everything when it raises. `tenant` is explicit; None is for work that belongs
-    to no tenant (finding one, shared data, the platform). A service attaches its repositories to a class of its own.
+    It commits when the block ends, and rolls back if the block raises. `tenant` has no default; None is for work that
+    belongs to no tenant: to find a tenant, shared data, the platform. A service attaches its repositories to a subclass.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Transaction:
         at_least: int = 0,
         may_lag: bool = False,
     ) -> None:
-        """The options are those of `Options`; `attempt` counts from 1 when `run` repeats it."""
+        """The options are those of `Options`. `attempt` is 1, and is raised each time that `run` repeats the work."""
         self.database = database
         self.tenant = tenant
         self.actor = actor
@@ -71,7 +71,7 @@ class Transaction:
         self.number: int | None = None
         """After commit: the number that this tenant's commit got; None when it changed nothing."""
         self.reading: Reading | None = None
-        """The cache as this work reads it; None when it may write, or wants one snapshot for all that it reads."""
+        """The cache for this transaction's reads. None if it may write, has no tenant, or needs one snapshot for all reads."""
         self._begin = binding.begin(
             tenant, origin or Origin(), read_only=read_only, isolation=isolation, statement_timeout=statement_timeout
         )
@@ -85,7 +85,7 @@ class Transaction:
 
     async def __aenter__(self) -> Self:
         cache = self.database.cache
-        # A retry skips the cache, which may hold results of a replica, and reads from the primary.
+        # A repeated transaction reads from the primary, without the cache: that may contain results read from a replica.
         is_asked_again = self._may_lag and not self.may_be_behind
         if cache is not None and self._may_be_cached and self.tenant is not None and not is_asked_again:
             self.reading = Reading(cache, self.tenant, self._at_least)
@@ -98,7 +98,7 @@ class Transaction:
 
     @property
     def may_be_behind(self) -> bool:
-        """Whether what is read may be a moment old; it is not when `run` repeats the work, as it does after Behind."""
+        """Whether reads may go to a replica, which may be a moment behind. They do not when `run` repeats the work."""
         return self._may_lag and self.attempt == 1
 
     async def _open(self) -> Connection:
@@ -137,7 +137,7 @@ class Transaction:
             try:
                 await callback(self)
             except Exception:
-                # The work is committed: a callback's failure can't undo it and must not look as if it had.
+                # The transaction is committed. A callback's error does not change that, so it is logged and not raised.
                 log.exception("on_commit_failed")
 
     async def _end(self, connection: Connection, *, is_undone: bool) -> None:
@@ -162,7 +162,7 @@ class Transaction:
 
     @property
     def connection(self) -> Connection:
-        """The connection itself, for what is no statement of a repository; work that reads the cache may have none."""
+        """The connection itself, for SQL outside the repositories. Raises RuntimeError if no statement has needed it yet."""
         if self._connection is None:
             raise RuntimeError("this work has not needed a connection yet")
         return self._connection

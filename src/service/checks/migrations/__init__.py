@@ -1,1 +1,1 @@
-"""What is proved of migrations: the way back, locks, rewrites, guards."""
+"""The checks of migrations: rollback files, locks, rewritten tables, and the rules that keep tenants apart."""

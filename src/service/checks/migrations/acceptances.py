@@ -1,7 +1,8 @@
 """Accepted findings about migrations, with the reasons. An acceptance that is not needed is itself a finding.
 
-A migration that is not landed yet says `-- accepts: <code> because <reason>`. Landed ones are not edited: what they were
-landed with stands in `sql/checks/accepted_migrations.txt`, as `<migration>: <code>: <reason>`.
+A new migration accepts a finding by the comment `-- accepts: <code> because <reason>`. A migration that may already be
+applied somewhere ("landed") is never edited. Its accepted findings are listed in `sql/checks/accepted_migrations.txt`, as
+`<migration>: <code>: <reason>`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _NEEDLESS = "acceptance-unneeded"
 
 @dataclass(frozen=True)
 class Acceptance:
-    """Accepts the findings of one code in one migration; without a reason it accepts nothing."""
+    """A line that accepts the findings of one code in one migration. Without a reason it accepts nothing."""
 
     migration: str
     code: str
@@ -30,7 +31,7 @@ class Acceptance:
 
 
 def of_script(script: Script) -> Iterator[Acceptance]:
-    """Those in the migration's own comments."""
+    """The acceptances in the comments of a migration's file."""
     for comment in script.comments:
         if re.match(r"--\s*accepts\b", comment.text):
             match = _COMMENT.fullmatch(comment.text.rstrip())
@@ -39,7 +40,7 @@ def of_script(script: Script) -> Iterator[Acceptance]:
 
 
 def of_file(path: Path) -> list[Acceptance]:
-    """Those of landed migrations."""
+    """The acceptances in the list for landed migrations."""
     found = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line.strip() and not line.startswith("#"):
@@ -52,7 +53,11 @@ def of_file(path: Path) -> list[Acceptance]:
 def sorted_out(
     findings: Sequence[Finding], acceptances: Sequence[Acceptance], checked: Collection[str], known: Collection[str]
 ) -> tuple[list[Finding], list[tuple[Finding, str]]]:
-    """What is not accepted, and what is with its reason. Of `known` migrations only the `checked` ones can be judged."""
+    """The findings that are not accepted, and the accepted ones, each with its reason.
+
+    An acceptance that accepts nothing is added as a finding. If its migration exists (`known`) but was not `checked` in this
+    run, nothing is said of it.
+    """
     reasons = {(each.migration, each.code): each.reason for each in acceptances if each.reason}
     accepted = [(each, reasons[each.subject, each.code]) for each in findings if (each.subject, each.code) in reasons]
     needed = {(each.subject, each.code) for each, _ in accepted}

@@ -1,4 +1,4 @@
-"""The catalog as lines of text, and what differs between two of them. Made by the server alone, without pg_dump."""
+"""The catalog as lines of text, and the differences between two catalogs. The server makes the text; pg_dump is not needed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _KINDS = (
     *("schema", "table", "view", "materialized view", "foreign table", "type", "sequence", "function", "column"),
     *("constraint", "index", "policy", "trigger", "rule", "grant", "comment"),
 )
-"""What is told first: the rest often follows from it."""
+"""The order in which differences are reported. A difference of a later kind often follows from one of an earlier kind."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """What the catalog says of one object; `parent` is the table that it belongs to."""
+    """One object of the catalog and its definition; `parent` is the table that it belongs to."""
 
     kind: str
     name: str
@@ -31,16 +31,19 @@ Catalog = Mapping[tuple[str, str], Line]
 
 @dataclass(frozen=True)
 class Difference:
-    """An object that one of two catalogs has alone, or that they define otherwise."""
+    """An object that only one of two catalogs has, or that they define differently.
+
+    `how` is "left" if only the later catalog has it, "lost" if only the earlier one has it.
+    """
 
     how: Literal["left", "lost", "changed"]
     line: Line
-    """As it was; of what is left, as it is."""
+    """The object in the earlier catalog, or in the later one if `how` is "left"."""
     now: str = ""
 
     @property
     def names(self) -> tuple[str | None, ...]:
-        """What a file that is about it may call it, the best first."""
+        """The names by which a migration's file may mention the object, the most specific first."""
         return (*reversed(re.findall(r"\w+", self.line.name.partition("(")[0])), self.line.parent)
 
     def __str__(self) -> str:
@@ -49,13 +52,13 @@ class Difference:
 
 
 async def read(connection: Any) -> Catalog:
-    """The catalog by kind and name, as any role sees it."""
+    """The catalog's objects by kind and name. The result does not depend on the role that reads it."""
     text = files.sql("checks", "catalog_text.sql").read_text(encoding="utf-8")
     return {(row["kind"], row["name"]): Line(*row) for row in await connection.fetch(text)}
 
 
 def differences(before: Catalog, after: Catalog) -> list[Difference]:
-    """What became of `before`, whole objects first."""
+    """The differences from `before` to `after`, in the order of `_KINDS`."""
     found = [
         *(Difference("left", after[key]) for key in after.keys() - before.keys()),
         *(Difference("lost", before[key]) for key in before.keys() - after.keys()),
@@ -73,7 +76,7 @@ def _rank(kind: str) -> int:
 
 
 def _apart(before: str, after: str) -> str:
-    """Both around the first character that differs."""
+    """An excerpt of each definition, around the first character that differs."""
     pairs = enumerate(zip(before, after, strict=False))
     start = max(0, next((at for at, (was, now) in pairs if was != now), min(len(before), len(after))) - 20)
     was, now = (" ".join(text[start : start + 60].split()) for text in (before, after))

@@ -16,11 +16,11 @@ _MEANING = {
     "ShareLock": "nobody writes it",
     "ShareUpdateExclusiveLock": "it is neither vacuumed nor altered",
 }
-"""What a lock keeps others from."""
+"""What others cannot do with a table while the lock is held."""
 
 
 def judged(script: Script, steps: Sequence[Step]) -> Iterator[Finding]:
-    """What is wrong with the steps of one migration."""
+    """The findings about the steps of one migration."""
     yield from _impatient(script, steps)
     yield from _ineffective(script)
     for step in steps:
@@ -30,7 +30,10 @@ def judged(script: Script, steps: Sequence[Step]) -> Iterator[Finding]:
 
 
 def refused(script: Script, steps: Sequence[Step]) -> Iterator[Finding]:
-    """What the server refused: on tables with rows, or outside a transaction on those that were there."""
+    """A finding for the statement that the server refused, if there is one.
+
+    A migration in a transaction was run on tables with sample rows, one outside a transaction on the tables as they were.
+    """
     for step in steps:
         if step.error:
             where = "on tables with rows" if script.is_transactional else "on tables as they are"

@@ -1,4 +1,7 @@
-"""What each statement of a migration locks, rewrites and checks, seen from inside its transaction on tables with rows."""
+"""Finds what each statement of a migration locks, rewrites and checks.
+
+The statement is run on tables with rows, and the catalog is read inside the same transaction.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ from service import files
 from service.checks.migrations.scripts import Script, Statement, is_unbound
 
 Fill = Callable[[Any], Awaitable[None]]
-"""Gives rows to all tables that are there, on the connection and in the transaction that it is given.
+"""Inserts rows into all existing tables, on the given connection and in its current transaction.
 
-It runs as the login and locks no more than an INSERT does: a superuser's `session_replication_role = replica` spares the
-triggers. Rows hold what later migrations may ask for, too.
+It runs as the login role and must take no stronger locks than an INSERT does. If the login is a superuser, it can switch off
+triggers with `session_replication_role = replica`. The rows must also satisfy the constraints that later migrations add.
 """
 
 OWNER = "quarry_owner"
@@ -30,19 +33,19 @@ _STRONG = {mode: strength for strength, mode in enumerate(_MODES) if mode not in
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """A foreign key whose rows were checked, and those of its two tables whose policies applied to the check."""
+    """A foreign key whose existing rows the server checked. `forced` has those of its two tables whose policies were forced."""
 
     name: str
     forced: tuple[str, ...]
     is_unbound: bool
-    """The server refused the check of unbound rows; it passed, wrongly, once a tenant without rows was bound."""
+    """Whether the check failed with TN001 while no tenant was bound. With a tenant bound that has no rows, it passed wrongly."""
 
 
 @dataclass(frozen=True)
 class Step:
     """One statement of a migration, and what it did to tables that were there before the migration.
 
-    `locks` has for each of them the strongest lock that this statement added, when it is stronger than a writer's.
+    `locks` maps such a table to the strongest lock that this statement added, if it is stronger than that of an UPDATE.
     """
 
     migration: str
@@ -50,28 +53,28 @@ class Step:
     locks: Mapping[str, str]
     rewritten: tuple[str, ...] = ()
     indexes: tuple[tuple[str, str], ...] = ()
-    """Table and name of those that were built while writers waited."""
+    """The indexes that were built while writers waited, each as table and name."""
     references: tuple[ForeignKey, ...] = ()
     unforced: tuple[str, ...] = ()
-    """The tables whose policies were forced before the migration, and are not after this statement."""
+    """The tables whose policies were forced before the migration and are not forced after this statement."""
     waits_forever: bool = False
     error: str = ""
-    """What the server said when it refused the statement: the last step then."""
+    """The server's message if it refused the statement; this is the last step then."""
 
     @property
     def line(self) -> int:
-        """Its line in the migration, from 1."""
+        """The statement's line in the migration's file, from 1."""
         return self.statement.line
 
     @property
     def words(self) -> str:
-        """How it begins."""
+        """The beginning of the statement, in one line."""
         return self.statement.words
 
 
 @dataclass(frozen=True)
 class _State:
-    """`migration_state.sql`, with tables as numbers."""
+    """The result of `migration_state.sql`. Tables are identified by their OIDs."""
 
     locks: frozenset[tuple[int, str]]
     files: Mapping[int, int]
@@ -81,10 +84,10 @@ class _State:
 
 
 async def trace(connection: Any, script: Script, fill: Fill) -> list[Step]:
-    """Run a migration statement by statement on filled tables, and undo it with the rows.
+    """Run a migration statement by statement on filled tables, then undo both the migration and the rows.
 
-    One outside a transaction can't be undone: it is traced on tables as they are, and stays. The connection's role is
-    the owner, and its login may become it.
+    A migration outside a transaction can't be undone: it is run on the tables as they are, and stays applied. The current
+    role of the connection must be the owner, and its login must be allowed to SET ROLE to the owner.
     """
     tracer = await _Tracer.of(connection, script)
     if not script.is_transactional:
@@ -97,7 +100,7 @@ async def trace(connection: Any, script: Script, fill: Fill) -> list[Step]:
         # Pending events of deferred triggers would make DDL fail.
         await connection.execute(
             "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED;"
-            # Only where it differs: a login that may not set it has not changed it.
+            # Only if it differs, because a login that may not change this setting may not reset it either.
             "SELECT set_config('session_replication_role', 'origin', true)"
             " WHERE current_setting('session_replication_role') <> 'origin';"
             f"SET LOCAL ROLE {OWNER}"
@@ -144,7 +147,10 @@ class _Tracer:
         return found
 
     async def _run(self, statement: Statement, *, outside: bool) -> tuple[_State, bool, bool]:
-        """The state after the statement, whether it ran outside a transaction, and whether it ran only with a tenant bound."""
+        """Run a statement. Returns the state after it and two flags.
+
+        The first flag: it could only run outside a transaction. The second: it could only run with a tenant bound.
+        """
         execute = self._connection.execute
         await execute("BEGIN" if outside else "SAVEPOINT statement")
         try:
@@ -165,7 +171,10 @@ class _Tracer:
             return await self._bound(statement, error), False, True
 
     async def _bound(self, statement: Statement, refusal: asyncpg.PostgresError) -> _State:
-        """Bind a tenant that has no row, run the statement again and unbind it. Raises what the server said at first."""
+        """Bind a tenant that has no rows, run the statement again and unbind the tenant.
+
+        Raises `refusal`, the first error, if the statement fails again or checks no foreign key.
+        """
         execute = self._connection.execute
         before = await self._state()
         await self._connection.fetchval("SELECT set_config('app.tenant_id', $1, true)", str(uuid.uuid4()))
@@ -206,7 +215,10 @@ class _Tracer:
         return tuple(sorted((self._tables[oid], name) for oid, name in after.indexes - before.indexes))
 
     def _checked(self, before: _State, after: _State, *, is_unbound: bool) -> list[ForeignKey]:
-        """New foreign keys of tables with rows: those that were there, and new ones that the migration has filled."""
+        """The foreign keys that the statement has checked, on tables that may have rows.
+
+        These are the tables that existed before the migration, and new tables that it has filled itself.
+        """
         return [
             ForeignKey(
                 name, tuple(sorted({before.forced[each] for each in tables if each in before.forced})), is_unbound

@@ -1,4 +1,4 @@
-"""A migration's file cut into its statements, each with its place, and run as `quarry migrate` runs it."""
+"""Cuts a migration's file into statements, each with its position, and runs them as `quarry migrate` does."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Statement:
 
     @property
     def words(self) -> str:
-        """How it begins, in one line."""
+        """The beginning of the statement, in one line."""
         return " ".join(self.text.split())[:72]
 
 
 @dataclass(frozen=True)
 class Script:
-    """A file of statements. `lines` has the first line on which each name stands."""
+    """A file of statements. `lines` maps each name to the first line on which it occurs."""
 
     path: Path
     statements: Sequence[Statement]
@@ -57,7 +57,7 @@ class Script:
 
 
 class Refused(Exception):
-    """The server refuses a statement, or at its end the transaction; `is_unbound` because no tenant is bound (TN001)."""
+    """The server refused a statement, or the COMMIT (`statement` is None). `is_unbound`: because no tenant is bound (TN001)."""
 
     def __init__(self, statement: Statement | None, error: asyncpg.PostgresError) -> None:
         super().__init__(str(error.args[0]))
@@ -66,7 +66,7 @@ class Refused(Exception):
 
 
 def is_unbound(error: asyncpg.PostgresError) -> bool:
-    """Whether a policy was asked while no tenant was bound."""
+    """Whether the error is TN001: a policy was evaluated while no tenant was bound."""
     return bool(error.sqlstate == "TN001")
 
 
@@ -98,9 +98,10 @@ async def _yes() -> bool:
 async def run(
     connection: Any, script: Script, *, in_transaction: bool = True, is_kept: Callable[[], Awaitable[bool]] = _yes
 ) -> None:
-    """Run all of it, in one transaction unless told otherwise; `is_kept` is asked at its end whether it stays.
+    """Run all statements, in one transaction unless `in_transaction` is false.
 
-    Raises Refused; then nothing of a transaction is left.
+    At the end `is_kept` decides whether the transaction is committed or rolled back. Raises Refused if a statement fails;
+    the transaction is then rolled back.
     """
     statement = None
     try:
@@ -118,7 +119,7 @@ async def run(
 
 
 def _header(lexemes: Sequence[Lexeme]) -> Iterator[Lexeme]:
-    """The comments before the first statement, where yoyo reads what it is told."""
+    """The comments before the first statement. yoyo reads its directives, such as `-- transactional: false`, only there."""
     for lexeme in lexemes:
         if lexeme.kind is Kind.COMMENT:
             yield lexeme
@@ -127,7 +128,7 @@ def _header(lexemes: Sequence[Lexeme]) -> Iterator[Lexeme]:
 
 
 def _statements(lexemes: Sequence[Lexeme]) -> Iterator[Statement]:
-    """Cut at each semicolon that stands in no parentheses and in no BEGIN ATOMIC … END."""
+    """Cut at each semicolon that is neither in parentheses nor in BEGIN ATOMIC … END."""
     open_, blocks, previous = 0, 0, ""
     piece: list[Lexeme] = []
     column = begin = 0

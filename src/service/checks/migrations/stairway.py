@@ -1,4 +1,8 @@
-"""Up, back and up again: the way back gives the catalog of before, and going up again the same as the first time."""
+"""Applies a migration, rolls it back and applies it again, and compares the catalogs.
+
+The rollback must restore the catalog from before the migration. The second application must give the same catalog as the
+first one.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +26,14 @@ class Impassable(Exception):
 
 
 class Stairway:
-    """Takes one migration after the other on a connection of the owner, on tables without rows."""
+    """Applies and rolls back migrations, one at a time, as the owner and on tables without rows."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self.findings: list[Finding] = []
 
     async def up(self, script: Script) -> None:
-        """Apply it. Raises Impassable."""
+        """Apply a migration. Raises Impassable if that fails."""
         try:
             await scripts.run(self._connection, script)
         except Refused as refused:
@@ -40,7 +44,10 @@ class Stairway:
             raise Impassable from refused
 
     async def down_and_up(self, script: Script, before: Catalog) -> Catalog:
-        """Take the applied migration back and apply it again; returns the catalog with it. Raises Impassable."""
+        """Roll back the migration, which is applied, and apply it again. Returns the catalog after that.
+
+        `before` is the catalog without the migration. Raises Impassable if the database is left in an unknown state.
+        """
         above = await catalog_text.read(self._connection)
         path = script.path.with_suffix(".rollback.sql")
         if not _exists(path):
@@ -53,7 +60,10 @@ class Stairway:
         return above
 
     async def _down(self, script: Script, back: Script, before: Catalog) -> bool:
-        """Whether the way back leads to `before`. A transaction that leads elsewhere is undone."""
+        """Run the rollback file `back`; returns whether it restores the catalog `before`.
+
+        If it restores another one, it is itself undone, provided that it runs in a transaction.
+        """
         found: list[Difference] = []
 
         async def leads_to_before() -> bool:

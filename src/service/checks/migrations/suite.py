@@ -1,7 +1,8 @@
-"""The checks of every migration: it can be applied and taken back, does not block others, and keeps tenants apart.
+"""The checks of every migration: it can be applied and rolled back, does not block others, and keeps tenants apart.
 
-Each is run on a database of its own, in the order of application: on tables with rows, traced statement by statement
-and undone; then to stay; then back, which must give the catalog of before; and again, which must give the same.
+All migrations are run on one separate database, in the order of application. Each is first run on tables with rows, traced
+statement by statement, and undone. Then it is applied and rolled back, which must restore the catalog from before. At last
+it is applied again, which must give the same catalog as the first time.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _SERVING = "quarry_app"
 
 @dataclass(frozen=True)
 class Checked:
-    """What is wrong, what was accepted and why, and what every statement did to the tables that were there."""
+    """The findings, the accepted findings with their reasons, and what each statement did to tables that existed before it."""
 
     findings: Sequence[Finding]
     accepted: Sequence[tuple[Finding, str]]
@@ -48,10 +49,11 @@ async def check(
     since: str | None = None,
     accepted: Path | None = None,
 ) -> Checked:
-    """Check all migrations on the prepared, empty database of `address`, whose login may become owner and serving role.
+    """Check all migrations on the database of `address`, which must be set up and empty.
 
-    With `since` it begins at that migration; those before it are applied, and no table has rows. `accepted` stands for
-    the list of what landed migrations are excused. Raises MigrationError when a file can't be read.
+    Its login must be allowed to SET ROLE to the owner and to the serving role. With `since` the check begins at that
+    migration; the earlier ones must be applied already, and no table may have rows. `accepted` replaces the file with the
+    accepted findings of landed migrations. Raises MigrationError when a file can't be read.
     """
     paths = migration_files.ordered(folders)
     ids = [path.stem for path in paths]
@@ -70,7 +72,7 @@ async def check(
 
 
 class _Run:
-    """One check on one connection, and what it has found so far."""
+    """A run of the checks on one connection, and its results so far."""
 
     def __init__(self, connection: Any, fill: Fill) -> None:
         self._connection, self._fill = connection, fill
@@ -81,7 +83,7 @@ class _Run:
         self.checked: set[str] = set()
 
     async def check(self, todo: Sequence[Script]) -> None:
-        """One migration after the other, until one leaves the database in doubt."""
+        """Check one migration after the other, and stop if one leaves the database in an unknown state."""
         self.acceptances = [each for script in todo for each in acceptances.of_script(script)]
         origins: dict[str, Script | None] = dict.fromkeys(await self._guarded())
         catalog = await catalog_text.read(self._connection)
@@ -91,20 +93,20 @@ class _Run:
             except Impassable:
                 self.findings += [*self._stairway.findings, _stopped(script)]
                 return
-            # A finding that a later migration removes is dropped; if it comes back, it belongs to the migration that caused it.
+            # A finding that a migration removes is dropped. If it comes back, it belongs to the migration that brings it back.
             origins = {told: origins.get(told, script) for told in await self._guarded()}
         self.findings += [*self._stairway.findings, *_unguarded(origins)]
         self.checked = {script.id for script in todo}
 
     async def _checked(self, script: Script, catalog: Catalog) -> Catalog:
-        # One outside a transaction may have set it for the session.
+        # An earlier migration outside a transaction may have set lock_timeout for the session.
         await self._connection.execute("SET lock_timeout = 0")
         steps = await trace(self._connection, script, self._fill)
         self.steps += steps
         self.findings += locking.judged(script, steps)
         refused = list(locking.refused(script, steps))
         if script.is_transactional:
-            # A statement that is refused on empty tables too is reported only once.
+            # If the server refuses it on empty tables too, `up` reports that and raises, and `refused` is not added.
             await self._stairway.up(script)
         self.findings += refused
         if refused and not script.is_transactional:
@@ -112,7 +114,7 @@ class _Run:
         return await self._stairway.down_and_up(script, catalog)
 
     async def _guarded(self) -> list[str]:
-        """What the guard tells the serving role."""
+        """The guard's findings, when it inspects the database as the serving role."""
         await self._connection.execute(f"BEGIN; SET LOCAL ROLE {_SERVING}")
         try:
             return [str(finding) for finding in await guard.inspect(Connection(self._connection, _unasked))]
@@ -121,7 +123,7 @@ class _Run:
 
 
 async def _unasked(_: Numbered) -> None:
-    """Nothing is committed on that connection."""
+    """Never called: Connection would call it after a commit whose outcome is unknown, and here nothing is committed."""
 
 
 def _stopped(script: Script) -> Finding:
@@ -136,7 +138,7 @@ _REMEDIES = {
 
 
 def _unguarded(origins: Mapping[str, Script | None]) -> Iterator[Finding]:
-    """The guard's findings at the end, each with the migration that first caused it."""
+    """A finding for each finding of the guard that remains at the end, placed in the migration that caused it."""
     for told, script in origins.items():
         if script is not None:
             code, _, object_ = told.partition(": ")

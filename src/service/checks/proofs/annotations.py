@@ -1,4 +1,4 @@
-"""Which types of PostgreSQL a Python annotation stands for, by what asyncpg takes and answers.
+"""Which types of PostgreSQL a Python annotation stands for: those that asyncpg converts to and from its Python type.
 
 Source: asyncpg's documentation, "Type Conversion".
 """
@@ -22,10 +22,25 @@ from service.personal.marking import is_personal
 
 _TYPES: dict[Any, frozenset[str]] = {
     UUID: frozenset({"uuid"}),
-    str: frozenset({
-        "text", "character varying", "character", "name", "enum", "tsvector", "tsquery", "xml", "jsonpath", "pg_lsn", "macaddr",
-        '"char"', "money", "regclass", "regtype",
-    }),
+    str: frozenset(
+        {
+            "text",
+            "character varying",
+            "character",
+            "name",
+            "enum",
+            "tsvector",
+            "tsquery",
+            "xml",
+            "jsonpath",
+            "pg_lsn",
+            "macaddr",
+            '"char"',
+            "money",
+            "regclass",
+            "regtype",
+        }
+    ),
     bool: frozenset({"boolean"}),
     int: frozenset({"smallint", "integer", "bigint", "oid", "xid8"}),
     float: frozenset({"real", "double precision"}),
@@ -63,7 +78,7 @@ class Expected:
 
 
 def expected(annotation: Any, *, is_sealed: bool = False) -> Expected:
-    """What fits an annotation; a value that is sealed on its way is bytes in the database."""
+    """What fits an annotation. `is_sealed` says that the database gets the value as bytes: sealed, or as a blind index."""
     if is_sealed or is_personal(annotation):
         return Expected(_TYPES[bytes], type(None) in typing.get_args(annotation))
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):

@@ -18,14 +18,14 @@ _INTEGERS = frozenset({20, 21, 23})
 
 @dataclass(frozen=True)
 class Proof:
-    """Whether something holds, and by what."""
+    """Whether something holds, and why or why not."""
 
     holds: bool
     why: str
 
 
 def at_most_one(scope: QueryScope) -> Proof:
-    """Whether a query answers one row at most."""
+    """Whether a query returns at most one row."""
     if limit(scope) in (0, 1):
         return Proof(True, "LIMIT 1")
     return _unlimited(scope)
@@ -61,7 +61,10 @@ def _whole(pins: Pins) -> Proof:
 
 
 def _combined(scope: QueryScope) -> Proof:
-    """A UNION returns at most one row if each side does, and if only one side can have a row."""
+    """Whether a set operation returns at most one row.
+
+    A UNION does if each side returns at most one row, and only one side can have a row at a time.
+    """
     operation = scope.node["setOperations"]
     sides = [operation["larg"], operation["rarg"]]
     if any(side.kind != "RANGETBLREF" for side in sides):
@@ -81,9 +84,12 @@ def _combined(scope: QueryScope) -> Proof:
 
 
 def _excludes(one: QueryScope, other: QueryScope) -> str:
-    """The table expression that one query reads, while the other has a row only when it is empty; '' if there is none."""
+    """Why two queries never both return rows: the name of a common table expression, or '' if there is none.
+
+    `one` returns rows only if that table expression has rows, and `other` only if it is empty.
+    """
     if any(each.is_one_group or each.node.list("groupingSets") for each in (one, other)):
-        return ""  # These return a row even for empty input.
+        return ""  # Such a query returns a row even if it reads no row.
     empty = {id(expression) for condition in other.always if (expression := _emptied(condition, other)) is not None}
     for number in one.read:
         is_needed = one.source(number) is Source.CTE and not any(number in join.nullable for join in one.joins)
@@ -93,7 +99,10 @@ def _excludes(one: QueryScope, other: QueryScope) -> str:
 
 
 def _emptied(condition: Node, scope: QueryScope) -> Node | None:
-    """The table expression of which `NOT EXISTS (SELECT FROM it)` says that it is empty."""
+    """The common table expression that a condition requires to be empty: the one in `NOT EXISTS (SELECT FROM …)`.
+
+    None if the condition has another form.
+    """
     if condition.kind != "BOOLEXPR" or condition["boolop"] != "not" or not is_exists(condition["args"][0]):
         return None
     asked = scope.inner(condition["args"][0]["subselect"])
@@ -110,7 +119,10 @@ def _emptied(condition: Node, scope: QueryScope) -> Node | None:
 
 
 def _for_columns(scope: QueryScope, columns: frozenset[int]) -> str:
-    """Why a query has one row at most for given values of these of its columns (from 1); '' if it may have several."""
+    """Why at most one row of a query has given values in these columns; '' if several rows may have them.
+
+    `columns` are the numbers of result columns, from 1.
+    """
     for proof in (at_most_one(scope), _determined(scope, columns)):
         if proof.holds:
             return proof.why
@@ -133,7 +145,10 @@ def _determined(scope: QueryScope, columns: frozenset[int]) -> Proof:
 
 
 def _written(scope: QueryScope, columns: set[int]) -> Proof:
-    """Whether a key tells written rows apart: by their new values, as triggers may have made them."""
+    """Whether these columns contain a unique key, so that no two rows returned by INSERT or UPDATE are equal in them.
+
+    RETURNING shows the new values, including those that triggers set.
+    """
     relation = scope.relation(scope.target) if scope.target else None
     for index in relation.indexes if relation is not None else ():
         is_required = relation is not None and all(relation.columns[each].is_required for each in index.columns if each)
@@ -143,7 +158,7 @@ def _written(scope: QueryScope, columns: set[int]) -> Proof:
 
 
 def total_order(scope: QueryScope) -> Proof:
-    """Whether ORDER BY is total: no two rows compare as equal, so that LIMIT takes the same rows each time."""
+    """Whether ORDER BY is total: no two rows compare as equal in it, so that LIMIT returns the same rows each time."""
     node = scope.node
     if (one := _unlimited(scope)).holds:
         return one
@@ -155,7 +170,7 @@ def total_order(scope: QueryScope) -> Proof:
     names = ", ".join(sort_key_name(each, scope) for each in keys)
     if node["hasTargetSRFs"] or node.list("groupingSets"):
         return Proof(False, f"rows may be repeated within {names}")
-    # DISTINCT ON takes the first of several rows: ORDER BY has to determine that row too.
+    # DISTINCT ON keeps the first of several rows, so ORDER BY also has to determine which row is the first.
     is_distinct = node.list("distinctClause") and not node["hasDistinctOn"]
     if node["setOperations"] is not None or node.list("groupClause") or is_distinct:
         return _order_of_shown(scope, names)
@@ -167,7 +182,10 @@ def total_order(scope: QueryScope) -> Proof:
 
 
 def _order_of_shown(scope: QueryScope, names: str) -> Proof:
-    """Groups differ in what they are grouped by, the rows of UNION and DISTINCT in some column."""
+    """Whether ORDER BY is total for groups, or for the rows of UNION or DISTINCT.
+
+    Two groups differ in an expression of GROUP BY; two rows of UNION or DISTINCT differ in some column.
+    """
     node = scope.node
     sort = {each["tleSortGroupRef"] for each in node.list("sortClause")}
     if node["setOperations"] is not None and node["setOperations"]["all"]:
@@ -193,7 +211,7 @@ def sort_key_name(expression: Node, scope: QueryScope) -> str:
 
 
 def limit(scope: QueryScope) -> int | None:
-    """The number that a LIMIT is written with, if it is one."""
+    """The number of rows in a LIMIT; None if there is no LIMIT, or if it is not a constant or is WITH TIES."""
     given = scope.node["limitCount"]
     if given is not None and given.kind == "FUNCEXPR":
         function = scope.catalog.functions.get(given["funcid"])

@@ -1,4 +1,4 @@
-"""What the catalog of a migrated database says, as far as the proofs rest on it."""
+"""The part of a migrated database's catalog that the proofs use."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ from service.checks.proofs.tree import Node
 _LISTED = re.compile(r"CHECK \(+(\w+) = ANY \(+ARRAY\[(.*)\]\)+(?: OR \(?(\w+) IS NULL\)*)?\Z", re.DOTALL)
 _TRUE = re.compile(r"CHECK \((\w+)\)\Z")
 _LITERAL = re.compile(r"'((?:[^']|'')*)'::text")
+_SYSTEM = """
+SELECT c.oid::int8, c.relname::text
+  FROM pg_catalog.pg_class AS c
+ WHERE c.relnamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace)
+"""
 _TENANT_FUNCTION = ("app", "current_tenant")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column; `allowed` are the texts that a CHECK lists, if any; `is_constant` means that a CHECK allows only true."""
+    """A column; `allowed` are the texts that a CHECK lists, if any; `is_constant`: a CHECK allows only true."""
 
     number: int
     name: str
@@ -43,7 +48,7 @@ class Index:
 
     @property
     def touched(self) -> frozenset[int]:
-        """The columns that its key depends on, inside expressions too."""
+        """The columns that the index's key contains, also those inside expressions."""
         return frozenset(
             {*self.columns, *(node["varattno"] for node in tree.walk(self.expressions) if node.kind == "VAR")} - {0}
         )
@@ -71,7 +76,7 @@ class Relation:
         return f"{self.schema}.{self.name}"
 
     def column_name(self, number: int) -> str:
-        """A column's name; of the row itself `*`."""
+        """A column's name; `*` if the number stands for the whole row."""
         return self.columns[number].name if number in self.columns else "*"
 
 
@@ -90,11 +95,31 @@ class Function:
     is_volatile: bool
     is_set: bool
     arguments: str
+    returns: str
 
     @property
     def qualified(self) -> str:
-        """`app.heads`, as statements name it: functions of a tenant's schema by their bare names."""
+        """The name that statements use: `app.heads`, but the bare name for a function outside the schema `app`."""
         return f"app.{self.name}" if self.schema == "app" else self.name
+
+
+@dataclass(frozen=True)
+class Routine:
+    """What a function is made of that is not the server's own; `parts` are the functions of an aggregate."""
+
+    language: str
+    body: str
+    config: tuple[str, ...]
+    parts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Implied:
+    """What runs when rows are written, though no statement says so: a trigger's function, or the tree of a default, CHECK …"""
+
+    what: str
+    function: int
+    expression: Any
 
 
 @dataclass(frozen=True)
@@ -116,11 +141,15 @@ class Catalog:
     strategies: Mapping[int, frozenset[int]]
     indexable: frozenset[int]
     tenant_function: int
+    operator_functions: Mapping[int, int] = field(default_factory=dict)
+    routines: Mapping[int, Routine] = field(default_factory=dict)
+    implied: tuple[Implied, ...] = ()
+    system: Mapping[int, str] = field(default_factory=dict)
     named: Mapping[str, Relation] = field(default_factory=dict)
 
     @property
     def tenant_tables(self) -> Mapping[str, str]:
-        """The tables whose rows are tenants', by their qualified names: the column that says whose."""
+        """The tables whose rows belong to tenants: the qualified name of each, and the column that holds the tenant."""
         return {
             relation.qualified: relation.column_name(relation.tenant)
             for relation in self.relations.values() if relation.tenant is not None and relation.kind != "v"
@@ -136,7 +165,7 @@ class Catalog:
         return frozenset(found)
 
     def equates(self, operator: int) -> bool:
-        """Whether an operator is a B-tree's equality."""
+        """Whether an operator is equality for B-tree indexes."""
         return 3 in self.strategies.get(operator, ())
 
 
@@ -149,6 +178,14 @@ async def load(connection: Any) -> Catalog:
     kinds = await connection.fetch(_sql("kinds"))
     operators = await connection.fetch(
         "SELECT oid::int8, oprname::text, oprcode::oid::int8 FROM pg_catalog.pg_operator"
+    )
+    routines = {
+        row["oid"]: Routine(row["language"], row["body"] or "", tuple(row["config"]), tuple(filter(None, row["parts"])))
+        for row in await connection.fetch(_sql("routines"))
+    }
+    implied = tuple(
+        Implied(row["what"], row["function"], tree.parse(row["expression"]) if row["expression"] else None)
+        for row in await connection.fetch(_sql("implied"))
     )
     strategies: dict[int, set[int]] = {}
     members = await connection.fetch(
@@ -171,6 +208,10 @@ async def load(connection: Any) -> Catalog:
         tenant_function=next(
             (each.oid for each in functions.values() if (each.schema, each.name) == _TENANT_FUNCTION), 0
         ),
+        operator_functions={oid: function for oid, _, function in operators},
+        routines=routines,
+        implied=implied,
+        system=dict(map(tuple, await connection.fetch(_SYSTEM))),
         named={relation.qualified: relation for relation in relations.values()},
     )
 
@@ -186,7 +227,7 @@ def _relation(row: Any) -> Relation:
         each["number"]: Column(**each, allowed=allowed.get(each["name"]), is_constant=each["name"] in true)
         for each in json.loads(row["columns"] or "[]")
     }
-    # A tenant is the tenant of its own row.
+    # A row of app.tenants belongs to the tenant that it describes.
     tenant = "id" if (row["schema"], row["name"]) == ("app", "tenants") else "tenant_id"
     return Relation(
         oid=row["oid"], schema=row["schema"], name=row["name"], kind=row["kind"], is_secured=row["is_secured"],
@@ -209,7 +250,7 @@ def _index(row: Mapping[str, Any]) -> Index:
 
 
 def _listed(definition: str) -> tuple[str, frozenset[str]] | None:
-    """The column and the texts of `CHECK (status IN ('draft', …))`, as the server words it."""
+    """The column and the texts of `CHECK (status IN ('draft', …))`, as the server prints this constraint."""
     match = _LISTED.match(definition)
     if not match:
         return None
@@ -217,7 +258,10 @@ def _listed(definition: str) -> tuple[str, frozenset[str]] | None:
 
 
 def implies(quals: list[Node], predicate: Any, relation: int) -> bool:
-    """Whether conditions on the relation at an index of the range table make sure that a partial index has the row."""
+    """Whether conditions imply the predicate of a partial index.
+
+    `relation` is the number of the index's table in the range table; only conditions on this table alone count.
+    """
     own = [each for each in quals if _varnos(each) == {relation}]
     return all(any(tree.same(qual, part, anywhere=True) for qual in own) for part in tree.conjuncts(predicate))
 

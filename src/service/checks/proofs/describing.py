@@ -1,4 +1,4 @@
-"""Statements as the server understands them: prepared, never run, and the tree that it rewrote them to."""
+"""Prepares statements on the server without executing them, and reads the query tree that the server's rewriter made."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import UnknownNode
 
 _SHOWN = "rewritten"
-"""The beginning of the server's message. The rewritten tree has the queries of views and the policies of tables."""
+"""The server's message with a rewritten tree begins so. That tree includes the queries of views and the policies of tables."""
 _ON = "SET client_min_messages = log; SET debug_pretty_print = off; SET debug_print_rewritten = on"
 _OFF = "RESET debug_print_rewritten; RESET client_min_messages"
 
 
 @dataclass(frozen=True)
 class Described:
-    """One text as prepared: its tree, its result columns and its parameters with the oids of their types.
+    """What was found by preparing one text: its query tree, and its result columns and parameters with the oids of their types.
 
-    `added` are the queries that rules of tables run beside it, or before it.
+    `added` are the queries that rules of tables (CREATE RULE) run in addition to the query of the text.
     """
 
     scope: QueryScope
@@ -33,7 +33,10 @@ class Described:
 
 @contextlib.asynccontextmanager
 async def describing(connection: Any, catalog: Catalog) -> AsyncIterator[Describer]:
-    """Let an asyncpg connection show its trees. It has to be a direct one: a pooler keeps the messages to itself."""
+    """Let an asyncpg connection receive the query trees of what it prepares, as log messages of the server.
+
+    The connection must not go through a connection pooler, because a pooler does not forward these messages.
+    """
     messages: list[str] = []
 
     def listen(_: Any, message: Any) -> None:
@@ -50,16 +53,16 @@ async def describing(connection: Any, catalog: Catalog) -> AsyncIterator[Describ
 
 
 class Describer:
-    """Asks one connection about texts, as whatever role it has."""
+    """Prepares SQL texts on one connection, with the role that the connection has at that time."""
 
     def __init__(self, connection: Any, catalog: Catalog, messages: list[str]) -> None:
         self._connection, self._catalog, self._messages = connection, catalog, messages
 
     async def describe(self, text: str) -> Described:
-        """Prepare a text. Raises asyncpg's PostgresError where the server refuses it, UnknownNode where it is not understood."""
+        """Prepare a text. Raises asyncpg's PostgresError if the server refuses it, UnknownNode for an unknown kind of node."""
         self._messages.clear()
         prepared = await self._connection.prepare(text)
-        # The first one is the statement's; the driver may ask about types after it.
+        # The first message is about the statement. Later ones may be about the driver's own queries for types.
         queries = tree.parse(self._messages[0])
         main = next((each for each in queries if each["canSetTag"]), None)
         if main is None:

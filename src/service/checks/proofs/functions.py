@@ -1,4 +1,4 @@
-"""PostgreSQL's own functions that are known to return a value, not null.
+"""PostgreSQL's own functions that are known not to return null.
 
 The lists are written by hand, because the catalog has no such information; tests/checks/test_functions.py calls each
 function with unusual values, and fails if one returns null.
@@ -13,7 +13,7 @@ _SYSTEM = "pg_catalog"
 TOTAL_OPERATORS = frozenset(
     {"+", "-", "*", "/", "%", "=", "<>", "<", ">", "<=", ">=", "||", "~~", "!~~", "~~*", "!~~*", "~", "&&", "@>", "<@"}
 )
-"""Operators, by name, that return a value for any two non-null values of `TOTAL_TYPES`."""
+"""Operators, by name, that do not return null for any two non-null values of `TOTAL_TYPES`."""
 
 TOTAL_TYPES = frozenset({
     "boolean", "smallint", "integer", "bigint", "numeric", "real", "double precision", "text", "character varying", "character",
@@ -21,7 +21,7 @@ TOTAL_TYPES = frozenset({
     "interval", "inet", "cidr", "jsonb", "anyarray", "anycompatiblearray", "anynonarray", "anycompatible", "xid8", "oid",
     "anycompatiblenonarray", "anyelement", "xid",
 })  # fmt: skip
-"""Geometric types are not among them: a path plus a path may be null."""
+"""Types of arguments for which these functions never return null. Geometric types are left out: path + path may be null."""
 
 TOTAL_FUNCTIONS = frozenset({
     "lower", "upper", "length", "char_length", "octet_length", "btrim", "ltrim", "rtrim", "replace", "abs", "ceil", "floor",
@@ -29,45 +29,45 @@ TOTAL_FUNCTIONS = frozenset({
     "cardinality", "like_escape", "substring",
     "jsonb_array_length",
 })  # fmt: skip
-"""Functions, by name, that return a value for any non-null values of `TOTAL_TYPES`."""
+"""Functions, by name, that do not return null for any non-null values of `TOTAL_TYPES`."""
 
 _CASTS = frozenset({
     "bool", "text", "int2", "int4", "int8", "numeric", "float4", "float8", "varchar", "bpchar", "date", "timestamptz",
     "timestamp", "interval",
 })  # fmt: skip
-"""Functions that are casts, named after the type that they make."""
+"""Functions that are casts. Each has the name of the type that it casts to."""
 
 NEVER_NULL = frozenset({
     "now", "concat", "gen_random_uuid", "clock_timestamp", "statement_timestamp", "transaction_timestamp",
     "jsonb_build_object", "json_build_object", "jsonb_build_array", "json_build_array", "random", "pg_current_xact_id",
 })  # fmt: skip
-"""Functions that answer a value whatever they are given."""
+"""Functions that never return null, whatever their arguments are."""
 
 RANKS = frozenset({"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "count"})
-"""Window functions that answer a value whatever the frame."""
+"""Window functions that never return null, whatever their frame is."""
 
 KEEPING = frozenset({"sum", "min", "max", "avg", "bool_and", "bool_or", "every", "string_agg"})
-"""Aggregates that answer null only when every value in the group is null."""
+"""Aggregates that return null only if every value in the group is null."""
 
 COLLECTING = frozenset({"array_agg", "jsonb_agg", "json_agg", "jsonb_object_agg", "json_object_agg"})
-"""Aggregates that answer null only for a group without rows."""
+"""Aggregates that return null only for a group without rows."""
 
 
 def is_total(function: Function, catalog: Catalog) -> bool:
-    """Whether a function returns a value whenever none of its arguments is null."""
+    """Whether a function returns null only if one of its arguments is null."""
     if function.schema != _SYSTEM or not function.is_strict or function.kind != "f":
         return False
     kinds = function.arguments.split(", ") if function.arguments else []
     if function.name == "substring" and kinds[1:2] == ["text"]:
-        return False  # By pattern: null when nothing matches.
+        return False  # substring(text, pattern) returns null if the pattern does not match.
     if function.name in _CASTS and "jsonb" in kinds:
-        return False  # Since PostgreSQL 18 the null of JSON becomes one of SQL.
+        return False  # Since PostgreSQL 18 such a cast converts JSON null to SQL NULL.
     if any(kind.rsplit(" ", 1)[-1] not in TOTAL_TYPES and kind not in TOTAL_TYPES for kind in kinds):
         return False
     return function.name in TOTAL_FUNCTIONS | _CASTS or catalog.implementations.get(function.oid) in TOTAL_OPERATORS
 
 
 def is_never_null(function: Function) -> bool:
-    """Whether a function returns a value whatever it is given."""
+    """Whether a function never returns null, whatever its arguments are."""
     answers_all = not function.is_strict or not function.arguments
     return function.schema == _SYSTEM and function.name in NEVER_NULL and answers_all

@@ -1,4 +1,5 @@
-"""Proves two locks on every row: each tenant relation in a query has its policy, and the query also names the bound tenant.
+"""Proves the two locks on every row: each tenant relation in a query has its policy, and the query itself also requires
+that its rows belong to the bound tenant.
 
 Source of the policies in the tree: the server's rewriter adds a relation's USING as `securityQuals` of its entry, and its
 WITH CHECK as `withCheckOptions` of the query that writes.
@@ -10,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from service.checks.proofs.callees import callees
 from service.checks.proofs.catalog import Function, Relation
 from service.checks.proofs.keys import place_of
 from service.checks.proofs.presence import Variable
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Command, Join, Node, Source, arguments, conjuncts, walk
+from service.checks.proofs.tree import Command, Join, Node, Source, arguments, conjuncts
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,11 @@ class Locked:
     policy: str
     predicate: str
     is_moved: bool = False
-    """Whether its tenant is assigned: then no predicate says whose the row is afterwards."""
+    """Whether the statement assigns the tenant column of existing rows: then the predicate doesn't say whose they become."""
 
 
 def locked(scope: QueryScope, tenant: int | None) -> list[Locked]:
-    """Every place where a query, or one inside it, uses a tenant relation; `tenant` is the number of :tenant_id."""
+    """Every use of a tenant relation in a query or one inside it; `tenant` is the number of the parameter :tenant_id."""
     return [each for query, bound in _bound(scope, tenant, frozenset()) for each in _of(query, bound, tenant)]
 
 
@@ -48,32 +50,29 @@ def owned_views(scope: QueryScope) -> list[str]:
             relation = scope.catalog.relations.get(each["relid"])
             if relation is not None and relation.kind == "v" and not relation.is_invoker:
                 names.add(relation.qualified)
-    # Before PostgreSQL 16 the tree keeps what a view reads, and not its name.
+    # Before PostgreSQL 16 the tree has the tables that a view reads, but not the name of the view.
     return sorted(names or tables)
 
 
 def called(scope: QueryScope) -> dict[Function, int]:
-    """The service's own functions that a query calls itself, each with where it first does.
+    """The service's own functions that a query calls, each with the position of a call in the text.
 
-    What a policy or a default adds has no place in the text; app.current_tenant() is the policy itself.
+    The position is -1 if a policy or a default added the call. app.current_tenant() is left out, because policies call it.
     """
     found: dict[Function, int] = {}
-    for node in walk(scope.node):
-        if node.kind == "FUNCEXPR":
-            function = scope.catalog.functions.get(node["funcid"])
-            if (
-                function is not None
-                and function.schema != "pg_catalog"
-                and function.oid != scope.catalog.tenant_function
-            ):
-                found.setdefault(function, node["location"])
+    for callee in callees(scope.node, scope.catalog):
+        if callee.function.schema != "pg_catalog" and callee.function.oid != scope.catalog.tenant_function:
+            found.setdefault(callee.function, callee.location)
     return found
 
 
 def _bound(
     scope: QueryScope, tenant: int | None, outer: frozenset[tuple[int, Variable]]
 ) -> Iterator[tuple[QueryScope, frozenset[Variable]]]:
-    """Each query with its variables that equal the bound tenant; `outer` are those of the queries around it."""
+    """Each query, with its variables that equal the bound tenant.
+
+    `outer` are the variables of the enclosing queries that equal it, each with its number of levels up (1: the next one).
+    """
     own = frozenset(_equal(scope, tenant, outer))
     yield scope, own
     around = frozenset({(level + 1, place) for level, place in outer} | {(1, place) for place in own})
@@ -144,7 +143,7 @@ def _of(scope: QueryScope, bound: frozenset[Variable], tenant: int | None) -> It
             continue
         is_target = number == scope.target
         if number not in scope.read and not is_target:
-            continue  # `excluded` of ON CONFLICT: the row that was to be inserted.
+            continue  # This is `excluded` of ON CONFLICT: the row proposed for insertion.
         is_new = is_target and scope.command is Command.INSERT
         column = f"{scope.alias(number)}.{relation.column_name(relation.tenant)}"
         if is_new:
@@ -163,7 +162,7 @@ def _of(scope: QueryScope, bound: frozenset[Variable], tenant: int | None) -> It
 
 
 def _policy(conditions: list[Any], relation: Relation, scope: QueryScope) -> str:
-    """The policy in words, if one of the conditions that all must hold is that the row is of the bound tenant."""
+    """The policy in words, if the conditions require that a row belongs to the bound tenant; '' if they do not."""
     parts = [each["qual"] if each.kind == "WITHCHECKOPTION" else each for each in conditions]
     for condition in conjuncts(parts):
         if condition.kind != "OPEXPR" or not scope.catalog.equates(condition["opno"]):
@@ -193,7 +192,10 @@ def _assigns(scope: QueryScope, column: int) -> bool:
 
 
 def _location(scope: QueryScope, number: int) -> int:
-    """Where the text first speaks of an entry; PostgreSQL does not keep where its name stands."""
+    """The position of the first variable of an entry in the text; -1 if there is none.
+
+    PostgreSQL does not keep the position of the entry's name.
+    """
     places = [
         each["location"] for each in scope.own
         if each.kind == "VAR" and each["varlevelsup"] == 0 and each["varno"] == number and each["location"] >= 0

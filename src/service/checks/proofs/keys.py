@@ -1,4 +1,4 @@
-"""What the conditions of a query fix, and which of its relations then have one row at most.
+"""Which variables the conditions of a query fix, and which of its relations therefore have at most one row.
 
 A variable is pinned where a condition makes it equal to something that is fixed; a relation is single where the columns of
 one of its unique indexes are pinned.
@@ -16,18 +16,23 @@ from service.checks.proofs.tree import Command, Join, Node, Source, arguments, c
 
 _VARCHAR, _TEXT = 1043, 25
 _EXACT = frozenset({16, 17, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950})
-"""Types whose equal values are identical. The numerics 1.0 and 1.00 are only equal: a function may distinguish them."""
+"""Oids of types whose equal values are identical. The numerics 1.0 and 1.00 are equal, but a function may distinguish them."""
 _COLLATIONS = frozenset({0, 100, 950, 951})
 """The server's own collations, under which equal texts are identical."""
 
 Inner = Callable[[QueryScope, frozenset[int]], str]
-"""Why a query has one row at most for given values of these of its columns; '' if it may have several."""
+"""A function that tells why at most one row of a query has given values in some of its columns.
+
+It gets the query and the numbers of these columns, and returns '' if several rows may have the values.
+"""
 
 
 class Pins:
-    """What is fixed in one query. `start` are variables taken as fixed beside; they may be null, as no equality is.
+    """The variables that are fixed in one query (`pinned`), and its entries with at most one row (`single`).
 
-    If an entry is single, all rows of the result contain the same row of it, or nulls if an outer join found none.
+    `start` are variables that are assumed fixed, in addition to those that conditions fix. They may be null, whereas a
+    variable that an equality fixes is not. If an entry is single, all rows of the result contain the same row of it, or
+    nulls where an outer join found none.
     """
 
     def __init__(self, scope: QueryScope, inner: Inner, start: Iterable[Variable] = ()) -> None:
@@ -47,22 +52,28 @@ class Pins:
 
     @property
     def loose(self) -> set[int]:
-        """The entries that may bring several rows into the answer; a row is updated or deleted once, whatever it meets."""
+        """The entries that may make the result have several rows.
+
+        For UPDATE and DELETE only the target can: a row is updated or deleted once, even if it is joined with several rows.
+        """
         if self.scope.command in (Command.UPDATE, Command.DELETE) and self.scope.target is not None:
             return {self.scope.target} - self.single
         if any(join.kind is Join.FULL for join in self.scope.joins):
-            return set(self.scope.read)  # Each side may have its row where the other has none.
+            return set(self.scope.read)  # If its condition does not hold, each side gives a row of its own.
         return {each for each in self.scope.read if self.scope.source(each) is not Source.GROUP} - self.single
 
     def is_fixed(self, expression: Node) -> bool:
-        """Whether an expression has the same value in all rows; for a variable alone, equal values are enough."""
+        """Whether an expression has the same value in all rows.
+
+        The variables in it have to be identical in all rows. If it is only a variable, equal values are enough.
+        """
         is_alone = place_of(expression) is not None
         return is_repeatable(expression, self.scope) and all(
             self._has(each, equal=is_alone) for each in references(expression)
         )
 
     def _has(self, variable: Node, *, equal: bool = False) -> bool:
-        """Whether a variable is the same in every row of the answer; it may be enough that it is `equal`."""
+        """Whether a variable is identical in every row of the result; with `equal` it is enough that its values are equal."""
         number, attribute = variable["varno"], variable["varattno"]
         if self.scope.source(number) is Source.GROUP:
             return self.is_fixed(self.scope.entry(number).list("groupexprs")[attribute - 1])
@@ -71,7 +82,7 @@ class Pins:
         if not equal and (variable["vartype"] not in _EXACT or variable["varcollid"] not in _COLLATIONS):
             return False
         place = number, attribute
-        # A condition that pins a row says nothing about the nulls that an outer join puts in its place.
+        # A condition that pins a variable does not apply to rows in which an outer join has replaced it with null.
         is_there = place in self._facts.present or not self._facts.fillers(number)
         return place in self._start or (place in self.pinned and is_there)
 
@@ -83,7 +94,7 @@ class Pins:
             return False
         beside = {each for join in fillers for each in join.left | join.right if each in self.scope.read}
         is_steady = not fillers or not any(is_volatile(join.on, self.scope) for join in joins)
-        # A scan may be run again for every row beside it.
+        # A subquery or function may be evaluated again for every row of another entry.
         parts = [self.scope.entry(each)[part] for each in {number, *beside} for part in _SOURCES]
         return beside <= self.single and is_steady and not is_volatile(parts, self.scope)
 
@@ -103,7 +114,7 @@ class Pins:
             return
         function = self.scope.catalog.functions.get(condition["opfuncid"])
         if function is None or not function.is_immutable:
-            return  # At the end of summer time two local times are equal to one moment.
+            return  # Such as timestamp = timestamptz: when summer time ends, two local times equal one moment.
         one, other = arguments(condition)
         for variable, value in ((one, other), (other, one)):
             place = place_of(variable)
@@ -124,12 +135,12 @@ class Pins:
         return len(self.single) > before
 
     def _needed(self, number: int) -> list[Node]:
-        """The variables of this query that an entry of its FROM depends on: it is LATERAL."""
+        """The variables of this query that an entry of its FROM depends on. Only a LATERAL entry has any."""
         entry = self.scope.entry(number)
         return [each for part in _SOURCES for each in references(entry[part])]
 
     def _key(self, number: int) -> str:
-        """What keeps an entry to one row; '' if nothing does."""
+        """Why an entry has at most one row; '' if it may have several."""
         scope, source, name = self.scope, self.scope.source(number), self.scope.alias(number)
         if source is Source.RELATION:
             relation = scope.relation(number)
@@ -159,7 +170,7 @@ class Pins:
         return f"{name} is one row" if source is Source.RESULT else ""
 
     def _covers(self, relation: Relation, index: Index, number: int) -> bool:
-        """Whether all columns of a unique index are fixed, and not null: a unique index allows many nulls."""
+        """Whether all columns of a unique index are fixed and not null. (A unique index allows several rows with nulls.)"""
         if not index.is_unique or not implies(self._quals, index.predicate, number):
             return False
         for column in index.columns:
@@ -174,25 +185,25 @@ class Pins:
 
 
 _SOURCES = ("subquery", "functions", "values_lists")
-"""Fields of an entry that hold what it is made of."""
+"""The fields of a range table entry that hold its subquery, its function calls or its rows of VALUES."""
 
 
 def place_of(expression: Node) -> Variable | None:
-    """The variable of this query level, if the expression is nothing but that variable."""
+    """The variable that an expression consists of; None if it is anything else, or a variable of an enclosing query."""
     if (
         expression.kind == "RELABELTYPE"
         and expression["resulttype"] == _TEXT
         and expression["arg"]["vartype"] == _VARCHAR
     ):
         expression = expression["arg"]
-    # The keys of the new rows do not identify a row of OLD in RETURNING.
+    # OLD and NEW in RETURNING are left out: the keys of the new rows do not identify an old row.
     if expression.kind == "VAR" and expression["varlevelsup"] == 0 and not expression["varreturningtype"]:
         return expression["varno"], expression["varattno"]
     return None
 
 
 def is_repeatable(expression: Any, scope: QueryScope) -> bool:
-    """Whether an expression has one value for the same variables: no function in it is volatile or returns a set."""
+    """Whether the values of its variables determine an expression: no function in it is volatile or returns a set."""
     return not any(
         function is None or function.is_volatile or function.is_set for function in _called(expression, scope)
     )
@@ -210,6 +221,9 @@ def _called(expression: Any, scope: QueryScope) -> Iterator[Function | None]:
 
 
 def _same_collation(condition: Node, variable: Node) -> bool:
-    """Under another collation more texts may be equal than in the index."""
+    """Whether a condition compares a variable under the variable's own collation.
+
+    Under another collation texts may be equal that are different keys in the index.
+    """
     collation = variable["varcollid"] if variable.kind == "VAR" else variable["arg"]["varcollid"]
     return bool(condition["inputcollid"] == collation or not collation)

@@ -1,6 +1,7 @@
 """Which result columns can be NULL, and why: proved from the server's own tree, never guessed.
 
-The verdicts err in one direction only: a column called never null has no nulls; one called nullable may have none either.
+The verdicts err in one direction only. A column with the verdict "never null" has no nulls; a column with the verdict
+"nullable" may have none in fact.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ class _Prover:
         return known
 
     def _combined(self, part: Node, scope: QueryScope) -> list[Verdict]:
-        """UNION is null where either is, INTERSECT where both are, EXCEPT where the first is."""
+        """The verdicts on the columns of a set operation.
+
+        A column of a UNION can be null if it can be in either query, of an INTERSECT in both, of an EXCEPT in the first.
+        """
         if part.kind == "RANGETBLREF":
             return self.outputs(scope.subquery(part["rtindex"]))
         left, right = self._combined(part["larg"], scope), self._combined(part["rarg"], scope)
@@ -72,7 +76,7 @@ class _Prover:
         return rule(self, expression, scope)
 
     def any_of(self, expressions: Iterable[Node | None], scope: QueryScope, why: str) -> Verdict:
-        """Null where any of them is."""
+        """The verdict on what is null if any of these is null; `why` is the reason if none of them can be."""
         for each in expressions:
             verdict = self.of(each, scope)
             if verdict.is_nullable:
@@ -80,13 +84,13 @@ class _Prover:
         return Verdict(False, why)
 
     def all_of(self, expressions: Iterable[Node], scope: QueryScope, why: str) -> Verdict:
-        """Null where all of them are."""
+        """The verdict on what is null only if all of these are null; `why` begins the reason if one of them can't be."""
         verdicts = [self.of(each, scope) for each in expressions]
         kept = next((each for each in verdicts if not each.is_nullable), None)
         return Verdict(True, "all of its values may be null") if kept is None else Verdict(False, f"{why}: {kept.why}")
 
     def holding(self, scope: QueryScope) -> Facts:
-        """What the conditions of a query say of its variables."""
+        """What the conditions of a query say about nulls in its variables."""
         if id(scope.node) not in self.facts:
             self.facts[id(scope.node)] = Facts(scope)
         return self.facts[id(scope.node)]
@@ -136,7 +140,11 @@ class _Prover:
         raise UnknownNode(f"VAR of an entry of kind {source.name}")
 
     def _expression(self, scope: QueryScope, number: int) -> list[Verdict]:
-        """The columns of a common table expression. Those of a recursive one count as not null until a round shows otherwise."""
+        """The verdicts on the columns of a common table expression.
+
+        The columns of a recursive one are first assumed never null. Each round applies the assumption to the query, and
+        changes it to nullable for the columns where that shows nulls, until a round changes nothing.
+        """
         entry, inner = scope.expression(number)
         key = id(entry)
         if not entry["cterecursive"]:
@@ -150,7 +158,7 @@ class _Prover:
             self.columns.clear()
             found = self._combined(inner.node["setOperations"], inner)
             if [each.is_nullable for each in found] == [each.is_nullable for each in self.recursive[key]]:
-                # What it was taken for holds only as long as that of a recursion around it does.
+                # Forget the assumption: an enclosing recursive expression may still change its own, on which this one depends.
                 del self.recursive[key]
                 self.columns[id(inner.node)] = found
                 return found
@@ -159,11 +167,11 @@ class _Prover:
             ]
 
     def _merged(self, scope: QueryScope, number: int, attribute: int) -> Verdict:
-        """A column that a join shows: USING makes one of two."""
+        """A column of a join's entry in the range table. For USING it stands for a column of each side."""
         meant = scope.entry(number).list("joinaliasvars")[attribute - 1]
         joined = next((each for each in scope.joins if each.entry == number), None)
         if joined is not None and joined.kind is Join.FULL and meant.kind == "COALESCEEXPR":
-            # Each row has at least one side, and that side's own value.
+            # Each row of a full join has a row of at least one side, and takes its value from there.
             verdicts = [
                 self._stored(scope, each["varno"], each["varattno"], scope.column(each["varno"], each["varattno"]))
                 for each in meant["args"]
@@ -183,7 +191,7 @@ class _Prover:
         called = entry.list("functions")
         if len(called) == 1 and entry["funcordinality"] and attribute == len(entry["eref"].list("colnames")):
             return Verdict(False, f"{name}: WITH ORDINALITY numbers every row")
-        # If the function returned a row, the column would be a field of it.
+        # Only for a function with a scalar result: a column of a composite result would be one of its fields.
         if (
             len(called) == 1
             and attribute == 1
@@ -273,12 +281,15 @@ _RULES = {
 
 
 def _series(scope: QueryScope) -> list[Node]:
-    """The set-returning functions in a query's columns; shorter sets are filled up with nulls."""
+    """The set-returning functions in a query's columns. Of several sets the shorter ones are filled up with nulls."""
     return [each for each in within(scope.node.list("targetList")) if each["funcretset"] or each["opretset"]]
 
 
 def has_a_row(scope: QueryScope) -> bool:
-    """Whether a query returns a row for certain, whatever the data: it aggregates everything, or reads nothing."""
+    """Whether a query returns a row whatever data there is.
+
+    That is so if it aggregates all rows into one, or reads no table and has no condition.
+    """
     node = scope.node
     is_whole = not any(
         node[each] for each in ("havingQual", "limitCount", "limitOffset", "setOperations", "hasTargetSRFs")

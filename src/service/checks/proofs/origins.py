@@ -12,12 +12,12 @@ from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Node, Source, arguments
 
 Texts = frozenset[str] | None
-"""The only texts that a value may be; None where nothing limits them."""
+"""The texts that a value is limited to; None if it is not limited."""
 Stored = tuple[Relation, Column]
 
 
 def texts(scope: QueryScope) -> list[Texts]:
-    """For each result column of a query the texts that it may hold."""
+    """The texts that each result column of a query may hold, in the order of the columns."""
     if scope.texts is None:
         scope.texts = _shown(scope)
     return scope.texts
@@ -86,7 +86,7 @@ def _variable(variable: Node, scope: QueryScope) -> Texts:
 
 
 def constant(node: Node) -> Texts:
-    """The text that a CONST is: its datum has a length word of four bytes before it."""
+    """The text of a CONST, without the four bytes of length that its value begins with."""
     if node["constisnull"]:
         return frozenset()
     value = node["constvalue"]
@@ -97,7 +97,10 @@ def constant(node: Node) -> Texts:
 
 
 def written(scope: QueryScope, number: int) -> Iterator[tuple[Relation, Column, bool]]:
-    """The columns that a parameter is written into, in a query or in one inside it; whether as it is."""
+    """The columns that a parameter is written into, by a query or one inside it.
+
+    The third item says whether the parameter is written directly, not through CASE or COALESCE.
+    """
     for query in scope.queries:
         relation = query.relation(query.target) if query.target else None
         if relation is None or query.command not in (Command.INSERT, Command.UPDATE):
@@ -111,7 +114,10 @@ def written(scope: QueryScope, number: int) -> Iterator[tuple[Relation, Column, 
 
 
 def _values(expression: Node, scope: QueryScope, *, is_plain: bool = True) -> Iterator[tuple[Node, bool]]:
-    """What may become the value of an expression: branches of CASE and COALESCE, the columns of a subquery."""
+    """The expressions that an expression may take its value from: branches of CASE and COALESCE, columns of a subquery.
+
+    The second item is False for a branch of CASE or COALESCE.
+    """
     if expression.kind == "CASEEXPR":
         for each in (*(branch["result"] for branch in expression["args"]), expression["defresult"]):
             if each is not None:
@@ -140,7 +146,7 @@ def compared(scope: QueryScope, number: int) -> Iterator[Stored]:
 
 
 def is_parameter(expression: Node, number: int) -> bool:
-    """Whether an expression is a parameter of the statement, relabelled or not."""
+    """Whether an expression is the parameter with this number, with or without a RELABELTYPE around it."""
     while expression.kind == "RELABELTYPE":
         expression = expression["arg"]
     return expression.kind == "PARAM" and expression["paramkind"] == 0 and expression["paramid"] == number

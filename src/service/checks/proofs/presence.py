@@ -17,14 +17,14 @@ Variable = tuple[int, int]
 
 
 class Facts:
-    """What a query's conditions say: which variables can't be null, and which outer joins so fill in no nulls."""
+    """What follows from a query's conditions: which variables can't be null, and which outer joins therefore add no nulls."""
 
     def __init__(self, scope: QueryScope) -> None:
         self._scope = scope
         self.present: set[Variable] = set()
         self._strict: set[int] = set()
         self._kept: dict[int, Joined] = {}
-        """Outer joins that may fill one of their sides with nulls, by their entry."""
+        """Outer joins that may fill one of their sides with nulls, by their number in the range table."""
         for join in scope.joins:
             if join.nullable:
                 self._kept[join.entry] = join
@@ -38,7 +38,10 @@ class Facts:
             self._strict |= {number for number, _ in found}
 
     def _settle(self) -> None:
-        """An outer join whose nulls a condition rejects is an inner one, and its own condition holds too."""
+        """Treat an outer join as an inner join if a condition rejects the rows that the join fills with nulls.
+
+        The join's own condition then holds for all rows too.
+        """
         while dead := next(
             (
                 join for join in self._kept.values()
@@ -89,7 +92,8 @@ def rejected(condition: Node, scope: QueryScope) -> set[Variable]:
         is_test = condition["booltesttype"] in (_IS_TRUE, _IS_FALSE)
         return strict_in(condition["arg"], scope) if is_test else set()
     if kind == "SCALARARRAYOPEXPR":
-        # True of one element at least; inside another expression it would be false, not null, of an empty array.
+        # `x = ANY (array)` is true only if x equals an element, so x is not null. strict_in() leaves this case out: for an
+        # empty array the expression is false, and not null, even if x is null.
         function = scope.catalog.functions.get(condition["opfuncid"])
         is_strict = condition["useOr"] and function is not None and function.is_strict
         return strict_in(arguments(condition)[0], scope) if is_strict else set()
@@ -97,7 +101,7 @@ def rejected(condition: Node, scope: QueryScope) -> set[Variable]:
 
 
 def strict_in(expression: Any, scope: QueryScope) -> set[Variable]:
-    """The variables whose being null makes an expression null."""
+    """The variables that make an expression null: if one of them is null, the expression is null."""
     kind = expression.kind
     if kind == "VAR":
         return {(expression["varno"], expression["varattno"])} if expression["varlevelsup"] == 0 else set()

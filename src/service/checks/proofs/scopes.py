@@ -1,4 +1,7 @@
-"""A query of the tree together with what surrounds it: what its variables mean, how its relations are joined, what holds."""
+"""A query in the tree, with access to the queries around it.
+
+It tells what the query's variables refer to, how its relations are joined, and which conditions hold for its rows.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from service.checks.proofs.catalog import Catalog, Relation
 from service.checks.proofs.tree import Command, Join, Link, Node, Source, UnknownNode, conjuncts, walk
 
 _GROUP_SETS_ARE_MARKED = 18
-"""Since then variables of a query with grouping sets go through an entry of the range table of their own."""
+"""Since this version of PostgreSQL a query with GROUP BY has a range table entry (RTE_GROUP) for what it groups by."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Joined:
 
     @property
     def nullable(self) -> frozenset[int]:
-        """The entries that it may fill up with nulls."""
+        """The entries that the join may fill with nulls."""
         return {
             Join.LEFT: self.right,
             Join.RIGHT: self.left,
@@ -36,18 +39,18 @@ class Joined:
 
 @dataclass(eq=False)
 class QueryScope:
-    """One QUERY node, within the query around it."""
+    """One QUERY node; `parent` is the query that contains it."""
 
     node: Node
     catalog: Catalog
     parent: QueryScope | None = None
     texts: list[frozenset[str] | None] | None = None
-    """What origins.py has found out of its columns."""
+    """A cache for origins.py: the texts that each result column may hold."""
     _inner: dict[int, QueryScope] = field(default_factory=dict)
 
     @functools.cached_property
     def command(self) -> Command:
-        """What it does. Raises UnknownNode for what is neither SELECT, INSERT, UPDATE nor DELETE."""
+        """The query's command. Raises UnknownNode if it is not SELECT, INSERT, UPDATE or DELETE."""
         try:
             return Command(self.node["commandType"])
         except ValueError:
@@ -64,20 +67,20 @@ class QueryScope:
         return found
 
     def source(self, number: int) -> Source:
-        """What kind of entry it is. Raises UnknownNode."""
+        """The kind of an entry. Raises UnknownNode for a kind that the checks don't know."""
         try:
             return Source(self.entry(number)["rtekind"])
         except ValueError:
             raise UnknownNode(f"RANGETBLENTRY of kind {self.entry(number)['rtekind']}") from None
 
     def relation(self, number: int) -> Relation | None:
-        """The table that an entry is, if it is one that the service has."""
+        """The table or view that an entry refers to; None if the entry is something else, or a relation of the system."""
         if self.source(number) is not Source.RELATION:
             return None
         return self.catalog.relations.get(self.entry(number)["relid"])
 
     def alias(self, number: int) -> str:
-        """What the statement calls an entry."""
+        """The name that an entry has in the statement."""
         reference = self.entry(number)["eref"]
         return str(reference["aliasname"]) if reference else "?"
 
@@ -88,7 +91,7 @@ class QueryScope:
         return f"{self.alias(number)}.{name}"
 
     def up(self, levels: int) -> QueryScope:
-        """The query so many levels around this one."""
+        """The query that encloses this one by so many levels; 0 is this one."""
         found = self
         for _ in range(levels):
             if found.parent is None:
@@ -97,11 +100,11 @@ class QueryScope:
         return found
 
     def inner(self, query: Node) -> QueryScope:
-        """A query inside this one: a subquery, a sub-select, a common table expression of this level."""
+        """The scope of a QUERY node inside this one: a subquery, a sub-select or a common table expression of this level."""
         return self._inner.setdefault(id(query), QueryScope(query, self.catalog, self))
 
     def subquery(self, number: int) -> QueryScope:
-        """The query that an entry of that kind is."""
+        """The scope of an entry that is a subquery."""
         return self.inner(self.entry(number)["subquery"])
 
     def expression(self, number: int) -> tuple[Node, QueryScope]:
@@ -115,13 +118,13 @@ class QueryScope:
 
     @functools.cached_property
     def outputs(self) -> list[Node]:
-        """Its result columns: target entries that are shown."""
+        """The query's result columns: the target entries that are not only for sorting or grouping (`resjunk`)."""
         entries = self.node.list("targetList" if self.command is Command.SELECT else "returningList")
         return [entry for entry in entries if not entry["resjunk"]]
 
     @functools.cached_property
     def _tree(self) -> tuple[frozenset[int], list[Joined], list[Node]]:
-        """The entries that it reads, its joins from the outside in, and the conditions that hold for every row of its FROM."""
+        """The entries that the query reads, its joins (nested ones first), and what holds for every row of its FROM."""
         joins: list[Joined] = []
         always: list[Node] = []
         where = self.node["jointree"]
@@ -155,39 +158,39 @@ class QueryScope:
 
     @property
     def read(self) -> frozenset[int]:
-        """The entries in its FROM, its target included where it changes rows that are there."""
+        """The entries in the query's FROM. For UPDATE and DELETE they include the target."""
         return self._tree[0]
 
     @property
     def joins(self) -> list[Joined]:
-        """Its joins."""
+        """The query's joins; those inside another join come before it."""
         return self._tree[1]
 
     @property
     def always(self) -> list[Node]:
-        """What holds for every row: the conditions of WHERE and of inner joins that no outer join may leave out."""
+        """The conditions that hold for every row: of WHERE, and of inner joins that are not on an outer join's nullable side."""
         return self._tree[2]
 
     @functools.cached_property
     def target(self) -> int | None:
-        """The entry that it inserts into, updates or deletes from."""
+        """The entry that the query inserts into, updates or deletes from; None for a SELECT."""
         return self.node["resultRelation"] or None
 
     @functools.cached_property
     def grouping(self) -> list[Node]:
-        """What GROUP BY names."""
+        """The expressions of GROUP BY."""
         references = {each["tleSortGroupRef"] for each in self.node.list("groupClause")}
         return [each["expr"] for each in self.node.list("targetList") if each["ressortgroupref"] in references]
 
     @functools.cached_property
     def blanked(self) -> list[Node]:
-        """Expressions that grouping sets may replace by null without saying so in the tree."""
+        """Expressions that grouping sets may replace with null, if the tree does not mark this (before PostgreSQL 18)."""
         is_marked = self.catalog.version >= _GROUP_SETS_ARE_MARKED
         return self.grouping if self.node.list("groupingSets") and not is_marked else []
 
     @property
     def is_one_group(self) -> bool:
-        """Whether it aggregates all rows into one: there is always one row, unless HAVING removes it."""
+        """Whether the query aggregates all rows into one row. It always returns this row, unless HAVING removes it."""
         is_aggregate = self.node["hasAggs"] or self.node["havingQual"] is not None
         return is_aggregate and not self.node.list("groupClause") and not self.node.list("groupingSets")
 
@@ -206,12 +209,15 @@ class QueryScope:
 
     @property
     def permissions(self) -> list[Node]:
-        """What it is to be allowed on which relation; before PostgreSQL 16 the entries themselves say so."""
+        """The nodes that say which privileges the query needs on which relation.
+
+        Before PostgreSQL 16 these are the entries of the range table.
+        """
         return [*self.node.list("rteperminfos"), *self.entries]
 
     @functools.cached_property
     def own(self) -> tuple[Node, ...]:
-        """The nodes of this query that belong to no query inside it."""
+        """The nodes of this query, without those of the queries inside it."""
         found = []
         stack: list[Any] = [value for name, value in self.node.fields.items() if name != "cteList"]
         while stack:
@@ -230,5 +236,5 @@ def is_exists(expression: Node) -> bool:
 
 
 def variables(value: Any) -> Iterator[Node]:
-    """All variables in an expression, of whatever level."""
+    """All variables in an expression, whichever query they belong to."""
     return (each for each in walk(value) if each.kind == "VAR")

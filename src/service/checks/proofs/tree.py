@@ -64,7 +64,7 @@ class Link(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """`{KIND :field value …}`. Absent and null fields answer None."""
+    """A node of the tree, `{KIND :field value …}` as text. `node["field"]` is None if the field is absent or null."""
 
     kind: str
     fields: Mapping[str, Any]
@@ -73,7 +73,7 @@ class Node:
         return self.fields.get(field)
 
     def list(self, field: str) -> list[Any]:
-        """A list that may be null in the text."""
+        """A field that holds a list; the empty list if the field is absent or null."""
         value = self.fields.get(field)
         return value if isinstance(value, list) else []
 
@@ -89,7 +89,7 @@ _RENAMED = {
     "MINMAX": "MINMAXEXPR",
     "COLLATE": "COLLATEEXPR",
 }
-"""Names of 15 that later versions spell otherwise."""
+"""Names of nodes in PostgreSQL 15, and their names in later versions."""
 
 _KNOWN = frozenset(
     """
@@ -109,7 +109,7 @@ _WORDS = {"<>": None, "true": True, "false": False}
 
 
 def parse(text: str) -> Any:
-    """What `nodeToString` wrote: nodes, lists of them, numbers, words, bytes. Raises UnknownNode."""
+    """Parse the output of `nodeToString`: nodes, lists, numbers, words, bytes. Raises UnknownNode for an unknown kind of node."""
     tokens = _TOKEN.findall(text)
     value, _ = _value(tokens, 0)
     return value
@@ -132,7 +132,7 @@ def _value(tokens: list[str], at: int) -> tuple[Any, int]:
 
 
 def _list(tokens: list[str], at: int) -> tuple[Any, int]:
-    if tokens[at] in ("i", "o", "b", "x"):  # of integers, of oids, a set of integers, of transaction ids
+    if tokens[at] in ("i", "o", "b", "x"):  # integers, oids, a bitmap set, transaction ids
         end = tokens.index(")", at)
         return [int(each) for each in tokens[at + 1 : end]], end + 1
     found = []
@@ -154,13 +154,13 @@ def _node(tokens: list[str], at: int) -> tuple[Node, int]:
         while tokens[at] != "}" and not (tokens[at][0] == ":" and len(tokens[at]) > 1):
             value, at = _value(tokens, at)
             values.append(value)
-        # A constant's value is its length and its bytes; everything else is one value.
+        # The value of a constant has two parts, its length and its bytes. All other fields have one value.
         fields[name] = values[0] if len(values) == 1 else values or None
     return Node(kind, fields), at + 1
 
 
 def walk(value: Any) -> Iterator[Node]:
-    """All nodes in a value, from the outside in."""
+    """All nodes in a value, each before the nodes inside it."""
     if isinstance(value, Node):
         yield value
         for each in value.fields.values():
@@ -202,7 +202,10 @@ _PLACE = frozenset({"location", "varnosyn", "varattnosyn", "varnullingrels", "st
 
 
 def same(one: Any, other: Any, *, anywhere: bool = False) -> bool:
-    """Whether two expressions are the same but for where they stand; with `anywhere` also of which relation."""
+    """Whether two expressions are the same, apart from their positions in the text.
+
+    With `anywhere` their variables may also belong to different entries of the range table.
+    """
     if isinstance(one, Node) and isinstance(other, Node):
         ignored = _PLACE | {"varno"} if anywhere else _PLACE
         names = {name for name in (*one.fields, *other.fields) if name not in ignored}
@@ -213,7 +216,7 @@ def same(one: Any, other: Any, *, anywhere: bool = False) -> bool:
 
 
 def conjuncts(condition: Any) -> list[Node]:
-    """The parts of a condition that all must hold."""
+    """The parts of a condition that are joined with AND; of a list, those of all its conditions."""
     if condition is None:
         return []
     if isinstance(condition, list):

@@ -12,12 +12,12 @@ from service.checks.proofs.tree import Node
 _EXTERNAL = 0
 """`ParamKind`: a parameter of the statement itself."""
 _LAST_CERTAIN_VALUE = 13
-"""`SQLValueFunctionOp`: the last but one; CURRENT_SCHEMA alone may be null."""
+"""`SQLValueFunctionOp`: the last one that is never null. Only the one after it, CURRENT_SCHEMA, may be null."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a value can be NULL, and what makes it so or keeps it from being so."""
+    """Whether a value can be NULL, and why."""
 
     is_nullable: bool
     why: str
@@ -32,10 +32,10 @@ class Judge(Protocol):
         """The verdict on an expression of a query."""
 
     def any_of(self, expressions: Iterable[Node | None], scope: QueryScope, why: str) -> Verdict:
-        """Null where any of them is."""
+        """The verdict on what is null if any of these is null; `why` is the reason if none of them can be."""
 
     def all_of(self, expressions: Iterable[Node], scope: QueryScope, why: str) -> Verdict:
-        """Null where all of them are."""
+        """The verdict on what is null only if all of these are null; `why` begins the reason if one of them can't be."""
 
 
 _Rule = Callable[[Judge, Node, QueryScope], Verdict]
@@ -103,4 +103,4 @@ RULES: Mapping[str, _Rule] = {
     "FIELDSELECT": _always("a field may be null"),
     "RETURNINGEXPR": _always("there may be no row before or after the change"),
 }
-"""By the kind of the node; what depends on a query is judged with it."""
+"""The rules by kind of node. nullability.py has the rules for kinds whose verdict depends on the query around the node."""

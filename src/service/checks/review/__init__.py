@@ -1,1 +1,1 @@
-"""What is proved, shown to reviewers: in a terminal and as a page."""
+"""Shows reviewers what is proved of the statements, in a terminal and as an HTML page."""

@@ -1,4 +1,4 @@
-"""Who calls the statements, and with which requests that may happen."""
+"""Finds which functions call each statement, and which requests may run these functions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from service.checks.review.facts import CalledBy
 
 
 def callers(entries: Sequence[Entry], routes: Mapping[str, str]) -> dict[str, tuple[CalledBy, ...]]:
-    """By label, the places that call a statement; `routes` maps `service.api.campaigns.page` to `GET /v1/campaigns`.
+    """The places that call each statement, by the statement's label.
 
-    It is called as `work.campaigns.page(…)`, or within its repository as `self.page(…)`.
+    `routes` maps a function such as `service.api.campaigns.page` to its request, `GET /v1/campaigns`. A statement is called
+    as `work.campaigns.page(…)`, or within its repository as `self.page(…)`.
     """
     source = reaching.source()
     serving: dict[str, list[str]] = {}
@@ -43,7 +44,7 @@ def callers(entries: Sequence[Entry], routes: Mapping[str, str]) -> dict[str, tu
 
 @functools.cache
 def _named() -> Mapping[tuple[str, str], list[tuple[str, int]]]:
-    """The functions and lines with `….holder.name`, by both; for `self` stands its class."""
+    """The functions and lines in which `….holder.name` occurs, by holder and name. For `self` the holder is its class."""
     found: dict[tuple[str, str], list[tuple[str, int]]] = {}
     for function, (node, _, owner) in reaching.source().functions.items():
         for holder, name, line in _attributes(node):
@@ -52,7 +53,7 @@ def _named() -> Mapping[tuple[str, str], list[tuple[str, int]]]:
 
 
 def _attributes(function: ast.AST) -> Iterator[tuple[str, str, int]]:
-    """`….holder.name` wherever it stands: it may be called there or be handed on."""
+    """Every `….holder.name` in a function, with its line. It need not be called there: it may also be passed on."""
     for node in ast.walk(function):
         if isinstance(node, ast.Attribute):
             holder = node.value

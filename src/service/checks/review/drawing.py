@@ -1,4 +1,4 @@
-"""SQL and plans as HTML: a statement's text in colours with its optional lines marked, a plan as a tree of boxes."""
+"""SQL and plans as HTML: a statement's text with coloured syntax and marked optional lines, and a plan as a tree of boxes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CLASSES = {
 
 
 def text(source: str, first: int, tables: Collection[str]) -> Markup:
-    """A statement as it stands in its file, with the numbers of its lines; `first` is that of the first one."""
+    """A statement's text as in its file, with line numbers. `first` is the number of its first line."""
     lines: list[list[Content]] = [[]]
     optional: set[int] = set()
     before = ("", "")
@@ -49,7 +49,7 @@ def text(source: str, first: int, tables: Collection[str]) -> Markup:
 def _piece(lexeme: Lexeme, piece: str, before: tuple[str, str], tables: Collection[str]) -> Content:
     kind = _CLASSES.get(lexeme.kind)
     if lexeme.kind is Kind.WORD:
-        # After a dot it is a column, unless what is before the dot is a schema.
+        # A word after a dot is a column, unless the word before the dot is a schema.
         if piece in tables and (before[1] != "." or before[0] in tables):
             kind = "t"
         elif piece.isupper():
@@ -60,7 +60,7 @@ def _piece(lexeme: Lexeme, piece: str, before: tuple[str, str], tables: Collecti
 
 
 def plan(step: Step) -> Markup:
-    """A tree whose branches are lists in lists."""
+    """A plan as nested HTML lists."""
     return element("div", element("ul", _node(step), class_="plan"), class_="box", tabindex="0")
 
 

@@ -1,4 +1,4 @@
-"""The plan that a statement has in an installation, for values that somebody wonders about."""
+"""`quarry sql explain`: the plan of a statement in the installation's own database, for given parameter values."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ async def explain(
 ) -> list[str]:
     """The lines of EXPLAIN for a statement, run as its role, bound to a tenant.
 
-    Optional lines are in where their parameter is given. A parameter that isn't given makes the plan a generic one. With
-    `analyze` the statement is run, and undone. Raises OperatorError for a value that is none.
+    An optional line is included if its parameter is given. If the resulting text has a parameter that is not given, the plan is
+    a generic one. With `analyze` the statement is run and rolled back. Raises OperatorError for an unknown parameter, and for
+    a value that the parameter's type does not allow.
     """
     statement = entry.statement
     known = [name for name in statement.parameters if name != TENANT_PARAMETER]
@@ -55,7 +56,7 @@ async def explain(
         ) from error
     finally:
         if is_prepared:
-            await connection.execute("DEALLOCATE explained")  # No transaction takes it back.
+            await connection.execute("DEALLOCATE explained")  # A rollback does not remove a prepared statement.
     lines = [row[0] for row in rows]
     return [f"-- generic: {', '.join(missing)} not given", *lines] if missing else lines
 

@@ -1,4 +1,4 @@
-"""What a reviewer wants to know of one statement, as plain data: the proofs in words, the plan, who calls it."""
+"""The facts about one statement for reviewers, as plain data: the proofs in words, the plan, and the callers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 ALL_TENANTS = "nothing: it works for all tenants"
-"""What keeps a statement of the platform to one tenant."""
+"""What reports show where a use of a table is not restricted to one tenant because the statement's scope is `platform`."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter as SQL and as Python have it; `line` is the condition whose line it stands in, '' for none."""
+    """A parameter as SQL and as Python declare it.
+
+    `line` is the parameter whose `-- when` line it is used in, '' if it is not confined to one optional line.
+    """
 
     name: str
     type: str
@@ -24,7 +27,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Answer:
-    """A result column: whether it can be NULL and why, and the field or value that it becomes."""
+    """A result column: whether it can be NULL and why, and the field of the row model or the value that it becomes."""
 
     name: str
     type: str
@@ -44,9 +47,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Access:
-    """How rows of a table are found: by an index; `index` is '' if the whole table is read.
+    """One way in which rows of a table are found: by an index, or by reading the whole table (`index` is '').
 
-    In how many variants that is so, and the conditions of the simplest of them.
+    `variants` is the number of variants that use this way; `given` has the conditions of the simplest of them.
     """
 
     table: str
@@ -58,7 +61,10 @@ class Access:
 
 @dataclass(frozen=True)
 class Lock:
-    """One use of a tenant's table, and what keeps it to the bound tenant: in words, '' where that is missing."""
+    """One use of a tenant's table, and what restricts it to the bound tenant.
+
+    `policy` describes row-level security, `predicate` the statement's own condition; each is '' if it is missing.
+    """
 
     table: str
     alias: str
@@ -66,17 +72,17 @@ class Lock:
     policy: str
     predicate: str
     reason: str
-    """The reason in the header why one of the two may be missing."""
+    """The reason that the statement's header gives why `policy` or `predicate` may be missing."""
 
     @property
     def named(self) -> str:
-        """The table, and what the statement calls it where that is another name."""
+        """The table's name, followed by its alias in the statement if that differs."""
         return self.table if self.alias == self.table.rpartition(".")[2] else f"{self.table} AS {self.alias}"
 
 
 @dataclass(frozen=True)
 class Held:
-    """Something that is proved, or that is not."""
+    """A property of a statement in words, whether it holds, and why."""
 
     about: str
     holds: bool
@@ -85,7 +91,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Remark:
-    """A line of the header: what it is about, and the reason."""
+    """A line of the statement's header that declares an exception: its key, what it is about, and the reason."""
 
     key: str
     subject: str
@@ -94,7 +100,7 @@ class Remark:
 
 @dataclass(frozen=True)
 class Call:
-    """A function of the service that the statement calls, whose rights it runs with, and the reason that is declared."""
+    """An SQL function of this project that the statement calls, whose rights it runs with, and why the call is allowed."""
 
     name: str
     rights: str
@@ -103,7 +109,7 @@ class Call:
 
 @dataclass(frozen=True)
 class CalledBy:
-    """A place in the service that calls the statement, and the requests that come there."""
+    """A place in the service that calls the statement, and the requests that may run this place."""
 
     place: str
     routes: tuple[str, ...]
@@ -111,7 +117,7 @@ class CalledBy:
 
 @dataclass(frozen=True)
 class Step:
-    """A node of a plan: a title such as `Index Scan`, what it is on, and its conditions, each with a label."""
+    """A node of a plan: a title such as `Index Scan`, the table that it reads or writes, and its conditions with labels."""
 
     title: str
     on: str
@@ -157,5 +163,5 @@ class Facts:
 
     @property
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The facts as a dictionary, for JSON output."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""HTML that can't be got wrong: whatever is not made here is escaped."""
+"""Builds HTML. Text is always escaped, unless this module has produced it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class Markup(str):
-    """HTML as it is to be sent."""
+    """HTML that is ready to use and is not escaped again."""
 
     __slots__ = ()
 
@@ -17,7 +17,7 @@ _EMPTY = frozenset({"input", "br", "meta"})
 
 
 def escaped(content: Content) -> Markup:
-    """Any content as HTML: text is escaped, Markup is not, of nothing there is nothing."""
+    """Content as HTML. Text is escaped, Markup is used unchanged, and None becomes an empty string."""
     if isinstance(content, Markup):
         return content
     if isinstance(content, str):
@@ -26,7 +26,7 @@ def escaped(content: Content) -> Markup:
 
 
 def element(name: str, *content: Content, **attributes: str | None) -> Markup:
-    """`element("a", "text", href="#x")`; `class_` and `data_keys` are written `class` and `data-keys`."""
+    """An HTML element: `element("a", "text", href="#x")`. The arguments `class_` and `data_keys` set `class` and `data-keys`."""
     given = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(value)}"'
         for key, value in attributes.items()

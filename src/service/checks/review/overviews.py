@@ -1,4 +1,4 @@
-"""What the report says of all statements together: by table, by request, by repository, and what can be NULL."""
+"""The overviews in the report: all statements by table, by tenant lock, by nullable column, by request and by repository."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.checks.review.rendering import code, commands, link, table, ways
 
 
 def all_of(statements: Sequence[Facts]) -> Iterator[Markup]:
-    """Every overview, each a section whose entries can be searched for by their names."""
+    """All overviews. Each is a section, and the search finds its entries by their names."""
     tables = {used.name for each in statements for used in each.tables}
     yield _section(
         "tables", "Which statements use a table, and through which index?", f"{len(tables)} tables", _tables(statements)
@@ -38,7 +38,7 @@ def all_of(statements: Sequence[Facts]) -> Iterator[Markup]:
 
 
 def keys(facts: Facts) -> Iterator[tuple[str, str]]:
-    """What a statement is found by, by kind: `("table", "campaigns")`."""
+    """The names by which the search finds a statement, each with its kind: `("table", "campaigns")`."""
     yield "statement", facts.label
     yield "repository", facts.repository
     yield "scope", facts.scope
@@ -63,13 +63,13 @@ def keys(facts: Facts) -> Iterator[tuple[str, str]]:
 
 
 def _section(id: str, title: str, short: str, content: Content) -> Markup:
-    """A question with its answer in short, which unfolds to all of it."""
+    """A folded section: the heading shows a question (`title`) and a short answer, the content gives the full answer."""
     head = element("summary", element("h2", title), " ", element("span", short, class_="count"))
     return element("details", head, content, id=id, class_="overview")
 
 
 def _entry(kind: str, name: str, count: str, *content: Content) -> Markup:
-    """Folded, and found by its name."""
+    """A folded entry that the search finds by its name."""
     return element(
         "details", element("summary", code(name), " ", element("span", count, class_="count")), content,
         id=f"{kind}:{name}", data_entry=name,

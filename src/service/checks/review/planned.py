@@ -1,4 +1,4 @@
-"""Plans as a reviewer reads them: what is found through which index, with the names of the statement's parameters."""
+"""Plans for reviewers: which index finds the rows of each table, and the plan with parameter names instead of numbers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from service.statements.statement import Statement
 
 _NUMBERED = re.compile(r"\$(\d+)")
 _NAMES_ITS_SUBPLANS = 17
-"""Before that version `$1` in a plan may also be what a sub-plan answers."""
+"""Before this version of PostgreSQL, `$1` in a plan may also mean the result of a sub-plan."""
 _SHOWN = (
     "Index Cond", "Recheck Cond", "One-Time Filter", "Filter", "Hash Cond", "Merge Cond", "Join Filter", "Function Call",
     "Sort Key", "Presorted Key", "Group Key", "Window", "Conflict Resolution", "Conflict Arbiter Indexes", "Conflict Filter",
 )  # fmt: skip
 INDEX, CONFLICT, SCAN = "finds rows", "finds the conflicting row", "reads all rows"
-"""How a table is reached."""
+"""The ways in which a statement finds rows of a table."""
 _ROLES = {"InitPlan": "once, before", "SubPlan": "for each row"}
 
 
 def steps(plan: Plan, parameters: Sequence[str], version: int) -> Step:
-    """A plan with the parameters' names for their numbers, where the server's version keeps them apart."""
+    """The plan as a tree of steps.
+
+    `$1` is replaced by the name of the parameter, if in this server version `$1` can mean nothing else.
+    """
     names = parameters if version >= _NAMES_ITS_SUBPLANS else ()
     return _step(plan, names)
 
@@ -67,7 +70,7 @@ def _named(text: str, names: Sequence[str]) -> str:
 
 
 def _conjuncts(text: str) -> Iterator[str]:
-    """The parts of a condition that all must hold: `((a) AND (b))`."""
+    """The parts of a condition that are joined by AND: `a` and `b` for `((a) AND (b))`."""
     inner = _unwrapped(text)
     depth, start, quoted = 0, 0, False
     for at, char in enumerate(inner):
@@ -81,7 +84,7 @@ def _conjuncts(text: str) -> Iterator[str]:
 
 
 def _unwrapped(text: str) -> str:
-    """Without the parentheses around all of it."""
+    """The text without a pair of parentheses that encloses all of it."""
     if not (text.startswith("(") and text.endswith(")")):
         return text
     depth, quoted = 0, False
@@ -94,7 +97,7 @@ def _unwrapped(text: str) -> str:
 
 
 def accesses(found: Mapping[int, Plan], statement: Statement) -> list[Access]:
-    """How each table is reached in the plans of all variants, the most frequent way first."""
+    """The ways in which rows of each table are found in the plans of all variants, the most frequent way first."""
     keys: dict[tuple[str, str, str], list[int]] = {}
     for key, plan in found.items():
         for way in dict.fromkeys(_ways(plan)):

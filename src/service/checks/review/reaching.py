@@ -1,6 +1,7 @@
-"""Which statements a request can come to: followed through the source, from its handler by calls, methods and names.
+"""Finds which functions a request may run, by following the names in the source code from its handler on.
 
-It is read, not run: every branch counts, and what is called through a container or a callback of another kind is missed.
+The source is only read, not run, so every branch counts. A function that is called only through a container or another
+indirection is missed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _PACKAGE = "service"
 
 @dataclass
 class _Module:
-    """The names of a module that mean something of the service: `names` are the imported ones, by what they stand for."""
+    """A module of the service. `names` maps the names of its functions, classes and imports to their full names."""
 
     name: str
     names: dict[str, str] = field(default_factory=dict)
@@ -25,15 +26,18 @@ class _Module:
 
 @dataclass
 class Source:
-    """The functions of the service by their full names, such as `service.api.caller.Call.run`, with their modules."""
+    """The functions of the service by their full names, such as `service.api.caller.Call.run`.
+
+    Each has its syntax tree, its module and the full name of its class ('' for a function outside a class).
+    """
 
     functions: dict[str, tuple[Function, _Module, str]] = field(default_factory=dict)
     classes: dict[str, list[str]] = field(default_factory=dict)
-    """The bases of each class."""
+    """The full names of the base classes of each class."""
     _known: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def add(self, name: str, tree: ast.Module) -> None:
-        """One module."""
+        """Add the functions and classes of one module."""
         module = _Module(name)
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(_PACKAGE):
@@ -50,7 +54,7 @@ class Source:
                         self.functions[f"{owner}.{inner.name}"] = inner, module, owner
 
     def reached(self, start: str) -> set[str]:
-        """Every function that may run when one does, itself included."""
+        """Every function that may run when the function `start` runs, `start` included."""
         found: set[str] = set()
         waiting = [start]
         while waiting:
@@ -75,7 +79,7 @@ class Source:
                 yield f"{full}.__call__"
 
     def _full(self, node: ast.expr, module: _Module, variables: Mapping[str, str]) -> str:
-        """What an expression names, in full; '' where that can't be told."""
+        """The full name of the function or class that an expression refers to; '' if it is not known."""
         if isinstance(node, ast.Subscript):
             return self._full(node.value, module, variables)
         if isinstance(node, ast.Name):
@@ -93,7 +97,10 @@ class Source:
         return next(filter(None, (self._method(each, name) for each in self.classes.get(owner, ()))), "")
 
     def _variables(self, node: Function, module: _Module, owner: str) -> dict[str, str]:
-        """The classes of parameters, and of variables that hold what an annotated function answers."""
+        """The classes of a function's variables, as far as they are known, by name.
+
+        They come from annotated parameters, and from variables that hold a new object or the result of an annotated function.
+        """
         found = {"self": owner, "cls": owner} if owner else {}
         for each in ast.walk(node):
             if (
@@ -116,17 +123,18 @@ class Source:
 
     @staticmethod
     def _class(annotation: ast.expr, module: _Module) -> str:
-        """The class of the service that an annotation names: `Call`, `Call | None`, `Call[T]`."""
+        """The full name of the service's class in an annotation such as `Call`, `Call | None` or `Call[T]`; '' if none."""
         for each in ast.walk(annotation):
             if isinstance(each, ast.Name) and each.id in module.names:
                 return module.names[each.id]
         return ""
 
     def handed(self, repositories: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str, str, int]]:
-        """Statements of a repository that is handed to a function: `create_profile(work.brands, …)` calls its `create`.
+        """Find statements that are called through a repository passed as an argument.
 
-        `repositories` are the names of statements by what the repository is called on a piece of work. Returns the
-        repository, the statement, the function that hands it on, and its line there.
+        Example: `create_profile(work.brands, …)` calls the statement `create` of `brands`. `repositories` maps a repository's
+        attribute on a unit of work (`brands`) to the names of its statements. Yields the repository, the statement, the
+        function that passes the repository, and the line of that call.
         """
         for name, (node, module, owner) in self.functions.items():
             variables = self._variables(node, module, owner)
@@ -142,7 +150,7 @@ class Source:
 
 @functools.cache
 def source() -> Source:
-    """All modules of the service."""
+    """The functions and classes of all modules of the service."""
     read = Source()
     root = Path(__file__).parent.parent.parent
     for path in sorted(root.rglob("*.py")):
@@ -153,7 +161,7 @@ def source() -> Source:
 
 
 def _used(taker: Function, position: int, statements: Collection[str]) -> Iterator[str]:
-    """The statements that a function calls on one of its parameters."""
+    """The names of `statements` that the function `taker` uses as attributes of its parameter at `position`."""
     parameters = [each.arg for each in taker.args.posonlyargs + taker.args.args]
     taken = parameters[position] if position < len(parameters) else ""
     for each in ast.walk(taker):

@@ -1,4 +1,4 @@
-"""One statement as a part of the report: what matters in short, and every proof below it, folded."""
+"""One statement as a part of the report: a summary, and below it all proofs, folded."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _REMARKS = {
 
 
 def link(label: str) -> Markup:
-    """To a statement of this page."""
+    """A link to a statement on the page."""
     return element("a", label, href=f"#{label}", class_="to")
 
 
 def code(text: str, kind: str | None = None) -> Markup:
-    """A name as it stands in SQL or Python."""
+    """A name from SQL or Python, as a `code` element; `kind` is its CSS class."""
     return element("code", text, class_=kind)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Content]]) -> Markup:
-    """On a phone every row stands on its own, and each cell says what it is."""
+    """An HTML table. On a narrow screen the cells of a row are stacked, and each shows the heading of its column."""
     return element(
         "table",
         element("thead", element("tr", [element("th", head, scope="col") for head in heads])),
@@ -69,7 +69,7 @@ def commands(facts: Facts, name: str | None = None) -> str:
 
 
 def ways(accesses: Sequence[Access], variants: int) -> Markup:
-    """Through which indexes; where the variants differ, in how many of them, and when."""
+    """A list of the indexes that are used. If not all variants use one, it says how many do, and with which parameters."""
     parts: list[Content] = []
     for each in accesses:
         name: Content = code(each.index, "x") if each.index else element("em", "no index: it is read from end to end")
@@ -78,7 +78,7 @@ def ways(accesses: Sequence[Access], variants: int) -> Markup:
 
 
 def few(access: Access, variants: int) -> str:
-    """` in 8 of 32 variants, such as that with :brand_id`, where it is not in all of them."""
+    """Text such as ` in 8 of 32 variants, such as that with :brand_id`; '' if the access occurs in all variants."""
     if access.variants == variants:
         return ""
     given = " and ".join(f":{name}" for name in access.given) or "none of its optional lines"
@@ -86,7 +86,7 @@ def few(access: Access, variants: int) -> str:
 
 
 def statement(facts: Facts, keys: str) -> Markup:
-    """The whole part; `keys` are the names that it is found by."""
+    """The HTML of one statement; `keys` are the names by which the search finds it, as JSON."""
     return element(
         "article",
         element(
@@ -105,7 +105,7 @@ def statement(facts: Facts, keys: str) -> Markup:
 
 
 def findings(blocks: Sequence[str]) -> Markup | None:
-    """As a compiler prints them."""
+    """The findings, printed like a compiler's messages; None if there are none."""
     return element("pre", "\n\n".join(blocks), class_="finding", tabindex="0") if blocks else None
 
 
@@ -201,7 +201,7 @@ def _locks(facts: Facts) -> Markup | None:
 
 
 def locks(facts: Facts) -> Markup:
-    """Each use of a tenant's table with what keeps it to the tenant."""
+    """A table with each use of a tenant's table, and what restricts it to the bound tenant."""
     rows = [
         (code(each.named, "t"),
          "written" if each.is_written else "read",

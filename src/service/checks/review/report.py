@@ -1,4 +1,4 @@
-"""The report that reviewers of SQL open: one HTML file that needs nothing beside it."""
+"""The report for reviewers of SQL: one HTML file that needs no other files and no network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PLANNED = (
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that the page says, as plain data. `rows` is how many each tenant had in each table when it was planned."""
+    """The content of the page as plain data. The plans were made with `rows` sample rows per tenant and table."""
 
     made_at: str
     server: str
@@ -42,28 +42,28 @@ class Report:
 
     @property
     def variants(self) -> int:
-        """How many texts there are to send."""
+        """The number of variants of all statements together."""
         return sum(each.variants for each in self.statements)
 
     @property
     def findings(self) -> int:
-        """How many rules are broken."""
+        """The number of findings of all statements together."""
         return sum(len(each.findings) for each in self.statements)
 
     @property
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The report as a dictionary, for JSON output."""
         return asdict(self)
 
 
 async def gather(
     connection: Any, subjects: Sequence[Subject], *, routes: Mapping[str, str], rows: int = 1000
 ) -> Report:
-    """All about statements that are proved. Every variant is planned as its role, and none is run.
+    """Gather the facts of all statements. Every variant is planned as the role of its statement, but none is run.
 
-    The connection is a superuser's, bound to a tenant, and nobody else's database: so that plans are those of a database in
-    use, each of two tenants has so many rows in each table meanwhile. `routes` maps a function such as
-    `service.api.campaigns.page` to the request that it serves, `GET /v1/campaigns`.
+    The connection must be a superuser's, bound to a tenant, on a database that nothing else uses. While the plans are made,
+    two tenants have `rows` sample rows in each table, so that the plans are like those of a database in use. `routes` maps a
+    function such as `service.api.campaigns.page` to the request that it serves, `GET /v1/campaigns`.
     """
     callers = calling.callers([each.entry for each in subjects], routes)
     stated = []
@@ -85,7 +85,7 @@ async def gather(
 
 @contextlib.asynccontextmanager
 async def _filled(connection: Any, rows: int) -> AsyncIterator[None]:
-    """Rows and statistics for as long as the block runs."""
+    """Insert sample rows and collect statistics; both are undone at the end of the `with` block."""
     async with undone(connection):
         if rows:
             schema = await connection.fetchval("SELECT pg_catalog.current_schema()")
@@ -120,7 +120,7 @@ def _keys(facts: Facts) -> str:
 
 
 def _contents(report: Report) -> Markup:
-    """The statements by file, which narrows with the search."""
+    """The list of all statements, grouped by file. While the reader searches, it shows only those that are found."""
     groups = [
         element(
             "li", element("b", name),

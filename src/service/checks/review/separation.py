@@ -1,4 +1,4 @@
-"""Whether a statement can return another tenant's row, in one sentence that follows from its locks."""
+"""Says in one sentence whether a statement can return another tenant's row. The answer follows from its tenant locks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from service.checks.review.facts import Call, Lock
 
 
 def said(subject: Subject, locks: Sequence[Lock], calls: Sequence[Call]) -> tuple[bool | None, str]:
-    """Whether it can return or touch another tenant's row, and why not."""
+    """Whether the statement is proved to neither return nor touch another tenant's row, and a sentence that says why.
+
+    The first value is None if the statement belongs to no tenant.
+    """
     statement = subject.entry.statement
     if unproved := len(statement.variants) - len(subject.proved):
         return False, f"Unknown: nothing is proved of {unproved} of its {len(statement.variants)} variants."

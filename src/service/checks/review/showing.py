@@ -1,4 +1,4 @@
-"""Statements for a terminal: a list of them, and one with all that is proved of it."""
+"""Statements as text for a terminal: a list of several, or one with everything that is proved of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HEADS = ("STATEMENT", "ANSWERS", "SCOPE", "VARIANTS", "GROWS", "TABLES")
 
 
 def listed(subjects: Sequence[Subject]) -> list[str]:
-    """A line for each statement, in columns, below one with their names."""
+    """The lines of a table: a line of headings, then one line for each statement."""
     rows = [_HEADS, *(_row(state(each)) for each in subjects)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -27,12 +27,12 @@ def _row(facts: Facts) -> tuple[str, ...]:
 
 
 def as_json(subject: Subject) -> Mapping[str, Any]:
-    """What `listed` and `shown` say, for programs."""
+    """The facts that `listed` and `shown` print, as a dictionary for JSON output."""
     return _facts(subject, None).as_json
 
 
 def shown(subject: Subject, plan: Plan | None = None) -> str:
-    """All about one statement; `plan` is that of its widest variant."""
+    """All facts about one statement; `plan` is the plan of its variant with all optional lines."""
     return "\n".join(_lines(_facts(subject, plan)))
 
 
@@ -112,7 +112,7 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _plan(step: Step, margin: str) -> Iterator[str]:
-    """As psql draws it, indented by depth."""
+    """The lines of a plan, indented by depth as psql prints it."""
     role = f"{step.role}: " if step.role else ""
     on = f" on {step.on}" if step.on else ""
     through = f" through {step.index}" if step.index else ""

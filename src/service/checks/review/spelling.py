@@ -1,4 +1,4 @@
-"""How types are written in Python: as in the source, without the modules that they are from."""
+"""Writes types as they appear in Python source, without the names of their modules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.personal.marking import is_personal
 
 
 def spelled(annotation: Any) -> str:
-    """`UUID | None`, `list[str]`, `'draft' | 'active'`, `Personal`."""
+    """The text of an annotation, such as `UUID | None`, `list[str]`, `'draft' | 'active'` or `Personal`."""
     origin, members = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation is None or annotation is type(None):
         return "None"

@@ -31,7 +31,10 @@ def state(
     plan: Plan | None = None,
     found: Mapping[int, Plan] | None = None,
 ) -> Facts:
-    """Everything about one statement; `plan` is that of its widest variant, `found` are those of all of them."""
+    """All facts about one statement.
+
+    `plan` is the plan of its variant with all optional lines; `found` has the plans of all variants that were planned.
+    """
     entry, statement = subject.entry, subject.entry.statement
     locks = _locks(subject)
     calls = tuple(_calls(subject))
@@ -112,7 +115,7 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def _rows(subject: Subject) -> Held:
-    """How many rows it answers, or touches where that is what it counts."""
+    """How many rows the statement can return; for the kind `:count`, how many it can touch."""
     if not subject.proved:
         return Held("unproved", holds=False, why="PostgreSQL refuses it, or the checks do not understand it")
     proofs = [each.one for each in subject.proved.values()]
@@ -131,7 +134,7 @@ def _worst_proof(proofs: Sequence[Proof]) -> Proof:
 
 
 def _orders(subject: Subject) -> list[Held]:
-    """For each LIMIT, whether its order is total: otherwise pages may skip or repeat rows."""
+    """For each LIMIT, whether the ORDER BY is total. If it is not, pages may skip or repeat rows."""
     found: dict[int, list[tuple[str, Proof]]] = {}
     for proved in subject.proved.values():
         for position, (scope, proof) in enumerate(proved.orders):
@@ -148,7 +151,7 @@ def _names(subject: Subject, proved: Proved) -> Sequence[str]:
 
 
 def _limit(scope: QueryScope, names: Sequence[str]) -> str:
-    """What a LIMIT is given: `1`, `:limit`; '' where there is none."""
+    """The value of a query's LIMIT as text, such as `1` or `:limit`; '' if it has no LIMIT."""
     given: Any = scope.node["limitCount"]
     if given is None:
         return ""
@@ -168,7 +171,7 @@ def _tables(subject: Subject) -> list[Table]:
 
 
 def _locks(subject: Subject) -> tuple[Lock, ...]:
-    """Each use of a tenant's table over all variants; a lock that one of them misses is missing."""
+    """Each use of a tenant's table in any variant. A lock that is missing in one variant is shown as missing."""
     notes = {each.subject: each.reason for each in subject.entry.statement.notes if each.key == "unnamed"}
     found: dict[tuple[str, str, bool, int], Lock] = {}
     for proved in subject.proved.values():

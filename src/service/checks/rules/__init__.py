@@ -1,1 +1,1 @@
-"""What every statement is held to: row counts, signature, indexes, privileges."""
+"""The rules that every statement has to keep: row counts, signature, caching, indexes, privileges."""

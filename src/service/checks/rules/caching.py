@@ -1,25 +1,24 @@
-"""Cached statements: that every change of what they read ends their cached results."""
+"""Checks cached statements: every change to the data that one reads has to invalidate its cached results."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from service.checks.proofs import isolation
 from service.checks.proofs.catalog import Relation
 from service.checks.proofs.keys import place_of
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Node, arguments, walk
+from service.checks.proofs.tree import Node, arguments
 from service.checks.proving import Proved, Subject
 from service.checks.rules import privileges
 from service.statements import cached
 from service.tables import SHARED, UNRECORDED, UNTRACKED, bare
 
-_FUNCTIONS = ("funcid", "opfuncid", "aggfnoid", "winfnoid")
-"""The fields of nodes that name the function which runs."""
 _UNTRACKED = frozenset(map(bare, UNTRACKED))
 
 
 def check(subject: Subject) -> None:
-    """The tables and columns whose changes end a cached result, against those that the statement reads in some variant."""
+    """Compare the tables and columns whose changes invalidate a cached result with those that any variant reads."""
     if subject.entry.cached is None:
         return
     for proved in subject.proved.values():
@@ -35,12 +34,12 @@ def _tables(subject: Subject, proved: Proved) -> Iterator[tuple[str, str]]:
             f"it reads {', '.join(missing)}, and a change there would leave its cached answer as it is",
             "name each table after FROM or JOIN",
         )
-    # Of data that is no tenant's, the log knows the shared tables alone.
+    # Of the tables that belong to no tenant, the log records changes only to the shared ones.
     nobodys = {each.name for each in relations if each.tenant is None} - SHARED
     if unrecorded := sorted(read & _UNTRACKED | nobodys):
         yield f"it reads {', '.join(unrecorded)}, whose changes are not recorded", "read recorded tables alone"
     if subject.entry.cached is not None and subject.entry.cached.lifetime is not None:
-        # It ends with time too, which bounds how old an unrecorded value can be.
+        # Its cached results also expire, which limits how old an unrecorded value can be.
         return
     for _, _, oid, number in privileges.needed(proved.scope, subject.entry.role):
         relation = proved.scope.catalog.relations.get(oid)
@@ -50,19 +49,18 @@ def _tables(subject: Subject, proved: Proved) -> Iterator[tuple[str, str]]:
 
 
 def _functions(proved: Proved) -> Iterator[tuple[str, str]]:
-    catalog = proved.scope.catalog
-    for node in walk(proved.scope.node):
-        for field in _FUNCTIONS:
-            function = catalog.functions.get(node[field]) if field in node.fields else None
-            if function and function.schema != "pg_catalog" and function.oid != catalog.tenant_function:
-                yield (
-                    f"{function.name}() runs in it, and what that reads is not known to the cache",
-                    "read it in the statement",
-                )
+    for function in dict.fromkeys(each for query in proved.run for each in isolation.called(query)):
+        yield (
+            f"{function.name}() runs in it, and what that reads is not known to the cache",
+            "read it in the statement",
+        )
 
 
 def _row(subject: Subject, proved: Proved) -> Iterator[tuple[str, str]]:
-    """Of a result that belongs to one row: that the outermost table is met once, by its id, which the parameter gives."""
+    """Check a statement that is cached by row.
+
+    It has to read the outermost table only once, and to select the row there whose id is the parameter.
+    """
     statement, row = subject.entry.statement, subject.entry.cached and subject.entry.cached.row
     if row is None:
         return

@@ -1,8 +1,6 @@
-"""Row counts, orders, tenants and functions: what is proved, compared with what the header declares."""
+"""Compares what is proved with what the header declares, for row counts, order, tenants and functions."""
 
 from __future__ import annotations
-
-import re
 
 from service.checks import spans
 from service.checks.proofs import isolation
@@ -10,26 +8,26 @@ from service.checks.proofs.cardinality import sort_key_name, sorted_by
 from service.checks.proofs.isolation import Locked
 from service.checks.proofs.keys import place_of
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Command, Node, arguments, location, walk
+from service.checks.proofs.tree import Command, Node, arguments, location
 from service.checks.proving import Proved, Subject
 
-_STATISTICS = re.compile(r"pg_stat_get_|pg_\w*_size\Z")
 _DESCENDING, _ASCENDING = (1, 2), (5, 4)
-"""B-tree comparisons with the last row of a page, by the direction of its order: the first goes on after it, the other at it."""
+"""The B-tree comparisons with the last row of a page that lead to the next page, for descending and for ascending order.
+
+The first of each excludes that row (< or >), the second includes it (<= or >=).
+"""
 
 
 def check(subject: Subject) -> None:
-    """All rules of this module, for every variant."""
+    """Check every variant by all rules of this module."""
     for proved in subject.proved.values():
         _row_count(subject, proved)
         _order(subject, proved)
         _locks(subject, proved)
-        _functions(subject, proved)
-        _statistics(subject, proved)
 
 
 def check_notes(subject: Subject) -> None:
-    """Exceptions that nothing needs: call it after everything else has looked at the statement."""
+    """Report exceptions in the header that no check needed. Call this after all other checks of the statement."""
     for note in subject.unneeded() if subject.proved else ():
         about = f"{note.key}: {note.subject}" if note.subject else note.key
         subject.say(
@@ -72,7 +70,7 @@ def _order(subject: Subject, proved: Proved) -> None:
 
 
 def _keyset(subject: Subject, proved: Proved, scope: QueryScope) -> None:
-    """That a page goes on where the last one ended: the same keys, in the same order and direction."""
+    """Check that a page begins after the last one: the condition compares the keys of ORDER BY, in its order and direction."""
     names = subject.entry.statement.variants[proved.key].parameters
     after = {number for number, name in enumerate(names, 1) if name.startswith("after")}
     keys = list(sorted_by(scope))
@@ -90,7 +88,7 @@ def _keyset(subject: Subject, proved: Proved, scope: QueryScope) -> None:
     for places, strategies, place in compared:
         is_strict = all(strategies == {each[0]} for each in directions)
         is_whole = is_strict and places == [place_of(key) for key in keys]
-        # A bound on the first key beside the whole comparison narrows what is read, and leaves nothing out.
+        # A bound on the first keys, in addition to the comparison of all keys, narrows the scan and excludes no further row.
         is_narrower = (
             len(places) < len(keys)
             and places == [place_of(key) for key in keys[: len(places)]]
@@ -109,7 +107,10 @@ def _direction(scope: QueryScope, operator: int) -> tuple[int, int]:
 
 
 def _bounds(node: Node, after: set[int], scope: QueryScope) -> tuple[list[object], set[int], int] | None:
-    """The columns that a condition compares with :after… parameters, and how; None where it does nothing like that."""
+    """The columns that a condition compares with :after… parameters, the B-tree comparisons, and the position in the text.
+
+    None if the condition compares nothing with such a parameter.
+    """
     if node.kind == "ROWCOMPAREEXPR":
         left, right, operators = node["largs"], node["rargs"], node["opnos"]
     elif node.kind == "OPEXPR" and len(node.list("args")) == 2:
@@ -127,7 +128,7 @@ def _locks(subject: Subject, proved: Proved) -> None:
     statement = subject.entry.statement
     for each in proved.locks:
         if statement.scope == "platform":
-            continue  # The policies let it see all tenants, which its scope says.
+            continue  # The policies allow a platform statement to see all tenants, and its scope declares that.
         name = (
             f"{each.relation.qualified} AS {each.alias}"
             if each.alias != each.relation.name
@@ -175,31 +176,3 @@ def _policies(lock: Locked) -> str:
         return f"{relation.qualified} has no row-level security"
     found = [f"{name}: {using}" for name, (using, _) in relation.policies.items()]
     return "; ".join(found) or f"{relation.qualified} has no policy"
-
-
-def _functions(subject: Subject, proved: Proved) -> None:
-    """Functions of the service that could look past the policies, or at more than the statement shows."""
-    for function, place in isolation.called(proved.scope).items():
-        if function.is_immutable and not function.is_definer:
-            continue
-        if not subject.note("calls", function.qualified):
-            rights = "runs with its owner's rights" if function.is_definer else "may read tables itself"
-            subject.say(
-                "function-undeclared", f"it calls {function.qualified}(), which {rights}",
-                span=spans.at(subject.entry.statement, proved.key, place),
-                proved="what a function reads is not in the statement",
-                remedy=f"write '-- calls: {function.qualified} because …'",
-            )  # fmt: skip
-
-
-def _statistics(subject: Subject, proved: Proved) -> None:
-    """Sizes and statistics cover the rows of all tenants together: they reveal whether there are many."""
-    for node in walk(proved.scope.node):
-        function = proved.scope.catalog.functions.get(node["funcid"]) if node.kind == "FUNCEXPR" else None
-        if function is None or not _STATISTICS.match(function.name) or subject.note("crosses"):
-            continue
-        subject.say(
-            "statistics-told", f"it calls {function.name}(), which tells of all tenants together",
-            span=spans.at(subject.entry.statement, proved.key, node["location"]),
-            proved="sizes and statistics have no policies", remedy="write '-- crosses: who is told, and why that is well'",
-        )  # fmt: skip

@@ -1,7 +1,7 @@
-"""That each tenant relation of a statement is found through an index, under the policies that it is read with.
+"""Checks that a statement can find its rows of each tenant relation through an index while the policies are applied.
 
-Under row-level security a condition reaches an index only when its operator is leakproof: otherwise it might tell of rows
-that the policy hides. Plans made as superuser don't show that.
+Under row-level security a condition can use an index only if its operator is leakproof: another operator might reveal rows
+that the policy hides. Plans that are made as a superuser don't show this, because policies don't apply to a superuser.
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ import asyncpg
 
 from service.checks import plans, spans
 from service.checks.plans import Plan
+from service.checks.proofs.catalog import Index
+from service.checks.proofs.keys import place_of
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Node, Source, references, within
+from service.checks.proofs.tree import Node, Source, arguments, references, same, within
 from service.checks.proving import Proved, Subject
 
 _PATTERNS = frozenset({"~~", "~~*", "!~~", "!~~*", "~", "~*", "@@"})
 
 
 async def check(connection: Any, subject: Subject) -> None:
-    """All variants of one statement; the catalog of the database decides, not how many rows there are."""
+    """Check all variants of one statement. The result depends on the schema, not on the number of rows in the tables."""
     for proved in subject.proved.values():
         _leaking(subject, proved)
         try:
             plan = await plans.generic(connection, subject, proved, without_scans=True)
         except asyncpg.InsufficientPrivilegeError:
-            continue  # Which one is missing is told by the check of privileges.
+            continue  # privileges.py reports the missing privilege.
         for relation, alias, how in scanned(plan, subject):
             if not subject.note("unindexed", relation):
                 name = f"{relation} AS {alias}" if alias != relation else relation
@@ -40,7 +42,7 @@ async def check(connection: Any, subject: Subject) -> None:
 
 
 def scanned(plan: Plan, subject: Subject) -> Iterator[tuple[str, str, str]]:
-    """The tenant relations that a plan reads from end to end: name, alias, and what of them it reads."""
+    """The tenant relations of which a plan reads the whole table or a whole index: name, alias, and which of the two."""
     indexes = {
         index.name.rpartition(".")[2]: (relation, index)
         for relation in subject.catalog.relations.values() for index in relation.indexes if relation.tenant is not None
@@ -52,14 +54,14 @@ def scanned(plan: Plan, subject: Subject) -> Iterator[tuple[str, str, str]]:
                 yield relation.name, node["Alias"], "all of it"
         elif node.get("Index Name") in indexes and subject.entry.statement.scope == "tenant":
             relation, index = indexes[node["Index Name"]]
-            # A condition on later key columns alone does not count: the whole index may be read.
+            # A condition only on later columns of the key does not count: PostgreSQL may still read the whole index.
             first = relation.column_name(index.columns[0])
             if index.columns[0] and not re.search(rf"\b{first}\b", node.get("Index Cond", "")):
                 yield relation.name, node.get("Alias", relation.name), f"all of {node['Index Name']}"
 
 
 def _leaking(subject: Subject, proved: Proved) -> None:
-    """Report conditions that can't use an index, because PostgreSQL has to check the policy before them."""
+    """Report conditions that can't use an index, because PostgreSQL has to check the policy before it evaluates them."""
     for scope in proved.scope.queries:
         for condition in [*scope.always, *(each for join in scope.joins for each in join.on)]:
             for node in _compared(condition):
@@ -67,7 +69,7 @@ def _leaking(subject: Subject, proved: Proved) -> None:
 
 
 def _compared(condition: Node) -> Iterator[Node]:
-    """The comparisons in a condition, through AND, OR and NOT."""
+    """The comparisons in a condition, also those inside AND, OR and NOT."""
     if condition.kind == "BOOLEXPR":
         for each in condition["args"]:
             yield from _compared(each)
@@ -94,11 +96,23 @@ def _judge(subject: Subject, proved: Proved, scope: QueryScope, comparison: Node
         if relation is None or not leaks or subject.note("unindexed", relation.name):
             continue
         column = relation.column_name(variable["varattno"])
+        if not any(_leads(index, comparison) for index in relation.indexes):
+            continue
         indexed = [index.name.rpartition(".")[2] for index in relation.indexes if variable["varattno"] in index.touched]
         subject.say(
             "not-leakproof", f"a condition on {relation.name}.{column} reaches no index: {leaks[-1].name}() is not leakproof",
             span=spans.at(subject.entry.statement, proved.key, variable["location"]),
-            proved=f"indexes with {column}: {', '.join(indexed)}" if indexed else f"no index has {column}",
+            proved=f"indexes with {column}: {', '.join(indexed)}",
             remedy="compare a text, a number or a stored form of it with =, or write "
             f"'-- unindexed: {relation.name} because …'",
         )  # fmt: skip
+
+
+def _leads(index: Index, comparison: Node) -> bool:
+    """Whether an index has a key that one side of a comparison is: without policies it might be used."""
+    for side in arguments(comparison):
+        place = place_of(side)
+        keys = index.expressions if isinstance(index.expressions, list) else []
+        if (place and place[1] in index.columns) or any(same(side, key, anywhere=True) for key in keys):
+            return True
+    return False

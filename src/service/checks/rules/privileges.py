@@ -1,4 +1,7 @@
-"""That the roles of requests may do what statements do, and nothing else."""
+"""Checks that the database roles have the privileges that their statements need.
+
+The role that serves requests must have no others.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,18 @@ from typing import Any
 
 from service import files
 from service.checks.findings import Finding, Span
+from service.checks.proofs.callees import callees
 from service.checks.proofs.catalog import Catalog
 from service.checks.proofs.describing import describing
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Node, walk
+from service.checks.proofs.tree import Node
 from service.checks.proving import Subject
 from service.statements import query_files
 
 SERVING = "quarry_app"
 ROLES = (SERVING, "quarry_platform")
 _OFFSET = 7
-"""`FirstLowInvalidHeapAttributeNumber`: sets of columns begin with the system's own."""
+"""Column numbers in the tree's sets are higher by this: minus `FirstLowInvalidHeapAttributeNumber`, for system columns."""
 _BITS = {"SELECT": 2, "INSERT": 1, "UPDATE": 4, "DELETE": 8}
 _COLUMNS = {"SELECT": "selectedCols", "INSERT": "insertedCols", "UPDATE": "updatedCols"}
 
@@ -35,13 +39,16 @@ _OUTSIDE = {
 }
 """Functions that are called from outside the statements in sql/ and seeds/, and what calls them."""
 _WITHIN = {"app.enter": ("quarry_app", "SELECT s.name FROM app.schemas AS s WHERE s.tenant_id = app.current_tenant()")}
-"""What functions do with the rights of whoever calls them."""
+"""The statements in functions that run with the caller's rights: the role that calls the function, and the statement.
+
+The tree of the calling statement does not show them.
+"""
 _GRANT = re.compile(r"^GRANT\b[^;]*", re.MULTILINE)
 _WORD = re.compile(r"\w+")
 _ROLE_OF = {"tenant": "quarry_app", "shared": "quarry_app", "platform": "quarry_platform"}
 
 Privilege = tuple[str, str, int, int]
-"""Role, privilege, oid of a relation or function, number of a column (0: of the whole)."""
+"""Role, privilege, oid of a relation or function, number of a column (0: the whole relation or function)."""
 
 
 async def granted(connection: Any) -> set[Privilege]:
@@ -51,15 +58,17 @@ async def granted(connection: Any) -> set[Privilege]:
 
 
 def needed(scope: QueryScope, role: str) -> Iterator[Privilege]:
-    """The privileges that a query needs. Column 0 means any column: the query only counts or locks rows."""
+    """The privileges that a query needs.
+
+    SELECT on column 0 means that any column is enough, because the query reads none: it only counts or locks rows.
+    """
     for query in scope.queries:
         for each in query.permissions:
             if each["requiredPerms"] and each["relid"] in scope.catalog.relations:
                 yield from _of(each, role)
-    for node in walk(scope.node):
-        function = scope.catalog.functions.get(node["funcid"]) if node.kind == "FUNCEXPR" else None
-        if function is not None and function.schema != "pg_catalog":
-            yield role, "EXECUTE", function.oid, 0
+    for callee in callees(scope.node, scope.catalog):
+        if callee.function.schema != "pg_catalog":
+            yield role, "EXECUTE", callee.function.oid, 0
 
 
 def _of(permission: Node, role: str) -> Iterator[Privilege]:
@@ -71,7 +80,7 @@ def _of(permission: Node, role: str) -> Iterator[Privilege]:
 
 
 async def elsewhere(connection: Any, catalog: Catalog) -> set[Privilege]:
-    """The privileges that statements without a repository need: those of seeds, of offboarding and of cached reads."""
+    """The privileges that are needed outside repositories: by seeds, offboarding, cached reads, and calls of `_OUTSIDE`."""
     found = {
         (role, "EXECUTE", function.oid, 0)
         for role, name in _OUTSIDE for function in catalog.functions.values() if function.qualified == name
@@ -100,7 +109,9 @@ def _loose() -> Iterator[tuple[str, str]]:
 def check(
     subjects: Iterable[Subject], catalog: Catalog, held: set[Privilege], used_elsewhere: set[Privilege]
 ) -> list[Finding]:
-    """Privileges that a statement lacks, on the statement; and those of the serving role that nothing needs, as a list.
+    """Add a finding to a statement for each privilege that it lacks.
+
+    Return findings for the privileges of the serving role that nothing needs.
 
     The platform's role may have unneeded privileges, because operators use it in psql.
     """
@@ -135,7 +146,7 @@ def _is_held(privilege: Privilege, held: set[Privilege]) -> bool:
 
 
 def _granting(privilege: Privilege, catalog: Catalog) -> Span:
-    """The last GRANT in the migrations that speaks of a privilege; their folder where none does."""
+    """The last GRANT in the migrations with the words of a privilege; the folder of the migrations if there is none."""
     role, name, object, _ = privilege
     thing = catalog.functions[object].name if name == "EXECUTE" else catalog.relations[object].name
     found = [span for span, words in _grants() if {name, thing, role} <= words]
@@ -144,7 +155,7 @@ def _granting(privilege: Privilege, catalog: Catalog) -> Span:
 
 @functools.cache
 def _grants() -> list[tuple[Span, set[str]]]:
-    """Where the migrations grant something, and the words of each."""
+    """The place of each GRANT in the migrations, and the words in it."""
     found = []
     for path in sorted(files.sql("migrations").glob("*/*.sql")):
         text = path.read_text(encoding="utf-8") if ".rollback." not in path.name else ""

@@ -1,4 +1,4 @@
-"""Parameters against annotations, result columns against the row model: names, types, nulls and listed texts."""
+"""Compares parameters with annotations, and result columns with the row model: names, types, nulls and listed texts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from service.statements.statement import TENANT_PARAMETER
 
 
 def check(subject: Subject) -> None:
-    """What the signature of one statement says against what is proved of it."""
+    """Compare the signature of one statement with what is proved of the statement."""
     for proved in subject.proved.values():
         _parameters(subject, proved)
         if subject.entry.model is not None:
@@ -28,7 +28,7 @@ def check(subject: Subject) -> None:
 
 
 def check_models(subjects: Iterable[Subject]) -> None:
-    """Fields that may be None, or hold a text, which no statement of the model ever answers."""
+    """Report fields of row models that allow None, or list a text, although no statement with that model returns it."""
     by_model: dict[type[Row], list[Subject]] = {}
     for subject in subjects:
         if subject.entry.model is not None and subject.proved:
@@ -107,7 +107,7 @@ def _model(subject: Subject, proved: Proved, model: type[Row]) -> None:
 
 
 def _value(subject: Subject, proved: Proved) -> None:
-    """A single value is None where there is no row, too."""
+    """Check the one column of a :value, and its annotation. The method also returns None if there is no row."""
     columns = proved.described.columns
     if len(columns) != 1:
         subject.say(
@@ -185,7 +185,10 @@ def _parameters(subject: Subject, proved: Proved) -> None:
 
 
 def _uses(subject: Subject, proved: Proved, number: int, name: str, wanted: Expected) -> None:
-    """A parameter against the columns that it is written into or compared with."""
+    """Report a parameter that may be None and is written into a NOT NULL column, or that may be a text which a CHECK refuses.
+
+    Texts are looked at in columns that it is compared with, too.
+    """
     span = spans.of_parameter(subject.entry.statement, name)
     stored = list(origins.written(proved.scope, number))
     for relation, column, is_plain in stored:

@@ -1,1 +1,1 @@
-"""Statements run on sample rows: as another tenant, with nulls, with ten times the rows."""
+"""Checks that run the statements on sample rows: with keys of another tenant, with nulls, and with ten times the rows."""

@@ -1,9 +1,11 @@
-"""The values that statements are run with: keys of rows that are there, values of rows that may come, listed texts, nulls."""
+"""Chooses the values of the parameters that statements are run with.
+
+They are keys of existing rows, values of rows that do not exist yet, texts from a list, and nulls.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
@@ -18,7 +20,7 @@ from service.checks.proofs.keys import place_of
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Node, Source, arguments, walk
 from service.checks.proving import Proved, Subject
-from service.checks.runs.samples import Sampler, SampleError
+from service.checks.runs.samples import SampleError, Sampler
 from service.statements.statement import TENANT_PARAMETER
 
 _LIMIT = 50
@@ -39,24 +41,26 @@ _DEFAULTS: dict[str, Any] = {
     "json": lambda _: "{}",
     "xid8": lambda _: 1,
 }
-"""What a parameter is given that meets no column: a value of the tenant whose keys are tried, where its type can be one."""
+"""By type, the value for a parameter that is not compared with a column or written into one. If the type allows, the value
+is derived from the tenant whose keys are tried."""
 _OTHERS = range(1, 13)
-"""The rows in which a value is looked for where the row in question has none."""
+"""The numbers of the rows from which a value is taken instead, if the column is NULL in the intended row."""
 _EXTREMES: dict[str, tuple[object, object]] = {
     "boolean": (False, True),
     "timestamp with time zone": (_LONG_AGO, _NOW),
     "interval": (dt.timedelta(days=36_500), dt.timedelta(hours=1)),
 }
-"""Values that all rows are on one side of, and none; the turn decides."""
+"""By type, two extreme values: compared with one of them all sample rows match, with the other none. `Round.n` decides which
+one a parameter gets."""
 _INTEGERS = frozenset({"smallint", "integer", "bigint"})
 
 
 @dataclass(frozen=True)
 class Round:
-    """Which values a run gets: keys of the `n`-th row.
+    """Which values a run gets. Without flags, all are values of the `n`-th existing row.
 
-    With `is_new` the values that are written are those of a row that is not there yet, the n-th after all that are; with
-    `is_absent` so are the keys. With `is_empty` None is given for each parameter that may be None.
+    With `is_new`, values that are written come from a row that does not exist yet: the `n`-th after the existing ones. With
+    `is_absent`, all values do, so that no row has these keys. With `is_empty`, each parameter that may be None is None.
     """
 
     n: int
@@ -66,13 +70,16 @@ class Round:
 
 
 def is_written(subject: Subject, proved: Proved) -> bool:
-    """Whether a value of a parameter becomes a value of a row."""
+    """Whether a variant writes the value of at least one parameter into a row."""
     count = len(subject.entry.statement.variants[proved.key].parameters)
     return any(is_stored for number in range(1, count + 1) for _, is_stored in _met(proved.scope, number))
 
 
 def rounds(subject: Subject, proved: Proved) -> list[Round]:
-    """The rounds that tell something of a variant: with keys that are there, new values, nulls, each text of a Literal."""
+    """The rounds that a variant is run in: with existing keys, with new values, with nulls, and with each text of a Literal.
+
+    Rounds that could not differ from another one are left out.
+    """
     names = subject.entry.statement.variants[proved.key].parameters
     asked = [name for name in names if name != TENANT_PARAMETER]
     if not asked:
@@ -88,17 +95,19 @@ def rounds(subject: Subject, proved: Proved) -> list[Round]:
 
 
 class Arguments:
-    """Makes the values for the parameters of statements, over a superuser's connection to a database of samples."""
+    """Makes the values for the parameters of statements, from a superuser's connection to a database with sample rows."""
 
     def __init__(self, connection: Any, sampler: Sampler, bound: UUID) -> None:
         self._connection, self._sampler, self._bound = connection, sampler, bound
         self._met: dict[tuple[int, int], list[tuple[origins.Stored, bool]]] = {}
         self._of_type: dict[str, object] = {}
 
-    async def values(
-        self, subject: Subject, proved: Proved, owners: Mapping[str, UUID], round_: Round
-    ) -> list[object]:
-        """A value for each parameter of a variant: of the tenant that `owners` names for it. Raises SampleError."""
+    async def values(self, subject: Subject, proved: Proved, owners: Mapping[str, UUID], round_: Round) -> list[object]:
+        """A value for each parameter of a variant.
+
+        `owners` maps a parameter to the tenant whose value it gets; without an entry it gets one of the bound tenant. Raises
+        SampleError if there is no value for a parameter.
+        """
         found: list[object] = []
         for number, name in enumerate(subject.entry.statement.variants[proved.key].parameters, 1):
             if name == TENANT_PARAMETER:
@@ -113,7 +122,7 @@ class Arguments:
             literals = sorted(expected(subject.entry.annotation(name)).literals or ())
             value = await self._value(proved.scope, number, type_, owner, round_)
             if value is None and is_given:
-                # The column is null in that row, and the parameter never is: the value is another row's.
+                # The column is NULL in that row, but the parameter may not be None. So a value from another row is used.
                 others = [await self._value(proved.scope, number, type_, owner, replace(round_, n=n)) for n in _OTHERS]
                 value = next((each for each in others if each is not None), None)
             if value is None and is_given:
@@ -137,7 +146,7 @@ class Arguments:
         return await self._typical(type_, owner, round_.n)
 
     def _columns(self, scope: QueryScope, number: int, type_: str) -> list[tuple[origins.Stored, bool]]:
-        """The columns that a parameter meets and that have its type; whether it is written into them."""
+        """The columns of the parameter's type that it is compared with or written into, each with whether it is written."""
         known = (id(scope), number)
         if known not in self._met:
             kinds = scope.catalog.types
@@ -149,7 +158,7 @@ class Arguments:
         return self._met[known]
 
     async def _typical(self, type_: str, owner: UUID, n: int) -> object:
-        """A value of a type. Raises SampleError for a type that none is known of."""
+        """Some value of a type. Raises SampleError for a type of which no value is known."""
         if type_ in _EXTREMES:
             return _EXTREMES[type_][n % 2]
         if type_ in _DEFAULTS:
@@ -165,21 +174,21 @@ class Arguments:
 
 
 def _plain(type_: str) -> str:
-    """The name of a type under which its values are taken for those of others."""
+    """One name for all types whose values are interchangeable here: the text types, and the integer types."""
     return "text" if type_ in ("character varying", "character") else "integer" if type_ in _INTEGERS else type_
 
 
 def _met(scope: QueryScope, number: int) -> Iterator[tuple[origins.Stored, bool]]:
-    """The columns that a parameter is written into, then those that it is compared with."""
+    """The columns that a parameter is written into or compared with, and whether it is written. Written ones come first."""
     through: set[tuple[int, int, int]] = set()
     for query in scope.queries:
         through |= {(id(query), *place) for place in _unnested(query, number)}
     for relation, column, _ in origins.written(scope, number):
         yield (relation, column), True
     for query in scope.queries:
-        for stored, value in _stores(query):
+        for target, value in _stores(query):
             if (place := place_of(value)) and (id(query), *place) in through:
-                yield stored, True
+                yield target, True
         for node in query.own:
             for one, other in _pairs(node):
                 for variable, value in ((one, other), (other, one)):
@@ -192,9 +201,11 @@ def _met(scope: QueryScope, number: int) -> Iterator[tuple[origins.Stored, bool]
 
 
 def _stores(query: QueryScope) -> Iterator[tuple[origins.Stored, Node]]:
-    """What a query writes: the column, and each expression that may become its value."""
+    """The columns that a query writes, each with every expression that may become its value."""
     relation = query.relation(query.target) if query.target else None
-    for entry in query.node.list("targetList") if relation is not None else ():
+    if relation is None:
+        return
+    for entry in query.node.list("targetList"):
         if not entry["resjunk"] and (column := relation.columns.get(entry["resno"])) is not None:
             for value in _ends(entry["expr"]):
                 yield (relation, column), value
@@ -209,14 +220,14 @@ def _ends(expression: Node) -> Iterator[Node]:
 
 
 def _stored(query: QueryScope, expression: Node) -> origins.Stored | None:
-    """The column of a table that an expression is."""
+    """The table column that an expression refers to; None if it is anything else."""
     place = place_of(expression)
     relation = query.relation(place[0]) if place else None
     return (relation, relation.columns[place[1]]) if place and relation and place[1] in relation.columns else None
 
 
 def _pairs(node: Node) -> Iterator[tuple[Node, Node]]:
-    """What is compared with what in a node."""
+    """The pairs of expressions that a node compares."""
     if node.kind in ("OPEXPR", "SCALARARRAYOPEXPR", "DISTINCTEXPR") and len(node.list("args")) == 2:
         one, other = arguments(node)
         yield one, other
@@ -225,7 +236,10 @@ def _pairs(node: Node) -> Iterator[tuple[Node, Node]]:
 
 
 def _unnested(query: QueryScope, number: int) -> Iterator[tuple[int, int]]:
-    """The variables that are elements of an array that the parameter is."""
+    """The columns of functions and subqueries in FROM that are computed from the parameter, such as `unnest(:ids)`.
+
+    Their values are taken to be its elements. Each is a pair: the number in the range table, and the number of the column.
+    """
     for entry in query.read:
         calls: list[Node] = []
         if query.source(entry) is Source.FUNCTION:
@@ -238,7 +252,7 @@ def _unnested(query: QueryScope, number: int) -> Iterator[tuple[int, int]]:
 
 
 def _is_parameter(expression: Node, number: int) -> bool:
-    """Whether an expression is a parameter of the statement, cast or not."""
+    """Whether an expression is the parameter with this number, possibly with a cast."""
     while expression.kind in ("RELABELTYPE", "COERCEVIAIO", "ARRAYCOERCEEXPR") or (
         expression.kind == "FUNCEXPR" and expression["funcformat"] and len(expression.list("args")) == 1
     ):
@@ -247,7 +261,10 @@ def _is_parameter(expression: Node, number: int) -> bool:
 
 
 def _listed(scope: QueryScope, number: int) -> list[str]:
-    """The constants that an array parameter is searched for: the names that PATCH may give."""
+    """The constants that a statement searches an array parameter for, as in `'name' = ANY (:given)`.
+
+    They are used as the parameter's value. In the statement of a PATCH they are the names of the fields that it may set.
+    """
     found: set[str] = set()
     for node in walk(scope.node):
         if node.kind == "SCALARARRAYOPEXPR":

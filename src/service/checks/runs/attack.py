@@ -1,4 +1,4 @@
-"""Every statement, run as one tenant with the keys of another, whose rows are watched."""
+"""Runs every statement as one tenant with the keys of another. No run may show or change rows of the other tenant."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ROWS = 30
 
 Attempt = tuple[int, int, tuple[tuple[str, UUID], ...]]
-"""A variant, a number of rows, whose keys its parameters are."""
+"""The key of a variant, the number of the row that its parameters are taken from, and the parameters that are taken from
+another tenant, each with that tenant."""
 
 
 async def check(connection: Any, sampler: Sampler, subjects: Sequence[Subject], tenants: tuple[UUID, UUID]) -> None:
-    """Fill the database with rows of both tenants, run everything, and take the other's rows away once in between.
+    """Run all statements with rows of both tenants, then run the attacks again after the other tenant's rows are deleted.
 
-    The connection is a superuser's to a database that nothing else uses; its transaction is rolled back at the end.
+    The connection must be a superuser's, to a database that nothing else uses. Its transaction is rolled back at the end.
     """
     bound, other = tenants
     trials = Trials(connection, sampler, bound)
@@ -44,7 +45,10 @@ async def check(connection: Any, sampler: Sampler, subjects: Sequence[Subject], 
 
 
 async def _attack(trials: Trials, subject: Subject, other: UUID) -> dict[Attempt, tuple[list[object], Outcome]]:
-    """Run the variants with the other tenant's keys, all of them and some: they must neither show nor change its rows."""
+    """Run the variants with keys of the other tenant: they must neither show nor change its rows.
+
+    Each is run with the other tenant's values in all parameters, and in every second one. Returns the results.
+    """
     if subject.entry.statement.scope == "platform":
         return {}
     found = {}
@@ -85,7 +89,7 @@ def _judge(subject: Subject, outcome: Outcome, values: Sequence[object], other: 
 
 
 async def _repeat(trials: Trials, subject: Subject, attempts: Mapping[Attempt, tuple[list[object], Outcome]]) -> None:
-    """Repeat the attempts without the other tenant's rows: an answer must not reveal whether those rows exist."""
+    """Repeat the attempts without the other tenant's rows: the result must not depend on whether those rows exist."""
     for (key, _, _), (values, outcome) in attempts.items():
         async with undone(trials.connection):
             again = await trials.run(subject, subject.proved[key], values)
@@ -104,7 +108,7 @@ def _words(outcome: Outcome) -> str:
 
 
 def _plain(outcome: Outcome, known: set[str]) -> object:
-    """An outcome without what is new at every run: ids that the database gives, and times."""
+    """An outcome to compare: values that are new in every run (generated ids, the current time) are replaced by fixed words."""
 
     def plain(value: object) -> object:
         if isinstance(value, dt.datetime):
@@ -119,7 +123,7 @@ def _plain(outcome: Outcome, known: set[str]) -> object:
 
 
 async def _fingerprint(connection: Any, catalog: Catalog, tenant: UUID) -> dict[str, str]:
-    """What all rows of a tenant come to, by table."""
+    """A hash of all rows of a tenant, for each table."""
     parts = [
         f"SELECT '{table}', md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} AS t WHERE {column} = $1"
         for table, column in catalog.tenant_tables.items()
@@ -128,7 +132,7 @@ async def _fingerprint(connection: Any, catalog: Catalog, tenant: UUID) -> dict[
 
 
 async def _empty(connection: Any, catalog: Catalog, tenant: UUID) -> None:
-    """Take away all rows of a tenant but for itself and its counter."""
+    """Delete all rows of a tenant, except its own row in app.tenants and its counter in app.heads."""
     await connection.execute("SET LOCAL session_replication_role = replica")
     for table, column in catalog.tenant_tables.items():
         if table not in ("app.tenants", "app.heads"):

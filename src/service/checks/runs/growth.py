@@ -1,10 +1,13 @@
-"""How much more a statement touches when a tenant has ten times the rows, against what its header says."""
+"""Measures how many more rows and blocks a statement touches when a tenant has ten times as many rows.
+
+The measurement is compared with the growth class that the statement's header declares.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,19 +18,21 @@ from service.checks import plans, spans
 from service.checks.proofs import isolation
 from service.checks.proving import Proved, Subject, understanding
 from service.checks.runs.arguments import Round, is_written
-from service.checks.runs.samples import Sampler, SampleError
+from service.checks.runs.samples import SampleError, Sampler
 from service.checks.runs.trials import Trials, chosen, undone
 
 FEW, MANY = 1_000, 10_000
 _DEFAULT = {"many": "page"}
-_ALLOWED = {
+_ALLOWED: Mapping[str, Callable[[int], int]] = {
     "const": lambda few: few + 10,
     "page": lambda few: 2 * few + 60,
-    # If few rows were found by an index, many may be read by a full scan, but by one scan only, not by one for each row.
+    # With FEW rows the plan may use an index, and with MANY rows a full scan. The limit allows one full scan, but not one
+    # for each row.
     "tenant": lambda few: max(12 * few + 200, 3 * MANY),
 }
-"""How many rows may be touched with ten times the rows. An index's depth, an unlucky page are no growth."""
-_BUFFERS = {
+"""For each growth class: how many rows may be touched with MANY rows, from the number touched with FEW. The margins allow
+for a deeper index and for a page on which more rows are skipped."""
+_BUFFERS: Mapping[str, Callable[[int], int]] = {
     "const": lambda few: 2 * few + 200,
     "page": lambda few: 3 * few + 200,
     "tenant": lambda few: 15 * few + 200,
@@ -35,7 +40,8 @@ _BUFFERS = {
 
 
 _CHILDREN = 200
-"""How many children the parent of the last sample row has at most, by which two last rows may differ."""
+"""The most children that the parent of the last sample row can have. With FEW and MANY rows the last row is another one, so
+the rows touched for it may differ by this number."""
 _POLICY = re.compile(r"\(?[\w.]*tenant_id = app\.current_tenant\(\)\)?")
 _BOUNDLESS = frozenset({"Seq Scan", "Function Scan", "ProjectSet"})
 """Nodes of a plan that may read any number of rows."""
@@ -43,27 +49,27 @@ _BOUNDLESS = frozenset({"Seq Scan", "Function Scan", "ProjectSet"})
 
 @dataclass(frozen=True)
 class Touched:
-    """What one run touched: rows that were read, blocks that were looked at."""
+    """What one run touched: `rows` that were read, and `buffers`, the blocks that were accessed."""
 
     rows: int
     buffers: int
 
 
 def default(subject: Subject) -> str:
-    """The class of a statement whose header says none: const for one row, page for several."""
+    """The growth class of a statement whose header declares none: `page` for `:many`, `const` for all other kinds."""
     return _DEFAULT.get(subject.entry.statement.kind, "const")
 
 
 def declared(subject: Subject) -> str:
-    """The class of a statement: as its header says, or else by its kind."""
+    """The growth class of a statement: the one that its header declares, else the default of its kind."""
     notes = (note.subject for note in subject.entry.statement.notes if note.key == "grows")
     return next(notes, default(subject))
 
 
 async def check(connection: Any, sampler: Sampler, subjects: Sequence[Subject], tenant: UUID) -> None:
-    """Measure each statement at 1,000 and at 10,000 rows of a tenant in every table.
+    """Measure each statement with 1,000 and then with 10,000 rows of a tenant in every table.
 
-    The connection is a superuser's to a database that nothing else uses; everything is rolled back.
+    The connection must be a superuser's, to a database that nothing else uses. Everything is rolled back.
     """
     measured = [each for each in subjects if each.declared("unrun") is None]
     async with undone(connection):
@@ -80,7 +86,8 @@ async def check(connection: Any, sampler: Sampler, subjects: Sequence[Subject], 
         has_runs = False
         for proved in chosen(subject):
             at = (subject.entry.label, proved.key)
-            runs = [each for each in zip(few.get(at, ()), many.get(at, ()), strict=False) if None not in each]
+            pairs = zip(few.get(at, ()), many.get(at, ()), strict=False)
+            runs = [(one, other) for one, other in pairs if one is not None and other is not None]
             for n, (one, other) in enumerate(runs, 1):
                 _judge(subject, proved, one, other, is_last=n == len(runs) > 1)
             has_runs = has_runs or bool(runs)
@@ -106,9 +113,7 @@ Measured = Mapping[tuple[str, int], Sequence[Touched | None]]
 """What the runs of a variant touched, in the order of `_rounds`; None for one that fails."""
 
 
-async def _measure(
-    connection: Any, sampler: Sampler, subjects: Sequence[Subject], tenant: UUID, rows: int
-) -> Measured:
+async def _measure(connection: Any, sampler: Sampler, subjects: Sequence[Subject], tenant: UUID, rows: int) -> Measured:
     trials = Trials(connection, sampler, tenant)
     found = {}
     for subject in subjects:
@@ -120,7 +125,10 @@ async def _measure(
 
 
 def _rounds(subject: Subject, proved: Proved, rows: int) -> list[Round]:
-    """Keys of the same rows among more, keys that are not there, keys of the last row: each may be found in another way."""
+    """The rounds to measure, because each may lead to another access path.
+
+    They have keys of the same row with few and with many rows, keys that do not exist, and keys of the last row.
+    """
     if len(subject.entry.statement.variants[proved.key].parameters) < 2:
         return [Round(FEW // 2)]
     if is_written(subject, proved):
@@ -140,7 +148,7 @@ async def _run(trials: Trials, subject: Subject, proved: Proved, tenant: UUID, e
 async def _touched(
     connection: Any, subject: Subject, proved: Proved, values: Sequence[object], tenant: UUID
 ) -> Touched | None:
-    """What a run touches, triggers and foreign keys included; None if it fails, as an INSERT of a row that is there does."""
+    """What a run touches, including its triggers and foreign keys. None if it fails, as an INSERT of an existing row does."""
     text = subject.entry.statement.variants[proved.key].text
     before = await connection.fetchval(_READ)
     await connection.execute(f"SET LOCAL ROLE {subject.entry.role}; SET LOCAL app.tenant_id = '{tenant}'")
@@ -166,8 +174,8 @@ SELECT coalesce(sum(pg_stat_get_xact_tuples_returned(c.oid) + pg_stat_get_xact_t
  WHERE c.relkind = 'r'
    AND n.nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')
 """
-"""The live rows that this transaction has read so far, in functions and triggers too. Entries of indexes are not counted:
-those of runs that were undone are among them."""
+"""The number of live rows that this transaction has read so far, also in functions and triggers. Index entries are not
+counted, because they include entries of rows that undone runs have inserted."""
 
 
 def _judge(subject: Subject, proved: Proved, few: Touched, many: Touched, *, is_last: bool) -> None:
@@ -193,14 +201,18 @@ def _is_within(class_: str, few: Touched, many: Touched) -> bool:
 
 
 async def _note_what_may_grow(connection: Any, subject: Subject) -> None:
-    """Count the header's class as needed where the plan may read more than the sample rows made it read.
+    """Mark the header's growth class as needed, if with other rows the plan may read more than it did with the sample rows.
 
-    A filter may leave out any number of rows before the first that it lets through, a LIMIT stops at any.
+    A filter may discard any number of rows before the first one that passes. A LIMIT may let a scan stop at any row.
     """
     class_ = declared(subject)
     if class_ == default(subject) or not subject.proved:
         return
     for node in plans.nodes(await plans.generic(connection, subject, subject.widest)):
         is_boundless = node["Node Type"] in _BOUNDLESS or _POLICY.sub("", node.get("Filter", "")).strip("() AND") != ""
-        if is_boundless or (class_ == "page" and node["Node Type"] == "Limit") or isolation.called(subject.widest.scope):
+        if (
+            is_boundless
+            or (class_ == "page" and node["Node Type"] == "Limit")
+            or isolation.called(subject.widest.scope)
+        ):
             subject.note("grows", class_)

@@ -1,4 +1,4 @@
-"""Every statement, run on the tenant's own rows: that it runs at all, and that what is proved of its answer is so."""
+"""Runs every statement on the tenant's own rows. It must run at all, and its results must agree with what was proved."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from service.checks.runs.trials import Outcome, Trials, chosen, undone
 from service.statements.statement import Note
 
 _FAULTS = ("22", "42", "23514", "23502", "0A")
-"""SQLSTATEs, or their classes, by which PostgreSQL refuses the statement rather than the row that it is about: wrong types and
-values, missing privileges and names, checks."""
+"""SQLSTATEs, or classes of them, that show a fault of the statement and not only of the sample row: wrong types or values,
+missing privileges, unknown names, violated NOT NULL and CHECK constraints."""
 
 
 async def observe(trials: Trials, subjects: Sequence[Subject]) -> None:
-    """Run all variants with keys that are there, with new values and with nulls; each run is undone."""
+    """Run the chosen variants of all statements with existing keys, with new values and with nulls. Each run is undone."""
     for subject in subjects:
         if subject.note("unrun"):
             continue
@@ -40,8 +40,10 @@ async def _observe(trials: Trials, subject: Subject, proved: Proved) -> None:
             outcome = await trials.run(subject, proved, values)
         if outcome.failure:
             failures[outcome.failure, outcome.message] += 1
-            # Of what is given nothing, or written beside values that stay, a CHECK may say no.
-            if outcome.failure.startswith(_FAULTS) and not (outcome.failure == "23514" and (each.is_new or each.is_empty)):
+            # A failed CHECK (23514) is no fault if parameters are None, or if new values are combined with existing ones.
+            if outcome.failure.startswith(_FAULTS) and not (
+                outcome.failure == "23514" and (each.is_new or each.is_empty)
+            ):
                 _refused(subject, outcome)
             continue
         has_run = True

@@ -1,8 +1,8 @@
-"""Sample rows for every table, made from the catalog alone: what statements run on when they are proved by running them.
+"""Sample rows for every table, made from the catalog alone. The checks that run statements run them on these rows.
 
-Rows are numbered from 1 in every table and tenant, and a row's values follow from its table, tenant and number. So a
-foreign key is computed, not looked up, and a later call adds rows to the ones that are there. What triggers would write
-(a folded name, the time of publication) is made up like the rest.
+In each table the rows of a tenant are numbered from 1. A row's values depend only on its table, tenant and number. So a
+foreign key is computed, not looked up, and a later call adds rows to the existing ones. Values that triggers would write
+(a folded name, the time of publication) are computed in the same way.
 """
 
 from __future__ import annotations
@@ -17,26 +17,20 @@ from uuid import UUID
 import asyncpg
 
 from service import files
-from service.checks.runs.values import NEWCOMER, NOBODY, Candidate, Column, SampleError, Table, bound, candidates, mark
+from service.checks.runs.search import Plan, Search, belongs_to
+from service.checks.runs.values import NEWCOMER, NOBODY, Column, SampleError, Table, bound, candidates, mark
 
 __all__ = ["SampleError", "Sampler", "fill", "mark"]
 
 _IMPLIED = {("app.changes", "xid"): ("app.commits", "xid")}
-"""What refers to another table without a foreign key: the log's triggers see to it, and they are off here. A commit has
-changes, so each has one."""
+"""Columns that refer to another table without a foreign key. The log's triggers normally write them, but triggers are off
+here. Every commit has a change, so each sample commit gets exactly one."""
 
 _FIXED = {("app.changes", "ordinal"): "1"}
-"""The first change of a commit is the one that numbers it."""
+"""Columns that always get this expression. Each sample commit has only one change, so its ordinal is 1."""
 
-_TRIED = "(SELECT generate_series(1::bigint, 400) UNION ALL SELECT generate_series(20001::bigint, 20100)) AS s (n)"
-"""The first rows and some late ones: an expression that fits both also fits the rows between, about 20,000 per table."""
-_ATTEMPTS = 500
-_COMBINATIONS = 4096
-"""How many a constraint's columns have at most; the more columns, the fewer candidates of each."""
 _PICKED = 1000
 """How many values of a column are read to pick from; those of later rows are computed."""
-
-_REFUSALS = (asyncpg.CheckViolationError, asyncpg.UniqueViolationError, asyncpg.ExclusionViolationError)
 
 
 async def fill(
@@ -48,23 +42,23 @@ async def fill(
 
 @dataclass(frozen=True)
 class Sampler:
-    """How rows are made: for each table an expression per column."""
+    """Makes sample rows. It has a plan for each table, with an SQL expression for each column."""
 
-    plans: Mapping[int, _Plan]
+    plans: Mapping[int, Plan]
     _picked: dict[tuple[int, int, UUID | None], list[object]] = field(default_factory=dict)
     _rows: dict[tuple[int, UUID, int], Any] = field(default_factory=dict)
     _last: dict[UUID, int] = field(default_factory=dict)
 
     @classmethod
     async def of(cls, connection: asyncpg.Connection[Any], schema: str = "quarry") -> Sampler:
-        """Find expressions that satisfy the constraints of every table of `app` and `schema`; changes nothing.
+        """Find expressions that satisfy the constraints of every table of `app` and `schema`. The database is not changed.
 
-        The connection is a superuser's. Raises SampleError, which names the constraint that can't be satisfied.
+        The connection must be a superuser's. Raises SampleError, which names the constraint that can't be satisfied.
         """
         tables = {table.relation: table for table in await _tables(connection, schema)}
-        plans: dict[int, _Plan] = {}
+        plans: dict[int, Plan] = {}
         for table in _parents_first(tables):
-            plans[table.relation] = await _Search(connection, table, _referenced(table, tables, plans)).run()
+            plans[table.relation] = await Search(connection, table, _referenced(table, tables, plans)).run()
         return cls(plans)
 
     async def fill(
@@ -76,10 +70,10 @@ class Sampler:
         first: int = 1,
         with_shared: bool = True,
     ) -> None:
-        """Give each tenant the rows `first` to `first + rows - 1` in every table; those before must be there.
+        """Insert the rows `first` to `first + rows - 1` of each tenant into every table. The rows before `first` must exist.
 
-        Tables without a tenant get them once, unless `with_shared` is false. Tables with room for one row keep the one that
-        they have.
+        Tables without a tenant column get these rows once, or none if `with_shared` is false. Tables that can hold only one
+        row keep an existing one.
         """
         async with connection.transaction():
             before = await connection.fetchval("SELECT current_setting('session_replication_role')")
@@ -99,9 +93,10 @@ class Sampler:
     async def pick(
         self, connection: asyncpg.Connection[Any], relation: int, attnum: int, tenant: UUID, n: int
     ) -> object:
-        """The value of a column, by the numbers of the catalog, in the tenant's `n`-th row (from 1), as asyncpg gives it.
+        """The value of a column in the tenant's `n`-th row (from 1), as asyncpg decodes it.
 
-        A table with fewer rows begins again at its first. Raises SampleError for a table that has none.
+        `relation` and `attnum` identify the column as in the catalog. If the table has fewer than `n` rows, counting starts
+        again at its first row. Raises SampleError if the table has no rows of the tenant.
         """
         table = self.plans[relation].table
         if n > _PICKED and n <= self._last.get(tenant, 0) and not table.is_single:
@@ -111,7 +106,7 @@ class Sampler:
             named = "SELECT quote_ident(attname) FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum = $2"
             column = await connection.fetchval(named, relation, attnum)
             rows = await connection.fetch(
-                f"SELECT {column} FROM {table.name} WHERE {_belongs(table, tenant)} ORDER BY ctid LIMIT {_PICKED}"
+                f"SELECT {column} FROM {table.name} WHERE {belongs_to(table, tenant)} ORDER BY ctid LIMIT {_PICKED}"
             )
             self._picked[key] = [row[0] for row in rows]
         values = self._picked[key]
@@ -122,9 +117,10 @@ class Sampler:
     async def coming(
         self, connection: asyncpg.Connection[Any], relation: int, attnum: int, tenant: UUID, n: int
     ) -> object:
-        """The value of a column in the tenant's `n`-th row (from 1) after those that are there; None for one that INSERT never gives.
+        """The value of a column in a row that does not exist yet: the `n`-th (from 1) after the existing rows of the tenant.
 
-        Where a tenant has room for one row, the row is of NEWCOMER, who has none; a tenant's own row is of a tenant yet to come.
+        If the table can hold only one row per tenant, the row is one of NEWCOMER, who has none there. In the table of tenants
+        it is a new tenant. Returns None for a column that an INSERT never sets.
         """
         plan = self.plans[relation]
         if plan.table.is_of_tenants:
@@ -146,104 +142,8 @@ class Sampler:
 
     @staticmethod
     async def literal(connection: asyncpg.Connection[Any], type_: str) -> str:
-        """An expression in SQL that is some value of a type."""
+        """An SQL expression of some value of the type."""
         return str(await connection.fetchval(_sql("sample_literal"), type_))
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """An expression for each column of a table."""
-
-    table: Table
-    expressions: Mapping[str, str]
-
-    def insertion(self, tenant: UUID, first: int, last: int) -> str:
-        """The INSERT of some rows of one tenant."""
-        if self.table.is_single:
-            there = f"SELECT FROM {self.table.name} WHERE {_belongs(self.table, tenant)}"
-            return self.into(self.table.name, tenant, f"(SELECT 1::bigint WHERE NOT EXISTS ({there})) AS s (n)")
-        series = f"generate_series({first}::bigint, {last}) AS s (n)"
-        # What all tenants share may have been filled for others.
-        return self.into(self.table.name, tenant, series) + (" ON CONFLICT DO NOTHING" if not self.table.tenant else "")
-
-    def row(self, tenant: UUID, number: int) -> str:
-        """The SELECT of one row, which is not inserted."""
-        values = ", ".join(f'{text} AS "{column}"' for column, text in self.expressions.items()).replace("@n", "s.n")
-        return f"SELECT {bound(values, tenant)} FROM (SELECT {number}::bigint) AS s (n)"
-
-    def into(self, name: str, tenant: UUID, series: str) -> str:
-        """The INSERT into a table of these columns, of the rows numbered by `series`."""
-        columns = ", ".join(f'"{column}"' for column in self.expressions)
-        values = ", ".join(self.expressions.values()).replace("@n", "s.n")
-        return f"INSERT INTO {name} ({columns}) SELECT {bound(values, tenant)} FROM {series}"
-
-
-class _Search:
-    """Tries rows on a copy of the table until none is refused, taking the next candidates of a constraint's columns."""
-
-    def __init__(self, connection: asyncpg.Connection[Any], table: Table, referenced: Mapping[str, str]) -> None:
-        self._connection, self._table = connection, table
-        self._left = candidates(table, referenced)
-        self._chosen = {column: left[0] for column, left in self._left.items()}
-        self._failed: list[Mapping[str, Candidate]] = []
-
-    async def run(self) -> _Plan:
-        """The plan. Raises SampleError."""
-        transaction = self._connection.transaction()
-        await transaction.start()
-        try:
-            await self._connection.execute(
-                f"CREATE TEMPORARY TABLE trial (LIKE {self._table.name} INCLUDING CONSTRAINTS INCLUDING INDEXES "
-                "INCLUDING GENERATED INCLUDING IDENTITY)"
-            )
-            for _ in range(_ATTEMPTS):
-                plan = _Plan(self._table, {column: chosen.text for column, chosen in self._chosen.items()})
-                if (refusal := await self._refusal(plan)) is None:
-                    return plan
-                await self._move_on(refusal)
-        finally:
-            await transaction.rollback()
-        raise SampleError(f"{self._table.name}: no rows satisfy it after {_ATTEMPTS} attempts, at last {refusal}")
-
-    async def _refusal(self, plan: _Plan) -> str | None:
-        """The constraint that refuses the rows."""
-        series = "(SELECT 1::bigint) AS s (n)" if self._table.is_single else _TRIED
-        try:
-            async with self._connection.transaction():
-                await self._connection.execute(plan.into("pg_temp.trial", UUID(int=1), series))
-        except _REFUSALS as error:
-            return str(error.constraint_name)
-        except asyncpg.PostgresError as error:
-            raise SampleError(f"{self._table.name}: {error}") from error
-        return None
-
-    async def _move_on(self, constraint: str) -> None:
-        rows = await self._connection.fetch(_sql("sample_refusal"), constraint)
-        columns = [row[0] for row in rows if row[0] != self._table.tenant and row[0] in self._left]
-        if len(columns) == 1:
-            # Candidates with the same value differ only in which rows are NULL, and would be refused too.
-            refused = self._chosen[columns[0]].value
-            self._left[columns[0]] = [each for each in self._left[columns[0]] if each.value != refused]
-        else:
-            self._failed.append({column: self._chosen[column] for column in columns})
-        for combination in self._combinations(columns):
-            chosen = {**self._chosen, **combination}
-            if not any(all(chosen[name] == failed[name] for name in failed) for failed in self._failed):
-                self._chosen = chosen
-                return
-        raise SampleError(f"{self._table.name}: no sample values satisfy {constraint} on {', '.join(columns)}")
-
-    def _combinations(self, columns: Sequence[str]) -> Iterator[Mapping[str, Candidate]]:
-        """All that is left for these columns, the likeliest first; NULL is among it where it may be."""
-        left = [sorted(self._left[column], key=lambda each: each.cost) for column in columns]
-        width = int(_COMBINATIONS ** (1 / max(1, len(columns)))) - 1
-        tried = itertools.product(*([*each[:width], *each[width:][-1:]] for each in left))
-        for combination in sorted(tried, key=lambda each: sum(candidate.cost for candidate in each)):
-            yield dict(zip(columns, combination, strict=True))
-
-
-def _belongs(table: Table, tenant: UUID) -> str:
-    return f"\"{table.tenant}\" = '{tenant}'" if table.tenant else "true"
 
 
 def _parents_first(tables: Mapping[int, Table]) -> Iterator[Table]:
@@ -262,8 +162,8 @@ def _parents_first(tables: Mapping[int, Table]) -> Iterator[Table]:
         yield from visit(table)
 
 
-def _referenced(table: Table, tables: Mapping[int, Table], plans: Mapping[int, _Plan]) -> dict[str, str]:
-    """For each column that refers to another row: the value that it refers to, as an expression of that row's number."""
+def _referenced(table: Table, tables: Mapping[int, Table], plans: Mapping[int, Plan]) -> dict[str, str]:
+    """For each column that refers to another row: the expression of the value there, in which @n is that row's number."""
     found = {}
     for column in table.columns.values():
         if column.parent is None:

@@ -1,4 +1,4 @@
-"""Running statements on sample rows: with parameters that mean something to them, and with nothing left behind."""
+"""Runs statements on sample rows. Parameters get values that occur in these rows, and each run can be undone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TENANTS = UUID("aaaaaaaa-0000-4000-8000-000000000001"), UUID("bbbbbbbb-0000-4000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to: its rows, or the SQLSTATE of its failure; `touched` is the server's count of rows."""
+    """The result of a run: its rows, or the SQLSTATE of its failure. `touched` is the command tag, such as `UPDATE 1`."""
 
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[object, ...], ...] = ()
@@ -31,7 +31,7 @@ class Outcome:
 
 @contextlib.asynccontextmanager
 async def undone(connection: Any) -> AsyncIterator[None]:
-    """A transaction, or a savepoint in one, that is rolled back whatever happens."""
+    """A transaction (inside another one, a savepoint) that is always rolled back at its end."""
     transaction = connection.transaction()
     await transaction.start()
     try:
@@ -41,14 +41,14 @@ async def undone(connection: Any) -> AsyncIterator[None]:
 
 
 class Trials:
-    """Runs statements as their roles, bound to a tenant, on a superuser's connection to a database of samples."""
+    """Runs statements as their roles and bound to a tenant, on a superuser's connection to a database with sample rows."""
 
     def __init__(self, connection: Any, sampler: Sampler, bound: UUID) -> None:
         self.connection, self.sampler, self.bound = connection, sampler, bound
         self.arguments = Arguments(connection, sampler, bound)
 
     async def run(self, subject: Subject, proved: Proved, values: Iterable[object]) -> Outcome:
-        """Run a variant in the transaction that is open."""
+        """Run a variant in the current transaction."""
         text = subject.entry.statement.variants[proved.key].text
         await self.connection.execute(
             f"SET LOCAL ROLE {subject.entry.role}; SET LOCAL app.tenant_id = '{self.bound}'; SET LOCAL statement_timeout = '20s'"

@@ -1,6 +1,7 @@
-"""What a column of a sample row may hold: expressions in SQL, the likeliest first, by the column's type alone.
+"""The candidates for the columns of sample rows: SQL expressions, the likeliest first. They follow from the catalog alone.
 
-An expression speaks of its row as `@n` (from 1) and of its tenant as `@tenant`, `@mark` (text) and `@code` (five digits).
+In an expression `@n` stands for the number of the row (from 1) and `@tenant` for the id of its tenant. `@mark` (text) and
+`@code` (five digits) are derived from the tenant and mark its values.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from uuid import UUID
 from service.errors import OperatorError
 
 NOBODY = UUID(int=0)
-"""The tenant of rows that all tenants share."""
+"""Used in place of a tenant for rows that all tenants share."""
 NEWCOMER = UUID("cccccccc-0000-4000-8000-000000000003")
-"""A tenant that has its own row, and no other."""
+"""A tenant that has a row in the table of tenants, but no rows in other tables."""
 
 _LISTED = re.compile(
     r"(?<!\w)\(?\"?(\w+)\"?(?:\)::[a-z ]+)? = (?:ANY \(+ARRAY\[(.*?)\]|('(?:[^']|'')*'(?:::[a-z ]+)?))", re.DOTALL
@@ -32,24 +33,28 @@ _LIKE = {
     "timestamp with time zone": "timestamp", "timestamp without time zone": "timestamp",
     "time without time zone": "time", "time with time zone": "time",
 }  # fmt: skip
-"""Types whose values are made as those of another."""
+"""Types that use the candidates of another type."""
 
 _ROOT = "floor(sqrt((@n - 1)::double precision))::bigint"
 _PARENTS = (f"(1 + {_ROOT})", f"(@n - {_ROOT} * {_ROOT})", "(1 + (@n - 1) / 3)")
-"""Which row of its parent a row refers to: the k-th has 2k - 1 children, and the pairs of the first two are unique. None
-depends on how many rows there are, and none is after @n, so that it stays true when rows are added."""
+"""Expressions for the number of the parent row that row @n refers to. With the first one, parent row k has 2k - 1 children.
+The first and the second together give each row a different pair of parents. No expression depends on how many rows there
+are, and none exceeds @n, so references stay valid when rows are added."""
 
 _CLOCK = "timestamptz '2024-01-01 00:00:00+00' + (@n - 1) / 3 * interval '1 minute'"
-"""Goes up with the rows, three of them at a time."""
+"""A time that rises by a minute after every third row: three rows in succession have the same time."""
 
 
 class SampleError(OperatorError):
-    """No rows that satisfy a constraint could be made."""
+    """It was not possible to make rows that satisfy a constraint."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column that is given a value. `parent` is the relation and the column that it refers to, `initial` its default."""
+    """A column that an INSERT gives a value. `parent` is the table (its OID) and the column that it refers to.
+
+    `initial` is its default, `checks` are the CHECK constraints that mention it.
+    """
 
     number: int
     name: str
@@ -62,9 +67,9 @@ class Column:
     checks: Sequence[str]
     parent: tuple[int, str] | None
     is_paired: bool = False
-    """Whether each row of the parent has a row, and one only."""
+    """Whether each row of the parent table is referred to by exactly one row."""
     fixed: str = ""
-    """The one expression that it is given, if it is."""
+    """The expression that the column always gets; '' if candidates are tried."""
 
     @property
     def is_time(self) -> bool:
@@ -72,7 +77,7 @@ class Column:
 
     @property
     def listed(self) -> Sequence[str]:
-        """The only values that a CHECK lets in, the default first; none when no CHECK lists them."""
+        """The values that a CHECK restricts the column to, the default first; empty if no CHECK lists values."""
         found = [each for check in self.checks for each in _LISTED.findall(check) if each[0] == self.name]
         values = dict.fromkeys(value for _, many, one in found for value in _ELEMENT.findall(many or one))
         return sorted(values, key=lambda value: value != self.initial)
@@ -80,7 +85,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `tenant` is the column of its tenant, if it has one; `is_single` when there is room for one row (each)."""
+    """A table. `tenant` is its tenant column, if it has one; `is_single` says that it can hold only one row (per tenant)."""
 
     relation: int
     name: str
@@ -98,14 +103,18 @@ class Table:
 
     @property
     def clock(self) -> str | None:
-        """The column that tells when a row was made: its default is the current time; preferably one that an index orders by."""
+        """The column with the time at which a row was created: its default is the current time. Indexed columns come first."""
         clocks = [each for each in self.columns.values() if each.is_time and not each.is_nullable
                   and each.initial in ("now()", "clock_timestamp()", "CURRENT_TIMESTAMP")]  # fmt: skip
         return next((each.name for each in sorted(clocks, key=lambda each: not each.is_indexed)), None)
 
 
 class Candidate(NamedTuple):
-    """An expression, which value of the column's list it is (-1: NULL), and how much variety is lost by taking it."""
+    """An expression that may be tried for a column.
+
+    `value` is the position of its value in the column's list (-1 for NULL), whichever rows are NULL. `cost` orders the
+    candidates: a higher one means less variety in the rows.
+    """
 
     value: int
     text: str
@@ -113,19 +122,25 @@ class Candidate(NamedTuple):
 
 
 def mark(tenant: UUID) -> str:
-    """Eight hexadecimal digits that every text, uuid and bytea of this tenant's sample rows holds, lists aside."""
+    """Eight hexadecimal digits that identify a tenant's sample rows.
+
+    Every text, uuid and bytea value of these rows contains them, except values that come from a fixed list.
+    """
     return hashlib.md5(str(tenant).encode(), usedforsecurity=False).hexdigest()[:8]
 
 
 def bound(expression: str, tenant: UUID) -> str:
-    """The expression of one tenant; what is left open is @n."""
+    """The expression with the tenant's values filled in. Only @n remains to be replaced."""
     digits = mark(tenant)
     code = 10_000 + int(digits, 16) % 80_000
     return expression.replace("@tenant", f"'{tenant}'").replace("@mark", f"'{digits}'").replace("@code", str(code))
 
 
 def candidates(table: Table, referenced: Mapping[str, str]) -> dict[str, list[Candidate]]:
-    """All that may be tried, by column; `referenced` is what a column refers to, as an expression of the parent's @n."""
+    """The candidates of each column, by the column's name.
+
+    `referenced` has, for each column that refers to another row, the expression of the value there (@n is that row's number).
+    """
     found: dict[str, list[Candidate]] = {}
     stride, references = 1, 0
     for column in table.columns.values():
@@ -139,7 +154,7 @@ def candidates(table: Table, referenced: Mapping[str, str]) -> dict[str, list[Ca
             values = [referenced[column.name].replace("@n", row) for row in rows]
             references += 1
         elif options := _options(column):
-            # Each such column gets one digit of the row's number, so that all combinations occur.
+            # Each column with a list of values takes them in turn, at a pace of its own, so that all combinations occur.
             cycle = f"(ARRAY[{', '.join(options)}])[1 + (@n - 1) / {stride} % {len(options)}]"
             values, stride = [cycle, *options], stride * len(options)
         else:
@@ -162,7 +177,7 @@ def _masked(table: Table, column: Column, values: Sequence[str]) -> Iterator[Can
             yield Candidate(position, f"({value})::{column.declared}", position)
             continue
         own, common = (_hashed(seed, 3) for seed in (f"{table.name}.{column.name}", table.name))
-        # A time column records an event of a row. In most rows the event has not happened yet.
+        # A nullable time column records an event, such as a deletion. In most rows it has not happened yet.
         first = f"{own} <> 0" if column.is_time else f"{own} = 0"
         for mask, cost in ((first, 0), (f"{common} = 0", 1), (f"{common} <> 0", 3)):
             text = f"(CASE WHEN {mask} THEN NULL ELSE {value} END)::{column.declared}"
@@ -173,7 +188,7 @@ def _masked(table: Table, column: Column, values: Sequence[str]) -> Iterator[Can
 
 
 def _hashed(seed: str, parts: int) -> str:
-    """A number below `parts` that varies from row to row, in a different way for each seed."""
+    """The expression of a number from 0 to `parts - 1` that varies from row to row, differently for each seed."""
     return f"(hashint8extended(@n, {zlib.crc32(seed.encode())}) & 65535) % {parts}"
 
 
@@ -192,7 +207,7 @@ def _values(table: Table, column: Column) -> Sequence[str]:
     day = f"date '2024-01-01' + (@n % 700)::integer + {column.number}"
     thing = f"jsonb_build_object('{label}', {text})"
     return {
-        # A sentence, a host or user name, a name as in code, a URL, a phone number, a currency, a language, digests.
+        # In this order: words, a host or user name, an identifier, a URL, a phone number, a currency, a language, two digests.
         "text": [
             text, "@mark || '.' || @n", "'c' || @mark || '_' || @n", "'https://' || @mark || '.example/' || @n",
             "'+1' || (@code * 100000000::bigint + @n)", "(ARRAY['USD', 'EUR', 'INR'])[1 + @n % 3]",
@@ -200,7 +215,7 @@ def _values(table: Table, column: Column) -> Sequence[str]:
             f"@mark || substr({digest}, 9) || {digest}",
         ],
         "uuid": [identifier],
-        # As long as a digest and, by its first byte, sealed.
+        # The first byte, 01, marks a sealed value. The first candidate is as long as a SHA-256 digest, 32 bytes.
         "bytea": [f"decode('01' || @mark || {digest} || repeat('00', {zeros}), 'hex')" for zeros in (11, 0, 43)],
         "integer": [f"{start} + {five}", _PARENTS[1], "@n", "0", "1", *near],
         "bigint": ["@n", five, "0", *near],
@@ -214,7 +229,7 @@ def _values(table: Table, column: Column) -> Sequence[str]:
         "text[]": [f"ARRAY[{text}, 'second ' || {text}]"],
         "uuid[]": [f"ARRAY[{identifier}]"],
         "bigint[]": ["ARRAY[@n, @n + 1]"],
-        # Beyond any id that a server gives, where app.former_xid() keeps those of earlier epochs.
+        # Higher than any transaction id that a server assigns; app.former_xid() uses this range for ids of earlier epochs.
         "xid8": ["(9223372036854775808 + @n)::text::xid8"],
         "oid": ["16384 + @n"],
     }.get(_LIKE.get(column.type_name, column.type_name), [])  # fmt: skip

@@ -1,0 +1,129 @@
+"""The search for sample values of one table: expressions whose rows satisfy every constraint."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from service import files
+from service.checks.runs.values import Candidate, SampleError, Table, bound, candidates
+
+_TRIED = "(SELECT generate_series(1::bigint, 400) UNION ALL SELECT generate_series(20001::bigint, 20100)) AS s (n)"
+"""The row numbers that an expression is tried with: the first 400 and 100 after 20,000. If it satisfies the constraints for
+both, it is taken to satisfy them for the numbers between. A table can so get about 20,000 rows per tenant."""
+_ATTEMPTS = 500
+_COMBINATIONS = 4096
+"""The most combinations of candidates that are tried for the columns of one constraint. The more columns it has, the fewer
+candidates of each column are combined."""
+
+_REFUSALS = (asyncpg.CheckViolationError, asyncpg.UniqueViolationError, asyncpg.ExclusionViolationError)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An expression for each column of a table."""
+
+    table: Table
+    expressions: Mapping[str, str]
+
+    def insertion(self, tenant: UUID, first: int, last: int) -> str:
+        """The INSERT of the rows `first` to `last` of one tenant."""
+        if self.table.is_single:
+            there = f"SELECT FROM {self.table.name} WHERE {belongs_to(self.table, tenant)}"
+            return self.into(self.table.name, tenant, f"(SELECT 1::bigint WHERE NOT EXISTS ({there})) AS s (n)")
+        series = f"generate_series({first}::bigint, {last}) AS s (n)"
+        # Rows that all tenants share may exist already, from a call for other tenants.
+        return self.into(self.table.name, tenant, series) + (" ON CONFLICT DO NOTHING" if not self.table.tenant else "")
+
+    def row(self, tenant: UUID, number: int) -> str:
+        """A SELECT that returns the row with this number, without inserting it."""
+        values = ", ".join(f'{text} AS "{column}"' for column, text in self.expressions.items()).replace("@n", "s.n")
+        return f"SELECT {bound(values, tenant)} FROM (SELECT {number}::bigint) AS s (n)"
+
+    def into(self, name: str, tenant: UUID, series: str) -> str:
+        """The INSERT into the table `name` of the rows whose numbers come from `series`."""
+        columns = ", ".join(f'"{column}"' for column in self.expressions)
+        values = ", ".join(self.expressions.values()).replace("@n", "s.n")
+        return f"INSERT INTO {name} ({columns}) SELECT {bound(values, tenant)} FROM {series}"
+
+
+class Search:
+    """The search for expressions of one table. It inserts rows into a copy of the table until none is refused.
+
+    After each refusal it takes the next candidates for the columns of the constraint that refused a row.
+    """
+
+    def __init__(self, connection: asyncpg.Connection[Any], table: Table, referenced: Mapping[str, str]) -> None:
+        self._connection, self._table = connection, table
+        self._left = candidates(table, referenced)
+        self._chosen = {column: left[0] for column, left in self._left.items()}
+        self._failed: list[Mapping[str, Candidate]] = []
+
+    async def run(self) -> Plan:
+        """Search, and return the plan. Raises SampleError if no candidates satisfy the constraints."""
+        transaction = self._connection.transaction()
+        await transaction.start()
+        try:
+            await self._connection.execute(
+                f"CREATE TEMPORARY TABLE trial (LIKE {self._table.name} INCLUDING CONSTRAINTS INCLUDING INDEXES "
+                "INCLUDING GENERATED INCLUDING IDENTITY)"
+            )
+            for _ in range(_ATTEMPTS):
+                plan = Plan(self._table, {column: chosen.text for column, chosen in self._chosen.items()})
+                if (refusal := await self._refusal(plan)) is None:
+                    return plan
+                await self._move_on(refusal)
+        finally:
+            await transaction.rollback()
+        raise SampleError(f"{self._table.name}: no rows satisfy it after {_ATTEMPTS} attempts, at last {refusal}")
+
+    async def _refusal(self, plan: Plan) -> str | None:
+        """Try the plan's rows; returns the name of the constraint that refuses them, None if they are accepted."""
+        series = "(SELECT 1::bigint) AS s (n)" if self._table.is_single else _TRIED
+        try:
+            async with self._connection.transaction():
+                await self._connection.execute(plan.into("pg_temp.trial", UUID(int=1), series))
+        except _REFUSALS as error:
+            return str(error.constraint_name)
+        except asyncpg.PostgresError as error:
+            raise SampleError(f"{self._table.name}: {error}") from error
+        return None
+
+    async def _move_on(self, constraint: str) -> None:
+        rows = await self._connection.fetch(
+            files.sql("checks", "sample_refusal.sql").read_text(encoding="utf-8"), constraint
+        )
+        columns = [row[0] for row in rows if row[0] != self._table.tenant and row[0] in self._left]
+        if len(columns) == 1:
+            # Candidates with the same value differ only in which rows are NULL, and would be refused too.
+            refused = self._chosen[columns[0]].value
+            self._left[columns[0]] = [each for each in self._left[columns[0]] if each.value != refused]
+        else:
+            self._failed.append({column: self._chosen[column] for column in columns})
+        for combination in self._combinations(columns):
+            chosen = {**self._chosen, **combination}
+            if not any(all(chosen[name] == failed[name] for name in failed) for failed in self._failed):
+                self._chosen = chosen
+                return
+        raise SampleError(f"{self._table.name}: no sample values satisfy {constraint} on {', '.join(columns)}")
+
+    def _combinations(self, columns: Sequence[str]) -> Iterator[Mapping[str, Candidate]]:
+        """Combinations of the remaining candidates of these columns, the lowest cost first.
+
+        If a column has too many, its cheapest candidates are used, and its last one, which is NULL for a nullable column.
+        """
+        left = [sorted(self._left[column], key=lambda each: each.cost) for column in columns]
+        width = int(_COMBINATIONS ** (1 / max(1, len(columns)))) - 1
+        tried = itertools.product(*([*each[:width], *each[width:][-1:]] for each in left))
+        for combination in sorted(tried, key=lambda each: sum(candidate.cost for candidate in each)):
+            yield dict(zip(columns, combination, strict=True))
+
+
+def belongs_to(table: Table, tenant: UUID) -> str:
+    """The condition that a row of a table is of a tenant."""
+    return f"\"{table.tenant}\" = '{tenant}'" if table.tenant else "true"
