@@ -346,7 +346,7 @@ UPDATE brands
 RETURNING id;
 
 -- name: stale :many
--- The next brands in id order with a value that does not begin with :prefix, the prefix of values sealed with one key.
+-- The next brands, in id order, of which at least one personal value does not begin with :prefix.
 SELECT id, version, email, phone, brand_email, poc_email, poc_contact_number, incorporation_document, gst_document, pan_document
   FROM brands
  WHERE tenant_id = :tenant_id

@@ -299,7 +299,7 @@ UPDATE influencers
 RETURNING id;
 
 -- name: stale :many
--- The next influencers in id order with a value that does not begin with :prefix, the prefix of values sealed with one key.
+-- The next influencers, in id order, of which at least one personal value does not begin with :prefix.
 SELECT id, version, email, phone
   FROM influencers
  WHERE tenant_id = :tenant_id

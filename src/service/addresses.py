@@ -1,4 +1,4 @@
-"""Where to connect and how many connections to keep."""
+"""The address of a database, the limits of a connection pool, and checks of addresses."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _ENVIRONMENT = {
     "PGOPTIONS": "use options in the address",
     **dict.fromkeys(("PGCLIENTENCODING", "PGDATESTYLE", "PGTZ", "PGGEQO"), "the service sets what it needs"),
 }
-"""Variables of libpq that asyncpg does not read, or reads in another way."""
+"""Environment variables that libpq reads and asyncpg does not, or not in the same way; and what to do instead of setting them."""
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where and as whom to connect. `role` is set when the connection starts; None keeps the login's own role.
+    """Where and as whom to connect. The connection switches to `role` when it starts; with None it keeps the login's role.
 
     `ssl` holds the TLS settings for asyncpg; `libpq` holds them as libpq parameters, for psycopg and PostgreSQL's programs.
     """
@@ -73,7 +73,10 @@ class Address:
         )
 
     def asyncpg_options(self, **constants: str) -> dict[str, Any]:
-        """The options for asyncpg besides the URL: TLS, and the server settings (`constants` and the role)."""
+        """The arguments of asyncpg.connect() besides the URL: TLS, and the settings that a session begins with.
+
+        These are `constants` and the role.
+        """
         settings = constants if self.role is None else {**constants, "role": self.role}
         # asyncpg reads sslmode from the URL only when `ssl` is left out altogether.
         return {"server_settings": settings} | ({} if self.ssl is None else {"ssl": self.ssl})
@@ -81,7 +84,7 @@ class Address:
 
 @dataclass(frozen=True)
 class PoolLimits:
-    """Sizes in connections, times in seconds."""
+    """The sizes of a pool in connections, and its timeouts in seconds."""
 
     minimum: int = 1
     maximum: int = 5
@@ -105,16 +108,16 @@ class PoolLimits:
 
 
 def check_url(url: str) -> None:
-    """Raise ValueError, which does not repeat a password, unless `url` names one PostgreSQL database.
+    """Raise ValueError unless `url` is the address of one PostgreSQL database. The message does not contain the password.
 
-    If an address passes, all that read it here (asyncpg, libpq and yoyo) understand it in the same way.
+    asyncpg, libpq and yoyo understand every address that passes in the same way.
     """
     try:
         parts = urlsplit(url)
         readable = parts.port != 0 and not parts.fragment
     except ValueError:
         readable = False
-    # Parsers differ over unencoded characters and a second @, and an error message of theirs would quote the password.
+    # Parsers read unencoded characters and a second @ in different ways, and their error messages may contain the password.
     readable = readable and not _UNENCODED.search(url) and url.count("@") == parts.netloc.count("@") <= 1
     if not readable or parts.scheme not in ("postgresql", "postgres"):
         raise ValueError(
@@ -137,9 +140,10 @@ def check_url(url: str) -> None:
 
 
 def check_environment(environ: Mapping[str, str]) -> None:
-    """Raise ValueError for a variable that libpq and asyncpg do not read alike: migrations would connect in another way.
+    """Raise ValueError if a variable is set that libpq and asyncpg do not read in the same way.
 
-    PGHOST, PGPORT, PGUSER, PGPASSWORD and PGPASSFILE are allowed: both use them alike for what the address leaves out.
+    With it, migrations (libpq) would connect in another way than the service (asyncpg). PGHOST, PGPORT, PGUSER, PGPASSWORD and
+    PGPASSFILE are allowed: both use them, and in the same way, for parts that the address does not contain.
     """
     for name, instead in _ENVIRONMENT.items():
         if environ.get(name):
@@ -147,7 +151,7 @@ def check_environment(environ: Mapping[str, str]) -> None:
 
 
 def _named_before(parts: SplitResult) -> frozenset[str]:
-    """The parameters that the address gives before its `?`. If one is given there too, programs differ in which they use."""
+    """The parameters that the address has before its `?`. If one is repeated after the `?`, programs differ in which they use."""
     found = {
         "host": parts.hostname, "port": parts.port, "user": parts.username, "password": parts.password,
         "dbname": parts.path.strip("/"),
@@ -156,7 +160,7 @@ def _named_before(parts: SplitResult) -> frozenset[str]:
 
 
 def is_safe_on_the_way(url: str, *, has_verified_tls: bool) -> bool:
-    """Whether nobody on the network can read or change what goes to `url`: it stays on this machine, or TLS is verified."""
+    """Whether a connection to `url` is safe from others on the network: it stays on this machine, or TLS is verified."""
     parts = urlsplit(url)
     given = parse_qs(parts.query)
     host = parts.hostname or given.get("host", [""])[0]
@@ -175,7 +179,8 @@ def masked_url(url: str) -> str:
     head, separator, rest = url.partition("://")
     login, at, place = rest.rpartition("@")
     if at:
-        # A password may contain any character. So a user name with special characters is hidden too: it may be part of one.
+        # A password may contain any character, also a colon. So a user name with special characters is hidden as well: it may be
+        # a part of the password.
         user = login.partition(":")[0]
         shown = user if re.fullmatch(r"[^/?&=#@]*", user) else ""
         login = f"{shown}:***" if ":" in login or shown != user else user

@@ -1,4 +1,7 @@
-"""EngineWork: a transaction with the repositories that the engine itself needs. The `Work` of a service extends it."""
+"""EngineWork: a transaction with the repositories that the engine needs: all code that is not specific to one service.
+
+The class `Work` of a service extends it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from service.tenancy.transaction import Transaction
 
 
 class EngineWork(Transaction):
-    """A transaction with what every service of this kind needs: tenants, accounts, the log, answers stored for repetition."""
+    """A transaction with the repositories that every service needs: tenants, accounts, the log, answers to repeated requests."""
 
     users = Attached(Users)
     api_keys = Attached(ApiKeys)

@@ -4,7 +4,7 @@ ServiceError
 ├── DatabaseError            errors of statements and transactions
 │   ├── NotFound  InvalidInput (MissingReference WrongPassword)  Conflict  InUse  StaleVersion  Forbidden
 │   ├── Timeout  ReadOnly (SessionReadOnly)  Unavailable (PoolExhausted)  CommitUnknown
-│   ├── Contention  StalePlan  Behind                             transient: `Work.run` retries after them
+│   ├── Contention  StalePlan  Behind                             transient; `Work.run` retries after these
 │   └── TransactionAborted  TooManySavepoints  TenantUnbound      mistakes in our own code
 ├── Refused                  the caller may not do this, or not now
 │   └── Unauthorized  SessionExpired  TenantSuspended  InProgress  KeyReused
@@ -12,12 +12,13 @@ ServiceError
 │   └── Malformed  MethodNotAllowed  TooLarge  UnsupportedMediaType  PreconditionRequired  Gone  RateLimited
 ├── HashingBusy              too many passwords wait to be hashed or compared
 ├── Undecipherable           a sealed value can't be opened (personal/keyring.py)
-└── OperatorError            a mistake in settings, files or set-up: one line and a remedy
+└── OperatorError            a mistake in settings, files or set-up; shown in one line, with a remedy
     └── SettingsError  KeyringError  StatementError  GuardError  MigrationError (OwnSchemaFailed)  EmbeddedError  BackupError
-        ToolFailed  ArchiveError  SampleError                     each in the module that raises it
+        ToolFailed  ArchiveError  SampleError                     defined in the modules that raise them
 
-An error's message is for the user; the database's own text stays in `__cause__` and in the log. An exception that is not a
-ServiceError is shown with the code `internal`.
+An error's message is for the user. The database's own message is not shown to the user; it is in the exception's `__cause__`.
+An exception that is not a ServiceError is shown with the code `internal`. `Work.run` retries after every error whose class is
+`retryable`.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class ServiceError(Exception):
 
 
 class DatabaseError(ServiceError):
-    """The database refused or failed."""
+    """The database refused a statement, or failed."""
 
 
 class NotFound(DatabaseError):
@@ -63,7 +64,7 @@ class InvalidInput(DatabaseError):
 
     @classmethod
     def of(cls, field: str, message: str) -> InvalidInput:
-        """One field's error."""
+        """An InvalidInput for a mistake in one field."""
         return cls(errors=(FieldError(field, message),))
 
 
@@ -94,7 +95,7 @@ class StaleVersion(DatabaseError):
 
 
 class Refused(ServiceError):
-    """Whoever asks may not do this, or not now."""
+    """The caller may not do this, or not now."""
 
 
 class Unauthorized(Refused):
@@ -179,7 +180,7 @@ class Contention(DatabaseError):
 
 
 class Behind(DatabaseError):
-    """A replica does not have what is to be read yet."""
+    """A replica does not have the newest data yet."""
 
     code = "unavailable"
     retryable = True
@@ -197,7 +198,7 @@ class TransactionAborted(DatabaseError):
 
 
 class TooManySavepoints(DatabaseError):
-    """A transaction may open at most 60 savepoints; beyond 64 every other transaction pays for them."""
+    """A transaction may open at most 60 savepoints; with more than 64, all other transactions would become slower."""
 
 
 class TenantUnbound(DatabaseError):

@@ -1,4 +1,4 @@
-"""Loads the operator's own code, which a setting names."""
+"""Loads code that the operator has written: a function that a setting names as `module:name`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from service.settings.settings import Settings
 def load(settings: Settings, setting: str, kind: type[Any], *, many: bool = False) -> Any:
     """The result of the function that a setting names (`module:name`), called with the settings.
 
-    The result has to be of the class `kind`. With `many` it has to be an iterable of `kind`, and is returned as a tuple. Raises
-    OperatorError for any failure: the code is not ours, and may raise anything.
+    The result has to be of the class `kind`. With `many` it has to be an iterable of `kind`, and is returned as a tuple. Any
+    exception becomes an OperatorError, because the operator's code may raise anything.
     """
     named = getattr(settings, setting)
     module, _, name = named.partition(":")

@@ -34,18 +34,18 @@ def _root(name: str) -> Path:
 
 
 def create_private(path: Path) -> BinaryIO:
-    """A new file that its owner alone may read. Raises FileExistsError."""
+    """Create a file that only its owner may read, and open it for writing. Raises FileExistsError."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
 
 
 def sync(file: BinaryIO) -> None:
-    """Let what was written to the file survive a crash."""
+    """Write the file's content to disk (fsync), so that it survives a crash."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync_directory(directory: Path) -> None:
-    """Let the names in the directory survive a crash."""
+    """Write the directory to disk (fsync), so that new, renamed and removed names in it survive a crash."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -24,7 +24,8 @@ def configure(settings: DatabaseSettings) -> None:
     renderer: Processor = (
         structlog.processors.JSONRenderer(_rendered) if served else structlog.dev.ConsoleRenderer(colors=False)
     )
-    # asyncpg's pool logs each failed attempt with a traceback; our database_lost and database_recovered report it once.
+    # asyncpg's pool logs a warning with a traceback at each failed attempt to connect. Such warnings are not logged:
+    # database_lost and database_recovered (database/pool.py) report the failure once.
     logging.getLogger("asyncpg").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
@@ -42,7 +43,10 @@ def configure(settings: DatabaseSettings) -> None:
 
 
 def _visible(_: object, __: str, event: EventDict) -> EventDict:
-    """Text from outside (paths, addresses, names) must not move the cursor or reverse the direction of the line."""
+    """Replace control characters and invisible characters in the values of a log line.
+
+    Text from outside (paths, addresses, names) must not move the cursor or reverse the direction of the line.
+    """
     for name, value in event.items():
         if isinstance(value, str) and name != "exception":
             event[name] = printable(value)
@@ -54,7 +58,7 @@ def _rendered(content: object, **_: object) -> str:
 
 
 def observer(slow: float, *, every: bool) -> Observer:
-    """A function that records the time of every statement, and logs those that took at least `slow` seconds.
+    """A function that records the duration of every statement, and logs statements that took at least `slow` seconds.
 
     With `every` it logs all statements. Values of parameters are never logged.
     """

@@ -1,4 +1,4 @@
-"""The metrics. Labels come from code (statement names, error codes, routes), never from data.
+"""The metrics. The values of labels come from the code (statement names, error codes, routes), never from data.
 
 Several worker processes count into files of a directory that they share (PROMETHEUS_MULTIPROC_DIR, which has to be set
 before this module is imported), so that any one of them can report the metrics of all.
@@ -18,7 +18,7 @@ SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable with the directory that worker processes share; prometheus-client reads it."""
 
 Observer = Callable[[str, float, int], None]
-"""Called with name, seconds and row count of every named statement."""
+"""Called with the name, the duration in seconds and the row count of each named statement."""
 
 STATEMENTS = Histogram("quarry_statement_seconds", "Time of a named statement.", ["statement"])
 STATEMENT_ERRORS = Counter(
@@ -85,7 +85,10 @@ _FROM_THE_START: tuple[tuple[Counter, dict[str, tuple[str, ...]]], ...] = (
 
 
 def appear(*, statuses: Mapping[str, int], limits: Iterable[str], consumers: Iterable[str]) -> None:
-    """Create the series that alerts watch, with the value 0: if one began with 1, its first increase would not be seen."""
+    """Create the series that alerts watch, with the value 0. If a series began with 1, its first increase would not be seen.
+
+    `statuses` are the HTTP statuses by error code.
+    """
     for counter, labels in (
         *_FROM_THE_START,
         (RATE_LIMITED, {"limit": tuple(limits)}),
@@ -100,7 +103,7 @@ def appear(*, statuses: Mapping[str, int], limits: Iterable[str], consumers: Ite
 
 
 def exposition() -> bytes:
-    """All metrics in Prometheus' text format; with several worker processes, those of all of them together."""
+    """All metrics in Prometheus' text format. With several worker processes, the metrics of all of them are combined."""
     if SHARED_DIRECTORY not in os.environ:
         return generate_latest()
     registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""Positions in a tenant's log, written `<epoch>-<number>`; also the value of the header `Consistency`."""
+"""Positions in a tenant's log, written `<epoch>-<number>`. The HTTP header `Consistency` contains such a position."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ class Position(NamedTuple):
 
 
 def read(text: str) -> Position | None:
-    """The position that a text names, or None when it names none."""
+    """Parse `text` as a position; None if it is not written like one."""
     match = _POSITION.match(text)
     return None if match is None else Position(int(match[1]), int(match[2]))

@@ -1,4 +1,4 @@
-"""Profiles: what brands and influencers have in common, which is niches and a phone number that can be verified."""
+"""Profiles: the common part of brands and influencers, which is niches and a phone number that can be verified."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ P_co = TypeVar("P_co", covariant=True)
 
 
 class Profiles(Protocol[P_co]):
-    """The repositories of brands and influencers."""
+    """The methods that the repositories of brands and of influencers have in common."""
 
     @property
     def create(self) -> Callable[..., Awaitable[P_co]]: ...
@@ -30,7 +30,7 @@ class Profiles(Protocol[P_co]):
 
 
 async def create_profile(profiles: Profiles[P_co], fields: dict[str, Any]) -> P_co:
-    """A new brand or influencer with its niches. Raises Conflict, MissingReference (a niche that does not exist)."""
+    """Create a brand or an influencer with its niches. Raises Conflict, MissingReference (a niche that does not exist)."""
     with _naming_niches():
         return await profiles.create(id=uuid4(), **fields)
 
@@ -51,7 +51,7 @@ async def change_profile(profiles: Profiles[P_co], id: UUID, version: int | None
 
 @contextlib.contextmanager
 def _naming_niches() -> Iterator[None]:
-    """Report a niche that does not exist as an error in the field `niche_ids`, not in the association's column."""
+    """Report a niche that does not exist as an error in the field `niche_ids`, which the caller sent, instead of `niche_id`."""
     try:
         yield
     except MissingReference as error:
@@ -67,7 +67,10 @@ class Verification:
 
 
 async def verify_phone(work: Work, phone: str, code: str) -> Verification | None:
-    """Count an attempt. If `code` is right, mark `phone` as verified in all profiles that have it, and return them; else None."""
+    """Count an attempt to verify `phone` with a one-time code. Returns None if `code` is wrong.
+
+    If it is right, the number is marked as verified in all profiles of the tenant that have it, and these are returned.
+    """
     attempt = await work.otps.attempt(phone=phone, code=code, attempts=one_time_codes.ATTEMPTS)
     if attempt is None or not attempt.is_right:
         return None

@@ -1,8 +1,8 @@
 """Replicas: servers that hold the same data with a short delay, for read-only work.
 
 The message that begins a transaction on a replica also checks that the replica has replayed the log as far as this process
-knows it (watermarks.py). So a read is at most one second old, as through the cache, and includes what this process wrote
-and what a `Consistency` token names. If a replica can't serve a read, the primary does.
+knows it (watermarks.py). So the data read are at most one second old, as with the cache. They include all commits of this
+process, and the commit that the client names in the header `Consistency`. If a replica can't serve a read, the primary does.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from service.settings.database import DatabaseSettings
 from service.tenancy import guard
 
 _WAIT = "50ms"
-"""How long a transaction waits for its replica to catch up: longer than usually needed, too short to be noticed."""
+"""How long a transaction waits until the replica has caught up. This is longer than usually needed, and hardly noticeable."""
 _PATIENCE = 1.0
 _REST = 1.0
-"""Seconds without reads from a replica that has been found behind."""
+"""For how many seconds a replica is not read from after it lacked a commit that this process knows."""
 _LOOK_EVERY = 1.0
 _TRY_AGAIN_AFTER = 5.0
 
@@ -61,14 +61,14 @@ class Replica:
         self._database: Database | None = None
 
     def report(self) -> dict[str, Any]:
-        """Its state, for the health report. `behind_bytes` and `behind_seconds` are None if they are unknown."""
+        """The replica's state, for the health report. `behind_bytes` and `behind_seconds` are None if they are unknown."""
         return {
             "server": self.name, "state": self.state,
             "behind_bytes": self.behind_bytes, "behind_seconds": self.behind_seconds,
         }  # fmt: skip
 
     async def begin(self, text: str) -> tuple[Pool, Connection] | None:
-        """Begin a transaction with `text`; None if the replica can't be used. Raises Behind if it has not replayed enough."""
+        """Begin a transaction by the message `text`; None if the replica can't be used. Raises Behind if commits are missing."""
         if self._database is None:
             return None
         pool = self._database.pool
@@ -89,7 +89,7 @@ class Replica:
         except Behind:
             raise
         except (PoolExhausted, Contention):
-            # The replica is busy, or replay interrupted the statement. The next transaction may succeed, so it stays in use.
+            # The replica is busy, or replay interrupted the statement. The next transaction may succeed, so `state` stays "up".
             return None
         except (ServiceError, TimeoutError) as error:
             self._turn("lost", str(error) or "no answer in time")
@@ -97,7 +97,7 @@ class Replica:
         return pool, connection
 
     async def follow(self) -> None:
-        """Keep a pool and look at the server once a second, for as long as the service runs."""
+        """Keep a pool of connections to the replica, and check its state once a second. Runs until the task is cancelled."""
         while True:
             try:
                 async with Database.open(
@@ -123,7 +123,7 @@ class Replica:
             await asyncio.sleep(_TRY_AGAIN_AFTER)
 
     async def _look(self, database: Database) -> None:
-        # Ask the primary first, so that what is written between the two questions does not count as lag.
+        # The primary is asked first, so that WAL written between the two queries does not count as lag.
         ahead = await self._position_of_primary()
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -141,12 +141,13 @@ class Replica:
             self.behind_bytes = max(int(ahead - standing.position), 0)
             age = standing.since_replayed.total_seconds() if standing.since_replayed else 0.0
             self.behind_seconds = seconds = round(age, 3) if self.behind_bytes else 0.0
-        # app.reach() can't check data without commit numbers (failed sign-ins, last_seen_at). This keeps it within LEASE.
+        # Data without commit numbers (failed sign-ins, last_seen_at) can't be checked by app.reach(). So that such data are not
+        # older than LEASE either, a replica that is further behind is not used.
         self._turn("up" if seconds <= LEASE else "behind")
         REPLICA_BEHIND.labels(replica=self.name).set(seconds)
 
     async def _position_of_primary(self) -> Decimal | None:
-        """The WAL position of the primary; None if it can't be asked. Replicas are read from all the same."""
+        """The WAL position of the primary; None if it does not answer. Then the lag is unknown, and replicas are still used."""
         with contextlib.suppress(ServiceError, TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 return (await _standing(self._primary)).position
@@ -171,7 +172,7 @@ class Replicas:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, settings: DatabaseSettings, primary: Database, watermarks: Watermarks) -> AsyncIterator[Self]:
-        """Read from the replicas that the settings name, as soon as they answer."""
+        """Begin to follow the replicas that the settings name. Each of them is used as soon as it answers."""
         replicas = tuple(
             Replica(primary, address, settings.limits, settings.database_schema)
             for address in settings.replica_addresses()
@@ -186,7 +187,7 @@ class Replicas:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def begin(self, tenant: UUID, text: str, at_least: int) -> ReplicaTransaction | None:
-        """See ReadReplicas. Only one replica is tried; if it is behind the known commits, it is not used for a second."""
+        """See ReadReplicas.begin. Only one replica is tried. If it lacks known commits, it is not used for a second."""
         now = monotonic()
         self._watermarks.use(tenant, now)
         needed = self._watermarks.needed(tenant, at_least=at_least, now=now)
@@ -200,7 +201,7 @@ class Replicas:
             begun = await replica.begin(f"{text};SELECT app.reach({epoch}, {number}, {shared}, '{_WAIT}')")
         except Behind:
             if number == self._watermarks.known(tenant):
-                # It rests only if known commits are missing: a client may ask for a number that does not exist.
+                # Only if known commits are missing: `at_least` comes from a client, and such a commit may not exist.
                 replica.rests_until = monotonic() + _REST
             REPLICA_READS.labels(outcome="behind").inc()
             return None

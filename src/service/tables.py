@@ -1,4 +1,4 @@
-"""What the engine has to know about each table. A new table has to be added here: a test compares the list with the schema.
+"""What the engine has to know about each table. A new table has to be added here; a test compares this list with the schema.
 
 A table of the schema `app` is named with its schema (`app.tenants`). All others are tenant tables: they exist in the schema
 that tenants share and in each tenant's own schema.
@@ -12,20 +12,24 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """What the engine knows of a table. Each text is the reason why the table is left out of something; '' if it is not."""
+    """What the engine knows of a table.
+
+    `untracked`, `unshown`, `unexported` and `shared` are '' for an ordinary table. Otherwise they contain the reason why the
+    table is treated in another way.
+    """
 
     untracked: str = ""
     """Why its changes are not recorded in the log."""
     unrecorded: Mapping[str, str] = field(default_factory=dict)
-    """Columns with a reason each: a change that touches only such columns is not recorded."""
+    """Columns, each with a reason: a change that touches only these columns is not recorded in the log."""
     unshown: str = ""
     """Why change streams do not show its recorded changes."""
     unexported: str = ""
-    """Why a tenant's archive does not have its rows."""
+    """Why its rows are not in the archive that exports a tenant."""
     admits: bool = False
-    """Whether its rows decide who may read: after a change to them, open streams check their admission again."""
+    """Whether its rows decide who may read: after a change to them, the admission of open change streams is checked again."""
     shared: str = ""
-    """Why all tenants read the same rows. A change to them makes cached results of all tenants out of date."""
+    """If all tenants read the same rows: why. A change to them makes cached results of all tenants out of date."""
     referred_to_by: str = ""
     """For a shared table: the column by which tenants' rows refer to it. An import finds the referenced rows by their names."""
     is_history: bool = False
@@ -77,7 +81,7 @@ DOMAIN: Mapping[str, Table] = {
     "campaign_influencers": Table(),
     "contents": Table(),
 }
-"""The tables of creator marketing. These entries are all that the engine knows about them."""
+"""The tables of creator marketing, the field of this service. These entries are all that the engine knows about them."""
 TABLES: Mapping[str, Table] = {**_ENGINE, **DOMAIN}
 
 
@@ -87,7 +91,8 @@ def bare(name: str) -> str:
 
 
 SHOWN = frozenset(bare(name) for name, each in TABLES.items() if not each.untracked and not each.unshown)
-"""Tables whose changes streams show. A commit that touched none of them is shown without changes, so no number is missing."""
+"""Tables whose changes are sent in change streams. A commit that touched no such table is sent without changes, so that no
+number is missing in a stream."""
 ADMITTING = frozenset(bare(name) for name, each in TABLES.items() if each.admits)
 SHARED = frozenset(bare(name) for name, each in TABLES.items() if each.shared)
 REFERRED_TO_BY: Mapping[str, str] = {bare(name): each.referred_to_by for name, each in TABLES.items() if each.shared}

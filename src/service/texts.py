@@ -1,4 +1,4 @@
-"""Brings texts that people compare by eye into one spelling, and finds invisible characters in them.
+"""Brings texts that people compare by eye, such as email addresses, into one spelling, and finds invisible characters.
 
 Letters of different scripts that look alike remain different (decision 0025).
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import idna
 
 Say = Callable[[str], None]
-"""Shows one line about the progress of the work."""
+"""A function that shows the operator one line about the progress of a command."""
 
 _JOINERS = "\u200c\u200d"
 """Zero-width characters that join, or separate, letters of some scripts and the parts of an emoji."""
@@ -21,14 +21,16 @@ _VARIATIONS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F
 _IGNORED = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0080-\U000e0fff]"
 )
-"""Letters and marks that are displayed as nothing: Unicode's Default_Ignorable_Code_Point outside category C."""
+"""Characters that are displayed as nothing: those with Unicode's property Default_Ignorable_Code_Point, except the format
+characters, which are found by their category (Cf)."""
 _SEEN = frozenset("LMNPS")
 
 
 def invisible(text: str, *, lines: bool = False) -> str | None:
     """The first character that can't be seen, or that changes the direction of the text; None if there is none.
 
-    With `lines`, line breaks and tabs are allowed. A joiner is always allowed between characters that are not ASCII.
+    With `lines`, line breaks and tabs are allowed. A joiner is always allowed between characters that are not ASCII, and a
+    variation selector after such a character.
     """
     for position, char in enumerate(text):
         if _IGNORED.match(char) and not (char in _VARIATIONS and text[position - 1 : position] > "\x7f"):
@@ -48,7 +50,7 @@ def invisible(text: str, *, lines: bool = False) -> str | None:
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text has no visible character: only blanks, joiners and letters that are displayed as nothing."""
+    """Whether a text has no letter, mark, digit, punctuation or symbol. Hangul fillers and U+2800 do not count as such."""
     return not any(
         unicodedata.category(char)[0] in _SEEN and unicodedata.name(char, "").find("FILLER") < 0 and char != "\u2800"
         for char in text
@@ -56,12 +58,12 @@ def is_blank(text: str) -> bool:
 
 
 def composed(text: str) -> str:
-    """The text in Unicode's composed form (NFC): a letter and its accent are one character, however they were typed."""
+    """The text in Unicode's composed form (NFC): a letter with an accent becomes one character, if there is such a character."""
     return unicodedata.normalize("NFC", text)
 
 
 def host_name(text: str) -> str:
-    """A host name as DNS has it: lower case, other scripts as xn--…, no final dot. Raises ValueError."""
+    """A host name in the form used in DNS: lower case, non-ASCII names as xn--…, without a final dot. Raises ValueError."""
     name = composed(text.strip())
     if name.isascii():
         return name.lower().removesuffix(".")
@@ -82,7 +84,7 @@ def email_address(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A text for a terminal or a log: invisible characters and control characters are replaced by escape codes."""
+    """The text for a terminal or a log: control characters and invisible characters are replaced by their code points in hex."""
     return re.sub(
         r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]",
         lambda match: f"\\u{ord(match[0]):04x}" if match[0] <= "\uffff" else f"\\U{ord(match[0]):08x}",

@@ -1,4 +1,4 @@
-"""Callers: the user or program whose request is served, once its token has been admitted."""
+"""Callers: the users and programs whose requests are served, and the checks that admit them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ class Caller:
 
 
 def is_authentic(binding: Binding, token: Token, bearer: Bearer | KeyBearer) -> bool:
-    """Whether the token's row has a valid MAC. A row of an earlier release may have none, while such rows are accepted."""
+    """Whether the token's row has a valid MAC.
+
+    Rows of an earlier release have none. They count as authentic while `Binding.accepts_earlier_forms` is true.
+    """
     if isinstance(bearer, Bearer):
         fields = tokens.session_fields(token.hash, bearer.user_id)
         return binding.authenticates(bearer.token_mac, fields, bearer.session_id)
@@ -50,7 +53,7 @@ def admit(token: Token, bearer: Bearer | KeyBearer | None, permission: Permissio
         raise SessionExpired(None if is_person else "The key has expired.")
     if bearer.tenant_status != "active":
         raise TenantSuspended
-    # A key may do no more than its creator may do now.
+    # A key has at most the role that its creator has now.
     roles: list[Role] = [bearer.role] if isinstance(bearer, Bearer) else [bearer.role, bearer.maker_role]
     role = min(roles, key=ROLES.index)
     if not allows(role, permission) or (is_for_people(permission) and not is_person):

@@ -31,7 +31,7 @@ class LoggedCodes:
     """For development: writes the code to the log, with the last two digits of the phone number."""
 
     async def send(self, phone: str, code: str) -> None:
-        """Log it."""
+        """Log the code."""
         log.warning("code", phone=f"…{phone[-2:]}", code=code)
 
 
@@ -41,10 +41,10 @@ def fresh() -> str:
 
 
 def sender(settings: Settings) -> CodeSender | None:
-    """The sender that the setting CODE_SENDER asks for: `module:name` of a function that makes it from the settings.
+    """The sender that the setting CODE_SENDER names. Its value is `module:name` of a function that makes a sender from settings.
 
-    Without that setting: the log in development and test, None in staging and production. Raises OperatorError if the function
-    does not exist or fails.
+    Without that setting, codes are written to the log in development and test; in staging and production there is no sender
+    (None). Raises OperatorError if the function does not exist or fails.
     """
     if settings.code_sender is None:
         return LoggedCodes() if settings.environment in ("development", "test") else None

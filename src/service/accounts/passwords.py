@@ -22,7 +22,7 @@ from service.errors import HashingBusy
 T = TypeVar("T")
 
 THREADS = max(1, (os.cpu_count() or 1) - 1)
-"""How many hashes are computed at once; one core is left for the event loop."""
+"""How many hashes are computed at once: one core is left for the event loop, if there are several."""
 QUEUE = 64
 """How many requests may wait for a thread; further ones are refused."""
 _NICENESS = 10
@@ -33,18 +33,19 @@ _LOOK_ALIKES = str.maketrans("@40315$7!", "aaoeissti")
 _LEAST_DIFFERENT = 4
 _SHORTEST_WORD = 4
 _LEAST_BESIDE = 6
-"""The least number of different characters in a password, of characters in a word that is searched for in it, and of
-characters besides that word."""
+"""In this order: how many different characters a password must have; how long a word about the user must be for passwords to be
+searched for it; how many characters a password must have besides such a word or a common password."""
 
-# One lane, because argon2 would start a thread for each of several. docs/decisions/0009 explains the other parameters.
+# One lane, because argon2 starts a thread for each lane if there are several. docs/decisions/0009 explains the other parameters.
 _HASHER = PasswordHasher(memory_cost=19_456, time_cost=2, parallelism=1)
 
 
 class Passwords:
-    """Hashes and verifies. Open it with `async with Passwords.open()`: it owns the threads.
+    """Hashes and verifies passwords. Open it with `async with Passwords.open()`: it owns the threads.
 
-    `whose` says for whom a password is hashed: a client's network or a tenant. Its values take turns at the threads, however many
-    requests of one of them wait. `hash` and `verify` raise HashingBusy if QUEUE requests wait, or half as many of one `whose`.
+    The argument `whose` is the client's network or the tenant that a request comes from. Values of `whose` take turns, so many
+    requests with one value do not hold up those with other values. `hash` and `verify` raise HashingBusy if QUEUE requests are
+    waiting, or if half as many are waiting with the same `whose`.
     """
 
     def __init__(self, threads: ThreadPoolExecutor, nobody: str) -> None:
@@ -65,19 +66,19 @@ class Passwords:
             finally:
                 passwords._close()
         finally:
-            # A hash that is being computed can't be stopped; those that wait are cancelled.
+            # A hash that is being computed can't be stopped; computations that have not begun are cancelled.
             threads.shutdown(cancel_futures=True)
 
     def is_outdated(self, hashed: str) -> bool:
-        """Whether a hash was made with other parameters than today's."""
+        """Whether a hash was made with parameters that differ from the present ones."""
         return _HASHER.check_needs_rehash(hashed)
 
     async def hash(self, password: str, *, whose: Hashable = None) -> str:
-        """The argon2id hash of a password, parameters included. The Unicode form in which it is typed makes no difference."""
+        """The argon2id hash of a password, with its parameters. The password is first brought into composed form (NFC)."""
         return await self._apart(functools.partial(_HASHER.hash, texts.composed(password)), whose)
 
     async def verify(self, password: str, hashed: str | None, *, whose: Hashable = None) -> bool:
-        """Whether the password matches the hash. Without a hash it returns False, after as long as a comparison takes."""
+        """Whether the password matches the hash. If `hashed` is None, it returns False after the time of a comparison."""
         known = hashed if hashed is not None else self._nobody
         matches = await self._apart(functools.partial(_verify, known, password), whose)
         return matches and hashed is not None
@@ -114,7 +115,10 @@ class Passwords:
         self._waiting.clear()
 
     def _pass_on(self) -> None:
-        """Give the thread to the next waiting request of the `whose` that has waited longest for a turn."""
+        """Give the thread to a waiting request, or free it if none waits.
+
+        Tenants and networks (`whose`) take turns. Of the one whose turn it is, the oldest request gets the thread.
+        """
         while self._waiting:
             whose, turns = self._waiting.popitem(last=False)
             turn = turns.popleft()
@@ -128,12 +132,12 @@ class Passwords:
 
 @functools.cache
 def _nobody() -> str:
-    """The hash of a password that nobody knows, made once in a process with today's parameters."""
+    """The hash of a random password that nobody knows, with the present parameters. It is made once in a process."""
     return _HASHER.hash(os.urandom(16).hex())
 
 
 def _verify(hashed: str, password: str) -> bool:
-    # Earlier releases hashed the password in the Unicode form in which it was typed.
+    # Earlier releases hashed the password in the Unicode form in which it was typed, so that form is tried too.
     for form in dict.fromkeys((texts.composed(password), password)):
         try:
             return _HASHER.verify(hashed, form)
@@ -143,14 +147,14 @@ def _verify(hashed: str, password: str) -> bool:
 
 
 def _stand_back() -> None:
-    """Lower the calling thread's priority, so that whatever else is ready to run goes first."""
-    # On other systems, niceness applies to the whole process.
+    """Lower the calling thread's priority, so that all other threads that are ready to run go first."""
+    # Only Linux has a niceness per thread; on other systems it would apply to the whole process.
     if sys.platform == "linux":
         os.nice(_NICENESS)
 
 
 def is_costly(hashed: str) -> bool:
-    """Whether an imported hash costs far more to compare than our own. A text that is not an argon2 hash is refused at once."""
+    """Whether comparing an imported hash costs far more than comparing our own. False for a text that is no argon2 hash."""
     try:
         given = extract_parameters(hashed)
     except InvalidHashError:
@@ -159,7 +163,7 @@ def is_costly(hashed: str) -> bool:
 
 
 def weakness(password: str, *own: str) -> str | None:
-    """Why a password is easy to guess (a very common one, or made of the user's own data); None if it is not."""
+    """Why a password is easy to guess: it is very common, or made of `own`, texts about the user. None if it is not easy."""
     given = texts.composed(password).casefold()
     if _is_common(given):
         return "this is one of the commonest passwords, or little more"
@@ -172,7 +176,7 @@ def weakness(password: str, *own: str) -> str | None:
 
 
 def _is_common(given: str) -> bool:
-    """Whether it is a very common password, also repeated, with look-alike characters, or with a few characters around it."""
+    """Whether a password is very common, or a common one repeated, with look-alike characters, or with a few more characters."""
     if given in _common():
         return True
     stem = _ENDS.sub("", given)

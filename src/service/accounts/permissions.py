@@ -1,4 +1,4 @@
-"""Who may do what: the one table of permissions. Every route names one of them."""
+"""The permissions, and the weakest role that has each. Every route names the permission that it requires."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 ROLES: tuple[str, ...] = ("viewer", "member", "admin", "owner")
-"""From the weakest to the strongest; each may do what the ones before it may."""
+"""The roles, from the weakest to the strongest. Each has all permissions of the roles before it."""
 
 Permission = Literal[
     "anyone",
@@ -57,7 +57,7 @@ _OF_PEOPLE: frozenset[Permission] = frozenset({"own_sessions", "own_password", "
 
 
 def is_for_people(permission: Permission) -> bool:
-    """Whether only people have a permission, not API keys: for their own sessions and password, and to manage users and keys.
+    """Whether a permission is for people only, not for API keys: such as own_password and keys.manage.
 
     A program that could create users or keys would keep its access after its own key is revoked.
     """
@@ -76,7 +76,7 @@ def allows(role: str, permission: Permission) -> bool:
 
 
 def may_grant(role: str, granted: str) -> bool:
-    """Whether a caller with `role` may give the role `granted` to users or change users who have it: not if it is higher."""
+    """Whether a caller with `role` may give the role `granted` to users, or change users with it: only if it is not higher."""
     return ROLES.index(role) >= ROLES.index(granted)
 
 
@@ -86,5 +86,5 @@ def roles_up_to(role: str) -> list[str]:
 
 
 def is_admin(role: str) -> bool:
-    """Whether a role administers its tenant."""
+    """Whether users with this role administer the tenant: `admin` and `owner`."""
     return ROLES.index(role) >= ROLES.index("admin")

@@ -22,7 +22,7 @@ _REFUSED = "The tenant, the address or the password is wrong."
 
 
 class _NotKept(Exception):
-    """Raised inside a savepoint to roll back to it."""
+    """Raised inside the block of a savepoint, so that the changes in the block are rolled back."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,10 @@ class SignIn:
 
 @dataclass(frozen=True)
 class SignInAttempt:
-    """Who tries to sign in, and from where; `place` is the client's network, `lifetime` that of the new session, in seconds.
+    """Who tries to sign in, and from where. `place` is the client's network.
 
-    `may_note` tells whether a failure with an email address that no user of the tenant has may still be recorded.
+    `lifetime` is the lifetime of the new session in seconds. `may_note` returns whether one more failure may be recorded for
+    an email address that no user of the tenant has.
     """
 
     domain: str
@@ -57,9 +58,9 @@ class SignInAttempt:
 async def sign_in(database: Database, passwords: Passwords, attempt: SignInAttempt) -> SignIn:
     """Open a session for the person who knows the password.
 
-    The time does not depend on whether the user exists. No transaction is open while the password is compared, so the session
-    is created only if the user has not changed since; otherwise the password is compared once more. A failure is recorded
-    for the audit. Raises Unauthorized, TenantSuspended.
+    The time that it takes does not depend on whether the user exists. No transaction is open while the password is compared.
+    So the session is created only if the password is still the same and the user and the tenant are still active; otherwise
+    the comparison is made once more. A failure is recorded for the audit. Raises Unauthorized, TenantSuspended.
     """
     entry = await EngineWork.run(
         database, lambda work: work.tenants.find_by_domain(attempt.domain), None, read_only=True
@@ -73,7 +74,7 @@ async def sign_in(database: Database, passwords: Passwords, attempt: SignInAttem
 
 
 async def is_known_place(database: Database, domain: str, email: str, origin: Origin) -> bool:
-    """Whether the user with this email address has recently had a session from the same IP address."""
+    """Whether the live user with this email address has a stored session, ended or not, from the IP address of `origin`."""
     entry = await EngineWork.run(database, lambda work: work.tenants.find_by_domain(domain), None, read_only=True)
     ip = origin.ip
     if entry is None or ip is None:
@@ -86,7 +87,7 @@ async def is_known_place(database: Database, domain: str, email: str, origin: Or
 async def _compared(
     database: Database, passwords: Passwords, attempt: SignInAttempt, entry: TenantEntry | None
 ) -> SignIn | None:
-    """The session, or None when the user changed while the password was compared."""
+    """The new session, or None if the user or the tenant was changed while the password was compared."""
     tenant = TenantId(entry.id) if entry else None
     credentials, hashed = await _find(database, tenant, attempt.email) if tenant else (None, None)
     known = await passwords.verify(attempt.password, hashed, whose=attempt.place)
@@ -97,14 +98,14 @@ async def _compared(
         raise Unauthorized(_REFUSED)
     if entry.status != "active":
         raise TenantSuspended
-    # With old parameters a comparison takes a different time than for an unknown address, which uses the current ones. So a hash
-    # with old parameters is replaced.
+    # The comparison for an unknown address uses the current parameters. A comparison with old ones takes a different time, which
+    # would reveal that the user exists. So a hash with old parameters is replaced.
     renewed = await passwords.hash(attempt.password, whose=attempt.place) if passwords.is_outdated(hashed) else None
     return await _opened(database, tenant, attempt, credentials, renewed)
 
 
 async def _find(database: Database, tenant: TenantId, email: str) -> tuple[Credentials | None, str | None]:
-    """The user with this email address, and the hash of their password; None for a hash that can't be opened."""
+    """The credentials of the user with this email address, and the unsealed password hash (None if it can't be unsealed)."""
 
     async def operation(work: EngineWork) -> tuple[Credentials | None, str | None]:
         credentials = await work.users.credentials_of(email)
@@ -137,9 +138,9 @@ async def _opened(
 
 
 async def _note(database: Database, tenant: TenantId, attempt: SignInAttempt, user_id: UUID | None) -> None:
-    """Record a failure: always for a user's account, but only up to a limit for unknown addresses, which could fill the disk.
+    """Record a failure. There is no limit for a user's account, but one for unknown addresses, which could fill the disk.
 
-    Above the limit, the failure is written and then rolled back to a savepoint, so that the request takes as long as otherwise.
+    Above the limit, the failure is written and then rolled back to a savepoint, so that the request takes the same time.
     """
     is_kept = user_id is not None or await attempt.may_note(tenant)
 

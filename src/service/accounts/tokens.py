@@ -1,7 +1,8 @@
-"""Bearer tokens: the tenant's id followed by 256 random bits, so that a token is looked up among those of its tenant.
+"""Bearer tokens: the tenant's id followed by 256 random bits, so that a token is searched for only among the tokens of
+its tenant.
 
 The database stores a token's hash and a MAC of the fields of its row. The key of the MAC is not in the database, so a row that
-somebody inserts or changes by hand is not accepted. The functions below say which fields a MAC covers.
+somebody inserts or changes by hand is not accepted. The functions `…_fields` say which fields a MAC covers.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def key_fields(hashed: bytes, maker: UUID, role: str) -> Fields:
 
 
 def ticket_fields(hashed: bytes, kind: str, bearer_hash: bytes) -> Fields:
-    """The fields that a ticket's MAC covers: its kind, its hash, and kind and hash of the token that it stands for."""
+    """The fields that a ticket's MAC covers: its kind, its hash, and the kind and hash of the token that it was issued for."""
     return b"ticket", hashed, kind.encode(), bearer_hash
 
 

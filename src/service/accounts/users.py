@@ -1,4 +1,4 @@
-"""Accounts of users: who may change whom, and a change of a password."""
+"""Accounts of users: which users a caller may change, and how a password is changed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def find_changeable(work: EngineWork, caller_role: Role, id: UUID) -> User
 async def change_user(
     work: EngineWork, caller_role: Role, id: UUID, version: int | None, fields: dict[str, Any]
 ) -> User:
-    """Change a user's fields; if this deactivates the user, end their sessions.
+    """Change a user's fields. If the user is deactivated, also end the user's sessions.
 
     Raises NotFound, Forbidden (nobody grants a role above their own), StaleVersion, Conflict.
     """

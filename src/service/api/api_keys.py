@@ -26,7 +26,7 @@ class KeyQuery(PageQuery):
 
 
 class KeyDraft(Body):
-    """A new key. Its role must not be higher than the caller's; without `expires_at` it is valid until it is revoked."""
+    """A new key. Its role must not be higher than the caller's. A key without `expires_at` is valid until it is revoked."""
 
     model_config = example(name="Nightly import", role="member")
 
@@ -36,7 +36,7 @@ class KeyDraft(Body):
 
 
 class NewKey(ApiKey):
-    """A new key with `key`, the secret text, which is shown only once."""
+    """A new key. `key` is its secret text, which only this answer shows."""
 
     key: str
 

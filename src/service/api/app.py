@@ -50,9 +50,9 @@ from service.work import Work
 def create_app(
     settings: Settings, endpoints: Sequence[Endpoint] = ENDPOINTS, consumers: Sequence[Consumer] = ()
 ) -> Starlette:
-    """The ASGI application. Its lifespan opens the database, and fails if the database breaks a rule of isolation.
+    """The ASGI application. It does not start if the guard finds that the database does not keep tenants apart.
 
-    `consumers` get every commit (changes/consumers.py), in addition to those of the setting CONSUMERS.
+    `consumers` get every commit (changes/consumers.py), in addition to the consumers of the setting CONSUMERS.
     """
     document = ApiReference.of(endpoints)
 
@@ -99,13 +99,13 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.reference = document
-    # A path with a final slash, such as /v1/campaigns/, is not served, and a redirect would lose the body of a POST.
+    # A path with a final slash, such as /v1/campaigns/, gets 404. It is not redirected: that would lose the body of a POST.
     app.router.redirect_slashes = False
     return app
 
 
 def _routes(endpoints: Sequence[Endpoint]) -> list[Route]:
-    """One route per path, so that the answer to a wrong method can list all allowed ones."""
+    """One route per path, so that the answer to a wrong method can list all allowed methods."""
     paths: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method] = endpoint

@@ -22,7 +22,7 @@ from service.repos.sign_in_failures import SignInFailure
 _CURSOR = struct.Struct(">qi")
 _CURSOR_TEXT = re.compile(r"[A-Za-z0-9_-]{16}\Z")
 _SHOWN = {"password_hash": "password", "deleted_at": "is_deleted", "revoked_at": "is_revoked"}
-"""The names by which clients know these columns."""
+"""The columns that the audit shows under different names, and these names."""
 
 
 class AuditEntry(BaseModel):
@@ -105,7 +105,7 @@ async def page(call: Call, query: Parsed[AuditQuery]) -> Page[AuditEntry]:
 
 async def sign_ins(call: Call, query: Parsed[FailureQuery]) -> Page[SignInFailure]:
     """List the sign-ins that failed, newest first."""
-    # They have no commit numbers, so it is not known whether a replica has them.
+    # Failed sign-ins have no commit numbers, so it can't be checked whether a replica has the latest ones.
     rows = await call.run(lambda work: work.sign_in_failures.page(**query.get().arguments()), may_lag=False)
     return answers.page(_FAILURES, rows, query.get().limit)
 

@@ -65,7 +65,7 @@ class BrandDraft(Body):
 
 
 class BrandPatch(Patch):
-    """The fields of a brand to change; `niche_ids` replaces all its niches."""
+    """The fields of a brand to change; `niche_ids` replaces all niches of the brand."""
 
     model_config = example(poc_designation="Head of marketing")
 
@@ -121,7 +121,7 @@ async def update(call: Call, body: Parsed[BrandPatch], precondition: Preconditio
 
 
 async def remove(call: Call, precondition: Precondition) -> Nothing:
-    """Delete a brand, unless a campaign that is not deleted refers to it; it can be restored."""
+    """Delete a brand, unless a campaign that is not deleted refers to the brand. A deleted brand can be restored."""
 
     async def operation(work: Work) -> Nothing:
         id = call.id()
@@ -133,7 +133,7 @@ async def remove(call: Call, precondition: Precondition) -> Nothing:
 
 
 async def restore(call: Call) -> Entity[Brand]:
-    """Bring a deleted brand back."""
+    """Restore a deleted brand."""
 
     async def operation(work: Work) -> Entity[Brand]:
         return answers.entity(Brand, await work.brands.restore(call.id()))

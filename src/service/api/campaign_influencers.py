@@ -25,7 +25,7 @@ class CampaignInfluencerQuery(PageQuery):
 
 
 class Agreement(Body):
-    """What was agreed with an influencer; a fee without a currency is in the campaign's currency."""
+    """The agreement with an influencer. A fee without a currency is in the campaign's currency."""
 
     model_config = example(status="invited", fee_minor=75_000)
 
@@ -56,7 +56,7 @@ async def page(call: Call, query: Parsed[CampaignInfluencerQuery]) -> Page[Campa
 
 
 async def put(call: Call, body: Parsed[Agreement]) -> Entity[CampaignInfluencer]:
-    """Put an influencer on a campaign, or change what was agreed with them."""
+    """Add an influencer to a campaign, or change the agreement with them."""
 
     async def operation(work: Work) -> Entity[CampaignInfluencer]:
         campaign_id, influencer_id = call.id("campaign_id"), call.id("influencer_id")
@@ -73,7 +73,7 @@ async def put(call: Call, body: Parsed[Agreement]) -> Entity[CampaignInfluencer]
 
 
 async def remove(call: Call) -> Nothing:
-    """Take an influencer off a campaign."""
+    """Remove an influencer from a campaign."""
 
     async def operation(work: Work) -> Nothing:
         if not await work.campaign_influencers.remove(call.id("campaign_id"), call.id("influencer_id")):

@@ -32,7 +32,7 @@ class CampaignQuery(PageQuery):
 
 
 class CampaignDraft(Body):
-    """A new campaign; its owner is the caller unless another is named."""
+    """A new campaign. Without `owner_id`, its owner is the caller, or the user who created the caller's API key."""
 
     model_config = example(name="Summer Launch", budget_minor=500_000, currency="USD", starts_on="2026-06-01")
 
@@ -107,7 +107,7 @@ async def update(call: Call, body: Parsed[CampaignPatch], precondition: Precondi
 
 
 async def remove(call: Call, precondition: Precondition) -> Nothing:
-    """Delete a campaign; it can be restored."""
+    """Delete a campaign. A deleted campaign can be restored."""
 
     async def operation(work: Work) -> Nothing:
         id = call.id()
@@ -119,7 +119,7 @@ async def remove(call: Call, precondition: Precondition) -> Nothing:
 
 
 async def restore(call: Call) -> Entity[Campaign]:
-    """Bring a deleted campaign back."""
+    """Restore a deleted campaign."""
 
     async def operation(work: Work) -> Entity[Campaign]:
         return answers.entity(Campaign, await work.campaigns.restore(call.id()))

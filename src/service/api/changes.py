@@ -37,21 +37,21 @@ Since = Annotated[Position, PlainValidator(_position), WithJsonSchema({"type": "
 
 
 class ChangesQuery(Body):
-    """Where to begin: after the commit `since`, by default with the oldest commit that is kept."""
+    """`since` is the position after which the list begins, by default just before the oldest commit that is still stored."""
 
     since: Since | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
 class StreamQuery(Body):
-    """Where to begin: after the commit `since`, by default with the next commit. Last-Event-ID takes precedence over it."""
+    """`since` is the position after which the stream begins, by default that of the last commit. Last-Event-ID overrides it."""
 
     since: Since | None = None
     ticket: str | None = None
 
 
 class ChangePage(BaseModel):
-    """Commits in order. `next` is the `since` of the next page, `head` the position of the tenant's last commit."""
+    """Commits in order. `next` is the value of `since` for the next page, `head` the position of the tenant's last commit."""
 
     items: list[Event | CutEvent]
     next: str
@@ -59,13 +59,13 @@ class ChangePage(BaseModel):
 
 
 class Ticket(BaseModel):
-    """A ticket, sent as ?ticket=, which opens one stream within a minute."""
+    """A ticket. Sent as `?ticket=` within a minute, it opens one stream."""
 
     ticket: str
 
 
 async def page(call: Call, query: Parsed[ChangesQuery]) -> Entity[ChangePage]:
-    """List the committed changes, in order."""
+    """List the commits and their changes, in commit order."""
 
     async def operation(work: Work) -> Entity[ChangePage]:
         wanted = query.get()
@@ -90,7 +90,7 @@ async def page(call: Call, query: Parsed[ChangesQuery]) -> Entity[ChangePage]:
 
 
 async def create_ticket(call: Call) -> Created[Ticket]:
-    """Create a ticket for a browser's EventSource, which can't send a header; it opens one stream within a minute."""
+    """Create a ticket for a browser's EventSource, which can't send a token. Within a minute, the ticket opens one stream."""
     bearer = call.token()
     text, ticket = tokens.issue(bearer.tenant, "ticket")
 
@@ -130,7 +130,7 @@ async def stream(call: Call, query: Parsed[StreamQuery]) -> EventStream:
 
 
 async def _bearer(call: Call) -> Token:
-    """The bearer token, or the token that the ticket in the query stands for. Raises Unauthorized."""
+    """The bearer token, or the token for which the ticket in the query string was issued. Raises Unauthorized."""
     given = call.request.query_params.get("ticket")
     if given is None:
         return call.token()
@@ -161,7 +161,10 @@ async def _place(call: Call, token: Token) -> StreamPlace:
 
 
 def _resumed(call: Call) -> Position | None:
-    """The position in Last-Event-ID, which a browser sends when it reconnects. A malformed one counts as one of another epoch."""
+    """The position in Last-Event-ID, which a browser sends when it reconnects; None without this header.
+
+    A malformed value counts as a position of another epoch, so the stream begins with a `reset` event.
+    """
     given = call.request.headers.get("last-event-id", "")
     if not given:
         return None

@@ -102,7 +102,7 @@ async def update(call: Call, body: Parsed[ContentPatch], precondition: Precondit
 
 
 async def remove(call: Call, precondition: Precondition) -> Nothing:
-    """Delete a content; it can be restored."""
+    """Delete a content. A deleted content can be restored."""
 
     async def operation(work: Work) -> Nothing:
         campaign_id, id = call.id("campaign_id"), call.id()
@@ -114,7 +114,7 @@ async def remove(call: Call, precondition: Precondition) -> Nothing:
 
 
 async def restore(call: Call) -> Entity[Content]:
-    """Bring a deleted content back."""
+    """Restore a deleted content."""
 
     async def operation(work: Work) -> Entity[Content]:
         return answers.entity(Content, await work.contents.restore(call.id("campaign_id"), call.id()))

@@ -54,7 +54,7 @@ def _single_line(text: str) -> str:
 
 
 def _visible(text: str, *, lines: bool = False) -> str:
-    """The text in Unicode's composed form (NFC), so that equal letters compare equal. Raises ValueError if one is invisible."""
+    """The text in Unicode's composed form (NFC), so that equal letters compare equal. Raises ValueError for an invisible one."""
     if (char := texts.invisible(text, lines=lines)) is not None:
         raise ValueError(f"the invisible character U+{ord(char):04X} is not allowed")
     return texts.composed(text)
@@ -89,7 +89,7 @@ class _Checked:
 
 
 def _matching(pattern: str, message: str) -> _Checked:
-    """A check that a text matches a pattern, with its own error message. The type must trim blanks around the text first."""
+    """A check that a text matches a pattern, with its own error message. A type with this check has to strip blanks first."""
     compiled = re.compile(rf"(?:{pattern})\Z")
 
     def check(text: str) -> str:
@@ -107,7 +107,7 @@ def _currency(text: str) -> str:
 
 
 def _calendar_day(value: object) -> date:
-    # Pydantic would take seconds since 1970 for a date, too.
+    # Pydantic would also accept a number, as seconds since 1970.
     if not isinstance(value, str) or not _DATE.match(value):
         raise ValueError("give a date as YYYY-MM-DD")
     try:
@@ -117,7 +117,7 @@ def _calendar_day(value: object) -> date:
 
 
 def _moment(value: object) -> datetime:
-    # Pydantic would take seconds since 1970 for a moment, too.
+    # Pydantic would also accept a number, as a count of seconds since 1970.
     if not isinstance(value, str) or not _MOMENT.match(value):
         raise ValueError("give a moment as 2030-01-31T12:00:00Z")
     try:
@@ -127,7 +127,7 @@ def _moment(value: object) -> datetime:
 
 
 def _with_plus(value: object) -> object:
-    # In a query string, a plus that is not written as %2B means a space, and every phone number begins with a plus.
+    # In a query string, a plus that is not written as %2B means a space. So a space in front of a number is taken for a plus.
     return f"+{value[1:]}" if isinstance(value, str) and value.startswith(" ") else value
 
 
@@ -155,7 +155,10 @@ def _storable(value: Any) -> Any:
 
 
 def _bounded(value: dict[str, Any]) -> dict[str, Any]:
-    """Limit the size of an object. The database has a CHECK with the same limit, but merging a larger object would take long."""
+    """Limit the size of an object.
+
+    The database has a CHECK with the same limit, but it merges an object before that check, which takes long for a large one.
+    """
     if len(to_json(value)) > _OBJECT_BYTES:
         raise ValueError("this has more than 64 KiB")
     return value

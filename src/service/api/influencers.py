@@ -57,7 +57,7 @@ class InfluencerDraft(Body):
 
 
 class InfluencerPatch(Patch):
-    """The fields of an influencer to change; `niche_ids` replaces all its niches."""
+    """The fields of an influencer to change; `niche_ids` replaces all niches of the influencer."""
 
     model_config = example(bio="Slow travel and good coffee.")
 
@@ -105,7 +105,10 @@ async def update(call: Call, body: Parsed[InfluencerPatch], precondition: Precon
 
 
 async def remove(call: Call, precondition: Precondition) -> Nothing:
-    """Delete an influencer, unless a campaign that is not deleted refers to it; it can be restored."""
+    """Delete an influencer, unless their status on a campaign that is not deleted is invited or accepted.
+
+    A deleted influencer can be restored.
+    """
 
     async def operation(work: Work) -> Nothing:
         id = call.id()
@@ -117,7 +120,7 @@ async def remove(call: Call, precondition: Precondition) -> Nothing:
 
 
 async def restore(call: Call) -> Entity[Influencer]:
-    """Bring a deleted influencer back."""
+    """Restore a deleted influencer."""
 
     async def operation(work: Work) -> Entity[Influencer]:
         return answers.entity(Influencer, await work.influencers.restore(call.id()))

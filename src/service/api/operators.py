@@ -1,4 +1,4 @@
-"""/healthz and /metrics, for operators: they send OPERATOR_TOKEN as the bearer token, if that setting is set."""
+"""/healthz and /metrics, for operators. If the setting OPERATOR_TOKEN is given, they send it as the bearer token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.metrics import exposition
 
 
 async def report(call: Call) -> Answer:
-    """The detailed state of the service, each check by name."""
+    """The state of the service in detail: the result of each health check, by name."""
     await _admit(call)
     checks = await call.state["health"].report()
     failing = [name for name, check in checks.items() if not check["ok"]]
@@ -29,15 +29,18 @@ async def metrics(call: Call) -> Text:
 
 
 async def _admit(call: Call) -> None:
-    """Raises Unauthorized if the token is missing or wrong. Without a configured token: NotFound in production, else admitted."""
+    """Raise Unauthorized if the token is missing or wrong, RateLimited after too many wrong tokens.
+
+    If OPERATOR_TOKEN is not set, everybody is admitted, except in production: there it raises NotFound.
+    """
     settings = call.state["settings"]
     if not settings.operator_token:
         if settings.environment == "production":
             raise NotFound("There is nothing here.")
         return
-    # Starlette reads headers as Latin-1; these are the bytes that were sent.
+    # Starlette decodes headers as Latin-1; encoding the text again gives the bytes that were sent.
     given = call.bearer().encode("latin-1")
-    # It is compared with all tokens, so that the time does not show which one it resembles.
+    # The given token is compared with all valid tokens, so that the time does not show which of them it resembles.
     if not sum(secrets.compare_digest(given, each.get_secret_value().encode()) for each in settings.operator_token):
         await call.state["limits"].hit("operator", str(call.origin.ip))
         raise Unauthorized

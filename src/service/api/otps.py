@@ -49,7 +49,7 @@ class VerifiedProfiles(BaseModel):
 
 
 async def create(call: Call, body: Parsed[CodeRequest]) -> Accepted:
-    """Send a one-time code to a phone; it is valid for ten minutes, and replaces an earlier code."""
+    """Send a one-time code to a phone. The code is valid for ten minutes, and replaces earlier codes for the same phone."""
     code = one_time_codes.fresh()
 
     async def admit(_: Work) -> str:
@@ -87,7 +87,7 @@ async def verify(call: Call, body: Parsed[Guess]) -> Entity[VerifiedProfiles]:
 
     guess = await call.run(admit)
     await call.state["limits"].hit("guesses", str(call.caller.tenant), guess.phone)
-    # A wrong guess must not raise an error in the transaction: its count has to be committed.
+    # A wrong guess must not raise an error inside the transaction, because the number of guesses has to be committed.
     verification: Verification | None = await call.run(lambda work: verify_phone(work, guess.phone, guess.code))
     if verification is None:
         raise InvalidInput.of("code", "This code is wrong, used or too old; ask for a new one.")

@@ -14,7 +14,10 @@ async def live(_: Call) -> Answer:
 
 
 async def ready(call: Call) -> Answer:
-    """Readiness probe: the process can serve, as its database responds and has the migrations that this version needs."""
+    """Readiness probe: the process can serve requests.
+
+    It is not stopping, and its database responds, accepts writes and has the migrations that this version needs.
+    """
     if failing := await call.state["health"].failing():
         return Answer(to_json({"status": "unavailable", "failing": failing}), 503)
     return Answer(to_json({"status": "ok"}))

@@ -94,7 +94,7 @@ ENDPOINTS: Sequence[Endpoint] = (
     Endpoint("GET", "/v1/niches", "niches.read", niches.page),
     Endpoint("GET", "/v1/niches/{id}", "niches.read", niches.find),
     Endpoint("POST", "/v1/seed/niches", "anyone", seed.niches, refuses=("not_found", "rate_limited"), is_shared=True),
-    # Routes that every service built on this engine has.
+    # Routes that do not depend on the domain: a service for another domain keeps them.
     Endpoint("GET", "/v1/changes", "changes.read", changes.page, refuses=("gone",)),
     Endpoint("GET", "/v1/changes/stream", "changes.read", changes.stream, refuses=("rate_limited",)),
     Endpoint("POST", "/v1/changes/tickets", "changes.read", changes.create_ticket, is_secret=True),
@@ -137,6 +137,6 @@ ENDPOINTS: Sequence[Endpoint] = (
 
 
 def by_handler() -> dict[str, str]:
-    """Method and path of each handler, by the handler's full name; "every request" for the method that calls the handlers."""
+    """Method and path of each handler, by the handler's full name. For `Resource._answer`, which calls all, "every request"."""
     served = {f"{each.handler.__module__}.{each.handler.__name__}": f"{each.method} {each.path}" for each in ENDPOINTS}
     return {**served, f"{Resource.__module__}.{Resource.__name__}._answer": "every request"}

@@ -12,7 +12,7 @@ from service.operations import seeding
 
 
 class Seeded(BaseModel):
-    """What a seed did, one line per statement."""
+    """What the seed has done, in lines of text."""
 
     lines: list[str]
 

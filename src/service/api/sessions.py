@@ -27,13 +27,13 @@ _USER_AGENT_LENGTH = 500
 
 
 class SessionQuery(PageQuery):
-    """Filters of the list: without `user_id` the caller's own sessions; an admin can name another user."""
+    """Filters of the list. Without `user_id`, the caller's own sessions are listed; an admin can give the id of another user."""
 
     user_id: UUID | None = None
 
 
 class SignInBody(Body):
-    """What a person signs in with. `tenant` is the tenant's domain; if it is left out, the request's host name is used."""
+    """The credentials to sign in with. `tenant` is the tenant's domain; if it is left out, the request's host name is used."""
 
     model_config = example(tenant="acme.example", email="owner@acme.example", password="quarry-demo")  # noqa: S106  an example
 
@@ -64,10 +64,10 @@ async def create(call: Call, body: Parsed[SignInBody]) -> Created[SignedIn]:
     limits = call.state["limits"]
     await limits.hit("sign_in_address", str(call.origin.ip))
     credentials = body.get()
-    # A host name may end with a dot, as a fully qualified name does in DNS.
+    # A host name may end with a dot, which marks it in DNS as fully qualified; domains are stored without this dot.
     domain = (credentials.tenant or call.request.url.hostname or "").removesuffix(".")
     place = household(str(call.origin.ip))
-    # Counted by account and network, so that nobody on a different network can lock a person out.
+    # Attempts are counted by account and network, so that nobody on a different network can lock a person out.
     await limits.hit("sign_in_account", domain, credentials.email, place)
     try:
         await limits.hit("sign_in_strangers", domain, credentials.email)
@@ -92,7 +92,7 @@ async def create(call: Call, body: Parsed[SignInBody]) -> Created[SignedIn]:
 
 
 async def page(call: Call, query: Parsed[SessionQuery]) -> Page[SessionView]:
-    """List the caller's own sessions, newest first; an admin can name another user, whose role must not be higher."""
+    """List the caller's own sessions, newest first. An admin can list those of a user whose role is not higher."""
 
     async def operation(work: Work) -> list[Session]:
         arguments = query.get().arguments()
@@ -155,7 +155,7 @@ async def _check_reach(work: Work, role: Role, user_id: UUID) -> None:
 
 
 def _own(call: Call) -> UUID:
-    """The session of this request. API keys, which have none, lack the permission for these routes (permissions.py)."""
+    """The id of the session that this request was sent with. API keys have none, and these routes refuse them."""
     if call.caller.session_id is None:
         raise Forbidden
     return call.caller.session_id

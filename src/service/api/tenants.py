@@ -16,7 +16,7 @@ from service.work import Work
 
 
 class TenantPatch(Patch):
-    """The fields of the caller's tenant to change. Its domain, status and plan can't be changed here."""
+    """The fields of the caller's tenant to change. The API can't change the tenant's domain, status and plan."""
 
     model_config = example(name="Acme Agency", configuration={"locale": "en-GB"})
 

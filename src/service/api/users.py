@@ -69,7 +69,7 @@ class UserPatch(Patch):
 
 
 class PasswordChange(Body):
-    """A new password; users who change their own must also give the current one."""
+    """A new password. Users who change their own password must also give the current one."""
 
     model_config = example(password="an even longer password", current_password="correct horse battery")  # noqa: S106  an example
 
@@ -138,11 +138,12 @@ async def remove(call: Call, precondition: Precondition) -> Nothing:
 async def set_password(call: Call, body: Parsed[PasswordChange]) -> Nothing:
     """Replace a user's password and end the user's other sessions.
 
-    Users who replace their own password must give the current one. An admin can replace that of a user whose role is not higher.
+    Users who replace their own password must give the current one. An admin can replace the password of
+    a user whose role is not higher.
     """
 
     async def admit(work: Work) -> KeptHash | None:
-        """Check caller and password. Returns the hash that the current password must match, None for another user's."""
+        """Check the caller and the new password. Returns the caller's stored hash, or None if the password is another user's."""
         id = call.id()
         if id != call.caller.user_id and not is_admin(call.caller.role):
             raise Forbidden
@@ -155,7 +156,7 @@ async def set_password(call: Call, body: Parsed[PasswordChange]) -> Nothing:
     limits, change = call.state["limits"], body.get()
     await limits.hit("passwords", *who)
     if current is not None:
-        # Counted before the comparison, so that somebody with a stolen session has few guesses at the password.
+        # The attempt is counted before the comparison, so that somebody with a stolen session has few guesses at the password.
         await limits.hit("current_password", *who)
     try:
         new = await change_password(
@@ -167,9 +168,9 @@ async def set_password(call: Call, body: Parsed[PasswordChange]) -> Nothing:
     await limits.forgive("current_password", *who)
 
     async def operation(work: Work) -> Nothing:
-        # Checked again, because the caller's role or the password may have been changed since the first transaction.
+        # Caller and password are checked again: the role or the password may have been changed since the first transaction.
         again = await admit(work)
-        # If a key rotation has meanwhile sealed the same hash again, the row has the new sealed form of it.
+        # A key rotation may have sealed the same hash again meanwhile. Then the row is expected to have the new sealed form.
         expected = again if again and current and again.opened == current.opened else current
         kept = work.binding.seal_hash(new, call.id())
         if not await work.users.set_password(call.id(), kept, current=expected and expected.kept):

@@ -1,4 +1,7 @@
-"""The contents of a database, read as a role that bypasses row-level security, before a dump and after a restore."""
+"""Reads from a database what a manifest describes: tables, numbers of rows, migrations, epoch; also opens the connections.
+
+This is done for a dump and after a restore, as a role that bypasses row-level security.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ SELECT c.oid::regclass::text
 
 @contextlib.asynccontextmanager
 async def connected(address: Address) -> AsyncIterator[Any]:
-    """A connection without time-outs, whose search path makes PostgreSQL write table names with schemas. Raises OperatorError."""
+    """A connection without time-outs. Its search path makes PostgreSQL qualify table names with schemas. Raises OperatorError."""
     with explaining(address):
         connection = await single.connect(address)
     try:
@@ -53,7 +56,7 @@ async def connected(address: Address) -> AsyncIterator[Any]:
     except (asyncpg.InterfaceError, OSError) as error:
         raise OperatorError("the connection to the server was lost", "run it again when the server is there") from error
     finally:
-        # Do not wait for a statement that is still running.
+        # Close with a time-out: do not wait for a statement that is still running.
         with contextlib.suppress(OSError, TimeoutError):
             await connection.close(timeout=5)
 
@@ -65,21 +68,22 @@ async def maintenance(address: Address) -> AsyncIterator[Any]:
     try:
         await (await single.connect(address.aimed(name))).close()
     except DatabaseError:
-        # A server without the database postgres normally has template1.
+        # If there is no database `postgres`, use `template1`, which every server normally has.
         name = "template1"
     async with connected(address.aimed(name)) as connection:
         yield connection
 
 
 async def tables(connection: Any) -> list[str]:
-    """The names of all tables that store rows, without those of extensions, qualified and quoted for SQL."""
+    """The names of all ordinary tables except those of extensions, qualified and quoted for SQL."""
     return [name for (name,) in await connection.fetch(_TABLES)]
 
 
 async def counted(connection: Any, names: Sequence[str]) -> tuple[Table, ...]:
-    """How many rows each table has.
+    """The number of rows of each table in `names`.
 
-    In a transaction each table stays locked, as in a dump. Its indexes do not: their locks would fill the server's lock table.
+    In a transaction, each table stays locked until its end, as pg_dump locks it. The locks on indexes are released after each
+    count, by rolling back to a savepoint: together they could fill the server's lock table.
     """
     found = []
     for name in names:
@@ -95,7 +99,7 @@ async def counted(connection: Any, names: Sequence[str]) -> tuple[Table, ...]:
 
 
 async def migrations(connection: Any, schema: str) -> tuple[str, ...]:
-    """The ids of the migrations that the database has. Raises OperatorError when it has never been migrated."""
+    """The ids of the migrations that are applied to the database. Raises OperatorError if it has never been migrated."""
     try:
         rows = await connection.fetch(f"SELECT migration_id FROM {single.quoted(schema)}._yoyo_migration ORDER BY 1")
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:

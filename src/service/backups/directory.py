@@ -1,4 +1,7 @@
-"""A directory of backups. Each is a dump, `<name>.dump`, and a manifest, `<name>.json`, which is written last."""
+"""A directory of backups. A backup has two files: the dump, `<name>.dump`, and the manifest, `<name>.json`.
+
+The manifest gets its name last, so a dump without a manifest is an unfinished backup.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,13 @@ _NAME = re.compile(r".+_backup_\d{8}_\d{6}\Z")
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup and its manifest."""
+    """A backup: the path of its dump, and its manifest."""
 
     path: Path
     manifest: Manifest
 
     def check(self) -> None:
-        """Read the whole dump. Raises BackupError unless its size and checksum are those of the manifest."""
+        """Read the whole dump. Raises BackupError if its size or its checksum differs from the manifest."""
         try:
             with self.path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
@@ -43,7 +46,7 @@ class Backup:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry in a listing: a backup, or why the files of that name are not a valid one."""
+    """An entry in a list of backups. `backup` is None if the files of this name are not a valid backup; `problem` says why."""
 
     name: str
     backup: Backup | None
@@ -51,7 +54,7 @@ class Entry:
 
 
 class Draft:
-    """A dump that is being written. Publishing makes it a backup; otherwise it is deleted."""
+    """A dump that is being written to a temporary file. `publish` turns it into a backup; `discard` deletes it."""
 
     def __init__(self, directory: Path, stem: str) -> None:
         self._directory, self._stem = directory, stem
@@ -71,7 +74,7 @@ class Draft:
         return Backup(path, manifest)
 
     def discard(self) -> None:
-        """Delete the files that were not published."""
+        """Delete the temporary files that were not published, also those of earlier runs for the same database."""
         for path in self._directory.glob(f".{_escaped(self._stem)}*{_PARTIAL}"):
             path.unlink(missing_ok=True)
 
@@ -88,12 +91,12 @@ class Directory:
     path: Path
 
     def entries(self) -> list[Entry]:
-        """All files named like a backup, oldest first, including backups that lack the dump or the manifest."""
+        """One entry for each name that looks like a backup's, oldest first, even if its dump or its manifest is missing."""
         names = {path.stem for path in self._files() if _NAME.match(path.stem)}
         return sorted((self._entry(name) for name in names), key=_age)
 
     def find(self, name: str) -> Backup:
-        """The backup of that name, which may be the path of one of its files. Raises BackupError."""
+        """The backup with this name; `name` may also be the path of its dump or manifest. Raises BackupError."""
         given = Path(name)
         place = Directory(given.parent) if len(given.parts) > 1 else self
         stem = given.name.removesuffix(_DUMP).removesuffix(_MANIFEST)
@@ -108,7 +111,10 @@ class Directory:
 
     @contextmanager
     def drafting(self, database: str) -> Iterator[Draft]:
-        """A file for a new dump of `database`. Raises OperatorError, also if another dump of it is being written there."""
+        """A draft for a new dump of `database`, which is deleted after the block unless it was published.
+
+        Raises OperatorError if the directory can't be written to, or if another process is writing a dump of this database to it.
+        """
         draft = Draft(self.path, _stem(database))
         with ExitStack() as held:
             with _written(self.path):
@@ -120,24 +126,24 @@ class Directory:
                 except BlockingIOError:
                     problem = f"another backup of {database} is being written to {self.path}"
                     raise OperatorError(problem, "wait for it to end") from None
-                # Delete what a killed run has left.
+                # Delete temporary files that a killed run has left.
                 draft.discard()
                 held.callback(draft.discard)
                 files.create_private(draft.path).close()
             yield draft
 
     def free_name(self, database: str, at: datetime) -> str:
-        """`<database>_backup_YYYYMMDD_HHMMSS`, with `at` or, if there is such a backup already, the next free second."""
+        """The name `<database>_backup_YYYYMMDD_HHMMSS` for a backup taken at `at`; if it exists, the next free second is used."""
         while any(self.path.glob(f"{_escaped(name := f'{_stem(database)}_{at:%Y%m%d_%H%M%S}')}.*")):
             at += timedelta(seconds=1)
         return name
 
     def prune(self, database: str, keep: int) -> list[str]:
-        """Delete all backups of `database` but the newest `keep`; 0 deletes none. Returns the names of the deleted ones."""
+        """Delete all backups of `database` except for the newest `keep`; none if `keep` is 0. Returns the deleted names."""
         own = [entry.backup for entry in self.entries() if entry.backup and entry.backup.manifest.database == database]
         gone = own[: len(own) - keep] if keep else []
         for backup in gone:
-            # The manifest first: a dump without one is not a backup, so nobody relies on it.
+            # Delete the manifest first. If the run is killed in between, the dump without a manifest does not pass for a backup.
             backup.path.with_suffix(_MANIFEST).unlink(missing_ok=True)
             backup.path.unlink(missing_ok=True)
         return [backup.manifest.name for backup in gone]

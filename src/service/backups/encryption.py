@@ -1,8 +1,9 @@
-"""Dumps encrypted with a key of personal data, in pieces, so that memory use is bounded.
+"""Encrypts dumps with a key of PII_KEYS, in pieces, so that memory use is bounded.
 
-A file consists of MAGIC, the length of the key's id, the id, a salt of 16 random bytes, and pieces of 1 MiB. Each piece is
-sealed with AES-256-GCM under a key that is derived for this file alone. The nonce of a piece is its number, and its associated
-data says whether it is the last one. So no piece can be removed, added or moved unnoticed.
+An encrypted file consists of MAGIC, the length of the key's id, the id, a salt of 16 random bytes, and pieces of 1 MiB. Each
+piece is encrypted with AES-256-GCM. The key is derived from the key of PII_KEYS and the salt, so each file has a different
+key. A piece's nonce is its number, and its associated data says whether it is the last piece. If somebody removes, adds or
+moves a piece, decryption fails.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _REMEDY = "set PII_KEYS with the key that was in front when it was taken"
 
 
 def encrypt(path: Path, keys: Keyring) -> None:
-    """Replace the plain file by an encrypted one, atomically. Only the owner can read either."""
+    """Replace the file at `path` by an encrypted one, atomically. Only the file's owner can read it, before and after."""
     beside = path.with_name(f"{path.name}.sealed")
     salt, id = secrets.token_bytes(_SALT_BYTES), keys.current.encode()
     cipher = AESGCM(keys.file_key(keys.current, salt))
@@ -44,14 +45,17 @@ def encrypt(path: Path, keys: Keyring) -> None:
 
 
 def is_encrypted(path: Path) -> bool:
-    """Whether a dump is encrypted. What pg_dump itself writes does not begin with MAGIC."""
+    """Whether a dump is encrypted, that is, begins with MAGIC. A plain dump begins with other bytes."""
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 
 
 @contextlib.contextmanager
 def readable(path: Path, keys: Keyring | None) -> Iterator[Path]:
-    """A dump that pg_restore can read: the file or, for the block, a decrypted copy on the same disk. Raises BackupError."""
+    """The path of a dump that pg_restore can read: `path` itself or, if it is encrypted, a decrypted copy.
+
+    The copy is in the same directory, and is deleted after the block. Raises BackupError if the dump can't be decrypted.
+    """
     if not is_encrypted(path):
         yield path
         return
@@ -60,7 +64,8 @@ def readable(path: Path, keys: Keyring | None) -> Iterator[Path]:
         with files.create_private(beside) as plain:
             named = Path(f"/proc/{os.getpid()}/fd/{plain.fileno()}")
             if named.exists():
-                # A file without a name disappears when this process ends, even if it is killed.
+                # Remove the copy's name and use it by its file descriptor: then the copy is deleted even if this process is
+                # killed.
                 beside.unlink()
             _decrypt(path, plain, keys)
             plain.flush()
@@ -86,7 +91,7 @@ def _decrypt(path: Path, plain: BinaryIO, keys: Keyring | None) -> None:
 
 
 def _pieces(file: BinaryIO, size: int) -> Iterator[tuple[int, bytes, bool]]:
-    """The rest of a file in pieces: number, piece, and whether it is the last one. There is always at least one."""
+    """The rest of a file in pieces: for each its number, its bytes, and whether it is the last. There is always at least one."""
     number, piece = 0, file.read(size)
     while following := file.read(size):
         yield number, piece, False

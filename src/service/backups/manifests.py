@@ -1,4 +1,4 @@
-"""The manifest of a backup: which database it was taken from, and what it has to contain."""
+"""Manifests: the manifest of a backup says which database the backup was taken from, and what a restore has to contain."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REMEDY = "take the files that `quarry backup create` wrote, unchanged, or anoth
 
 
 class BackupError(OperatorError):
-    """The backup does not exist, was changed after it was taken, or can't be accepted here."""
+    """The backup does not exist, is damaged or was changed, or can't be restored by this installation."""
 
 
 class _Part(BaseModel):
@@ -36,7 +36,10 @@ class Table(_Part):
 
 
 class Manifest(_Part):
-    """A backup's manifest. `server` and `tool` are versions, `size` is in bytes, `rows` were counted in the dump's snapshot."""
+    """A backup's manifest. `quarry`, `server` and `tool` (pg_dump) are versions. `size` is that of the dump in bytes.
+
+    The rows of `tables` were counted in the same snapshot that pg_dump read.
+    """
 
     format: Literal[1] = FORMAT
     name: str
@@ -52,7 +55,7 @@ class Manifest(_Part):
     size: int = Field(ge=0)
     sha256: str
     signature: str = ""
-    """The signature of all other fields, made with the keys of personal data; empty if they were missing."""
+    """The HMAC of all other fields, made with PII_INDEX_KEY; empty if the backup was taken without the keys."""
 
     @property
     def rows(self) -> int:
@@ -60,16 +63,19 @@ class Manifest(_Part):
         return sum(table.rows for table in self.tables)
 
     def sealed(self) -> bytes:
-        """The content of the file, including its own checksum, which finds damage. The signature proves who wrote the file."""
+        """The content of the manifest's file: the fields and a checksum of them (`seal`), by which damage is detected.
+
+        The checksum does not prove who wrote the file; the signature does.
+        """
         text = _Sealed(**dict(self), seal=self._digest()).model_dump_json(indent=2, exclude=self._absent())
         return text.encode() + b"\n"
 
     def signed(self, keys: Keyring | None) -> Manifest:
-        """This manifest with a signature; unchanged if there are no keys."""
+        """A copy of this manifest with a signature, or this manifest itself if `keys` is None."""
         return self if keys is None else self.model_copy(update={"signature": keys.signature(self._signed_bytes())})
 
     def check_signature(self, keys: Keyring | None) -> None:
-        """Raises BackupError unless it was signed with these keys."""
+        """Raise BackupError if this manifest was not signed with these keys."""
         what = "whoever wrote it decides what is run and what is in the database afterwards"
         if not self.signature:
             raise BackupError(f"{self.name} is not signed: {what}", f"{_UNSIGNED} if you know where it comes from")
@@ -88,7 +94,7 @@ class Manifest(_Part):
         return self.model_dump_json(exclude={"signature"}).encode()
 
     def _absent(self) -> set[str]:
-        """The fields to leave out. A manifest without a signature has no such field, as in earlier releases."""
+        """The fields that are left out of the file: `signature`, if there is none, because earlier releases did not have it."""
         return set() if self.signature else {"signature"}
 
     def _digest(self) -> str:
@@ -100,12 +106,12 @@ class _Sealed(Manifest):
 
 
 def major(version: str) -> int:
-    """The major of a version such as 18.4 or 15.18 (Debian 15.18-0)."""
+    """The major number of a PostgreSQL version such as `18.4` or `15.18 (Debian 15.18-0)`."""
     return int(version.split(".", 1)[0].split(" ", 1)[0])
 
 
 def read(path: Path) -> Manifest:
-    """The manifest at `path`. Raises BackupError unless the file is byte for byte as it was written."""
+    """The manifest in the file `path`. Raises BackupError if a byte of the file was changed after it was written."""
     try:
         with path.open("rb") as file:
             data = file.read(_LONGEST)
@@ -127,5 +133,5 @@ def read(path: Path) -> Manifest:
 
 
 def damaged(path: Path, problem: str) -> BackupError:
-    """The error for a dump at `path` that does not match its manifest."""
+    """The error for a dump at `path` that is missing, can't be read or does not match its manifest."""
     return BackupError(f"{path} {problem}", _REMEDY)

@@ -1,4 +1,4 @@
-"""Restoring a backup: into a new database, which is verified before it replaces the one in service."""
+"""Restores a backup into a new database, and verifies this database before it replaces the one in service."""
 
 from __future__ import annotations
 
@@ -34,14 +34,17 @@ _STRANGE = re.compile(
     r"SUBSCRIPTION|TRANSFORM|CAST|ACCESS METHOD|OPERATOR|AGGREGATE|BLOB|LARGE OBJECT|FOREIGN TABLE)\b",
     re.MULTILINE,
 )
-"""Kinds of objects that a dump of Quarry's database never has."""
+"""Matches entries of a dump's list of contents whose kind a database of Quarry never has."""
 _UNKNOWN_SETTING = re.compile(r"\btransaction_timeout\b")
-"""A setting that pg_restore 17 uses on every server. An older server rejects it with a message in the server's language."""
+"""A setting that pg_restore 17 and newer sets on every server. A server older than 17 rejects it; the error is tolerated.
+
+Only the setting's name is matched, because the rest of the server's message can be in another language.
+"""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where to restore: the administrator's address, the database, the server's major, whether the login is a superuser."""
+    """Where to restore to: the administrator's address, the name of the database to replace, and the server's major version."""
 
     address: Address
     database: str
@@ -51,7 +54,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Restored:
-    """The database that has been put in place, its epoch, and the name under which the former one is kept, if any."""
+    """The result of a restore: the database's name, its epoch, and the present name of the database that it has replaced.
+
+    `kept` is None if there was no database to replace.
+    """
 
     database: str
     epoch: int
@@ -59,8 +65,10 @@ class Restored:
 
 
 async def examine(settings: Settings, backup: Backup, into: str | None = None, *, unsigned: bool = False) -> Target:
-    """Check that the backup is whole, that it was signed with the current keys (unless `unsigned`), and that it can be restored
-    on this server; changes nothing. Raises OperatorError.
+    """Check that a backup can be restored on this server; returns the target. Changes nothing. Raises OperatorError.
+
+    The dump has to match its manifest, the manifest has to be signed with the present keys (unless `unsigned`), and its
+    migrations, schema and version of PostgreSQL have to be ones that can be restored here.
     """
     if into is not None and not 0 < len(into.encode()) <= _LONGEST_NAME:
         raise OperatorError(f"'{into}' is not a valid database name", f"give one of 1 to {_LONGEST_NAME} bytes")
@@ -94,14 +102,17 @@ async def examine(settings: Settings, backup: Backup, into: str | None = None, *
 async def verify(
     settings: Settings, backup: Backup, places: Iterable[Path], say: Say, *, unsigned: bool = False
 ) -> None:
-    """Restore into a scratch database, verify its contents, and drop it. Raises OperatorError."""
+    """Restore a backup into a scratch database, verify the database's contents, and drop it. Raises OperatorError."""
     target = await examine(settings, backup, unsigned=unsigned)
     async with swapping.scratch(target.address, target.database, "verifying") as name:
         await _fill(settings, target, name, backup, places=places, say=say)
 
 
 async def restore(settings: Settings, backup: Backup, target: Target, places: Iterable[Path], say: Say) -> Restored:
-    """Restore, verify, and replace the target, which is kept under another name. After an OperatorError nothing has changed."""
+    """Restore a backup into a new database, verify it, and put it in the place of the target, which is kept under another name.
+
+    If this raises OperatorError, the target database is unchanged.
+    """
     async with swapping.scratch(target.address, target.database, "restoring") as name:
         await _fill(settings, target, name, backup, places=places, say=say)
         say("a new epoch begins")
@@ -116,7 +127,7 @@ async def restore(settings: Settings, backup: Backup, target: Target, places: It
 async def _fill(
     settings: Settings, target: Target, name: str, backup: Backup, *, places: Iterable[Path], say: Say
 ) -> None:
-    """Restore into the empty database `name`, and verify the result."""
+    """Restore a backup into the empty database `name`, and verify the result."""
     manifest, made = backup.manifest, target.address.aimed(name)
     at_least = manifests.major(manifest.tool)
     tool = await tools.find("pg_restore", at_least, target.major, places)
@@ -128,7 +139,7 @@ async def _fill(
         arguments = [f"--dbname={_conninfo(name)}"]
         if target.is_superuser:
             made = await stack.enter_async_context(_as_nobody_else(made))
-        # Without this role the login would own the restored objects, and could not give them to their owner.
+        # Restore as quarry_owner. Otherwise the login would own the restored objects, and might not be allowed to change that.
         made = replace(made, role="quarry_owner")
         listed = stack.enter_context(NamedTemporaryFile("w", suffix=".list"))  # noqa: SIM115  the stack closes it
         dump = stack.enter_context(encryption.readable(backup.path, keyring.at_hand(settings)))
@@ -139,7 +150,8 @@ async def _fill(
         if tool.major >= 17 > target.major:
             tolerated = _UNKNOWN_SETTING
         else:
-            # With one job, foreign keys are checked before policies are created. Policies would hide the rows from the owner.
+            # One job keeps the order of the dump: foreign keys are created before policies. Policies would hide the rows from
+            # the owner, so that the check of a foreign key would fail.
             arguments += ["--exit-on-error", "--jobs=1"]
         await tools.run(tool, [*arguments, str(dump)], made, say, tolerated=tolerated)
     await provisioning.prepare_database(target.address.aimed(name), manifest.schema_name)
@@ -148,10 +160,10 @@ async def _fill(
 
 @contextlib.asynccontextmanager
 async def _as_nobody_else(address: Address) -> AsyncIterator[Address]:
-    """The address with a temporary login that may only become quarry_owner. The login is dropped after the block.
+    """The address with a temporary login that can only become quarry_owner. The login is dropped after the block.
 
-    A dump contains SQL that is executed. With a superuser's login it could run programs on the server (COPY … TO PROGRAM).
-    SET ROLE would not prevent that, because the SQL may reset the role.
+    A restore executes the SQL in the dump. With a superuser's login, this SQL could run programs on the server (COPY … TO
+    PROGRAM). SET ROLE would not prevent that, because the SQL can contain RESET ROLE.
     """
     name, password = f"quarry_restoring_{secrets.token_hex(4)}", secrets.token_hex(16)
     async with connected(address) as connection:
@@ -172,9 +184,9 @@ async def _as_nobody_else(address: Address) -> AsyncIterator[Address]:
 
 
 async def _selected(tool: Tool, manifest: Manifest, dump: Path) -> str:
-    """The dump's list of contents, without entries that an ordinary login may not restore.
+    """The dump's list of contents, without entries that the role quarry_owner may not restore.
 
-    Raises BackupError if the list has objects of a kind that Quarry never creates.
+    Raises BackupError if the list contains an object of a kind that Quarry never creates.
     """
     process = await asyncio.create_subprocess_exec(tool.path, "--list", dump, stdout=asyncio.subprocess.PIPE)
     listed, _ = await process.communicate()
@@ -186,7 +198,10 @@ async def _selected(tool: Tool, manifest: Manifest, dump: Path) -> str:
 
 
 async def _prove(settings: Settings, target: Target, name: str, manifest: Manifest, say: Say) -> None:
-    """Compare the database with the manifest, and run the guard as the serving role. Raises BackupError."""
+    """Compare the database with the manifest. Unless migrations are pending, run the guard (tenancy/guard.py) on it too.
+
+    Raises BackupError if the database differs from the manifest, GuardError if it does not isolate the tenants.
+    """
     reader = replace(target.address, role="quarry_backup") if target.is_superuser else settings.address("quarry_backup")
     async with connected(reader.aimed(name)) as connection:
         say("counting")
@@ -226,7 +241,7 @@ async def _guard(address: Address, manifest: Manifest) -> None:
 
 
 async def _epoch(target: Target, say: Say) -> int:
-    """The epoch of the database that is to be replaced; 0 if there is none, or it can't be read."""
+    """The epoch of the database that is to be replaced; 0 if there is no such database, or its epoch can't be read."""
     async with contents.maintenance(target.address) as connection:
         if not await provisioning.has_database(connection, target.database):
             return 0
@@ -236,17 +251,21 @@ async def _epoch(target: Target, say: Say) -> int:
                 return 0
             return await contents.epoch(connection)
     except OperatorError as error:
-        # A damaged database may be the reason for the restore.
+        # Go on: that the database is damaged may be the reason for the restore.
         say(f"the epoch of {target.database} can't be read: {error.message}\n  → run `quarry changes reset` afterwards")
         return 0
 
 
 async def _enter(target: Target, name: str, tables: Sequence[Table], former: int) -> int:
-    """Start an epoch later than any of the former database's, and collect statistics. Returns the epoch."""
+    """Begin an epoch that is higher than `former`, then vacuum and analyze the tables. Returns the epoch.
+
+    `former` is the epoch of the database that will be replaced.
+    """
     async with connected(replace(target.address.aimed(name), role="quarry_owner")) as connection:
         epoch: int = await connection.fetchval("SELECT app.enter_life()")
         while epoch <= former:
-            # If this backup was restored before, that restore began an epoch too, and this one needs a later one.
+            # The database that will be replaced may have had several epochs since the backup, for example if it was restored
+            # from this backup too. The new epoch must be higher than all of them.
             epoch = await connection.fetchval("SELECT app.raise_epoch()")
         if tables:
             await connection.execute(f"VACUUM (ANALYZE) {', '.join(table.name for table in tables)}")

@@ -1,4 +1,4 @@
-"""New databases for restoring: created with a name derived from the database in service, renamed to its name, or dropped."""
+"""Creates the new database that a backup is restored into, and renames databases so that it replaces the one in service."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.schema import provisioning
 Purpose = Literal["restoring", "verifying", "before"]
 
 _LOCKS = {"restoring": 7_301_915_204_413, "verifying": 7_301_915_204_414}
-"""The keys of advisory locks: arbitrary numbers that nothing else uses."""
+"""The keys of the advisory locks, by purpose: arbitrary numbers that nothing else uses."""
 _LONGEST_NAME = 63
 _PAUSE = 0.05
 _DONE = {"restoring": "restored", "verifying": "verified"}
@@ -29,12 +29,12 @@ _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = A
 
 
 def beside(database: str, purpose: Purpose, at: datetime) -> str:
-    """The name `<database>_<purpose>_<time>`; `database` is cut if the whole would be longer than a name may be."""
+    """The name `<database>_<purpose>_<time>`. If it would be longer than PostgreSQL allows, `database` is truncated in it."""
     return f"{_prefix(database, purpose)}{at:%Y%m%d_%H%M%S}"
 
 
 async def unused(address: Address, database: str) -> str:
-    """The name under which the former `database` is kept: with the present time, or the next second that is not taken."""
+    """A name that no database has, for keeping the former `database`: `<database>_before_<time>`."""
     async with maintenance(address) as connection:
         taken = {name for (name,) in await connection.fetch("SELECT datname FROM pg_database")}
     at = datetime.now(UTC)
@@ -50,10 +50,10 @@ def _prefix(database: str, purpose: Purpose) -> str:
 
 @contextlib.asynccontextmanager
 async def scratch(address: Address, database: str, purpose: Literal["restoring", "verifying"]) -> AsyncIterator[str]:
-    """An empty database with a name derived from `database`. It is dropped after the block, unless it was renamed.
+    """A new, empty database, `<database>_<purpose>_<time>`. It is dropped after the block, unless it was renamed.
 
-    Only one is in use at a time for each purpose. An earlier one that is still there was left by a killed run, and is dropped
-    first. Raises OperatorError.
+    A lock makes sure that a server has only one such block at a time for each purpose. So older databases with such a name
+    were left by killed runs, and are dropped first. Raises OperatorError.
     """
     async with maintenance(address) as connection:
         if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCKS[purpose]):
@@ -71,9 +71,9 @@ async def scratch(address: Address, database: str, purpose: Literal["restoring",
 
 
 async def swap(address: Address, made: str, target: str, kept: str) -> bool:
-    """Rename `target` to `kept`, and `made` to `target`, in one transaction. False if there was no database `target`.
+    """Rename `target` to `kept`, and `made` to `target`, in one transaction. Returns False if there was no database `target`.
 
-    Ends all connections to both; new connections wait. Raises OperatorError if the connections can't be ended.
+    All connections to the two databases are ended; new connections wait. Raises OperatorError if connections can't be ended.
     """
     async with maintenance(address) as connection, maintenance(address) as ending:
         renaming = asyncio.create_task(_rename(connection, made, target, kept))
@@ -96,7 +96,7 @@ async def _rename(connection: Any, made: str, target: str, kept: str) -> bool:
     async with connection.transaction():
         has_target = await provisioning.has_database(connection, target)
         if has_target:
-            # From here on new connections wait. The server waits five seconds for existing ones to end.
+            # From here on new connections to `target` wait. The server waits up to five seconds until existing ones have ended.
             await connection.execute(f"ALTER DATABASE {single.quoted(target)} RENAME TO {single.quoted(kept)}")
         await connection.execute(f"ALTER DATABASE {single.quoted(made)} RENAME TO {single.quoted(target)}")
         return has_target
@@ -107,7 +107,7 @@ async def _end(connection: Any, databases: list[str]) -> None:
         await connection.execute(_END, databases)
         return
     for role in _ROLES:
-        # A login without superuser rights may end the sessions of a role that it has switched to.
+        # A login that is not a superuser may end the sessions of a role after SET ROLE. So switch to each role in turn.
         with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
             await connection.execute(f"SET ROLE {role}")
             await connection.execute(f"{_END} AND usename = current_user", databases)

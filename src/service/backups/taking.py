@@ -1,4 +1,4 @@
-"""Taking a backup: pg_dump and the counts of rows read the same snapshot."""
+"""Takes a backup. Rows are counted in the same snapshot that pg_dump reads, so the counts match the dump."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COMPRESSION = re.compile(r"none|[0-9]|(gzip|lz4|zstd)(:[a-z0-9=,]+)?")
 
 
 def check_compression(text: str | None) -> None:
-    """Raise OperatorError if this is not a compression that pg_dump knows."""
+    """Raise OperatorError if `text` can't be a value of pg_dump's option --compress."""
     if text is not None and not _COMPRESSION.fullmatch(text):
         raise OperatorError(f"'{text}' is no compression", "give 0 to 9, or gzip:6, lz4, zstd:3, none")
 
@@ -33,9 +33,9 @@ async def take(
     settings: Settings, directory: Directory, places: Iterable[Path], say: Say,
     compress: str | None = None, *, encrypt: bool = False,
 ) -> Backup:  # fmt: skip
-    """Write a backup of the database that DATABASE_BACKUP_URL names; with `encrypt`, under the first key of personal data.
+    """Write a backup of the database that DATABASE_BACKUP_URL names; with `encrypt`, encrypted with the first of PII_KEYS.
 
-    If it raises OperatorError, no backup was written.
+    If this raises OperatorError, no backup was written.
     """
     check_compression(compress)
     keys = keyring.at_hand(settings)
@@ -90,10 +90,10 @@ async def _require_bypass(connection: Any) -> None:
 
 
 async def _dumped(connection: Any, tool: Tool, arguments: list[str], address: Address, say: Say) -> tuple[Table, ...]:
-    """Dump and count rows concurrently. If one of them fails, the other is cancelled."""
+    """Run pg_dump and count the rows of all tables, concurrently. If one of the two fails, the other is cancelled."""
     names = await contents.tables(connection)
     if names:
-        # Lock the tables before pg_dump does, so that no migration comes in between.
+        # Lock all tables first, so that no migration can change a table before pg_dump locks it.
         await connection.execute(f"LOCK TABLE ONLY {', ONLY '.join(names)} IN ACCESS SHARE MODE")
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -1,9 +1,9 @@
 """The cache: results of statements, valid until a table or row that they were read from is changed.
 
-An entry has the commit numbers of the snapshot that it was read in; watermarks.py decides whether it is still valid. So there
-is no invalidation message that could be missed: every entry, whatever its age and origin, is checked against the current log.
-Entries are kept in the process, and also in Redis if the settings name one. Redis may be slow, down or out of date: its
-entries are checked in the same way.
+An entry contains the commit numbers of the snapshot that it was read in. Whenever an entry is used, watermarks.py compares these
+numbers with the log and decides whether the entry is still valid. So there are no invalidation messages that could be missed.
+Entries are kept in the process, and also in Redis if the settings name a Redis server. Redis may be slow, down or out of date:
+its entries are checked in the same way.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from service.settings.cache import CacheSettings
 _PREFIX = "quarry:cache"
 _ROW_BYTES = 300
 _VALUE_BYTES = 56
-"""Approximate memory in bytes of a row, and of a value without the length of its text."""
+"""Approximate memory of a row and of a value, in bytes. For a text, its length is added."""
 _TEXTS = frozenset({str, bytes})
 _MOST_WRITES = 100
-"""How many entries may be being written to Redis at a time; further ones are kept in the process only."""
+"""How many entries may be written to Redis at the same time. Meanwhile, further entries are kept in the process only."""
 _MOST_JOINED = 2
-"""How many reads by others a caller waits for before its own; else all callers would query a failing database one by one."""
+"""How many reads of other callers a caller waits for, before it reads for itself. Without this limit, the callers of a failing
+database would try one after the other, and the last one would wait for all the others."""
 
 Rows = Sequence[Mapping[str, Any]]
 Fill = Callable[[], Awaitable[tuple[Stamp, Rows]]]
@@ -45,25 +46,28 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.cache")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A statement with its values, for one tenant. An entry is its result. `tags` are the tables and rows that it reads."""
+    """A statement with its parameter values, for one tenant. Cache entries are the results of questions.
+
+    `tags` are the tables and rows that the statement reads: a change to one of them makes the entry invalid.
+    """
 
     tenant: UUID
     text: str
     values: tuple[object, ...]
     tags: tuple[Tag, ...]
     is_shared: bool
-    """Whether the shared reference data was read too."""
+    """Whether the statement also reads shared data."""
     lifetime: float | None = None
-    """Seconds; None for the cache's default. A result with a lifetime of its own is not stored in Redis."""
+    """Maximum age of an entry in seconds; None for the setting CACHE_TTL. Only entries with None are stored in Redis."""
 
     @property
     def key(self) -> tuple[UUID, str, tuple[object, ...]]:
-        """The key of its entry in this process."""
+        """The key of the entry in this process."""
         return self.tenant, self.text, self.values
 
     @property
     def name(self) -> str:
-        """The key of its entry in Redis. Another text has another key, so different releases may run side by side."""
+        """The key of the entry in Redis. It depends on the SQL text, so different releases can use the same Redis."""
         digest = hashlib.sha256(pack([self.text, self.values])).hexdigest()
         return f"{_PREFIX}:{{{self.tenant.hex}}}:{digest}"
 
@@ -77,7 +81,7 @@ class _Entry:
 
 
 class Cache:
-    """Open it with `async with Cache.open(settings, watermarks)`."""
+    """The cache of one process. Open it with `async with Cache.open(settings, watermarks)`."""
 
     def __init__(self, settings: CacheSettings, watermarks: Watermarks, redis: RedisCircuit | None = None) -> None:
         self.watermarks = watermarks
@@ -92,7 +96,7 @@ class Cache:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, settings: CacheSettings, watermarks: Watermarks) -> AsyncIterator[Self]:
-        """Open the cache. It connects to Redis only when it first needs it."""
+        """Open the cache. A connection to Redis is opened when it is first needed, not here."""
         redis = RedisCircuit.of(settings)
         cache = cls(settings, watermarks, redis)
         try:
@@ -105,7 +109,7 @@ class Cache:
                 await redis.aclose()
 
     async def is_redis_up(self) -> bool | None:
-        """Whether Redis answers; None when none is used."""
+        """Whether Redis answers; None if the settings name no Redis server."""
         redis = self._redis
         if redis is None:
             return None
@@ -116,9 +120,10 @@ class Cache:
         return True
 
     async def read(self, question: Question, fill: Fill, *, at_least: int = 0) -> Rows:
-        """The rows that answer `question`. They are at most a second old, and include commit `at_least`.
+        """The rows that the statement of `question` returns. They are at most a second old.
 
-        `fill` reads them from the database. Callers with the same question at the same time wait for one `fill`.
+        They include the tenant's commits up to number `at_least`. `fill` reads the rows from the database; callers that ask the
+        same question at the same time share one call of `fill`.
         """
         now = time.monotonic()
         key = question.key
@@ -182,7 +187,7 @@ class Cache:
             self._bytes -= oldest.size
 
     async def _from_redis(self, question: Question, at_least: int) -> _Entry | None:
-        """The entry that another process, or this one earlier, has stored in Redis, if it is still valid."""
+        """The entry that is stored in Redis, by this or another process; None if there is none or it is no longer valid."""
         redis = self._redis
         if redis is None or question.lifetime is not None or self.watermarks.known(question.tenant) is None:
             return None
@@ -221,7 +226,7 @@ class Cache:
 
 
 class Reading:
-    """The cache for one transaction: for its tenant, with all commits up to a certain number included in what is read."""
+    """The cache as one transaction uses it: for one tenant, with a commit number that all results have to include."""
 
     def __init__(self, cache: Cache, tenant: UUID, at_least: int) -> None:
         self.tenant = tenant
@@ -230,30 +235,33 @@ class Reading:
         self._pinned: Stamp | None = None
 
     async def read(self, question: Question, fill: Fill) -> Rows:
-        """See Cache.read."""
+        """Like Cache.read; calls `fill` directly after `pass_by`."""
         if self._passes_by:
             _, rows = await fill()
             return rows
         return await self._cache.read(question, fill, at_least=self._at_least)
 
     def require(self, number: int) -> None:
-        """From now on everything that is read has to include commit `number`."""
+        """From now on all results have to include the tenant's commits up to `number`."""
         self._at_least = max(self._at_least, number)
 
     def pass_by(self) -> None:
-        """From now on bypass the cache: the database has returned numbers that the cache may not know yet."""
+        """From now on bypass the cache: its results may be older than the commit numbers that the transaction has read."""
         self._passes_by = True
 
     def pin(self, epoch: int, number: int, shared: int) -> None:
-        """From now on reads come from a replica. It has replayed the log up to these numbers, and perhaps no further."""
+        """From now on reads go to a replica that has replayed the log up to these numbers, and perhaps no further."""
         self._pinned = Stamp(epoch, number, shared, -math.inf)
 
     def read_at(self, asked_at: float) -> float:
-        """The monotonic time at which a result was current: `asked_at`, or -inf for a replica, where it is unknown."""
+        """The monotonic time for the stamp of a result: `asked_at`. -inf for a replica: its data may be older than that."""
         return asked_at if self._pinned is None else self._pinned.read_at
 
     def place(self) -> tuple[int, int] | None:
-        """The tenant's and the shared commit number; None if they are unknown or have not been confirmed for a second."""
+        """The last commit numbers of the tenant and of shared data; None if they are unknown or not recent enough.
+
+        On a replica: the numbers that it has replayed; None if they are of another epoch.
+        """
         if (pinned := self._pinned) is not None:
             return (pinned.number, pinned.shared) if pinned.epoch == self._cache.watermarks.epoch else None
         now = time.monotonic()
@@ -262,7 +270,7 @@ class Reading:
 
 
 def _size(rows: Rows) -> int:
-    """About how many bytes the rows take."""
+    """The approximate memory of the rows in bytes."""
     values = len(rows) * len(rows[0]) if rows else 0
     texts = [value for row in rows for value in row.values() if type(value) in _TEXTS]
     return _ROW_BYTES * (1 + len(rows)) + _VALUE_BYTES * values + sum(map(len, texts))

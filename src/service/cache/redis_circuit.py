@@ -1,4 +1,4 @@
-"""A circuit breaker for Redis: short timeouts, and a pause after a failure in which no command is sent."""
+"""A circuit breaker for Redis: timeouts are short, and after a failure no command is sent for a while."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from service.settings.cache import RedisSettings
 
 _PATIENCE = 0.25
-"""Seconds for connecting, and for a command."""
+"""Timeout in seconds for connecting, and for each read from the connection. A whole command has twice this time."""
 _PAUSE = 3.0
-"""Seconds without Redis after it has failed; then one caller tries it again."""
+"""How many seconds Redis is not used after a failure. Then one caller tries it again."""
 _CONNECTIONS = 10
 
 R = TypeVar("R")
@@ -24,7 +24,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.redis")
 
 
 class Unreachable(Exception):
-    """Redis did not answer in time, or is not asked at the moment."""
+    """Redis failed or did not answer in time; or no command is sent, because it failed a moment ago."""
 
 
 class RedisCircuit:
@@ -38,7 +38,7 @@ class RedisCircuit:
 
     @classmethod
     def of(cls, settings: RedisSettings) -> RedisCircuit | None:
-        """The circuit breaker for the Redis that the settings name; None if they name none."""
+        """The circuit breaker for the Redis server that the settings name; None if they name no server."""
         options: dict[str, Any] = {
             "max_connections": _CONNECTIONS,
             # The wait for a free connection needs no timeout of its own: `ask` has one for the whole call.
@@ -59,7 +59,7 @@ class RedisCircuit:
         )  # fmt: skip
 
     async def ask(self, operation: Callable[[], Awaitable[R]]) -> R:
-        """The result of `operation`. Raises Unreachable when Redis fails, whatever the reason."""
+        """The result of `operation`. Raises Unreachable if it fails for any reason, or if Redis is not to be tried now."""
         if not self._may_try():
             raise Unreachable
         is_trial = self._is_lost
@@ -72,10 +72,10 @@ class RedisCircuit:
             if not self._is_lost:
                 self._is_lost = True
                 log.warning("redis_lost", reason=str(error) or type(error).__name__)
-                # The idle connections are to the same lost server: each of them would fail when it is next used.
+                # Close the idle connections too: they are to the same lost server, and each would fail when it is next used.
                 await self.pool.disconnect(inuse_connections=False)
             raise Unreachable from error
-        # Only a trial counts: the answer to a command that was sent before the failure does not show that Redis is back.
+        # Only a command sent after the failure (a trial) shows that Redis is back. This answer may be to an earlier command.
         if is_trial:
             self._is_lost = False
             log.info("redis_recovered")

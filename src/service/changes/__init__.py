@@ -1,1 +1,1 @@
-"""Changes as they are committed: followed in the log, streamed to clients, handed to consumers."""
+"""Follows the log of committed changes, streams the commits to clients, and passes them to consumers (Python functions)."""

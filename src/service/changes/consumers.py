@@ -1,11 +1,12 @@
-"""Consumers: code that is handed every commit of every tenant, after it happened, in order, at least once.
+"""Consumers: functions that are called with every commit of every tenant, in order. They get each commit at least once.
 
-A row of app.cursors stores how far a consumer has read a tenant's log. The process that locks this row calls the handler
-with the next commits, in the same transaction that moves the cursor. What the handler writes in this transaction takes effect
-exactly once; anything else that it does happens at least once.
+A row of app.cursors stores how far a consumer has read a tenant's log. A process locks this row, calls the consumer's `handle`
+with the next commits, and updates the row in the same transaction. What `handle` writes in this transaction takes effect
+exactly once. Its other effects, such as requests to other services, may happen more than once.
 
-A consumer first gets a reset if it is new to a tenant, has missed commits, or has a cursor of another epoch. There is no reset
-for a tenant whose log began after the consumer was started: the consumer gets every commit from the first one on.
+Instead of commits that it can't get, a consumer gets a reset: its function `reset` is called. This happens if the consumer is
+new to the tenant, if commits that it has not read were pruned, if its cursor belongs to another epoch, or if it is too far
+behind. A new consumer gets no reset for a tenant whose log began after the consumer was started, but all commits of this log.
 """
 
 from __future__ import annotations
@@ -46,17 +47,17 @@ from service.tenancy.identity import TenantId
 
 _PAGE = 100
 _EVERY = 0.5
-"""Seconds between checks of the tenants that are known to have new commits."""
+"""Seconds between two rounds: in each, the commits of tenants that are known to have new ones are handed on."""
 _SWEEP_EVERY = 10.0
-"""Seconds between searches through all tenants for commits that are not handled yet."""
+"""Seconds between two searches, over all tenants, for commits that a consumer has not handled yet."""
 _MOST_TENANTS = 500
 _AT_ONCE = 2
 _PATIENCE = 30.0
-"""Seconds that a handler may take for one page of commits."""
+"""Seconds that one call of `handle` or `reset` may take; after that it counts as failed."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _OF_THE_DATABASE = (CommitUnknown, Contention, ReadOnly, StalePlan, Timeout, Unavailable)
-"""Errors that can occur after the handler has returned, for example at COMMIT, and are not the handler's fault."""
+"""Errors of the database. If one occurs after `handle` has returned, for example at COMMIT, the consumer has not failed."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.consumers")
 
@@ -67,11 +68,11 @@ async def _nothing(_: object) -> None:
 
 @dataclass(frozen=True)
 class Consumer:
-    """A named pair of functions that follow the commits of every tenant.
+    """A name and two functions that are called for the commits of every tenant.
 
-    `handle(work, commits)` gets the next commits of the tenant that `work` is bound to. If commits have been skipped,
-    `reset(work)` is called first. Both may write with `work`. If one of them raises, it is called again after a pause,
-    `handle` with the same commits.
+    `handle(work, commits)` gets the next commits of the tenant that `work` is bound to. If commits before these are not
+    available, `reset(work)` is called first. Both may write with `work`. If one of them raises, it is called again after a
+    pause; `handle` then gets the same commits again, and perhaps further ones.
     """
 
     name: str
@@ -80,7 +81,7 @@ class Consumer:
 
 
 class Consumers:
-    """Calls the consumers, with one task for each. Open it with `async with Consumers.open(…)`."""
+    """Runs one task for each consumer, which calls the consumer's functions. Open it with `async with Consumers.open(…)`."""
 
     def __init__(
         self,
@@ -90,9 +91,9 @@ class Consumers:
         since: datetime,
         kind: type[EngineWork] = EngineWork,
     ) -> None:
-        """`since` is when the consumers were started, by the database's clock. Handlers get a unit of work of class `kind`."""
+        """`since` is the time at which the consumers were started, by the database's clock. `kind` is the class of `work`."""
         self.database = replace(database, on_numbered=self._numbered)
-        """The given database. In addition, every commit made with it makes the consumers look at its tenant at once."""
+        """A copy of the given database. A commit made with this copy is handed to the consumers in the next round."""
         self._pass_on = database.on_numbered
         self._kind = kind
         self._max_age = timedelta(seconds=max_age)
@@ -110,7 +111,7 @@ class Consumers:
     ) -> AsyncIterator[Self]:
         """Start the consumers. Raises OperatorError for invalid or duplicate names.
 
-        A consumer that is more than `max_age` seconds behind in a tenant does not get the missed commits, but a reset.
+        A consumer that is more than `max_age` seconds behind in a tenant gets a reset instead of the missed commits.
         """
         require_names(consumers)
         since = await EngineWork.run(database, lambda work: work.server.now(), None, read_only=True)
@@ -124,12 +125,12 @@ class Consumers:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def committed(self, tenant: UUID) -> None:
-        """Note that a tenant has new commits, so that they are handed to the consumers soon."""
+        """Note that a tenant has new commits. They are handed to the consumers in the next round."""
         for pending in self._pending.values():
             pending.add(tenant)
 
     def _numbered(self, tenant: UUID, number: int) -> None:
-        """Called after each commit made with `database`, by a request or by a consumer."""
+        """Called after each commit made with `self.database`, whether by a request or by a consumer."""
         self._pass_on(tenant, number)
         self.committed(tenant)
 
@@ -154,7 +155,7 @@ class Consumers:
                     swept_at = monotonic()
                     with _survived(consumer):
                         tenants |= await self._waiting(consumer)
-                # A tenant whose commits are still being handled does not delay the others; it is checked again at the next turn.
+                # Do not wait for tenants whose commits are still being handled; they are looked at again in the next round.
                 self._pending[consumer.name] |= tenants & at_work
                 for tenant in tenants - at_work:
                     at_work.add(tenant)
@@ -170,8 +171,8 @@ class Consumers:
     async def hand_on(self, consumer: Consumer, tenant: TenantId) -> bool:
         """Hand the tenant's next commits to the consumer; returns whether there may be more.
 
-        If the consumer raises, this is logged, and it gets nothing of this tenant for a while. Raises DatabaseError when the
-        database fails.
+        If the consumer raises, the error is logged, and the consumer gets no commits of this tenant for a while. Raises
+        DatabaseError when the database fails.
         """
         handled = _Handled()
         try:
@@ -195,7 +196,8 @@ class Consumers:
     async def _step(self, consumer: Consumer, work: EngineWork, handled: _Handled) -> bool:
         cursor = await work.cursors.take(consumer.name)
         if cursor is None:
-            # Another process has locked the cursor, or it is paused after a failure. If there is none yet, it is created here.
+            # There is no cursor yet, or another process has locked it, or the consumer pauses after a failure. `open` creates
+            # a missing cursor; in the other two cases it does nothing and returns 0.
             return bool(await work.cursors.open(consumer.name))
         handled.failures = cursor.failures
         place = await work.log.place()
@@ -212,7 +214,7 @@ class Consumers:
         if not page.commits:
             return False
         if page.commits[0].number != cursor.number + 1:
-            # Commits were pruned after `place` was read. The next call sees this in the new place, and resets the consumer.
+            # Commits were pruned after `place` was read. The next call reads the higher floor, and resets the consumer.
             return True
         if await work.server.now() - page.commits[0].at > self._max_age:
             log.error("consumer_cut_off", consumer=consumer.name, tenant=str(work.tenant), since=page.commits[0].at)
@@ -224,14 +226,17 @@ class Consumers:
         return page.more
 
     async def _is_older_than_all(self, work: EngineWork) -> bool:
-        """Whether the consumers were started before the first commit in the tenant's log."""
+        """Whether the consumers were started before the first commit in the tenant's log; False if there is no commit."""
         first = await work.log.read_on(0, most=1, limit=1)
         return bool(first.commits) and first.commits[0].at >= self._since
 
 
 @contextlib.contextmanager
 def _survived(consumer: Consumer) -> Iterator[None]:
-    """Log an exception in the block and go on: nothing would restart the consumer's task. The work is tried again later."""
+    """Log an exception of the block instead of raising it: it would end the consumer's task, which nothing restarts.
+
+    The work of the block is tried again later.
+    """
     try:
         yield
     except ServiceError as error:
@@ -243,7 +248,10 @@ def _survived(consumer: Consumer) -> Iterator[None]:
 
 @dataclass
 class _Handled:
-    """How far `handle` or `reset` has got, how many times it had failed before, and how many commits it has handled."""
+    """The state of one call of `handle` or `reset`, and the number of commits that it has handled.
+
+    `failures` is how many times in a row the consumer had failed for this tenant before the call.
+    """
 
     has_begun: bool = False
     has_failed: bool = False
@@ -276,9 +284,9 @@ def require_names(consumers: Sequence[Consumer]) -> None:
 
 
 def configured(settings: Settings) -> Sequence[Consumer]:
-    """The consumers that the function named by the setting CONSUMERS (`module:name`) returns.
+    """The operator's own consumers: the setting CONSUMERS names a function (`module:name`) that returns them.
 
-    It is called with the settings. Raises OperatorError if it can't be loaded or fails.
+    The function is called with the settings. Raises OperatorError if the function can't be loaded or fails.
     """
     if settings.consumers is None:
         return ()

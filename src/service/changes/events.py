@@ -1,4 +1,4 @@
-"""The events of a change stream: which parts of a commit it shows, and in which form."""
+"""The events of a change stream: which parts of a commit the API shows, and in which form."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from service.repos.log import LoggedCommit, Operation
 from service.tables import ADMITTING, SHOWN
 
 MOST_CHANGES = 10_000
-"""The largest number of changes that are shown of one commit. Of a larger commit only the first ones are shown."""
+"""The API shows at most this many changes of one commit. If the commit has more, only the first ones are shown."""
 
 _UNSHOWN = ("_hash", "_index")
-"""The suffixes of columns that the API has no fields for."""
+"""Suffixes of the names of columns that streams don't show, because the API has no fields for them."""
 
 
 class Change(BaseModel):
-    """A changed row. Only an update has `columns`: the changed columns that the API has fields for.
+    """A changed row. `columns` are the changed columns that the API has fields for; for an update the list may be empty.
 
-    They may be an empty list.
+    For an insert or a delete `columns` is None.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,7 +37,7 @@ class Change(BaseModel):
 
 
 class Event(BaseModel):
-    """A committed transaction; `id` is its position in the tenant's stream."""
+    """A committed transaction. `id` is its position in the tenant's log."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,16 +47,17 @@ class Event(BaseModel):
 
 
 class CutEvent(Event):
-    """A transaction that changed more rows than `changes` lists. The client has to read the tables again."""
+    """A transaction with more changes than `changes` lists, so that the client has to read the tables again."""
 
     truncated: Literal[True] = True
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A commit as it is sent to subscribers.
+    """A commit as it is sent to subscribers: `data` are the bytes of a server-sent event.
 
-    `admitting` are the ids of the changed sessions, users, API keys and tenants: they decide who may continue to read.
+    `admitting` are the ids of the sessions, users, API keys and tenants that the commit changed. A subscriber whose right to
+    read depends on one of these rows is checked again.
     """
 
     number: int
@@ -65,7 +66,7 @@ class Frame:
 
 
 def event(epoch: int, commit: LoggedCommit) -> Event:
-    """The commit as the API shows it."""
+    """The commit in the form in which the API shows it."""
     kind = Event if commit.is_whole else CutEvent
     return kind(
         id=str(Position(epoch, commit.number)),
@@ -83,7 +84,7 @@ def _shown(columns: list[str] | None) -> list[str] | None:
 
 
 def frame(epoch: int, commit: LoggedCommit) -> Frame:
-    """The commit as a server-sent event."""
+    """The commit in the form in which it is sent to subscribers, as a server-sent event."""
     shown = event(epoch, commit)
     admitting = frozenset(row for table, _, row, _ in commit.changes if table in ADMITTING)
     return Frame(commit.number, sse("commit", shown, id=shown.id), admitting)
@@ -96,5 +97,5 @@ def sse(name: str, data: object, *, id: str | None = None) -> bytes:
 
 
 def touched(commit: LoggedCommit) -> Iterable[tuple[str, UUID]]:
-    """The tables and rows that the commit touched."""
+    """The table and the id of every row that the commit changed."""
     return ((table, row) for table, _, row, _ in commit.changes)

@@ -1,4 +1,4 @@
-"""Everything that follows changes in this process, opened together: relay, listener, consumers, subscriptions."""
+"""Feed: opens and closes the parts of this process that follow committed changes (relay, listener, consumers, subscriptions)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from service.tenancy.identity import TenantId
 
 _RETRY_AFTER = 10
 _LOST_AFTER = 10.0
-"""Seconds without a successful poll of the log after which the health check reports a failure."""
+"""If the log could not be polled for this many seconds, the health check reports a failure."""
 
 
 class Feed:
@@ -34,7 +34,7 @@ class Feed:
 
     def __init__(self, database: Database, relay: Relay, listener: Listener, settings: ChangesSettings) -> None:
         self.database = database
-        """The database to serve requests with. Relay, listener and consumers are notified of every commit made with it."""
+        """The database that requests are served with. Relay, listener and consumers are notified of its commits."""
         self._relay, self._listener = relay, listener
         self._heartbeat = settings.changes_heartbeat
         self._most = settings.changes_streams_per_tenant
@@ -53,7 +53,7 @@ class Feed:
     ) -> AsyncIterator[Self]:
         """Start relay, listener and consumers.
 
-        The relay reads the log over a small pool of its own, not over the pool of `database`, which serves requests.
+        The relay reads the log over a separate, small pool, so that it does not wait for requests, which use `database`.
         """
         limits = settings.limits
         own = PoolLimits(
@@ -90,9 +90,10 @@ class Feed:
     async def subscription(
         self, tenant: TenantId, *, place: StreamPlace, admission: Admission, prove: Prove
     ) -> AsyncIterator[Subscription]:
-        """A new subscription to the tenant's stream.
+        """A new subscription to the tenant's stream. The arguments are those of Subscription.
 
-        Raises RateLimited if the tenant has too many, and Unavailable if the log can't be reached or the process stops.
+        Raises RateLimited if the tenant has too many subscriptions in this process. Raises Unavailable if the log can't be
+        read or the process is stopping.
         """
         if self._is_closing:
             raise Unavailable
@@ -116,13 +117,16 @@ class Feed:
                 STREAMS_CLOSED.labels(reason=subscription.reason).inc()
 
     def close(self) -> None:
-        """End all streams because the process stops. Their clients reconnect, to another process or to this one's successor."""
+        """End all streams because the process stops. The clients will reconnect to another process."""
         self._is_closing = True
         for subscription in tuple(self._subscriptions):
             subscription.close("stopping")
 
     def report(self) -> dict[str, Any]:
-        """The report for the health check: how many seconds ago the last successful poll began, and whether hints arrive."""
+        """The result of the health check `changes`: among others, the seconds since the last successful poll of the log began.
+
+        `listener` is the state of the listener; in the state `refused`, `reason` explains it.
+        """
         behind = monotonic() - self._relay.confirmed_at
         is_following = bool(self._relay.watermarks.followed(monotonic()))
         return {

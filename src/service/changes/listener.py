@@ -1,7 +1,7 @@
-"""Hints between processes: LISTEN and NOTIFY on a dedicated connection, never in the transaction of a request.
+"""Sends and receives hints between processes: LISTEN and NOTIFY on a dedicated connection, never in a request's transaction.
 
-A hint says that a tenant has new commits. A forged or lost hint does no harm: the relay reads the log itself, and polls it
-regularly anyway. The listener sends itself a hint to check that hints arrive.
+A hint says that a tenant has new commits. Forged or lost hints do no harm: a hint only makes the relay read the log earlier,
+and the relay also polls the log regularly. The listener sends notifications to itself to check that notifications arrive.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from service.metrics import LISTENER
 
 CHANNEL = "quarry_changes"
 _SPACING = 0.01
-"""Seconds that the listener waits before it sends a hint, so that commits shortly after one another share it."""
+"""Seconds that the listener waits before it sends a hint, so that one hint covers several commits in quick succession."""
 _MOST_TENANTS = 300
-"""Tenants in one hint; a payload has at most 7999 bytes."""
+"""The largest number of tenants in one hint: a notification's payload is limited to 7999 bytes."""
 _ECHO_EVERY = 5.0
 _PATIENCE = 2.0
 _LONGEST_PAUSE = 10.0
@@ -52,7 +52,7 @@ class Listener:
     def __init__(self, address: Address, on_hint: Callable[[UUID], None], on_connected: Callable[[], None]) -> None:
         self.state: State = "connecting"
         self.reason = ""
-        """Why it does not listen."""
+        """Why the listener is in the state `deaf` or `refused`; empty in the other states."""
         self._address = address
         self._on_hint, self._on_connected = on_hint, on_connected
         self._sender = secrets.token_urlsafe(9)
@@ -66,10 +66,10 @@ class Listener:
     async def open(
         cls, address: Address, *, on_hint: Callable[[UUID], None], on_connected: Callable[[], None]
     ) -> AsyncIterator[Self]:
-        """Start listening, and reconnect after every loss of the connection.
+        """Start listening, and reconnect whenever the connection is lost.
 
-        `on_hint` is called for each tenant that another process sends a hint about. `on_connected` is called whenever
-        listening begins (again), because hints may have been missed before.
+        `on_hint` is called for each tenant that another process sends a hint about. `on_connected` is called after each
+        connect, because hints that were sent before it have been missed.
         """
         listener = cls(address, on_hint, on_connected)
         task = asyncio.create_task(listener._go_on(), name="listener")
@@ -80,7 +80,7 @@ class Listener:
             await asyncio.gather(task, return_exceptions=True)
 
     def hint(self, tenant: UUID) -> None:
-        """Send the other processes a hint about a tenant, soon."""
+        """Have the listener's task send the other processes a hint about a tenant."""
         self._pending.add(tenant)
         self._news.set()
 
@@ -104,7 +104,7 @@ class Listener:
             ) as error:
                 self._turn("deaf", str(error) or type(error).__name__)
             except Exception:
-                # The log is polled anyway, so this is no failure of the service. But nothing else would restart this task.
+                # Go on, because nothing would restart this task. The service works without hints, as the log is polled too.
                 self._turn("deaf", "unforeseen")
                 log.exception("listener_failed")
             failures += 1
@@ -114,8 +114,8 @@ class Listener:
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[Any]:
         options = self._address.asyncpg_options(application_name="quarry listener")
-        # With unnamed statements: a pooler could give us a session in which a statement of the same name exists already, and
-        # the error would hide that there is a pooler.
+        # statement_cache_size=0 makes asyncpg use unnamed statements. A pooler could assign a session in which a statement of
+        # the same name exists. The error would occur before the pooler is detected.
         connection = await asyncpg.connect(
             self._address.url, timeout=self._address.connect_timeout, command_timeout=_PATIENCE,
             statement_cache_size=0, **options,
@@ -123,19 +123,19 @@ class Listener:
         try:
             yield connection
         finally:
-            # Terminate: a graceful close would wait for a server that does not answer. Nothing is lost by it.
+            # A graceful close would wait for a server that does not respond. No data is lost without it.
             connection.terminate()
 
     async def _listen(self, connection: Any) -> None:
         await connection.add_listener(CHANNEL, self._heard)
         self._turn("listening", "")
-        # Have the log read only after LISTEN has succeeded, so that no commit between the two is missed.
+        # Only now, after LISTEN, have the log read: a commit is then either read there, or announced by a hint.
         self._on_connected()
 
     async def _serve(self, connection: Any) -> None:
-        """Send the pending hints and, every few seconds, check that the listener receives its own notification.
+        """Send the pending hints. Every few seconds, also send a notification to the listener itself and wait for it.
 
-        Raises if the connection fails or the notification does not arrive in time.
+        Raises if the connection fails or this notification does not arrive in time.
         """
         loop = asyncio.get_running_loop()
         echo_at = loop.time()
@@ -165,7 +165,7 @@ class Listener:
         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"{self._sender} {text}")
 
     def _heard(self, _: object, __: int, ___: str, payload: str) -> None:
-        """Handle a notification. Its payload is not trusted: any login of this database can send one."""
+        """Handle a notification. Its payload is not trusted, because any login of this database can send notifications."""
         sender, _, text = payload.partition(" ")
         if sender == self._sender:
             if text == self._nonce:
@@ -184,7 +184,7 @@ class Listener:
 
 
 async def announce(database: Database, tenants: Iterable[UUID]) -> None:
-    """Send a hint about the tenants over a connection of `database`: for commands, which run no listener."""
+    """Send a hint about the tenants over a connection of `database`. Commands use this, because they run no listener."""
     text = ",".join(map(_encoded, islice(tenants, _MOST_TENANTS)))
     with contextlib.suppress(DatabaseError):
         async with database.connection() as connection:

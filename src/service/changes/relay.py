@@ -1,8 +1,8 @@
 """The relay: reads the log of every tenant that this process serves, and updates the watermarks and the rings from it.
 
-It regularly polls the numbers of the tenants' last commits (heads). A commit of this process or a hint of another one
-(listener.py) only makes it read sooner. It relies on the log alone, which it reads bound to the tenant, number after number
-without a gap.
+The relay regularly polls the numbers of the tenants' last commits (heads). A commit of this process, or a hint from another
+process (listener.py), only makes the relay read the log sooner. All information comes from the log itself. The relay reads it
+bound to the tenant, in the order of the numbers, without gaps.
 """
 
 from __future__ import annotations
@@ -27,25 +27,26 @@ from service.repos.log import LoggedCommit, Page, PolledPlace
 from service.tenancy.identity import TenantId
 
 POLL_EVERY = 0.4
-"""Seconds between polls; well inside watermarks.LEASE."""
+"""Seconds between polls. Less than watermarks.LEASE, the time for which cached results stay valid after a poll."""
 _PATIENCE = 2.0
 _PAGE = 500
 _MOST_FOLLOWED = 100
-"""How many changes of a commit are read if nobody is subscribed. A larger commit is treated as if it changed every row."""
+"""How many changes of a commit are read if the tenant has no subscribers. A larger commit is taken to change every row."""
 _READERS = 2
 _REACH = 500
-"""How many earlier commits are read as well when the relay begins to follow a tenant.
+"""How many earlier commits are also read when the relay begins to follow a tenant, if there is a cache in Redis.
 
-They show whether the cache entries that other processes have written before are still valid.
+They show whether the entries that other processes have written to Redis before are still valid.
 """
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.relay")
 
 
 class Relay:
-    """Follows the log, with a task of its own. Open it with `async with Relay.open(…)`.
+    """Follows the log in a background task. Open it with `async with Relay.open(…)`.
 
-    `database` is a small pool of the relay alone, connected as the serving role.
+    `database` is a small pool that only the relay uses, connected as the serving role. `reaches_back` says whether earlier
+    commits are read too when the relay begins to follow a tenant.
     """
 
     def __init__(self, database: Database, watermarks: Watermarks, *, reaches_back: bool) -> None:
@@ -63,7 +64,7 @@ class Relay:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, database: Database, watermarks: Watermarks, *, reaches_back: bool) -> AsyncIterator[Self]:
-        """Start the task, which ends with the block. Raises DatabaseError if the epoch can't be read."""
+        """Start the task; it is stopped when the block ends. Raises DatabaseError if the epoch can't be read."""
         relay = cls(database, watermarks, reaches_back=reaches_back)
         watermarks.enter(await EngineWork.run(database, lambda work: work.installation.enter_epoch(), None))
         task = asyncio.create_task(relay._go_on(), name="relay")
@@ -76,15 +77,15 @@ class Relay:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def hint(self, tenant: UUID) -> None:
-        """Poll the tenant soon: another process says that it has new commits. A false hint only costs a poll."""
+        """Poll the tenant soon, as another process says that the tenant has new commits. A false hint only costs a poll."""
         self.watermarks.want([tenant])
 
     def hint_all(self) -> None:
-        """Poll all followed tenants soon: hints may have been missed."""
+        """Poll all followed tenants soon, because hints may have been missed."""
         self.watermarks.want(self.watermarks.followed(monotonic()))
 
     def committed(self, tenant: UUID, number: int) -> None:
-        """Note a commit of this process."""
+        """Note a commit that this process has made, and read it from the log soon."""
         self.watermarks.committed(tenant, number)
         if self.watermarks.known(tenant) is not None:
             self._numbered.add(tenant)
@@ -92,7 +93,7 @@ class Relay:
 
     @contextlib.asynccontextmanager
     async def ring(self, tenant: TenantId) -> AsyncIterator[Ring]:
-        """The tenant's ring, kept up to date while the block lasts. Raises TimeoutError when the log can't be reached."""
+        """The ring of the tenant's latest commits, updated during the block. Raises TimeoutError if the log can't be read."""
         self.watermarks.use(tenant, monotonic())
         async with asyncio.timeout(2 * _PATIENCE):
             while (head := self.watermarks.known(tenant)) is None:
@@ -122,13 +123,13 @@ class Relay:
             try:
                 await self._look(everywhere=is_due)
             except Exception:
-                # The task must not end: without it no cached answer is valid any more, and no stream gets further commits.
+                # The task must not end: without it, no cached result would be valid, and streams would get no further commits.
                 log.exception("relay_failed")
 
     async def _look(self, *, everywhere: bool) -> None:
-        """Read on for the tenants in which this process has committed, then poll for commits of others.
+        """Read the new commits of this process, then poll for commits of other processes.
 
-        With `everywhere` all followed tenants are polled, otherwise those with a hint and those that are new here.
+        With `everywhere` all followed tenants are polled, otherwise only those with a hint and those that are not known yet.
         """
         wanted = self.watermarks.take_wanted()
         numbered, self._numbered = self._numbered, set()
@@ -150,15 +151,15 @@ class Relay:
                     lambda work: self._places(work, tenants),
                     None,
                     attempts=1,
-                    # Behind a pooler the server can be replaced unnoticed. A read-write transaction begins with the greeting,
-                    # the statement that raises the epoch then.
+                    # Behind a pooler, this process does not notice when the server is replaced. So poll in a read-write
+                    # transaction: it begins with a statement (pool.GREETING) that raises the epoch if the server is a new one.
                     read_only=not self._is_lost and not self.database.pool.greets_transactions,
                 )
         except (ServiceError, TimeoutError) as error:
             if not self._is_lost:
                 self._is_lost = True
                 log.warning("log_lost", reason=str(error) or type(error).__name__)
-            # The next poll tries again. The pause prevents a burst of hints from causing many attempts meanwhile.
+            # The next poll tries again. Pause first, so that many hints do not cause many attempts in quick succession.
             await asyncio.sleep(POLL_EVERY / 4)
             return
         if self._is_lost:
@@ -169,7 +170,7 @@ class Relay:
 
     async def _places(self, work: EngineWork, tenants: list[UUID]) -> list[PolledPlace]:
         if self._is_lost:
-            # The server may have been replaced meanwhile; then this raises the epoch.
+            # If the server was replaced while it could not be reached, this raises the epoch.
             await work.installation.enter_epoch()
         return await work.log.poll(tenants)
 
@@ -177,7 +178,7 @@ class Relay:
         epoch = places[0].epoch
         if epoch != self.watermarks.epoch:
             if epoch < self.watermarks.epoch:
-                # This answer is from before the epoch was raised.
+                # These rows were read before the epoch was raised: ignore them.
                 return
             log.warning("epoch_raised", epoch=epoch)
             self.watermarks.enter(epoch)
@@ -219,11 +220,14 @@ class Relay:
         except (ServiceError, TimeoutError) as error:
             log.info("log_unread", tenant=str(tenant), reason=str(error) or type(error).__name__)
         except Exception:
-            # The tenant is read again at the next poll.
+            # The next poll has the tenant's log read again.
             log.exception("log_unread", tenant=str(tenant))
 
     async def _read_page(self, tenant: TenantId) -> bool:
-        """Read the next commits of a tenant into the watermarks and its ring; returns whether there may be more."""
+        """Read the next commits of a tenant, and add them to the watermarks and to the tenant's ring.
+
+        Returns whether there may be more.
+        """
         self._again.discard(tenant)
         epoch, known = self.watermarks.epoch, self.watermarks.known(tenant)
         if known is None:
@@ -246,14 +250,14 @@ class Relay:
         if more:
             return True
         if commits:
-            # An empty page may also mean that the commits were pruned, so it confirms nothing; the next poll finds out.
+            # Only if there are commits: an empty page may also mean that they were pruned, which the next poll finds out.
             self.watermarks.confirm(tenant, known + len(commits), asked_at=asked_at)
         return tenant in self._again
 
     def _append(self, ring: Ring, epoch: int, known: int, commits: Sequence[LoggedCommit]) -> None:
         if (ring.epoch, ring.head) != (epoch, known) or not all(commit.is_whole for commit in commits):
-            # The ring was opened while the commits were read, or a commit was read in part only. Continue after them:
-            # the subscribers read these commits from the log themselves.
+            # The ring was created while these commits were read, or not all changes of a commit were read. Restart the ring
+            # after these commits; the subscribers will read them from the log themselves.
             ring.restart(epoch, commits[-1].number)
             return
         ring.append([frame(epoch, commit) for commit in commits])

@@ -1,6 +1,6 @@
-"""The latest commits of a tenant in memory, shared by all its subscribers.
+"""Ring: the latest commits of a tenant, kept in memory once for all subscribers of the tenant.
 
-A subscriber itself stores only the number of the last commit that it has been sent.
+A subscription stores only the number of the last commit that was sent to its client.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from service.changes.events import Frame
 _MOST_FRAMES = 4096
 _MOST_BYTES = 4 * 1024 * 1024
 _MOST_AT_ONCE = 64 * 1024
-"""About how many bytes a subscriber gets at a time."""
+"""About how many bytes are sent to a subscriber at a time."""
 
 
 class Ring:
-    """Holds every commit after `start` up to `head`, without gaps.
+    """The commits with the numbers from `start` + 1 to `head`, without gaps, each as a frame.
 
-    At every change the event `news` is set, and replaced by a new one.
+    At every change the event `news` is set, and a new event takes its place.
     """
 
     def __init__(self, epoch: int, head: int) -> None:
@@ -31,7 +31,7 @@ class Ring:
         self.epoch, self.start, self.head = epoch, head, head
 
     def append(self, frames: Sequence[Frame]) -> None:
-        """Append the next commits. If there are too many frames or bytes, the oldest ones are dropped."""
+        """Append the next commits. If the ring then has too many frames or bytes, its oldest frames are dropped."""
         for frame in frames:
             self._frames.append(frame)
             self._bytes += len(frame.data)
@@ -55,12 +55,12 @@ class Ring:
         self.news = asyncio.Event()
 
     def after(self, number: int) -> list[Frame] | None:
-        """The next frames after a number, about _MOST_AT_ONCE bytes of them; None if the ring has dropped some of them."""
+        """The frames after the commit `number`, up to about _MOST_AT_ONCE bytes. None if the ring no longer has all of them."""
         if number < self.start:
             return None
         found: list[Frame] = []
         size = 0
-        # Index from the end: a deque is fast there, and nearly all subscribers are there.
+        # Use indexes from the end, where access to a deque is fast: nearly all subscribers need only the last frames.
         for position in range(number - self.head, 0):
             frame = self._frames[position]
             found.append(frame)

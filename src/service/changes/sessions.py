@@ -21,7 +21,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.sessions")
 
 @dataclass(frozen=True)
 class SessionEvent:
-    """What happened to a session, and when."""
+    """One event of a session, and the time of its commit."""
 
     kind: Literal["created", "expired", "revoked"]
     tenant: TenantId
@@ -30,7 +30,7 @@ class SessionEvent:
 
 
 async def logged(event: SessionEvent) -> None:
-    """Log and count the event."""
+    """Write the event to the service's log, and count it in a metric."""
     SESSION_EVENTS.labels(event=event.kind).inc()
     log.info("session", kind=event.kind, tenant=str(event.tenant), session=str(event.session_id))
 

@@ -1,4 +1,4 @@
-"""One subscriber of a tenant's stream: where it is, what it gets next, and whether it may still read."""
+"""Subscription: sends the commits of a tenant to one subscriber, as long as the subscriber may read them."""
 
 from __future__ import annotations
 
@@ -21,24 +21,27 @@ from service.tenancy.identity import TenantId
 
 _CATCH_UP = 100
 _ASK_AGAIN = 0.25
-"""Seconds between checks of an admission whose time is over: the answer may be cached, up to a second old, and still grant it."""
+"""Seconds until an expired admission is checked again. One check is not enough: it may use cached rows, up to a second old."""
 _PROVE_EVERY = 60.0
-"""Seconds after which an admission is checked again, even without any change.
+"""Seconds after which an admission is checked again, even if none of its rows was changed.
 
-The check counts as a use of the session, so an open stream does not become idle.
+The check counts as a use of the session, so that a session with an open stream does not end because it was idle.
 """
 
 
 @dataclass(frozen=True)
 class Admission:
-    """A subscriber's right to read: the rows that decide it (session, user, key, tenant), and the time until it expires."""
+    """A subscriber's right to read: the ids of the rows that it depends on, and the time until it expires.
+
+    The rows are the session or API key, the user and the tenant. `remaining` is None if the right does not expire.
+    """
 
     rows: frozenset[UUID]
     remaining: timedelta | None
 
 
 Prove = Callable[[int], Awaitable[Admission]]
-"""Checks again whether the subscriber may read, as of the commit with the given number or a later one.
+"""Checks again whether the subscriber may read. The rows read for this include the commit with the given number.
 
 Raises a ServiceError, such as Unauthorized, if the subscriber may no longer read.
 """
@@ -47,8 +50,8 @@ Raises a ServiceError, such as Unauthorized, if the subscriber may no longer rea
 class Subscription:
     """One subscriber. `async for data in subscription.frames(since)` yields the bytes to send.
 
-    It ends when the subscriber may no longer read, or after `close`. `place` has to be read before the subscriber is
-    admitted: a later commit that ends the admission is then part of the stream.
+    The iteration ends when the subscriber may no longer read, or after `close`. `place` has to be read before the first
+    admission is checked: then a later commit that ends the admission is in the stream, and has it checked again.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class Subscription:
         heartbeat: float,
     ) -> None:
         self.reason = "left"
-        """Why the subscription has ended; "left" if the client has closed it."""
+        """Why the subscription has ended. "left" (the client has disconnected) unless `close` sets another reason."""
         self._database, self._tenant, self._ring = database, tenant, ring
         self._opening = place
         self._admission, self._prove, self._proven_at = admission, prove, monotonic()
@@ -73,7 +76,7 @@ class Subscription:
         self._epoch, self._cursor = place.epoch, place.head
 
     def close(self, reason: str) -> None:
-        """End the stream: at once if it waits for news, otherwise before the next frames."""
+        """End the stream: at once if it is waiting for commits, otherwise before it yields the next bytes."""
         if self._is_closing:
             return
         self.reason, self._is_closing = reason, True
@@ -81,8 +84,8 @@ class Subscription:
             self._patience.reschedule(asyncio.get_running_loop().time())
 
     async def frames(self, since: Position | None) -> AsyncGenerator[bytes, None]:
-        """The bytes to send: every commit after `since`, or every commit from now on if it is None."""
-        # Browsers wait so many milliseconds before they reconnect. A random number, so that not all come back at once.
+        """The bytes to send: every commit after the position `since`. If `since` is None, only commits made from now on."""
+        # The number of milliseconds that a browser waits before it reconnects; random, so that not all reconnect at once.
         yield f"retry: {random.randint(1000, 3000)}\n\n".encode()
         lost = None if since is None else self._opening.loss_after(since)
         if lost is not None:
@@ -91,7 +94,7 @@ class Subscription:
             self._cursor = since.number
         yield self._ready(self._opening)
         while not self._is_closing:
-            # Take the event before the ring is read, so that a commit in between still wakes this task.
+            # Get the event before reading the ring. If a commit is added after the read, the event is set, and `_wait` returns.
             news = self._ring.news
             if self._is_doubtful() and not await self._is_admitted(self._cursor):
                 return
@@ -110,9 +113,9 @@ class Subscription:
                 yield f": {Position(self._epoch, self._ring.head)}\n\n".encode()
 
     async def _next(self) -> tuple[Sequence[Frame], str | None]:
-        """The next frames, or the reason why the commits after the cursor are lost (`epoch`, `pruned`)."""
+        """The next frames, or the reason (`epoch`, `pruned`) why the commits after the cursor are not available."""
         if self._ring.epoch != self._epoch:
-            # If the ring is still in an earlier epoch, it is restarted in this one soon.
+            # A ring of an earlier epoch will be restarted in the present epoch soon: wait for that, without a reset.
             return (), "epoch" if self._ring.epoch > self._epoch else None
         frames = self._ring.after(self._cursor)
         if frames is not None:
@@ -120,7 +123,10 @@ class Subscription:
         return await self._caught_up()
 
     async def _wait(self, news: asyncio.Event) -> bool:
-        """Wait for news, at most until the next heartbeat or the end of the admission; returns whether there was any."""
+        """Wait until the ring changes, at most until the next heartbeat or the end of the admission.
+
+        Returns False if the time is over, so that a heartbeat is sent.
+        """
         try:
             async with asyncio.timeout(min(self._heartbeat, max(self._expires_in(), _ASK_AGAIN))) as self._patience:
                 await news.wait()
@@ -153,7 +159,7 @@ class Subscription:
 
         async def read(work: EngineWork) -> tuple[Sequence[Frame], str | None]:
             page = await work.log.read_on(self._cursor, most=MOST_CHANGES, limit=_CATCH_UP)
-            # Read the place after the page, to notice if commits were pruned in between.
+            # Read the floor only after the page. If commits of the page were pruned meanwhile, the floor shows it.
             place = await work.log.place()
             if (lost := place.loss_after(Position(self._epoch, self._cursor))) is not None:
                 return (), lost
@@ -162,9 +168,9 @@ class Subscription:
         return await EngineWork.run(self._database, read, self._tenant, read_only=True)
 
     def _reset(self, reason: str, place: StreamPlace) -> bytes:
-        """Continue at `place`; returns the event that tells the client so.
+        """Continue after the head of `place`. Returns the event `reset`, which tells this to the client.
 
-        The commits that it has missed are not available: the client has to read all its data again.
+        The commits before are not available, so the client has to read all its data again.
         """
         self._epoch, self._cursor = place.epoch, place.head
         head = str(Position(place.epoch, place.head))

@@ -1,1 +1,1 @@
-"""The `quarry` command: one module per group."""
+"""The command `quarry`: one module per group of subcommands, such as `quarry db`."""

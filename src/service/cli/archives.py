@@ -25,7 +25,7 @@ def export(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
-    """Write all data of a tenant to one archive, with personal data in plain text; prints the path of the archive."""
+    """Export a tenant into one archive file, with personal data in plain text; prints the path of the file."""
     host = host_name(domain)
     path = file or Path(f"{host}_export_{datetime.now(UTC):%Y%m%d_%H%M%S}.tar.gz")
     if path.exists() and not force:
@@ -54,7 +54,7 @@ def import_(
 
 
 def delete(domain: Domain, yes: Yes = False) -> None:
-    """Delete a tenant and all its data for good; prints how many rows were deleted from each table and how many are left."""
+    """Delete a tenant with all its data for good; prints for each table how many rows were deleted and how many are left."""
     host = host_name(domain)
     with installed() as local:
         tenant = wait_for(erasure.erasable(local, host))

@@ -72,7 +72,7 @@ def list_(
     check: Annotated[bool, typer.Option("--check", help="Read every backup and compare its checksum.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the backups, oldest first. With --check the exit status is 1 when one is damaged."""
+    """List the backups, oldest first. With --check the exit status is 1 if at least one backup is damaged."""
     shown = [(entry, _state(entry, check=check)) for entry in _directory(settings(), directory).entries()]
     if as_json:
         print(json.dumps([_described(entry, state) for entry, state in shown], indent=2))
@@ -86,9 +86,9 @@ def list_(
 
 @app.command()
 def verify(name: Name, directory: In = None, unsigned: Unsigned = False) -> None:
-    """Restore a backup into a scratch database, check it there, and drop the database.
+    """Restore a backup into a scratch database, compare its tables with the manifest, and drop the database.
 
-    Its tables are compared with the manifest, and it must keep the rules that isolate tenants.
+    Unless migrations are pending, the command also checks that the restored database isolates the tenants from each other.
     """
     with installed() as local:
         started = monotonic()
@@ -112,7 +112,7 @@ def restore(  # noqa: PLR0917  its arguments are options
     ] = False,
     unsigned: Unsigned = False,
 ) -> None:
-    """Replace the database by a restored backup. The replaced database is kept under another name, which is printed."""
+    """Restore a backup and put it in the place of the database. The former database is kept under a name that is printed."""
     loaded = settings()
     if loaded.environment == "production" and not in_production:
         raise OperatorError("`backup restore` is refused in production", "add --in-production if it is meant")
@@ -136,7 +136,7 @@ def _directory(local: Settings, given: Path | None) -> Directory:
 
 
 def _places() -> list[Path]:
-    """The folders of the PostgreSQL installations on this machine, with programs such as pg_dump and pg_restore."""
+    """The folders on this machine with PostgreSQL's programs, such as pg_dump; at most one for each major version."""
     found = []
     for major in _MAJORS:
         with suppress(EmbeddedError):
@@ -145,7 +145,7 @@ def _places() -> list[Path]:
 
 
 def _state(entry: Entry, *, check: bool) -> str | None:
-    """The state of a backup: "whole", or what is wrong with it; None if it looks complete and was not checked."""
+    """The state of a backup: what is wrong with it, or "whole" if `check` found no damage. None if it was not checked."""
     if entry.backup is None or not check:
         return entry.problem
     try:
@@ -174,7 +174,7 @@ def _line(entry: Entry, state: str | None) -> str:
 
 
 def _size(count: float) -> str:
-    """A number of bytes in a unit that people can read, such as `1.2 MB`."""
+    """A number of bytes with a suitable unit, such as `1.2 MB`."""
     unit = 0
     while count >= 1000 and unit < len(_UNITS) - 1:
         count, unit = count / 1000, unit + 1

@@ -23,10 +23,10 @@ app = typer.Typer(help="Change streams: reset, consumers, forget.", no_args_is_h
 def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Without asking.")] = False,
 ) -> None:
-    """Begin a new epoch: all streams, consumers and caches start again.
+    """Begin a new epoch: all clients of streams and all consumers have to read the data again, and caches are discarded.
 
-    This is needed after data was restored into the same database. A new, promoted or copied database is detected
-    automatically.
+    Run this after data was restored into the same database, which the service can't detect. If the database is a new,
+    promoted or copied one, the service detects it and begins a new epoch by itself.
     """
     if not yes and not typer.confirm("Every client and consumer will read its state again. Go on?", err=True):
         raise OperatorError("nothing was done")
@@ -39,7 +39,7 @@ def reset(
 def consumers(
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:
-    """List the consumers: since when each is behind, in how many tenants it is behind or fails, and in how many it is reset."""
+    """List the consumers: in how many tenants each is behind, fails or waits for a reset (cut off), and since when."""
     with installed() as local:
         lags = wait_for(_as_platform(local, lambda work: work.cursors.lag()))
     if as_json:
@@ -52,7 +52,7 @@ def consumers(
 
 @app.command()
 def forget(name: Annotated[str, typer.Argument(help="As `quarry changes consumers` shows it.")]) -> None:
-    """Delete the stored positions of a consumer that no longer exists. A consumer that still runs would be reset."""
+    """Delete the stored positions of a consumer that no longer exists. A consumer that still runs would get a reset."""
     with installed() as local:
         places = wait_for(_as_platform(local, lambda work: work.cursors.forget(name)))
         if not places:

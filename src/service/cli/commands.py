@@ -1,4 +1,4 @@
-"""All commands of `quarry`, and how their failures are reported."""
+"""Registers all commands of `quarry`, runs them, and reports their errors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ app.add_typer(config.app, name="config")
 
 
 def run() -> int:
-    """Run the command that the arguments name; returns the exit status."""
+    """Run the command that the program's arguments name, and report its error; returns the exit status."""
     try:
         app()
     except SystemExit as leave:

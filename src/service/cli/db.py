@@ -26,7 +26,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 @app.command()
 def test(as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
-    """Connect as the serving role and report on the connection and the database, or say why it fails and what to do."""
+    """Connect as the serving role, and report on connection and database. If connecting fails, say why and what to do."""
     with installed() as local:
         report = dataclasses.asdict(wait_for(diagnosis.examine(local.address("quarry_app"))))
         deaf = wait_for(diagnosis.why_deaf(local.listening_address()))
@@ -52,7 +52,7 @@ def test(as_json: Annotated[bool, typer.Option("--json", help="As one JSON objec
 
 @app.command()
 def create() -> None:
-    """Create the database and its schemas, and the roles where they are missing."""
+    """Create the database, its schemas and the roles, as far as they are missing."""
     with installed(provision=False) as local:
         target = local.administration()
         name = target.database
@@ -79,7 +79,7 @@ def drop(yes: Yes = False) -> None:
 def roles(
     only_print: Annotated[bool, typer.Option("--print", help="Print the SQL for a DBA instead of running it.")] = False,
 ) -> None:
-    """Create the roles of the cluster, as a superuser or a login with CREATEROLE."""
+    """Create the roles that the service uses. The login for migrations has to be a superuser or have CREATEROLE."""
     if only_print:
         print(provisioning.roles_sql(settings().limits), end="")
         return
@@ -95,7 +95,7 @@ def url(
         str | None, typer.Option(help="With --yoyo: of a tenant's own schema, for sql/migrations/tenant.")
     ] = None,
 ) -> None:
-    """Print the database URL, password included. Starts the embedded server and leaves it running; `quarry db stop` stops it."""
+    """Print the database's URL with its password. An embedded server is started and left running until `quarry db stop`."""
     with installed(keep=True) as local:
         if for_yoyo:
             print(migrations.yoyo_url(local.address("quarry_owner"), schema or local.database_schema))
@@ -113,7 +113,7 @@ def stop() -> None:
 
 
 async def _checked(local: Settings) -> dict[str, dict[str, Any]]:
-    """The results of the checks of the database that `/healthz` runs too."""
+    """The results of those health checks that concern the database. `/healthz` runs the same checks, and others."""
     async with Database.open(
         local.address("quarry_app"), local.limits, schema=local.database_schema, name="quarry db test"
     ) as opened:
@@ -121,7 +121,7 @@ async def _checked(local: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _create_roles(local: Settings) -> bool:
-    """Create the roles, and report what this login has no privilege to do; returns whether there was anything to report."""
+    """Create the roles, and print what this login was not allowed to do; returns whether anything was printed."""
     return _note(wait_for(provisioning.create_roles(local.administration(), local.limits)))
 
 
@@ -132,9 +132,9 @@ def _note(notes: list[str]) -> bool:
 
 
 def _migrations(local: Settings) -> dict[str, object]:
-    """The applied and pending migrations, or the reason why they are unknown.
+    """The number of applied migrations and the ids of the pending ones, or the reason why they are unknown.
 
-    If there is only a login for serving, it may not be able to read them.
+    For example, they are unknown if the settings have only the login of the serving role, and it can't become quarry_owner.
     """
     address = local.address("quarry_owner")
     try:

@@ -1,4 +1,4 @@
-"""The installation that a command works on: its settings, and the embedded server if they name no other server."""
+"""For all commands: loads the settings, starts the embedded server if the settings name no other, and opens connections."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from service.tenancy import guard
 
 
 def settings() -> Settings:
-    """The settings. Variables that look like settings but are none are reported."""
+    """Load the settings. For each variable that looks like a setting but is not one, a message is printed."""
     loaded = Settings.load()
     try:
         check_environment(os.environ)
@@ -43,9 +43,10 @@ def settings() -> Settings:
 
 @contextlib.contextmanager
 def installed(*, keep: bool = False, provision: bool = True) -> Iterator[Settings]:
-    """The settings, with a running server: the one that they name, or else the embedded one, started for the block.
+    """The settings for a block that needs a database server. If they name no server, the embedded one is started.
 
-    With `keep` the embedded server is left running. With `provision` its roles and its database are created if missing.
+    The embedded server is stopped after the block, unless `keep` is true. With `provision` its roles and its database are
+    created if they are missing.
     """
     loaded = settings()
     if not loaded.is_embedded:
@@ -61,7 +62,7 @@ def installed(*, keep: bool = False, provision: bool = True) -> Iterator[Setting
 
 
 def embedded_settings(loaded: Settings, server: Server) -> Settings:
-    """The settings with the URLs of the embedded server, one for the login of each role."""
+    """The settings with the URLs of the embedded server filled in, one URL for each purpose: each uses another login."""
 
     def url(user: str) -> SecretStr:
         return SecretStr(server.url(user=user, password=server.password, database=loaded.database_name))
@@ -79,7 +80,10 @@ def embedded_settings(loaded: Settings, server: Server) -> Settings:
 
 
 async def provisioned(local: Settings, server: Server) -> None:
-    """Create what is missing on an embedded server. Another command may be doing the same, or was killed while doing it."""
+    """Create the database, roles and schemas of an embedded server as far as they are missing, and set the roles' passwords.
+
+    Another command may be doing the same at this moment, or may have been killed while doing it.
+    """
     root = Address(server.url())
     await provisioning.create_database(root, local.database_name)
     await provisioning.create_roles(root)
@@ -95,8 +99,9 @@ async def database(
 ) -> AsyncIterator[Database]:
     """A database with one connection, as `role`. Raises OperatorError with a remedy if `attempts` attempts to connect fail.
 
-    The serving role needs the keys of personal data, unless `personal=False`. They must be the keys that this database was
-    last used with. `claim=False` skips this check, for keys that are still to become those of the database.
+    For the serving role, the keys of personal data (PII_KEYS, PII_INDEX_KEY) are loaded, unless `personal` is false. Raises
+    OperatorError if they are not the keys that this database was last used with. With `claim=False` this is not checked:
+    `quarry pii rotate-index` works with a key that the database does not know yet.
     """
     address = local.address(role)  # type: ignore[arg-type]
     limits = PoolLimits(minimum=1, maximum=1, connect_attempts=attempts)
@@ -115,6 +120,6 @@ async def database(
 
 
 def refuse_in_production(loaded: Settings, command: str) -> None:
-    """Raise OperatorError in production, for commands that must not run there."""
+    """Raise OperatorError if the environment is production, where this command must not run."""
     if loaded.environment == "production":
         raise OperatorError(f"`{command}` is refused in production")

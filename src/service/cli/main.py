@@ -1,4 +1,4 @@
-"""The entry point of `quarry`: every failure, even one during the imports, gives an exit status and a one-line message."""
+"""The entry point of `quarry`. It turns expected errors, even those during the imports, into an exit status and a message."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ TERMINATED = 128 + signal.SIGTERM
 
 
 def main() -> NoReturn:
-    """Run the command and exit; a user's mistake gets one line and a remedy, never a traceback."""
+    """Run the command and exit. For a user's mistake, it prints one line and a remedy instead of a traceback."""
     status = 130
     try:
-        # The imports take a while, and an exception that a signal raises during one may turn into another or get lost.
-        # So a signal ends the process at once until they are done.
+        # During the imports a signal ends the process at once. If its handler raised an exception instead, the module that is
+        # being imported could catch that exception, or raise another one in its place.
         signal.signal(signal.SIGINT, _leave)
         signal.signal(signal.SIGTERM, _leave)
         from service.cli.commands import run  # noqa: PLC0415
@@ -34,7 +34,7 @@ def main() -> NoReturn:
         status = 1
         _silence()
     except OperatorError as error:
-        # The imports read the files of SQL statements, and raise this for errors in them.
+        # The imports read the files with SQL statements, and raise OperatorError for mistakes in these files.
         status = 1
         print(f"quarry: {error.message}" + (f"\n  → {error.remedy}" if error.remedy else ""), file=sys.stderr)
     except OSError as error:
@@ -45,17 +45,17 @@ def main() -> NoReturn:
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """End the process at once: this is the handler of signals while there is nothing to clean up yet."""
+    """Signal handler for the time of the imports: end the process at once, because there is nothing to clean up yet."""
     os._exit(128 + number)
 
 
 def _terminated(_: int, __: FrameType | None) -> NoReturn:
-    """Exit with an exception, which ends every `with` block properly, so that nothing is left running."""
+    """Signal handler while a command runs: raise SystemExit, so that every `with` block is left and cleans up."""
     sys.exit(TERMINATED)
 
 
 def _silence() -> None:
-    """Discard output that could not be written, so that the interpreter does not try again when it ends."""
+    """Discard output that could not be written; otherwise the interpreter would try to write it again when it exits."""
     sink = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -23,14 +23,14 @@ app = typer.Typer(help="Maintenance mode (writes are refused, reads continue): o
 
 _LOOK_EVERY = 0.1
 _TELL_EVERY = 2.0
-"""Seconds between messages about the progress."""
+"""Seconds between two messages about the progress of a purge."""
 
 
 @app.command()
 def on(
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for writes that are under way.")] = 60.0,
 ) -> None:
-    """Refuse writes on all instances (`read_only`, 503), and wait for the writes that have already begun."""
+    """Refuse writes on all instances (error `read_only`, status 503), and wait until the writes in progress have ended."""
     with installed() as local:
         wait_for(_begin(local, wait))
     say("quarry: maintenance is on; nothing is being written")
@@ -53,7 +53,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
 
 
 def purge() -> None:
-    """Purge rows whose retention period has ended, in every tenant. `quarry serve` does this every hour."""
+    """Delete rows whose retention period has ended, for every tenant. `quarry serve` does this every hour."""
     with installed() as local:
         purged = wait_for(_purge(local))
     say(f"quarry: {purged.rows} rows forgotten")

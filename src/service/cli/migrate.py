@@ -27,14 +27,14 @@ app = typer.Typer(help="Migrations: up, down, pending, show, check, new, fresh."
 _MOST_NAMED = 5
 _MOST_TOLD = 50
 _TELLS_WHO_WAITS = "0014.forget-everywhere"
-"""The migration that creates the database function that `rotation.waiting` calls."""
+"""The migration that creates the database function which `rotation.waiting` calls to find plain text."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 @app.command()
 def up() -> None:
-    """Apply pending migrations, and seal personal data that they leave as plain text. Safe on several instances at once."""
+    """Apply pending migrations, and encrypt personal data that they leave as plain text. Several runs at once are safe."""
     with installed() as local:
         migrate(local)
 
@@ -45,7 +45,7 @@ def down(
     in_production: Annotated[bool, typer.Option("--in-production", help="Do it in production.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Roll back the last migrations; the columns and tables that they have created are dropped with their data."""
+    """Roll back the last migrations. The columns and tables that they created are dropped with their data."""
     if settings().environment == "production" and not in_production:
         raise OperatorError(
             "`migrate down` is refused in production",
@@ -82,10 +82,10 @@ def show(as_json: AsJson = False) -> None:
 
 @app.command()
 def check() -> None:
-    """Check the migrations and the catalog.
+    """Check the migrations, and check in the catalog that the database isolates the tenants from each other.
 
-    Fails if a migration is pending, was edited after it was applied, or is applied but has no file any more, or if the
-    catalog breaks a rule of isolation.
+    Fails if a migration is pending, if the file of an applied migration was edited or is missing, or if the catalog breaks
+    a rule of isolation.
     """
     with installed() as local:
         wrong = [f"{each.id} is {_state(each)}" for each in _status(local) if _state(each) != "applied"]
@@ -110,7 +110,7 @@ def new(
 
 @app.command()
 def fresh(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Drop all tables with everything in them and migrate from nothing."""
+    """Drop all tables with their data, and apply all migrations again."""
     refuse_in_production(settings(), "migrate fresh")
     confirm("drops every table of the service with everything in it", yes=yes)
     with installed() as local:
@@ -123,7 +123,7 @@ def fresh(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 
 
 def migrate(local: Settings) -> None:
-    """Apply pending migrations, check the catalog with the guard, and seal what the migrations leave as plain text.
+    """Apply pending migrations, check the catalog (tenancy/guard.py), and seal personal data that is then in plain text.
 
     A migration can't seal personal data itself, because the database does not have the keys.
     """
@@ -131,7 +131,7 @@ def migrate(local: Settings) -> None:
     try:
         done = own_schemas.up(_owner(local), local.database_schema, say, verify=rehearsal.findings)
     except OwnSchemaFailed as error:
-        # This must not stop the tenants in other schemas from being checked and sealed: raise the failure at the end.
+        # Go on, so that the other schemas are still checked and their plain text is sealed. The failure is raised at the end.
         failure = error
     findings = wait_for(_findings(local))
     if findings:
@@ -157,28 +157,28 @@ def migrate(local: Settings) -> None:
 
 
 def _waiting_before(local: Settings) -> list[TenantId]:
-    """The tenants that have personal data in plain text already before the migrations run.
+    """The tenants that already have personal data in plain text before the migrations run.
 
-    It is not sealed automatically, because anybody who can write to the database may have put it there. If migration 0014
-    is not applied yet, this can't be found out: the result is empty, and all plain text is sealed.
+    Their plain text is not sealed automatically, because anybody who can write to the database may have put it there. Before
+    migration 0014 these tenants can't be found: the result is empty, and all plain text is sealed.
     """
     applied = {each.id for each in migrations.status(_owner(local), local.database_schema) if each.applied_at}
     return wait_for(waiting(local)) if _TELLS_WHO_WAITS in applied else []
 
 
 def tenants_listed(tenants: Sequence[TenantId]) -> str:
-    """Some tenants by their ids, for a message."""
+    """The ids of the first few of `tenants`, and how many more there are, for a message."""
     return f"tenant{'s' if len(tenants) > 1 else ''} {', '.join(first_few(tenants, _MOST_NAMED))}"
 
 
 async def waiting(local: Settings) -> list[TenantId]:
-    """The tenants with personal data in plain text that has to be sealed. Finding them does not need the keys."""
+    """The tenants that have personal data in plain text, which has to be sealed. This needs no keys."""
     async with database(local, personal=False) as opened:
         return await rotation.waiting(opened)
 
 
 async def _seal(local: Settings, waited: list[TenantId]) -> None:
-    """Seal the plain text of tenants that had none before the migrations."""
+    """Seal the plain text of tenants, except for those in `waited`, which had plain text before the migrations."""
     tenants = [tenant for tenant in await waiting(local) if tenant not in waited]
     if tenants:
         async with database(local) as opened:
@@ -197,7 +197,7 @@ def _status(local: Settings) -> list[Status]:
 
 
 def _owner(local: Settings) -> Address:
-    """The address at which migrations run. Raises OperatorError with a remedy if the server can't be reached."""
+    """The address that migrations are run at. Raises OperatorError with a remedy if the server can't be reached."""
     address = local.address("quarry_owner")
     wait_for(diagnosis.require(address))
     return address

@@ -43,9 +43,9 @@ def rotate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the number of rows of each kind as JSON.")] = False,
 ) -> None:
-    """Seal personal data and password hashes again with the first of PII_KEYS, and add MACs to tokens of an earlier release.
+    """Encrypt personal data and password hashes again with the first of PII_KEYS, and add missing MACs to tokens.
 
-    The service may run meanwhile. If this is killed, start it again.
+    The service may run meanwhile, unless --new-key is given. If the command is killed, run it again.
     """
     with installed() as local:
         report = wait_for(_rotate(local, new_key=new_key))
@@ -61,9 +61,9 @@ def rotate(
 
 @app.command()
 def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Seal personal data that is still plain text, for example after a migration with plain yoyo.
+    """Encrypt personal data that is still plain text, for example after the command `yoyo` has applied a migration.
 
-    Look at it first: anybody who can write to the database may have put it there.
+    Look at the plain text first: anybody who can write to the database may have put it there.
     """
     with installed() as local:
         tenants = wait_for(waiting(local))
@@ -80,9 +80,10 @@ def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
 
 @app.command("rotate-index")
 def rotate_index() -> None:
-    """Replace the index key in QUARRY_OLD_INDEX_KEY by PII_INDEX_KEY: all blind indexes and MACs are recomputed.
+    """Replace the index key: recompute blind indexes and the MACs of sessions and API keys with PII_INDEX_KEY.
 
-    Stop all instances first. If this is killed, start it again with the same two keys.
+    QUARRY_OLD_INDEX_KEY has to contain the key used so far. Stop all instances first. If the command is killed, run it again
+    with the same two keys.
     """
     with installed() as local:
         keys, given = keyring.load(local), os.environ.get(_OLD, "")
@@ -105,10 +106,10 @@ def rotate_index() -> None:
 
 
 async def _rotate_index(local: Settings, keys: Keyring, old: Keyring) -> RotationReport:
-    """Recompute everything with the key of `keys` instead of that of `old`.
+    """Recompute the blind indexes and MACs that were made with the index key of `old`, with that of `keys`.
 
-    Until this is done, the database stores a check value of both keys together. So no instance starts with either key, and
-    a new run is accepted only with the same two keys.
+    Until this is done, the database stores the XOR of both keys' check values. This value belongs to neither key, so no
+    instance starts, and an interrupted run can be continued only with the same two keys.
     """
     begun = bytes(a ^ b for a, b in zip(keys.check, old.check, strict=True))
     async with contents.connected(local.address("quarry_owner")) as owner:
@@ -134,9 +135,9 @@ async def _rotate_index(local: Settings, keys: Keyring, old: Keyring) -> Rotatio
 def spelling(
     write: Annotated[bool, typer.Option("--write", help="Change them; otherwise they are only counted.")] = False,
 ) -> None:
-    """Find addresses whose stored spelling is not the current one, in which they are looked for.
+    """Find email addresses that are not stored in the spelling that look-ups use, and are therefore not found.
 
-    That is Unicode's composed form, with domains in their xn-- form.
+    This spelling is lower case in Unicode's composed form (NFC), with the domain in ASCII (xn--…).
     """
     with installed() as local:
         report = wait_for(_spelling(local, write=write))
@@ -154,7 +155,7 @@ def spelling(
 
 @app.command()
 def key(index: Annotated[bool, typer.Option("--index", help="One for PII_INDEX_KEY.")] = False) -> None:
-    """Print a new key for PII_KEYS. Values are sealed with the first key in PII_KEYS, and can be opened with any of them."""
+    """Print a new key for PII_KEYS. The first key in PII_KEYS encrypts new values; all keys in it can decrypt."""
     print(keyring.fresh_index_key() if index else keyring.fresh_key())
 
 
@@ -180,7 +181,7 @@ async def _rotate(local: Settings, *, new_key: bool) -> RotationReport:
             await _require_no_instance(owner, "they do not know the new key")
     async with database(local, "quarry_platform") as platform:
         if new_key:
-            # Opening the database checks that the current keys belong to it, before a new key is put in front of them.
+            # `database` raises if the present keys are not those of this database. Check this before adding a new key.
             async with database(local):
                 _put_new_key(local)
         async with database(local) as opened:
@@ -198,7 +199,7 @@ async def _spelling(local: Settings, *, write: bool) -> RotationReport:
 
 
 def _put_new_key(local: Settings) -> None:
-    keyring.load(local)  # creates the key file if nothing has been sealed yet
+    keyring.load(local)  # creates the key file if there is none
     fresh = keyring.fresh_key()
     if not keyring.prepend(local, fresh):
         raise OperatorError(

@@ -31,9 +31,9 @@ from service.tenancy import guard
 from service.work import Work
 
 _TAKEN_WITHIN = 60_000
-"""Milliseconds within which a client has to accept sent data; after that the connection is closed."""
+"""Milliseconds after which a connection is closed if its client does not accept sent data."""
 _OPEN_FILES = 65_536
-"""The limit of open files that is wanted: every open stream needs one."""
+"""The limit of open files that is set if possible. Every connection, such as one with an open stream, counts as a file."""
 
 _HAS_TABLES = """SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
  WHERE (n.nspname, c.relname) = ('app', 'installation'))"""
@@ -46,7 +46,7 @@ Port = Annotated[int | None, typer.Option(min=0, max=65535, help="The port to li
 
 
 def dev(host: Host = None, port: Port = None) -> None:
-    """Start everything for a first look: embedded PostgreSQL, roles, migrations, demo data and the service."""
+    """Try out Quarry: start the embedded PostgreSQL, create roles, migrate, insert demo data, and serve the API."""
     loaded = settings()
     refuse_in_production(loaded, "dev")
     _require_extensions(loaded)
@@ -87,7 +87,7 @@ def serve(
         if workers == 1:
             _serve(local, listener, ready)
             return
-        # The workers read their settings from the environment, so the embedded server's addresses are put there.
+        # The workers read their settings from the environment, so put the addresses of the embedded server there.
         for role in ("database_url", "database_migration_url", "database_platform_url", "database_backup_url"):
             if (secret := getattr(local, role)) is not None:
                 os.environ[role.upper()] = secret.get_secret_value()
@@ -96,7 +96,7 @@ def serve(
 
 
 def worker() -> Starlette:
-    """The application of one of several worker processes."""
+    """Create the application in one of several worker processes."""
     servers.begin_worker()
     app = create_app(settings())
     servers.freeze()
@@ -104,7 +104,7 @@ def worker() -> Starlette:
 
 
 async def _has_tenants(local: Settings) -> bool:
-    """Whether there are tenants already. Demo users have a public password, so they are not added to a database with tenants."""
+    """Whether the database has tenants. If so, no demo users are added to it, because their password is publicly known."""
     async with database(local, "quarry_platform") as opened:
         return bool(
             await Work.run(opened, lambda work: work.tenants.page(after_created_at=None, after_id=None, limit=1), None)
@@ -131,13 +131,13 @@ async def _admit(local: Settings) -> None:
 
 
 def _require_extensions(loaded: Settings) -> None:
-    """Raise OperatorError, before anything is served, if code that a setting names can't be loaded."""
+    """Raise OperatorError at the start if the code that CODE_SENDER or CONSUMERS names can't be loaded."""
     one_time_codes.sender(loaded)
     require_names((session_events(), *configured(loaded)))
 
 
 def _allow_connections() -> None:
-    """Raise the limit of open files as far as needed and allowed; shells commonly set it to 1024."""
+    """Raise the limit of open files up to _OPEN_FILES, as far as the system allows. Shells commonly set it to 1024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -145,8 +145,8 @@ def _allow_connections() -> None:
 
 
 def _serve(local: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
-    # After SIGTERM uvicorn finishes the requests in flight, then raises the signal again. This handler then exits with an
-    # exception, which ends every `with` block properly.
+    # After SIGTERM uvicorn finishes the requests in progress, then sends SIGTERM to this process again. The handler set here
+    # then raises SystemExit, so that every `with` block is left and cleans up.
     signal.signal(signal.SIGTERM, _leave)
     has_served = True
     try:
@@ -158,16 +158,16 @@ def _serve(local: Settings, listener: socket.socket, ready: Callable[[], None]) 
 
 
 def _listening(loaded: Settings, host: str | None, port: int | None) -> socket.socket:
-    """A socket that is bound to the address; the server will listen on it.
+    """A socket that is bound to the address but does not listen yet.
 
-    It is bound before anything slow is done, so that a port in use is reported at once.
+    The caller binds the socket before it does anything slow, so that a port in use is reported at once.
     """
     address = (host or loaded.host, loaded.port if port is None else port)
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # Connections inherit this option: the kernel then closes a connection whose client no longer accepts data.
+        # Accepted connections inherit this option: the kernel closes a connection if its client does not accept data.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TAKEN_WITHIN)
     try:
         listener.bind(address)

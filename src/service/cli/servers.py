@@ -1,4 +1,4 @@
-"""How the service runs uvicorn: in one process or with several workers. It accepts connections once it can serve them."""
+"""Runs uvicorn, in one process or with several workers. Connections are accepted only when requests can be served."""
 
 from __future__ import annotations
 
@@ -34,16 +34,17 @@ class Server(uvicorn.Server):
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open what the application needs, then listen."""
+        """Run the application's start-up, begin to listen, then call `ready`."""
         await super().startup(sockets)
         if self.started:
             self._ready()
 
 
 class Workers(Multiprocess):
-    """Several worker processes on one socket.
+    """Several worker processes that share one socket.
 
-    A worker that dies is replaced, which is logged and counted. A worker that hangs is replaced too, which is only logged.
+    If a running worker dies, a new one replaces it; this is logged, and counted in a metric. A worker that hangs is replaced
+    too, but this is only logged.
     """
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
@@ -51,7 +52,7 @@ class Workers(Multiprocess):
         self._ready: Callable[[], None] | None = ready
 
     def keep_subprocess_alive(self) -> None:
-        """Replace dead and hanging workers; uvicorn calls this twice a second."""
+        """Replace dead and hanging workers. Uvicorn calls this method about twice a second."""
         before = {index: process.pid for index, process in enumerate(self.processes)}
         dead = next((process.pid for process in self.processes if not process.process.is_alive()), None)
         if dead is not None:
@@ -67,8 +68,8 @@ class Workers(Multiprocess):
 
 
 def serve(app: Starlette, local: Settings, listener: socket.socket, ready: Callable[[], None]) -> bool:
-    """Serve in this process until a signal ends it; returns whether it ever started to serve."""
-    # A terminal sends SIGHUP when it is closed; the instance goes on.
+    """Serve in this process until a signal stops the server. Returns False if the server could not start."""
+    # A terminal sends SIGHUP when it is closed. Ignore the signal, so that the service goes on.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     server = Server(_config(app, local), ready)
     freeze()
@@ -79,7 +80,7 @@ def serve(app: Starlette, local: Settings, listener: socket.socket, ready: Calla
 def serve_with_workers(
     factory: str, workers: int, local: Settings, listener: socket.socket, ready: Callable[[], None]
 ) -> None:
-    """Serve with several processes, each of which makes its own application; SIGHUP replaces them one by one."""
+    """Serve with several worker processes. Each calls `factory` for its own application. SIGHUP replaces them one by one."""
     config = _config(factory, local, factory=True, workers=workers)
     with tempfile.TemporaryDirectory(prefix="quarry-metrics-") as shared:
         os.environ[SHARED_DIRECTORY] = shared
@@ -87,7 +88,7 @@ def serve_with_workers(
 
 
 def freeze() -> None:
-    """Exclude what is loaded from garbage collection: a full collection would stop every request for 50 ms."""
+    """Exclude all present objects from garbage collection; otherwise each full collection would pause all requests for 50 ms."""
     gc.collect()
     gc.freeze()
 
@@ -95,7 +96,7 @@ def freeze() -> None:
 def begin_worker() -> None:
     """To be called first in a worker process.
 
-    Removes the gauges of processes that are gone, and counts this worker if it replaces another one.
+    Removes the gauge metrics of processes that have ended. If this worker replaces one that died, it is counted in a metric.
     """
     forget_the_dead()
     if os.environ.get(_REPLACES):
@@ -110,13 +111,14 @@ def _config(app: Starlette | str, local: Settings, *, factory: bool = False, wor
     protocol: Any = functools.partial(BoundedProtocol, gate=gate)
     return uvicorn.Config(
         app, http=protocol, factory=factory, workers=workers, log_level="warning", access_log=False, lifespan="on",
-        # A worker answers no healthcheck until it serves. While it waits for its database it must not be killed for that.
+        # Uvicorn kills a worker that does not respond to a health check within this time. The default (5 s) may be too short
+        # for a worker that is still starting.
         timeout_worker_healthcheck=60,
         timeout_graceful_shutdown=int(local.shutdown_timeout), server_header=False, proxy_headers=False,
     )  # fmt: skip
 
 
 def said(address: str, workers: int) -> None:
-    """Log that the instance serves, with its address; this is the first line of its log."""
+    """Log that the instance serves, with its address."""
     event = f"serving on {address}"
     log.info(event, pid=os.getpid(), workers=workers)

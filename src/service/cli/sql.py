@@ -45,7 +45,10 @@ _NOBODY = UUID(int=0)
 
 @app.command()
 def check(names: Names = None, as_json: AsJson = False) -> None:
-    """Check every statement and every migration on a scratch database; the exit status is 1 if one breaks a rule."""
+    """Check the named statements on a scratch database; without names, all statements and migrations.
+
+    The exit status is 1 if a rule is broken.
+    """
     chosen = _chosen(names)
     began = time.monotonic()
     with installed() as local:
@@ -65,7 +68,7 @@ def check(names: Names = None, as_json: AsJson = False) -> None:
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List all statements with their kind, scope, number of variants, tables, and what their cost grows with."""
+    """List all statements: kind, scope, number of variants, tables, and the size that their cost grows with."""
     subjects = _proved(_chosen(None))
     if as_json:
         print(json.dumps([showing.as_json(each) for each in subjects], indent=2))
@@ -78,7 +81,7 @@ def list_(as_json: AsJson = False) -> None:
 def show(
     name: Annotated[str, typer.Argument(help="A statement, such as campaigns.page.")], as_json: AsJson = False
 ) -> None:
-    """Show a statement with all that is proved of it: parameters, columns, row count, order, policies, plan, callers."""
+    """Show a statement and what the checks prove about it: parameters, columns, row count, order, policies, plan, callers."""
     with installed() as local:
         subject, plan = wait_for(_show(local, _one(name)))
     print(json.dumps(showing.as_json(subject), indent=2) if as_json else showing.shown(subject, plan))
@@ -93,7 +96,7 @@ def explain(
     tenant: Annotated[str | None, typer.Option(help="The domain of the tenant that the statement is bound to.")] = None,
     analyze: Annotated[bool, typer.Option("--analyze", help="Run it, undo it, and show what it touched.")] = False,
 ) -> None:
-    """Print the plan of a statement on the configured database, as the role that runs it, with row-level security applied."""
+    """Print the plan of a statement on the configured database, for the role that the service runs it as."""
     entry = _one(name)
     given = dict(_split(each) for each in values or ())
     with installed() as local:
@@ -105,7 +108,7 @@ def explain(
 def report(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("quarry-sql.html"),
 ) -> None:
-    """Write everything that is proved of every statement to one HTML file, which needs no network to be read."""
+    """Write everything that the checks prove about all statements to one HTML file. It can be read offline."""
     with installed() as local:
         page = wait_for(_report(local))
     output.write_text(page, encoding="utf-8")
@@ -170,7 +173,7 @@ async def _explain(
 
 
 def _chosen(names: Sequence[str] | None) -> list[Entry]:
-    """The statements with these names or in these files, or all of them. Raises OperatorError for an unknown name."""
+    """The statements with these names or in these files; without `names`, all. Raises OperatorError for an unknown name."""
     entries = catalogue.entries(Work)
     known = dict.fromkeys(name for each in entries for name in (each.label, each.repository.aggregate))
     for name in names or ():

@@ -95,13 +95,13 @@ def show(domain: Domain) -> None:
 
 @app.command()
 def suspend(domain: Domain) -> None:
-    """Refuse the tenant's requests from now on."""
+    """Suspend a tenant: all its requests are refused until it is activated again."""
     _set_status(domain, "suspended")
 
 
 @app.command()
 def activate(domain: Domain) -> None:
-    """Serve the tenant again."""
+    """Activate a suspended tenant: its requests are served again."""
     _set_status(domain, "active")
 
 
@@ -118,7 +118,7 @@ def _set_status(domain: str, status: TenantStatus) -> None:
 
 
 def _shown(tenant: Tenant, own: Mapping[UUID, str]) -> dict[str, object]:
-    """A tenant as JSON; `schema` is the name of its own schema, or None if its rows are in the shared schema."""
+    """The fields of a tenant for JSON output. `schema` is the name of its own schema, None if it uses the shared schema."""
     return {**tenant.model_dump(), "schema": own.get(tenant.id)}
 
 
@@ -130,7 +130,7 @@ async def _found(host: str, answer: Awaitable[Tenant]) -> Tenant:
 
 
 def host_name(text: str) -> str:
-    """The domain as it is stored, in lower case. Raises OperatorError for a text that is not a host name."""
+    """The domain in `text` in lower case, as it is stored. Raises OperatorError if the text is not a host name."""
     host = text.strip().lower()
     if not _HOST_NAME.match(host):
         raise OperatorError(f"'{text}' is not a host name", "give the tenant's domain, such as acme.example")

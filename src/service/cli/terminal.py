@@ -1,4 +1,4 @@
-"""The terminal: what a command says and asks there, and how it waits for its work."""
+"""Helpers of commands: print messages, ask for confirmation, and run coroutines."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ T = TypeVar("T")
 
 
 def say(message: str) -> None:
-    """Print a message for the person at the terminal. It goes to stderr, because stdout is only for data."""
+    """Print a message for the user to stderr, because stdout is only for data."""
     # If there is no stderr, print would write to stdout.
     if sys.stderr is not None:
         print(printable(message), file=sys.stderr, flush=True)
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine from a command."""
+    """Run a coroutine to its end, and return its result."""
     return asyncio.run(work)
 
 
 def first_few(found: Sequence[object], most: int) -> list[str]:
-    """The first `most` items as texts for a message and, if there are more, how many more."""
+    """The first `most` items as strings, for a message. If there are more, the last string says how many."""
     more = [f"and {len(found) - most} more"] if len(found) > most else []
     return [*map(str, found[:most]), *more]
 
 
 def confirm(what: str, *, yes: bool) -> None:
-    """Ask before something is lost; `--yes` answers for scripts. Raises OperatorError unless the answer is yes."""
+    """Ask for confirmation before something is lost, unless `yes`. Raises OperatorError if the answer is not yes."""
     if yes:
         return
     if sys.stdin is None or not sys.stdin.isatty():

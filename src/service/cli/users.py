@@ -108,10 +108,10 @@ def _address(text: str) -> str:
 
 
 def _password(*own: str) -> str:
-    """The password, taken from the environment or else asked for twice.
+    """The password from the environment variable QUARRY_PASSWORD; if it is not set, the user is asked for it twice.
 
-    Raises OperatorError if it is short or weak, or if there is no terminal to ask at. A password is also weak if it is
-    little more than one of the texts in `own`, such as the user's address.
+    Raises OperatorError if the password is too short or weak, or if there is no terminal to ask at. A password is also weak
+    if it is little more than one of the texts in `own`, such as the user's address.
     """
     given = os.environ.get(_PASSWORD_VARIABLE)
     if given is None:

@@ -1,4 +1,4 @@
-"""The variables that settings are read from: their values for display, and names that are not settings."""
+"""The environment variables of settings: shows their values, and finds variables whose names look like mistyped settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.settings.settings import Settings
 
 
 def shown(settings: Settings) -> dict[str, object]:
-    """The values of all settings by the names of their variables, in the form in which a variable is written, secrets hidden."""
+    """The values of all settings by the names of their variables, written as in a variable; secrets are masked."""
     return {
         name.upper(): _masked(
             getattr(settings, name), is_duration=any(isinstance(m, BeforeValidator) for m in f.metadata)
@@ -27,8 +27,8 @@ def shown(settings: Settings) -> dict[str, object]:
 
 
 def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
-    """A message for every variable whose name looks like a setting but is not one, with the most similar name if there is one."""
-    # dotenv warns about lines that it can't read. It has done so already, when the settings were loaded.
+    """A message for every variable that is not a setting but looks like one; it names the most similar setting, if any."""
+    # Suppress dotenv's warnings about lines that it can't read: they were printed when the settings were loaded.
     logging.getLogger("dotenv").setLevel(logging.ERROR)
     given = {**dotenv_values(".env"), **(os.environ if environ is None else environ)}
     known = [name.upper() for name in Settings.model_fields]

@@ -20,11 +20,14 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.connection")
 _NUMBERED = re.compile(r"commit (\S+) (\d+) (\d+) (\d+)\Z")
 _NUMBERED_STATE = "TN900"
 COMMIT_GRACE = 2.0
-"""Seconds that a cancelled COMMIT, or a rollback, may still take before the connection is given up."""
+"""How many seconds to wait for a cancelled COMMIT or a ROLLBACK to end, before the connection is closed."""
 
 
 class Numbered(NamedTuple):
-    """A commit, as the server's TN900 message describes it. `at` is its time in microseconds since 1970, as in app.commits."""
+    """A numbered commit. During COMMIT the server sends these values in an INFO message with the SQLSTATE TN900.
+
+    `at` is the value of app.commits.at in microseconds since 1970.
+    """
 
     tenant: str
     number: int
@@ -33,14 +36,14 @@ class Numbered(NamedTuple):
 
 
 class Connection:
-    """A connection from the pool. It runs statements, and raises a ServiceError for whatever fails."""
+    """A connection from the pool. It runs statements and translates errors of asyncpg and PostgreSQL into ServiceErrors."""
 
     __slots__ = (
         "_ask_outcome", "_commits", "_greeting", "_has_begun", "_is_numbered", "_raw", "has_refused_writes", "observe",
     )  # fmt: skip
 
     observe: Observer | None
-    """Called with name, seconds and row count of every named statement; None if nobody needs these."""
+    """Called with the name, the duration in seconds and the row count of each named statement; None if none are observed."""
 
     def __init__(
         self,
@@ -49,7 +52,7 @@ class Connection:
         observe: Observer | None = None,
         greeting: str | None = None,
     ) -> None:
-        """`greeting` is a statement that begins every transaction which may write."""
+        """`greeting` is a statement that is added to the message that begins a transaction, if the transaction may write."""
         self._raw = raw
         self._greeting = greeting
         self._ask_outcome = ask_outcome
@@ -69,15 +72,15 @@ class Connection:
         return self._raw
 
     def is_closed(self) -> bool:
-        """Whether the connection is lost."""
+        """Whether the connection has been closed or lost."""
         try:
             return bool(self._raw.is_closed())
         except asyncpg.InterfaceError:
-            # The pool has already detached a connection that was lost.
+            # asyncpg raises this error when its pool has already detached a lost connection.
             return True
 
     def is_in_transaction(self) -> bool:
-        """Whether the server has a transaction open here."""
+        """Whether a transaction is open on this connection."""
         return not self.is_closed() and bool(self._raw.is_in_transaction())
 
     async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
@@ -109,9 +112,10 @@ class Connection:
             raise self._translated(error, text) from error
 
     async def begin(self, text: str, *, is_numbered: bool = True) -> None:
-        """Send the message that opens the transaction. The connection must not be inside one.
+        """Send the message `text`, which begins a transaction. The connection must not be in a transaction already.
 
-        A read-only transaction gets no commit number: with `is_numbered=False` no listener for the message with it is added.
+        `is_numbered=False` is for read-only transactions. They get no commit number, so no log listener is added, and the
+        greeting is not sent.
         """
         if self.is_in_transaction():
             self.abandon()
@@ -125,11 +129,11 @@ class Connection:
         await self.execute(text)
 
     async def commit(self, before: str = "") -> dict[str, int]:
-        """Commit, after the SET statements in `before`; returns the number that each changed tenant's commit got.
+        """Commit; returns the commit number of each tenant whose rows were changed.
 
-        A cancellation does not interrupt COMMIT: its end is awaited for a moment, then CancelledError is raised again.
-        Raises TransactionAborted if the server answered COMMIT with ROLLBACK, CommitUnknown if the connection was lost and
-        the outcome could not be found out.
+        `before` contains SET statements that are sent in one message with COMMIT. A cancellation does not interrupt COMMIT: the
+        server has COMMIT_GRACE seconds to end it, then CancelledError is raised again. Raises TransactionAborted if the server
+        answered COMMIT with ROLLBACK, CommitUnknown if the connection was lost and the outcome could not be found out.
         """
         try:
             sending = self._raw.execute(f"{before}COMMIT")
@@ -145,7 +149,7 @@ class Connection:
         except Exception as error:
             if _is_of_server(error):
                 raise self._translated(error) from error
-            # Any other error, even a FATAL one, leaves the outcome open: the commit may have succeeded before it.
+            # After any other error, even a FATAL one, the outcome is unknown: the commit may have succeeded before the error.
             self.abandon()
             await self._resolve(error)
             tag = "COMMIT"
@@ -155,15 +159,15 @@ class Connection:
         return {commit.tenant: commit.number for commit in self._commits}
 
     async def end(self) -> None:
-        """Commit a read-only transaction. Nothing depends on the outcome, so a cancellation may interrupt this."""
+        """Commit a read-only transaction. Nothing depends on the outcome, so a cancellation may interrupt this COMMIT."""
         tag = await self.execute("COMMIT")
         self._has_begun = False
         if tag != "COMMIT":
             raise TransactionAborted
 
     async def rollback(self) -> None:
-        """Roll the transaction back; close the connection if that fails. A cancellation does not interrupt this."""
-        # A cancelled BEGIN may still reach the server, so the transaction state of the connection is not reliable.
+        """Roll the transaction back; close the connection if that fails. A cancellation does not interrupt the ROLLBACK."""
+        # A cancelled BEGIN may still reach the server, so is_in_transaction() is not reliable: `_has_begun` is checked instead.
         if not self._has_begun or self.is_closed():
             return
         self._has_begun = False
@@ -177,12 +181,12 @@ class Connection:
             await self._finish(task)
             raise
         except Exception:
-            # The error that caused the rollback is reported, not this one. The server rolls back what a lost connection leaves.
+            # The caller raises the error that caused the rollback. If the connection is lost, the server rolls back by itself.
             log.debug("rollback_failed", exc_info=True)
             self.abandon()
 
     def forget(self) -> None:
-        """Before the release: remove this transaction's listener, and close the connection if a transaction is still open."""
+        """Prepare the release to the pool: remove the log listener, and close the connection if a transaction is still open."""
         if self._is_numbered:
             with contextlib.suppress(asyncpg.InterfaceError):
                 self._raw.remove_log_listener(self._note)
@@ -221,7 +225,11 @@ class Connection:
             self.abandon()
 
     async def _resolve(self, error: Exception) -> None:
-        """Find out the outcome after the connection was lost at COMMIT, if the message with the commit's number had arrived."""
+        """Find out the outcome of a COMMIT during which the connection was lost. Returns only if it succeeded.
+
+        The server can be asked only if the commit's number has arrived. Raises Unavailable if the transaction was not
+        committed, CommitUnknown if the outcome could not be found out.
+        """
         outcome = await self._ask_outcome(self._commits[0]) if self._commits else None
         log.warning("commit_lost", outcome=outcome or "unknown", error=str(error))
         if outcome == "aborted":
@@ -237,12 +245,12 @@ def row_count(tag: str) -> int:
 
 
 def _only_removes(text: str) -> bool:
-    """Whether a statement deletes rows and writes none: if it breaks a foreign key, other rows refer to the deleted ones."""
+    """Whether a statement deletes rows and inserts none. If it violates a foreign key, other rows refer to the deleted rows."""
     return "DELETE FROM" in text and "INSERT INTO" not in text
 
 
 def _is_of_server(error: Exception) -> bool:
-    """Whether the server itself has reported that it did not commit. Poolers use class 08 for connection errors."""
+    """Whether the server itself raised the error, so that nothing was committed. An error of class 08 may be a pooler's."""
     return (
         isinstance(error, asyncpg.PostgresError)
         and error.severity_en == "ERROR"

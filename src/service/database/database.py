@@ -1,4 +1,4 @@
-"""Database: a pool of connections, and what transactions on it use."""
+"""Database: a pool of connections, with the keyring, the cache and the replicas that its transactions use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from service.personal.keyring import Keyring
 
 
 class ReplicaTransaction(NamedTuple):
-    """A transaction on a replica: its connection, the pool to release it to, the epoch and commit numbers that reads include."""
+    """A transaction on a replica: its connection and the pool to release it to.
+
+    Its reads include the tenant's commits up to `number`, and the commits of shared data up to `shared_number`, of `epoch`.
+    """
 
     connection: Connection
     pool: Pool
@@ -26,10 +29,13 @@ class ReplicaTransaction(NamedTuple):
 
 
 class ReadReplicas(Protocol):
-    """Servers that hold the same data with a short delay (replicas.py)."""
+    """Servers that hold the same data as the primary, with a short delay (replicas.py)."""
 
     async def begin(self, tenant: UUID, text: str, at_least: int) -> ReplicaTransaction | None:
-        """Begin a transaction with `text` on a replica that has all needed commits, `at_least` among them. None if none has."""
+        """Begin a transaction on a replica by the message `text`. Returns None if no replica can be used.
+
+        The replica must have all commits that this process knows, and the tenant's commits up to number `at_least`.
+        """
 
 
 def _ignore(_: UUID, __: int) -> None:
@@ -38,13 +44,13 @@ def _ignore(_: UUID, __: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Database:
-    """A pool of connections, and what transactions on it use. `dataclasses.replace` makes a changed copy."""
+    """A pool of connections, and the objects that its transactions use. `dataclasses.replace` makes a changed copy."""
 
     pool: Pool
     keyring: Keyring | None = None
-    """The keys, for work that reads or writes personal data."""
+    """The keys, for transactions that read or write personal data."""
     cache: Cache | None = None
-    """The cache, for read-only work."""
+    """The cache, for read-only transactions."""
     replicas: ReadReplicas | None = None
     """Servers that read-only transactions with `may_lag` may read from."""
     on_numbered: Callable[[UUID, int], None] = _ignore
@@ -61,10 +67,10 @@ class Database:
         cache: Cache | None = None,
         **options: Any,
     ) -> AsyncIterator[Self]:
-        """A pool opened with the `options` of Pool.open, for work with this `keyring` and `cache`."""
+        """Open a pool, with the `options` of Pool.open. Yields a Database that consists of this pool, `keyring` and `cache`."""
         async with Pool.open(address, limits, **options) as pool:
             yield cls(pool, keyring, cache)
 
     def connection(self) -> contextlib.AbstractAsyncContextManager[Connection]:
-        """A connection for the length of the block. Raises PoolExhausted or Unavailable."""
+        """A connection that is released when the block ends. Raises PoolExhausted or Unavailable."""
         return self.pool.connection()

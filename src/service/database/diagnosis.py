@@ -55,7 +55,7 @@ _BY_CERTIFICATE: Mapping[int, tuple[str, str]] = {
         "have it reissued with that extension, as RFC 5280 asks for",
     ),
 }
-"""Cause and remedy by OpenSSL's X509_V_ERR_ code: CERT_NOT_YET_VALID, CERT_HAS_EXPIRED and the MISSING_… codes."""
+"""Cause and remedy for codes of OpenSSL: X509_V_ERR_CERT_NOT_YET_VALID, …_CERT_HAS_EXPIRED and the two …_MISSING_… codes."""
 _MANY = ("the pooler has too many clients", "raise its max_client_conn, or lower DATABASE_POOL_MAX")
 _STRANGER = ("the pooler refuses this login or its password", "name both in the pooler's auth_file, or correct the URL")
 _BY_POOLER: Mapping[str, tuple[str, str]] = {
@@ -69,7 +69,7 @@ _BY_POOLER: Mapping[str, tuple[str, str]] = {
     "authentication failed for": ("the server refuses the pooler's login", "correct the password in its auth_file"),
     "server login": ("the server refuses the pooler's login", "see the pooler's log"),
 }
-"""Cause and remedy by a part of PgBouncer's message, because all its errors have the same SQLSTATE (08P01)."""
+"""Cause and remedy for texts that PgBouncer's messages contain. All its errors have the same SQLSTATE (08P01)."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class ConnectionReport:
 
 
 async def examine(address: Address) -> ConnectionReport:
-    """Connect and collect the facts of the report. Raises OperatorError with a remedy for what commonly goes wrong."""
+    """Connect and collect the facts of the report. Raises OperatorError with a remedy if no connection can be opened."""
     started = perf_counter()
     connection = await _reach(address)
     try:
@@ -108,7 +108,7 @@ async def examine(address: Address) -> ConnectionReport:
             " (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) AS login_is_superuser,"
             " pg_is_in_recovery() AS is_replica,"
             " coalesce((SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl), 'none') AS tls,"
-            # Not counted in pg_stat_activity: it does not show an ordinary role which other backends serve clients.
+            # pg_stat_activity can't be used for this number: it hides from an ordinary role which backends serve clients.
             " (SELECT sum(numbackends)::int FROM pg_stat_database) AS connections,"
             " current_setting('max_connections')::int AS max_connections,"
             " current_setting('statement_timeout') AS statement_timeout, current_setting('lock_timeout') AS lock_timeout,"
@@ -131,7 +131,7 @@ async def examine(address: Address) -> ConnectionReport:
 
 
 async def state_of_replica(address: Address) -> str:
-    """One line about a replica: how fast it answers, or why it is not read from."""
+    """One line about a replica: how fast it answers, or why the service does not read from it."""
     try:
         report = await examine(address)
     except OperatorError as error:
@@ -151,9 +151,9 @@ async def why_deaf(address: Address) -> str | None:
 
 
 async def require(address: Address) -> None:
-    """Check that `address` can be connected to and that it gives one session throughout.
+    """Raise OperatorError, with a remedy, if no connection to `address` can be opened or a pooler is in between.
 
-    Raises OperatorError with a remedy for what commonly goes wrong, and when a pooler is in between.
+    Through a pooler, the statements of one connection may run in different sessions.
     """
     connection = await _reach(address)
     try:
@@ -172,7 +172,7 @@ async def _reach(address: Address) -> Any:
 
 @contextlib.contextmanager
 def explaining(address: Address) -> Iterator[None]:
-    """Turn a DatabaseError of the block into an OperatorError that explains why `address` gives no connection."""
+    """Turn a DatabaseError of the block into an OperatorError that explains why connecting to `address` failed."""
     try:
         yield
     except DatabaseError as error:
@@ -181,7 +181,7 @@ def explaining(address: Address) -> Iterator[None]:
 
 @contextlib.asynccontextmanager
 async def open_explained(address: Address, limits: PoolLimits, **options: Any) -> AsyncIterator[Database]:
-    """Database.open with these options. Raises OperatorError with a remedy if no connection can be opened."""
+    """Like Database.open, but raises OperatorError with a remedy if no connection can be opened."""
     async with contextlib.AsyncExitStack() as stack:
         with explaining(address):
             opened = await stack.enter_async_context(Database.open(address, limits, **options))
@@ -257,7 +257,7 @@ def _remedy(address: Address) -> str:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The error and what caused it, outermost first."""
+    """The error, its cause, the cause of its cause, and so on."""
     found: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in found:

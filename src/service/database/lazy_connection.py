@@ -1,4 +1,4 @@
-"""Executor: the protocol of whatever runs statements. LazyConnection: an executor that connects at its first statement."""
+"""Executor: the interface of objects that run statements. LazyConnection: connects when it runs its first statement."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Executor(Protocol):
     """Runs statements: a connection, or an object that opens a connection when it needs one."""
 
     observe: Observer | None
-    """Called with name, seconds and row count of every named statement; None if nobody needs these."""
+    """Called with the name, the duration in seconds and the row count of each named statement; None if none are observed."""
 
     async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
         """All rows of one statement."""
@@ -25,14 +25,14 @@ class Executor(Protocol):
         """The first column of the first row, or None."""
 
     def is_in_transaction(self) -> bool:
-        """Whether the server has a transaction open here."""
+        """Whether a transaction is open on the connection."""
 
     async def execute(self, text: str, values: Sequence[object] = ()) -> str:
         """Run one statement; returns its command tag."""
 
 
 class LazyConnection:
-    """A connection that is opened by the first statement: work that finds everything in the cache needs none."""
+    """A connection that the first statement opens. A transaction that finds all its results in the cache opens none."""
 
     __slots__ = ("_open", "connection", "observe")
 
@@ -58,7 +58,7 @@ class LazyConnection:
         return await (self.connection or await self._opened()).execute(text, values)
 
     def is_in_transaction(self) -> bool:
-        """Whether the server has a transaction open here."""
+        """Whether a connection has been opened and a transaction is open on it."""
         return self.connection is not None and self.connection.is_in_transaction()
 
     async def _opened(self) -> Connection:

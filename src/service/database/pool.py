@@ -24,11 +24,11 @@ from service.metrics import CONNECTIONS, POOL_IN_USE, POOL_WAITED, POOL_WAITING,
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.database")
 
 _OUTCOME_GRACE = 5.0
-"""Seconds spent asking the server for the outcome of a commit whose answer was lost."""
+"""How many seconds the server is asked for the outcome of a COMMIT whose reply was lost, until an answer comes."""
 _OUTCOME = "SELECT app.commit_outcome($1::text::uuid, $2, $3::text::xid8, $4)"
 
 GREETING = "SELECT app.enter_life()"
-"""The first statement on a connection that may write. If the server was restored, promoted or copied, it begins a new epoch."""
+"""The `greeting` of pools whose connections may write. It begins a new epoch if the database was restored, promoted or copied."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,15 @@ _DIRECT = PoolerInfo(has_pooler=False, keeps_statements=True)
 
 
 class _PlainConnection(asyncpg.Connection):
-    """Sends no reset query on release: bindings are transaction-local, and the query would cost as much as a statement."""
+    """An asyncpg connection that is not reset on release. A binding ends with its transaction, so nothing has to be reset.
+
+    The reset query would take as long as a statement.
+    """
 
     __slots__ = ()
 
     def get_reset_query(self) -> str:
-        """No query. asyncpg rolls an open transaction back on release all the same."""
+        """Returns no query. asyncpg still rolls back an open transaction on release."""
         return ""
 
 
@@ -71,7 +74,7 @@ class Pool:
         self.limits = limits
         self.observe = observe
         self.info = info
-        # Behind a pooler the server can change unnoticed, so there each transaction that may write sends the greeting.
+        # Behind a pooler the server can be replaced without a new connection, so the greeting is repeated in transactions.
         self._greeting = greeting if info.has_pooler else None
         self._name = name
         self._is_down = False
@@ -90,9 +93,9 @@ class Pool:
     ) -> AsyncIterator[Self]:
         """Connect, with retries while the server can't be reached. Raises Unavailable if the last attempt fails too.
 
-        `greeting` is the first statement on every new connection; behind a pooler it also begins every transaction that may
-        write. Raises OperatorError if behind a pooler the login can't take the role, or its sessions begin with a wrong
-        search_path or timezone.
+        `greeting` is the first statement on every new connection. Behind a pooler it is also sent with the beginning of every
+        transaction that may write. Behind a pooler, raises OperatorError if the login is not the role itself, or if its
+        sessions begin with a wrong search_path or timezone.
         """
         constants = {
             "search_path": f"{schema}, pg_temp",
@@ -122,12 +125,12 @@ class Pool:
 
     @property
     def greets_transactions(self) -> bool:
-        """Whether every transaction that may write begins with the greeting."""
+        """Whether the greeting is sent with the beginning of every transaction that may write."""
         return self._greeting is not None
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection for the length of the block. Raises PoolExhausted or Unavailable."""
+        """A connection that is released when the block ends. Raises PoolExhausted or Unavailable."""
         connection = await self.acquire()
         try:
             yield connection
@@ -139,7 +142,7 @@ class Pool:
         began = perf_counter()
         POOL_WAITING.inc()
         try:
-            # Not acquire(timeout=…), which makes a task of every call.
+            # The parameter `timeout` of asyncpg's acquire() is not used: it would create a task for every call.
             async with asyncio.timeout(self.limits.acquire_timeout) as patience:
                 raw = await self.raw.acquire()
         except Exception as error:
@@ -161,7 +164,7 @@ class Pool:
         try:
             await self.raw.release(connection.raw, timeout=COMMIT_GRACE)
         except Exception:
-            # The pool has closed the connection. This error must not mask the result of the work, or the error that it raised.
+            # The pool has closed the connection. The error is only logged, so that it does not hide the transaction's outcome.
             log.debug("release_failed", exc_info=True)
         if connection.has_refused_writes:
             log.warning("session_read_only", pool=self._name)
@@ -200,7 +203,10 @@ class Pool:
 
 
 async def _look(address: Address, limits: PoolLimits, name: str, constants: Mapping[str, str]) -> PoolerInfo:
-    """Connect once, without options that a pooler refuses, and find out whether a pooler is in between."""
+    """Connect once, without the options that a pooler refuses, and find out whether a pooler is in between.
+
+    Raises OperatorError if the pool can't be used behind this pooler.
+    """
     options = replace(address, role=None).asyncpg_options(application_name=name)
     connection = await asyncpg.connect(
         address.url, timeout=limits.connect_timeout, command_timeout=limits.connect_timeout, statement_cache_size=0,
@@ -238,7 +244,7 @@ def _ended(pid: int, _: object) -> None:
 
 
 async def _close(pool: Any) -> None:
-    """Wait a moment for running work to end, then close the connections anyway."""
+    """Wait up to COMMIT_GRACE seconds until all connections are released, then close the others by force."""
     try:
         async with asyncio.timeout(COMMIT_GRACE):
             await pool.close()

@@ -1,4 +1,4 @@
-"""Finds out whether a pooler (PgBouncer in transaction mode) is in between, and what is different behind it.
+"""Finds out whether a pooler (PgBouncer in transaction mode) is in between, and which settings sessions have behind it.
 
 Behind a pooler every transaction may run in another session, without the settings, prepared statements and LISTEN of the
 previous transaction. Code that needs one session throughout calls `is_between` first, and refuses to go on behind a pooler.
@@ -31,7 +31,8 @@ async def is_between(connection: Any) -> bool:
 async def keeps_statements(connection: Any) -> bool:
     """Whether the pooler at the other end of `connection` makes a prepared statement usable in every session.
 
-    A pooler that does so (PgBouncer 1.21 with max_prepared_statements) renames the statements; by that it is recognised.
+    PgBouncer does so from version 1.21 on, with max_prepared_statements. It gives the statements other names, which is how it
+    is recognised here.
     """
     name = f"quarry_{secrets.token_hex(8)}"
     text = f"SELECT '{name}'"
@@ -48,7 +49,7 @@ async def keeps_statements(connection: Any) -> bool:
 
 
 async def differing(connection: Any, constants: Mapping[str, str]) -> dict[str, str]:
-    """The settings in `constants` that have other values in a new session of this login, with those values."""
+    """The settings whose values in the connection's session differ from those in `constants`, with the session's values."""
     rows = await connection.fetch(
         "SELECT lower(name) AS name, setting FROM pg_catalog.pg_settings WHERE lower(name) = ANY ($1::text[])",
         list(constants),
@@ -58,7 +59,7 @@ async def differing(connection: Any, constants: Mapping[str, str]) -> dict[str, 
 
 
 def require_constants(differing: Mapping[str, str]) -> None:
-    """Raise OperatorError if search_path or timezone is among `differing`: it would change what statements mean."""
+    """Raise OperatorError if search_path or timezone is among `differing`: it changes the meaning of statements."""
     wrong = [f"{name} is {differing[name] or 'empty'}" for name in _NECESSARY if name in differing]
     if wrong:
         raise OperatorError(
@@ -73,7 +74,7 @@ def variable(role: str | None) -> str:
 
 
 def remedy(role: str | None) -> str:
-    """The remedy if a login can't take `role` because it is behind a pooler."""
+    """What the operator can do if the login can't switch to `role` because a pooler is in between."""
     if role == "quarry_owner":
         return "migrations need one session throughout: set DATABASE_MIGRATION_URL to an address that goes round the pooler"
     return f"log in as {role} itself, or go round the pooler: set {variable(role)}"

@@ -1,4 +1,4 @@
-"""Retries: after which errors work is repeated, how often, and after what pauses. An error's `retryable` says if that is safe."""
+"""Repeats work after transient errors: how often, and after which pauses. An error is transient if its class is `retryable`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.retries")
 
 
 async def repeated(once: Callable[[int], Awaitable[T]], *, attempts: int = 3, deadline: float = 30.0) -> T:
-    """Await `once(1)`, and after a transient failure `once(2)` and so on, at most `attempts` times within `deadline` seconds.
+    """Await `once(1)`, and after each transient error the next attempt: `once(2)` and so on. Raises the last error.
 
-    The pauses double from 5 ms up to 250 ms, with full jitter. Raises the last failure. It is a plain loop, because tenacity's
-    machinery costs more than the rest of a request's Python.
+    There are at most `attempts`, and none is added after `deadline` seconds. A pause is a random part of a limit that doubles
+    from 5 ms up to 250 ms. Tenacity is not used here: it would take more time than all other Python code of a request.
     """
     started = monotonic()
     attempt = 1
@@ -43,7 +43,7 @@ async def repeated(once: Callable[[int], Awaitable[T]], *, attempts: int = 3, de
 
 
 def connecting(attempts: int) -> AsyncRetrying:
-    """Retries the first connection while the server is starting. The pauses double from 100 ms up to 5 s, with jitter."""
+    """Repeats the first connection attempt while the server is starting, after pauses that grow from 100 ms up to 5 s."""
     return AsyncRetrying(
         stop=stop_after_attempt(attempts),
         wait=wait_random_exponential(multiplier=0.1, max=5.0),

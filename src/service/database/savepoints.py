@@ -1,4 +1,4 @@
-"""Savepoints: explicit, named, nested, few."""
+"""The savepoints of a transaction. They have names, may be nested, and are limited in number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from service.errors import DatabaseError, TooManySavepoints
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.transactions")
 
 SAVEPOINT_CEILING = 60
-"""With more than 64 subtransactions a backend's list of them overflows, and visibility checks of all other backends slow down."""
+"""Maximum number of savepoints in a transaction. PostgreSQL keeps at most 64 subtransactions of a backend in shared memory.
+Beyond that, the visibility checks of all backends become slower."""
 SAVEPOINT_WARNING = 32
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
@@ -30,7 +31,9 @@ class Savepoints:
 
     @contextlib.asynccontextmanager
     async def open(self, name: str) -> AsyncIterator[None]:
-        """Undo what the block did if it raises, and re-raise the exception. `name` is a plain lower-case word.
+        """A savepoint, to which the transaction is rolled back if the block raises; the exception is raised again.
+
+        `name` consists of lower-case letters, digits and _.
 
         Raises TooManySavepoints when a transaction would open its 61st savepoint.
         """
@@ -41,7 +44,7 @@ class Savepoints:
         self._opened += 1
         if self._opened == SAVEPOINT_WARNING:
             log.warning("many_savepoints", opened=self._opened, ceiling=SAVEPOINT_CEILING)
-        # The depth gives nested savepoints of one name different marks, and keeps the number of different statements small.
+        # The depth distinguishes nested savepoints of the same name. A counter would lead to many different statements.
         mark = f"{name}_{self._depth}"
         await self._connection.execute(f"SAVEPOINT {mark}")
         self._depth += 1
@@ -59,8 +62,8 @@ class Savepoints:
         if not self._connection.is_in_transaction():
             return
         try:
-            # Without RELEASE the savepoint would still exist, so a loop would nest ever more of them.
+            # ROLLBACK TO keeps the savepoint. Without RELEASE, the savepoints of a loop would be nested deeper and deeper.
             await self._connection.execute(f"ROLLBACK TO {mark};RELEASE {mark}")
         except DatabaseError:
-            # The error that led here is the one to report; the transaction will not commit.
+            # This error is only logged: the caller raises the block's own error, and the aborted transaction can't commit.
             log.warning("savepoint_rollback_failed", exc_info=True)

@@ -11,10 +11,10 @@ from service.database.translation import translate
 
 
 async def connect(address: Address) -> Any:
-    """A single connection for set-up. Raises the service's errors."""
+    """Open a connection outside the pool, for set-up and diagnosis. Any failure is raised as a ServiceError."""
     options = address.asyncpg_options(application_name="quarry")
     try:
-        # Statements are sent unnamed: behind a pooler another client may have prepared one of the same name.
+        # Prepared statements get no names: behind a pooler, another client may have used the same name in the same session.
         return await asyncpg.connect(
             address.url, timeout=address.connect_timeout, statement_cache_size=0, **options
         )  # fmt: skip

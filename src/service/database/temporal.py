@@ -1,7 +1,7 @@
 """Reads dates and timestamps that Python can't represent: infinity, years before 1, years beyond 9999.
 
-The service writes none, but SQL may. asyncpg would raise an error for such a value, and the whole result would be lost. Here
-it is read as the first or last date or time that Python can represent.
+The service writes no such values, but somebody may write them by hand. asyncpg would raise an error for such a value, and the
+whole result would be lost. The codecs of this module read it as the first or last date or time that Python can represent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ _LAST_DAY = date.max.toordinal()
 
 
 async def register(connection: Any) -> None:
-    """Register the codecs on an asyncpg connection. This queries the catalog, in one transaction: a pooler may be in between."""
+    """Register the codecs on an asyncpg connection.
+
+    asyncpg queries the catalog for this. The transaction keeps its queries in one session if a pooler is in between.
+    """
     async with connection.transaction():
         for name, encode, decode in (
             ("timestamptz", _from_moment, _moment),
@@ -28,7 +31,7 @@ async def register(connection: Any) -> None:
 
 
 def _moment(value: tuple[int]) -> datetime:
-    """A datetime from PostgreSQL's microseconds since 2000. Infinity is the largest number of 64 bits there."""
+    """A datetime from PostgreSQL's microseconds since 2000, where infinity is the largest 64-bit integer."""
     microseconds = value[0]
     if microseconds > _LAST_MICROSECOND:
         return _LAST
@@ -40,7 +43,7 @@ def _from_moment(moment: datetime) -> tuple[int]:
 
 
 def _day(value: tuple[int]) -> date:
-    """A date from PostgreSQL's days since 2000. Infinity is the largest number of 32 bits there."""
+    """A date from PostgreSQL's days since 2000, where infinity is the largest 32-bit integer."""
     return date.fromordinal(min(max(_EPOCH_DAY + value[0], 1), _LAST_DAY))
 
 

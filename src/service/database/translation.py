@@ -1,7 +1,8 @@
 """Translates what asyncpg and PostgreSQL raise into the service's errors.
 
-Errors are classified by SQLSTATE; without one, by whether the connection is lost. asyncpg raises half a dozen classes for a
-lost connection, so its classes do not show that. A message never contains text from the database.
+An error of the server is classified by its SQLSTATE. For other errors the caller says whether the connection is lost: asyncpg
+raises half a dozen exception classes in that case, some of them also in other cases. Messages never contain text from the
+database.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ _SUFFIXES = ("_check", "_key", "_fkey")
 
 
 def translate(error: Exception, *, connection_lost: bool, only_removes: bool = False) -> Exception:
-    """The service's error for what a statement or a connection attempt raised. The caller raises it `from error`.
+    """The service's error for an exception of a statement or a connection attempt; `error` itself if its kind is unknown.
 
-    `only_removes` says that the statement deletes rows and writes none. The wording of messages is not evaluated, because it
-    depends on the server's language.
+    The caller raises the result `from error`. `only_removes` says that the statement deletes rows and inserts none. The text
+    of the server's messages is not evaluated, because it depends on the server's language.
     """
     if isinstance(error, ServiceError):
         return error
@@ -84,7 +85,7 @@ def _of_statement(error: asyncpg.PostgresError, state: str, *, only_removes: boo
         case "23505":
             return Conflict(f"The {field} is taken." if field else None, field=field)
         case "23503":
-            # A row without its referenced row and the deletion of a referenced row give the same state, constraint and table.
+            # A missing referenced row and the deletion of a referenced row give the same SQLSTATE, constraint and table.
             if only_removes:
                 return InUse()
             return MissingReference(errors=(FieldError(field or "", "There is no such row."),))
@@ -104,7 +105,7 @@ def _of_statement(error: asyncpg.PostgresError, state: str, *, only_removes: boo
                 "The database is not the one of this version: run `quarry migrate up`, where its data is."
             )
         case "25006":
-            # During maintenance our own functions raise this state. Otherwise the session or the server is read-only.
+            # During maintenance our own functions raise this SQLSTATE. Otherwise the session or the server is read-only.
             is_ours = getattr(error, "server_source_function", None) == "exec_stmt_raise"
             return ReadOnly() if is_ours else SessionReadOnly()
         case "25P02":

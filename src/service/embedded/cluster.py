@@ -14,13 +14,13 @@ from service.embedded.state import write
 
 SUPERUSER = "postgres"
 _LETTERS = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-"""The locale C.UTF-8 built into PostgreSQL. It sorts by code point as C does, but also converts the case of non-ASCII letters,
-in the same way on every operating system."""
+"""Options of initdb for the locale C.UTF-8, which is built into PostgreSQL. It sorts by code point as the locale C does, but also
+converts the case of non-ASCII letters, in the same way on every operating system."""
 _LETTERS_SINCE = 17
 
 
 def create(placement: Placement, binaries: Path, password: str) -> None:
-    """Create the data directory. It appears only when it is complete."""
+    """Create the data directory. It gets its name by renaming, so it exists only when it is complete."""
     home, name = placement.data.parent, placement.data.name
     for leftover in home.glob(f"new-{name}-*"):
         _remove(leftover)
@@ -55,7 +55,7 @@ def reset_password(placement: Placement, binaries: Path, password: str) -> None:
 
 
 def _remove(leftover: Path) -> None:
-    """Remove the files of a start that was killed. Retries for a while, because its initdb may still be writing."""
+    """Remove the directory that a killed start has left. Retries for 10 seconds, because its initdb may still be writing."""
     deadline = time.monotonic() + 10.0
     while leftover.exists() and time.monotonic() < deadline:
         shutil.rmtree(leftover, ignore_errors=True)

@@ -1,4 +1,8 @@
-"""Decides where the data of a state directory are stored, and which account runs PostgreSQL on them."""
+"""Decides where the embedded PostgreSQL has its data directory, and which account runs it.
+
+The data directory is in the server's state directory. Only if this process runs as root, and the account of PostgreSQL can't
+enter the state directory, is it below /var/tmp.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +23,21 @@ from service.embedded.errors import EmbeddedError
 from service.embedded.state import read, write
 
 OWN_ACCOUNT = "quarry-postgres"
-"""The account that runs the embedded server if the caller is root. It is preferred to `nobody`, because other programs also
-run as `nobody` and could read the data."""
+"""The account that runs the embedded server if this process runs as root. `nobody` is used only if this account can't be
+created: other programs also run as `nobody` and could read the data."""
 _OUTSIDE = Path("/var/tmp")
 
 
 @dataclass(frozen=True)
 class Account:
-    """The unprivileged account that runs PostgreSQL if the caller is root, because PostgreSQL refuses to run as root."""
+    """The unprivileged account that runs PostgreSQL if this process runs as root, because PostgreSQL refuses to run as root."""
 
     uid: int
     gid: int
 
     @classmethod
     def for_data(cls, data: Path) -> Account:
-        """The owner of existing data. For new data the account OWN_ACCOUNT, created if possible, or else `nobody`."""
+        """The owner of `data` if that directory exists; else OWN_ACCOUNT, which is created if possible, or else `nobody`."""
         if data.exists():
             owner = data.stat()
             return cls(owner.st_uid, owner.st_gid)
@@ -66,7 +70,7 @@ def _made(name: str) -> Account | None:
     """Create the account as a system account with a group of the same name; None if `useradd` can't do that here."""
     program = shutil.which("useradd") or "/usr/sbin/useradd"
     alone = ["--system", "--user-group", "--no-create-home", "--home-dir", "/", "--shell", "/bin/false"]
-    # If two useradd processes run at once, one can undo what the other has created.
+    # A lock is held, because one of two useradd processes that run at the same time can undo the other's changes.
     with suppress(OSError, subprocess.TimeoutExpired), files.alone(Path("/etc")):
         if (found := _account(name)) is not None:
             return found
@@ -76,14 +80,17 @@ def _made(name: str) -> Account | None:
 
 @dataclass(frozen=True)
 class Placement:
-    """A data directory (PGDATA), and the account to run PostgreSQL as; None means the current account."""
+    """A data directory (PGDATA), and the account that PostgreSQL runs as; an `account` of None means the current one."""
 
     data: Path
     account: Account | None
 
 
 def place(directory: Path, major: int, say: Callable[[str], None]) -> Placement:
-    """The place for the data of PostgreSQL `major`, existing or new: in `directory` if the account can enter it."""
+    """Where the data of PostgreSQL `major` are, or are to be created, and as which account it runs.
+
+    New data are created in `directory` if the account can enter it, or else in the directory that `outside` returns.
+    """
     data = directory / f"pg{major}"
     if os.geteuid() != 0:
         return Placement(data, None)
@@ -95,7 +102,10 @@ def place(directory: Path, major: int, say: Callable[[str], None]) -> Placement:
 
 
 def outside(directory: Path, say: Callable[[str], None]) -> Path:
-    """A directory that root owns and every account may enter. It holds the files that cannot be in `directory` itself."""
+    """The directory below /var/tmp for the files that cannot be in `directory` itself. It is created if it is missing.
+
+    It belongs to root, and every account may enter it.
+    """
     chosen = _recorded_outside(directory)
     if chosen is None:
         chosen = _OUTSIDE / f"quarry-embedded-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]}"

@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.01
 
 @dataclass(frozen=True)
 class Postmaster:
-    """A live postmaster, ready or still starting."""
+    """A running postmaster; `ready` is false while it is still starting."""
 
     pid: int
     port: int
@@ -55,7 +55,7 @@ def find_settled(data: Path) -> Postmaster | None:
 def start(
     placement: Placement, binaries: Path, port: int | None, last_port: int, options: Mapping[str, str]
 ) -> Postmaster:
-    """Start the server and wait until it is ready. Without `port` it gets `last_port` if that is free, else any free port."""
+    """Start the server and wait until it is ready. If `port` is None, it gets `last_port` if that is free, else any free port."""
     log = placement.data.parent / f"server-{placement.data.name.removeprefix('pg')}.log"
     began = time.monotonic()
     while True:
@@ -69,11 +69,12 @@ def start(
             process.wait()
             raise
         if found is not None:
-            # The server keeps running after this Popen object is deleted. With a return code set, Popen does not warn about it.
+            # The server keeps running after this Popen object is deleted. Popen would warn about that if no return code was set.
             process.returncode = 0
             return found
         said = log.read_bytes()[log_start:].decode(errors="replace")
-        # Both failures pass: backends of a killed postmaster end soon, and another process may have taken the free port.
+        # Two failures are temporary, so the start is repeated: the backends of a killed postmaster still run, or another process
+        # has just taken the port.
         passing = re.search("pre-existing shared memory|Address already in use", said)
         if not passing or time.monotonic() > began + _RETRY_SECONDS:
             raise EmbeddedError(
@@ -100,7 +101,7 @@ def shut_down(data: Path) -> bool:
 
 
 def remove_misleading_pid_file(data: Path) -> None:
-    """Remove a pid file that is damaged or names a live process other than a server of `data`.
+    """Remove the pid file in `data` if it is damaged, or contains the pid of a running process that is not a server of `data`.
 
     The file of a process that has ended is kept, because PostgreSQL uses it to find backends that are still running.
     """
@@ -124,7 +125,7 @@ def _choose_port(port: int | None, last_port: int) -> int:
 def _free_port(port: int) -> int | None:
     """`port` if it is free, else None; for 0, any free port."""
     with socket.socket() as probe:
-        # PostgreSQL sets this option too: connections of the last server in TIME_WAIT do not make the port count as taken.
+        # PostgreSQL sets this option too. With it a port is free even if connections of the previous server are in TIME_WAIT.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -136,7 +137,8 @@ def _free_port(port: int) -> int | None:
 def _spawn(
     placement: Placement, binaries: Path, port: int, options: Mapping[str, str], output: BinaryIO
 ) -> subprocess.Popen[bytes]:
-    # A backup locks every table twice. 512 locks for each of 100 connections are enough for a thousand own schemas of tenants.
+    # A backup locks all tables at once, on two connections. 512 locks for each of the server's 100 connections are enough for a
+    # thousand own schemas of tenants.
     settings = {"timezone": "UTC", "log_timezone": "UTC", "max_locks_per_transaction": "512", **options}
     settings |= {"listen_addresses": HOST, "port": str(port), "unix_socket_directories": ""}
     arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]

@@ -13,7 +13,7 @@ from service.embedded.placement import Account
 
 
 def run(account: Account | None, program: Path, *arguments: str, given: str = "") -> None:
-    """Run a program to its end, with `given` as its input. Raises EmbeddedError when it fails."""
+    """Run a program to its end, with the text `given` on its standard input. Raises EmbeddedError if it fails."""
     done = subprocess.run(
         [program, *arguments],
         check=False,
@@ -34,8 +34,8 @@ _KEPT = frozenset({"PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR"})
 
 
 def surroundings(account: Account | None) -> dict[str, Any]:
-    """The Popen arguments that make a child independent of the caller's environment, directory and rights."""
-    # A server runs for a long time, and others may read its environment. So it must not inherit keys and passwords.
+    """The Popen arguments with which a child process does not inherit this process's environment, directory and account."""
+    # Other programs may be able to read the environment of the server, so it must not contain our keys and passwords.
     environment = {name: value for name, value in os.environ.items() if name in _KEPT}
     arguments: dict[str, Any] = {"env": environment | {"LC_ALL": "C", "TZ": "UTC"}, "cwd": "/"}
     if account is not None:
@@ -51,7 +51,7 @@ def works_in(pid: int, data: Path) -> bool:
         return not shown.lstrip().startswith("Z") and "postgres" in shown
     process = Path("/proc") / str(pid)
     try:
-        # Empty for a zombie: a process that has ended, but whose parent has not waited for it yet.
+        # The command line is empty for a zombie: a process that has ended, but whose parent has not waited for it yet.
         command = (process / "cmdline").read_bytes().split(b"\0")
         if Path(os.fsdecode(command[0])).name not in ("postgres", "postmaster"):
             return False
@@ -75,6 +75,6 @@ def exists(pid: int) -> bool:
 
 
 def reap(pid: int, options: int = 0) -> None:
-    """Wait for process `pid` if it is a child of this process; otherwise it would remain as a zombie."""
+    """Wait for the end of process `pid` if it is a child of this process, so that it does not remain as a zombie."""
     with suppress(ChildProcessError):
         os.waitpid(pid, options)

@@ -1,4 +1,4 @@
-"""The server of a state directory. It is started for its first user and stopped when the last one leaves."""
+"""The server of a state directory. It is started for the first process that uses it, and stopped when the last one ends."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def running(
     keep: bool = False,
     say: Callable[[str], None] = _say,
 ) -> Iterator[Server]:
-    """The server of `directory`. It is started if it is not running, and stopped when its last user leaves.
+    """The server of `directory`. It is started if it is not running. At the end it is stopped if no other process uses it.
 
     A server that already runs is used as it is: `options` (`-c name=value` of its command line) then have no effect, and a
     `port` other than its own is an error. Without `port` a new server gets the port of the last start if that is free, else
-    any free port. With `keep` the server runs until `stop` is called, even if later users do not ask for `keep`. Raises
-    EmbeddedError when the server cannot be started or used.
+    any free port. With `keep` the server runs until `stop` is called, even if processes that use it later do not set `keep`.
+    Raises EmbeddedError if the server cannot be started or used.
     """
     directory = directory.resolve()
     with ExitStack() as locks:
@@ -76,7 +76,7 @@ def running(
             with state.exclusive(start_lock):
                 _stop_other_majors(directory, major, users_lock)
                 server = _serve(directory, major, port, options, say)
-                # The lock is taken only after the start. If the start fails, a process that leaves must not count it as a user.
+                # This process shares the lock only after the start, so that it does not count as a user if the start fails.
                 state.share(users_lock)
                 if keep:
                     state.write(directory / "keep", "Left running until it is stopped explicitly.\n")
@@ -159,7 +159,7 @@ def _start(
         cluster.create(placement, binaries, password)
     elif known is None:
         cluster.reset_password(placement, binaries, password)
-    # Written after the data are created. If the process is killed in between, the next start sets a new password.
+    # The file is written after the data are created. If the process is killed before, the next start sets a new password.
     state.write(directory / "password", password)
     (directory / "keep").unlink(missing_ok=True)
     last_port = int(state.read(directory / "port") or 0)

@@ -1,4 +1,4 @@
-"""The files of a state directory, which only its owner may read, and the locks that users of the server hold on them."""
+"""The files of a state directory, which only its owner may read, and the locks on them that processes hold."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def open_private(path: Path) -> BinaryIO:
 
 @contextmanager
 def exclusive(lock: BinaryIO) -> Iterator[None]:
-    """Hold `lock` exclusively, after waiting until nobody else holds it."""
+    """Hold an exclusive lock on the file `lock`, after waiting until no other process has a lock on it."""
     fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         yield
@@ -51,12 +51,12 @@ def exclusive(lock: BinaryIO) -> Iterator[None]:
 
 
 def share(lock: BinaryIO) -> None:
-    """Hold `lock` together with others, until the file is closed."""
+    """Take a shared lock on the file `lock`, and hold it until the file is closed."""
     fcntl.flock(lock, fcntl.LOCK_SH)
 
 
 def is_unused(lock: BinaryIO) -> bool:
-    """Whether nobody else holds `lock`. The caller's own shared lock is given up; if unused, an exclusive one replaces it."""
+    """Whether no other process holds `lock`. If so, the caller's shared lock becomes exclusive; if not, it is released."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Answers, the HTTP responses: models become JSON, errors become problem+json, each with its headers.
+"""HTTP responses, called answers in this project: models become JSON, errors become problem+json, and headers are added.
 
 A handler's return annotation names the class of its answer: `Page[Campaign]`, `Created[Campaign]`, `Nothing`. The OpenAPI
 document is generated from these annotations.
@@ -61,13 +61,13 @@ class Answer(Response):
 
 
 class Entity(Answer, Generic[M]):
-    """One entity."""
+    """The requested entity, as it is after the request."""
 
-    # Its id and version, from which `tag` makes the ETag; None if its model has no version.
+    # The entity's id and version, from which `tag` makes the ETag; None if the entity has no version.
     tagged: tuple[UUID, int] | None = None
 
     def tag(self, tenant: UUID) -> None:
-        """Set the ETag, made from the version, the row's id and `tenant`. Without a version it does nothing."""
+        """Set the ETag header, made from the entity's version and id and from `tenant`. An entity without a version gets none."""
         if self.tagged is not None:
             id, version = self.tagged
             self.headers["ETag"] = f'"{version}.{mark(tenant, id)}"'
@@ -80,7 +80,7 @@ class Created(Entity[M]):
 
 
 class Page(Answer, Generic[M]):
-    """One page of a list: `items` and `next`."""
+    """One page of a list: its `items`, and `next`, the cursor of the next page (null on the last page)."""
 
 
 class Accepted(Answer):
@@ -98,16 +98,16 @@ class Nothing(Answer):
 
 
 class Text(Answer):
-    """A body that is not JSON."""
+    """An answer with text that is not JSON, such as HTML."""
 
 
 def entity(model: type[M], row: M) -> Entity[M]:
-    """An answer with one entity, serialized as `model`: columns that only a subclass of it has are left out."""
+    """An answer with one entity, serialized as `model`. Fields that only a subclass of `model` has are left out."""
     return _tagged(Entity(model.__pydantic_serializer__.to_json(row), Entity.status), row)
 
 
 def created(model: type[M], row: M, location: str | None = None) -> Created[M]:
-    """An answer with a new entity; `location` is its address, None if it has none."""
+    """An answer with a new entity. `location` is the path of the entity for the Location header, None for no such header."""
     headers = {} if location is None else {"Location": location}
     return _tagged(Created(model.__pydantic_serializer__.to_json(row), Created.status, headers), row)
 
@@ -120,10 +120,10 @@ def page(
     *,
     etag: str | None = None,
 ) -> Page[M]:
-    """An answer with one page of a list. If there is a next page, `rows` holds one row more than `limit`.
+    """An answer with one page of a list. If `rows` has more than `limit` rows, there is a next page.
 
-    `cursor` makes the cursor of the next page from the last row of this one. The weak ETag is a hash of the body, unless
-    `etag` gives a different one (numbered_pages.py).
+    `cursor` makes the cursor of the next page from the last row of this page. The ETag is `etag` if that is given
+    (numbered_pages.py), and otherwise a weak ETag made from a hash of the body.
     """
     following = b"null"
     if len(rows) > limit:
@@ -134,7 +134,7 @@ def page(
 
 
 def keep(answer: Response, *, is_secret: bool) -> None:
-    """Set the caching headers: nobody stores a secret answer; only the browser stores any other, and revalidates it each time."""
+    """Set the caching headers. A secret answer must not be stored; any other only by the browser, which has to revalidate it."""
     if "cache-control" not in answer.headers:
         answer.headers["Cache-Control"] = "no-store" if is_secret else "private, no-cache"
     answer.headers.add_vary_header("Authorization")
@@ -158,7 +158,7 @@ def nothing() -> Nothing:
 
 
 def unmodified(answer: Response, if_none_match: Sequence[str]) -> bool:
-    """Whether If-None-Match matches the ETag of this answer, so that the client already has it."""
+    """Whether the client already has this answer: one of the If-None-Match headers contains its ETag."""
     if not if_none_match or answer.status_code != 200:
         return False
     etag = answer.headers.get("etag")
@@ -172,7 +172,10 @@ def holds(etag: str, if_none_match: Sequence[str]) -> bool:
 
 
 def problem(error: Exception, request_id: str) -> Answer:
-    """An error as application/problem+json (RFC 9457). An error whose code is not in STATUS becomes `internal`."""
+    """The answer to an error, as application/problem+json (RFC 9457).
+
+    The code is `internal` if the exception is no ServiceError, or if STATUS does not contain its code.
+    """
     known = error if isinstance(error, ServiceError) else None
     code = known.code if known is not None and known.code in STATUS else "internal"
     status = STATUS[code]
@@ -203,8 +206,9 @@ def problem(error: Exception, request_id: str) -> Answer:
 def mark(tenant: UUID, row: UUID) -> str:
     """The part of an ETag that identifies tenant and row: 16 hexadecimal digits.
 
-    Versions are small numbers, so many rows have the same one. A browser sends the ETag that it stored for a URL even after a
-    different user has signed in. Without this part the answer would be 304, and the browser would show the former user's row.
+    Versions are small numbers, so many rows have the same version. A browser sends the ETag that it stored for a URL even
+    after a different user has signed in. Without this part, the answer to such a request could be 304, and the browser would
+    show the row that the former user saw.
     """
     return hashlib.sha256(tenant.bytes + row.bytes).hexdigest()[:16]
 
@@ -212,5 +216,5 @@ def mark(tenant: UUID, row: UUID) -> str:
 def _tagged(answer: E, row: BaseModel) -> E:
     version = getattr(row, "version", None)
     if version is not None:
-        answer.tagged = (row.id, version)  # type: ignore[attr-defined]  # what has a version has an id
+        answer.tagged = (row.id, version)  # type: ignore[attr-defined]  # every row model with a version has an id
     return answer

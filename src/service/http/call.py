@@ -52,7 +52,7 @@ class Call(Generic[W]):
         self.tenant: TenantId | None = None
         """The caller's tenant; None until the call's transaction has ended successfully."""
         self.number: int | None = None
-        """The number of this call's commit in the tenant's log; None if it changed nothing."""
+        """The number of this call's commit in the tenant's log; None before the commit, and if the call changed nothing."""
         self._key = read_key(request.headers.getlist("idempotency-key")) if self.writes and may_repeat else None
         self._raw = b""
 
@@ -69,13 +69,13 @@ class Call(Generic[W]):
     def id(self, name: str = "id") -> UUID:
         """The id of a row, from a path parameter. Raises NotFound if it is not a UUID."""
         text = self.request.path_params[name]
-        # UUID() also accepts other spellings, such as braces, but a row must have only one address.
+        # UUID() also accepts other spellings, such as one with braces, but each row must have only one URL.
         if not _ID.match(text):
             raise NotFound
         return UUID(text)
 
     async def body(self, model: type[B], most: int) -> Parsed[B]:
-        """The JSON body of at most `most` bytes. If a required token is missing or malformed, raises Unauthorized first."""
+        """The JSON body, at most `most` bytes. First raises Unauthorized if a required token is missing or malformed."""
         if self.permission != "anyone":
             self.token()
         raw = await read_bytes(self.request, min(most, self.state["settings"].max_body_bytes))
@@ -84,12 +84,12 @@ class Call(Generic[W]):
         return Parsed(lambda: parse_body(content_type, raw, model))
 
     def query(self, model: type[B]) -> Parsed[B]:
-        """The query string."""
+        """The query string, which is parsed as `model` when its value is needed."""
         return Parsed(lambda: parse_query(self.request.query_params.multi_items(), model))
 
     @property
     def precondition(self) -> Precondition:
-        """The If-Match header, for the row whose id is in the path, or for the tenant if there is no id in it."""
+        """The If-Match header. It is about the row whose id is in the path, or about the tenant if the path contains no id."""
         token, id = tokens.read(self.bearer()), self.request.path_params.get("id", "")
         row = UUID(id) if _ID.match(id) else token and token.tenant
         mark = answers.mark(token.tenant, row) if token and row else None
@@ -97,14 +97,14 @@ class Call(Generic[W]):
 
     @property
     def if_none_match(self) -> Sequence[str]:
-        """If-None-Match."""
+        """The values of all If-None-Match headers."""
         return self.request.headers.getlist("if-none-match")
 
     @property
     def at_least(self) -> int:
-        """The commit that a read must include, as the Consistency header requires; 0 for none.
+        """The number of the commit that a read must include, as the Consistency header requires; 0 if nothing is required.
 
-        A position of a different epoch requires none. Raises Malformed.
+        A position of a different epoch is ignored. Raises Malformed if the header is not a position.
         """
         given = self.request.headers.get("consistency")
         if given is None or self.writes:
@@ -128,9 +128,9 @@ class Call(Generic[W]):
     ) -> R:
         """Run `operation` as the caller, in one transaction whose first statement authenticates the caller.
 
-        A read goes to a replica, if there is one, unless `may_lag` is false.
-        A suspended tenant, an inactive user, a revoked session or key are refused at once. Raises Unauthorized,
-        SessionExpired, TenantSuspended, Forbidden, and what the operation raises.
+        A read goes to a replica, if there is one, unless `may_lag` is false. Every request is authenticated anew, so the
+        suspension of a tenant, or the end of a user, session or key, takes effect with the next request. Raises Unauthorized,
+        SessionExpired, TenantSuspended, Forbidden, and any error of `operation`.
         """
         shown = token or self.token()
         settings = self.state["settings"]
@@ -150,7 +150,10 @@ class Call(Generic[W]):
         return result
 
     async def prepare(self, operation: Callable[[W], Awaitable[R]]) -> R:
-        """Like `run`, for work before `write`. Raises Replayed, KeyReused or InProgress if the request's key has been used."""
+        """Like `run`, for a transaction that precedes the one of `write`.
+
+        Raises Replayed, KeyReused or InProgress if the request's Idempotency-Key has been used before.
+        """
 
         async def unless_answered(work: W) -> R:
             if (request := self._idempotent()) is not None:
@@ -170,11 +173,11 @@ class Call(Generic[W]):
             if request is None:
                 return await operation(work)
             claim = await request.claim(work)
-            # After the claim, so that a repeated request gets its answer even if the quota is full.
+            # The quota is checked after the claim, so that a repeated request gets its answer even if the quota is full.
             await self.state["quota"].check(work, self.caller.tenant)
             answer = await operation(work)
             if isinstance(answer, Entity):
-                # Before the answer is stored, so that a repeated request gets the same ETag.
+                # The ETag is set before the answer is stored, so that a repeated request gets the same ETag.
                 answer.tag(self.caller.tenant)
             await request.settle(work, claim, answer)
             return answer
@@ -182,9 +185,9 @@ class Call(Generic[W]):
         return await self.run(once)
 
     async def consistency(self) -> str | None:
-        """The answer's Consistency header: the position of this call's commit, or of the tenant's head if it changed nothing.
+        """The answer's Consistency header: the position of the call's commit, or of the tenant's head if nothing was changed.
 
-        None for a read, and also if the head can't be read: the write itself has succeeded.
+        None for a read. Also None if the head can't be read, which is not an error, because the write itself has succeeded.
         """
         if not self.writes or self.tenant is None:
             return None
@@ -206,7 +209,7 @@ class Call(Generic[W]):
         return token
 
     def bearer(self) -> str:
-        """The text of the bearer token, empty where there is none."""
+        """The text of the bearer token, empty if the request has none."""
         scheme, _, text = self.request.headers.get("authorization", "").partition(" ")
         return text.strip() if scheme.lower() == "bearer" else ""
 
@@ -221,7 +224,7 @@ class Call(Generic[W]):
         if bearer is not None and not is_authentic(work.binding, token, bearer):
             bearer = None
         if (bearer is None or bearer.is_expired) and work.may_be_behind:
-            # The replica may not have the session or key yet, or not its last use; `Behind` makes the primary be asked.
+            # The replica may not have the session or key yet, or not its last use. After `Behind`, the primary is asked.
             raise Behind
         try:
             self.caller = caller = admit(token, bearer, self.permission)

@@ -1,7 +1,8 @@
-"""Limits on what one client may use before its request is served: connections, header bytes, time.
+"""Limits on what clients may use before their requests are served: connections, bytes of headers, time.
 
-uvicorn's own protocol reads the head of a request (request line and headers) whatever its size, waits for it without limit, and
-accepts any number of connections. This one refuses whatever exceeds a limit: it sends a problem document and closes.
+uvicorn's own protocol class reads the head of a request (request line and headers) however large it is, waits for it without a
+time limit, and accepts any number of connections. `BoundedProtocol` refuses what exceeds a limit: it sends a problem document
+and closes the connection.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ _HEAD_BYTES = 32 * 1024
 """The most bytes of the request line and all headers together."""
 _TARGET_BYTES = 8 * 1024
 _BESIDE_A_BYTE = 9
-"""So many bytes may be received for each byte of a chunked body: a one-byte chunk takes six, the rest is for extensions."""
+"""The bytes that may be received per byte of a chunked body. A chunk of one byte takes six; three are for chunk extensions."""
 _WARN_EVERY = 60.0
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a connection or a request is refused: the content of the problem document, and `reason`, the label of the metric."""
+    """Why a connection or a request is refused: the content of the problem document, and `reason` for CONNECTIONS_REFUSED."""
 
     status: int
     code: str
@@ -50,7 +51,7 @@ _CROWD = Refusal(503, "unavailable", "Too many connections of your address are o
 
 @dataclass
 class Gate:
-    """Admits at most `most` connections, and at most `most_of_address` from one address unless that is a trusted proxy's.
+    """Admits at most `most` connections, and at most `most_of_address` from any address that is not a trusted proxy's.
 
     The head of a request must arrive within `head_timeout` seconds, its body within `body_timeout`. 0 means no limit.
     """
@@ -82,7 +83,7 @@ class Gate:
             del self._open[address]
 
     def warn(self, refusal: Refusal, address: str, now: float) -> None:
-        """Log a refused connection, at most once in _WARN_EVERY seconds: a flood must not fill the log."""
+        """Log a refused connection, at most once in _WARN_EVERY seconds, so that many refusals do not fill the log."""
         if now - self._warned_at >= _WARN_EVERY:
             self._warned_at = now
             log.warning(
@@ -96,7 +97,7 @@ class Gate:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with these limits. One timer per connection checks its deadline, so that no request sets a timer."""
+    """uvicorn's protocol with the limits of `gate`. One timer per connection checks the deadline: requests need no timers."""
 
     def __init__(self, *args: Any, gate: Gate, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -210,7 +211,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._is_in_head or self.cycle is None or not self.cycle.response_complete:
                 self._refuse(_TOO_SLOW)
             else:
-                # The answer has been sent already, so no other one is needed.
+                # The request has already been answered, so no problem document is sent.
                 self.transport.close()
             return
         soonest = min(filter(None, (self._gate.head_timeout, self._gate.body_timeout)), default=0.0)

@@ -1,9 +1,10 @@
-"""A handler's signature is its contract: its inputs and its answer. It is read once, when the endpoint is declared.
+"""Contracts: the inputs and the answer of a handler, as its signature declares them. A contract is read only once.
 
     async def update(call: Call, body: Parsed[CampaignPatch], precondition: Precondition) -> Entity[Campaign]:
 
-`body` is the JSON body, `query` the query string, and `precondition` the If-Match header, which is then required. The return
-annotation is one of the classes of answers.py. Requests are parsed, and the OpenAPI document is generated, from the signature.
+`body` is the JSON body, and `query` the query string. `precondition` is the If-Match header: a handler with this parameter
+requires it. The return annotation is one of the classes of answers.py. The contract says how requests are parsed, and the
+OpenAPI document is generated from it.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ _INPUTS = ("body", "query")
 
 
 class ContractError(TypeError):
-    """A handler's signature can't be read as a contract."""
+    """A handler's signature or docstring lacks something that a contract needs, or has a parameter that no contract has."""
 
 
 @dataclass(frozen=True)
 class Contract:
-    """The inputs and the answer of a handler; `summary` is the first paragraph of its docstring, `description` the rest."""
+    """The inputs and the answer of a handler. `model` is the model of the rows in the answer, None if it contains none.
+
+    `summary` is the first paragraph of the handler's docstring, `description` the rest.
+    """
 
     body: type[BaseModel] | None
     query: type[BaseModel] | None
@@ -41,7 +45,7 @@ class Contract:
 
 
 def read(handler: Callable[..., Any]) -> Contract:
-    """The contract of a handler. Raises ContractError."""
+    """Read the contract of a handler from its signature and docstring. Raises ContractError."""
     name = f"{handler.__module__}.{handler.__qualname__}"
     hints = typing.get_type_hints(handler)
     names = list(inspect.signature(handler).parameters)[1:]

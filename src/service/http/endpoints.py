@@ -1,4 +1,4 @@
-"""How a route is declared, and how a request on it becomes an answer."""
+"""How a route is declared, and how a request is answered that matches the route."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
 
 
 SMALL, LARGE = 16 * 1024, 1024 * 1024
-"""Limits of a body's size, in bytes: SMALL by default, LARGE for operations with long texts. MAX_BODY_BYTES limits both."""
+"""Limits on the size of a request body, in bytes: SMALL by default, LARGE for long texts. MAX_BODY_BYTES can lower both."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
     """One HTTP method of one path: the permission that it requires, and the handler that serves it.
 
-    `contract` is read from the handler's signature and docstring. Raises ContractError if they do not say enough.
+    `contract`, the types of the handler's inputs and answer, is read from its signature and docstring. Raises ContractError if
+    something is missing there.
     """
 
     method: str
@@ -40,19 +41,22 @@ class Endpoint:
     permission: Permission
     handler: Callable[..., Awaitable[Answer]]
     may_repeat: bool = True
-    """False if an Idempotency-Key is ignored."""
+    """False if the header Idempotency-Key is ignored: a repeated request is then carried out again."""
     refuses: tuple[str, ...] = ()
-    """Error codes that it can answer with, besides those that problems.py derives from the other fields."""
+    """Error codes of the endpoint's answers, besides those that problems.py derives from the other fields."""
     is_secret: bool = False
-    """True if its answer must not be stored, because it contains a credential or is for operators only."""
+    """True if nobody may store the answers, because they contain a credential or are for operators only."""
     is_shared: bool = False
-    """True if it writes shared data, which belongs to no tenant: its answer has no Consistency header."""
+    """True if the endpoint writes shared data, which belongs to no tenant. Its answers then have no Consistency header."""
     has_own_failure: bool = False
-    """True if a 503 can also have a JSON body of a different form, instead of a problem document."""
+    """True if an answer with status 503 can have a JSON body that is not a problem document."""
     most: int = SMALL
-    """The largest body, in bytes."""
+    """The largest request body that is accepted, in bytes."""
     heading: str = ""
-    """The section of the documentation that lists it; by default the last noun of the path."""
+    """The section of the documentation that lists the endpoint.
+
+    The default is the last part of the path after `/v1` that is not a parameter, or `service` if there is none.
+    """
     contract: Contract = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,17 +66,17 @@ class Endpoint:
 
     @property
     def is_for_callers(self) -> bool:
-        """Whether its answers are for the caller only, so that shared caches must not store them."""
+        """Whether the endpoint's answers are for the caller only, so that shared caches must not store them."""
         return self.permission != "anyone" or self.is_secret
 
     @property
     def is_streamed(self) -> bool:
-        """Whether its answer is an event stream, which stays open until it is ended."""
+        """Whether the endpoint's answer is an event stream, which stays open until the client or the server ends it."""
         return self.contract.answer is EventStream
 
     @property
     def is_idempotent(self) -> bool:
-        """Whether an Idempotency-Key makes repeating it safe."""
+        """Whether a request with an Idempotency-Key can be repeated without being carried out twice."""
         return self.method != "GET" and self.may_repeat and self.permission not in ("anyone", "operator")
 
 

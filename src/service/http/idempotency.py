@@ -1,7 +1,7 @@
-"""Idempotency-Key: a request's key, fingerprint and answer are stored in the same transaction as the changes that it makes.
+"""Idempotency-Key: a request's key, fingerprint and answer are stored in the transaction that makes the request's changes.
 
-If the answer is lost and the request is repeated, it gets the same answer and changes nothing again. A request that fails
-stores nothing, and may be repeated.
+A client that did not receive the answer sends the request again with the same key. It gets the stored answer, and nothing is
+changed a second time. A request that fails stores nothing, so it can be repeated with the same key.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ _COLUMN = "idempotency_keys.fingerprint"
 
 
 class Replayed(Exception):
-    """The request has been answered before: `answer` is the stored answer, `number` that of its commit, None if it has none."""
+    """The request has been answered before. `answer` is the stored answer.
+
+    `number` is the number of the request's commit, None if it made none or if the log no longer contains the commit.
+    """
 
     def __init__(self, answer: Response, number: int | None) -> None:
         super().__init__()
@@ -38,7 +41,7 @@ class Replayed(Exception):
 
 
 def read_key(headers: Sequence[str]) -> str | None:
-    """The request's key, if it has one. Raises Malformed."""
+    """The key of a request with these Idempotency-Key headers, None if there are none. Raises Malformed."""
     if not headers:
         return None
     if len(headers) > 1 or not _KEY.match(headers[0]):
@@ -48,7 +51,7 @@ def read_key(headers: Sequence[str]) -> str | None:
 
 @dataclass(frozen=True)
 class IdempotentRequest:
-    """A request with an Idempotency-Key, by one caller; `digest` is a hash of its method, address, If-Match and body."""
+    """A caller's request with an Idempotency-Key. `digest` is a hash of the request's method, URL, If-Match headers and body."""
 
     key: str
     caller_id: UUID
@@ -58,7 +61,7 @@ class IdempotentRequest:
 
     @classmethod
     def of(cls, request: Request[Any], body: bytes, *, key: str, caller_id: UUID, lifetime: float) -> IdempotentRequest:
-        """Make it from the HTTP request, its body and its key."""
+        """Make an IdempotentRequest from the HTTP request, its body and its key."""
         digest = hashlib.sha256()
         for part in (request.method, str(request.url.path), request.url.query, *request.headers.getlist("if-match")):
             digest.update(part.encode() + b"\n")
@@ -68,7 +71,8 @@ class IdempotentRequest:
     async def replay(self, work: EngineWork) -> None:
         """Raise Replayed if the request has been answered before, KeyReused if its key was used for a different request.
 
-        Also raises InProgress if the answer is not stored yet, and Undecipherable. Returns if the key is new.
+        Also raises InProgress if the answer is not stored yet, and Undecipherable if it can't be decrypted. Returns normally if
+        the key is new.
         """
         settled = await work.idempotency_keys.find(self.caller_id, self.key)
         if settled is None:
@@ -82,9 +86,10 @@ class IdempotentRequest:
         raise Replayed(self._unpacked(work, settled.answer), settled.number)
 
     async def claim(self, work: EngineWork) -> UUID:
-        """Claim the key for this transaction; wait if a concurrent request with the same key has claimed it.
+        """Claim the key for this transaction, and return the id of the key's row.
 
-        Raises Replayed, KeyReused, and InProgress if that request takes too long.
+        If a concurrent request has claimed the same key, wait for its end; raises InProgress if that takes too long. Also
+        raises Replayed and KeyReused, as `replay` does.
         """
         try:
             id = await work.idempotency_keys.claim(
@@ -105,7 +110,7 @@ class IdempotentRequest:
         await work.idempotency_keys.settle(id, self._packed(answer))
 
     def _fingerprint(self, work: EngineWork) -> bytes:
-        # An HMAC, because a password in the body could be guessed from the digest itself.
+        # An HMAC with a secret key is stored: from the digest alone, a password in the body could be guessed.
         return work.binding.index(self.digest, _COLUMN)
 
     def _packed(self, answer: Response) -> str:
@@ -113,9 +118,10 @@ class IdempotentRequest:
         return json.dumps([answer.status_code, headers, bytes(answer.body).decode(), *self._whose])
 
     def _unpacked(self, work: EngineWork, text: str) -> Answer:
-        """The stored answer. Raises Undecipherable if it was not sealed for this caller, key and request.
+        """The stored answer. Raises Undecipherable if the answer was stored for a different caller, key or request.
 
-        Somebody with write access to the database could otherwise copy one request's answer to another's row.
+        Without this check, somebody who can write to the database could copy an answer into the row of a different request,
+        and get the answer by repeating that request.
         """
         status, headers, body, *whose = json.loads(text)
         if whose != self._whose and (whose or not work.binding.accepts_earlier_forms):

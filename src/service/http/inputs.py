@@ -1,7 +1,7 @@
-"""Input: bodies and query strings. Their bytes are read before any statement runs, up to a limit.
+"""Input: bodies and query strings. The bytes of a body are read before any statement runs, up to a limit.
 
-They are parsed when a handler asks for the value, after the caller has been admitted: errors 401 and 403 take precedence, and
-the input of a caller who is refused is never parsed.
+Bodies and query strings are parsed when a handler asks for the value, after the caller has been admitted. So the errors 401 and
+403 take precedence over errors of the input, and the input of a refused caller is never parsed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 B = TypeVar("B", bound=BaseModel)
 
 _REPORTED = 50
-"""How many wrong fields an answer lists at most."""
+"""The most wrong fields that an error answer lists."""
 _NAME_SHOWN = 200
 _LENGTH_DIGITS = 18
 
@@ -37,19 +37,19 @@ def example(**fields: Any) -> ConfigDict:
 
 
 KEPT: Any = Field(default=None)
-"""The default of a field that can be left out of a patch but not cleared, because its type does not allow null."""
+"""The default of a patch's field whose type does not allow null: the field can be left out, but not cleared."""
 
 
 class Patch(Body):
-    """A merge patch (RFC 7396): a field that is absent keeps its value, null clears it where its type allows null."""
+    """A merge patch (RFC 7396): an absent field keeps its value, and null clears a field whose type allows null."""
 
     def fields(self) -> dict[str, Any]:
-        """The fields that were given."""
+        """The fields that the request contains, with their values."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class Parsed(Generic[T]):
-    """Input that is parsed when its value is first asked for, which is after the caller has been admitted."""
+    """Input that is parsed only when `get` or `error` is first used, which is after the caller has been admitted."""
 
     def __init__(self, read: Callable[[], T]) -> None:
         self._read = read
@@ -57,11 +57,11 @@ class Parsed(Generic[T]):
 
     @property
     def error(self) -> ServiceError | None:
-        """The error that parsing ended with, or None."""
+        """The error that was raised by parsing the input, or None."""
         return self._settled()[1]
 
     def get(self) -> T:
-        """The value. Raises the error that parsing ended with."""
+        """The parsed input. If parsing fails, raises its error, also at each later call."""
         value, error = self._settled()
         if error is not None:
             raise error
@@ -98,7 +98,7 @@ async def read_bytes(request: Request[Any], limit: int) -> bytes | ServiceError:
 
 
 def parse_body(content_type: str, raw: bytes | ServiceError, model: type[B]) -> B:
-    """The JSON body as `model`. Raises UnsupportedMediaType, Malformed, InvalidInput, or `raw` if that is an error."""
+    """The JSON body as `model`. If `raw` is an error, raises it. Also raises UnsupportedMediaType, Malformed, InvalidInput."""
     if isinstance(raw, ServiceError):
         raise raw
     kind = content_type.partition(";")[0].strip().lower()

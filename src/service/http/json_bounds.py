@@ -20,9 +20,9 @@ _LONGEST_NUMBER = 400
 
 
 def check(raw: bytes) -> None:
-    """Raises Malformed if a limit is exceeded or for NaN and Infinity, InvalidInput if a number would lose digits.
+    """Raise Malformed if the body exceeds a limit or contains NaN or Infinity, InvalidInput if a number would lose digits.
 
-    It does not check that the body is valid JSON: the parser does.
+    Whether the body is valid JSON is not checked here, but by the parser.
     """
     outside = _STRING.sub(b"", raw)
     if outside.count(b",") >= MEMBERS:
@@ -37,7 +37,7 @@ def check(raw: bytes) -> None:
 
 
 def _depth(outside: bytes) -> int:
-    """The depth of nesting; counting stops once it is above the limit."""
+    """The depth of nesting. Counting stops as soon as the depth exceeds the limit."""
     depth = deepest = 0
     for match in _BRACKET.finditer(outside):
         depth += 1 if match.group() in b"[{" else -1
@@ -48,7 +48,7 @@ def _depth(outside: bytes) -> int:
 
 
 def _loses_digits(number: bytes) -> bool:
-    """Whether conversion to float changes the number. Validation by the model refuses one beyond the range of floats."""
+    """Whether conversion to float changes the number. False above the range of floats: the model refuses such numbers."""
     text = number.decode("ascii")
     if len(text) > _LONGEST_NUMBER:
         return True
@@ -56,5 +56,5 @@ def _loses_digits(number: bytes) -> bool:
     try:
         return math.isfinite(value) and Decimal(text) != Decimal(repr(value))
     except InvalidOperation:
-        # The exponent is too large for Decimal as well.
+        # Decimal does not accept the exponent, and the float is 0, so the number is treated as changed.
         return True

@@ -1,7 +1,7 @@
 """Rate limits: how often a client may do something that is expensive, or that helps to guess a secret.
 
 Counts are kept in Redis if it is configured, so that all processes share them. While Redis is unreachable or slow, each process
-counts by itself, starting from zero: the limits are then somewhat higher, but no request fails or waits long.
+counts by itself, starting from zero: clients may then do somewhat more, but no request fails or waits long.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from service.errors import RateLimited
 from service.metrics import RATE_LIMITED
 from service.settings.http import RateLimitSettings
 
+# The name of each limit, with the key that its uses are counted by.
 LimitName = Literal[
     "sign_in_address",  # key: the client's address
-    "sign_in_account",  # key: tenant, email, the client's network; a success resets it
-    "sign_in_strangers",  # key: tenant, email; not enforced for an address from which the user recently had a session
-    "current_password",  # key: tenant, caller; a success resets it
-    "failures_tenant",  # key: tenant; recorded failures with an email that no user has
+    "sign_in_account",  # key: tenant, email, the client's network; a successful sign-in resets the count
+    "sign_in_strangers",  # key: tenant, email; not enforced for an IP address from which the user has a stored session
+    "current_password",  # key: tenant, caller; the right password resets the count
+    "failures_tenant",  # key: tenant; counts the recorded failures with an email that no user has
     "codes_phone",  # key: tenant, phone
     "codes_tenant",  # key: tenant
     "guesses",  # key: tenant, phone
@@ -46,10 +47,10 @@ R = TypeVar("R")
 
 
 class Limits:
-    """Open it with `async with Limits.open(settings, secret)`: it owns a task, and the connections to Redis."""
+    """Counts uses and enforces the limits. Open it with `async with Limits.open(settings, secret)`: it runs a task."""
 
     def __init__(self, settings: RateLimitSettings, secret: bytes, redis: RedisCircuit | None) -> None:
-        """`secret` is the key of the HMACs under which counts are stored; processes that share counts need the same one."""
+        """`secret` is the key of the HMACs under which counts are stored; processes that share counts need the same secret."""
         self._secret = secret
         self._items: dict[LimitName, RateLimitItem] = {
             name: parse(rate)
@@ -68,8 +69,8 @@ class Limits:
         """Start counting. The first count opens the connection to Redis."""
         redis = RedisCircuit.of(settings)
         limits = cls(settings, secret, redis)
-        # At every hit, the library starts a task that deletes expired entries, unless `timer` is a running task. That task
-        # uses a thread for each key, and fails if a key is cleared meanwhile, so `timer` is set to a task of this class.
+        # At every hit, the library starts a task that deletes expired entries, unless `timer` is a running task. The
+        # library's task uses a thread for each key, and fails if a key is cleared meanwhile. So `timer` is set to our own task.
         limits._memory.timer = sweeper = asyncio.create_task(limits._sweep(), name="limits")
         try:
             yield limits
@@ -88,11 +89,11 @@ class Limits:
         identity = self._identity(name, key)
 
         async def count(limiter: MovingWindowRateLimiter) -> int:
-            """Count it and return 0, or return the seconds until it can be counted if the limit has been reached."""
+            """Count the use and return 0. If the limit has been reached, return the seconds until a use is admitted again."""
             if await limiter.hit(item, name, identity):
                 return 0
             stats = await limiter.get_window_stats(item, name, identity)
-            # Since the refusal the count has been reset, or the window has moved on.
+            # After the refusal, the count has been reset or the window has moved. So the client may try again soon.
             if stats.remaining > 0:
                 return 1
             # The clocks of hosts that share a Redis may differ, so the result is kept within the window's length.
@@ -116,16 +117,16 @@ class Limits:
         if item is None:
             return
         identity = self._identity(name, key)
-        # Also resets what this process counted while Redis was unreachable.
+        # The count that this process kept while Redis was unreachable is reset too.
         await self._own.clear(item, name, identity)
         await self._ask(lambda limiter: limiter.clear(item, name, identity))
 
     def _identity(self, name: LimitName, key: tuple[str, ...]) -> str:
-        """The key as it is stored: an HMAC, because it may be personal data, and a phone could be guessed from a plain hash."""
+        """The key as stored: an HMAC, because a key may be personal data, and a phone could be guessed from a plain hash."""
         digest = hmac.new(self._secret, digestmod="sha256")
         for part in map(household, key) if name in _BY_ADDRESS else key:
             encoded = part.encode("utf-8", "surrogatepass")
-            # With its length, so that ("ab", "c") is not ("a", "bc").
+            # The length is included, so that ("ab", "c") and ("a", "bc") have different HMACs.
             digest.update(len(encoded).to_bytes(8, "big") + encoded)
         return digest.hexdigest()
 

@@ -24,7 +24,7 @@ _REF = "#/components/schemas/"
 
 
 def render(document: dict[str, Any]) -> str:
-    """The page for an OpenAPI document."""
+    """The HTML page that describes the API of an OpenAPI document."""
     by_tag: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -111,7 +111,7 @@ def _row(name: str, note: str, schema: dict[str, Any], parameter: dict[str, Any]
 
 
 def _type(schema: dict[str, Any]) -> str:
-    """A schema in a few words; models are links."""
+    """The type that a schema describes, in a few words; names of models are links to their sections of the page."""
     if reference := schema.get("$ref"):
         name = escape(reference.removeprefix(_REF))
         return f'<a href="#{name}">{name}</a>'
@@ -129,7 +129,7 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 def _prose(text: str) -> str:
-    """A text as HTML; what stands between backquotes becomes a code element."""
+    """A text as HTML; text between backquotes becomes a code element."""
     return "".join(
         f"<code>{escape(part)}</code>" if number % 2 else escape(part) for number, part in enumerate(text.split("`"))
     )

@@ -1,4 +1,4 @@
-"""Pure ASGI middleware: the request id, and one log line and count per answer."""
+"""ASGI middleware that gives each request an id, and logs and counts each answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class RequestId:
-    """Uses the client's Request-Id if it is valid, otherwise makes one, and returns it in the answer."""
+    """Gives each request an id: the client's Request-Id if that is valid, otherwise a new one. The answer contains the id."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -52,7 +52,7 @@ class Answered:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        # Caches, because `labels` takes a lock and builds a tuple, which is slower than looking up a key.
+        # Counters and timers are cached here, because `labels` takes a lock and builds a tuple, which is slower than a lookup.
         self._counters: dict[tuple[str, int, str], Counter] = {}
         self._timers: dict[tuple[str, str], Histogram] = {}
 
@@ -86,7 +86,7 @@ class Answered:
             )  # fmt: skip
 
     def _timer(self, method: str, route: str) -> Histogram:
-        """The timer of a method and a declared path. Actual paths contain ids, so each row would get a time series."""
+        """The timer of a method and a declared path. Actual paths contain ids: each row would get its own time series."""
         if (timer := self._timers.get((method, route))) is None:
             timer = self._timers[method, route] = REQUEST_SECONDS.labels(method=method, route=route)
         return timer

@@ -1,4 +1,4 @@
-"""Pages of lists that only commits can change: if the commit numbers are unchanged, so is the list, and it need not be read."""
+"""Pages of lists that change only with commits. While the commit numbers stay the same, the list does too, and is not read."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ async def numbered_page(
 ) -> Page[M]:
     """One page of a list that only commits of the tenant and of the shared data can change.
 
-    Its weak ETag is a hash of the API's revision, the tenant, the URL and the two commit numbers. If the client sends this ETag,
-    the answer is 304 and `read` is not called, however expensive the list is.
+    Its weak ETag is a hash of the API's revision (reference.py), the tenant, the URL, and the numbers of the last commit of the
+    tenant and of the shared data. If the client already has the page with this ETag, the answer is 304 and `read` is not called.
     """
 
     async def operation(work: W) -> Page[M]:
@@ -55,6 +55,6 @@ async def _etag(call: Call[Any], work: EngineWork) -> str:
         if reading is not None:
             reading.pass_by()
     url = call.request.url
-    # Includes the tenant: a browser sends the ETag it has for this URL even after another user has signed in.
+    # The hash includes the tenant, because a browser sends its ETag for this URL even after another user has signed in.
     text = f"{call.state['revision']} {work.tenant} {Position(epoch, numbers[0])} {numbers[1]} {url.path}?{url.query}"
     return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:24]}"'

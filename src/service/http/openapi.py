@@ -41,7 +41,7 @@ _EVENT: dict[str, Any] = {
 
 
 def document(endpoints: Sequence[Endpoint]) -> Document:
-    """The document for these endpoints."""
+    """The OpenAPI document of these endpoints, without those that need an operator's token."""
     served = [endpoint for endpoint in endpoints if endpoint.permission != "operator"]
     schemas, names = _schemas(served)
     paths: dict[str, dict[str, Any]] = {}
@@ -120,7 +120,7 @@ def _operation(endpoint: Endpoint, names: Names, located: set[str]) -> dict[str,
 
 
 def _operation_id(endpoint: Endpoint) -> str:
-    """`campaigns.create`: module and function of the handler."""
+    """The id of an operation: module and function of its handler, such as `campaigns.create`."""
     return f"{endpoint.handler.__module__.rpartition('.')[2]}.{endpoint.handler.__name__}"
 
 
@@ -142,7 +142,7 @@ def _query_parameters(query: type[BaseModel] | None) -> list[dict[str, Any]]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a query parameter without null, which a query string can't express."""
+    """The schema of a query parameter, without the type null, because a query string can't contain a null."""
     options = [each for each in schema.get("anyOf", []) if each.get("type") != "null"]
     kept = {name: value for name, value in schema.items() if name not in ("anyOf", "default", "title")}
     if schema.get("default") is not None:
@@ -172,7 +172,7 @@ def _headers(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def _header(name: str, description: str, example: str | None, *, is_required: bool = False) -> dict[str, Any]:
-    # If-Match needs no pattern, because a malformed ETag just matches no version. idempotency.py checks keys with this pattern.
+    # If-Match needs no pattern, because a malformed ETag just matches no version. idempotency.py has the same pattern of keys.
     schema: dict[str, Any] = {"type": "string"}
     if name == "Idempotency-Key":
         schema["pattern"] = r"^[\x21-\x7e]{1,200}$"
@@ -238,7 +238,7 @@ def _answer_headers(endpoint: Endpoint, located: set[str]) -> dict[str, Any]:
 
 
 def _has_etag(endpoint: Endpoint) -> bool:
-    """Whether its answers have an ETag: all pages do, and entities that have a version."""
+    """Whether the endpoint's answers have an ETag: pages always have one, entities only if they have a version."""
     model = endpoint.contract.model
     if issubclass(endpoint.contract.answer, Page):
         return True

@@ -15,7 +15,7 @@ from service.http.inputs import Body
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{32}\Z")
-"""24 bytes in base64."""
+"""The text of a cursor: 24 bytes in base64, 8 for `created_at` and 16 for `id`."""
 
 
 class Cursor(BaseModel):
@@ -33,7 +33,7 @@ class Cursor(BaseModel):
 
 
 def decode_cursor(text: object) -> Cursor:
-    """A cursor from its text. Raises ValueError."""
+    """The cursor that `Cursor.encode` has turned into this text. Raises ValueError if the text is no cursor."""
     try:
         if not _CURSOR.match(str(text)):
             raise ValueError
@@ -54,7 +54,7 @@ class Entity(Protocol):
 
 
 def cursor_of(row: Entity) -> str:
-    """The cursor that continues after `row`."""
+    """The cursor of the page that begins after `row`."""
     return Cursor(created_at=row.created_at, id=row.id).encode()
 
 

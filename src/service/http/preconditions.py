@@ -1,4 +1,4 @@
-"""If-Match: the version that a change is meant for."""
+"""If-Match: a change is made only if the row still has the version that the client has seen."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _VERSION = re.compile(r'"([1-9][0-9]{0,8})(?:\.([0-9a-f]{16}))?"\Z')
 class Precondition:
     """The If-Match header, with strong comparison (RFC 9110): a weak or malformed tag matches no version.
 
-    A tag consists of the version and the `mark` of the row (answers.py), or only of the version, which bodies contain. A tag
-    with the mark of another row or tenant matches no version either.
+    A tag consists of the version and the `mark` of the row (answers.py), or of the version alone, which the client can take
+    from a body. A tag with the mark of another row or tenant matches no version either.
     """
 
     def __init__(self, headers: Sequence[str], mark: str | None = None) -> None:
@@ -28,16 +28,16 @@ class Precondition:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the statement can check it by itself: it allows any version, or exactly one."""
+        """Whether the statement that makes the change can check the precondition: it allows any version, or exactly one."""
         return self.is_any or len(self.versions) == 1
 
     @property
     def version(self) -> int | None:
-        """The only version that a plain precondition allows, None for any version."""
+        """The version that a precondition with `is_plain` allows, None if it allows any version."""
         return None if self.is_any else next(iter(self.versions))
 
     def check(self, version: int) -> int | None:
-        """Check the row's current `version`. Returns the version that the statement has to find, None for any version.
+        """Check the row's current `version`. Returns the version that the row must still have when changed, None for any.
 
         Raises PreconditionRequired or StaleVersion.
         """
@@ -55,8 +55,8 @@ class Precondition:
 async def expected(find: Callable[[], Awaitable[Any]], change: Parsed[Any], precondition: Precondition) -> int | None:
     """The version that the row must have when it is changed, None for any version.
 
-    If several errors apply, the first in the order 403, 404, 428, 412, 422 is raised. `find`, which costs a statement, is called
-    only if something is wrong or If-Match lists several versions.
+    If several errors apply, the first in the order 403, 404, 428, 412, 422 is raised. `find` reads the row.
+    That costs a statement, so it is called only if something is wrong or If-Match lists several versions.
     """
     if change.error is None and precondition.is_plain:
         return precondition.version

@@ -20,7 +20,7 @@ def codes_of(endpoint: Endpoint) -> list[str]:
     if endpoint.permission != "anyone":
         codes += _OF_CALLERS
         if endpoint.method == "GET":
-            # For the Consistency header.
+            # The Consistency header can be malformed.
             codes.append("malformed")
     if "{" in endpoint.path:
         codes.append("not_found")
@@ -42,7 +42,7 @@ def problems(endpoint: Endpoint) -> dict[str, Any]:
     by_status: dict[int, list[str]] = {}
     for code in codes_of(endpoint):
         by_status.setdefault(STATUS[code], []).append(code)
-    # The readiness probe reports what fails in a JSON form of its own.
+    # The readiness probe answers 503 with a JSON object that lists the failing checks, not with a problem document.
     others = {"application/json": {"schema": {"type": "object"}}} if endpoint.has_own_failure else {}
     return {
         str(status): {

@@ -1,8 +1,8 @@
-"""The edge: which proxies are trusted, which host names are served, and which web pages may call the API.
+"""Checks that precede routing: which proxies are trusted, which host names are served, and which web pages may call the API.
 
-Sign-in finds the tenant by the host name and rate limits count by the client's address, so X-Forwarded-* is used only from
-trusted proxies. The middleware of uvicorn and Starlette does not suffice: it ignores X-Forwarded-Host, accepts invalid
-addresses, or refuses requests with plain text instead of a problem document.
+Sign-in finds the tenant by the host name and rate limits count by the client's address, so X-Forwarded-* headers
+are used only if a trusted proxy sends them. The middleware of uvicorn and Starlette does not suffice: uvicorn's ignores
+X-Forwarded-Host and accepts invalid addresses, and Starlette's refuses requests with plain text instead of a problem document.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from service.settings.forms import Hosts, Networks
 from service.settings.http import HttpSettings
 
 _PROBES = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
-"""Served under any host name: probes and scrapers know only the address of this process."""
+"""Paths that are served under any host name, because probes and scrapers know only the address of this process."""
 _HOPS = 32
-"""The most entries of X-Forwarded-For that are read, from the right."""
+"""How many entries of X-Forwarded-For are read at most, beginning with the rightmost."""
 _NODE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?\Z|([0-9a-f:.]+)\Z", re.IGNORECASE)
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?)(?::([0-9]{1,5}))?\Z", re.IGNORECASE)
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -36,7 +36,7 @@ _SHOWN = ("ETag", "Location", "Consistency", "Request-Id", "Idempotency-Replayed
 
 
 def edge_middleware(settings: HttpSettings) -> list[Middleware]:
-    """The middleware that the settings ask for, outermost first; RequestId must be outside it."""
+    """The middleware that the settings require, outermost first. It uses the request id, so RequestId must be outside it."""
     stack = [Middleware(HostCheck, allowed=settings.allowed_hosts)]
     if settings.trusted_proxies:
         stack.insert(0, Middleware(Forwarded, trusted=settings.trusted_proxies))
@@ -51,10 +51,11 @@ def edge_middleware(settings: HttpSettings) -> list[Middleware]:
 
 
 class Forwarded:
-    """Takes the client's address, the scheme and the host name from X-Forwarded-*, if a trusted proxy sends them.
+    """Takes the client's address, the scheme and the host name from the X-Forwarded-* headers that a trusted proxy sends.
 
-    Each proxy appends to X-Forwarded-For, so the nearest one wrote the rightmost entry. Any other entry is trusted only if the
-    entry to its right is the address of a trusted proxy, which wrote it.
+    Each proxy appends to X-Forwarded-For the address that it got the request from. So the rightmost entry was
+    written by the nearest proxy, and any other entry by the proxy whose address is the entry to its right. An entry is trusted
+    only if the proxy that wrote it is trusted.
     """
 
     def __init__(self, app: ASGIApp, trusted: Networks) -> None:
@@ -64,7 +65,7 @@ class Forwarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         peer = ip_of(scope["client"][0]) if scope["type"] == "http" and scope.get("client") else None
         if peer is not None and is_among(peer, self.trusted):
-            # The scope is changed, not copied: the middleware outside reads the answer's code from the same object.
+            # The scope is changed, not copied, because the middleware `Answered` later reads the error code from the same object.
             self._believe(scope, peer)
         await self.app(scope, receive, send)
 
@@ -80,7 +81,7 @@ class Forwarded:
             scope["headers"] = [*kept, (b"host", host.encode("latin-1"))]
 
     def _client(self, peer: IPv4Address | IPv6Address, headers: Headers) -> IPv4Address | IPv6Address:
-        """The rightmost address that is not a trusted proxy's. An invalid entry ends the search at the last address found."""
+        """The rightmost address that is not a trusted proxy's. An invalid entry ends the search at the address before."""
         client = peer
         nodes = ",".join(headers.getlist("x-forwarded-for")).rsplit(",", _HOPS)[-_HOPS:]
         for node in reversed(nodes):
@@ -111,7 +112,7 @@ class HostCheck:
     def _wrong(self, scope: Scope) -> str | None:
         given = Headers(scope=scope).getlist("host")
         if len(given) > 1:
-            # A proxy in front of this service may have used the other one.
+            # A proxy in front of this service may have used a different one of these headers than this service would.
             return "Send one Host header."
         if not self.names and not self.endings:
             return None
@@ -144,7 +145,7 @@ def _refusal(scope: Scope, detail: str) -> Answer:
 
 
 def _last(headers: Headers, name: str) -> str:
-    """The last value of a header that may be given several times, or be a list."""
+    """The last value of a header that may occur several times, and may contain a list each time."""
     values = headers.getlist(name)
     return values[-1].rpartition(",")[2].strip() if values else ""
 
@@ -155,7 +156,7 @@ def is_among(ip: IPv4Address | IPv6Address, networks: Networks) -> bool:
 
 
 def ip_of(text: str) -> IPv4Address | IPv6Address | None:
-    """The IP address that a text contains, None if it is not one."""
+    """The IP address that `text` is, None if it is not an IP address."""
     try:
         ip = ip_address(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A limit on the number of a tenant's idempotency keys: each may store a whole answer until it expires."""
+"""A limit on the number of a tenant's idempotency keys, because each key may store a whole answer until the key expires."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.errors import RateLimited
 from service.tenancy.identity import TenantId
 
 _ASK_EVERY = 10.0
-"""Seconds until a tenant's keys are counted again; those that it adds meanwhile may exceed the quota."""
+"""Seconds until a tenant's keys are counted again; keys that are added in the meantime may exceed the quota."""
 _RETRY_AFTER = 60
 _TENANTS = 10_000
 
@@ -22,7 +22,7 @@ class Quota:
         self._asked: dict[TenantId, tuple[float, bool]] = {}
 
     async def check(self, work: EngineWork, tenant: TenantId) -> None:
-        """Raises RateLimited if the tenant has too many keys, including the one just claimed.
+        """Raise RateLimited if the tenant has too many keys; the key that this request has just claimed counts too.
 
         The keys are counted in the database, at most once in _ASK_EVERY seconds.
         """

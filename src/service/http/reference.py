@@ -1,4 +1,4 @@
-"""/openapi.json and /docs"""
+"""The handlers of /openapi.json and /docs, and the texts that they serve."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class ApiReference:
     openapi: bytes
     page: bytes
     revision: str
-    """A hash of the document, which differs between releases whose answers may have different fields."""
+    """A hash of the OpenAPI document. Releases whose answers have different fields have different revisions."""
 
     @classmethod
     def of(cls, endpoints: Sequence[Endpoint]) -> Self:
-        """The reference of these endpoints."""
+        """The OpenAPI document and the HTML page of these endpoints."""
         return cls(*_made(tuple(endpoints)))
 
 
 @functools.cache
 def _made(endpoints: tuple[Endpoint, ...]) -> tuple[bytes, bytes, str]:
-    """Cached, because tests create many applications with the same endpoints."""
+    """The fields of an ApiReference. They are cached, because tests create many applications with the same endpoints."""
     made = document(endpoints)
     text = to_json(made)
     return text, manual.render(made).encode(), hashlib.sha256(text).hexdigest()[:16]

@@ -1,7 +1,7 @@
 """Limits on the concurrent requests of one tenant and of one bearer (a token's holder) in this process.
 
-All requests share one pool of connections. Without a limit, one tenant with slow requests could occupy all of them, and the
-others would wait.
+All requests share one pool of connections. Without a limit, one tenant with slow requests could occupy all connections, and the
+requests of other tenants would wait.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ _RETRY_AFTER = 1
 _QUEUE = 100
 """How many requests of one tenant, bearer or network may wait; further ones are refused."""
 _PROVEN = 20_000
-"""How many admitted bearers are remembered. One that is forgotten counts as unknown until it is admitted again."""
+"""How many admitted bearers are remembered. A forgotten bearer is treated like a new one until it is admitted again."""
 
 
 @dataclass
 class _Share:
-    """The requests of one tenant, bearer or network: how many are running, and those that wait."""
+    """The requests of one tenant, bearer or network: the number of running ones, and a future for each waiting one."""
 
     busy: int = 0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
 
 class Shares:
-    """`async with shares.hold(tenant, bearer, place)`: at most three quarters of `connections` for a tenant, half for a bearer.
+    """Limits running requests: to three quarters of `connections` per tenant, and to half of `connections` per bearer.
 
-    A token names its tenant, and may be forged. Until `prove` is called for it, its requests count for `place`, the network that
-    they come from, instead of the tenant. So forged tokens can't use up the share of the tenant that they name.
+    A request runs inside `async with shares.hold(tenant, bearer, place)`. A token contains its tenant's id, and may be forged.
+    Until `prove` is called for a token, its requests count for `place`, the network that they come from, instead of the tenant.
+    So forged tokens can't use up the share of the tenant that they name.
     """
 
     def __init__(self, connections: int) -> None:
@@ -53,7 +54,7 @@ class Shares:
     async def hold(self, tenant: Hashable, bearer: Hashable, place: Hashable) -> AsyncIterator[None]:
         """Wait until the request may run, and count it as running during the block. Raises RateLimited if too many wait."""
         whole = tenant if bearer in self._proven else ("place", place)
-        # The bearer's share first: a request that waits for it must not occupy the tenant's share meanwhile.
+        # The bearer's share is taken first: a request that waits for it must not occupy the tenant's share meanwhile.
         await self._take(bearer, self._of_bearer)
         try:
             await self._take(whole, self._of_tenant)
@@ -80,7 +81,7 @@ class Shares:
                 # This request had already been allowed to run; let the next one run instead.
                 self._give(key)
             else:
-                # `_give` may have removed it already.
+                # `_give` may have removed the future already.
                 with contextlib.suppress(ValueError):
                     share.waiting.remove(turn)
             raise

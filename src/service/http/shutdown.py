@@ -1,4 +1,4 @@
-"""Tells the application that the server is stopping. uvicorn waits until all answers end, and an open stream never would."""
+"""Tells the application that the server is stopping. uvicorn waits until all answers end, so event streams must be ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from types import FrameType
 
 @contextlib.contextmanager
 def shutdown_notice(leaving: Callable[[], None], ending: Callable[[], None], delay: float) -> Iterator[None]:
-    """On SIGINT or SIGTERM call `leaving`, and after `delay` seconds `ending` and then the server's own signal handler.
+    """On SIGINT or SIGTERM, call `leaving`; after `delay` seconds, call `ending` and then the server's own signal handler.
 
     During the delay, load balancers can notice that this instance is leaving. A second signal ends the delay.
     """
@@ -38,7 +38,7 @@ def shutdown_notice(leaving: Callable[[], None], ending: Callable[[], None], del
 
 @dataclass
 class _Stop:
-    """The handler of both signals. With a delay, the first signal starts it and the next signal ends it."""
+    """The handler of both signals. If `delay` is not 0, the first signal starts the delay, and a second signal ends it early."""
 
     loop: asyncio.AbstractEventLoop
     leaving: Callable[[], None]

@@ -24,7 +24,7 @@ class State(TypedDict):
     settings: Settings
     database: Database
     kind: type[EngineWork]
-    """The class of the units of work that requests run in: this service's Work."""
+    """The class of the transactions that requests run in: this service's Work."""
     passwords: Passwords
     limits: Limits
     upkeep: Upkeep

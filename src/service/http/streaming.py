@@ -1,4 +1,4 @@
-"""Server-sent events as an ASGI answer: sent at once, until the client disconnects, stops receiving, or loses its access."""
+"""Event streams: an ASGI answer that sends events until the client disconnects, stops receiving, or loses its access."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from service.http.answers import Answer
 from service.positions import Position
 
 _SEND_PATIENCE = 10.0
-"""Seconds that a client has to receive an event; then the connection is closed. The client can reconnect without losing any."""
+"""Seconds that a client has to receive an event; then the connection is closed. After reconnecting it gets all events."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.streams")
 
 
 class EventStream(Answer):
-    """Server-sent events: `ready`, `commit`, `reset`; from time to time a comment with the position of the last commit."""
+    """A stream of the events `ready`, `commit` and `reset`; sometimes a comment with the position of the last commit."""
 
     media_type = "text/event-stream"
 
@@ -54,7 +54,7 @@ class EventStream(Answer):
         except TimeoutError:
             self._subscription.close("stuck")
         except ServiceError as error:
-            # The client will reconnect, and get this error as an answer.
+            # When the client reconnects, it will get this error as the answer.
             self._subscription.close(error.code)
             log.info("stream_ended", reason=error.code)
 

@@ -1,1 +1,1 @@
-"""Export a tenant into an archive, import it from one, and erase it. docs/offboarding.md describes the archive's format."""
+"""Export of a tenant into an archive, import from an archive, and erasure. docs/offboarding.md describes the format."""

@@ -1,4 +1,4 @@
-"""Connections with time-outs long enough for a large tenant, and what export, import and erasure look up first."""
+"""Helpers of export, import and erasure: connections with time-outs that are long enough for a large tenant, and look-ups."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _IDLE_TIMEOUT = 600.0
 
 @asynccontextmanager
 async def database(settings: DatabaseSettings, role: Role, keyring: Keyring | None = None) -> AsyncIterator[Database]:
-    """One connection as `role`. Raises OperatorError with a remedy if none can be opened."""
+    """A database with one connection, as `role`. Raises OperatorError with a remedy if the connection can't be opened."""
     address = settings.address(role)
     limits = PoolLimits(
         minimum=1, maximum=1, connect_attempts=1, lock_timeout=settings.database_lock_timeout,
@@ -37,7 +37,7 @@ async def database(settings: DatabaseSettings, role: Role, keyring: Keyring | No
 
 
 async def applied_migrations(settings: DatabaseSettings) -> tuple[str, ...]:
-    """The ids of the migrations that the database has, in order."""
+    """The ids of the migrations that are applied to the database, sorted."""
     address = settings.address("quarry_owner")
     found = await asyncio.to_thread(migrations.status, address, settings.database_schema)
     return tuple(sorted(each.id for each in found if each.applied_at is not None))

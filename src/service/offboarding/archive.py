@@ -1,4 +1,4 @@
-"""The archive: a tar.gz of `manifest.json` and then a `<table>.jsonl` for every table of the manifest, in its order."""
+"""Archives: tar.gz files of `manifest.json` and, in the manifest's order, a file `<table>.jsonl` for each of its tables."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ class _Part(BaseModel):
 
 
 class Table(_Part):
-    """A table in the archive: the keys of its objects, the number of its rows, and the SHA-256 of its file."""
+    """A table in the manifest: the names of its columns, its number of rows, and the SHA-256 of its file.
+
+    Each line of the file is a row: a JSON object whose keys are the names of the columns.
+    """
 
     name: str
     columns: tuple[str, ...]
@@ -48,7 +51,10 @@ class Table(_Part):
 
 
 class Manifest(_Part):
-    """The archive's manifest. `number` is the number of the tenant's last commit; 0 in archives of releases without it."""
+    """The archive's manifest. `number` is the number of the tenant's last commit; 0 if an earlier release wrote no number.
+
+    `quarry` is the version of Quarry that made the archive.
+    """
 
     format: Literal[1] = FORMAT
     made_at: datetime
@@ -61,7 +67,7 @@ class Manifest(_Part):
 
 
 class Spool:
-    """A table's lines, collected in an unnamed temporary file, because tar needs a member's size before its content."""
+    """A table's lines, collected in a temporary file first, because an archive stores the size of a file before its content."""
 
     def __init__(self, name: str, columns: Iterable[str], directory: Path) -> None:
         self.name, self.columns, self.rows = name, tuple(columns), 0
@@ -69,7 +75,7 @@ class Spool:
         self._digest = hashlib.sha256()
 
     def add(self, lines: Sequence[bytes]) -> None:
-        """Append objects, one per line."""
+        """Append rows. Each of `lines` is one row as a JSON object, without a line break."""
         text = b"".join(line + b"\n" for line in lines)
         self._digest.update(text)
         self.file.write(text)
@@ -82,7 +88,7 @@ class Spool:
 
 
 def write(path: Path, manifest: Manifest, spools: Sequence[Spool]) -> None:
-    """Write the archive whole or not at all, readable for its owner alone."""
+    """Write the archive completely or, if that fails, not at all. Only the file's owner can read it."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with files.create_private(temporary) as file:
@@ -106,7 +112,7 @@ def _member(name: str, size: int, manifest: Manifest) -> tarfile.TarInfo:
 
 
 class _Bounded:
-    """A file that limits the size of a read: tarfile reads a header's extension in one piece, whatever size it claims."""
+    """A file that refuses large reads. Otherwise a header with a huge size would make tarfile read that much into memory."""
 
     def __init__(self, file: gzip.GzipFile) -> None:
         self._file = file
@@ -119,7 +125,7 @@ class _Bounded:
 
 
 class Archive:
-    """An open archive. It can be read from front to back any number of times. Nothing is extracted to disk."""
+    """An open archive. `verify` and `tables` read it from its beginning, any number of times, without extracting it to disk."""
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self._path, self._file = path, file
@@ -129,7 +135,7 @@ class Archive:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator[Archive]:
-        """Open it and read its manifest. Raises ArchiveError."""
+        """Open the archive and read its manifest. Raises ArchiveError."""
         try:
             file = path.open("rb")
         except OSError as error:
@@ -138,12 +144,12 @@ class Archive:
             yield cls(path, file)
 
     def verify(self) -> None:
-        """Read the whole archive. Raises ArchiveError if a file is missing or does not match the manifest."""
+        """Read the whole archive. Raises ArchiveError if a file is missing, or the contents do not match the manifest."""
         for _ in self.tables():
             pass
 
     def tables(self) -> Iterator[tuple[Table, Iterator[bytes]]]:
-        """Each table with its lines, to be read before the next one. Raises ArchiveError as `verify` does."""
+        """Each table with its lines, which have to be read before the next table. Raises ArchiveError like `verify`."""
         with self._damage(), self._tar() as tar:
             if self._manifest(tar) != self.manifest:
                 raise self._error("is being changed")
@@ -154,7 +160,7 @@ class Archive:
                     pass
             if (more := tar.next()) is not None:
                 raise self._error(f"holds {more.name!r}, which is not in its manifest")
-            # Read to the end of the file, so that gzip verifies its checksum.
+            # Read on to the end of the file: only there does gzip verify its checksum.
             while tar.fileobj.read(_CHUNK):
                 pass
 

@@ -1,4 +1,4 @@
-"""Erasure: deletes a tenant with all its rows, then counts what is left in every table that the catalog lists."""
+"""Erasure: deletes a tenant with all its rows, then counts the tenant's rows in every table that the catalog lists."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _AFTERWARDS = ("statistics", "remains")
 
 @dataclass(frozen=True)
 class Erased:
-    """A table, named with its schema, and its numbers of rows deleted and rows left (None if this login may not count them)."""
+    """The result for one table: the number of rows deleted, and the number of rows left (None if they can't be counted).
+
+    `table` is the name with its schema. Rows can't be counted if this login has no SELECT privilege on the table.
+    """
 
     table: str
     rows: int
@@ -31,7 +34,7 @@ class Erased:
 
 
 async def erasable(settings: DatabaseSettings, domain: str) -> Tenant:
-    """The tenant of this domain. Raises OperatorError if there is none, and in production if the tenant is active."""
+    """The tenant with this domain. Raises OperatorError if there is none or, in production, if the tenant is active."""
     async with access.database(settings, "quarry_platform") as platform, Work(platform, None, read_only=True) as work:
         try:
             tenant = await work.tenants.lookup(domain)
@@ -42,7 +45,10 @@ async def erasable(settings: DatabaseSettings, domain: str) -> Tenant:
 
 
 async def erase(settings: DatabaseSettings, tenant: Tenant, say: Say) -> list[Erased]:
-    """Delete an erasable tenant, then count the rows left. Raises OperatorError, which says whether anything was deleted."""
+    """Delete a tenant that `erasable` returned, then count the rows left.
+
+    The message of an OperatorError says whether anything was deleted. Raises CommitUnknown if that is not known.
+    """
     id, domain = TenantId(tenant.id), tenant.domain
     async with (
         access.database(settings, "quarry_platform") as platform,
@@ -52,7 +58,7 @@ async def erase(settings: DatabaseSettings, tenant: Tenant, say: Say) -> list[Er
         own = await _own_schema(platform, id)
         try:
             if tenant.status == "active":
-                # From here on new requests are refused. The deletion below waits for the transactions in progress.
+                # After this, new requests are refused. The deletion below waits for transactions that are in progress.
                 await _set_status(platform, domain, "suspended")
                 is_suspended = True
             gone = await Work.run(owner, lambda work: _delete(settings, work, domain, own), id)
@@ -102,7 +108,7 @@ async def _resume(platform: Database, domain: str, say: Say) -> None:
 
 
 async def _delete(settings: DatabaseSettings, work: Work, domain: str, own: str | None) -> dict[str, int]:
-    """Delete the rows and drop the tenant's own schema, in one transaction. Returns the number of rows deleted by table."""
+    """Delete the tenant's rows and drop its own schema, if any, in one transaction. Returns the rows deleted from each table."""
     rows = {}
     for name, statement in statements("delete").items():
         if name in _AFTERWARDS:
@@ -145,7 +151,10 @@ async def _renew_statistics(owner: Database, tenant: TenantId, say: Say) -> None
 
 
 async def _proof(owner: Database, tenant: TenantId, gone: dict[str, int]) -> list[Erased]:
-    """Rows deleted and rows left, of every table that has a column for the tenant, whether or not rows were deleted from it."""
+    """The rows deleted and left for every table with a column for the tenant, even if nothing was deleted from the table.
+
+    `gone` contains the number of rows deleted by table.
+    """
     async with Work(owner, tenant, read_only=True) as work:
         found = []
         for row in await work.connection.fetch(*call(statements("delete")["remains"], tenant_id=tenant)):
@@ -153,5 +162,5 @@ async def _proof(owner: Database, tenant: TenantId, gone: dict[str, int]) -> lis
             left = None if counting is None else await work.connection.fetchval(counting, ())
             name = f"{row['schema']}.{row['name']}"
             found.append(Erased(name, gone.pop(name, 0), left))
-        # Tables that were dropped with the tenant's own schema.
+        # The tables that remain in `gone` were dropped together with the tenant's own schema.
         return [*found, *(Erased(name, rows, 0) for name, rows in sorted(gone.items()))]

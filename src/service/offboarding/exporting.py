@@ -1,4 +1,4 @@
-"""Export: reads a tenant's rows in one snapshot, in batches, as the serving role bound to the tenant."""
+"""Export: reads a tenant's rows in batches, in one snapshot, as the serving role, and writes them to an archive."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from service.texts import Say
 from service.work import Work
 
 _BATCH = 1000
-"""The number of rows in memory at once. One row may have 50,000 bytes."""
+"""The number of rows that are in memory at a time. A row can be as large as 50,000 bytes."""
 
 
 async def export(settings: Settings, domain: str, path: Path, say: Say) -> Manifest:
-    """Write the tenant's archive to `path`, replacing any file there. Raises OperatorError."""
+    """Write the tenant's archive to `path`, replacing a file that exists there. Raises OperatorError."""
     migrations = await access.applied_migrations(settings)
     with ExitStack() as files:
         spools: list[Spool] = []
@@ -72,9 +72,10 @@ async def _fill(spool: Spool, binding: Binding, statement: Statement, types: Map
 
 
 def _line(record: Any, table: str, binding: Binding, types: Mapping[str, str], say: Say) -> bytes | None:
-    """A row as a JSON object. JSON columns are copied as the database wrote them, so that numbers keep all their digits.
+    """A row as a JSON object. JSON columns are copied as the database returns them, so that numbers keep all their digits.
 
-    None for an API key that the service did not create: an import would make it valid.
+    Returns None, so that the row is left out, for an API key without a valid MAC: somebody has written or changed the row by
+    hand, and an import would give it a valid MAC.
     """
     values = dict(record)
     if table == "api_keys":

@@ -1,4 +1,4 @@
-"""Import: writes the rows of an archive with their original ids and values, as the owner of the schema, in one transaction."""
+"""Import: writes the rows of an archive with their original ids and values, as the role quarry_owner, in one transaction."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ from service.texts import Say
 from service.work import Work
 
 _BATCH_ROWS = 10_000
-"""Rows per statement. Large, because each statement scans what its transaction has written to the log before."""
+"""Rows per statement. The number is large because each statement also scans the log entries of the statements before it."""
 _BATCH_BYTES = 4 * 1024 * 1024
 
 
 async def restore(
     settings: Settings, path: Path, say: Say, *, schema: str | None = None, with_shared: bool = False
 ) -> Manifest:
-    """Create the archive's tenant with its id and its rows, in a `schema` of its own if one is named.
+    """Create the tenant of the archive at `path`, with its id and its rows; in its own schema if `schema` names one.
 
-    Rows of shared tables that this database lacks are created only `with_shared`, because all tenants see them.
+    If this database lacks rows of shared tables (niches) that the archive contains, they are created only if `with_shared` is
+    true, because all tenants see them. Otherwise the import fails.
 
-    If it raises OperatorError, no rows were written.
+    If this raises OperatorError, no rows were written.
     """
     with Archive.open(path) as archive:
         manifest = archive.manifest
@@ -97,13 +98,13 @@ def _of_another_version(manifest: Manifest, what: str) -> ArchiveError:
 
 
 class _Loading:
-    """An import inside its transaction."""
+    """The part of an import that runs inside its transaction."""
 
     def __init__(self, archive: Archive, binding: Binding, *, with_shared: bool) -> None:
         self._archive, self._binding, self._with_shared = archive, binding, with_shared
         self._statements = statements("import")
         self._ids: dict[str, dict[str, str]] = {}
-        """For each column that refers to shared rows: their ids in this database, by their ids in the archive."""
+        """For each column that refers to shared rows: a mapping of their ids in the archive to their ids in this database."""
 
     async def load(self, table: Table, lines: Iterator[bytes]) -> None:
         for batch in _batches(self._row(table, *each) for each in enumerate(lines, 1)):
@@ -121,12 +122,12 @@ class _Loading:
                 ) from error
 
     async def move_to(self, schema: str) -> None:
-        """Give the tenant a schema of its own, and write there from now on."""
+        """Record that the tenant has the own schema `schema`, and write all further rows there."""
         await self._execute("schemas", schema_name=schema)
         await self._execute("enter")
 
     async def skip_numbers(self, number: int) -> None:
-        """Raise the tenant's counter, so that the import's commit gets a number that the tenant has never used."""
+        """Raise the tenant's commit counter, so that the commit of the import gets a number that the tenant has never used."""
         await self._execute("heads", number=number)
 
     async def _map_shared(self, table: str, rows: str) -> None:
@@ -146,7 +147,10 @@ class _Loading:
         return row_count(await self._binding.connection.execute(text, values))
 
     def _row(self, table: Table, number: int, line: bytes) -> str:
-        """A row as its statement expects it: sealed with this installation's keys, with this database's ids of shared rows."""
+        """A row in JSON, as the SQL statement expects it.
+
+        Personal data is sealed with this installation's keys, and ids of shared rows are replaced by those of this database.
+        """
         try:
             row = json.loads(line)
             if table.name == "tenants" and isinstance(row, dict) and row.get("domain") != self._archive.manifest.domain:
@@ -156,7 +160,7 @@ class _Loading:
             if not isinstance(row, dict) or row.keys() != set(table.columns):
                 raise self._archive.error(table, number, "it has other keys than its manifest says")
             changes = self._changes(table.name, row)
-            # A row that needs no change is passed on as the archive has it, so that its numbers keep all their digits.
+            # If a row needs no change, pass on its text from the archive, so that numbers keep all their digits.
             return json.dumps(row | changes) if changes else line.decode()
         except (ValueError, RecursionError, AttributeError, TypeError) as error:
             raise self._archive.error(table, number, "it can't be read") from error
@@ -179,7 +183,7 @@ class _Loading:
             if (plain := row[column]) is not None:
                 sealed = self._binding.seal(plain, f"{table}.{column}", UUID(row["id"]))
                 changes[column] = f"\\x{sealed.hex()}"
-                # For a column without a blind index the statement ignores this value.
+                # If the column has no blind index, the SQL statement ignores this value.
                 changes[f"{column}_index"] = f"\\x{self._binding.index(plain, f'{table}.{column}').hex()}"
         for column in REFERRED_TO_BY.values():
             if row.get(column) is not None:

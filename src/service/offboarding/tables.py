@@ -1,4 +1,4 @@
-"""Which columns an archive contains, and in which form; and the statements of `sql/offboarding/`."""
+"""The columns that an archive contains, and the statements in `sql/offboarding/`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from service.statements import query_files
 from service.statements.statement import Statement
 
 SEALED: Mapping[str, tuple[str, ...]] = {each.name: each.personal for each in sealing.AGGREGATES}
-"""The columns of personal data, by table. They are sealed in the database, and plain text in an archive."""
+"""The columns with personal data, by table. The database contains their values sealed, an archive in plain text."""
 
 MAC = "key_mac"
-"""The column with the MAC of an API key. It is made with this installation's keys, so an archive does not have it."""
+"""The column with the MAC of an API key. An archive does not contain it: the MAC is valid only with this installation's keys."""
 
 NO_HASH = "!"
-"""A value that matches no password; it replaces a hash that somebody wrote by hand."""
+"""A value that matches no password. In an archive it replaces a password hash that the service did not write."""
 
 
 def statements(name: str) -> Mapping[str, Statement]:
@@ -27,13 +27,13 @@ def statements(name: str) -> Mapping[str, Statement]:
 
 
 def call(statement: Statement, **given: object) -> tuple[str, Sequence[object]]:
-    """The text and the values to send. An optional line is included if its parameters are given."""
+    """The SQL text of a statement and the values of its parameters. An optional line is included if its parameters are given."""
     variant = statement.variants[statement.key(given)]
     return variant.text, [given[parameter] for parameter in variant.parameters]
 
 
 async def columns(connection: Connection, statement: Statement) -> dict[str, str]:
-    """The result columns of a statement that an archive contains, with their types."""
+    """The names and types of the statement's result columns, without the column MAC, which an archive does not contain."""
     try:
         prepared = await connection.raw.prepare(statement.variants[0].text)
     except Exception as error:

@@ -22,37 +22,37 @@ from service.tenancy import guard
 T = TypeVar("T")
 
 _PATIENCE, _SLOW = 2.0, 0.5
-"""Seconds: a check is given up after `_PATIENCE`, and reported as slow after `_SLOW`."""
+"""In seconds: a check that takes longer than `_PATIENCE` is cancelled; one that takes longer than `_SLOW` is reported as slow."""
 _PATIENCE_WITH_CATALOG = 10.0
-"""Seconds for the check `isolation`, which looks at every table, also in the schemas of single tenants."""
+"""Seconds that the check `isolation` may take. It looks at every table, also in tenants' own schemas."""
 _REST = 20
-"""The result of a slow check `isolation` is used again for this many times as long as the check took."""
+"""If the check `isolation` took t seconds and was slow, its result is used again for `_REST` * t seconds."""
 _READY_FOR = 1.0
-"""Seconds for which the result of a readiness check is used again, so that the probes of several balancers share one check."""
+"""Seconds for which the result of a readiness check is used again, so that several load balancers share one check."""
 _OLDEST = 1_000_000_000
-"""An age of the oldest unfrozen transaction id: at about twice this age the database refuses writes."""
+"""The largest acceptable age of the oldest unfrozen transaction id. At about twice this age, PostgreSQL refuses writes."""
 _LATE_PURGE = timedelta(hours=26)
-"""The purge runs every hour. If none has begun for this long, something is wrong."""
+"""The check `purge` fails if the last purge began longer ago than this, because the purge should run every hour."""
 _LONGEST = timedelta(hours=1)
 _MOST_SKEW = 5.0
-"""Seconds between two clocks. With more, one of them is wrong, and times in the log and in rows can't be compared."""
+"""Seconds by which the clocks of the database and of this machine may differ. With more, one of the clocks is wrong."""
 _MOST_BEHIND = 10.0
-"""Seconds; a replica that is further behind is reported as not ok."""
+"""Seconds by which a replica may be behind. If it is further behind, the check `replicas` fails."""
 
 Check = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class DatabaseHealth:
-    """The health checks of a database, made as the serving role."""
+    """The health checks of a database. They run as the serving role."""
 
     def __init__(self, database: Database, max_age: float) -> None:
-        """A consumer of changes may be behind for `max_age` seconds."""
+        """The check `consumers` fails if a consumer is behind for more than `max_age` seconds."""
         self._database, self._max_age = database, max_age
         self._first_size: tuple[float, int] | None = None
         self._inspected: tuple[float, dict[str, Any]] = (0.0, {})
 
     def checks(self) -> dict[str, Check]:
-        """Every check by name."""
+        """The functions that run the checks, by the checks' names."""
         return {
             "database": self._latency,
             "migrations": self._migrations,
@@ -68,9 +68,9 @@ class DatabaseHealth:
         }
 
     async def report(self) -> dict[str, dict[str, Any]]:
-        """The results of all checks by name: whether each is `ok`, and its details.
+        """The results of all checks, by the checks' names: whether each is `ok`, and its details.
 
-        The checks run concurrently. Each may take two seconds; `isolation` may take ten.
+        The checks run concurrently. Each may take two seconds, except for `isolation`, which may take ten.
         """
         checks = self.checks()
         patience = {"isolation": _PATIENCE_WITH_CATALOG}
@@ -81,7 +81,7 @@ class DatabaseHealth:
 
     @staticmethod
     async def _checked(check: Check, patience: float = _PATIENCE) -> dict[str, Any]:
-        """The result of a check. One that takes long is `slow`, even if it timed out; one that failed gives the reason."""
+        """The result of a check. It has `slow` if the check took long or timed out, and `error` if the check failed."""
         started = perf_counter()
         try:
             async with asyncio.timeout(patience):
@@ -99,15 +99,15 @@ class DatabaseHealth:
         return {"milliseconds": round((perf_counter() - started) * 1000, 1), "server": version}
 
     async def _writes(self) -> dict[str, Any]:
-        """Whether new transactions may write. Maintenance mode does not count: it is deliberate."""
+        """Whether new transactions can write. The check passes in maintenance mode too, because that is deliberate."""
         if not await self._ask(lambda work: work.server.is_writable()):
-            # A session that was opened while the server was read-only stays read-only. A new session shows the present state.
+            # A session that was opened while the server was read-only stays read-only. Check again in a new session.
             await self._database.pool.renew()
             return {"ok": await self._ask(lambda work: work.server.is_writable())}
         return {"ok": True}
 
     async def _clock(self) -> dict[str, Any]:
-        """How many seconds the database's clock is ahead of this machine's. Everything expires by the database's clock."""
+        """How many seconds the database's clock is ahead of this machine's. The database's clock decides what has expired."""
         before = datetime.now(UTC)
         then = await self._ask(lambda work: work.server.now())
         after = datetime.now(UTC)
@@ -119,7 +119,7 @@ class DatabaseHealth:
         return {"ok": not pending, "pending": pending}
 
     async def _own_schemas(self) -> dict[str, Any]:
-        """The schemas of single tenants that lack migrations. Only the tenant of such a schema can't be served."""
+        """The tenants' own schemas that lack migrations. The tenant of such a schema can't be served; all others can."""
         applied: dict[str, set[str]] = {}
         for each in await self._ask(lambda work: work.installation.own_migrations()):
             applied.setdefault(each.schema_name, set()).add(each.id)
@@ -139,19 +139,19 @@ class DatabaseHealth:
         return found
 
     async def _purge(self) -> dict[str, Any]:
-        """For how many tenants the last purge failed, and how many seconds ago it began (None if there was none yet)."""
+        """The number of tenants for which the last purge failed, and the seconds since it began (None if no purge ran yet)."""
         found = await self._ask(lambda work: work.installation.find())
         since = None if found.since_purged is None else round(found.since_purged.total_seconds())
         is_late = found.since_purged is not None and found.since_purged > _LATE_PURGE
         return {"ok": not found.purge_failures and not is_late, "failures": found.purge_failures, "seconds_ago": since}
 
     async def _collations(self) -> dict[str, Any]:
-        """Collations whose order may have changed since indexes were built, for example by an upgrade of system libraries."""
+        """Collations whose sort order may have changed since indexes were built, for example after an upgrade of libc or ICU."""
         drifted = sorted(each.name for each in await self._ask(lambda work: work.server.drifted_collations()))
         return {"ok": not drifted, "drifted": drifted}
 
     async def _growth(self) -> dict[str, Any]:
-        """The size of the database in bytes, and its growth in bytes per hour since this process first asked."""
+        """The size of the database in bytes, and its growth in bytes per hour since this check first ran in this process."""
         now, size = monotonic(), await self._ask(lambda work: work.server.size())
         since, before = self._first_size or (now, size)
         self._first_size = (since, before)
@@ -168,7 +168,7 @@ class DatabaseHealth:
         }
 
     async def _consumers(self) -> dict[str, Any]:
-        """How far behind the consumers are. Not ok if one was cut off or is too far behind, even if no process runs it."""
+        """How far consumers are behind. Fails if a consumer is too far behind or was cut off, even one that no longer runs."""
         behind = {
             lag.consumer: {
                 "tenants": lag.tenants,
@@ -186,10 +186,10 @@ class DatabaseHealth:
 
 
 class Health(DatabaseHealth):
-    """The health checks of one process: of its database, keys, pool, change log, replicas and Redis."""
+    """All health checks of this process: those of the database, and those of its keys, pool, feed, replicas and Redis."""
 
     def __init__(self, database: Database, feed: Feed, replicas: Replicas, cache: Cache, max_age: float) -> None:
-        """A consumer of changes may be behind for `max_age` seconds."""
+        """The check `consumers` fails if a consumer is behind for more than `max_age` seconds."""
         super().__init__(database, max_age)
         self._feed, self._replicas, self._cache = feed, replicas, cache
         self._undecipherable_before = _undecipherable()
@@ -198,11 +198,11 @@ class Health(DatabaseHealth):
         self._asked_at = -_READY_FOR
 
     def leave(self) -> None:
-        """From now on this process is not ready: it has been told to stop."""
+        """Report this process as not ready from now on, because it is about to stop."""
         self._is_leaving = True
 
     async def failing(self) -> list[str]:
-        """The reasons why this process is not ready: `database`, `migrations`, `writes`, `stopping`. Checked once a second."""
+        """Why this process is not ready (`database`, `migrations`, `writes`, `stopping`). Checked at most once a second."""
         if self._is_leaving:
             return ["stopping"]
         if monotonic() - self._asked_at >= _READY_FOR:
@@ -216,7 +216,7 @@ class Health(DatabaseHealth):
         return self._failing
 
     def checks(self) -> dict[str, Check]:
-        """Every check by name."""
+        """The functions that run the checks, by the checks' names."""
         return {
             **super().checks(),
             "keys": self._keys,
@@ -227,7 +227,7 @@ class Health(DatabaseHealth):
         }
 
     async def _keys(self) -> dict[str, Any]:
-        """The ids of this process's keys, and how many sealed values it has read that none of these keys opens."""
+        """The ids of this process's keys of personal data, and the number of values that it could not decrypt with them."""
         keyring = self._database.keyring
         if keyring is None:
             return {}
@@ -248,7 +248,7 @@ class Health(DatabaseHealth):
         return self._feed.report()
 
     async def _replication(self) -> dict[str, Any]:
-        """The state of the replicas. Reads that a replica can't serve go to the primary."""
+        """The state of the replicas. If a replica can't serve a read, the primary does."""
         found = self._replicas.report()
         is_well = all(
             each["state"] in ("up", "behind") and (each["behind_seconds"] or 0) < _MOST_BEHIND for each in found
@@ -266,7 +266,7 @@ def _undecipherable() -> int:
 
 
 async def pending_migrations(database: Database) -> list[str]:
-    """The migrations that this version needs and the database lacks; a database that has newer ones passes."""
+    """The migrations that this version of the service needs and the database lacks. Newer migrations do not matter."""
     try:
         rows = await EngineWork.run(
             database, lambda work: work.installation.migrations(), None, read_only=True, attempts=1
@@ -274,5 +274,5 @@ async def pending_migrations(database: Database) -> list[str]:
     except DatabaseError as error:
         if error.code != "internal":
             raise
-        rows = []  # The database is older than the function that returns its migrations.
+        rows = []  # The function applied_migrations() does not exist, so the database is older than it.
     return sorted(migration_files.known() - {each.id for each in rows})

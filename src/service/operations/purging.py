@@ -1,10 +1,12 @@
-"""Purging: sessions, codes, tickets, stored answers, keys, the audit and deleted rows are removed after a retention period.
+"""Purging: deletes rows after a retention period.
 
-Every instance may run it: each transaction of a tenant's purge takes a lock, and only one instance at a time goes through the
-tenants. Functions of the database define the retention periods; only the idle time of sessions is a setting.
+It deletes ended sessions, one-time codes, tickets, stored answers, API keys, the audit, and rows that were soft-deleted. The
+SQL statements define the retention periods, or take them from app.installation. The only setting used is the idle time of
+sessions.
 
-One statement finds the tenants that have rows to remove, so that all other tenants cost nothing. If removing one kind of rows
-fails for a tenant, the failure is logged and counted, and the rest of the purge goes on.
+The instances agree that one of them runs the hourly purge. `quarry purge` may run at the same time, because each transaction
+takes a lock for its tenant. A query first finds the tenants that have rows to delete; the others are skipped. If a statement
+fails for a tenant, the failure is logged and counted, and the purge goes on.
 """
 
 from __future__ import annotations
@@ -47,16 +49,16 @@ _STATEMENTS: Mapping[str, Statement] = {
 
 @dataclass
 class Purged:
-    """The number of rows purged. `failures` counts statements in the purge of one tenant, and tenants in the purge of all."""
+    """The number of rows deleted, and of failures: failed statements in the result of `purge`, tenants in that of `purge_all`."""
 
     rows: int = 0
     failures: int = 0
 
 
 async def purge(database: Database, tenant: TenantId, idle: timedelta) -> Purged:
-    """Purge one tenant, each kind of rows in transactions of its own. Does nothing while another process purges this tenant.
+    """Purge one tenant. Each statement runs in its own transactions, and is skipped if another process is purging the tenant.
 
-    Raises Unavailable when the database is unreachable, because that is not a failure of this tenant's purge.
+    Raises Unavailable if the database can't be reached, because this does not concern only this tenant.
     """
     purged = Purged()
     for name, statement in _STATEMENTS.items():
@@ -78,9 +80,9 @@ async def purge(database: Database, tenant: TenantId, idle: timedelta) -> Purged
 async def purge_all(
     database: Database, idle: timedelta, told: Callable[[TenantId, Purged], None] | None = None
 ) -> Purged:
-    """Purge all tenants that have rows to remove; `failures` is the number of tenants for which a statement failed.
+    """Purge all tenants that have rows to delete. In the result, `failures` counts tenants for which a statement failed.
 
-    `told` is called after the purge of each of these tenants. Raises Unavailable.
+    `told` is called with each of these tenants after its purge. Raises Unavailable if the database can't be reached.
     """
     total, previous = Purged(), _FIRST
     while found := await _next(database, previous, idle):
@@ -105,10 +107,10 @@ async def _next(database: Database, previous: UUID, idle: timedelta) -> list[Due
     async def ask(work: EngineWork) -> list[DueTenant]:
         return await work.tenants.to_purge(previous, idle=idle, limit=_TENANTS)
 
-    # The statement binds each tenant in turn by a setting, which a read-only transaction may change too.
+    # The statement binds one tenant after the other with set_config(), which a read-only transaction may do too.
     return await EngineWork.run(database, ask, None, read_only=True)
 
 
 async def is_due(database: Database) -> bool:
-    """Whether this instance is to begin the hourly purge. If so, it has claimed the purge, and no other instance begins it."""
+    """Whether this instance has to run the hourly purge now. If True, no other instance gets True within the next hour."""
     return await EngineWork.run(database, lambda work: work.tenants.claim_purge(_EVERY), None)

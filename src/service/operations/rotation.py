@@ -1,8 +1,8 @@
-"""Rotation: seals the tenants' personal data again with the current key, batch by batch, while the service runs.
+"""Rotation: encrypts the tenants' personal data again with the current key, batch by batch, while the service runs.
 
-Rows that are done are not selected again, so a killed run is simply started again. A row that somebody changes meanwhile
-keeps that change and is processed in the next pass. The same code seals plain text, but only when `seal` asks for it: anybody
-who can write to the database may have put plain text there.
+`rotate` does not select rows that are done, so after a killed run it is simply called again. If a row is changed between its
+read and its write, the change is kept, and the next pass processes the row. Only `seal` also encrypts plain text, because
+anybody who can write to the database may have put plain text there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BEFORE_ALL = UUID(int=0)
 
 @dataclass(frozen=True)
 class Failure:
-    """A row that could not be sealed again or, if `id` is None, an aggregate whose rotation did not finish."""
+    """A row that could not be sealed again. If `id` is None: an aggregate of which some rows were not sealed again."""
 
     aggregate: str
     tenant: TenantId
@@ -45,28 +45,29 @@ class Failure:
 
 @dataclass
 class RotationReport:
-    """The result of a run: the number of rows sealed again, by aggregate, and the rows that could not be sealed."""
+    """The result of a run: the number of rows sealed again by aggregate, and the rows that could not be sealed again."""
 
     counts: dict[str, int] = field(default_factory=lambda: {each.name: 0 for each in ALL})
     failures: list[Failure] = field(default_factory=list)
     unauthentic: list[Failure] = field(default_factory=list)
-    """Tokens that are not accepted, because they have no valid MAC. They are left as they are."""
+    """Sessions and API keys whose tokens the service refuses, because they have no valid MAC. Their rows are not changed."""
 
     def __str__(self) -> str:
         return "sealed " + (", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "nothing")
 
     def lines(self) -> list[str]:
-        """The lines to print when sealing is only a part of the command; often there are none."""
+        """The lines for a command that does more than sealing: the failures, and the counts if any row was sealed."""
         return [*map(str, self.failures), *([str(self)] if any(self.counts.values()) else [])]
 
 
 async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _BATCH) -> RotationReport:
     """Seal personal data and password hashes again with the current key.
 
-    While a key of an earlier release is in use, tokens without a MAC get one; otherwise they are only reported. Plain text is
-    reported and not changed. `app` has the keys; `platform` lists the tenants.
+    Sessions and API keys without a MAC get one while a key of an earlier release is in PII_KEYS; otherwise they are only
+    reported. Plain text is reported and not changed. `app` connects as the serving role and has the keys; `platform`
+    connects as quarry_platform, to list the tenants.
 
-    Raises KeyringError if the current key is of an earlier release although a key of this release is there.
+    Raises KeyringError if the current key is of an earlier release although PII_KEYS has a key of this release.
     """
     rotation = _Rotation(app, say, batch)
     keyring = rotation.keyring
@@ -88,9 +89,10 @@ async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _B
 async def reindex(
     app: Database, platform: Database, old_keys: Keyring, say: Say, *, batch: int = _BATCH
 ) -> RotationReport:
-    """Recompute all blind indexes and MACs with the index key of `app`; `old_keys` have the old one. No instance may be running.
+    """Recompute blind indexes, and the MACs of sessions and API keys, with the index key of `app`.
 
-    If a run was killed, start it again with the same keys. `platform` lists the tenants.
+    `old_keys` contains the index key used so far. All personal values are also sealed again with the current key. No instance
+    may be running. If a run was killed, start it again with the same keys. `platform` is used to list the tenants.
     """
     rotation = _Rotation(app, say, batch)
     async for tenant in _tenants(platform):
@@ -99,10 +101,10 @@ async def reindex(
 
 
 async def normalise(app: Database, platform: Database, say: Say, *, write: bool) -> RotationReport:
-    """Change email addresses to the spelling in which addresses are compared now: their sealed values and blind indexes.
+    """Find email addresses that are not in the spelling of `texts.email_address`, and change them to it if `write` is true.
 
-    Rows with another spelling are counted and, with `write`, changed. A row is a failure if another row has the new address
-    already. `app` has the keys; `platform` lists the tenants.
+    Both the sealed value and the blind index are changed. If another row already has the address in the new spelling, the row
+    is reported as a failure. `app` has the keys; `platform` is used to list the tenants.
     """
     rotation = _Rotation(app, say, _BATCH)
     async for tenant in _tenants(platform):
@@ -113,10 +115,10 @@ async def normalise(app: Database, platform: Database, say: Say, *, write: bool)
 async def seal(
     app: Database, tenants: Iterable[TenantId], say: Say, *, batch: int = _BATCH, passwords: bool = False
 ) -> RotationReport:
-    """Seal the plain text of these tenants. Values that are sealed already are not changed. `app` has the keys.
+    """Seal the personal data of these tenants that is plain text. Values that are sealed already are not changed.
 
-    The caller has to know where the plain text comes from. With `passwords`, bare password hashes are sealed too; then the
-    caller has to know where those come from as well.
+    With `passwords`, password hashes that are not sealed are sealed too. The caller has to make sure that nobody has planted
+    the plain text or the hashes. `app` has the keys.
     """
     rotation = _Rotation(app, say, batch)
     for tenant in tenants:
@@ -125,7 +127,7 @@ async def seal(
 
 
 async def waiting(app: Database) -> list[TenantId]:
-    """The tenants that have plain text waiting to be sealed. One statement looks at many tenants, and no keys are needed."""
+    """The tenants that have personal data in plain text. Each statement looks at many tenants; no keys are needed."""
     found: list[TenantId] = []
     previous = _BEFORE_ALL
 
@@ -153,7 +155,7 @@ async def _tenants(platform: Database) -> AsyncIterator[TenantId]:
 
 
 class _Rotation:
-    """One run: its keys, its report, and the progress that it shows."""
+    """One run of `rotate`, `reindex`, `normalise` or `seal`: its keys, its report, and when it last printed its progress."""
 
     def __init__(self, app: Database, say: Say, batch: int) -> None:
         if app.keyring is None:
@@ -168,10 +170,10 @@ class _Rotation:
     async def reseal(
         self, tenant: TenantId, selection: Selection, aggregates: Iterable[Aggregate | Tokens] = AGGREGATES
     ) -> None:
-        """Seal a tenant's selected values again. Passes are repeated until one finds no row that could be sealed."""
+        """Seal a tenant's selected values again. Passes are repeated until one seals no row, at most _PASSES times."""
         for aggregate in aggregates:
             if selection.is_of_all:
-                # A second pass would select the same rows again.
+                # Only one pass: a second one would select all rows again.
                 _, failures = await self._pass(aggregate, tenant, selection)
                 self.report.failures += failures
                 continue
@@ -184,7 +186,7 @@ class _Rotation:
             self.report.failures += failures
 
     async def note_unauthentic(self, tenant: TenantId, selection: Selection) -> None:
-        """Add the tokens without a MAC to the report. Called when such tokens are not accepted."""
+        """Add the sessions and API keys without a MAC to the report. Called only if these are not accepted."""
         for each in TOKENS:
             batch = _Batch(each, tenant, self.keyring, selection, None, self._batch)
             while rows := await Work.run(self.app, batch.read, tenant):
@@ -194,7 +196,7 @@ class _Rotation:
     async def _pass(
         self, aggregate: Aggregate | Tokens, tenant: TenantId, selection: Selection
     ) -> tuple[int, list[Failure]]:
-        """Go through the rows once, in id order. Returns the number of rows that could be sealed, and the failures."""
+        """Go through the selected rows once, in id order. Returns the number of rows that could be sealed, and the failures."""
         met, failures = 0, list[Failure]()
         after: UUID | None = None
         limit = self._batch
@@ -206,7 +208,8 @@ class _Rotation:
                 if not batch.rows:
                     raise
                 if len(batch.rows) > 1:
-                    # One row makes the whole batch fail. Halving the batch isolates that row; after it, the batches grow again.
+                    # One row makes the whole batch fail. Retry with half of the batch, until only that row is left; then the
+                    # batches grow again.
                     limit = len(batch.rows) // 2
                     continue
                 failures.append(Failure(aggregate.name, tenant, batch.rows[0].id, error.message))
@@ -246,7 +249,10 @@ class _Batch:
         return await self.aggregate.stale(work, self.keyring, self.selection, after=self.after, limit=self.limit)
 
     async def process(self, work: Work) -> int:
-        """Read, seal and write rows. Returns how many were written or, if the selection does not write, would have been."""
+        """Read rows, seal them again, and write them. Returns the number of rows written.
+
+        If `selection.write` is false, nothing is written, and the number of rows to write is returned.
+        """
         each, keyring, tenant = self.aggregate, self.keyring, self.tenant
         self.sealed, self.failures, self.unauthentic = [], [], []
         self.rows = await self.read(work)

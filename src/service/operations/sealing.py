@@ -1,4 +1,4 @@
-"""The columns to seal: which columns of each aggregate hold personal data, and how a row of it is sealed again."""
+"""For each aggregate: which columns hold personal data, and how a row's values are sealed again (used by rotation.py)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.texts import email_address
 from service.work import Work
 
 EVERYTHING = b"\xff"
-"""A prefix that no stored value begins with, so that a selection by it contains all values."""
+"""A prefix that no stored value begins with. A selection with this prefix contains all values."""
 UNAUTHENTIC = (
     "It has no MAC of this service's keys, and lets nobody in: somebody has written it by hand, or its key is gone."
 )
@@ -25,29 +25,31 @@ UNAUTHENTIC = (
 
 @dataclass(frozen=True)
 class Selection:
-    """What a run rewrites: stored values that do not begin with `prefix`."""
+    """Which stored values a run rewrites: those that do not begin with `prefix`, such as the prefix of the current key."""
 
     prefix: bytes
     plain: bool = False
-    """Whether plain text that waits to be sealed is sealed too. If not, it is a failure."""
+    """Whether plain text is sealed too. If not, each row with plain text is reported as a failure."""
     hashes: Literal["ignore", "reseal", "seal"] = "ignore"
-    """How password hashes are treated: not at all, sealed ones are sealed again, or (`seal`) bare ones are sealed too."""
+    """`ignore`: password hashes are not changed. `reseal`: sealed hashes without the prefix are sealed again; an unsealed hash
+    is a failure, unless hashes of an earlier release are accepted. `seal`: the same, but unsealed hashes are always sealed.
+    """
     is_spelling: bool = False
-    """Whether only those email addresses are rewritten whose spelling is not the one in which addresses are compared now."""
+    """Whether only email addresses are rewritten, and only those whose spelling differs from that of `texts.email_address`."""
     write: bool = True
-    """Whether rows are written. If not, they are only counted."""
+    """Whether the selected rows are written. If not, they are only counted."""
     old_keys: Keyring | None = None
-    """The keyring with the old index key; MACs of tokens made with it are replaced. If None, tokens without a MAC get one."""
+    """The keyring with the old index key: MACs that were made with it are replaced. If None, only missing MACs are added."""
 
     @property
     def is_of_all(self) -> bool:
-        """Whether a second pass would select the rows of the first again, so that there is only one pass."""
+        """Whether all values are selected. If so, there is only one pass, because a second would select the same rows again."""
         return self.prefix == EVERYTHING
 
 
 @dataclass(frozen=True)
 class Aggregate:
-    """An aggregate with personal data, and the columns that hold it."""
+    """An aggregate with personal data, and the columns that hold the data."""
 
     name: str
     personal: tuple[str, ...]
@@ -58,7 +60,7 @@ class Aggregate:
 
     @classmethod
     def of(cls, name: str, repository: type[Any]) -> Self:
-        """The aggregate that the signatures of the repository's `stale` and `reseal` describe."""
+        """The aggregate of a repository. Its columns are derived from the signatures of `stale` and `reseal`."""
         written = repository.reseal.hints
         kept = repository.stale.model.model_fields
         personal = tuple(each for each in kept if f"{each}s" in written and each not in ("id", "version"))
@@ -72,13 +74,15 @@ class Aggregate:
 
     @property
     def isolation(self) -> IsolationLevel:
-        """A batch's isolation level. Rows without a version need one that makes the batch fail if a row was changed meanwhile."""
+        """The isolation level for a batch. For rows without a version it is repeatable read: then the write fails if a row was
+        changed since it was read.
+        """
         return "read committed" if self.has_version else "repeatable read"
 
     async def stale(
         self, work: Work, keyring: Keyring, selection: Selection, *, after: UUID | None, limit: int
     ) -> list[Any]:
-        """The next rows with a value that the selection contains."""
+        """The next rows, in id order, that have a selected value."""
         repository = getattr(work, self.name)
         if self.has_password:
             hash_prefix = keyring.hash_prefix(selection.prefix) if selection.hashes != "ignore" else ""
@@ -88,9 +92,10 @@ class Aggregate:
     def resealed(
         self, row: Any, keyring: Keyring, tenant: TenantId, selection: Selection, lost: list[str]
     ) -> dict[str, object] | None:
-        """A row's parameters for `reseal`, `{"ids": …, "emails": …, "email_indexes": …}`. A value of None is not changed.
+        """A row's values for the parameters of `reseal`, as `{"ids": …, "emails": …, "email_indexes": …}`.
 
-        Columns that can't be opened are added to `lost`, with the reason. Returns None if there is nothing to write.
+        None for a parameter means that its column is not changed. Returns None if no column is changed. If a column can't be
+        opened, the column and the reason are added to `lost`.
         """
         values: dict[str, object] = {}
         for column in self.personal:
@@ -120,13 +125,13 @@ class Aggregate:
         return {"ids": row.id, **({"versions": row.version} if self.has_version else {}), **values}
 
     async def reseal(self, work: Work, values: dict[str, list[object]]) -> int:
-        """Write the rows that have not changed since they were read. Returns how many were written."""
+        """Write the rows, except for those that were changed since they were read. Returns how many were written."""
         return int(await getattr(work, self.name).reseal(**values))
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """An aggregate of tokens: the column with their MACs, and the fields from which a MAC is computed."""
+    """An aggregate whose rows have a MAC (sessions, API keys): the column with the MAC, and the fields that it covers."""
 
     name: str
     column: str
@@ -134,14 +139,17 @@ class Tokens:
     isolation: IsolationLevel = "read committed"
 
     async def stale(self, work: Work, _: Keyring, selection: Selection, *, after: UUID | None, limit: int) -> list[Any]:
-        """The next rows without a MAC or, if the selection has old keys, the next rows with one."""
+        """The next rows, in id order: those without a MAC or, if the selection has old keys, those with a MAC."""
         has_mac = selection.old_keys is not None
         return list(await getattr(work, self.name).page_macs(has_mac=has_mac, after=after, limit=limit))
 
     def resealed(
         self, row: Any, keyring: Keyring, tenant: TenantId, selection: Selection, lost: list[str]
     ) -> dict[str, object] | None:
-        """A row's parameters for `write_macs`. None if its MAC was made with the new key already, or with neither key."""
+        """A row's values for the parameters of `write_macs`. None if nothing is to be written.
+
+        With old keys, that is so if the MAC was already made with the new key, or with neither key (then `lost` gets a line).
+        """
         mac, fields, old = getattr(row, self.column), self.fields(row), selection.old_keys
         if old is not None and not old.verifies(mac, tenant, fields):
             if not keyring.verifies(mac, tenant, fields):
@@ -150,12 +158,12 @@ class Tokens:
         return {"ids": row.id, f"{self.column}s": keyring.mac(tenant, fields)}
 
     async def reseal(self, work: Work, values: dict[str, list[object]]) -> int:
-        """Write rows; returns how many."""
+        """Write the MACs; returns the number of rows written."""
         return int(await getattr(work, self.name).write_macs(**values))
 
 
 def _resealed_hash(row: Any, keyring: Keyring, tenant: TenantId, selection: Selection) -> str | None:
-    """A password's hash, sealed again. None if it is not to be changed. Raises Undecipherable."""
+    """A row's password hash, sealed with the current key; None if it is not to be changed. Raises Undecipherable."""
     kept = str(row.password_hash)
     if selection.hashes == "ignore" or kept.startswith(keyring.hash_prefix(selection.prefix)):
         return None
@@ -164,7 +172,7 @@ def _resealed_hash(row: Any, keyring: Keyring, tenant: TenantId, selection: Sele
 
 
 def _spelled(column: str, plain: str) -> str:
-    """An address in the spelling that the API writes now; other values and invalid addresses unchanged."""
+    """An email address in the spelling of `texts.email_address`. Values of other columns and invalid addresses are unchanged."""
     if not column.endswith("email"):
         return plain
     try:

@@ -1,8 +1,8 @@
-"""Seeds: sets of named statements in `seeds/<set>/`, run in the files' order, each as the role that its scope names.
+"""Seeds: sets of named SQL statements. `seeds/<set>/` has the files of a set, which run in the order of their names.
 
-A `platform` statement of kind `:many` returns the tenants of the set. The `tenant` and `owner` statements after it run
-once for each of these tenants, bound to that tenant. Personal data that seeds have written as plain text is sealed at the end.
-The file `truncate.sql` of a set deletes the set's rows.
+The scope of a statement decides which role runs it. A statement of kind `:many` returns the ids of the set's tenants. Each
+later statement with the parameter `:tenant_id` runs once for each of these tenants, bound to the tenant. At the end, personal
+data that the statements have written as plain text is sealed. The file `truncate.sql` of a set deletes the set's rows.
 """
 
 from __future__ import annotations
@@ -35,14 +35,15 @@ _PROGRESS_SECONDS = 2.0
 
 
 def sets() -> list[str]:
-    """The names of the sets."""
+    """The names of all sets of seeds."""
     return sorted(path.name for path in files.seeds().iterdir() if path.is_dir())
 
 
 async def seed(settings: Settings, name: str, say: Say, parameters: Mapping[str, int] | None = None) -> None:
-    """Run a set; repeating it changes nothing.
+    """Run the statements of a set. Running them again with the same parameters changes nothing.
 
-    Raises OperatorError for an unknown set, for demo data in production, and if the keys of personal data are missing.
+    Raises OperatorError for an unknown set, for the sets `demo` and `load` in production, and if keys of personal data are
+    missing.
     """
     check(settings, name)
     paths = [path for path in sorted(files.seeds(name).glob("*.sql")) if path.stem != _TRUNCATE]
@@ -58,7 +59,7 @@ async def truncate(settings: Settings, name: str, say: Say) -> None:
 
 
 def check(settings: Settings, name: str) -> None:
-    """Raise OperatorError when the set may not be run."""
+    """Raise OperatorError if there is no such set, or if it may not be run in this environment."""
     if name not in sets():
         raise OperatorError(f"there is no seed set '{name}'", suggest(name, sets()) or f"sets are {', '.join(sets())}")
     if settings.environment == "production" and name in _DEMONSTRATIONS:
@@ -66,7 +67,7 @@ def check(settings: Settings, name: str) -> None:
 
 
 def check_truncation(settings: Settings, name: str) -> None:
-    """Raise OperatorError when the rows of the set may not be deleted."""
+    """Raise OperatorError if there is no such set, or if its rows may not be deleted in this environment."""
     check(settings, name)
     if settings.environment == "production":
         raise OperatorError("seeds are not truncated in production")
@@ -108,7 +109,7 @@ async def _run(
 async def _execute(
     database: Database, statement: Statement, tenant: TenantId | None, parameters: Mapping[str, int]
 ) -> int | list[TenantId]:
-    """Run a statement. Returns the number of rows it changed or, for the kind `:many`, the ids of tenants it returned."""
+    """Run a statement. Returns the number of rows that it changed or, for the kind `:many`, the ids of the tenants."""
     variant = statement.variants[0]
     values = [parameters.get(parameter, tenant) for parameter in variant.parameters]
     async with Work(database, tenant) as work:
@@ -119,7 +120,7 @@ async def _execute(
 
 @asynccontextmanager
 async def _databases(settings: Settings, scopes: set[Scope]) -> AsyncIterator[Mapping[Scope, Database]]:
-    """A connection for each scope. Raises OperatorError with a remedy if none can be opened."""
+    """A database for each scope, with one connection. Raises OperatorError with a remedy if a connection can't be opened."""
     async with AsyncExitStack() as stack:
         databases = {}
         for scope in sorted(scopes):

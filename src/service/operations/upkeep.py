@@ -1,7 +1,7 @@
-"""Background work of a process: it records when sessions and API keys were used, and runs the purge.
+"""Upkeep: a background task of each process. It records when sessions and API keys were last used, and runs the purge.
 
-Requests do not wait for it, and do not write their use themselves: uses are collected and written together, in one transaction
-per tenant. The purge runs once an hour, on one of all instances (purging.py).
+A request does not write to the database that its session or API key was used. The uses are collected in memory, and the task
+writes them, in one transaction per tenant. The purge runs once an hour, in one process of all instances (purging.py).
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from service.operations.purging import is_due, purge_all
 from service.tenancy.identity import TenantId
 
 _SEEN_EVERY = 60.0
-"""Seconds: the precision of last_seen_at. A session that is used is written at most once in this time."""
+"""Seconds between two writes of a session's last_seen_at, and so its precision; likewise for an API key's last_used_at."""
 _FLUSH_EVERY = 5.0
 _LOOK_EVERY = 300.0
-"""Seconds between two checks whether a purge is due. Instances check at different times."""
+"""Seconds between two checks whether the hourly purge is due."""
 _BATCH = 1000
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.upkeep")
 
 
 class Upkeep:
-    """Open it with `async with Upkeep.open(database, idle)`. It runs a task, and at the end writes the uses still in memory."""
+    """The background task. Open it with `async with Upkeep.open(database, idle)`; the collected uses are written at the end."""
 
     def __init__(self, database: Database, idle: float) -> None:
-        """A session ends after `idle` seconds without use."""
+        """`idle` is the time in seconds after which an unused session expires."""
         self._database = database
         self._idle = timedelta(seconds=idle)
         self.seen_every = timedelta(seconds=min(_SEEN_EVERY, idle / 4))
-        """A use is recorded only if the last recorded use is older than this."""
+        """A use of a session or API key is recorded only if its last recorded use is longer ago than this."""
         self._seen: dict[TenantId, dict[Kind, set[UUID]]] = {}
         self._expired: set[TenantId] = set()
 
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, database: Database, idle: float) -> AsyncIterator[Self]:
-        """Start the task; end it with the block."""
+        """Start the task. After the block, it is stopped and the collected uses are written."""
         upkeep = cls(database, idle)
         task = asyncio.create_task(upkeep._go_on(), name="upkeep")
         try:
@@ -60,15 +60,15 @@ class Upkeep:
             await upkeep.flush()
 
     def seen(self, tenant: TenantId, kind: Kind, id: UUID) -> None:
-        """Note that a session or key has just been used."""
+        """Note that a session or API key has just been used. The task writes this later."""
         self._seen.setdefault(tenant, {}).setdefault(kind, set()).add(id)
 
     def expired(self, tenant: TenantId) -> None:
-        """Note that a session of the tenant has just been found expired."""
+        """Note that a session of the tenant was found to have expired. The task then marks the tenant's expired sessions."""
         self._expired.add(tenant)
 
     async def flush(self) -> None:
-        """Write the collected uses, and end the sessions that have expired."""
+        """Write the collected uses, and mark the sessions that have expired."""
         expired, self._expired = self._expired, set()
         for tenant in expired:
             await self._quietly(tenant, lambda work: work.sessions.expire(_BATCH, idle=self._idle))
@@ -102,11 +102,11 @@ class Upkeep:
 
     @staticmethod
     async def _tolerant(work: Awaitable[object]) -> None:
-        """Do work that nothing else depends on. A failure is logged, and the task goes on."""
+        """Await `work`. If it fails, log the error instead of raising it."""
         try:
             await work
         except ServiceError as error:
             log.info("upkeep_failed", reason=error.code)
         except Exception:
-            # The task has to go on: without it, sessions would end after the idle time although they are used.
+            # The task must not end: without it, uses would not be recorded, and sessions in use would expire as idle.
             log.exception("upkeep_failed")

@@ -2,8 +2,8 @@
 
 A sealed value consists of the format (one byte, 1), the length of the key's id, the id, a nonce of 12 random bytes, the
 ciphertext and the tag. Tenant, row and column are its associated data: a value copied to another tenant, row or column
-can't be opened there. Format 0 is plain text that is still to be sealed. Migrations and seeds write it and then have it
-sealed; nothing else reads it.
+can't be opened there. A value in format 0 is plain text that is still to be sealed. Migrations and seeds write such values, and
+only the code that seals them reads them.
 
 A key whose id does not begin with `row-` is treated as a key of an earlier release. Values sealed with it are bound to tenant
 and column only. While such a key is in use, tokens without a MAC and password hashes that are not sealed are accepted
@@ -34,7 +34,7 @@ from service.personal import key_file
 from service.settings.personal import PersonalSettings
 
 SEALED = b"\x01"
-"""What every sealed value begins with, whatever its key."""
+"""The first byte of every sealed value: the format."""
 _UNSEALED = b"\x00"
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -44,12 +44,12 @@ _FILE = "pii.keys"
 _BINDS_ROWS = "row-"
 """The prefix of the ids of keys whose values can be opened only in their own row."""
 _HASH = "sealed:"
-"""What a sealed hash of a password begins with."""
+"""The prefix of every sealed password hash."""
 _PASSWORD = "users.password_hash"  # noqa: S105  a column
 
 
 class Undecipherable(ServiceError):
-    """A sealed value can't be opened: its key is not among PII_KEYS, or it is not what was sealed here."""
+    """A sealed value can't be opened: its key is not among PII_KEYS, or the value was changed or copied from elsewhere."""
 
     code = "unavailable"
 
@@ -60,7 +60,10 @@ class KeyringError(OperatorError):
 
 @dataclass(frozen=True)
 class Keyring:
-    """The keys by id. The key `current` seals new values; every key can open values. The blind index has a separate key."""
+    """The keys by id. The key with the id `current` seals new values; each key opens the values that were sealed with it.
+
+    The blind index has a separate key.
+    """
 
     current: str
     keys: Mapping[str, bytes] = field(repr=False)
@@ -73,33 +76,34 @@ class Keyring:
 
     @property
     def binds_rows(self) -> bool:
-        """Whether what the current key seals can be opened in its own row only. If so, password hashes are sealed as well."""
+        """Whether values sealed with the current key can be opened only in their row. If so, password hashes are sealed too."""
         return self.current.startswith(_BINDS_ROWS)
 
     @property
     def accepts_earlier_forms(self) -> bool:
-        """Whether what an earlier release has stored is accepted, because one of its keys is in use.
+        """Whether data in the format of an earlier release is accepted. It is, while a key of that release is in `keys`.
 
-        That is: tokens without a MAC, password hashes that are not sealed, and stored answers without their caller.
+        Such data are tokens without a MAC, password hashes that are not sealed, and stored answers that do not name the caller
+        and the request that they belong to.
         """
         return not all(id.startswith(_BINDS_ROWS) for id in self.keys)
 
     @property
     def is_step_back(self) -> bool:
-        """Whether the current key is of an earlier release although a `row-` key is there."""
+        """Whether the current key is of an earlier release although `keys` contains a `row-` key."""
         return not self.binds_rows and any(id.startswith(_BINDS_ROWS) for id in self.keys)
 
     @property
     def check(self) -> bytes:
-        """32 bytes by which a database recognises its index key. They reveal nothing about the key."""
+        """32 bytes that the database stores, to recognise its index key. They reveal nothing about the key."""
         return hmac.digest(self.index_key, b"the keys of this database", "sha256")
 
     def signature(self, data: bytes) -> str:
-        """The signature of `data` (HMAC-SHA-256). It proves that its author has the index key."""
+        """The signature of `data` (HMAC-SHA-256). It proves that whoever computed it has the index key."""
         return hmac.new(self.index_key, b"quarry signature\x00" + data, "sha256").hexdigest()
 
     def file_key(self, id: str, salt: bytes) -> bytes:
-        """The key (32 bytes) of one file, derived from the key of this id; each salt gives a different key. Raises KeyError."""
+        """The key (32 bytes) that encrypts one file. It is derived from `salt` and the key with this id. Raises KeyError."""
         return hmac.digest(self.keys[id], b"quarry file\x00" + salt, "sha256")
 
     def seal(self, plain: str, tenant: UUID, row: UUID, column: str) -> bytes:
@@ -127,18 +131,18 @@ class Keyring:
             raise Undecipherable from error
 
     def open_waiting(self, value: bytes, tenant: UUID, row: UUID, column: str) -> str:
-        """Like `open`, but the value may also be plain text that is still to be sealed (format 0). Raises Undecipherable."""
+        """Like `open`, but accepts also plain text that is still to be sealed (format 0). Raises Undecipherable."""
         try:
             return value[1:].decode() if value[:1] == _UNSEALED else self.open(value, tenant, row, column)
         except UnicodeDecodeError as error:
             raise Undecipherable from error
 
     def seal_hash(self, hashed: str, tenant: UUID, user: UUID) -> str:
-        """A password hash in the form in which it is stored: sealed, or unchanged if the current key is of an earlier release."""
+        """A password hash as it is stored: sealed if the current key's id begins with `row-`, otherwise unchanged."""
         return _HASH + self.seal(hashed, tenant, user, _PASSWORD).hex() if self.binds_rows else hashed
 
     def open_hash(self, kept: str, tenant: UUID, user: UUID) -> str:
-        """The password hash of which `kept` is the stored form. Raises Undecipherable, also if `kept` is wrongly unsealed."""
+        """The password hash of which `kept` is the stored form. Raises Undecipherable, also if it has to be sealed and is not."""
         if not self.is_sealed_hash(kept):
             if self.accepts_earlier_forms:
                 return kept
@@ -156,18 +160,21 @@ class Keyring:
         return kept.startswith(_HASH)
 
     def hash_prefix(self, prefix: bytes) -> str:
-        """What a password hash sealed with the key of `prefix` begins with; empty if the current key seals no hashes."""
+        """The first characters of a stored password hash whose sealed value begins with `prefix`.
+
+        Empty, so that every hash matches, if hashes are not sealed with the current key.
+        """
         return _HASH + prefix.hex() if self.binds_rows else ""
 
     def mac(self, tenant: UUID, fields: Iterable[bytes]) -> bytes:
-        """The HMAC-SHA-256 (32 bytes) of the `fields` of a row of this tenant. Only the holder of the keys can compute it."""
+        """The HMAC-SHA-256 (32 bytes) of `fields` of a row of this tenant. Only a process with the index key can compute it."""
         data = b"".join(len(each).to_bytes(4, "big") + each for each in (tenant.bytes, *fields))
         return hmac.digest(self._mac_key, data, "sha256")
 
     def verifies(self, mac: bytes | None, tenant: UUID, fields: Iterable[bytes]) -> bool:
-        """Whether `mac` is the MAC of these `fields`.
+        """Whether `mac` is the result of `mac()` for this tenant and these `fields`.
 
-        Rows of an earlier release have no MAC (None). They are valid while `accepts_earlier_forms` is true.
+        Rows of an earlier release have no MAC (None). They are accepted while `accepts_earlier_forms` is true.
         """
         if mac is None:
             return self.accepts_earlier_forms
@@ -183,11 +190,9 @@ class Keyring:
 
 
 def load(settings: PersonalSettings) -> Keyring:
-    """The keys that the settings contain. If they contain none, those of a file in QUARRY_HOME, which is created if missing.
+    """The keys in the settings. If there are none, the keys in a file in QUARRY_HOME, which is created if it is missing.
 
-    In staging and production the settings have to contain them.
-
-    Raises KeyringError.
+    In staging and production only keys in the settings are accepted. Raises KeyringError.
     """
     keys, index_key = settings.pii_keys, settings.pii_index_key
     if keys is not None and index_key is not None:
@@ -217,7 +222,7 @@ def load(settings: PersonalSettings) -> Keyring:
 
 
 def at_hand(settings: PersonalSettings) -> Keyring | None:
-    """Like `load`, but None if production or staging has no keys: taking a backup does not require them.
+    """Like `load`, but None if the settings contain no keys in production or staging: backups do not require keys.
 
     Raises KeyringError for keys that can't be read.
     """
@@ -226,7 +231,9 @@ def at_hand(settings: PersonalSettings) -> Keyring | None:
 
 
 def parse(keys: str, index_key: str) -> Keyring:
-    """A keyring from `id:key,id:key` (the first one seals) and the key of the index, all of 32 bytes in base64.
+    """A keyring from `keys`, written as `id:key,id:key` (the first key seals), and the key of the blind index.
+
+    Each key has 32 bytes in base64.
 
     Raises KeyringError, whose message contains no key.
     """
@@ -242,7 +249,7 @@ def parse(keys: str, index_key: str) -> Keyring:
 
 
 def index_key(text: str, name: str) -> bytes:
-    """Decode the index key `text`, which the variable `name` contains. Raises KeyringError, whose message does not contain it."""
+    """Decode the index key `text`, which the variable `name` contains. Raises KeyringError, which does not show the key."""
     return _decoded(text.strip(), name)
 
 
@@ -258,7 +265,7 @@ def fresh_index_key() -> str:
 
 
 def prepend(settings: PersonalSettings, key: str) -> bool:
-    """Put `key` first in the file in QUARRY_HOME, so that it seals new values. Returns False if the keys are not kept there."""
+    """Make `key` the first one in the file in QUARRY_HOME, so that it seals new values. False if that file is not used."""
     path = settings.quarry_home / _FILE
     if settings.pii_keys is not None or not path.exists():
         return False

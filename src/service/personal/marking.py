@@ -1,4 +1,4 @@
-"""What marks personal data in a signature or a row model."""
+"""The type `Personal`, which marks personal data in the signatures of repositories and in row models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 
 class Sealed:
-    """Marks personal data."""
+    """The marker in the metadata of `Personal`."""
 
 
 Personal = Annotated[str, Sealed()]

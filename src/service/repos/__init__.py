@@ -1,1 +1,1 @@
-"""One module per aggregate: its frozen row models and the repository on its SQL file."""
+"""Repositories: one module per aggregate, with its immutable row models and the class that runs its SQL statements."""

@@ -16,7 +16,7 @@ KeyRole = Literal["admin", "member", "viewer"]
 
 
 class ApiKey(Row):
-    """An API key that is not revoked. The secret is not stored (only its hash); only the program that uses the key knows it."""
+    """An API key that is not revoked. The database stores a hash of the key; only the program that uses the key knows the key."""
 
     id: UUID
     name: str
@@ -30,7 +30,11 @@ class ApiKey(Row):
 
 
 class KeyBearer(Row):
-    """The API key that a token belongs to, with everything that could be a reason to refuse the request."""
+    """The API key that a request's token belongs to, with the facts that decide whether the request is refused.
+
+    `maker_role` is the present role of the user who created the key. `is_unseen` says that the key's last use has to be
+    recorded again.
+    """
 
     key_id: UUID
     user_id: UUID
@@ -44,7 +48,7 @@ class KeyBearer(Row):
 
 
 class KeyToken(Row):
-    """The hash and the MAC of an API key, with the other columns that the MAC covers."""
+    """The hash and the MAC (message authentication code) of an API key, with the other columns that the MAC is computed from."""
 
     id: UUID
     created_by: UUID

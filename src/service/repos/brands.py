@@ -22,7 +22,7 @@ CompanyType = Literal["private_limited", "public_limited", "llp", "partnership",
 class Brand(Row):
     """A brand that is not deleted, with its niches in the order of their names.
 
-    The database sets `is_profile_completed` once legal name, company type, contact person and all documents are given.
+    A trigger sets `is_profile_completed`: true while legal name, company type, contact person and all documents are given.
     """
 
     id: UUID
@@ -54,7 +54,7 @@ class Brand(Row):
 class BrandOutcome(Brand):
     """A brand after an attempt to change it.
 
-    `applied` is false if its version was not the expected one: nothing was changed.
+    `applied` is false if nothing was changed, because the brand's version was not the expected one.
     """
 
     applied: bool

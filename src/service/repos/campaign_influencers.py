@@ -1,4 +1,4 @@
-"""Influencers on campaigns: invited, accepted, declined or removed, and for what fee."""
+"""Influencers on campaigns: whether each was invited, has accepted, has declined or was removed, and the fee."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Status = Literal["invited", "accepted", "declined", "removed"]
 
 
 class CampaignInfluencer(Row):
-    """An influencer on a campaign, neither of them deleted. The fee is in minor units of `currency`, such as cents."""
+    """An influencer on a campaign; neither is deleted. The fee is in minor units of `currency`, such as cents."""
 
     id: UUID
     campaign_id: UUID

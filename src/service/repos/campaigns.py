@@ -1,4 +1,4 @@
-"""Campaigns: what an agency runs for a brand."""
+"""Campaigns that a tenant (an agency) runs, each for at most one brand."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Campaign(Row):
 class CampaignOutcome(Campaign):
     """A campaign after an attempt to change it.
 
-    `applied` is false if its version was not the expected one: nothing was changed.
+    `applied` is false if nothing was changed, because the campaign's version was not the expected one.
     """
 
     applied: bool
@@ -52,7 +52,7 @@ class ContentSummary(Row):
 
 
 class CampaignWithContents(Campaign):
-    """A campaign with those of its contents that are not deleted, newest first."""
+    """A campaign with its contents, newest first. Deleted contents are left out."""
 
     contents: Json[list[ContentSummary]]
 

@@ -1,4 +1,4 @@
-"""Tickets: each can be used once, within a minute, to open a change stream."""
+"""Tickets for change streams. A ticket opens one stream, once, within a minute after it was issued."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.statements.rows import Row
 
 
 class TicketHolder(Row):
-    """The session or API key that a ticket was issued for (kind and hash of its token), and the MAC of the ticket."""
+    """The session or API key that a ticket was issued for, by kind and hash of its token, and the ticket's own MAC."""
 
     token_mac: bytes | None
     bearer_kind: Literal["session", "key"]

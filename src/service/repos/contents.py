@@ -1,4 +1,4 @@
-"""Contents: what is made for a campaign."""
+"""Contents: posts, videos, articles and the like that are made for a campaign."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Status = Literal["draft", "submitted", "approved", "published"]
 
 
 class Content(Row):
-    """A content that is not deleted; `published_at` is set by the database when the status becomes published."""
+    """A content that is not deleted. A trigger sets `published_at` when the status becomes `published`."""
 
     id: UUID
     campaign_id: UUID
@@ -33,7 +33,7 @@ class Content(Row):
 class ContentOutcome(Content):
     """A content after an attempt to change it.
 
-    `applied` is false if its version was not the expected one: nothing was changed.
+    `applied` is false if nothing was changed, because the content's version was not the expected one.
     """
 
     applied: bool

@@ -1,4 +1,4 @@
-"""Cursors: how far each consumer has read each tenant's stream."""
+"""Cursors: the position up to which each consumer (changes/consumers.py) has read each tenant's log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.statements.repository import Repository, query
 from service.statements.rows import Row
 
 NO_EPOCH = 0
-"""The epoch of a cursor that was just created."""
+"""The epoch of a new cursor. No database has this epoch, so the consumer can't continue from it."""
 
 
 class WaitingTenant(Row):
@@ -21,8 +21,9 @@ class WaitingTenant(Row):
 class ConsumerLag(Row):
     """How far a consumer is behind, over all tenants.
 
-    `tenants`, `failing` and `cut_off` are the numbers of tenants in which it is behind, fails, or was too far behind to go on
-    without a reset. `oldest` is the time of the oldest commit that it has not handled, `behind` how long ago that was.
+    `tenants` is the number of tenants in which the consumer is behind. `failing` is the number of tenants in which it has failed
+    since it last handled commits. `cut_off` is the number of tenants in which it was so far behind that it has to handle a
+    reset. `oldest` is the time of the oldest commit that it has not handled, and `behind` is the time since then.
     """
 
     consumer: str
@@ -34,7 +35,10 @@ class ConsumerLag(Row):
 
 
 class Cursor(Row):
-    """The position that a consumer has reached in the tenant's stream, and how often it has failed since then."""
+    """The position that a consumer has reached in the tenant's log, and how often the consumer has failed there.
+
+    `cut_off_at` is set if the consumer was too far behind and has not handled its reset yet.
+    """
 
     epoch: int
     number: int
@@ -43,7 +47,7 @@ class Cursor(Row):
 
 
 class Cursors(Repository, aggregate="cursors"):
-    """The positions that consumers have reached in the tenant's stream."""
+    """The positions that consumers have reached in the tenant's log."""
 
     @query
     async def waiting(self, consumer: str, limit: int) -> list[WaitingTenant]: ...

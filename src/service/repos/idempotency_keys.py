@@ -1,4 +1,4 @@
-"""Idempotency keys: stored responses, which are sent again when a request is repeated."""
+"""Idempotency keys with the stored responses. When a request is repeated with its key, the stored response is sent again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from service.statements.rows import Row
 
 
 class Settled(Row):
-    """The fingerprint of the request that used a key, the stored response, and the number of the request's commit, if any."""
+    """A used key: the fingerprint (an HMAC) of its request, the stored response, and the number of the request's commit.
+
+    `answer` is None until the response is stored. `number` is None if the request changed nothing.
+    """
 
     id: UUID
     fingerprint: bytes
@@ -27,7 +30,7 @@ class StaleAnswer(Row):
 
 
 class IdempotencyKeys(Repository, aggregate="idempotency_keys", noun="key"):
-    """The keys that callers of the tenant have used."""
+    """The idempotency keys that callers of the tenant (users and programs) have used."""
 
     @query
     async def claim(self, *, caller_id: UUID, key: str, fingerprint: bytes, lifetime: timedelta) -> UUID | None: ...

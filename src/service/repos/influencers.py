@@ -1,4 +1,4 @@
-"""Influencers: profiles of the people who make content."""
+"""Influencers: profiles of people who make content for campaigns."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Influencer(Row):
 class InfluencerOutcome(Influencer):
     """An influencer after an attempt to change them.
 
-    `applied` is false if their version was not the expected one: nothing was changed.
+    `applied` is false if nothing was changed, because the row's version was not the expected one.
     """
 
     applied: bool

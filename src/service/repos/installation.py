@@ -1,4 +1,4 @@
-"""The installation, which is the database of this service: its epoch, its maintenance mode and its migrations."""
+"""The installation, that is, the database as a whole: its epoch, its maintenance mode and its migrations."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from service.statements.rows import Row
 
 
 class InstallationState(Row):
-    """The state of the database. Numbers of commits can be compared only within one `epoch`.
+    """The state of the database.
 
-    `shared_number` counts the changes of shared data; `is_read_only` says whether maintenance mode is on.
+    Commit numbers of different epochs can't be compared. `shared_number` counts the changes of shared data. `is_read_only`
+    says whether maintenance mode is on. `purge_failures` and `since_purged` are about the last purge (operations/purging.py).
     """
 
     epoch: int
@@ -23,19 +24,19 @@ class InstallationState(Row):
 
 
 class AppliedMigration(Row):
-    """A migration that is applied to the database."""
+    """A migration that has been applied to the database."""
 
     id: str
 
 
 class OwnMigration(AppliedMigration):
-    """A migration that is applied to a tenant's own schema."""
+    """A migration that has been applied to a tenant's own schema, and the name of that schema."""
 
     schema_name: str
 
 
 class Installation(Repository, aggregate="installation"):
-    """The database that this service works on."""
+    """The state and the migrations of the database that this service works on."""
 
     @query
     async def find(self) -> InstallationState: ...

@@ -14,15 +14,15 @@ from service.statements.repository import Repository, query
 from service.statements.rows import Row
 
 _BUDGET = 20_000
-"""How many changes are read at a time. The last commit read is not cut, so there may be more."""
+"""About how many changes are read at a time: after this many, no further commit is added. The last commit can exceed it."""
 
 Operation = Literal["insert", "update", "delete"]
 
 
 class StreamPlace(Row):
-    """Which part of a tenant's stream is available: the commits with numbers above `floor`, up to `head`.
+    """The part of a tenant's log that is available: the commits with numbers above `floor`, up to and including `head`.
 
-    `shared_number` counts the changes of shared data.
+    Older commits were pruned. `shared_number` counts the changes of shared data.
     """
 
     epoch: int
@@ -31,16 +31,19 @@ class StreamPlace(Row):
     floor: int
 
     def loss_after(self, since: Position) -> str | None:
-        """The reason why the commits after a position are not available (`epoch`, `pruned`), or None."""
+        """Why the commits after the position `since` are not available; None if they are.
+
+        `epoch`: the position is of another epoch, or beyond the head. `pruned`: some of these commits were pruned.
+        """
         if since.epoch != self.epoch or since.number > self.head:
             return "epoch"
         return "pruned" if since.number < self.floor else None
 
 
 class PolledPlace(Row):
-    """Where the stream of one of the polled tenants begins and ends, as in StreamPlace.
+    """The head and the floor of one of the polled tenants, as in StreamPlace.
 
-    If none of the polled tenants exists, there is one row in which the first three fields are None.
+    If none of the polled tenants exists, the result is one row whose `tenant`, `head` and `floor` are None.
     """
 
     tenant: UUID | None
@@ -51,9 +54,9 @@ class PolledPlace(Row):
 
 
 class LoggedCommit(Row):
-    """A commit with its changes as `[table, operation, row_id, columns]`.
+    """A commit with its changes, each as `[table, operation, row_id, columns]`.
 
-    `is_whole` is false if it has more changes than these.
+    `is_whole` is false if the commit has more changes than `changes` contains.
     """
 
     number: int
@@ -63,7 +66,7 @@ class LoggedCommit(Row):
 
 
 class AuditedChange(Row):
-    """A change of a row: what was changed, by whom and from where. `columns` is set only for an update."""
+    """A change of one row, for the audit: what was changed, when, by whom and from where. Only an update has `columns`."""
 
     number: int
     ordinal: int
@@ -79,7 +82,7 @@ class AuditedChange(Row):
 
 
 class Page(NamedTuple):
-    """Consecutive commits; `more` says whether there may have been further ones when they were read."""
+    """Consecutive commits. `more` says whether further commits may follow the last one of `commits`."""
 
     commits: list[LoggedCommit]
     more: bool
@@ -101,9 +104,9 @@ class Log(Repository, aggregate="log", noun="tenant"):
     async def commits_since(self, after: int, *, most: int, budget: int, limit: int) -> list[LoggedCommit]: ...
 
     async def read_on(self, after: int, *, most: int, limit: int) -> Page:
-        """The next commits after a number, each with at most `most` of its changes.
+        """The commits after the number `after`, in order, each with at most `most` of its changes.
 
-        A page has at most `limit` commits, and ends earlier after _BUDGET changes to limit the memory that it takes.
+        A page has at most `limit` commits. To limit its memory, it ends earlier once it has _BUDGET changes.
         """
         commits = await self.commits_since(after, most=most, budget=_BUDGET, limit=limit)
         counted = sum(len(commit.changes) + (not commit.is_whole) for commit in commits)

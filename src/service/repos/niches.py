@@ -1,4 +1,4 @@
-"""Niches: the fields of interest that all tenants share."""
+"""Niches: topics such as travel or food. The list of niches is the same for all tenants."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.statements.rows import Row
 
 
 class Niche(Row):
-    """A niche."""
+    """A topic that brands and influencers can be assigned to."""
 
     id: UUID
     name: str
@@ -32,7 +32,7 @@ class NicheSummary(Row):
 
 
 class Niches(Repository, aggregate="niches"):
-    """The niches, the same for every tenant."""
+    """The niches. They are shared data: every tenant reads the same rows."""
 
     @query(cached=Cached())
     async def find(self, id: UUID) -> Niche: ...

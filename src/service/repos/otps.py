@@ -11,14 +11,14 @@ from service.statements.rows import Row
 
 
 class Otp(Row):
-    """A one-time code that was created. The code itself is not in the row: only its receiver knows it."""
+    """A new one-time code, without the code itself: the database stores only an HMAC of the code."""
 
     id: UUID
     expires_at: datetime
 
 
 class Guess(Row):
-    """The result of one guess at a code, and how many guesses at it there have been."""
+    """The result of a guess at a one-time code. `attempts` is the number of guesses at this code so far."""
 
     id: UUID
     is_right: bool

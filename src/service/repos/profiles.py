@@ -1,4 +1,4 @@
-"""Profiles: what rows of brands and influencers have in common."""
+"""Profiles: a row model that the repositories of brands and influencers share."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from service.statements.rows import Row
 
 
 class Verified(Row):
-    """A profile whose phone has been verified."""
+    """The id of a brand or influencer whose phone number has just been verified."""
 
     id: UUID

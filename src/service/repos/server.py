@@ -1,4 +1,4 @@
-"""The database server: what operators and health checks ask it."""
+"""The database server: queries about its state, for operators and health checks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from service.statements.rows import Row
 
 
 class Transactions(Row):
-    """The age of the oldest transaction id that is not frozen, and the duration of the longest running transaction.
+    """The `age` of the oldest transaction id that is not frozen, and the duration of the `longest` running transaction.
 
-    The age must stay below two billion. The serving role does not see the transactions of other roles.
+    At an age of about two billion ids PostgreSQL refuses writes. Transactions of other roles are not included in `longest`,
+    because the serving role does not see when they began.
     """
 
     age: int
@@ -20,9 +21,10 @@ class Transactions(Row):
 
 
 class Standing(Row):
-    """Whether the server is a replica, and how far it has come.
+    """Whether the server is a replica, and its position in the write-ahead log.
 
-    `position` is its position in the write-ahead log in bytes, `since_replayed` the age of the last transaction replayed.
+    `position` is the number of bytes of the log that were replayed on a replica, or written on a primary. `since_replayed` is
+    the age of the last transaction that was replayed.
     """
 
     is_replica: bool
@@ -37,7 +39,7 @@ class Collation(Row):
 
 
 class Server(Repository, aggregate="server", noun="server"):
-    """The database server."""
+    """Queries about the state of the database server."""
 
     @query
     async def size(self) -> int: ...

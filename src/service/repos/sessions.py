@@ -1,4 +1,4 @@
-"""Sessions: each begins with a sign-in. The database stores only the hash of its token."""
+"""Sessions of users who have signed in. The database stores a hash of the session's token, not the token itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.statements.rows import Row
 
 
 class Session(Row):
-    """A session that is neither revoked nor expired."""
+    """A session that is not revoked, has not expired, and was not idle for too long."""
 
     id: UUID
     user_id: UUID
@@ -26,7 +26,10 @@ class Session(Row):
 
 
 class Bearer(Row):
-    """The session and the user that a token belongs to, with everything that could be a reason to refuse the request."""
+    """The session and the user that a request's token belongs to, with the facts that decide whether the request is refused.
+
+    `is_unseen` says that the session's last use has to be recorded again.
+    """
 
     session_id: UUID
     user_id: UUID
@@ -40,7 +43,7 @@ class Bearer(Row):
 
 
 class SessionToken(Row):
-    """The hash and the MAC of a session's token, with the user whom the MAC covers."""
+    """The hash and the MAC of a session's token. The MAC covers the hash and the user's id."""
 
     id: UUID
     user_id: UUID

@@ -1,4 +1,4 @@
-"""Failed sign-ins: a part of the audit."""
+"""Failed sign-ins. They are a part of the audit, beside the log of changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.statements.rows import Row
 
 
 class SignInFailure(Row):
-    """A refused attempt to sign in. `user_id` is the user with the email address that was tried, or None if there is none."""
+    """A refused attempt to sign in. `user_id` is the user with the given email address; None if no user has it."""
 
     id: UUID
     user_id: UUID | None

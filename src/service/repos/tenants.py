@@ -17,7 +17,7 @@ Plan = Literal["free", "pro", "enterprise"]
 
 
 class Tenant(Row):
-    """A tenant; `features` and `configuration` are free JSON objects."""
+    """A tenant. `features` and `configuration` are JSON objects with any content."""
 
     id: UUID
     name: str
@@ -34,42 +34,42 @@ class Tenant(Row):
 class TenantOutcome(Tenant):
     """A tenant after an attempt to change it.
 
-    `applied` is false if its version was not the expected one: nothing was changed.
+    `applied` is false if nothing was changed, because the tenant's version was not the expected one.
     """
 
     applied: bool
 
 
 class TenantEntry(Row):
-    """The fields of a tenant that the service may read before a user has signed in."""
+    """The two fields of a tenant that may be read before a user has signed in."""
 
     id: UUID
     status: TenantStatus
 
 
 class DueTenant(Row):
-    """A tenant, and whether it has rows to purge."""
+    """A tenant's id, and whether the tenant has rows to purge."""
 
     tenant: UUID
     is_due: bool
 
 
 class UnsealedTenant(Row):
-    """A tenant, and whether some of its personal data is still plain text that has to be sealed."""
+    """A tenant's id, and whether some of the tenant's personal data is plain text that has to be sealed."""
 
     tenant: UUID
     waits: bool
 
 
 class OwnSchema(Row):
-    """A tenant that has a schema of its own, and the schema's name."""
+    """The id of a tenant that has its own schema, and the schema's name."""
 
     tenant: UUID
     name: str
 
 
 class Tenants(Repository, aggregate="tenants"):
-    """The bound tenant or, for the platform role, all tenants. Parameters with JSON are passed as text."""
+    """The bound tenant or, for the role quarry_platform, all tenants. `features` and `configuration` are passed as JSON text."""
 
     @query
     async def find_by_domain(self, domain: str) -> TenantEntry | None: ...

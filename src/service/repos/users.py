@@ -18,7 +18,7 @@ _NOBODY = UUID(int=0)
 
 
 class User(Row):
-    """A user who is not deleted, without the hash of their password."""
+    """A user who is not deleted. The hash of the password is left out."""
 
     id: UUID
     email: Personal
@@ -33,14 +33,14 @@ class User(Row):
 class UserOutcome(User):
     """A user after an attempt to change them.
 
-    `applied` is false if their version was not the expected one: nothing was changed.
+    `applied` is false if nothing was changed, because the row's version was not the expected one.
     """
 
     applied: bool
 
 
 class Credentials(Row):
-    """The fields of a user that sign-in needs. `Users.opened` unseals `password_hash`."""
+    """The fields of a user that sign-in needs. `password_hash` is sealed; `Users.opened` unseals it."""
 
     id: UUID
     email: Personal
@@ -49,9 +49,9 @@ class Credentials(Row):
 
 
 class KeptHash(NamedTuple):
-    """The hash of a password: `kept` as stored in the database, and `opened`, which is the same hash unsealed.
+    """The hash of a password, as stored in the database (`kept`) and unsealed (`opened`).
 
-    `opened` is None if the hash can't be unsealed: its key is missing, or this service did not write it.
+    `opened` is None if the hash can't be unsealed, because the key that sealed it is missing, or the service did not write it.
     """
 
     kept: str
@@ -78,13 +78,15 @@ class Users(Repository, aggregate="users"):
     async def credentials_of(self, email: str) -> Credentials | None:
         """The credentials of the user with this email address, or None.
 
-        The blind index finds the row, then the sealed address in the row is compared as well. Somebody who can write to the
-        database can copy the index value into another user's row, but a sealed address can't be opened in another row.
+        The blind index finds the row. Then the sealed address in the row is opened and compared too: somebody who can write
+        to the database could copy an index value into another user's row, but not a sealed address, which opens only in its
+        own row.
         """
         found = await self.find_credentials(email)
         if found is not None:
             return found if found.email == email else None
-        # Take as long as if a row had been found and its address and password opened: the time must not reveal who is a user.
+        # Open two values, like the address and the hash of a found row. Otherwise a shorter time would reveal that there is no
+        # such user.
         for _ in range(2):
             self._binding.open(self._binding.seal(email, "users.email", _NOBODY), "users.email", _NOBODY)
         return None

@@ -21,9 +21,9 @@ READ_ONLY = "name the primary in DATABASE_MIGRATION_URL, or take back what has s
 
 
 class MigrationError(OperatorError):
-    """A migration failed, or its file can't be used. If it runs in a transaction, that was rolled back.
+    """A migration failed, or its file can't be used. A migration in a transaction was rolled back.
 
-    If it runs outside a transaction, the message says which of its statements have taken effect.
+    If the migration runs outside a transaction, the message says which of its statements have taken effect.
     """
 
 
@@ -75,7 +75,7 @@ def explained(path: Path, *, is_transactional: bool = True) -> Iterator[None]:
             message = f"{place}: {error.diag.message_primary}"
             raise MigrationError(message, "this one was refused by its own file, and nothing of it was kept") from error
         if is_transactional:
-            # CREATE INDEX CONCURRENTLY and a few other statements can't run in a transaction.
+            # Whether it is a statement that can't run in a transaction, such as CREATE INDEX CONCURRENTLY.
             outside = isinstance(error, psycopg.errors.ActiveSqlTransaction)
             how = (
                 "put it into a file of its own with `-- transactional: false` below its `-- depends:`"
@@ -87,7 +87,7 @@ def explained(path: Path, *, is_transactional: bool = True) -> Iterator[None]:
 
 
 def _left_behind(executed: list[str], failed: str | None) -> str:
-    """The remedy for a file that runs outside a transaction and failed half-way."""
+    """The remedy for a file that runs outside a transaction, after its statement `failed`. Those in `executed` have run."""
     standing = [" ".join(_code(each).split())[:120] for each in executed]
     standing = [each for each in standing if not each.upper().startswith(("SET ", "RESET "))]
     if standing:
@@ -112,7 +112,7 @@ def _executed(trace: TracebackType | None) -> list[str]:
 
 
 def texts_of(steps: Sequence[Any], direction: str) -> list[str]:
-    """The statements of yoyo's steps."""
+    """The SQL statements of yoyo's steps, for applying a migration or for rolling it back."""
     texts = [getattr(each.step, f"_{direction}") for each in steps]
     return [text for text in texts if isinstance(text, str)]
 
@@ -137,7 +137,10 @@ def _failed_statement(trace: TracebackType | None) -> str | None:
 
 
 def _place(path: Path, statement: str | None, position: str | None) -> str:
-    """File name and line of the error: at the server's character position (from 1), else at the statement's beginning."""
+    """File name and line of the error. `position` is where the server found it: a character of the statement, from 1.
+
+    Without `position` the line is the one in which the statement begins.
+    """
     if statement is None:
         return path.name
     before, found, _ = path.read_text(encoding="utf-8").partition(statement.strip())

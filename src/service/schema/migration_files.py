@@ -19,7 +19,7 @@ Source = Sequence[Path] | Any | None
 
 
 def sources() -> tuple[Path, ...]:
-    """The two folders of migrations: first the one for what exists once (schema `app`), then the one for tenant tables."""
+    """The two folders of migrations: first the one for the schema `app`, which exists once, then that for tenant tables."""
     return files.sql("migrations", "shared"), files.sql("migrations", "tenant")
 
 
@@ -54,11 +54,11 @@ def is_of_tenants(migration: Any) -> bool:
 
 
 def way_back(migration: Any) -> Path:
-    """The path of a migration's rollback file, which may be missing."""
+    """The path of the file that rolls a migration back. The file may be missing."""
     return Path(migration.path).with_suffix(".rollback.sql")
 
 
 def checksum(path: Path) -> str:
-    """The checksum of a file, as the post-apply hook stores it for an applied migration."""
+    """The checksum of a file. yoyo's post-apply hook (post-apply.checksums.py) stores the same for applied migrations."""
     # Line endings must not matter: a checkout on Windows may have CRLF.
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()

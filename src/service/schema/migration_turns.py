@@ -35,8 +35,8 @@ def wait(holder: psycopg.Connection[Any], say: Say) -> None:
 def clear_dead_lock(holder: psycopg.Connection[Any], name: str) -> None:
     """Remove the row in yoyo_lock if the process that wrote it is gone.
 
-    It is gone if this host has no process with its pid, and no session with the application name `name` is connected (it
-    might come from another host).
+    It counts as gone if this host has no process with its pid, and no session with the application name `name` is connected:
+    such a session may belong to a process on another host.
     """
     if value(holder, "SELECT to_regclass('yoyo_lock') IS NULL"):
         return

@@ -24,10 +24,10 @@ from service.texts import Say
 
 Direction = Literal["apply", "rollback"]
 Verify = Callable[[psycopg.Connection[Any]], set[str] | None]
-"""Returns what is wrong with the catalog, as seen in the current transaction; None if it can't be determined."""
+"""A function that returns the faults of the catalog, as seen in the current transaction; None if they can't be determined."""
 
 YOYO = "quarry-yoyo"
-"""The application name of every yoyo session whose address comes from `yoyo_url`. It shows in pg_stat_activity."""
+"""The application name, in pg_stat_activity, of every yoyo session whose address comes from `yoyo_url`."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Status:
 
 
 def yoyo_url(address: Address, schema: str) -> str:
-    """The address in yoyo's form: it names our backend, and sets role, search path and time-outs as start-up options."""
+    """The address in yoyo's form. Its scheme selects yoyo_backend.py; its options set role, search_path and time-outs."""
     return f"{yoyo_backend.SCHEME}{_libpq_url(address, schema, YOYO).removeprefix('postgresql')}"
 
 
@@ -90,7 +90,7 @@ def _status(connection: Any, ordered: Sequence[Any], checksums: Mapping[str, str
 
 
 def connected(address: Address, schema: str) -> psycopg.Connection[Any]:
-    """A connection with the same options as yoyo's, in autocommit mode."""
+    """A connection in autocommit mode, with the same role, search_path and time-outs as the connections of yoyo."""
     return psycopg.connect(_libpq_url(address, schema, "quarry"), autocommit=True)
 
 
@@ -100,10 +100,11 @@ def up(
 ) -> list[str]:  # fmt: skip
     """Apply the pending migrations, each in its own transaction; returns their ids. Raises MigrationError.
 
-    `verify` returns what is wrong with the catalog. If it finds a new fault after the last migration, that one is undone.
+    `verify` is called before the first and after the last pending migration. If it finds a new fault, MigrationError is raised,
+    and the last migration does not count as applied; it is rolled back if it runs in a transaction.
 
-    With `beside`, the schema is a tenant's own: only tenant tables are created, other migrations are marked as applied.
-    Waits for other instances as long as necessary, but for a plain `yoyo` command at most `patience` seconds.
+    With `beside`, `schema` is the own schema of a tenant: only migrations of tenant tables are applied, the others are only
+    marked as applied. Waits for other instances as long as necessary, but for a plain `yoyo` command at most `patience` seconds.
     """
     done: list[str] = []
     with _locked(address, schema, say, patience) as backend:
@@ -123,7 +124,7 @@ def up(
             with contextlib.suppress(psycopg.Error), backend.copy() as own:
                 own.run_post_apply(migrations)
             raise
-        # Also if nothing was pending: a run that was killed may have applied a migration without storing its checksum.
+        # Store the checksums even if nothing was pending: an earlier run may have been killed before it stored them.
         with backend.copy() as own:
             own.run_post_apply(migrations)
     return done
@@ -155,7 +156,7 @@ def take_back(
 ) -> list[str]:  # fmt: skip
     """Roll back the migrations `ids` that are applied, in this order; returns their ids. Raises MigrationError.
 
-    With `beside`, the schema is a tenant's own, and only migrations of tenant tables are rolled back.
+    With `beside`, `schema` is the own schema of a tenant, and only migrations of tenant tables are rolled back.
     """
     done = []
     with _locked(address, schema, say) as backend:
@@ -170,7 +171,7 @@ def take_back(
 
 
 def _wrong(backend: Any, verify: Verify | None) -> set[str] | None:
-    """What is wrong with the current catalog; None if it can't be determined."""
+    """The faults that `verify` finds in the current catalog; None if they can't be determined."""
     if verify is None:
         return None
     with backend.copy() as own, own.transaction(rollback_on_exit=True):
@@ -186,8 +187,8 @@ def _run(
 ) -> None:
     """Apply a migration or roll it back, and record that in the same transaction, so that a killed run does both or neither.
 
-    Statements of a migration outside a transaction are run before that. Raises MigrationError if a statement fails, or if
-    `verify` finds faults of the catalog that are not in `before`.
+    If a migration runs outside a transaction, its statements are run before that one. Raises MigrationError if a statement
+    fails, or if `verify` finds faults of the catalog that are not in `before`.
     """
     path = Path(migration.path) if direction == "apply" else way_back(migration)
     migration.load()
@@ -212,7 +213,7 @@ def _run(
 def _libpq_url(address: Address, schema: str, name: str) -> str:
     parts = urlsplit(address.url)
     given = {"connect_timeout": str(math.ceil(address.connect_timeout)), **dict(parse_qsl(parts.query))}
-    # A connection that waits while another one works must not be closed for being idle.
+    # idle_session_timeout is off, because a connection that holds a lock is idle while another one runs the migrations.
     options = f"{given.get('options', '')} -c search_path={schema} -c idle_session_timeout=0"
     if address.role is not None:
         options += f" -c role={address.role}"
@@ -225,10 +226,10 @@ def _libpq_url(address: Address, schema: str, name: str) -> str:
 
 @contextlib.contextmanager
 def _locked(address: Address, schema: str, say: Say, patience: float = 10.0) -> Iterator[Any]:
-    """The yoyo backend, while this process holds both locks of migrating.
+    """Yields the yoyo backend, while this process holds the two locks that allow only one process to migrate.
 
-    The first is an advisory lock, on which instances wait for each other; the server releases it if an instance dies. The
-    second is yoyo's own, a row in yoyo_lock.
+    The first is an advisory lock, for which instances of Quarry wait. The server releases it if an instance dies. The second
+    is the lock of yoyo, a row in yoyo_lock, for which plain `yoyo` commands wait too.
     """
     migration_turns.name_user()
     with reported(), contextlib.closing(connected(address, schema)) as holder:

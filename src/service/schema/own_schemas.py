@@ -1,4 +1,4 @@
-"""The schema that tenants share, and the own schemas of single tenants. The same migrations build both.
+"""Applies migrations to the schema that tenants share and to the tenants' own schemas. The same files build both.
 
 A tenant's own schema contains the tenant tables. The schema `app` exists once, for all tenants. The table app.schemas records
 which tenant a schema belongs to, and app.enter() sets the search path of each transaction (tenancy/binding.py).
@@ -44,10 +44,10 @@ def own(address: Address, schema: str) -> list[str]:
 
 
 def up(address: Address, schema: str, say: Say, folders: Source = None, *, verify: Verify | None = None) -> list[str]:
-    """Apply the pending migrations in all schemas. Returns their ids; in a tenant's own schema, `schema/id`.
+    """Apply the pending migrations in all schemas. Returns their ids; for a tenant's own schema they are written `schema/id`.
 
-    If a tenant's own schema fails, the others are still migrated, and the next run tries it again. At the end one
-    OwnSchemaFailed names all that failed. `verify` is as in migrations.up.
+    If a migration fails in a tenant's own schema, the other schemas are still migrated, and the next run tries it again. At the
+    end, one OwnSchemaFailed names all schemas that failed. `verify` is the parameter of migrations.up.
     """
     files = migration_files.read(folders)
     done = migrations.up(address, schema, say, files, verify=verify)
@@ -81,7 +81,7 @@ def status(address: Address, schema: str) -> list[Status]:
 
 
 async def build(address: Address, schema: str, name: str, say: Say) -> None:
-    """Create the schema `name` with the tenant tables, or complete one that an earlier attempt has left unfinished.
+    """Create the schema `name` with the tenant tables, or complete it if an earlier attempt was interrupted.
 
     Raises OperatorError if the name is not allowed or already used.
     """

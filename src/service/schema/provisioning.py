@@ -1,6 +1,6 @@
 """Creates what must exist before the first migration: roles, databases and schemas. The SQL is in `sql/setup/`.
 
-Every function may be called again, and by several processes at once: each session waits for the others.
+Every function may be repeated, and may be called by several processes at once: they take turns, by an advisory lock.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from service.errors import OperatorError, ServiceError
 _LOCK = 7_301_915_204_412
 """The key of the advisory lock of set-up: an arbitrary constant that nothing else uses."""
 _MAINTENANCE = ("postgres", "template1")
-"""Databases to connect to for set-up. Every server has at least one of them."""
+"""Databases that set-up connects to, because Quarry's own may not exist. The second is used if the first is not accessible."""
 _REMEDY = "use a superuser or CREATEROLE login in DATABASE_MIGRATION_URL, or give `quarry db roles --print` to a DBA"
 _ROUND = "set DATABASE_MIGRATION_URL to an address that goes round it"
 
 
 async def create_roles(address: Address, limits: PoolLimits | None = None) -> list[str]:
-    """Create the roles that are missing in the cluster, and correct the attributes of all; their time-outs are from `limits`.
+    """Create the roles that are missing in the cluster, correct the attributes of existing ones, and set time-outs by `limits`.
 
     Returns a line for each thing that this login was not allowed to do. Raises OperatorError if it may not create roles.
     """
@@ -36,7 +36,10 @@ async def create_roles(address: Address, limits: PoolLimits | None = None) -> li
 
 
 async def prepare_database(address: Address, schema: str = "quarry") -> list[str]:
-    """Create the schemas and set the privileges in the database of `address`. Returns what the login was not allowed to do."""
+    """Create the schemas and set the privileges in the database of `address`.
+
+    Returns a line for each thing that the login was not allowed to do.
+    """
     async with _session(address) as connection:
         await connection.execute("SELECT set_config('quarry.schema', $1, false)", schema)
         notes = await _run(connection, _setup("database"))
@@ -58,7 +61,7 @@ async def create_database(address: Address, name: str) -> bool:
         if await has_database(connection, name):
             return False
         try:
-            # From template0: template1 may have another encoding, and it can't be copied while a session is connected to it.
+            # template1 is not copied: it may have another encoding, and copying it fails while a session is connected to it.
             await connection.execute(f"CREATE DATABASE {quoted(name)} TEMPLATE template0 ENCODING 'UTF8'")
         except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
             return False
@@ -103,7 +106,7 @@ def _setup(name: str) -> str:
 
 @contextlib.asynccontextmanager
 async def _session(*addresses: Address, remedy: str = _REMEDY) -> AsyncIterator[Any]:
-    """A connection that holds the set-up lock, to the first of `addresses` whose database exists and admits the login.
+    """A connection that holds the lock of set-up. It is to the first of `addresses` whose database exists and admits the login.
 
     Failures inside the block become OperatorErrors.
     """
@@ -124,7 +127,7 @@ async def _session(*addresses: Address, remedy: str = _REMEDY) -> AsyncIterator[
 
 
 async def _run(connection: Any, text: str) -> list[str]:
-    """Run a script; returns its warnings."""
+    """Run a script; returns the messages of its warnings (RAISE WARNING)."""
     notes: list[str] = []
     connection.add_log_listener(lambda _, note: notes.append(note.message) if note.severity_en == "WARNING" else None)
     await connection.execute(text)

@@ -1,4 +1,4 @@
-"""Writes the files of a new migration, which already follow the rules of `sql/README.md`."""
+"""Writes the first version of the files of a new migration, from templates that follow the rules of `sql/README.md`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _TABLE = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 def write(name: str, table: str | None) -> tuple[Path, Path]:
     """Write `NNNN.name.sql` and its rollback file for tenant tables. Returns their paths.
 
-    With `table` they create and drop that table; without it they are almost empty. Raises OperatorError for a name that
-    breaks the rules, and if the service runs from an installed package instead of a checkout.
+    With `table` the files create and drop that table; without it they are almost empty. Raises OperatorError if a name breaks
+    the rules, and if the service runs from an installed package instead of a checkout.
     """
     if not _NAME.match(name):
         raise OperatorError(f"'{name}' is not verb-noun", "write for example add-harbour-dues")

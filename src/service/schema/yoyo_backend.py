@@ -1,9 +1,9 @@
 """yoyo's backend for psycopg, for `quarry migrate` and for the `yoyo` command with the address of `quarry db url --yoyo`.
 
-It differs from yoyo's own backend in two points. When a statement outside a transaction fails, yoyo runs the rollback
-statements that it has paired by position with the earlier statements, whether or not they belong together. Here nothing is
-undone. And the connection that holds yoyo's lock only waits while another one runs the migration: if it is closed meanwhile,
-the migration does not fail.
+It differs from yoyo's own backend in two points. First, when a statement outside a transaction fails, yoyo runs the rollback
+statements that it has paired by position with the earlier statements, whether or not they belong together. This backend undoes
+nothing. Second, the connection that holds yoyo's lock is idle while another connection runs the migration. If the idle one is
+closed meanwhile, the migration does not fail.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class QuarryBackend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has
 
     @contextlib.contextmanager
     def disable_transactions(self) -> Iterator[None]:
-        """Run a file's statements one by one, without yoyo's undo."""
+        """Run a file's statements outside a transaction. If a statement fails, yoyo does not undo the earlier ones."""
         caught: Any = self.DatabaseError
         with super().disable_transactions():
-            # yoyo undoes statements when it catches an error of the class in this attribute. Errors of _Never never occur.
+            # yoyo undoes statements when it catches an error of the class in this attribute. _Never is never raised.
             self.DatabaseError = _Never
             try:
                 yield
@@ -42,11 +42,11 @@ class QuarryBackend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has
                 self.DatabaseError = caught
 
     def _check_transactional_ddl(self) -> bool:
-        """PostgreSQL's DDL is transactional. yoyo would create a test table, and take any failure as "not transactional"."""
+        """Always true for PostgreSQL. yoyo would create a test table, and take any failure for a lack of transactional DDL."""
         return True
 
     def _delete_lock_row(self, pid: int) -> None:
-        """Release yoyo's lock. If this connection was closed while another one worked, a new connection is used."""
+        """Release yoyo's lock. If this connection was closed while another one ran the migration, a new connection is used."""
         try:
             super()._delete_lock_row(pid)
         except psycopg.OperationalError:
@@ -54,7 +54,7 @@ class QuarryBackend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has
                 super(QuarryBackend, again)._delete_lock_row(pid)
 
     def connect(self, dburi: Any) -> Any:
-        """Connect. If environment variables would select another server, exit with a message: yoyo can't report it otherwise."""
+        """Connect. If check_environment() refuses a variable, exit with its message: yoyo itself could not show the message."""
         try:
             check_environment(os.environ)
         except ValueError as error:
@@ -67,7 +67,7 @@ class _Never(Exception):
 
 
 def connect(url: str) -> Any:
-    """A backend that is connected to the address."""
+    """A backend that is connected to `url`, which comes from migrations.yoyo_url()."""
     backend = QuarryBackend(parse_uri(url), default_migration_table)
     backend.init_database()
     return backend

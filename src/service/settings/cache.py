@@ -19,12 +19,12 @@ class RedisSettings(InstallationSettings):
 
     @property
     def has_redis(self) -> bool:
-        """Whether a Redis is named."""
+        """Whether the settings name a Redis server."""
         return self.redis_url is not None or self.redis_host is not None
 
 
 class CacheSettings(RedisSettings):
-    """How long cached answers are kept, and how many of them in this process."""
+    """How long cached results are kept, and how many of them each process keeps."""
 
     cache_ttl: Seconds = 300.0
     cache_max_entries: int = Field(default=10_000, ge=1)

@@ -20,6 +20,6 @@ class ChangesSettings(RedisSettings, DatabaseSettings):
     consumers: str | None = None
 
     def listening_address(self) -> Address:
-        """The address for LISTEN: CHANGES_LISTEN_URL, which does not go through a pooler, or else the serving address."""
+        """The address for LISTEN: CHANGES_LISTEN_URL, which must not lead to a pooler; if it is not set, that of DATABASE_URL."""
         url = self.changes_listen_url.get_secret_value() if self.changes_listen_url else self.serving_url()
         return self._address(url, "quarry_app")

@@ -99,7 +99,7 @@ class DatabaseSettings(InstallationSettings):
 
     @property
     def is_embedded(self) -> bool:
-        """Whether no server is named, so that the one in `quarry_home` is used."""
+        """Whether the settings name no server, so that the embedded server in `quarry_home` is used."""
         return self.database_url is None and self.database_host is None
 
     @property
@@ -119,7 +119,7 @@ class DatabaseSettings(InstallationSettings):
         )
 
     def address(self, role: Literal["quarry_app", "quarry_owner", "quarry_platform", "quarry_backup"]) -> Address:
-        """Where to connect for work as `role`. If the URL has another login, the role is set when the connection starts."""
+        """Where to connect for work as `role`. If the login in the URL is another one, the connection switches to the role."""
         own = {
             "quarry_owner": self.database_migration_url,
             "quarry_platform": self.database_platform_url,
@@ -128,16 +128,16 @@ class DatabaseSettings(InstallationSettings):
         return self._address(own.get_secret_value() if own else self.serving_url(), role)
 
     def replica_addresses(self) -> tuple[Address, ...]:
-        """The addresses of the replicas, for the serving role."""
+        """The addresses of the replicas, for the role `quarry_app`."""
         return tuple(self._address(url.get_secret_value(), "quarry_app") for url in self.database_replica_urls)
 
     def administration(self) -> Address:
-        """Where to connect for set-up: as the migration login itself, without setting a role."""
+        """Where to connect for set-up: with the login for migrations, and without switching to a role."""
         own = self.database_migration_url
         return self._address(own.get_secret_value() if own else self.serving_url(), None)
 
     def serving_url(self) -> str:
-        """DATABASE_URL, or the address made of its parts. Raises SettingsError when there is neither."""
+        """DATABASE_URL, or an address made of DATABASE_HOST, DATABASE_PORT and so on. Raises SettingsError if neither is set."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         if self.database_host is None:
@@ -173,7 +173,7 @@ class DatabaseSettings(InstallationSettings):
                 )
                 context.load_cert_chain(self.database_ssl_cert, self.database_ssl_key)
         except OSError as error:
-            # SSLError is an OSError, too: the file could be read, but has the wrong content.
+            # SSLError is a subclass of OSError. It means that the files could be read, but their content is wrong.
             why = "not in PEM form, or not a pair" if isinstance(error, tls.SSLError) else error.strerror
             raise SettingsError(f"{names}: {given}: {why}", "name files in PEM form that this user may read") from error
         return context

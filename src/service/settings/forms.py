@@ -26,7 +26,7 @@ Network = IPv4Network | IPv6Network
 
 
 def parse_duration(value: object) -> object:
-    """Seconds from `30s`, `5m`, `250ms`; a bare number is milliseconds."""
+    """A duration such as `30s`, `5m` or `250ms`, in seconds. A number without a unit is in milliseconds."""
     match = _DURATION.match(str(value).strip())
     if not match:
         raise ValueError("give a duration such as 30s, 5m or 250 (milliseconds)")
@@ -34,7 +34,7 @@ def parse_duration(value: object) -> object:
 
 
 def format_duration(seconds: float) -> str:
-    """`seconds` as `parse_duration` reads it, in the largest unit that keeps it whole."""
+    """`seconds` as a text that `parse_duration` reads, in the largest unit in which it is a whole number."""
     thousandths = round(seconds * 1000)
     for unit in ("d", "h", "m", "s"):
         size = round(_UNITS[unit] * 1000)
@@ -84,7 +84,7 @@ def _origins(value: str | Iterable[object]) -> tuple[str, ...]:
 
 def _origin(item: str) -> str:
     match = _ORIGIN.match(item)
-    # It is compared with what browsers send, and they leave standard ports out.
+    # The value is compared with the header Origin, in which browsers leave standard ports out.
     if not match or match.group(1, 3) in _STANDARD_PORTS:
         raise ValueError(
             f"{item!r} is not an origin; give them as browsers do, https://app.example.com,http://localhost:3000,"
@@ -103,7 +103,7 @@ def _redis_url(secret: SecretStr) -> SecretStr:
     url = secret.get_secret_value()
     try:
         parse_url(url)
-        # A password with / or ? in it would be taken for a port, a path, a host.
+        # If a password contains an unencoded / or ?, a part of it would be read as a port, a path or a host.
         if url.count("@") > 1 or ("@" in url and "@" not in urlsplit(url).netloc):
             raise ValueError
     except ValueError:
@@ -117,15 +117,15 @@ def _redis_url(secret: SecretStr) -> SecretStr:
 def is_meant_for_others(name: str, value: object) -> bool:
     """Whether a variable with one of our names was set by other software.
 
-    Kubernetes sets REDIS_PORT=tcp://10.0.0.1:6379 for a service that is called redis, conda sets HOST to the triple that its
-    compilers build for.
+    Kubernetes sets REDIS_PORT=tcp://10.0.0.1:6379 for a service that is called redis. conda sets HOST to the platform that its
+    compilers build for, such as x86_64-conda-linux-gnu.
     """
     text = str(value)
     return (name.endswith("_port") and text.startswith("tcp://")) or (name == "host" and "-conda" in text)
 
 
 def schema_name(name: str) -> str:
-    """Return `name` if it may name a schema for tenants' tables. Raises ValueError if it is reserved or malformed."""
+    """Return `name` if a schema for tenant tables may have it. Raises ValueError if it is reserved or malformed."""
     if not SCHEMA_NAME.match(name) or name in RESERVED_SCHEMAS or name.startswith("pg_"):
         raise ValueError(
             "give a lower-case word of letters, digits and _ that is no schema of PostgreSQL's, and not app or public"
@@ -145,8 +145,8 @@ Rate = Annotated[str, AfterValidator(_rate)]
 """`100/minute`, `10/5minutes`, or `off`."""
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]
-"""Lower-case host names, IPv6 in brackets; `*.example.com` stands for every name below it."""
+"""Lower-case host names, and IPv6 addresses in brackets; `*.example.com` stands for every name that ends in .example.com."""
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 OperatorTokens = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_operator_tokens)]
-"""Several tokens may be valid at a time, so that one can be replaced without interruption."""
+"""Tokens of operators. Several may be valid at a time, so that a token can be replaced without interruption."""
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]

@@ -10,7 +10,7 @@ from service.settings.installation import InstallationSettings
 
 
 class RateLimitSettings(RedisSettings):
-    """How often something may be tried. A field's name is `rate_limit_` followed by the name of the limit."""
+    """The rate limits. The name of each field is `rate_limit_` followed by the name of the limit."""
 
     rate_limit_sign_in_address: Rate = "300/minute"
     rate_limit_sign_in_account: Rate = "20/5minutes"
@@ -26,7 +26,7 @@ class RateLimitSettings(RedisSettings):
 
 
 class HttpSettings(InstallationSettings):
-    """The server's address, trusted proxies and hosts, limits, timeouts, and the lifetimes of sessions and stored answers."""
+    """The server's address, trusted proxies and hosts, limits, timeouts, and the lifetimes of sessions and idempotency keys."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)

@@ -1,4 +1,4 @@
-"""The settings that every group contains: the environment, and the directory of this installation."""
+"""The settings that are in every group: the environment (such as production), and the directory of this installation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ Environment = Literal["development", "test", "staging", "production"]
 class InstallationSettings(BaseSettings):
     """Base class of all groups of settings. A component takes the group that it needs; `Settings` combines all groups.
 
-    The environment variable is the field's name in capitals; if it is empty it counts as not set. Durations are in seconds.
+    A field is read from the environment variable with the same name in capitals. An empty variable counts as not set. The
+    values of durations are in seconds.
     """
 
     model_config = SettingsConfigDict(

@@ -1,4 +1,7 @@
-"""Settings: read once from the environment and `.env`, frozen, passed down. `.env.example` describes each of them."""
+"""The settings. They are read once from the environment and `.env`, and do not change afterwards.
+
+`.env.example` describes each of them.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _DEFAULTS: Mapping[str, Mapping[str, object]] = {
 
 
 class Settings(PersonalSettings, HttpSettings, RateLimitSettings, ChangesSettings, CacheSettings, DatabaseSettings):
-    """All settings. In the order of fields, those of the last base class come first."""
+    """All settings. `model_fields` contains the fields of the last base class first."""
 
     @classmethod
     def load(cls) -> Self:

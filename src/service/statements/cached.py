@@ -19,7 +19,7 @@ from service.tenancy.binding import Binding
 
 _MARKER = "/* the statement */"
 _NUMBERS = 4
-"""How many columns precede the statement's own: epoch, number, shared number, and whether there is a row."""
+"""How many columns precede those of the statement: epoch, number, shared number, and whether there is a row."""
 _NO_EPOCH = -1
 _AFTER_FROM = frozenset({"WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT", "FOR", "UNION", "SELECT", "RETURNING"})
 
@@ -28,8 +28,8 @@ _AFTER_FROM = frozenset({"WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT",
 class Cached:
     """Declares that a statement's results are cached until one of the tables that it reads is changed.
 
-    `row` names the parameter that holds a row's id. Then a change to the outermost table ends the caching only if it
-    changes that row. `lifetime`, in seconds, is for results that also change with time; they are not stored in Redis.
+    `row` names the parameter that holds a row's id. Then a change to the table of the outermost FROM invalidates a result only
+    if that row is changed. `lifetime`, in seconds, is for results that also change with time; they are not stored in Redis.
     """
 
     row: str | None = None
@@ -37,7 +37,7 @@ class Cached:
 
 
 def tables(statement: Statement) -> tuple[str, ...]:
-    """The tables that a statement reads, without schema: the least nested first, otherwise in the order of the text."""
+    """The tables that a statement reads, without schema: those of outer queries before those of subqueries."""
     words = [
         lexeme.text
         for lexeme in scan(statement.variants[max(statement.variants)].text)
@@ -46,7 +46,7 @@ def tables(statement: Statement) -> tuple[str, ...]:
     found: dict[str, int] = {}
     depth = 0
     for position, word in enumerate(words[:-1]):
-        # A SELECT inside the select list comes before the statement's own FROM; its greater depth puts its tables after.
+        # A subquery in the select list precedes the FROM of the outer query. By their depth, its tables are sorted last.
         depth += (word == "(") - (word == ")")
         if word.upper() in ("FROM", "JOIN") and words[position + 1].isidentifier() and words[position + 1].islower():
             schema, dot, table = (*words[position + 1 :], "", "")[:3]
@@ -106,7 +106,7 @@ def cached_reader(
     async def read(reading: Reading, binding: Binding, text: str, values: Sequence[object]) -> Rows:
         position = positions[text]
         tags = tables_of
-        # The log knows rows by UUID. For an id of another type, which the server may accept, the tag is the whole table.
+        # The log identifies rows by UUID. For an id of another type, which the server may accept, the tag is the whole table.
         if position is not None and isinstance(row := values[position], UUID):
             tags = ((own[0], row), *tables_of[1:])
         key = tuple(tuple(value) if isinstance(value, list) else value for value in values)
@@ -132,7 +132,7 @@ def cached_reader(
 
 
 def _stamped(template: str, text: str) -> str:
-    """The statement wrapped in the template that also reads the commit numbers. Its label stays at the front."""
+    """The statement inside the template that also reads the commit numbers. The statement's label remains at the front."""
     label, _, statement = text.partition("*/")
     return f"{label}*/ {template.replace(_MARKER, statement)}"
 

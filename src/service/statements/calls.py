@@ -28,7 +28,7 @@ Prepared = tuple[str, Callable[[Sequence[object]], Sequence[object]]]
 
 
 class Arguments:
-    """The parameters of a signature. `arrange` puts a call's positional and named values into one list in their order."""
+    """The parameters of a signature. `arrange` puts a call's positional and named values into one list in this order."""
 
     def __init__(self, where: str, parameters: Sequence[inspect.Parameter]) -> None:
         self.where = where
@@ -134,13 +134,16 @@ class Bound:
 
 
 class Sealing(NamedTuple):
-    """A statement's parameter computed from personal data: its name, the plain text's position, the function that computes it."""
+    """A parameter of a statement whose value is computed by `make` from personal data: the sealed value, or a blind index.
+
+    `position` is the position of the plain text in the list of a call's values.
+    """
 
     name: str
     position: int
     make: Callable[[Binding, str, str, UUID], bytes]
     column: str
-    """The column of the personal data, as `<table>.<column>`; the computed value depends on it."""
+    """The column of the personal data, as `<table>.<column>`. `make` needs it: a sealed value can be opened only there."""
 
 
 def _sealings(
@@ -162,7 +165,7 @@ def _index(binding: Binding, plain: str, column: str, _: UUID) -> bytes:
 
 
 def _chooser(statement: Statement, arguments: Arguments, made: Sequence[str]) -> Callable[[Sequence[object]], Prepared]:
-    """A function that chooses the variant for a list of values.
+    """A function that takes a list of values, and returns the text of the variant for them and a function that picks its values.
 
     The list has the arguments, then the tenant, then the values computed from personal data, whose names are `made`.
     """
@@ -237,7 +240,7 @@ _SHAPES: dict[str, Callable[[Any, str, str], Shape]] = {"one": _shape_one, "mayb
 
 
 Ask = Callable[[Binding, str, Sequence[object]], Awaitable[Any]]
-"""Sends a statement's text with its values, and returns what the caller gets."""
+"""Sends a statement's text with its values, and returns the result for the caller."""
 
 
 def _row(shape: Shape) -> Ask:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 
 class Kind(enum.Enum):
-    """What a lexeme is."""
+    """The kinds of lexemes."""
 
     SPACE = "space"
     COMMENT = "comment"
@@ -72,7 +72,7 @@ _CONTINUED = re.compile(r"[ \t\f\v]*(?:--[^\n\r]*)?[\n\r](?:[ \t\n\r\f\v]|--[^\n
 def scan(text: str) -> Iterator[Lexeme]:
     """Cut `text` into lexemes. Raises Unterminated."""
     position, line, brackets = 0, 0, 0
-    adjacent = False  # whether an operand ends here: then a colon inside brackets belongs to a slice
+    adjacent = False  # whether the previous lexeme ends an operand: then a colon inside brackets belongs to a slice
     while position < len(text):
         kind, end = _lexeme(text, position, line, slicing=brackets > 0 and adjacent)
         piece = text[position:end]

@@ -8,7 +8,7 @@ from service.errors import NotFound, StaleVersion
 
 
 class Outcome(Protocol):
-    """A row after an attempt to change it. `applied` is false if its version was not the expected one: then it is unchanged."""
+    """A row after an attempt to change it. `applied` is false if the row did not have the expected version and is unchanged."""
 
     @property
     def applied(self) -> bool: ...

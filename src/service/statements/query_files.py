@@ -26,7 +26,7 @@ _NAME = re.compile(r"^-- name:(.*)$")
 _NAME_VALUE = re.compile(r"^\s+([a-z][a-z0-9_]*)\s+:([a-z]+)\s*$")
 _HEADER = re.compile(r"^-- ([a-z][a-z_-]*):(?:\s+(.*))?$")
 GROWTH = ("const", "page", "tenant")
-"""How many more rows a statement touches when its tenant has more rows: none, at most a page, in proportion."""
+"""How the number of rows that a statement touches grows with the tenant: not at all, up to one page, in proportion."""
 _REASONED = ("one", "unbounded", "unordered", "crosses", "unrun")
 _SUBJECTS = {
     "null": "a column",

@@ -1,8 +1,8 @@
 """Makes row models from asyncpg records, as fast as is safe.
 
 If a model has only plain types and no validators, only the first result of its statement in a process is validated, in full
-and strictly. Later results are not: the database's types and constraints guarantee them. Rows of all other models are
-always validated.
+and strictly. Later results are not validated, because the database's types and constraints guarantee them. Rows of all other
+models are always validated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`@query`: a typed signature bound to the statement of the same name, checked when its class is defined.
 
-The method's name is the statement's name, its parameters are the statement's parameters, its return annotation is the
-result kind and the row model. All of it is compiled once; a call does no reflection.
+The method has the statement's name and parameters. Its return annotation says the result kind and the row model. All checks
+are made when the class is defined; a call inspects no signature.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def query(method: Method[S, P, R], /) -> Method[S, P, R]: ...
 @overload
 def query(*, cached: Cached) -> Callable[[Method[S, P, R]], Method[S, P, R]]: ...
 def query(method: Any = None, /, *, cached: Cached | None = None) -> Any:
-    """Declare a method whose body is the statement of the same name. With `cached` its results are cached (see Cached)."""
+    """Declare a method that runs the statement of the same name. With `cached`, its results are cached (see Cached)."""
 
     def declare(method: Any) -> Any:
         setattr(method, _MARK, _Declared(cached))
@@ -98,7 +98,7 @@ class Repository:
 
 
 class Attached(Generic[A]):
-    """A class attribute of a Transaction: yields the repository, which is created when it is first accessed."""
+    """A descriptor on a Transaction class. Its value on a transaction is a repository, which is created at the first access."""
 
     def __init__(self, repository: type[A]) -> None:
         self.repository = repository

@@ -16,7 +16,7 @@ class Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     personal: ClassVar[frozenset[str]] = frozenset()
-    """The fields that hold personal data. A repr, and so a log, shows `***` instead of their values."""
+    """The fields that hold personal data. The repr of a row, and so a log entry, shows `***` for their values."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:

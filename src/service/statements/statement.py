@@ -1,5 +1,5 @@
-"""Compiles a named statement: every combination of its optional lines becomes a text to send, with the order of its
-parameters. So no SQL is assembled from strings when the statement is called.
+"""Compiles named statements. For every combination of a statement's optional lines it makes the text to send and the order of
+the parameters, so that no SQL is assembled from strings when the statement is called.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ KINDS: tuple[ResultKind, ...] = get_args(ResultKind)
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 MAX_CONDITIONS = 6
 TENANT_PARAMETER = "tenant_id"
-"""Supplied by the binding, never by a caller."""
+"""The parameter whose value is supplied by the binding, never by a caller."""
 
 _CONDITION = re.compile(r"^-- when :([A-Za-z_][A-Za-z0-9_]*)\s*$")
 _CONDITION_LIKE = re.compile(r"^--\s*(when\b|\w{2,6}\s+:\w+\s*$)", re.IGNORECASE)
-"""Matches comments that may be a mistyped `-- when :parameter`: they begin with `when`, or are a short word and a parameter."""
+"""Matches comments that may be a mistyped `-- when :parameter`: they begin with `when`, or are just a word and a parameter."""
 
 
 class StatementError(OperatorError):
@@ -38,7 +38,7 @@ class StatementError(OperatorError):
 
 @dataclass(frozen=True)
 class FilePlace:
-    """Where a piece of a file begins; `line` counts from 1."""
+    """A place in a file, where a statement or its text begins. `line` counts from 1."""
 
     path: Path
     line: int
@@ -48,7 +48,7 @@ class FilePlace:
         return f"{self.path.stem}.{name}"
 
     def error(self, offset: int, message: str, remedy: str = "") -> StatementError:
-        """An error `offset` lines below this place."""
+        """A StatementError that names the line `offset` lines below this place."""
         return StatementError(self.path, self.line + offset, message, remedy)
 
 
@@ -56,7 +56,8 @@ class FilePlace:
 class Note:
     """A header line other than name and scope: `-- grows: …`, or an exception to a rule with its reason.
 
-    `subject` is the column, relation or function that the exception is about; '' if it is about the whole statement.
+    `subject` is the column, relation, function or SQLSTATE that the exception is about, '' if it is about the whole statement.
+    For `-- grows:` it is the growth.
     """
 
     key: str
@@ -97,7 +98,7 @@ class Statement:
 
     @property
     def label(self) -> str:
-        """Its name as the server's log and the metrics show it: `campaigns.page`."""
+        """The statement's name in the server's log and in the metrics, such as `campaigns.page`."""
         return self.place.label(self.name)
 
     def given(self, key: int) -> tuple[str, ...]:
@@ -109,13 +110,13 @@ class Statement:
         return sum(1 << bit for bit, name in enumerate(self.conditions) if name in names)
 
     def error(self, message: str, remedy: str = "") -> StatementError:
-        """An error at this statement's place."""
+        """An error that names the file and the line of this statement."""
         return self.place.error(0, message, remedy)
 
 
 @dataclass(frozen=True)
 class _Line:
-    """The lexemes of one line (with the line break before it), and the condition that it depends on."""
+    """The lexemes of one line, with the line break before it. `condition` is the parameter of its `-- when`, if it has one."""
 
     number: int
     lexemes: tuple[Lexeme, ...]
@@ -241,7 +242,7 @@ def _parameters(
             if lexeme.kind is Kind.POSITIONAL:
                 raise body.error(lexeme.line, f"{lexeme.text} has no name", "write parameters as :name")
             if lexeme.kind is Kind.PARAMETER:
-                if before.kind is Kind.WORD or before.text == "$":  # LIMIT$1 would be one word
+                if before.kind is Kind.WORD or before.text == "$":  # PostgreSQL reads LIMIT$1 as one word
                     message = f"{lexeme.text} touches the '{before.text}' before it"
                     raise body.error(lexeme.line, message, "put a space between")
                 under.setdefault(lexeme.name, set()).add(line.condition)

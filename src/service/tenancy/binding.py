@@ -1,9 +1,9 @@
 """How a transaction is bound to its tenant: the text of its first message, and the SET statements sent with COMMIT.
 
-A binding is transaction-local, like SET LOCAL. So nothing is left behind on the connection, even behind PgBouncer in
-transaction mode or after a cancellation. app.enter() binds the transaction, and sets the search_path of a tenant with its own
-schema. It is sent in one message with BEGIN, so a transaction of one statement takes three round trips. Citus would need
-another way to bind; only this module would have to be replaced.
+The function app.enter() binds the transaction, and sets the search_path for a tenant with its own schema. Both settings are
+transaction-local, as with SET LOCAL, so nothing of them stays on the connection, even behind PgBouncer in transaction mode or
+after a cancellation. The call is sent in one message with BEGIN, so a transaction of one statement takes three round trips.
+A database such as Citus would need a different binding; only this module would have to be replaced.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ class Binding:
         return keyring.open(value, tenant, row, column)
 
     def seal_hash(self, hashed: str, user: UUID) -> str:
-        """A password hash in the form in which it is stored: sealed for the user, unless an earlier release's key is current."""
+        """A password hash in the form in which it is stored: sealed, unless the current key is of an earlier release."""
         keyring, tenant = self._keys()
         return keyring.seal_hash(hashed, tenant, user)
 
     def opened_hash(self, kept: str, user: UUID) -> str:
-        """The password hash of which `kept` is the stored form. Raises Undecipherable."""
+        """The password hash whose stored form is `kept`. Raises Undecipherable."""
         keyring, tenant = self._keys()
         return keyring.open_hash(kept, tenant, user)
 
@@ -96,9 +96,10 @@ class Binding:
         return False
 
     def shown(self, value: bytes, column: str, row: UUID) -> str:
-        """The plain text of a sealed value. If it can't be decrypted: UNDECIPHERABLE, and the failure is logged and counted.
+        """The plain text of a sealed value, or UNDECIPHERABLE if it can't be decrypted. The failure is logged and counted.
 
-        One value that can't be opened (its key is gone, or somebody has changed it) must not hide all the others.
+        It does not raise an error, because one value whose key is missing, or that somebody has changed, must not make the other
+        values unreadable.
         """
         try:
             return self.open(value, column, row)
@@ -124,7 +125,7 @@ def begin(
     isolation: IsolationLevel,
     statement_timeout: float | None,
 ) -> str:
-    """The message that opens a transaction and binds it; `statement_timeout` in seconds, None for the role's own."""
+    """The message that opens a transaction and binds it; `statement_timeout` is in seconds; None keeps that of the role."""
     parts = [f"BEGIN ISOLATION LEVEL {isolation.upper()}{' READ ONLY' if read_only else ''}"]
     if tenant is not None:
         parts.append(f"SELECT app.enter('{as_uuid(tenant)}')")

@@ -1,7 +1,7 @@
-"""The catalog lint: proves from the catalog that the schema keeps tenants apart and that the log misses nothing.
+"""The guard, a lint of the catalog: it proves that the schema keeps tenants apart and that the log records every change.
 
-It runs at start-up (with any finding the service refuses to serve), after migrations, in the health report and in the tests.
-The rules are the queries in `sql/checks/`; all exceptions to them are listed here, with their reasons.
+It runs at start-up, after migrations, in the health report and in the tests. If it finds anything, the service does not start.
+The rules are queries in `sql/checks/`. Exceptions and their reasons are listed here and in service/tables.py.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ _REMEDIES: Mapping[str, str] = {
     "schema_writable": "REVOKE CREATE ON SCHEMA {0} FROM PUBLIC, quarry_app",
     "temporary_tables_allowed": "REVOKE TEMP ON DATABASE {0} FROM PUBLIC, quarry_app, or run `quarry db create`",
 }
-"""Remedies by code of finding, for objects that somebody else may have made; {0} is the object."""
+"""The remedy for each code of a finding about an object that may not be Quarry's; {0} is the object."""
 
 _BOOKKEEPING = frozenset({"tenant_id", "id", "created_at", "updated_at", "version", "search_name"})
 _COMPARED = re.compile(r"n\.(\w+) IS DISTINCT FROM o\.(\w+) THEN '(\w+)'")
 _PATCHED = {15: 14, 16: 10, 17: 6, 18: 0}
-"""By PostgreSQL's major version: the first minor version without a known hole in row-level security (CVE-2025-8713, older)."""
+"""By PostgreSQL's major version: the first minor version without a known hole in row-level security (see CVE-2025-8713)."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class GuardError(OperatorError):
 
 
 async def inspect(connection: Connection) -> list[Finding]:
-    """All findings, as seen by the role of `connection`."""
+    """All findings that are not exceptions listed here, as seen by the role of `connection`."""
     findings = [Finding(*row) for row in await connection.fetch(_check("isolation"), ())]
     findings += [Finding(*row) for row in await connection.fetch(_check("numbering"), ())]
     findings += _tracking(await connection.fetch(_check("tracking"), ()))
@@ -107,7 +107,10 @@ async def require(connection: Connection) -> None:
 
 
 async def require_keys(connection: Connection, keys: Keyring) -> None:
-    """Raise GuardError unless `keys` are this database's; the first keys used with it become its keys."""
+    """Raise GuardError if the database has been used with a different index key than that of `keys`.
+
+    A database that has not been used with any key yet records the key of `keys`.
+    """
     if await connection.fetchval("SELECT to_regprocedure('app.claim_keys(bytea)') IS NULL", ()):
         return
     if not await connection.fetchval("SELECT app.claim_keys($1)", (keys.check,)):
@@ -128,7 +131,7 @@ def _tracking(rows: Iterable[Mapping[str, Any]]) -> list[Finding]:
 
 
 def _untracked(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Findings about the tables of one row of tracking.sql: a code, and `.<column>` if it concerns one column, else ''."""
+    """Findings about the tables in one row of tracking.sql: a code, and `.<column>` if the finding is about a column, else ''."""
     table, source = row["table_name"], row["source"]
     if (f"app.{table}" if row["is_of_app"] else table) in tables.UNTRACKED:
         return

@@ -1,4 +1,4 @@
-"""The types that a binding is made of. Their text never contains a quote, so it is safe in a SET statement."""
+"""The types of the values in SET statements: tenant, origin, actor. As text they contain no quote, so they can't inject SQL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
 def is_request_id(text: str) -> bool:
-    """Whether `text` may name a request: 1 to 64 of letters, digits, `.`, `_` and `-`."""
+    """Whether `text` can be the id of a request: 1 to 64 characters, each a letter, a digit, `.`, `_` or `-`."""
     return _REQUEST_ID.match(text) is not None
 
 
@@ -31,13 +31,16 @@ class Origin:
         if self.ip is not None and not isinstance(self.ip, IPv4Address | IPv6Address):
             raise TypeError(f"an IP address is needed, not {type(self.ip).__name__}")
         if isinstance(self.ip, IPv6Address) and self.ip.scope_id is not None:
-            # A scope is free text (fe80::1%anything) and means nothing outside the host that saw it.
+            # The scope (fe80::1%anything) is removed: it is free text, and has no meaning outside the host that saw it.
             object.__setattr__(self, "ip", IPv6Address(int(self.ip)))
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who makes the changes, for the log: a user, and the session in which the user is signed in."""
+    """Who makes the changes, for the log. `user_id` is the id of a user or of an API key.
+
+    `session_id` is the session in which the user is signed in, None for an API key.
+    """
 
     user_id: UUID
     session_id: UUID | None = None
@@ -49,7 +52,7 @@ class Actor:
 
 
 def as_uuid(value: object) -> UUID:
-    """Return `value`. Raises TypeError if it is not a UUID: annotations alone do not keep a string out of a SET statement."""
+    """Return `value`. Raises TypeError if it is not a UUID: an annotation alone does not keep strings out of SET statements."""
     if not isinstance(value, UUID):
         raise TypeError(f"a UUID is needed, not {type(value).__name__}")
     return value

@@ -1,4 +1,5 @@
-"""Runs the guard inside the transaction of the last pending migration, so that a broken rule is not committed.
+"""Runs the guard inside the transaction of the last pending migration, so that a migration that breaks a
+rule is not committed.
 
 This is done for the shared schema only. A migration that runs outside a transaction is checked afterwards; if it breaks a
 rule, it is not recorded as applied.
@@ -27,7 +28,7 @@ class _Record(dict[str, Any]):
 
 
 class _Asked:
-    """The part of Connection that the guard uses, on a synchronous psycopg connection."""
+    """The methods of Connection that the guard uses, implemented with a synchronous psycopg connection."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
@@ -44,7 +45,7 @@ class _Asked:
 def findings(connection: psycopg.Connection[Any]) -> set[str] | None:
     """The guard's findings inside the transaction that is open on `connection`. The transaction stays open and unchanged.
 
-    None if the guard can't run: this login may not take the serving role, or the database has no tables yet.
+    None if the guard can't run: this login may not SET ROLE to the serving role, or the database has no tables yet.
     """
     connection.execute("SAVEPOINT guard")
     try:

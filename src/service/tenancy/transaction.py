@@ -28,9 +28,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.work")
 class Options(TypedDict, total=False):
     """How a transaction runs.
 
-    `at_least` is the number of a commit that every read must include, also a cached one. With `may_lag` a read-only
-    transaction reads from a replica if there is one: its data is at most a second old, and includes all that this process
-    wrote. `statement_timeout` is in seconds; None keeps the timeout of the role.
+    `at_least` is the number of a commit that every read must include, whether from the cache or not. With `may_lag`, a
+    read-only transaction reads from a replica if there is one: the data that it reads is at most a second old, and includes
+    all commits of this process. `statement_timeout` is in seconds; None keeps the timeout of the role.
     """
 
     origin: Origin | None
@@ -45,8 +45,8 @@ class Options(TypedDict, total=False):
 class Transaction:
     """One transaction, with the binding that statements run on: `async with Transaction(database, tenant) as transaction: …`.
 
-    It commits when the block ends, and rolls back if the block raises. `tenant` has no default; None is for work that
-    belongs to no tenant: to find a tenant, shared data, the platform. A service attaches its repositories to a subclass.
+    It commits when the block ends, and rolls back if the block raises. `tenant` has no default. None is for
+    work without a tenant: finding a tenant, shared data, the platform. A service adds its repositories in a subclass.
     """
 
     def __init__(
@@ -63,15 +63,18 @@ class Transaction:
         at_least: int = 0,
         may_lag: bool = False,
     ) -> None:
-        """The options are those of `Options`. `attempt` is 1, and is raised each time that `run` repeats the work."""
+        """`Options` explains the options. `attempt` is 1; when `run` repeats the work, it is 2, and so on."""
         self.database = database
         self.tenant = tenant
         self.actor = actor
         self.attempt = attempt
         self.number: int | None = None
-        """After commit: the number that this tenant's commit got; None when it changed nothing."""
+        """The number of the commit in the tenant's log; None before the commit, and if the transaction changed nothing."""
         self.reading: Reading | None = None
-        """The cache for this transaction's reads. None if it may write, has no tenant, or needs one snapshot for all reads."""
+        """The cache for this transaction's reads, None if it uses no cache.
+
+        A transaction does not use the cache if it may write, has no tenant, or needs one snapshot for all reads.
+        """
         self._begin = binding.begin(
             tenant, origin or Origin(), read_only=read_only, isolation=isolation, statement_timeout=statement_timeout
         )
@@ -85,7 +88,7 @@ class Transaction:
 
     async def __aenter__(self) -> Self:
         cache = self.database.cache
-        # A repeated transaction reads from the primary, without the cache: that may contain results read from a replica.
+        # A repeated transaction reads from the primary and not from the cache, which may contain results read from a replica.
         is_asked_again = self._may_lag and not self.may_be_behind
         if cache is not None and self._may_be_cached and self.tenant is not None and not is_asked_again:
             self.reading = Reading(cache, self.tenant, self._at_least)
@@ -98,7 +101,7 @@ class Transaction:
 
     @property
     def may_be_behind(self) -> bool:
-        """Whether reads may go to a replica, which may be a moment behind. They do not when `run` repeats the work."""
+        """Whether reads may go to a replica, which may be a moment behind. If `run` repeats the work, they do not."""
         return self._may_lag and self.attempt == 1
 
     async def _open(self) -> Connection:
@@ -162,7 +165,7 @@ class Transaction:
 
     @property
     def connection(self) -> Connection:
-        """The connection itself, for SQL outside the repositories. Raises RuntimeError if no statement has needed it yet."""
+        """The connection itself, for SQL outside the repositories. Raises RuntimeError if no statement has opened it yet."""
         if self._connection is None:
             raise RuntimeError("this work has not needed a connection yet")
         return self._connection
@@ -186,11 +189,12 @@ class Transaction:
         deadline: float = 30.0,
         **options: Unpack[Options],
     ) -> T:
-        """Run `operation` in one transaction and repeat it, from the start, after a failure that left nothing behind:
-        contention, a stale plan, a connection lost before COMMIT. `operation` may therefore be called again.
+        """Run `operation` in one transaction. After a failure that changed nothing, repeat the transaction from the start.
 
-        A serializable write conflicts with every concurrent commit of its tenant, because they all raise one counter: use
-        read committed with row locks and version predicates for writes, and the higher levels for reading.
+        Such failures are contention, a stale plan and a connection lost before COMMIT. `operation` may be called several times.
+
+        A serializable write conflicts with every concurrent commit of its tenant, because each commit increments the tenant's
+        counter. So use read committed, row locks and version predicates for writes, and higher isolation levels only for reads.
         """
         if options.get("isolation") == "serializable" and not options.get("read_only"):
             log.warning("serializable_write", remedy="use read committed with version predicates")

@@ -1,4 +1,4 @@
-"""Accepted findings about migrations, with the reasons. An acceptance that is not needed is itself a finding.
+"""Reads which findings about migrations are accepted, and why. An acceptance that is not needed is itself a finding.
 
 A new migration accepts a finding by the comment `-- accepts: <code> because <reason>`. A migration that may already be
 applied somewhere ("landed") is never edited. Its accepted findings are listed in `sql/checks/accepted_migrations.txt`, as
@@ -22,7 +22,7 @@ _NEEDLESS = "acceptance-unneeded"
 
 @dataclass(frozen=True)
 class Acceptance:
-    """A line that accepts the findings of one code in one migration. Without a reason it accepts nothing."""
+    """A line that accepts all findings with one code (`table-rewritten`) about a migration. Without a reason it accepts none."""
 
     migration: str
     code: str
@@ -40,7 +40,7 @@ def of_script(script: Script) -> Iterator[Acceptance]:
 
 
 def of_file(path: Path) -> list[Acceptance]:
-    """The acceptances in the list for landed migrations."""
+    """The acceptances of landed migrations, from a file in the form of `sql/checks/accepted_migrations.txt`."""
     found = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line.strip() and not line.startswith("#"):
@@ -55,8 +55,8 @@ def sorted_out(
 ) -> tuple[list[Finding], list[tuple[Finding, str]]]:
     """The findings that are not accepted, and the accepted ones, each with its reason.
 
-    An acceptance that accepts nothing is added as a finding. If its migration exists (`known`) but was not `checked` in this
-    run, nothing is said of it.
+    An acceptance that accepts no finding is reported as a finding itself. But if its migration exists (is in `known`) and was
+    not checked in this run (is not in `checked`), it is not reported.
     """
     reasons = {(each.migration, each.code): each.reason for each in acceptances if each.reason}
     accepted = [(each, reasons[each.subject, each.code]) for each in findings if (each.subject, each.code) in reasons]

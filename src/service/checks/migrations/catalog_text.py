@@ -1,4 +1,4 @@
-"""The catalog as lines of text, and the differences between two catalogs. The server makes the text; pg_dump is not needed."""
+"""Reads a database's catalog as text, one definition for each object, and compares two catalogs. pg_dump is not needed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ _KINDS = (
     *("schema", "table", "view", "materialized view", "foreign table", "type", "sequence", "function", "column"),
     *("constraint", "index", "policy", "trigger", "rule", "grant", "comment"),
 )
-"""The order in which differences are reported. A difference of a later kind often follows from one of an earlier kind."""
+"""The kinds of objects, in the order in which differences are reported. A difference in a later kind is often caused by one in
+an earlier kind."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One object of the catalog and its definition; `parent` is the table that it belongs to."""
+    """One object of the catalog and its definition; `parent` is the table that the object belongs to, or None."""
 
     kind: str
     name: str
@@ -31,9 +32,10 @@ Catalog = Mapping[tuple[str, str], Line]
 
 @dataclass(frozen=True)
 class Difference:
-    """An object that only one of two catalogs has, or that they define differently.
+    """An object that exists in only one of two catalogs, or that has different definitions in them.
 
-    `how` is "left" if only the later catalog has it, "lost" if only the earlier one has it.
+    `how` is "left" if it exists only in the later catalog, "lost" if only in the earlier one, "changed" if in both. Then `now`
+    is the definition in the later catalog.
     """
 
     how: Literal["left", "lost", "changed"]
@@ -43,7 +45,7 @@ class Difference:
 
     @property
     def names(self) -> tuple[str | None, ...]:
-        """The names by which a migration's file may mention the object, the most specific first."""
+        """Names that may occur in the statement of a migration that changes the object, the most specific name first."""
         return (*reversed(re.findall(r"\w+", self.line.name.partition("(")[0])), self.line.parent)
 
     def __str__(self) -> str:
@@ -76,7 +78,7 @@ def _rank(kind: str) -> int:
 
 
 def _apart(before: str, after: str) -> str:
-    """An excerpt of each definition, around the first character that differs."""
+    """An excerpt of both definitions, around the first character in which they differ."""
     pairs = enumerate(zip(before, after, strict=False))
     start = max(0, next((at for at, (was, now) in pairs if was != now), min(len(before), len(after))) - 20)
     was, now = (" ".join(text[start : start + 60].split()) for text in (before, after))

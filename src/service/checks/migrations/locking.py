@@ -1,4 +1,4 @@
-"""The rules for what a migration may lock, rewrite and check while the service serves."""
+"""The rules about locks, rewritten tables, new indexes and foreign keys in migrations, which run while the service is in use."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _MEANING = {
     "ShareLock": "nobody writes it",
     "ShareUpdateExclusiveLock": "it is neither vacuumed nor altered",
 }
-"""What others cannot do with a table while the lock is held."""
+"""The effect of each lock mode on other transactions while the lock is held. "it" is the locked table."""
 
 
 def judged(script: Script, steps: Sequence[Step]) -> Iterator[Finding]:
-    """The findings about the steps of one migration."""
+    """The findings about one migration. `steps` says what each of its statements did."""
     yield from _impatient(script, steps)
     yield from _ineffective(script)
     for step in steps:
@@ -32,7 +32,8 @@ def judged(script: Script, steps: Sequence[Step]) -> Iterator[Finding]:
 def refused(script: Script, steps: Sequence[Step]) -> Iterator[Finding]:
     """A finding for the statement that the server refused, if there is one.
 
-    A migration in a transaction was run on tables with sample rows, one outside a transaction on the tables as they were.
+    A migration that runs in a transaction was tried on tables with sample rows. A migration that has to run outside a
+    transaction was run on the tables as they were, without sample rows.
     """
     for step in steps:
         if step.error:

@@ -1,6 +1,6 @@
-"""Finds what each statement of a migration locks, rewrites and checks.
+"""Finds out, for each statement of a migration, which tables it locks and rewrites and which foreign keys it checks.
 
-The statement is run on tables with rows, and the catalog is read inside the same transaction.
+The statement is run on tables with rows. Then locks and catalog are read inside the same transaction.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from service import files
 from service.checks.migrations.scripts import Script, Statement, is_unbound
 
 Fill = Callable[[Any], Awaitable[None]]
-"""Inserts rows into all existing tables, on the given connection and in its current transaction.
+"""A function that inserts rows into all existing tables, on the given connection and in its current transaction.
 
-It runs as the login role and must take no stronger locks than an INSERT does. If the login is a superuser, it can switch off
-triggers with `session_replication_role = replica`. The rows must also satisfy the constraints that later migrations add.
+It is called with the login's own role, and must take no stronger locks than an INSERT does. If the login is a superuser, the
+function can disable triggers with `session_replication_role = replica`. The rows must also satisfy the constraints that later
+migrations add.
 """
 
 OWNER = "quarry_owner"
@@ -33,19 +34,25 @@ _STRONG = {mode: strength for strength, mode in enumerate(_MODES) if mode not in
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """A foreign key whose existing rows the server checked. `forced` has those of its two tables whose policies were forced."""
+    """A foreign key that a statement added or validated, so that the server checked the existing rows.
+
+    `forced` names those of its two tables that had FORCE ROW LEVEL SECURITY at that time.
+    """
 
     name: str
     forced: tuple[str, ...]
     is_unbound: bool
-    """Whether the check failed with TN001 while no tenant was bound. With a tenant bound that has no rows, it passed wrongly."""
+    """Whether the statement first failed with TN001 because no tenant was bound. It was then run again, bound to a tenant
+    that has no rows. The check of the foreign key passed, but only because the policies hid all rows."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One statement of a migration, and what it did to tables that were there before the migration.
+    """One statement of a migration, and its effects on tables that existed before the migration.
 
-    `locks` maps such a table to the strongest lock that this statement added, if it is stronger than that of an UPDATE.
+    `locks` maps the name of such a table to the strongest lock that this statement has added to those of the statements before
+    it. Locks that are not stronger than that of an UPDATE (ROW EXCLUSIVE) are left out. `rewritten` names the tables whose rows
+    it has rewritten. `waits_forever` says whether lock_timeout was 0.
     """
 
     migration: str
@@ -53,13 +60,13 @@ class Step:
     locks: Mapping[str, str]
     rewritten: tuple[str, ...] = ()
     indexes: tuple[tuple[str, str], ...] = ()
-    """The indexes that were built while writers waited, each as table and name."""
+    """The indexes that it built while other transactions could not write to the table: the table and the name of each index."""
     references: tuple[ForeignKey, ...] = ()
     unforced: tuple[str, ...] = ()
-    """The tables whose policies were forced before the migration and are not forced after this statement."""
+    """The tables that had FORCE ROW LEVEL SECURITY before the migration and do not have it after this statement."""
     waits_forever: bool = False
     error: str = ""
-    """The server's message if it refused the statement; this is the last step then."""
+    """The server's error message if it refused the statement. The migration has no further steps then."""
 
     @property
     def line(self) -> int:
@@ -74,7 +81,7 @@ class Step:
 
 @dataclass(frozen=True)
 class _State:
-    """The result of `migration_state.sql`. Tables are identified by their OIDs."""
+    """The result of `sql/checks/migration_state.sql`. Tables are identified by their OIDs."""
 
     locks: frozenset[tuple[int, str]]
     files: Mapping[int, int]
@@ -86,8 +93,9 @@ class _State:
 async def trace(connection: Any, script: Script, fill: Fill) -> list[Step]:
     """Run a migration statement by statement on filled tables, then undo both the migration and the rows.
 
-    A migration outside a transaction can't be undone: it is run on the tables as they are, and stays applied. The current
-    role of the connection must be the owner, and its login must be allowed to SET ROLE to the owner.
+    A migration that has to run outside a transaction can't be undone: it is run on the tables as they are, without rows from
+    `fill`, and stays applied. The current role of the connection must be the owner, and its login must be allowed to SET ROLE
+    to the owner.
     """
     tracer = await _Tracer.of(connection, script)
     if not script.is_transactional:
@@ -97,10 +105,10 @@ async def trace(connection: Any, script: Script, fill: Fill) -> list[Step]:
     try:
         await connection.execute("SET LOCAL ROLE NONE")
         await fill(connection)
-        # Pending events of deferred triggers would make DDL fail.
+        # DDL fails on a table with pending events of deferred triggers, so let these triggers run now.
         await connection.execute(
             "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED;"
-            # Only if it differs, because a login that may not change this setting may not reset it either.
+            # Only if `fill` has changed it: a login that may not change this setting may not reset it either.
             "SELECT set_config('session_replication_role', 'origin', true)"
             " WHERE current_setting('session_replication_role') <> 'origin';"
             f"SET LOCAL ROLE {OWNER}"
@@ -149,7 +157,8 @@ class _Tracer:
     async def _run(self, statement: Statement, *, outside: bool) -> tuple[_State, bool, bool]:
         """Run a statement. Returns the state after it and two flags.
 
-        The first flag: it could only run outside a transaction. The second: it could only run with a tenant bound.
+        The first flag says whether the statement could only be run outside a transaction, the second whether it could only be run
+        with a tenant bound.
         """
         execute = self._connection.execute
         await execute("BEGIN" if outside else "SAVEPOINT statement")
@@ -173,7 +182,7 @@ class _Tracer:
     async def _bound(self, statement: Statement, refusal: asyncpg.PostgresError) -> _State:
         """Bind a tenant that has no rows, run the statement again and unbind the tenant.
 
-        Raises `refusal`, the first error, if the statement fails again or checks no foreign key.
+        `refusal` is the error of the first attempt. It is raised if the statement fails again or checks no foreign key.
         """
         execute = self._connection.execute
         before = await self._state()
@@ -215,9 +224,10 @@ class _Tracer:
         return tuple(sorted((self._tables[oid], name) for oid, name in after.indexes - before.indexes))
 
     def _checked(self, before: _State, after: _State, *, is_unbound: bool) -> list[ForeignKey]:
-        """The foreign keys that the statement has checked, on tables that may have rows.
+        """The foreign keys that the statement has added or validated on tables that may have rows.
 
-        These are the tables that existed before the migration, and new tables that it has filled itself.
+        These are tables that existed before the migration. If the statement could only be run with a tenant bound, a table that
+        the migration itself has created and filled counts too.
         """
         return [
             ForeignKey(

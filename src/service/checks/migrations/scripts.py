@@ -1,4 +1,4 @@
-"""Cuts a migration's file into statements, each with its position, and runs them as `quarry migrate` does."""
+"""Splits a migration's file into statements, each with its position, and runs them as `quarry migrate` does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BLANK = (Kind.SPACE, Kind.COMMENT)
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement; `line` counts from 1, `column` from 0."""
+    """One statement of a migration, and where it begins: `line` counts from 1, `column` from 0."""
 
     text: str
     line: int
@@ -34,7 +34,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Script:
-    """A file of statements. `lines` maps each name to the first line on which it occurs."""
+    """The file of a migration or of its rollback. `lines` maps each word or quoted identifier to the first line that has it."""
 
     path: Path
     statements: Sequence[Statement]
@@ -48,16 +48,20 @@ class Script:
         return self.path.stem
 
     def span(self, statement: Statement) -> Span:
-        """Where the statement begins: its first line."""
+        """The first line of a statement, as a position in the file."""
         return Span(self.path, statement.line, statement.column, len(statement.text.partition("\n")[0]))
 
     def span_of(self, *names: str | None) -> Span:
-        """The first line with the first of `names` that occurs in the file; line 1 if none of them occurs."""
+        """The line on which a name first occurs: the first one of `names` that is in the file. Line 1 if none of them is."""
         return Span(self.path, next((self.lines[name] for name in names if name and name in self.lines), 1))
 
 
 class Refused(Exception):
-    """The server refused a statement, or the COMMIT (`statement` is None). `is_unbound`: because no tenant is bound (TN001)."""
+    """The server refused a statement, or the COMMIT after the last statement.
+
+    `statement` is the last one that was sent, None if there was none. `is_unbound` says whether the error is TN001: no tenant
+    was bound.
+    """
 
     def __init__(self, statement: Statement | None, error: asyncpg.PostgresError) -> None:
         super().__init__(str(error.args[0]))
@@ -71,7 +75,7 @@ def is_unbound(error: asyncpg.PostgresError) -> bool:
 
 
 def read(path: Path) -> Script:
-    """Cut the file at `path`. Raises MigrationError when a string or a comment does not end."""
+    """Read a file and split it into statements. Raises MigrationError if a string or a comment does not end."""
     text = path.read_text(encoding="utf-8")
     try:
         lexemes = list(scan(text))
@@ -100,8 +104,8 @@ async def run(
 ) -> None:
     """Run all statements, in one transaction unless `in_transaction` is false.
 
-    At the end `is_kept` decides whether the transaction is committed or rolled back. Raises Refused if a statement fails;
-    the transaction is then rolled back.
+    After the last statement `is_kept` is called: the transaction is committed if it returns True, and rolled back otherwise.
+    Raises Refused if a statement fails; then too the transaction is rolled back.
     """
     statement = None
     try:
@@ -128,7 +132,7 @@ def _header(lexemes: Sequence[Lexeme]) -> Iterator[Lexeme]:
 
 
 def _statements(lexemes: Sequence[Lexeme]) -> Iterator[Statement]:
-    """Cut at each semicolon that is neither in parentheses nor in BEGIN ATOMIC … END."""
+    """Split the lexemes into statements, at each semicolon that is neither in parentheses nor in BEGIN ATOMIC … END."""
     open_, blocks, previous = 0, 0, ""
     piece: list[Lexeme] = []
     column = begin = 0

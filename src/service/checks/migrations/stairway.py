@@ -1,7 +1,7 @@
 """Applies a migration, rolls it back and applies it again, and compares the catalogs.
 
-The rollback must restore the catalog from before the migration. The second application must give the same catalog as the
-first one.
+After the rollback, the catalog must be the same as before the migration. After the migration was applied again, it must be
+the same as after the first time.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Stairway:
             raise Impassable from refused
 
     async def down_and_up(self, script: Script, before: Catalog) -> Catalog:
-        """Roll back the migration, which is applied, and apply it again. Returns the catalog after that.
+        """Roll back a migration that has just been applied, and apply it again. Returns the catalog afterwards.
 
-        `before` is the catalog without the migration. Raises Impassable if the database is left in an unknown state.
+        `before` is the catalog from before the migration. Raises Impassable if the database is then in an unknown state.
         """
         above = await catalog_text.read(self._connection)
         path = script.path.with_suffix(".rollback.sql")
@@ -60,9 +60,9 @@ class Stairway:
         return above
 
     async def _down(self, script: Script, back: Script, before: Catalog) -> bool:
-        """Run the rollback file `back`; returns whether it restores the catalog `before`.
+        """Run the rollback file `back`. Returns whether the catalog is then the same as `before`.
 
-        If it restores another one, it is itself undone, provided that it runs in a transaction.
+        If it differs and the rollback runs in a transaction, this transaction is rolled back, so the migration stays applied.
         """
         found: list[Difference] = []
 

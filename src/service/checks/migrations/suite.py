@@ -1,8 +1,9 @@
-"""The checks of every migration: it can be applied and rolled back, does not block others, and keeps tenants apart.
+"""Checks every migration: it can be applied and rolled back, does not block other transactions, and keeps tenants apart.
 
-All migrations are run on one separate database, in the order of application. Each is first run on tables with rows, traced
-statement by statement, and undone. Then it is applied and rolled back, which must restore the catalog from before. At last
-it is applied again, which must give the same catalog as the first time.
+All migrations are run on one separate database, in the order in which they are applied to an installation. Each migration is
+first run on tables with rows, to trace what each of its statements does, and undone. Then it is applied, rolled back and
+applied again. After the rollback the catalog must be the same as before the migration, and at the end the same as after it
+was first applied.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _SERVING = "quarry_app"
 
 @dataclass(frozen=True)
 class Checked:
-    """The findings, the accepted findings with their reasons, and what each statement did to tables that existed before it."""
+    """The findings, the accepted findings with their reasons, and the effects of each statement of the migrations (`steps`)."""
 
     findings: Sequence[Finding]
     accepted: Sequence[tuple[Finding, str]]
@@ -51,9 +52,9 @@ async def check(
 ) -> Checked:
     """Check all migrations on the database of `address`, which must be set up and empty.
 
-    Its login must be allowed to SET ROLE to the owner and to the serving role. With `since` the check begins at that
-    migration; the earlier ones must be applied already, and no table may have rows. `accepted` replaces the file with the
-    accepted findings of landed migrations. Raises MigrationError when a file can't be read.
+    Its login must be allowed to SET ROLE to the owner and to the serving role. If `since` names a migration, the check begins
+    with it; the earlier ones must be applied already, and no table may have rows. `accepted` replaces the file
+    `sql/checks/accepted_migrations.txt`. Raises MigrationError if a file can't be read.
     """
     paths = migration_files.ordered(folders)
     ids = [path.stem for path in paths]
@@ -93,7 +94,8 @@ class _Run:
             except Impassable:
                 self.findings += [*self._stairway.findings, _stopped(script)]
                 return
-            # A finding that a migration removes is dropped. If it comes back, it belongs to the migration that brings it back.
+            # A finding of the guard that a migration removes is forgotten. If it occurs again after a later migration, it is
+            # reported as caused by that later migration.
             origins = {told: origins.get(told, script) for told in await self._guarded()}
         self.findings += [*self._stairway.findings, *_unguarded(origins)]
         self.checked = {script.id for script in todo}
@@ -106,7 +108,7 @@ class _Run:
         self.findings += locking.judged(script, steps)
         refused = list(locking.refused(script, steps))
         if script.is_transactional:
-            # If the server refuses it on empty tables too, `up` reports that and raises, and `refused` is not added.
+            # If the server refuses the migration on empty tables too, `up` reports that and raises, so `refused` is not reported.
             await self._stairway.up(script)
         self.findings += refused
         if refused and not script.is_transactional:
@@ -114,7 +116,7 @@ class _Run:
         return await self._stairway.down_and_up(script, catalog)
 
     async def _guarded(self) -> list[str]:
-        """The guard's findings, when it inspects the database as the serving role."""
+        """The findings of the guard (tenancy/guard.py), which inspects the database as the serving role."""
         await self._connection.execute(f"BEGIN; SET LOCAL ROLE {_SERVING}")
         try:
             return [str(finding) for finding in await guard.inspect(Connection(self._connection, _unasked))]
@@ -138,7 +140,7 @@ _REMEDIES = {
 
 
 def _unguarded(origins: Mapping[str, Script | None]) -> Iterator[Finding]:
-    """A finding for each finding of the guard that remains at the end, placed in the migration that caused it."""
+    """A finding for each finding of the guard that remains after the last migration; it names the migration that caused it."""
     for told, script in origins.items():
         if script is not None:
             code, _, object_ = told.partition(": ")

@@ -1,4 +1,4 @@
-"""How many rows a query can return, and whether their order is the same each time."""
+"""Proves whether a query returns at most one row, and whether its ORDER BY gives its rows the same order each time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INTEGERS = frozenset({20, 21, 23})
 
 @dataclass(frozen=True)
 class Proof:
-    """Whether something holds, and why or why not."""
+    """Whether a query has a certain property, such as at most one row, and why or why not."""
 
     holds: bool
     why: str
@@ -63,7 +63,8 @@ def _whole(pins: Pins) -> Proof:
 def _combined(scope: QueryScope) -> Proof:
     """Whether a set operation returns at most one row.
 
-    A UNION does if each side returns at most one row, and only one side can have a row at a time.
+    A UNION does if each of its two queries returns at most one row, and they never both return one. An INTERSECT does if one
+    of its queries does, an EXCEPT if its first query does.
     """
     operation = scope.node["setOperations"]
     sides = [operation["larg"], operation["rarg"]]
@@ -84,9 +85,9 @@ def _combined(scope: QueryScope) -> Proof:
 
 
 def _excludes(one: QueryScope, other: QueryScope) -> str:
-    """Why two queries never both return rows: the name of a common table expression, or '' if there is none.
+    """The name of a common table expression that proves that two queries never both return rows; '' if there is none.
 
-    `one` returns rows only if that table expression has rows, and `other` only if it is empty.
+    The proof is that `one` returns rows only if this table expression has rows, and `other` only if it is empty.
     """
     if any(each.is_one_group or each.node.list("groupingSets") for each in (one, other)):
         return ""  # Such a query returns a row even if it reads no row.
@@ -99,7 +100,7 @@ def _excludes(one: QueryScope, other: QueryScope) -> str:
 
 
 def _emptied(condition: Node, scope: QueryScope) -> Node | None:
-    """The common table expression that a condition requires to be empty: the one in `NOT EXISTS (SELECT FROM …)`.
+    """If a condition is `NOT EXISTS (SELECT FROM x)` for a common table expression x: the node of x, which has to be empty.
 
     None if the condition has another form.
     """
@@ -119,7 +120,7 @@ def _emptied(condition: Node, scope: QueryScope) -> Node | None:
 
 
 def _for_columns(scope: QueryScope, columns: frozenset[int]) -> str:
-    """Why at most one row of a query has given values in these columns; '' if several rows may have them.
+    """Why no two rows of a query have the same values in certain result columns; '' if two rows may have the same.
 
     `columns` are the numbers of result columns, from 1.
     """
@@ -145,9 +146,9 @@ def _determined(scope: QueryScope, columns: frozenset[int]) -> Proof:
 
 
 def _written(scope: QueryScope, columns: set[int]) -> Proof:
-    """Whether these columns contain a unique key, so that no two rows returned by INSERT or UPDATE are equal in them.
+    """Whether `columns` include all columns of a unique key, so that no two rows returned by INSERT or UPDATE are equal in them.
 
-    RETURNING shows the new values, including those that triggers set.
+    This holds because RETURNING returns the values that are stored in the end, also if triggers have set them.
     """
     relation = scope.relation(scope.target) if scope.target else None
     for index in relation.indexes if relation is not None else ():
@@ -158,7 +159,7 @@ def _written(scope: QueryScope, columns: set[int]) -> Proof:
 
 
 def total_order(scope: QueryScope) -> Proof:
-    """Whether ORDER BY is total: no two rows compare as equal in it, so that LIMIT returns the same rows each time."""
+    """Whether ORDER BY is total: no two rows are equal in all of its keys, so that LIMIT selects the same rows each time."""
     node = scope.node
     if (one := _unlimited(scope)).holds:
         return one
@@ -184,7 +185,8 @@ def total_order(scope: QueryScope) -> Proof:
 def _order_of_shown(scope: QueryScope, names: str) -> Proof:
     """Whether ORDER BY is total for groups, or for the rows of UNION or DISTINCT.
 
-    Two groups differ in an expression of GROUP BY; two rows of UNION or DISTINCT differ in some column.
+    Two groups differ in at least one expression of GROUP BY, two rows of UNION or DISTINCT in at least one column. So the order
+    is total if all of these expressions or columns are keys of ORDER BY.
     """
     node = scope.node
     sort = {each["tleSortGroupRef"] for each in node.list("sortClause")}
@@ -205,13 +207,13 @@ def sorted_by(scope: QueryScope) -> Iterator[Node]:
 
 
 def sort_key_name(expression: Node, scope: QueryScope) -> str:
-    """A sort key in words."""
+    """A sort key in words: `alias.column`, or `an expression`."""
     place = place_of(expression)
     return scope.column(*place) if place else "an expression"
 
 
 def limit(scope: QueryScope) -> int | None:
-    """The number of rows in a LIMIT; None if there is no LIMIT, or if it is not a constant or is WITH TIES."""
+    """The number of rows in a query's LIMIT; None if the query has no LIMIT, or one that is not constant or has WITH TIES."""
     given = scope.node["limitCount"]
     if given is not None and given.kind == "FUNCEXPR":
         function = scope.catalog.functions.get(given["funcid"])

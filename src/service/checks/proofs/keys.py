@@ -1,7 +1,7 @@
-"""Which variables the conditions of a query fix, and which of its relations therefore have at most one row.
+"""Finds which columns the conditions of a query fix to one value, and which of its relations therefore have at most one row.
 
-A variable is pinned where a condition makes it equal to something that is fixed; a relation is single where the columns of
-one of its unique indexes are pinned.
+A variable (a column of an entry of the range table) is pinned if a condition says that it equals a parameter, a constant or
+another fixed expression. An entry is single if the columns of one of its unique indexes are pinned.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from service.checks.proofs.tree import Command, Join, Node, Source, arguments, c
 
 _VARCHAR, _TEXT = 1043, 25
 _EXACT = frozenset({16, 17, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950})
-"""Oids of types whose equal values are identical. The numerics 1.0 and 1.00 are equal, but a function may distinguish them."""
+"""Oids of types whose equal values are always identical. numeric is not one: 1.0 equals 1.00, but functions see a difference."""
 _COLLATIONS = frozenset({0, 100, 950, 951})
-"""The server's own collations, under which equal texts are identical."""
+"""Oids of the collations default, C and POSIX, under which equal texts are identical; 0 is for types without a collation."""
 
 Inner = Callable[[QueryScope, frozenset[int]], str]
-"""A function that tells why at most one row of a query has given values in some of its columns.
+"""A function that says why no two rows of a query have the same values in certain result columns.
 
-It gets the query and the numbers of these columns, and returns '' if several rows may have the values.
+Its arguments are the query and the numbers of these columns. It returns '' if two rows may have the same values.
 """
 
 
 class Pins:
     """The variables that are fixed in one query (`pinned`), and its entries with at most one row (`single`).
 
-    `start` are variables that are assumed fixed, in addition to those that conditions fix. They may be null, whereas a
-    variable that an equality fixes is not. If an entry is single, all rows of the result contain the same row of it, or
-    nulls where an outer join found none.
+    `start` are variables that are assumed to be fixed, in addition to those that conditions fix. A variable in `start` may be
+    null; a variable that a condition fixes is not null. If an entry is single, all rows of the result contain the same row of
+    this entry, or nulls where an outer join found no row.
     """
 
     def __init__(self, scope: QueryScope, inner: Inner, start: Iterable[Variable] = ()) -> None:
@@ -52,20 +52,21 @@ class Pins:
 
     @property
     def loose(self) -> set[int]:
-        """The entries that may make the result have several rows.
+        """The entries that are not single, so that the result may have several rows.
 
-        For UPDATE and DELETE only the target can: a row is updated or deleted once, even if it is joined with several rows.
+        For UPDATE and DELETE only the target counts: a row is updated or deleted once, even if it is joined with several rows.
         """
         if self.scope.command in (Command.UPDATE, Command.DELETE) and self.scope.target is not None:
             return {self.scope.target} - self.single
         if any(join.kind is Join.FULL for join in self.scope.joins):
-            return set(self.scope.read)  # If its condition does not hold, each side gives a row of its own.
+            return set(self.scope.read)  # A full join whose condition is false gives one row for each side.
         return {each for each in self.scope.read if self.scope.source(each) is not Source.GROUP} - self.single
 
     def is_fixed(self, expression: Node) -> bool:
         """Whether an expression has the same value in all rows.
 
-        The variables in it have to be identical in all rows. If it is only a variable, equal values are enough.
+        For this, each variable in the expression has to be identical in all rows. If the expression is nothing but a variable,
+        it is enough that its values are equal (1.0 and 1.00 are equal but not identical).
         """
         is_alone = place_of(expression) is not None
         return is_repeatable(expression, self.scope) and all(
@@ -73,7 +74,7 @@ class Pins:
         )
 
     def _has(self, variable: Node, *, equal: bool = False) -> bool:
-        """Whether a variable is identical in every row of the result; with `equal` it is enough that its values are equal."""
+        """Whether a variable has identical values in all rows of the result; with `equal`, whether it has equal values."""
         number, attribute = variable["varno"], variable["varattno"]
         if self.scope.source(number) is Source.GROUP:
             return self.is_fixed(self.scope.entry(number).list("groupexprs")[attribute - 1])
@@ -82,19 +83,19 @@ class Pins:
         if not equal and (variable["vartype"] not in _EXACT or variable["varcollid"] not in _COLLATIONS):
             return False
         place = number, attribute
-        # A condition that pins a variable does not apply to rows in which an outer join has replaced it with null.
+        # If an outer join may fill the variable with null, the condition that pins it does not hold for such rows.
         is_there = place in self._facts.present or not self._facts.fillers(number)
         return place in self._start or (place in self.pinned and is_there)
 
     def _is_settled(self, number: int) -> bool:
-        """Whether an entry is single, and is either present in all rows of the result or in none."""
+        """Whether an entry is single, and either all rows of the result contain its row or all have nulls instead of it."""
         joins = self.scope.joins
         fillers = self._facts.fillers(number)
         if number not in self.single or (fillers and any(join.kind is Join.FULL for join in joins)):
             return False
         beside = {each for join in fillers for each in join.left | join.right if each in self.scope.read}
         is_steady = not fillers or not any(is_volatile(join.on, self.scope) for join in joins)
-        # A subquery or function may be evaluated again for every row of another entry.
+        # A subquery or function in FROM may be evaluated again for every row of another entry, so it must not be volatile.
         parts = [self.scope.entry(each)[part] for each in {number, *beside} for part in _SOURCES]
         return beside <= self.single and is_steady and not is_volatile(parts, self.scope)
 
@@ -103,7 +104,7 @@ class Pins:
         for condition in self._quals:
             self._equate(condition, None)
         for join in self.scope.joins:
-            # A row of the other side is joined only with rows of the nullable side that satisfy the join's condition.
+            # Where the nullable side is not filled with nulls, the join's condition holds. So it can pin variables of this side.
             if join.kind in (Join.LEFT, Join.RIGHT):
                 for condition in join.on:
                     self._equate(condition, join.nullable)
@@ -114,7 +115,7 @@ class Pins:
             return
         function = self.scope.catalog.functions.get(condition["opfuncid"])
         if function is None or not function.is_immutable:
-            return  # Such as timestamp = timestamptz: when summer time ends, two local times equal one moment.
+            return  # Such as timestamp = timestamptz: when summer time begins, two local times equal one moment.
         one, other = arguments(condition)
         for variable, value in ((one, other), (other, one)):
             place = place_of(variable)
@@ -135,12 +136,12 @@ class Pins:
         return len(self.single) > before
 
     def _needed(self, number: int) -> list[Node]:
-        """The variables of this query that an entry of its FROM depends on. Only a LATERAL entry has any."""
+        """The variables of this query that occur inside an entry of its FROM. Only a LATERAL entry has any."""
         entry = self.scope.entry(number)
         return [each for part in _SOURCES for each in references(entry[part])]
 
     def _key(self, number: int) -> str:
-        """Why an entry has at most one row; '' if it may have several."""
+        """Why an entry has at most one row, in words; '' if it may have several rows."""
         scope, source, name = self.scope, self.scope.source(number), self.scope.alias(number)
         if source is Source.RELATION:
             relation = scope.relation(number)
@@ -170,7 +171,10 @@ class Pins:
         return f"{name} is one row" if source is Source.RESULT else ""
 
     def _covers(self, relation: Relation, index: Index, number: int) -> bool:
-        """Whether all columns of a unique index are fixed and not null. (A unique index allows several rows with nulls.)"""
+        """Whether an index proves that an entry has at most one row: it is unique, and its columns are fixed and not null.
+
+        Columns that may be null prove nothing, because a unique index allows several rows with nulls.
+        """
         if not index.is_unique or not implies(self._quals, index.predicate, number):
             return False
         for column in index.columns:
@@ -203,7 +207,7 @@ def place_of(expression: Node) -> Variable | None:
 
 
 def is_repeatable(expression: Any, scope: QueryScope) -> bool:
-    """Whether the values of its variables determine an expression: no function in it is volatile or returns a set."""
+    """Whether an expression depends only on the values of its variables: no function in it is volatile or returns a set."""
     return not any(
         function is None or function.is_volatile or function.is_set for function in _called(expression, scope)
     )
@@ -223,7 +227,7 @@ def _called(expression: Any, scope: QueryScope) -> Iterator[Function | None]:
 def _same_collation(condition: Node, variable: Node) -> bool:
     """Whether a condition compares a variable under the variable's own collation.
 
-    Under another collation texts may be equal that are different keys in the index.
+    Under another collation, texts that are different keys in the index may count as equal.
     """
     collation = variable["varcollid"] if variable.kind == "VAR" else variable["arg"]["varcollid"]
     return bool(condition["inputcollid"] == collation or not collation)

@@ -1,5 +1,5 @@
-"""Where values come from and go to: which texts a result column may hold, which columns a parameter is compared with or
-written into.
+"""Finds where values come from and go to: which texts a result column may contain, and which columns a parameter is compared
+with or written into.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Node, Source, arguments
 
 Texts = frozenset[str] | None
-"""The texts that a value is limited to; None if it is not limited."""
+"""The only texts that a value can be, for example because of a CHECK constraint; None if it can be any text."""
 Stored = tuple[Relation, Column]
 
 
 def texts(scope: QueryScope) -> list[Texts]:
-    """The texts that each result column of a query may hold, in the order of the columns."""
+    """For each result column of a query, in their order, the texts that it may contain."""
     if scope.texts is None:
         scope.texts = _shown(scope)
     return scope.texts
@@ -86,7 +86,10 @@ def _variable(variable: Node, scope: QueryScope) -> Texts:
 
 
 def constant(node: Node) -> Texts:
-    """The text of a CONST, without the four bytes of length that its value begins with."""
+    """The text of a CONST node; the empty set for NULL, None if it is not a text.
+
+    The value of a CONST begins with four bytes for its length, which are skipped.
+    """
     if node["constisnull"]:
         return frozenset()
     value = node["constvalue"]
@@ -97,7 +100,7 @@ def constant(node: Node) -> Texts:
 
 
 def written(scope: QueryScope, number: int) -> Iterator[tuple[Relation, Column, bool]]:
-    """The columns that a parameter is written into, by a query or one inside it.
+    """The table columns that a parameter is written into, by a query or by a query inside it.
 
     The third item says whether the parameter is written directly, not through CASE or COALESCE.
     """
@@ -114,9 +117,9 @@ def written(scope: QueryScope, number: int) -> Iterator[tuple[Relation, Column, 
 
 
 def _values(expression: Node, scope: QueryScope, *, is_plain: bool = True) -> Iterator[tuple[Node, bool]]:
-    """The expressions that an expression may take its value from: branches of CASE and COALESCE, columns of a subquery.
+    """The expressions from which an expression may take its value: branches of CASE and COALESCE, columns of a subquery.
 
-    The second item is False for a branch of CASE or COALESCE.
+    The second item of each pair is False if the value comes through CASE or COALESCE.
     """
     if expression.kind == "CASEEXPR":
         for each in (*(branch["result"] for branch in expression["args"]), expression["defresult"]):
@@ -134,7 +137,7 @@ def _values(expression: Node, scope: QueryScope, *, is_plain: bool = True) -> It
 
 
 def compared(scope: QueryScope, number: int) -> Iterator[Stored]:
-    """The columns that a parameter is compared with for equality."""
+    """The table columns that a parameter is compared with by an equality operator."""
     for query in scope.queries:
         for node in query.own:
             if node.kind == "OPEXPR" and query.catalog.equates(node["opno"]):

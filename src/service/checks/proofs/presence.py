@@ -1,4 +1,4 @@
-"""What the conditions of a query say about nulls: which variables can't be null, and which outer joins become inner ones."""
+"""Finds what a query's conditions say about nulls: which variables can't be null, which outer joins are in effect inner joins."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _IS_NOT_NULL = 1
 _IS_TRUE, _IS_FALSE = 0, 2
 
 Variable = tuple[int, int]
-"""A variable of a query: its entry in the range table and its column."""
+"""A variable of a query: the number of its entry in the range table, and the number of its column in this entry."""
 
 
 class Facts:
-    """What follows from a query's conditions: which variables can't be null, and which outer joins therefore add no nulls."""
+    """The conclusions from a query's conditions: which variables can't be null (`present`), which outer joins may add nulls."""
 
     def __init__(self, scope: QueryScope) -> None:
         self._scope = scope
         self.present: set[Variable] = set()
         self._strict: set[int] = set()
         self._kept: dict[int, Joined] = {}
-        """Outer joins that may fill one of their sides with nulls, by their number in the range table."""
+        """The outer joins that may fill a side with nulls, by the number of the join's entry in the range table."""
         for join in scope.joins:
             if join.nullable:
                 self._kept[join.entry] = join
@@ -40,7 +40,7 @@ class Facts:
     def _settle(self) -> None:
         """Treat an outer join as an inner join if a condition rejects the rows that the join fills with nulls.
 
-        The join's own condition then holds for all rows too.
+        The join's own condition then holds for all rows, and so tells more about nulls.
         """
         while dead := next(
             (
@@ -53,7 +53,7 @@ class Facts:
             self._learn(dead.on)
 
     def filled_by(self, node: Node) -> str:
-        """What may fill a variable with nulls (an outer join or grouping sets), in words; '' if nothing does."""
+        """The outer join or grouping sets that may make a variable null, in words; '' if there are none."""
         marks = node["varnullingrels"]
         if marks is not None:
             fillers = [each for each in marks if each in self._kept or not self._is_join(each)]
@@ -68,7 +68,7 @@ class Facts:
         return f"{kind} join {self._scope.alias(node['varno'])} fills it with null where no row matches"
 
     def fillers(self, number: int) -> list[Joined]:
-        """The outer joins that may fill an entry with nulls."""
+        """The outer joins that may fill the columns of an entry with nulls."""
         return [join for join in self._kept.values() if number in join.nullable]
 
     def _is_join(self, number: int) -> bool:
@@ -76,7 +76,7 @@ class Facts:
 
 
 def rejected(condition: Node, scope: QueryScope) -> set[Variable]:
-    """The variables of a query that can't be null where a condition is true."""
+    """The variables of a query that can't be null in a row for which a condition is true."""
     kind = condition.kind
     if kind == "BOOLEXPR":
         parts = [rejected(each, scope) for each in condition["args"]]
@@ -101,7 +101,7 @@ def rejected(condition: Node, scope: QueryScope) -> set[Variable]:
 
 
 def strict_in(expression: Any, scope: QueryScope) -> set[Variable]:
-    """The variables that make an expression null: if one of them is null, the expression is null."""
+    """Variables in an expression with this property: if one of them is null, the whole expression is null."""
     kind = expression.kind
     if kind == "VAR":
         return {(expression["varno"], expression["varattno"])} if expression["varlevelsup"] == 0 else set()

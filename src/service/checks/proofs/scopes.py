@@ -1,6 +1,6 @@
-"""A query in the tree, with access to the queries around it.
+"""QueryScope: one query of a query tree, with access to the queries around it and inside it.
 
-It tells what the query's variables refer to, how its relations are joined, and which conditions hold for its rows.
+It tells what the query's variables refer to, how its relations are joined, and which conditions hold for all of its rows.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from service.checks.proofs.catalog import Catalog, Relation
 from service.checks.proofs.tree import Command, Join, Link, Node, Source, UnknownNode, conjuncts, walk
 
 _GROUP_SETS_ARE_MARKED = 18
-"""Since this version of PostgreSQL a query with GROUP BY has a range table entry (RTE_GROUP) for what it groups by."""
+"""Since this version of PostgreSQL, a query with GROUP BY has a range table entry (RTE_GROUP) for the expressions of GROUP BY."""
 
 
 @dataclass(frozen=True)
 class Joined:
-    """A join: its entry in the range table, its kind, the entries on either side, its condition."""
+    """A join. `entry` is its number in the range table, `left` and `right` are the numbers of the entries on its two sides.
+
+    `on` has the parts of its condition that are joined with AND.
+    """
 
     entry: int
     kind: Join
@@ -29,7 +32,7 @@ class Joined:
 
     @property
     def nullable(self) -> frozenset[int]:
-        """The entries that the join may fill with nulls."""
+        """The entries on the sides of the join that it may fill with nulls."""
         return {
             Join.LEFT: self.right,
             Join.RIGHT: self.left,
@@ -74,24 +77,24 @@ class QueryScope:
             raise UnknownNode(f"RANGETBLENTRY of kind {self.entry(number)['rtekind']}") from None
 
     def relation(self, number: int) -> Relation | None:
-        """The table or view that an entry refers to; None if the entry is something else, or a relation of the system."""
+        """The table or view that an entry refers to; None if the entry is something else, or a system table or view."""
         if self.source(number) is not Source.RELATION:
             return None
         return self.catalog.relations.get(self.entry(number)["relid"])
 
     def alias(self, number: int) -> str:
-        """The name that an entry has in the statement."""
+        """The alias of an entry of the range table in the statement, or the entry's name."""
         reference = self.entry(number)["eref"]
         return str(reference["aliasname"]) if reference else "?"
 
     def column(self, number: int, attribute: int) -> str:
-        """`alias.column` of a variable."""
+        """The name, as `alias.column`, of the variable with this entry and column number."""
         names = self.entry(number)["eref"].list("colnames") if self.entry(number)["eref"] else []
         name = names[attribute - 1] if 0 < attribute <= len(names) else "*"
         return f"{self.alias(number)}.{name}"
 
     def up(self, levels: int) -> QueryScope:
-        """The query that encloses this one by so many levels; 0 is this one."""
+        """The query that is `levels` levels above this one: 0 is this query, 1 is the query that contains it, and so on."""
         found = self
         for _ in range(levels):
             if found.parent is None:
@@ -100,7 +103,7 @@ class QueryScope:
         return found
 
     def inner(self, query: Node) -> QueryScope:
-        """The scope of a QUERY node inside this one: a subquery, a sub-select or a common table expression of this level."""
+        """The scope of a query directly inside this one: in FROM, in an expression, or in WITH."""
         return self._inner.setdefault(id(query), QueryScope(query, self.catalog, self))
 
     def subquery(self, number: int) -> QueryScope:
@@ -124,7 +127,7 @@ class QueryScope:
 
     @functools.cached_property
     def _tree(self) -> tuple[frozenset[int], list[Joined], list[Node]]:
-        """The entries that the query reads, its joins (nested ones first), and what holds for every row of its FROM."""
+        """The values of the properties `read`, `joins` and `always`."""
         joins: list[Joined] = []
         always: list[Node] = []
         where = self.node["jointree"]
@@ -147,7 +150,7 @@ class QueryScope:
             kind = Join(part["jointype"])
         except ValueError:
             raise UnknownNode(f"JOINEXPR of kind {part['jointype']}") from None
-        # Conditions on the nullable side of an outer join do not hold for every row.
+        # A condition inside the nullable side of an outer join does not hold for rows in which that side is filled with nulls.
         left = self._walk(part["larg"], joins, always, is_certain=is_certain and kind in (Join.INNER, Join.LEFT))
         right = self._walk(part["rarg"], joins, always, is_certain=is_certain and kind in (Join.INNER, Join.RIGHT))
         on = conjuncts(part["quals"])
@@ -163,12 +166,12 @@ class QueryScope:
 
     @property
     def joins(self) -> list[Joined]:
-        """The query's joins; those inside another join come before it."""
+        """The query's joins. A join that is inside another join comes before that one."""
         return self._tree[1]
 
     @property
     def always(self) -> list[Node]:
-        """The conditions that hold for every row: of WHERE, and of inner joins that are not on an outer join's nullable side."""
+        """Conditions that hold for every row: of WHERE and of inner joins, but not inside the nullable side of an outer join."""
         return self._tree[2]
 
     @functools.cached_property
@@ -184,7 +187,7 @@ class QueryScope:
 
     @functools.cached_property
     def blanked(self) -> list[Node]:
-        """Expressions that grouping sets may replace with null, if the tree does not mark this (before PostgreSQL 18)."""
+        """The expressions that grouping sets may make null. Empty since PostgreSQL 18, whose trees mark such expressions."""
         is_marked = self.catalog.version >= _GROUP_SETS_ARE_MARKED
         return self.grouping if self.node.list("groupingSets") and not is_marked else []
 
@@ -196,7 +199,7 @@ class QueryScope:
 
     @functools.cached_property
     def nested(self) -> tuple[QueryScope, ...]:
-        """The queries directly inside this one: in WITH, in FROM, in an expression."""
+        """The queries directly inside this one: those in WITH, in FROM and in expressions."""
         found = [each["ctequery"] for each in self.node.list("cteList")]
         found += [each["subquery"] for each in self.entries if each["subquery"] is not None]
         found += [each["subselect"] for each in self.own if each.kind == "SUBLINK"]
@@ -204,14 +207,14 @@ class QueryScope:
 
     @functools.cached_property
     def queries(self) -> tuple[QueryScope, ...]:
-        """This query and every query inside it, however deep."""
+        """This query and all queries inside it, at any depth."""
         return (self, *(each for query in self.nested for each in query.queries))
 
     @property
     def permissions(self) -> list[Node]:
-        """The nodes that say which privileges the query needs on which relation.
+        """The nodes that may say which privileges the query needs on a relation.
 
-        Before PostgreSQL 16 these are the entries of the range table.
+        Since PostgreSQL 16 this is in nodes of their own (`rteperminfos`); before, it is in the entries of the range table.
         """
         return [*self.node.list("rteperminfos"), *self.entries]
 
@@ -236,5 +239,5 @@ def is_exists(expression: Node) -> bool:
 
 
 def variables(value: Any) -> Iterator[Node]:
-    """All variables in an expression, whichever query they belong to."""
+    """All variables (VAR nodes) in an expression, also those that refer to other queries."""
     return (each for each in walk(value) if each.kind == "VAR")

@@ -1,4 +1,4 @@
-"""PostgreSQL's own tree of a query: its text form, parsed, with the differences between versions 15 to 18 evened out.
+"""Parses the text form of PostgreSQL's query trees into nodes. The differences between the versions 15 to 18 are removed.
 
 Source of the grammar: `nodeToString` in the server's src/backend/nodes/outfuncs.c, and its reader in read.c.
 """
@@ -13,14 +13,14 @@ from typing import Any
 
 
 class UnknownNode(Exception):
-    """A node whose meaning the checks do not know: a guess would not be a proof."""
+    """Raised for a node whose meaning the checks do not know. They do not guess it, because a guess would not be a proof."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(f"the checks don't know PostgreSQL's node {kind}")
 
 
 class Command(IntEnum):
-    """`CmdType`."""
+    """PostgreSQL's enum `CmdType`: the command of a query."""
 
     SELECT = 1
     UPDATE = 2
@@ -29,7 +29,7 @@ class Command(IntEnum):
 
 
 class Source(IntEnum):
-    """`RTEKind`: what stands in a FROM."""
+    """PostgreSQL's enum `RTEKind`: the kind of an entry of a query's range table."""
 
     RELATION = 0
     SUBQUERY = 1
@@ -42,7 +42,7 @@ class Source(IntEnum):
 
 
 class Join(IntEnum):
-    """`JoinType`."""
+    """PostgreSQL's enum `JoinType`."""
 
     INNER = 0
     LEFT = 1
@@ -51,7 +51,7 @@ class Join(IntEnum):
 
 
 class Link(IntEnum):
-    """`SubLinkType`."""
+    """PostgreSQL's enum `SubLinkType`: the kind of a sub-select in an expression."""
 
     EXISTS = 0
     ALL = 1
@@ -64,7 +64,7 @@ class Link(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A node of the tree, `{KIND :field value …}` as text. `node["field"]` is None if the field is absent or null."""
+    """A node of the tree; its text form is `{KIND :field value …}`. `node["field"]` is None if the field is absent or null."""
 
     kind: str
     fields: Mapping[str, Any]
@@ -132,7 +132,7 @@ def _value(tokens: list[str], at: int) -> tuple[Any, int]:
 
 
 def _list(tokens: list[str], at: int) -> tuple[Any, int]:
-    if tokens[at] in ("i", "o", "b", "x"):  # integers, oids, a bitmap set, transaction ids
+    if tokens[at] in ("i", "o", "b", "x"):  # numbers: integers, oids, a bitmapset, transaction ids
         end = tokens.index(")", at)
         return [int(each) for each in tokens[at + 1 : end]], end + 1
     found = []
@@ -160,7 +160,7 @@ def _node(tokens: list[str], at: int) -> tuple[Node, int]:
 
 
 def walk(value: Any) -> Iterator[Node]:
-    """All nodes in a value, each before the nodes inside it."""
+    """All nodes in a node or list, in every depth. Each node comes before the nodes inside it."""
     if isinstance(value, Node):
         yield value
         for each in value.fields.values():
@@ -173,7 +173,7 @@ def walk(value: Any) -> Iterator[Node]:
 
 
 def within(value: Any) -> Iterator[Node]:
-    """The nodes in a value, without those of the queries inside it."""
+    """The nodes in a node or list, except QUERY nodes and the nodes inside them."""
     if isinstance(value, list):
         for each in value:
             yield from within(each)
@@ -185,7 +185,10 @@ def within(value: Any) -> Iterator[Node]:
 
 
 def references(value: Any, depth: int = 0) -> Iterator[Node]:
-    """The variables in a value that belong to the query `depth` levels above it; 0 is the query that contains the value."""
+    """The VAR nodes in a node or list that refer to columns of one query.
+
+    With `depth` 0 this is the query that contains the value, with 1 the query around that one, and so on.
+    """
     if isinstance(value, list):
         for each in value:
             yield from references(each, depth)
@@ -202,9 +205,9 @@ _PLACE = frozenset({"location", "varnosyn", "varattnosyn", "varnullingrels", "st
 
 
 def same(one: Any, other: Any, *, anywhere: bool = False) -> bool:
-    """Whether two expressions are the same, apart from their positions in the text.
+    """Whether two expressions are equal. Fields that depend on where an expression stands in the query (`_PLACE`) are ignored.
 
-    With `anywhere` their variables may also belong to different entries of the range table.
+    With `anywhere`, variables of different entries of the range table also count as equal if they have the same column number.
     """
     if isinstance(one, Node) and isinstance(other, Node):
         ignored = _PLACE | {"varno"} if anywhere else _PLACE
@@ -216,7 +219,7 @@ def same(one: Any, other: Any, *, anywhere: bool = False) -> bool:
 
 
 def conjuncts(condition: Any) -> list[Node]:
-    """The parts of a condition that are joined with AND; of a list, those of all its conditions."""
+    """The parts of a condition that are joined with AND. For a list of conditions, the parts of all of them."""
     if condition is None:
         return []
     if isinstance(condition, list):
@@ -232,6 +235,6 @@ def arguments(call: Node) -> list[Node]:
 
 
 def location(value: Any) -> int:
-    """Where in the statement's text an expression begins, as a byte offset; -1 where PostgreSQL added it."""
+    """The byte offset in the statement's text at which an expression begins; -1 if PostgreSQL has added the expression."""
     places = [each["location"] for each in walk(value) if isinstance(each["location"], int) and each["location"] >= 0]
     return min(places, default=-1)

@@ -10,9 +10,9 @@ from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Node
 
 _EXTERNAL = 0
-"""`ParamKind`: a parameter of the statement itself."""
+"""PARAM_EXTERN of PostgreSQL's enum `ParamKind`: a parameter of the statement, such as `$1`."""
 _LAST_CERTAIN_VALUE = 13
-"""`SQLValueFunctionOp`: the last one that is never null. Only the one after it, CURRENT_SCHEMA, may be null."""
+"""CURRENT_CATALOG of PostgreSQL's enum `SQLValueFunctionOp`. Only the value after it, CURRENT_SCHEMA, may be null."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Verdict:
 
 
 class Judge(Protocol):
-    """Gives the verdicts on the parts of an expression; `given` are the numbers of the parameters that are never null."""
+    """Gives a rule the verdicts on the parts of an expression; `given` are the numbers of the parameters that are never null."""
 
     given: frozenset[int]
 
@@ -32,10 +32,16 @@ class Judge(Protocol):
         """The verdict on an expression of a query."""
 
     def any_of(self, expressions: Iterable[Node | None], scope: QueryScope, why: str) -> Verdict:
-        """The verdict on what is null if any of these is null; `why` is the reason if none of them can be."""
+        """The verdict on an expression that is null if any of `expressions` is null.
+
+        If none of them can be null, `why` is the reason in the verdict.
+        """
 
     def all_of(self, expressions: Iterable[Node], scope: QueryScope, why: str) -> Verdict:
-        """The verdict on what is null only if all of these are null; `why` begins the reason if one of them can't be."""
+        """The verdict on an expression that is null only if all of `expressions` are null.
+
+        If one of them can't be null, `why` begins the reason in the verdict.
+        """
 
 
 _Rule = Callable[[Judge, Node, QueryScope], Verdict]
@@ -103,4 +109,4 @@ RULES: Mapping[str, _Rule] = {
     "FIELDSELECT": _always("a field may be null"),
     "RETURNINGEXPR": _always("there may be no row before or after the change"),
 }
-"""The rules by kind of node. nullability.py has the rules for kinds whose verdict depends on the query around the node."""
+"""The rule for each kind of node. nullability.py has the rules for kinds whose verdict depends on the query around the node."""

@@ -1,1 +1,1 @@
-"""Shows reviewers what is proved of the statements, in a terminal and as an HTML page."""
+"""Shows reviewers the facts that the checks prove about the statements, in a terminal and as an HTML page."""

@@ -12,10 +12,10 @@ from service.checks.review.facts import CalledBy
 
 
 def callers(entries: Sequence[Entry], routes: Mapping[str, str]) -> dict[str, tuple[CalledBy, ...]]:
-    """The places that call each statement, by the statement's label.
+    """The functions that call each statement, by the statement's label (`campaigns.page`).
 
-    `routes` maps a function such as `service.api.campaigns.page` to its request, `GET /v1/campaigns`. A statement is called
-    as `work.campaigns.page(…)`, or within its repository as `self.page(…)`.
+    `routes` maps a handler, by its full name such as `service.api.campaigns.page`, to the request that it serves, such as
+    `GET /v1/campaigns`. A statement is called as `work.campaigns.page(…)`, or within its repository as `self.page(…)`.
     """
     source = reaching.source()
     serving: dict[str, list[str]] = {}
@@ -44,7 +44,7 @@ def callers(entries: Sequence[Entry], routes: Mapping[str, str]) -> dict[str, tu
 
 @functools.cache
 def _named() -> Mapping[tuple[str, str], list[tuple[str, int]]]:
-    """The functions and lines in which `….holder.name` occurs, by holder and name. For `self` the holder is its class."""
+    """Functions and lines that contain `….holder.name`, by (holder, name). For `self.name`, holder is the class's full name."""
     found: dict[tuple[str, str], list[tuple[str, int]]] = {}
     for function, (node, _, owner) in reaching.source().functions.items():
         for holder, name, line in _attributes(node):
@@ -53,7 +53,7 @@ def _named() -> Mapping[tuple[str, str], list[tuple[str, int]]]:
 
 
 def _attributes(function: ast.AST) -> Iterator[tuple[str, str, int]]:
-    """Every `….holder.name` in a function, with its line. It need not be called there: it may also be passed on."""
+    """Holder, name and line of each `….holder.name` in a function, also where it is passed as an argument and not called."""
     for node in ast.walk(function):
         if isinstance(node, ast.Attribute):
             holder = node.value

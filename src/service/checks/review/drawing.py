@@ -1,4 +1,4 @@
-"""SQL and plans as HTML: a statement's text with coloured syntax and marked optional lines, and a plan as a tree of boxes."""
+"""Shows SQL and plans as HTML: a statement's text with coloured syntax and marked optional lines, a plan as a tree of boxes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _CLASSES = {
 
 
 def text(source: str, first: int, tables: Collection[str]) -> Markup:
-    """A statement's text as in its file, with line numbers. `first` is the number of its first line."""
+    """The HTML of a statement's text as it is in its file, with line numbers.
+
+    `first` is the number of the text's first line. The words in `tables` are coloured as names of tables or schemas.
+    """
     lines: list[list[Content]] = [[]]
     optional: set[int] = set()
     before = ("", "")
@@ -49,7 +52,7 @@ def text(source: str, first: int, tables: Collection[str]) -> Markup:
 def _piece(lexeme: Lexeme, piece: str, before: tuple[str, str], tables: Collection[str]) -> Content:
     kind = _CLASSES.get(lexeme.kind)
     if lexeme.kind is Kind.WORD:
-        # A word after a dot is a column, unless the word before the dot is a schema.
+        # A word after a dot is the name of a column, unless the word before the dot is a schema.
         if piece in tables and (before[1] != "." or before[0] in tables):
             kind = "t"
         elif piece.isupper():
@@ -86,7 +89,7 @@ def _lines(words: tuple[str, ...]) -> Iterator[Content]:
 
 
 def coloured(expression: str) -> Markup:
-    """An expression with its parameters in colour."""
+    """The HTML of an SQL expression, with its parameters in colour."""
     return escaped(
         [
             element("span", each.text, class_="p") if each.kind is Kind.PARAMETER else each.text

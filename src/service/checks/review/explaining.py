@@ -1,4 +1,4 @@
-"""`quarry sql explain`: the plan of a statement in the installation's own database, for given parameter values."""
+"""`quarry sql explain`: the plan of a statement in the database that the settings name, for given parameter values."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from service.statements.statement import TENANT_PARAMETER, suggest
 async def explain(
     connection: Any, entry: Entry, tenant: UUID, values: Mapping[str, str], *, analyze: bool = False
 ) -> list[str]:
-    """The lines of EXPLAIN for a statement, run as its role, bound to a tenant.
+    """The lines that EXPLAIN prints for a statement. EXPLAIN is executed as the statement's role, bound to `tenant`.
 
-    An optional line is included if its parameter is given. If the resulting text has a parameter that is not given, the plan is
-    a generic one. With `analyze` the statement is run and rolled back. Raises OperatorError for an unknown parameter, and for
-    a value that the parameter's type does not allow.
+    `values` are the given parameters. An optional line is included if the parameter in its `-- when` is given. If the resulting
+    text has a parameter that is not given, the plan is generic: it does not depend on values. With `analyze` all parameters
+    are needed; the statement is executed and then rolled back. Raises OperatorError if a parameter is unknown or missing, if
+    its type does not allow the value, or if a table does not exist.
     """
     statement = entry.statement
     known = [name for name in statement.parameters if name != TENANT_PARAMETER]

@@ -6,14 +6,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 ALL_TENANTS = "nothing: it works for all tenants"
-"""What reports show where a use of a table is not restricted to one tenant because the statement's scope is `platform`."""
+"""Reports show this text for a use of a table that is not restricted to one tenant: the statement's scope is `platform`."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter as SQL and as Python declare it.
+    """A parameter: its SQL type, its Python annotation, and how the statement uses it, in words.
 
-    `line` is the parameter whose `-- when` line it is used in, '' if it is not confined to one optional line.
+    `given` says in words whether it can be None. `line` is set if the parameter occurs only in lines with the same
+    `-- when :name`: it is then this name, otherwise ''.
     """
 
     name: str
@@ -27,7 +28,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Answer:
-    """A result column: whether it can be NULL and why, and the field of the row model or the value that it becomes."""
+    """A result column: whether it can be NULL, and why. `becomes` is the row model's field, or the type of a single value."""
 
     name: str
     type: str
@@ -38,7 +39,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that the statement names, the commands that are applied to it, and whether it holds rows of tenants."""
+    """A table, the commands (SELECT, INSERT, …) that the statement applies to it, and whether its rows belong to tenants."""
 
     name: str
     commands: tuple[str, ...]
@@ -49,7 +50,8 @@ class Table:
 class Access:
     """One way in which rows of a table are found: by an index, or by reading the whole table (`index` is '').
 
-    `variants` is the number of variants that use this way; `given` has the conditions of the simplest of them.
+    `variants` is the number of the statement's variants in whose plans this way occurs. `given` names the parameters of the
+    optional lines that the simplest of these variants includes.
     """
 
     table: str
@@ -61,9 +63,10 @@ class Access:
 
 @dataclass(frozen=True)
 class Lock:
-    """One use of a tenant's table, and what restricts it to the bound tenant.
+    """One use, in the statement, of a table whose rows belong to tenants, and the two locks that restrict it to the bound tenant.
 
-    `policy` describes row-level security, `predicate` the statement's own condition; each is '' if it is missing.
+    `policy` describes the condition that row-level security adds, `predicate` the statement's own condition. Each of them is ''
+    if it is missing.
     """
 
     table: str
@@ -72,7 +75,7 @@ class Lock:
     policy: str
     predicate: str
     reason: str
-    """The reason that the statement's header gives why `policy` or `predicate` may be missing."""
+    """The reason in the statement's header (`-- unnamed:`) why its own condition may be missing; '' if there is none."""
 
     @property
     def named(self) -> str:
@@ -82,7 +85,7 @@ class Lock:
 
 @dataclass(frozen=True)
 class Held:
-    """A property of a statement in words, whether it holds, and why."""
+    """A property of a statement, in words (`about`), whether the statement has it, and why."""
 
     about: str
     holds: bool
@@ -91,7 +94,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Remark:
-    """A line of the statement's header that declares an exception: its key, what it is about, and the reason."""
+    """A line of the statement's header that declares an exception to a rule. `subject` is the column, table or function meant."""
 
     key: str
     subject: str
@@ -100,7 +103,7 @@ class Remark:
 
 @dataclass(frozen=True)
 class Call:
-    """An SQL function of this project that the statement calls, whose rights it runs with, and why the call is allowed."""
+    """A call of one of the project's SQL functions. `rights` says with whose rights it runs, `reason` why it may be called."""
 
     name: str
     rights: str
@@ -109,7 +112,7 @@ class Call:
 
 @dataclass(frozen=True)
 class CalledBy:
-    """A place in the service that calls the statement, and the requests that may run this place."""
+    """A function and line of the service that calls the statement (`place`), and the requests that may run this function."""
 
     place: str
     routes: tuple[str, ...]
@@ -117,7 +120,10 @@ class CalledBy:
 
 @dataclass(frozen=True)
 class Step:
-    """A node of a plan: a title such as `Index Scan`, the table that it reads or writes, and its conditions with labels."""
+    """A node of a plan: a title (`Index Scan`), the table or function it reads, its conditions with labels, and its child nodes.
+
+    `role` is set for a sub-plan and for a WITH query: it says when it runs, or its name.
+    """
 
     title: str
     on: str
@@ -129,7 +135,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Facts:
-    """All facts about a statement. `is_isolated` is None if the question does not apply: the statement belongs to no tenant."""
+    """All facts about a statement.
+
+    `is_isolated` says whether it is proved that the statement returns and changes no row of another tenant. It is None for a
+    statement that is not bound to one tenant (scope `platform`, or scope `shared` without tables of tenants).
+    """
 
     label: str
     name: str

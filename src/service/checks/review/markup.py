@@ -1,4 +1,4 @@
-"""Builds HTML. Text is always escaped, unless this module has produced it."""
+"""Builds HTML. All text is escaped, except HTML that this module itself has built (`Markup`)."""
 
 from __future__ import annotations
 

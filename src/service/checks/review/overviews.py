@@ -1,4 +1,4 @@
-"""The overviews in the report: all statements by table, by tenant lock, by nullable column, by request and by repository."""
+"""The overviews of the report. They group all statements by table, isolation of tenants, nullable column, request, repository."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.checks.review.rendering import code, commands, link, table, ways
 
 
 def all_of(statements: Sequence[Facts]) -> Iterator[Markup]:
-    """All overviews. Each is a section, and the search finds its entries by their names."""
+    """The HTML of all overviews. Each is a section with entries; the search box of the report finds an entry by its name."""
     tables = {used.name for each in statements for used in each.tables}
     yield _section(
         "tables", "Which statements use a table, and through which index?", f"{len(tables)} tables", _tables(statements)
@@ -38,7 +38,7 @@ def all_of(statements: Sequence[Facts]) -> Iterator[Markup]:
 
 
 def keys(facts: Facts) -> Iterator[tuple[str, str]]:
-    """The names by which the search finds a statement, each with its kind: `("table", "campaigns")`."""
+    """The words by which the report's search finds a statement, each with its kind: `("table", "campaigns")`."""
     yield "statement", facts.label
     yield "repository", facts.repository
     yield "scope", facts.scope
@@ -63,13 +63,13 @@ def keys(facts: Facts) -> Iterator[tuple[str, str]]:
 
 
 def _section(id: str, title: str, short: str, content: Content) -> Markup:
-    """A folded section: the heading shows a question (`title`) and a short answer, the content gives the full answer."""
+    """A section that can be unfolded: its heading is a question (`title`) with a short answer, its content the full answer."""
     head = element("summary", element("h2", title), " ", element("span", short, class_="count"))
     return element("details", head, content, id=id, class_="overview")
 
 
 def _entry(kind: str, name: str, count: str, *content: Content) -> Markup:
-    """A folded entry that the search finds by its name."""
+    """An entry of an overview. The reader can unfold it, and the report's search finds it by `name`."""
     return element(
         "details", element("summary", code(name), " ", element("span", count, class_="count")), content,
         id=f"{kind}:{name}", data_entry=name,
@@ -143,7 +143,7 @@ def _linked(statements: Sequence[Facts]) -> list[Content]:
 
 
 def _nulls(statements: Sequence[Facts]) -> Iterator[Markup]:
-    """Grouped by the field that a column becomes, because many statements return the same field."""
+    """The entries for nullable columns. Columns of several statements that become the same field of a row model are one row."""
     found: dict[str, dict[tuple[str, str], list[Facts]]] = {}
     for each in statements:
         for answer in each.answers:
@@ -172,7 +172,7 @@ def _routes(statements: Sequence[Facts]) -> Iterator[Markup]:
                 found.setdefault(route, {})[each.label] = each
     spread = {each.label: sum(len(caller.routes) for caller in each.callers) for each in statements}
     for route in sorted(found, key=lambda name: (name.partition(" ")[2], name)):
-        # Statements that few other requests run come first: they characterise this one.
+        # Statements that few other requests run come first, because they are typical of this request.
         own = sorted(found[route].values(), key=lambda each: spread[each.label])
         yield _entry("request", route, _counted(len(own)), _list(own))
 

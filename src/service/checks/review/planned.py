@@ -1,4 +1,4 @@
-"""Plans for reviewers: which index finds the rows of each table, and the plan with parameter names instead of numbers."""
+"""Prepares plans for reviewers: which index finds the rows of each table, and a plan with parameter names instead of `$1`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from service.statements.statement import Statement
 
 _NUMBERED = re.compile(r"\$(\d+)")
 _NAMES_ITS_SUBPLANS = 17
-"""Before this version of PostgreSQL, `$1` in a plan may also mean the result of a sub-plan."""
+"""The first version of PostgreSQL in whose plans `$1` is always a parameter; before, it may also be the result of a sub-plan."""
 _SHOWN = (
     "Index Cond", "Recheck Cond", "One-Time Filter", "Filter", "Hash Cond", "Merge Cond", "Join Filter", "Function Call",
     "Sort Key", "Presorted Key", "Group Key", "Window", "Conflict Resolution", "Conflict Arbiter Indexes", "Conflict Filter",
 )  # fmt: skip
 INDEX, CONFLICT, SCAN = "finds rows", "finds the conflicting row", "reads all rows"
-"""The ways in which a statement finds rows of a table."""
+"""The ways in which a statement finds rows of a table: by an index, by the index of ON CONFLICT, by a sequential scan."""
 _ROLES = {"InitPlan": "once, before", "SubPlan": "for each row"}
 
 
 def steps(plan: Plan, parameters: Sequence[str], version: int) -> Step:
     """The plan as a tree of steps.
 
-    `$1` is replaced by the name of the parameter, if in this server version `$1` can mean nothing else.
+    `parameters` are the names of `$1`, `$2` and so on; `version` is the server's major version. `$1` is replaced by the
+    parameter's name, but not in versions in which `$1` may also be the result of a sub-plan.
     """
     names = parameters if version >= _NAMES_ITS_SUBPLANS else ()
     return _step(plan, names)
@@ -84,7 +85,7 @@ def _conjuncts(text: str) -> Iterator[str]:
 
 
 def _unwrapped(text: str) -> str:
-    """The text without a pair of parentheses that encloses all of it."""
+    """The text without its outer parentheses, if one pair of parentheses encloses the whole text."""
     if not (text.startswith("(") and text.endswith(")")):
         return text
     depth, quoted = 0, False
@@ -97,7 +98,10 @@ def _unwrapped(text: str) -> str:
 
 
 def accesses(found: Mapping[int, Plan], statement: Statement) -> list[Access]:
-    """The ways in which rows of each table are found in the plans of all variants, the most frequent way first."""
+    """The ways in which the plans find rows of each table, sorted by table; of each table, the most frequent way comes first.
+
+    `found` has the plans of the statement's variants, by their keys.
+    """
     keys: dict[tuple[str, str, str], list[int]] = {}
     for key, plan in found.items():
         for way in dict.fromkeys(_ways(plan)):

@@ -1,7 +1,7 @@
-"""Finds which functions a request may run, by following the names in the source code from its handler on.
+"""Finds which functions a request may run: it starts at the request's handler and follows the names in the source code.
 
-The source is only read, not run, so every branch counts. A function that is called only through a container or another
-indirection is missed.
+The code is parsed and not executed, so the functions in all branches are included. A function that is called only by way of
+a container (such as a dict of functions) or in another indirect way is not found.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PACKAGE = "service"
 
 @dataclass
 class _Module:
-    """A module of the service. `names` maps the names of its functions, classes and imports to their full names."""
+    """A module of the service. `names` maps each function, class and import of the service in it to the full name."""
 
     name: str
     names: dict[str, str] = field(default_factory=dict)
@@ -26,14 +26,15 @@ class _Module:
 
 @dataclass
 class Source:
-    """The functions of the service by their full names, such as `service.api.caller.Call.run`.
+    """The source code of the service.
 
-    Each has its syntax tree, its module and the full name of its class ('' for a function outside a class).
+    `functions` maps the full name of a function, such as `service.http.call.Call.run`, to its syntax tree, its module and the
+    full name of its class ('' for a function outside a class).
     """
 
     functions: dict[str, tuple[Function, _Module, str]] = field(default_factory=dict)
     classes: dict[str, list[str]] = field(default_factory=dict)
-    """The full names of the base classes of each class."""
+    """The full names of each class's base classes, as far as they belong to the service."""
     _known: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def add(self, name: str, tree: ast.Module) -> None:
@@ -54,7 +55,7 @@ class Source:
                         self.functions[f"{owner}.{inner.name}"] = inner, module, owner
 
     def reached(self, start: str) -> set[str]:
-        """Every function that may run when the function `start` runs, `start` included."""
+        """The full names of all functions that may run when the function `start` runs, including `start` itself."""
         found: set[str] = set()
         waiting = [start]
         while waiting:
@@ -97,9 +98,10 @@ class Source:
         return next(filter(None, (self._method(each, name) for each in self.classes.get(owner, ()))), "")
 
     def _variables(self, node: Function, module: _Module, owner: str) -> dict[str, str]:
-        """The classes of a function's variables, as far as they are known, by name.
+        """The classes of a function's variables, by the variable's name, as far as the source shows them.
 
-        They come from annotated parameters, and from variables that hold a new object or the result of an annotated function.
+        It shows the class of an annotated parameter, of `self` and `cls`, and of a variable that is assigned a new object or the
+        result of a function with an annotated result.
         """
         found = {"self": owner, "cls": owner} if owner else {}
         for each in ast.walk(node):
@@ -123,18 +125,18 @@ class Source:
 
     @staticmethod
     def _class(annotation: ast.expr, module: _Module) -> str:
-        """The full name of the service's class in an annotation such as `Call`, `Call | None` or `Call[T]`; '' if none."""
+        """The full name of the service's first class in an annotation (`Call`, `Call | None`, `Call[T]`); '' if there is none."""
         for each in ast.walk(annotation):
             if isinstance(each, ast.Name) and each.id in module.names:
                 return module.names[each.id]
         return ""
 
     def handed(self, repositories: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str, str, int]]:
-        """Find statements that are called through a repository passed as an argument.
+        """Find statements that a function calls on a repository that it gets as an argument.
 
         Example: `create_profile(work.brands, …)` calls the statement `create` of `brands`. `repositories` maps a repository's
-        attribute on a unit of work (`brands`) to the names of its statements. Yields the repository, the statement, the
-        function that passes the repository, and the line of that call.
+        attribute on a unit of work (`brands`) to the names of its statements. Yields this attribute, the statement's name, the
+        full name of the function that passes the repository, and the line on which it does so.
         """
         for name, (node, module, owner) in self.functions.items():
             variables = self._variables(node, module, owner)
@@ -161,7 +163,7 @@ def source() -> Source:
 
 
 def _used(taker: Function, position: int, statements: Collection[str]) -> Iterator[str]:
-    """The names of `statements` that the function `taker` uses as attributes of its parameter at `position`."""
+    """Those of the names in `statements` that the function `taker` uses as attributes of its parameter at `position`."""
     parameters = [each.arg for each in taker.args.posonlyargs + taker.args.args]
     taken = parameters[position] if position < len(parameters) else ""
     for each in ast.walk(taker):

@@ -1,4 +1,4 @@
-"""One statement as a part of the report: a summary, and below it all proofs, folded."""
+"""The HTML of one statement in the report: a summary, and below it the proofs, in sections that the reader can unfold."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Content]]) -> Markup:
 
 
 def commands(facts: Facts, name: str | None = None) -> str:
-    """What the statement does with its tables, or with one of them: `reads`, `inserts and reads`."""
+    """What the statement does with all its tables, or with the table `name`, in words such as `inserts and reads`."""
     words = {"SELECT": "reads", "INSERT": "inserts", "UPDATE": "updates", "DELETE": "deletes"}
     found = dict.fromkeys(command for each in facts.tables if name in (None, each.name) for command in each.commands)
     return " and ".join(sorted((words.get(each, each.lower()) for each in found), key=lambda each: each == "reads"))
 
 
 def ways(accesses: Sequence[Access], variants: int) -> Markup:
-    """A list of the indexes that are used. If not all variants use one, it says how many do, and with which parameters."""
+    """An HTML list of the indexes that are used. For an index that only some variants use, it says how many, with an example."""
     parts: list[Content] = []
     for each in accesses:
         name: Content = code(each.index, "x") if each.index else element("em", "no index: it is read from end to end")
@@ -201,7 +201,7 @@ def _locks(facts: Facts) -> Markup | None:
 
 
 def locks(facts: Facts) -> Markup:
-    """A table with each use of a tenant's table, and what restricts it to the bound tenant."""
+    """An HTML table with each use of a table whose rows belong to tenants, and what restricts the use to the bound tenant."""
     rows = [
         (code(each.named, "t"),
          "written" if each.is_written else "read",

@@ -59,11 +59,11 @@ class Report:
 async def gather(
     connection: Any, subjects: Sequence[Subject], *, routes: Mapping[str, str], rows: int = 1000
 ) -> Report:
-    """Gather the facts of all statements. Every variant is planned as the role of its statement, but none is run.
+    """Gather the facts of all statements. Every variant of a statement is planned as the statement's role, but not executed.
 
     The connection must be a superuser's, bound to a tenant, on a database that nothing else uses. While the plans are made,
-    two tenants have `rows` sample rows in each table, so that the plans are like those of a database in use. `routes` maps a
-    function such as `service.api.campaigns.page` to the request that it serves, `GET /v1/campaigns`.
+    each of two tenants has `rows` sample rows in each table, so that the plans are like those of a database in use. `routes`
+    maps a handler such as `service.api.campaigns.page` to the request that it serves, such as `GET /v1/campaigns`.
     """
     callers = calling.callers([each.entry for each in subjects], routes)
     stated = []
@@ -120,7 +120,7 @@ def _keys(facts: Facts) -> str:
 
 
 def _contents(report: Report) -> Markup:
-    """The list of all statements, grouped by file. While the reader searches, it shows only those that are found."""
+    """The list of all statements, grouped by file. While the reader searches, it shows only statements that the search finds."""
     groups = [
         element(
             "li", element("b", name),

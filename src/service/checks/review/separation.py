@@ -1,4 +1,7 @@
-"""Says in one sentence whether a statement can return another tenant's row. The answer follows from its tenant locks."""
+"""Says in one sentence whether a statement can return another tenant's row.
+
+The answer follows from the two locks on each table with rows of tenants: its policy, and the statement's own condition.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ from service.checks.review.facts import Call, Lock
 
 
 def said(subject: Subject, locks: Sequence[Lock], calls: Sequence[Call]) -> tuple[bool | None, str]:
-    """Whether the statement is proved to neither return nor touch another tenant's row, and a sentence that says why.
+    """Whether it is proved that the statement returns and changes no row of another tenant, and a sentence that says why.
 
-    The first value is None if the statement belongs to no tenant.
+    The first value is None for a statement that works for all tenants, and for one of scope `shared` without tables of tenants.
     """
     statement = subject.entry.statement
     if unproved := len(statement.variants) - len(subject.proved):

@@ -1,4 +1,4 @@
-"""Statements as text for a terminal: a list of several, or one with everything that is proved of it."""
+"""Formats statements as text for a terminal: a table of many statements, or all facts about one statement."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def _row(facts: Facts) -> tuple[str, ...]:
 
 
 def as_json(subject: Subject) -> Mapping[str, Any]:
-    """The facts that `listed` and `shown` print, as a dictionary for JSON output."""
+    """The facts about one statement, except its plan, as a dictionary for JSON output."""
     return _facts(subject, None).as_json
 
 
 def shown(subject: Subject, plan: Plan | None = None) -> str:
-    """All facts about one statement; `plan` is the plan of its variant with all optional lines."""
+    """All facts about one statement, as text; `plan` is the plan of its variant with all optional lines."""
     return "\n".join(_lines(_facts(subject, plan)))
 
 

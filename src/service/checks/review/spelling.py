@@ -1,4 +1,4 @@
-"""Writes types as they appear in Python source, without the names of their modules."""
+"""Writes type annotations as text, as in Python source, without the names of modules."""
 
 from __future__ import annotations
 

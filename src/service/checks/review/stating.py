@@ -1,4 +1,4 @@
-"""Turns the proofs of a statement into facts in words; every sentence is derived from a proof."""
+"""Puts the proofs about a statement into words, for reviewers. Every sentence is derived from a proof."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def state(
 ) -> Facts:
     """All facts about one statement.
 
-    `plan` is the plan of its variant with all optional lines; `found` has the plans of all variants that were planned.
+    `plan` is the plan of its variant with all optional lines. `found` has the plans of all variants that were planned, by the
+    keys of the variants.
     """
     entry, statement = subject.entry, subject.entry.statement
     locks = _locks(subject)
@@ -56,7 +57,7 @@ def state(
 
 
 def table_name(relation: Relation) -> str:
-    """A table's name as SQL writes it: qualified in the shared schema `app`, unqualified otherwise."""
+    """A table's name as the statements write it: with its schema if that is `app`, otherwise without."""
     return relation.qualified if relation.schema == _SHARED_SCHEMA else relation.name
 
 
@@ -115,7 +116,7 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def _rows(subject: Subject) -> Held:
-    """How many rows the statement can return; for the kind `:count`, how many it can touch."""
+    """How many rows the statement can return; for a statement of kind `:count`, how many rows it can change."""
     if not subject.proved:
         return Held("unproved", holds=False, why="PostgreSQL refuses it, or the checks do not understand it")
     proofs = [each.one for each in subject.proved.values()]
@@ -134,7 +135,10 @@ def _worst_proof(proofs: Sequence[Proof]) -> Proof:
 
 
 def _orders(subject: Subject) -> list[Held]:
-    """For each LIMIT, whether the ORDER BY is total. If it is not, pages may skip or repeat rows."""
+    """For each query with LIMIT, whether its ORDER BY is total: no two rows are equal in it.
+
+    If the order is not total, pages may skip or repeat rows.
+    """
     found: dict[int, list[tuple[str, Proof]]] = {}
     for proved in subject.proved.values():
         for position, (scope, proof) in enumerate(proved.orders):
@@ -171,7 +175,7 @@ def _tables(subject: Subject) -> list[Table]:
 
 
 def _locks(subject: Subject) -> tuple[Lock, ...]:
-    """Each use of a tenant's table in any variant. A lock that is missing in one variant is shown as missing."""
+    """Each use of a table whose rows belong to tenants. A lock that is missing in one of the variants counts as missing."""
     notes = {each.subject: each.reason for each in subject.entry.statement.notes if each.key == "unnamed"}
     found: dict[tuple[str, str, bool, int], Lock] = {}
     for proved in subject.proved.values():

@@ -1,4 +1,4 @@
-"""Describes in words what a statement does with its tables and parameters. The description comes from its query tree."""
+"""Describes in words, from the query tree, what a statement does with its tables and parameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.checks.proofs.tree import Command, Node, within
 _UPDATES_ON_CONFLICT = 2
 """PostgreSQL's value of `OnConflictAction` for ON CONFLICT DO UPDATE."""
 Path = tuple[Node, ...]
-"""The nodes around an expression, from the outside in."""
+"""The nodes that contain an expression, from the outermost to the innermost, and at the end the expression itself."""
 
 
 def tables(scope: QueryScope) -> list[tuple[Relation, list[str]]]:
@@ -32,7 +32,7 @@ def tables(scope: QueryScope) -> list[tuple[Relation, list[str]]]:
 
 
 def of_parameter(scope: QueryScope, number: int) -> list[str]:
-    """What a statement does with a parameter: columns that it is compared with or written into, functions that take it."""
+    """What a statement does with a parameter, in words: compare it with columns, write it into columns, pass it to functions."""
     words = [f"goes into {relation.name}.{column.name}" for relation, column, _ in origins.written(scope, number)]
     for query in scope.queries:
         for field, value in query.node.fields.items():
@@ -56,7 +56,7 @@ def _paths(value: object, number: int, around: Path) -> Iterator[Path]:
 
 
 def _said(path: Path, scope: QueryScope) -> str:
-    """The innermost comparison, NULL test or function call that contains a parameter, in words; '' if there is none."""
+    """The innermost comparison, NULL test or function call around the parameter that ends a path, in words; '' if none."""
     for node, inner in zip(reversed(path[:-1]), reversed(path), strict=False):
         if node.kind == "ROWCOMPAREEXPR":
             sides = (node["largs"], node["rargs"])
@@ -88,7 +88,7 @@ def _said(path: Path, scope: QueryScope) -> str:
 
 
 def _written(path: Path, scope: QueryScope) -> str:
-    """Words for the column that gets an expression: a column of the table that is written, or of the result; '' if none."""
+    """Which column of the target table or of the result gets the expression that ends a path, in words; '' if none does."""
     entry = next((each for each in path if each.kind == "TARGETENTRY"), None)
     relation = scope.relation(scope.target) if scope.target else None
     if entry is None or entry["resjunk"]:

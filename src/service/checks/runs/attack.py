@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from service.checks.proofs import isolation
 from service.checks.proofs.catalog import Catalog
+from service.checks.proofs.scopes import QueryScope
+from service.checks.proofs.tree import Command
 from service.checks.proving import Subject, understanding
 from service.checks.runs import observing
-from service.checks.runs.arguments import Round
-from service.checks.runs.samples import Sampler, mark
+from service.checks.runs.arguments import Round, is_written
+from service.checks.runs.samples import SampleError, Sampler, mark
 from service.checks.runs.trials import Outcome, Trials, chosen, undone
 from service.statements.statement import TENANT_PARAMETER
 
@@ -54,15 +57,23 @@ async def _attack(trials: Trials, subject: Subject, other: UUID) -> dict[Attempt
     found = {}
     before = await _fingerprint(trials.connection, subject.catalog, other)
     for proved in chosen(subject):
+        may_write = any(_may_write(query) for query in proved.run)
         names = [name for name in subject.entry.statement.variants[proved.key].parameters if name != TENANT_PARAMETER]
         mixes = [names, names[::2], names[1::2]] if len(names) > 1 else [names]
-        for n, mix in enumerate(mixes, 1):
+        rounds = [(Round(n), mix) for n, mix in enumerate(mixes, 1)]
+        if is_written(subject, proved):
+            # Values of a row that exists may be refused as duplicates before they do harm.
+            rounds.append((Round(len(rounds) + 1, is_new=True), names))
+        for each, mix in rounds:
             owners = dict.fromkeys(mix, other)
-            values = await trials.arguments.values(subject, proved, owners, Round(n))
+            try:
+                values = await trials.arguments.values(subject, proved, owners, each)
+            except SampleError:
+                continue  # observing.py reports that it never ran.
             async with undone(trials.connection):
                 outcome = await trials.run(subject, proved, values)
-                after = await _fingerprint(trials.connection, subject.catalog, other)
-            found[proved.key, n, tuple(owners.items())] = values, outcome
+                after = await _fingerprint(trials.connection, subject.catalog, other) if may_write else before
+            found[proved.key, each.n, tuple(owners.items())] = values, outcome
             _judge(subject, outcome, values, other)
             if after != before:
                 changed = ", ".join(sorted(name for name in before if before[name] != after[name]))
@@ -72,6 +83,11 @@ async def _attack(trials: Trials, subject: Subject, other: UUID) -> dict[Attempt
                     remedy="name the tenant of every relation that it writes",
                 )  # fmt: skip
     return found
+
+
+def _may_write(scope: QueryScope) -> bool:
+    """Whether a query writes: itself, in a query inside it, or in a function of ours."""
+    return bool(isolation.called(scope)) or any(each.command is not Command.SELECT for each in scope.queries)
 
 
 def _judge(subject: Subject, outcome: Outcome, values: Sequence[object], other: UUID) -> None:
