@@ -20,7 +20,7 @@ from service.checks import proving, suite
 from service.checks.findings import Finding
 from service.checks.proofs import catalog
 from service.checks.proving import Subject
-from service.checks.rules import caching, functions, indexes, privileges, signature
+from service.checks.rules import caching, functions, indexes, pages, privileges, signature
 from service.checks.rules import counts as rules
 from service.checks.runs import attack, growth
 from service.checks.runs.samples import Sampler
@@ -122,6 +122,7 @@ class Garden:
         for subject in subjects:
             signature.check(subject)
             rules.check(subject)
+            pages.check(subject)
             functions.check(subject)
             caching.check(subject)
             await indexes.check(self.connection, subject)

@@ -14,7 +14,7 @@ import asyncpg
 from service.checks import spans
 from service.checks.entries import Entry
 from service.checks.findings import Finding, Span
-from service.checks.proofs import cardinality, isolation, nullability
+from service.checks.proofs import cardinality, isolation, limits, nullability
 from service.checks.proofs.cardinality import Proof
 from service.checks.proofs.catalog import Catalog
 from service.checks.proofs.describing import Described, Describer, describing
@@ -41,6 +41,7 @@ class Proved:
     one: Proof
     orders: Sequence[tuple[QueryScope, Proof]]
     locks: Sequence[Locked]
+    given: frozenset[int] = frozenset()
 
     @property
     def scope(self) -> QueryScope:
@@ -161,7 +162,8 @@ def _proved(subject: Subject, key: int, described: Described) -> Proved:
         described=described,
         verdicts=nullability.prove(scope, given),
         one=cardinality.at_most_one(scope),
-        orders=[(each, cardinality.total_order(each)) for each in scope.queries if each.node["limitCount"] is not None],
+        given=given,
+        orders=[(each, cardinality.total_order(each)) for each in scope.queries if limits.takes_some(each)],
         locks=[
             each
             for query in (scope, *described.added)

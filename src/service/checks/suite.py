@@ -12,7 +12,7 @@ from service.checks.findings import Finding
 from service.checks.proofs import catalog
 from service.checks.proofs.catalog import Catalog
 from service.checks.proving import Subject, understanding
-from service.checks.rules import caching, functions, indexes, privileges, signature
+from service.checks.rules import caching, functions, indexes, pages, privileges, signature
 from service.checks.rules import counts as rules
 from service.checks.runs import attack, growth
 from service.checks.runs.samples import Sampler
@@ -42,7 +42,7 @@ async def examine(connection: Any, schema: str, entries: Sequence[Entry], *, is_
     known = await catalog.load(connection)
     subjects = await proving.prove(connection, known, entries)
     for subject in subjects:
-        for check in (signature.check, rules.check, functions.check, caching.check):
+        for check in (signature.check, rules.check, pages.check, functions.check, caching.check):
             with understanding(subject):
                 check(subject)
         with understanding(subject):

@@ -36,6 +36,7 @@ _SUBJECTS = {
     "calls": "a function",
     "unnamed": "a relation",
     "fails": "an SQLSTATE",
+    "filter": "a parameter",
 }
 
 

@@ -39,7 +39,7 @@ def _unlimited(scope: QueryScope) -> Proof:
         return Proof(False, "a function in its columns answers several rows")
     if scope.is_one_group:
         return Proof(True, "an aggregate over everything is one row")
-    pins = _pins(scope)
+    pins = pins_of(scope)
     if node.list("groupingSets"):
         return Proof(False, "grouping sets answer several rows")
     if node.list("groupClause") and all(pins.is_fixed(each) for each in scope.grouping):
@@ -49,7 +49,8 @@ def _unlimited(scope: QueryScope) -> Proof:
     return _whole(pins)
 
 
-def _pins(scope: QueryScope, start: Iterable[Variable] = ()) -> Pins:
+def pins_of(scope: QueryScope, start: Iterable[Variable] = ()) -> Pins:
+    """What the conditions of a query fix, if the variables `start` are fixed beside."""
     return Pins(scope, _for_columns, start)
 
 
@@ -142,7 +143,7 @@ def _determined(scope: QueryScope, columns: frozenset[int]) -> Proof:
     places = [place for each in shown if (place := place_of(each["expr"]))]
     if scope.command in (Command.INSERT, Command.UPDATE):
         return _written(scope, {attribute for number, attribute in places if number == scope.target})
-    return _whole(_pins(scope, places))
+    return _whole(pins_of(scope, places))
 
 
 def _written(scope: QueryScope, columns: set[int]) -> Proof:
@@ -175,7 +176,7 @@ def total_order(scope: QueryScope) -> Proof:
     is_distinct = node.list("distinctClause") and not node["hasDistinctOn"]
     if node["setOperations"] is not None or node.list("groupClause") or is_distinct:
         return _order_of_shown(scope, names)
-    pins = _pins(scope, [place for each in keys if (place := place_of(each))])
+    pins = pins_of(scope, [place for each in keys if (place := place_of(each))])
     if not pins.loose:
         return Proof(True, f"{names}: {'; '.join(dict.fromkeys(pins.reasons.values()))}")
     loose = ", ".join(scope.alias(number) for number in sorted(pins.loose))

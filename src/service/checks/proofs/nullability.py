@@ -28,6 +28,11 @@ def prove(scope: QueryScope, given: frozenset[int] = frozenset()) -> list[Verdic
     return _Prover(given).outputs(scope)
 
 
+def of_expression(expression: Node, scope: QueryScope, given: frozenset[int] = frozenset()) -> Verdict:
+    """The verdict on one expression of a query, as it is in the rows that its conditions leave."""
+    return _Prover(given).of(expression, scope)
+
+
 @dataclass
 class _Prover:
     given: frozenset[int]
