@@ -27,6 +27,11 @@ SELECT c.oid::int8 AS oid,
                    -- Of the children of a table its indexes know nothing; under another collation more texts are equal.
                    'is_unique', i.indisunique AND i.indisvalid AND i.indimmediate AND i.indexprs IS NULL
                                 AND NOT (c.relkind = 'r' AND c.relhassubclass)
+                                -- Another operator class may take for different what = takes for equal.
+                                AND NOT EXISTS (SELECT
+                                                  FROM pg_catalog.pg_opclass AS o
+                                                 WHERE o.oid = ANY (i.indclass::oid[])
+                                                   AND NOT o.opcdefault)
                                 AND NOT EXISTS (SELECT
                                                   FROM unnest(i.indkey::int2[], i.indcollation::oid[]) AS u (number, collated)
                                                   JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = u.number

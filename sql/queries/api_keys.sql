@@ -1,5 +1,5 @@
 -- repository: ApiKeys
--- An API key lets a program in with a role of its own; the key is shown once, the database keeps only its hash and a MAC.
+-- A program authenticates with an API key, which has its own role. The database has only a hash of the key, and a MAC.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- api_keys
@@ -28,17 +28,18 @@
 --   INDEX (tenant_id, created_by)
 --   triggers: record_delete, record_insert, record_update, refuse_truncate, touch
 -- End of the tables.
--- The MAC covers the hash, the creator and the role. It is made with a key that only the service has.
+-- The MAC covers the tenant, the hash, the creator and the role. It is made with a secret key that the database does not have.
 
 -- name: create :one
--- A new key.
+-- Creates an API key.
 INSERT INTO api_keys (tenant_id, name, role, key_hash, key_mac, created_by, expires_at)
 VALUES (:tenant_id, :name, :role, :key_hash, :key_mac, :created_by, :expires_at)
 RETURNING id, name, role, created_by, expires_at, last_used_at, created_at, updated_at, version;
 
 -- name: authenticate :maybe
--- The first statement of a request with an API key: the key, and everything that could be a reason to refuse it. A key is valid
--- only while its creator is an active user, and may do no more than its creator.
+-- The first statement of a request with an API key. Finds the key by its hash, with the facts that may be a reason to refuse the
+-- request. No row if the key is revoked or its creator is not an active user. A key may do no more than its creator, so the
+-- creator's role is returned too.
 SELECT k.id AS key_id, k.created_by AS user_id, k.key_mac, k.role, u.role AS maker_role, t.status AS tenant_status,
        coalesce(k.expires_at <= now(), false) AS is_expired,
        coalesce(k.last_used_at < now() - :seen_every::interval, true) AS is_unseen,
@@ -56,7 +57,8 @@ SELECT k.id AS key_id, k.created_by AS user_id, k.key_mac, k.role, u.role AS mak
 
 -- name: page_macs :many
 -- grows: tenant
--- The next keys in id order, either those with a MAC or those without one, with the fields that the MAC covers.
+-- API keys in id order, with the fields that their MACs cover: only keys that have a MAC if :has_mac is true, otherwise only keys
+-- that have none.
 SELECT id, created_by, role, key_hash, key_mac
   FROM api_keys
  WHERE tenant_id = :tenant_id
@@ -66,7 +68,7 @@ SELECT id, created_by, role, key_hash, key_mac
  LIMIT :limit;
 
 -- name: write_macs :count
--- Stores MACs that the service has recomputed.
+-- Stores the MACs in :key_macs, which the service has computed, for the API keys in :ids.
 UPDATE api_keys AS k
    SET key_mac = r.key_mac
   FROM unnest(:ids::uuid[], :key_macs::bytea[]) AS r (id, key_mac)
@@ -74,7 +76,8 @@ UPDATE api_keys AS k
    AND k.id = r.id;
 
 -- name: page :many
--- One page of the keys that are not revoked, newest first; :after_* is the last row of the page before.
+-- One page of the keys that are not revoked, newest first; :after_created_at and :after_id are of the last row of the page
+-- before.
 SELECT id, name, role, created_by, expires_at, last_used_at, created_at, updated_at, version
   FROM api_keys
  WHERE tenant_id = :tenant_id
@@ -85,7 +88,7 @@ SELECT id, name, role, created_by, expires_at, last_used_at, created_at, updated
  LIMIT :limit;
 
 -- name: revoke :count
--- Revokes a key.
+-- Revokes an API key.
 UPDATE api_keys
    SET revoked_at = now()
  WHERE tenant_id = :tenant_id
@@ -96,11 +99,12 @@ UPDATE api_keys
 -- grows: tenant
 -- calls: prune_api_keys because the serving role may not delete keys; it asks for the bound tenant again
 -- notnull: prune_api_keys because it is a count
--- Deletes some of the keys that were revoked or have expired longer ago than app.installation.deleted_retention.
+-- Deletes API keys that were revoked or have expired longer ago than app.installation.deleted_retention, at most :limit at a
+-- time.
 SELECT prune_api_keys(:tenant_id, :limit);
 
 -- name: touch :count
--- Records that these keys have just been used. The row's version stays, and the log gets no entry.
+-- Records that the API keys in :ids have just been used. This does not change their versions, and is not recorded in the log.
 UPDATE api_keys
    SET last_used_at = now()
  WHERE tenant_id = :tenant_id

@@ -1,5 +1,5 @@
 -- repository: Brands
--- A brand is a company that campaigns are run for; its addresses, phones and documents are sealed; it is read with its niches.
+-- A brand is a company for which campaigns are run. Its email addresses, phones and documents are sealed. It can have niches.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- brands
@@ -73,8 +73,8 @@
 -- End of the tables.
 
 -- name: create :one
--- A new brand with its niches, in one statement. If a niche does not exist, the error is a violation of
--- brand_niches_niche_id_fkey. The service chooses the id, because the personal data is sealed for this id.
+-- Creates a brand with its niches. If a niche does not exist, the foreign key brand_niches_niche_id_fkey is violated. The service
+-- chooses :id, because it seals the personal data for this id before the row exists.
 WITH created AS (
     INSERT INTO brands (tenant_id, id, brand_name, username, email, email_index, phone, phone_index, legal_entity_name,
                         company_type, brand_email, poc_name, poc_designation, poc_email,
@@ -103,7 +103,7 @@ SELECT c.id, c.brand_name, c.username, c.email, c.phone, c.legal_entity_name, c.
   FROM created AS c;
 
 -- name: find :one
--- One live brand with its niches.
+-- Finds a live brand with its niches, by its id.
 SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.company_type, b.brand_email,
        b.poc_name, b.poc_designation, b.poc_email, b.poc_contact_number, b.bio, b.profile_image,
        b.incorporation_document, b.gst_document, b.pan_document, b.is_phone_verified, b.is_profile_completed,
@@ -120,7 +120,7 @@ SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.
 
 -- name: find_many :many
 -- unbounded: one row for each id that is asked for
--- The live brands among the given ids with their niches, in id order.
+-- The live brands whose ids are in :ids, each with its niches, in id order.
 SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.company_type, b.brand_email,
        b.poc_name, b.poc_designation, b.poc_email, b.poc_contact_number, b.bio, b.profile_image,
        b.incorporation_document, b.gst_document, b.pan_document, b.is_phone_verified, b.is_profile_completed,
@@ -137,11 +137,12 @@ SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.
  ORDER BY b.id;
 
 -- name: exists :value
--- Whether a live brand has this id.
+-- Whether there is a live brand with the id :id.
 SELECT EXISTS (SELECT FROM brands WHERE tenant_id = :tenant_id AND id = :id AND deleted_at IS NULL);
 
 -- name: page :many
--- One page of the live brands with their niches, newest first; :after_* is the last row of the page before.
+-- One page of the live brands with their niches, newest first; :after_created_at and :after_id are of the last row of the page
+-- before.
 SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.company_type, b.brand_email,
        b.poc_name, b.poc_designation, b.poc_email, b.poc_contact_number, b.bio, b.profile_image,
        b.incorporation_document, b.gst_document, b.pan_document, b.is_phone_verified, b.is_profile_completed,
@@ -164,8 +165,9 @@ SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.
  LIMIT :limit;
 
 -- name: update :maybe
--- Changes the given fields if the row still has the expected version; otherwise returns the row unchanged, with applied = false.
--- If the blind index of email or phone is unchanged, the stored sealed value is kept. A new phone is not verified.
+-- Changes those fields of a live brand that :given lists, if its version is :version (without :version, whatever its version).
+-- Otherwise returns it unchanged, with applied = false; no row if there is no such brand. If the new email address or phone has
+-- the blind index of the old one, the old sealed value is kept. A change of the phone sets is_phone_verified to false.
 WITH updated AS (
     UPDATE brands
        SET brand_name             = CASE WHEN 'brand_name' = ANY (:given::text[]) THEN :brand_name ELSE brand_name END,
@@ -187,7 +189,7 @@ WITH updated AS (
            gst_document           = CASE WHEN 'gst_document' = ANY (:given) THEN :gst_document ELSE gst_document END,
            pan_document           = CASE WHEN 'pan_document' = ANY (:given) THEN :pan_document ELSE pan_document END,
            is_active              = CASE WHEN 'is_active' = ANY (:given) THEN :is_active ELSE is_active END,
-           is_phone_verified      = is_phone_verified AND NOT ('phone' = ANY (:given) AND phone_index <> :phone_index)
+           is_phone_verified      = is_phone_verified AND NOT ('phone' = ANY (:given) AND phone_index IS DISTINCT FROM :phone_index)
      WHERE tenant_id = :tenant_id
        AND id = :id
        AND deleted_at IS NULL
@@ -223,8 +225,8 @@ SELECT a.id, a.brand_name, a.username, a.email, a.phone, a.legal_entity_name, a.
   FROM answered AS a;
 
 -- name: remove :value
--- Soft deletion if the row has the expected version. Returns true if it was deleted, false if the version differs, and no row
--- if it does not exist.
+-- Marks a live brand as deleted, if its version is :version (without :version, whatever its version). Returns true if it was
+-- marked, false if it has another version, and no row if there is no such brand.
 WITH removed AS (
     UPDATE brands
        SET deleted_at = now()
@@ -245,7 +247,7 @@ SELECT false AS applied
    AND NOT EXISTS (SELECT FROM removed);
 
 -- name: restore :one
--- Undoes a soft deletion; a brand that is not deleted stays as it is.
+-- Restores a deleted brand; a brand that is not deleted stays as it is.
 WITH restored AS (
        UPDATE brands
           SET deleted_at = NULL
@@ -268,8 +270,8 @@ SELECT r.id, r.brand_name, r.username, r.email, r.phone, r.legal_entity_name, r.
   FROM restored AS r;
 
 -- name: attach_niche :count
--- Attaches a niche to a live brand and raises the brand's version; nothing happens when it is attached already.
--- The brand's row is locked first, so that concurrent changes of its niches wait for each other.
+-- Attaches a niche to a live brand and raises the brand's version. If the niche is attached already, nothing changes. The row of
+-- the brand is locked first, so that concurrent changes of its niches wait for each other.
 WITH attached AS (
     INSERT INTO brand_niches (tenant_id, brand_id, niche_id)
     SELECT b.tenant_id, b.id, :niche_id::uuid
@@ -287,7 +289,7 @@ UPDATE brands
    AND id = (SELECT brand_id FROM attached);
 
 -- name: detach_niche :count
--- Detaches a niche from a live brand and raises the brand's version; nothing happens when it is not attached.
+-- Detaches a niche from a live brand and raises the brand's version. If the niche is not attached, nothing changes.
 WITH locked AS (
     SELECT b.id
       FROM brands AS b
@@ -309,7 +311,7 @@ UPDATE brands
    AND id = (SELECT brand_id FROM detached);
 
 -- name: replace_niches :count
--- Replaces the niches of a live brand by these, and raises its version if the niches have changed.
+-- Replaces the niches of a live brand by those in :niche_ids, and raises the brand's version if this changes its niches.
 WITH detached AS (
     DELETE FROM brand_niches AS l
      USING brands AS b
@@ -337,7 +339,7 @@ UPDATE brands
    AND id = (SELECT brand_id FROM detached UNION SELECT brand_id FROM attached);
 
 -- name: verify_phone :many
--- Marks the live brand with this phone as verified.
+-- Sets is_phone_verified of the live brand that has the phone with the blind index :phone_index. Returns its id.
    UPDATE brands
       SET is_phone_verified = true
     WHERE tenant_id = :tenant_id
@@ -346,7 +348,8 @@ UPDATE brands
 RETURNING id;
 
 -- name: stale :many
--- The next brands, in id order, of which at least one personal value does not begin with :prefix.
+-- The live and deleted brands, in id order, in which at least one sealed value does not begin with :prefix. The first bytes of a
+-- sealed value name its key, so these are the rows that have to be sealed again with the current key.
 SELECT id, version, email, phone, brand_email, poc_email, poc_contact_number, incorporation_document, gst_document, pan_document
   FROM brands
  WHERE tenant_id = :tenant_id
@@ -363,8 +366,9 @@ SELECT id, version, email, phone, brand_email, poc_email, poc_contact_number, in
  LIMIT :limit;
 
 -- name: reseal :count
--- Replaces sealed values and their blind indexes, for example after a change of keys, unless the row has changed since it was
--- read. A null in the arrays leaves the column as it is.
+-- Replaces sealed values and their blind indexes, for example after a change of keys. Rows whose versions are not those in
+-- :versions have changed since they were read, and are skipped. A null in an array of values leaves the column of this row
+-- unchanged.
 UPDATE brands AS b
    SET email                  = coalesce(r.email, b.email),
        email_index            = coalesce(r.email_index, b.email_index),

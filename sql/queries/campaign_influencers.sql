@@ -1,5 +1,5 @@
 -- repository: CampaignInfluencers
--- An influencer on a campaign (invited, accepted, declined or removed), with a fee; visible while both of them are live.
+-- A row says that an influencer is invited to a campaign, or has accepted, declined or been removed, and for which fee.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- campaign_influencers
@@ -26,7 +26,8 @@
 -- End of the tables.
 
 -- name: page :many
--- One page of a live campaign's live influencers, newest first; :after_* is the last row of the page before.
+-- One page of the live influencers on a live campaign, newest first; :after_created_at and :after_id are of the last row of the
+-- page before.
 SELECT a.id, a.campaign_id, a.influencer_id, i.name AS influencer_name, i.username AS influencer_username,
        a.status, a.fee_minor, a.currency, a.created_at, a.updated_at, a.version
   FROM campaign_influencers AS a
@@ -44,8 +45,9 @@ SELECT a.id, a.campaign_id, a.influencer_id, i.name AS influencer_name, i.userna
  LIMIT :limit;
 
 -- name: put :maybe
--- Adds a live influencer to a live campaign, or changes status, fee and currency. A fee without a currency gets the campaign's.
--- No row if there is no such campaign or influencer. Both are locked, so that neither can be deleted meanwhile.
+-- Adds a live influencer to a live campaign; if the influencer is on the campaign already, replaces status, fee and currency. A
+-- fee without a currency gets the currency of the campaign. No row if there is no such campaign or influencer. Campaign and
+-- influencer are locked, so that neither can be deleted before this transaction ends.
 WITH placed AS (
     INSERT INTO campaign_influencers AS a (tenant_id, campaign_id, influencer_id, status, fee_minor, currency)
     SELECT c.tenant_id, c.id, i.id, :status, :fee_minor,
@@ -72,7 +74,7 @@ SELECT p.id, p.campaign_id, p.influencer_id, i.name AS influencer_name, i.userna
  WHERE i.tenant_id = :tenant_id;
 
 -- name: remove :count
--- Takes an influencer off a live campaign.
+-- Removes the row of an influencer from a live campaign.
 DELETE FROM campaign_influencers AS a
  USING campaigns AS c
  WHERE a.tenant_id = :tenant_id

@@ -1,5 +1,5 @@
 -- repository: Campaigns
--- A campaign is run by an agency for a brand. It has an owner, a budget, dates and a status from draft to archived.
+-- An agency (the tenant) runs a campaign for a brand. A campaign has an owner, a budget, dates and a status.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- campaigns
@@ -39,14 +39,14 @@
 -- End of the tables.
 
 -- name: create :one
--- A new campaign; a trigger refuses it if its owner or brand is not a live row of this tenant.
+-- Creates a campaign. A trigger refuses it if its owner or its brand is not a live row of this tenant.
 INSERT INTO campaigns (tenant_id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on)
 VALUES (:tenant_id, :name, :description, :status, :owner_id, :brand_id, :budget_minor, :currency, :starts_on, :ends_on)
 RETURNING id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
           created_at, updated_at, version;
 
 -- name: find :one
--- One live campaign.
+-- Finds a live campaign by its id.
 SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
        created_at, updated_at, version
   FROM campaigns
@@ -56,7 +56,7 @@ SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency
 
 -- name: find_many :many
 -- unbounded: one row for each id that is asked for
--- The live campaigns among the given ids, in id order.
+-- The live campaigns whose ids are in :ids, in id order.
 SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
        created_at, updated_at, version
   FROM campaigns
@@ -66,7 +66,7 @@ SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency
  ORDER BY id;
 
 -- name: find_with_contents :one
--- One live campaign and its live contents, newest first, in one statement.
+-- Finds a live campaign by its id, together with its live contents, the newest first.
 SELECT c.id, c.name, c.description, c.status, c.owner_id, c.brand_id, c.budget_minor, c.currency, c.starts_on, c.ends_on,
        c.created_at, c.updated_at, c.version,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'kind', n.kind, 'title', n.title, 'status', n.status)
@@ -81,12 +81,12 @@ SELECT c.id, c.name, c.description, c.status, c.owner_id, c.brand_id, c.budget_m
    AND c.deleted_at IS NULL;
 
 -- name: exists :value
--- Whether a live campaign has this id.
+-- Whether there is a live campaign with the id :id.
 SELECT EXISTS (SELECT FROM campaigns WHERE tenant_id = :tenant_id AND id = :id AND deleted_at IS NULL);
 
 -- name: count :value
 -- grows: tenant
--- The number of live campaigns, of all statuses or of one.
+-- The number of live campaigns; with :status, of those that have this status.
 SELECT count(*)
   FROM campaigns
  WHERE tenant_id = :tenant_id
@@ -95,7 +95,7 @@ SELECT count(*)
 ;
 
 -- name: page :many
--- One page of the live campaigns, newest first; :after_* is the last row of the page before.
+-- One page of the live campaigns, newest first; :after_created_at and :after_id are of the last row of the page before.
 SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
        created_at, updated_at, version
   FROM campaigns
@@ -110,7 +110,8 @@ SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency
  LIMIT :limit;
 
 -- name: update :maybe
--- Changes the given fields if the row still has the expected version; otherwise returns the row unchanged, with applied = false.
+-- Changes those fields of a live campaign that :given lists, if its version is :version (without :version, whatever its version).
+-- Otherwise returns it unchanged, with applied = false; no row if there is no such campaign.
 WITH updated AS (
     UPDATE campaigns
        SET name         = CASE WHEN 'name' = ANY (:given::text[]) THEN :name ELSE name END,
@@ -142,8 +143,8 @@ SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency
    AND NOT EXISTS (SELECT FROM updated);
 
 -- name: remove :value
--- Soft deletion if the row has the expected version. Returns true if it was deleted, false if the version differs, and no row
--- if it does not exist.
+-- Marks a live campaign as deleted, if its version is :version (without :version, whatever its version). Returns true if it was
+-- marked, false if it has another version, and no row if there is no such campaign.
 WITH removed AS (
     UPDATE campaigns
        SET deleted_at = now()
@@ -164,7 +165,7 @@ SELECT false AS applied
    AND NOT EXISTS (SELECT FROM removed);
 
 -- name: restore :one
--- Undoes a soft deletion; a campaign that is not deleted stays as it is.
+-- Restores a deleted campaign; a campaign that is not deleted stays as it is.
    UPDATE campaigns
       SET deleted_at = NULL
     WHERE tenant_id = :tenant_id
@@ -173,7 +174,7 @@ RETURNING id, name, description, status, owner_id, brand_id, budget_minor, curre
           created_at, updated_at, version;
 
 -- name: erase :count
--- Deletes a campaign for good, with its contents.
+-- Deletes a campaign and its contents for good, instead of marking them as deleted.
 DELETE FROM campaigns
  WHERE tenant_id = :tenant_id
    AND id = :id;

@@ -1,5 +1,5 @@
 -- repository: ChangeTickets
--- A ticket opens one change stream for a browser, whose EventSource can't send a header.
+-- A ticket opens one change stream. It is for browsers, whose EventSource can't send the header Authorization.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- change_tickets
@@ -23,12 +23,13 @@
 -- End of the tables.
 
 -- name: create :count
--- A new ticket for the holder of a session or of an API key.
+-- Creates a ticket, which stands for the session or API key with the hash :bearer_hash.
 INSERT INTO change_tickets (tenant_id, token_hash, token_mac, bearer_kind, bearer_hash, expires_at)
 VALUES (:tenant_id, :token_hash, :token_mac, :bearer_kind, :bearer_hash, now() + :lifetime::interval);
 
 -- name: redeem :maybe
--- Deletes a ticket and returns the session or key that it was issued for; no row if it was used before or has expired.
+-- Deletes a ticket, so that it can't be used again, and returns the hash of the session or API key that it stands for. No row if
+-- the ticket was used before or has expired.
 DELETE FROM change_tickets
  WHERE tenant_id = :tenant_id
    AND token_hash = :token_hash

@@ -1,5 +1,5 @@
 -- repository: Contents
--- A content is a post, reel, story, video or article made for a campaign; it is visible only while its campaign is live.
+-- A content is a post, reel, story, video or article for a campaign. It can be read only while its campaign is live.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- contents
@@ -30,7 +30,7 @@
 -- End of the tables.
 
 -- name: create :maybe
--- A new content of a live campaign; no row when there is no such campaign.
+-- Creates a content of a live campaign. No row if there is no such campaign.
 INSERT INTO contents (tenant_id, campaign_id, kind, title, body, url, status)
 SELECT c.tenant_id, c.id, :kind, :title, :body, :url, :status
   FROM campaigns AS c
@@ -41,7 +41,7 @@ SELECT c.tenant_id, c.id, :kind, :title, :body, :url, :status
 RETURNING id, campaign_id, kind, title, body, url, status, published_at, created_at, updated_at, version;
 
 -- name: find :one
--- One live content of a live campaign.
+-- Finds a live content of a live campaign, by both ids.
 SELECT n.id, n.campaign_id, n.kind, n.title, n.body, n.url, n.status, n.published_at, n.created_at, n.updated_at, n.version
   FROM contents AS n
   JOIN campaigns AS c ON c.tenant_id = n.tenant_id AND c.id = n.campaign_id
@@ -53,7 +53,8 @@ SELECT n.id, n.campaign_id, n.kind, n.title, n.body, n.url, n.status, n.publishe
    AND c.deleted_at IS NULL;
 
 -- name: page :many
--- One page of a live campaign's live contents, newest first; :after_* is the last row of the page before.
+-- One page of the live contents of a live campaign, newest first; :after_created_at and :after_id are of the last row of the page
+-- before.
 SELECT n.id, n.campaign_id, n.kind, n.title, n.body, n.url, n.status, n.published_at, n.created_at, n.updated_at, n.version
   FROM contents AS n
   JOIN campaigns AS c ON c.tenant_id = n.tenant_id AND c.id = n.campaign_id
@@ -69,7 +70,8 @@ SELECT n.id, n.campaign_id, n.kind, n.title, n.body, n.url, n.status, n.publishe
  LIMIT :limit;
 
 -- name: update :maybe
--- Changes the given fields if the row still has the expected version; otherwise returns the row unchanged, with applied = false.
+-- Changes those fields of a live content that :given lists, if its version is :version (without :version, whatever its version).
+-- Otherwise returns it unchanged, with applied = false; no row if there is no such content.
 WITH updated AS (
     UPDATE contents AS n
        SET kind   = CASE WHEN 'kind' = ANY (:given::text[]) THEN :kind ELSE n.kind END,
@@ -105,8 +107,8 @@ SELECT n.id, n.campaign_id, n.kind, n.title, n.body, n.url, n.status, n.publishe
    AND NOT EXISTS (SELECT FROM updated);
 
 -- name: remove :value
--- Soft deletion if the row has the expected version. Returns true if it was deleted, false if the version differs, and no row
--- if it does not exist.
+-- Marks a live content as deleted, if its version is :version (without :version, whatever its version). Returns true if it was
+-- marked, false if it has another version, and no row if there is no such content.
 WITH removed AS (
     UPDATE contents AS n
        SET deleted_at = now()
@@ -136,7 +138,7 @@ SELECT false AS applied
    AND NOT EXISTS (SELECT FROM removed);
 
 -- name: restore :one
--- Undoes a soft deletion within a live campaign; a content that is not deleted stays as it is.
+-- Restores a deleted content of a live campaign; a content that is not deleted stays as it is.
    UPDATE contents AS n
       SET deleted_at = NULL
      FROM campaigns AS c

@@ -1,5 +1,5 @@
 -- repository: Cursors
--- A cursor is the position of a consumer in a tenant's stream. The process that locks its row passes on the next commits.
+-- A cursor says how far a consumer has read a tenant's log. The process that locks the cursor calls the consumer.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- app.cursors
@@ -24,7 +24,8 @@
 -- calls: app.waiting because a process hands on the streams of all tenants; it answers their ids and nothing else
 -- notnull: tenant because it is a column of app.cursors, NOT NULL
 -- crosses: the service itself is told which tenants wait, no caller is
--- Some tenants with commits that a consumer has not handled; tenants for which it pauses after a failure are left out.
+-- At most :limit tenants that have commits which the consumer has not handled. Tenants for which the consumer is paused after a
+-- failure are left out.
 SELECT w.tenant_id AS tenant
   FROM app.waiting(:consumer, :limit) AS w;
 
@@ -38,7 +39,8 @@ SELECT w.tenant_id AS tenant
 -- notnull: failing because it is a count
 -- notnull: cut_off because it is a count
 -- crosses: operators see totals over all tenants, and callers see nothing
--- Over all tenants, how far each consumer is behind.
+-- For each consumer: in how many tenants it is behind, fails or is cut off, and how old the oldest commit is that it has not
+-- handled.
 SELECT l.consumer, l.tenants, l.failing, l.cut_off, l.oldest, now() - l.oldest AS behind
   FROM app.consumer_lag() AS l
  ORDER BY l.consumer;
@@ -48,17 +50,19 @@ SELECT l.consumer, l.tenants, l.failing, l.cut_off, l.oldest, now() - l.oldest A
 -- grows: tenant
 -- calls: app.forget_consumer because a consumer that no longer exists is removed for all tenants
 -- notnull: forget_consumer because it is a count
--- Deletes all cursors of a consumer that no longer exists; returns their number.
+-- Deletes the cursors of a consumer that no longer exists, for all tenants. Returns the number of cursors.
 SELECT app.forget_consumer(:consumer);
 
 -- name: open :count
--- The cursor of a consumer that is new to this tenant. Its epoch is 0, which no database has, so the consumer gets a reset first.
+-- Creates the cursor of a consumer that has none for this tenant. Its epoch is 0, which no database has, so the consumer gets a
+-- reset first if there are earlier commits.
 INSERT INTO app.cursors (tenant_id, consumer, epoch, number)
 VALUES (:tenant_id, :consumer, 0, 0)
     ON CONFLICT ON CONSTRAINT cursors_pkey DO NOTHING;
 
 -- name: take :maybe
--- Locks a consumer's cursor for this transaction; no row if another process has locked it, or while it pauses after a failure.
+-- Locks a consumer's cursor until the transaction ends. No row if another process has locked the cursor, or while the consumer is
+-- paused after a failure.
 SELECT epoch, number, failures, cut_off_at
   FROM app.cursors
  WHERE tenant_id = :tenant_id
@@ -67,7 +71,7 @@ SELECT epoch, number, failures, cut_off_at
    FOR UPDATE SKIP LOCKED;
 
 -- name: move :count
--- Stores the position up to which a consumer has handled the commits, and clears its failures.
+-- Stores the position up to which a consumer has handled the commits, and sets its number of failures to 0.
 UPDATE app.cursors
    SET epoch      = :epoch,
        number     = :number,
@@ -79,7 +83,7 @@ UPDATE app.cursors
    AND consumer = :consumer;
 
 -- name: fail :count
--- Records that a consumer has failed; it is called again after the pause.
+-- Records that a consumer has failed. It is not called again for this tenant before the time :pause has passed.
 UPDATE app.cursors
    SET failures = failures + 1,
        retry_at = now() + :pause::interval
@@ -87,7 +91,7 @@ UPDATE app.cursors
    AND consumer = :consumer;
 
 -- name: cut_off :count
--- Records that a consumer is too far behind: it is cut off until it has handled a reset.
+-- Records that a consumer is cut off: it is too far behind in this tenant, and gets no commits before it has handled a reset.
 UPDATE app.cursors
    SET cut_off_at = now()
  WHERE tenant_id = :tenant_id

@@ -1,5 +1,5 @@
 -- repository: IdempotencyKeys
--- An idempotency key stores the answer to a caller's request, in the same transaction as the request's effect.
+-- A row has an Idempotency-Key of a caller, and the answer to the request that used it, for requests that are repeated.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- idempotency_keys
@@ -36,7 +36,9 @@
 -- End of the tables.
 
 -- name: claim :value
--- Claims a key of this caller for this transaction and returns its id; no row if it is in use. Waits for a concurrent request.
+-- Inserts a caller's key for the request of this transaction, or reuses its row if the key has expired. Returns the row's id; no
+-- row if the key is stored already and has not expired. If a concurrent transaction has claimed the same key, waits until it
+-- ends.
 INSERT INTO idempotency_keys AS k (tenant_id, caller_id, key, fingerprint, expires_at)
 VALUES (:tenant_id, :caller_id, :key, :fingerprint, now() + :lifetime::interval)
     ON CONFLICT ON CONSTRAINT idempotency_keys_tenant_id_caller_id_key_key DO UPDATE
@@ -50,7 +52,7 @@ RETURNING k.id;
 -- name: is_full :value
 -- grows: page
 -- unordered: they are only counted
--- Whether the tenant has at least :most stored keys.
+-- Whether the tenant has :most or more rows, including expired ones that are not purged yet.
 SELECT count(*) >= :most AS is_full
   FROM (SELECT k.id
           FROM idempotency_keys AS k
@@ -58,14 +60,15 @@ SELECT count(*) >= :most AS is_full
          LIMIT :most) AS kept;
 
 -- name: settle :count
--- Stores the answer, in the transaction that has claimed the key.
+-- Stores the answer to the request, in the transaction that has claimed its key.
 UPDATE idempotency_keys
    SET answer = :answer
  WHERE tenant_id = :tenant_id
    AND id = :id;
 
 -- name: find :maybe
--- The fingerprint of the request that used a caller's key, the stored answer, and the number of that request's commit.
+-- For a caller's key that has not expired: the fingerprint of the request that used it, the stored answer to this request, and
+-- the number of its commit (null if the request has changed nothing that is recorded).
 SELECT k.id, k.fingerprint, k.answer, c.number
   FROM idempotency_keys AS k
   LEFT JOIN app.commits AS c ON c.tenant_id = :tenant_id AND c.xid = k.xid
@@ -77,7 +80,7 @@ SELECT k.id, k.fingerprint, k.answer, c.number
 -- name: purge :count
 -- grows: page
 -- unordered: it doesn't matter which go first, all of them will
--- Deletes expired keys with their answers, at most :limit at a time.
+-- Deletes expired keys together with the stored answers, at most :limit at a time.
 DELETE FROM idempotency_keys
  WHERE tenant_id = :tenant_id
    AND id = ANY (ARRAY(SELECT k.id
@@ -87,7 +90,8 @@ DELETE FROM idempotency_keys
                         LIMIT :limit));
 
 -- name: stale :many
--- The next answers in id order that do not begin with :prefix, the prefix of values sealed with one key.
+-- The stored answers, in id order, that do not begin with :prefix. The first bytes of a sealed value name its key, so these are
+-- the answers that have to be sealed again with the current key.
 SELECT id, answer
   FROM idempotency_keys
  WHERE tenant_id = :tenant_id
@@ -97,8 +101,9 @@ SELECT id, answer
  LIMIT :limit;
 
 -- name: reseal :count
--- Replaces answers by the same answers sealed with another key. It runs in the repeatable read transaction that has read them,
--- and fails if one of these rows has changed since: they have no version.
+-- Replaces stored answers by the same answers, sealed with another key. The rows have no version by which a concurrent change
+-- could be noticed. So this runs in the repeatable read transaction that has read them, and fails if one of them was changed
+-- meanwhile.
 UPDATE idempotency_keys AS k
    SET answer = r.answer
   FROM unnest(:ids::uuid[], :answers::bytea[]) AS r (id, answer)

@@ -1,5 +1,5 @@
 -- repository: Influencers
--- An influencer is a profile of somebody who makes content; its address and phone are sealed; it is read with its niches.
+-- An influencer is somebody who makes content. The email address and the phone are sealed. An influencer can have niches.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- influencers
@@ -57,8 +57,8 @@
 -- End of the tables.
 
 -- name: create :one
--- A new influencer with its niches, in one statement. If a niche does not exist, the error is a violation of
--- influencer_niches_niche_id_fkey. The service chooses the id, because the personal data is sealed for this id.
+-- Creates an influencer with its niches. If a niche does not exist, the foreign key influencer_niches_niche_id_fkey is violated.
+-- The service chooses :id, because it seals the personal data for this id before the row exists.
 WITH created AS (
     INSERT INTO influencers (tenant_id, id, name, username, email, email_index, phone, phone_index, date_of_birth,
                              gender, bio, profile_image, is_active)
@@ -80,7 +80,7 @@ SELECT c.id, c.name, c.username, c.email, c.phone, c.date_of_birth, c.gender, c.
   FROM created AS c;
 
 -- name: find :one
--- One live influencer with its niches.
+-- Finds a live influencer with its niches, by its id.
 SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.bio, i.profile_image,
        i.is_phone_verified, i.is_active, i.created_at, i.updated_at, i.version,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
@@ -95,7 +95,7 @@ SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.
 
 -- name: find_many :many
 -- unbounded: one row for each id that is asked for
--- The live influencers among the given ids with their niches, in id order.
+-- The live influencers whose ids are in :ids, each with its niches, in id order.
 SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.bio, i.profile_image,
        i.is_phone_verified, i.is_active, i.created_at, i.updated_at, i.version,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
@@ -110,11 +110,12 @@ SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.
  ORDER BY i.id;
 
 -- name: exists :value
--- Whether a live influencer has this id.
+-- Whether there is a live influencer with the id :id.
 SELECT EXISTS (SELECT FROM influencers WHERE tenant_id = :tenant_id AND id = :id AND deleted_at IS NULL);
 
 -- name: page :many
--- One page of the live influencers with their niches, newest first; :after_* is the last row of the page before.
+-- One page of the live influencers with their niches, newest first; :after_created_at and :after_id are of the last row of the
+-- page before.
 SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.bio, i.profile_image,
        i.is_phone_verified, i.is_active, i.created_at, i.updated_at, i.version,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
@@ -135,8 +136,10 @@ SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.
  LIMIT :limit;
 
 -- name: update :maybe
--- Changes the given fields if the row still has the expected version; otherwise returns the row unchanged, with applied = false.
--- If the blind index of email or phone is unchanged, the stored sealed value is kept. A new phone is not verified.
+-- Changes those fields of a live influencer that :given lists, if its version is :version (without :version, whatever its
+-- version). Otherwise returns it unchanged, with applied = false; no row if there is no such influencer. If the new email address
+-- or phone has the blind index of the old one, the old sealed value is kept. A change of the phone sets is_phone_verified to
+-- false.
 WITH updated AS (
     UPDATE influencers
        SET name              = CASE WHEN 'name' = ANY (:given::text[]) THEN :name ELSE name END,
@@ -150,7 +153,7 @@ WITH updated AS (
            bio               = CASE WHEN 'bio' = ANY (:given) THEN :bio ELSE bio END,
            profile_image     = CASE WHEN 'profile_image' = ANY (:given) THEN :profile_image ELSE profile_image END,
            is_active         = CASE WHEN 'is_active' = ANY (:given) THEN :is_active ELSE is_active END,
-           is_phone_verified = is_phone_verified AND NOT ('phone' = ANY (:given) AND phone_index <> :phone_index)
+           is_phone_verified = is_phone_verified AND NOT ('phone' = ANY (:given) AND phone_index IS DISTINCT FROM :phone_index)
      WHERE tenant_id = :tenant_id
        AND id = :id
        AND deleted_at IS NULL
@@ -180,8 +183,8 @@ SELECT a.id, a.name, a.username, a.email, a.phone, a.date_of_birth, a.gender, a.
   FROM answered AS a;
 
 -- name: remove :value
--- Soft deletion if the row has the expected version. Returns true if it was deleted, false if the version differs, and no row
--- if it does not exist.
+-- Marks a live influencer as deleted, if its version is :version (without :version, whatever its version). Returns true if it was
+-- marked, false if it has another version, and no row if there is no such influencer.
 WITH removed AS (
     UPDATE influencers
        SET deleted_at = now()
@@ -202,7 +205,7 @@ SELECT false AS applied
    AND NOT EXISTS (SELECT FROM removed);
 
 -- name: restore :one
--- Undoes a soft deletion; an influencer that is not deleted stays as it is.
+-- Restores a deleted influencer; an influencer that is not deleted stays as it is.
 WITH restored AS (
        UPDATE influencers
           SET deleted_at = NULL
@@ -221,8 +224,8 @@ SELECT r.id, r.name, r.username, r.email, r.phone, r.date_of_birth, r.gender, r.
   FROM restored AS r;
 
 -- name: attach_niche :count
--- Attaches a niche to a live influencer and raises the influencer's version; nothing happens when it is attached already.
--- The influencer's row is locked first, so that concurrent changes of its niches wait for each other.
+-- Attaches a niche to a live influencer and raises the influencer's version. If the niche is attached already, nothing changes.
+-- The row of the influencer is locked first, so that concurrent changes of its niches wait for each other.
 WITH attached AS (
     INSERT INTO influencer_niches (tenant_id, influencer_id, niche_id)
     SELECT i.tenant_id, i.id, :niche_id::uuid
@@ -240,7 +243,7 @@ UPDATE influencers
    AND id = (SELECT influencer_id FROM attached);
 
 -- name: detach_niche :count
--- Detaches a niche from a live influencer and raises the influencer's version; nothing happens when it is not attached.
+-- Detaches a niche from a live influencer and raises the influencer's version. If the niche is not attached, nothing changes.
 WITH locked AS (
     SELECT i.id
       FROM influencers AS i
@@ -262,7 +265,8 @@ UPDATE influencers
    AND id = (SELECT influencer_id FROM detached);
 
 -- name: replace_niches :count
--- Replaces the niches of a live influencer by these, and raises its version if the niches have changed.
+-- Replaces the niches of a live influencer by those in :niche_ids, and raises the influencer's version if this changes its
+-- niches.
 WITH detached AS (
     DELETE FROM influencer_niches AS l
      USING influencers AS i
@@ -290,7 +294,7 @@ UPDATE influencers
    AND id = (SELECT influencer_id FROM detached UNION SELECT influencer_id FROM attached);
 
 -- name: verify_phone :many
--- Marks the live influencer with this phone as verified.
+-- Sets is_phone_verified of the live influencer that has the phone with the blind index :phone_index. Returns its id.
    UPDATE influencers
       SET is_phone_verified = true
     WHERE tenant_id = :tenant_id
@@ -299,7 +303,8 @@ UPDATE influencers
 RETURNING id;
 
 -- name: stale :many
--- The next influencers, in id order, of which at least one personal value does not begin with :prefix.
+-- The live and deleted influencers, in id order, in which at least one sealed value does not begin with :prefix. The first bytes
+-- of a sealed value name its key, so these are the rows that have to be sealed again with the current key.
 SELECT id, version, email, phone
   FROM influencers
  WHERE tenant_id = :tenant_id
@@ -310,8 +315,9 @@ SELECT id, version, email, phone
  LIMIT :limit;
 
 -- name: reseal :count
--- Replaces sealed values and their blind indexes, for example after a change of keys, unless the row has changed since it was
--- read. A null in the arrays leaves the column as it is.
+-- Replaces sealed values and their blind indexes, for example after a change of keys. Rows whose versions are not those in
+-- :versions have changed since they were read, and are skipped. A null in an array of values leaves the column of this row
+-- unchanged.
 UPDATE influencers AS i
    SET email       = coalesce(r.email, i.email),
        email_index = coalesce(r.email_index, i.email_index),

@@ -1,5 +1,5 @@
 -- repository: Installation
--- The installation is the database itself: its epoch, whether it is read-only, its applied migrations.
+-- The installation is one database of Quarry: its epoch, its maintenance mode, its last purge, its applied migrations.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- app.installation
@@ -26,7 +26,8 @@
 
 -- name: find :one
 -- scope: shared
--- The one row about the database: epoch, number of shared data, retention of the log, read-only mode, and the last purge.
+-- The only row of app.installation: the epoch, the number of the last change of shared data, how long the log is kept, whether
+-- maintenance mode is on, and the last purge.
 SELECT epoch, shared_number, log_retention, is_read_only, purge_failures, now() - purged_at AS since_purged
   FROM app.installation;
 
@@ -34,7 +35,7 @@ SELECT epoch, shared_number, log_retention, is_read_only, purge_failures, now() 
 -- scope: shared
 -- calls: app.enter_life because only the owner may raise the epoch
 -- notnull: enter_life because every path of it returns the epoch
--- Returns the epoch. If this database was restored, promoted or copied since the last call, the epoch is raised first.
+-- Returns the epoch. If the database was restored, promoted or copied after the last call, raises the epoch first.
 SELECT app.enter_life();
 
 -- name: raise_epoch :value
@@ -47,7 +48,7 @@ SELECT app.raise_epoch();
 -- name: set_read_only :value
 -- scope: platform
 -- notnull: xid because the installation has its one row
--- Begins or ends maintenance, and returns the id of the transaction that does so.
+-- Switches maintenance mode on or off, and returns the id of this transaction.
    UPDATE app.installation
       SET is_read_only = :is_read_only
 RETURNING pg_current_xact_id() AS xid;
@@ -56,7 +57,7 @@ RETURNING pg_current_xact_id() AS xid;
 -- scope: platform
 -- crosses: the command that ends maintenance is told whether others still write, no caller is
 -- notnull: has_settled because a snapshot always has an oldest transaction
--- Whether transaction :xid and all transactions with smaller ids, which began to write before it, have ended.
+-- Whether transaction :xid, and all transactions that have got their ids before it, have ended.
 SELECT pg_snapshot_xmin(pg_current_snapshot()) > :xid AS has_settled;
 
 -- name: migrations :many
@@ -64,7 +65,7 @@ SELECT pg_snapshot_xmin(pg_current_snapshot()) > :xid AS has_settled;
 -- unbounded: one row for each migration
 -- calls: applied_migrations because yoyo's own tables are the owner's; it answers ids and nothing else
 -- notnull: id because it is the key of yoyo's table
--- The ids of the applied migrations, except for those of tenants' own schemas.
+-- The ids of the migrations that are applied to the schema app and to the schema that tenants share.
 SELECT m.id
   FROM applied_migrations() AS m;
 
@@ -75,6 +76,6 @@ SELECT m.id
 -- notnull: schema_name because it is a column of app.schemas, NOT NULL
 -- notnull: id because it is the key of yoyo's table
 -- unrun: sample tenants have no schemas of their own, only rows that name some; tests/schema runs it on real ones
--- The ids of the migrations that are applied to each tenant's own schema.
+-- For each tenant's own schema: the ids of the migrations that are applied to it.
 SELECT m.schema_name, m.id
   FROM app.own_migrations() AS m;

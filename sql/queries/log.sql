@@ -1,5 +1,5 @@
 -- repository: Log
--- The log holds every committed change of a tenant; all changes of a transaction have the transaction's number.
+-- The log records the committed changes of a tenant's rows. All changes of one transaction have one commit number.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- app.changes
@@ -38,7 +38,7 @@
 
 -- name: head :value
 -- notnull: head because every tenant has a counter from its first moment
--- The number of the tenant's last commit.
+-- The number of the bound tenant's last commit.
 SELECT head
   FROM app.heads
  WHERE tenant_id = :tenant_id;
@@ -47,14 +47,15 @@ SELECT head
 -- scope: shared
 -- unbounded: one row for each tenant that is asked for
 -- calls: app.heads because numbers of several tenants are polled at once; it answers nothing else of them
--- For the given tenants: the head, the floor (the last pruned number), the epoch and the number of shared data. If none of
--- the tenants exists, one row without a tenant.
+-- For each tenant in :tenants: the number of the last commit (head) and of the last pruned commit (floor); in each row also the
+-- epoch and the number of the last change of shared data. If none of the tenants exists, one row without a tenant.
 SELECT i.epoch, i.shared_number, h.tenant_id AS tenant, h.head, h.floor
   FROM app.installation AS i
   LEFT JOIN app.heads(:tenants) AS h ON true;
 
 -- name: place :one
--- The first and the last position of the tenant's stream: floor and head, with the epoch and the number of shared data.
+-- The number of the bound tenant's last commit (head) and of its last pruned commit (floor), with the epoch and the number of the
+-- last change of shared data.
 SELECT i.epoch, i.shared_number, h.head, h.floor
   FROM app.heads AS h
  CROSS JOIN app.installation AS i
@@ -62,8 +63,8 @@ SELECT i.epoch, i.shared_number, h.head, h.floor
 
 -- name: commits_since :many
 -- unbounded: its innermost query takes :limit commits
--- The commits after a number, in order, at most :limit of them. Each has at most :most of its changes, in order. A commit is left
--- out if the commits before it already have :budget changes or more.
+-- The bound tenant's commits after the number :after, in order, at most :limit. Each has its first :most changes. The result ends
+-- earlier, as soon as the commits in it have :budget changes or more.
 SELECT p.number, p.at, d.changes, p.counted <= :most AS is_whole
   FROM (SELECT c.number, c.at, c.xid, n.counted, sum(n.counted) OVER (ORDER BY c.number) AS total
           FROM (SELECT x.number, x.at, x.xid
@@ -90,7 +91,8 @@ SELECT p.number, p.at, d.changes, p.counted <= :most AS is_whole
 
 -- name: audit :many
 -- grows: tenant
--- One page of the audit (who changed which row, and when), newest first; :after_* is the last change of the page before.
+-- One page of the audit (who changed which row, and when), newest first; :after_number and :after_ordinal are of the last change
+-- on the page before.
 SELECT c.number, h.ordinal, c.at, c.actor_id, c.session_id, c.ip, c.request_id, h.table_name, h.operation, h.row_id, h.columns
   FROM app.commits AS c
   JOIN app.changes AS h ON h.tenant_id = c.tenant_id AND h.xid = c.xid
@@ -109,5 +111,5 @@ SELECT c.number, h.ordinal, c.at, c.actor_id, c.session_id, c.ip, c.request_id, 
 -- grows: tenant
 -- calls: app.prune_log because the log can't be written by the serving role; it asks for the bound tenant again
 -- notnull: prune_log because every path of it returns a number
--- Deletes some of the commits that are older than app.installation.log_retention.
+-- Deletes the bound tenant's oldest commits, if they are older than app.installation.log_retention, at most :limit at a time.
 SELECT app.prune_log(:tenant_id, :limit);

@@ -1,5 +1,5 @@
 -- repository: Niches
--- A niche is a field of interest (fashion, travel, gaming …) of brands and influencers; all tenants use the same list.
+-- A niche is a field of interest of brands and influencers, such as fashion or travel. All tenants use the same niches.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- app.niches
@@ -20,14 +20,14 @@
 
 -- name: find :one
 -- scope: shared
--- One niche.
+-- Finds a niche by its id.
 SELECT id, name, icon, description, is_active, created_at, updated_at, version
   FROM app.niches
  WHERE id = :id;
 
 -- name: page :many
 -- scope: shared
--- One page of the niches, newest first; :after_* is the last row of the page before.
+-- One page of the niches, newest first; :after_created_at and :after_id are of the last row of the page before.
 SELECT id, name, icon, description, is_active, created_at, updated_at, version
   FROM app.niches
  WHERE true

@@ -1,5 +1,5 @@
 -- repository: Otps
--- A one-time code proves that somebody has access to a phone; the code and the phone number are stored as HMACs.
+-- A one-time code proves that somebody can read messages to a phone. Code and phone number are stored as HMACs.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- otps
@@ -23,14 +23,15 @@
 -- End of the tables.
 
 -- name: create :one
--- A new code for a phone; only the newest code of a phone is valid.
+-- Creates a code for a phone. From now on earlier codes for this phone are not valid.
 INSERT INTO otps (tenant_id, phone_index, code_hash, expires_at)
 VALUES (:tenant_id, :phone_index, :code_index, now() + :lifetime::interval)
 RETURNING id, expires_at;
 
 -- name: attempt :maybe
--- Compares a guess with a phone's newest code, counts the attempt, and returns whether the guess was right. No row if the code
--- was used, has expired or had too many attempts, or if none was sent. Concurrent guesses wait for each other.
+-- Compares a guess with the newest code for a phone, counts the attempt, and returns whether the guess was right. No row if there
+-- is no code for this phone, or if the newest one was used, has expired or had :attempts attempts. Concurrent guesses wait for
+-- each other.
    UPDATE otps AS o
       SET attempts = o.attempts + 1,
           used_at  = CASE WHEN o.code_hash = :code_index THEN now() END

@@ -1,5 +1,5 @@
 -- repository: Server
--- What operators ask about the server: how large the database is, and what could stop it from working one day.
+-- Statements for health checks: the size of the database, and what could stop the server from working one day.
 
 -- name: size :value
 -- scope: shared
@@ -10,13 +10,13 @@ SELECT pg_database_size(current_database()) AS size;
 
 -- name: now :value
 -- scope: shared
--- The database's time, which decides what has expired.
+-- The present time by the database's clock, which decides what has expired.
 SELECT now();
 
 -- name: is_writable :value
 -- scope: shared
 -- notnull: is_writable because both settings are always there
--- Whether a transaction of this session can write, unless it specifies READ ONLY.
+-- Whether new transactions of this session can write, if they do not declare themselves READ ONLY.
 SELECT NOT (current_setting('default_transaction_read_only')::boolean OR pg_is_in_recovery()) AS is_writable;
 
 -- name: drifted_collations :many
@@ -24,7 +24,8 @@ SELECT NOT (current_setting('default_transaction_read_only')::boolean OR pg_is_i
 -- unbounded: one row for each collation of the system
 -- crosses: operators are told about collations, which are no tenant's
 -- notnull: name because a name is never null, nor what is made of one
--- The collations whose version differs from the one that indexes were built with; 'default' is the database's own collation.
+-- The collations that have another version now than when indexes were built with them. 'default' stands for the database's
+-- default collation.
 SELECT c.collname::text AS name
   FROM pg_catalog.pg_collation AS c
  WHERE c.collversion <> pg_collation_actual_version(c.oid)
@@ -39,7 +40,8 @@ SELECT 'default' AS name
 -- one: a database has one name
 -- crosses: operators are told how old transactions are, no caller is
 -- notnull: age because every database has a frozen transaction id
--- The age of the oldest transaction id that is not frozen, and how long the longest transaction has been going on.
+-- The age of the oldest transaction id in this database that is not frozen, and how long the oldest open transaction of a client
+-- has been running.
 SELECT age(d.datfrozenxid) AS age,
        (SELECT max(now() - a.xact_start)
           FROM pg_catalog.pg_stat_activity AS a
@@ -52,8 +54,8 @@ SELECT age(d.datfrozenxid) AS age,
 -- scope: shared
 -- crosses: operators are told how far a server has come, no caller is
 -- notnull: is_replica because a server always knows what it is
--- Whether this server is a replica, how many bytes of the write-ahead log it has written or replayed, and the age of the
--- last transaction that it has replayed.
+-- Whether this server is a replica; its position in the write-ahead log in bytes (written by a primary, replayed by a replica);
+-- and, on a replica, the age of the last transaction that it has replayed.
 SELECT pg_is_in_recovery() AS is_replica,
        CASE WHEN pg_is_in_recovery()
             THEN pg_last_wal_replay_lsn()

@@ -1,5 +1,5 @@
 -- repository: Sessions
--- A session is a sign-in of a user. Only the client knows its token; the database keeps a hash of the token and a MAC.
+-- A session begins when a user signs in. Only the client has its token; the database has a hash of the token, and a MAC.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- sessions
@@ -28,12 +28,12 @@
 --   INDEX (tenant_id, user_id, created_at DESC, id DESC)
 --   triggers: record_delete, record_insert, record_update, refuse_truncate, touch
 -- End of the tables.
--- The MAC covers the hash and the user. It is made with a key that only the service has.
+-- The MAC covers the tenant, the hash and the user. It is made with a secret key that the database does not have.
 
 -- name: create :maybe
--- A session for a user whose credentials have just been verified; no row if the password has changed since, or the user or the
--- tenant is not active any more. The user's row is locked: if somebody changes the password or deactivates the user at the
--- same time, that either happens before, or ends this session too.
+-- Creates a session for a user whose password has just been verified. No row if the password hash is not :password_hash any more,
+-- or if the user or the tenant is not active any more. The user's row is locked. So if the password is changed or the user is
+-- deactivated at the same time, this happens either before, and there is no session, or afterwards, and ends this session too.
 INSERT INTO sessions (tenant_id, user_id, token_hash, token_mac, ip, user_agent, expires_at)
 SELECT u.tenant_id, u.id, :token_hash, :token_mac, :ip, :user_agent, now() + :lifetime::interval
   FROM users AS u
@@ -49,8 +49,9 @@ SELECT u.tenant_id, u.id, :token_hash, :token_mac, :ip, :user_agent, now() + :li
 RETURNING id, user_id, ip, user_agent, created_at, last_seen_at, expires_at;
 
 -- name: authenticate :maybe
--- The first statement of a request: the holder of this token, and everything that could be a reason to refuse the request.
--- While a change stream is open, it runs again: after a commit that changes one of these rows, and about once a minute.
+-- The first statement of a request with a session's token. Finds the session by the token's hash, with its user and the facts
+-- that may be a reason to refuse the request. For an open change stream it is run again about once a minute, and after every
+-- commit that changes the session, the user or the tenant.
 SELECT s.id AS session_id, s.user_id, s.token_mac, u.role, u.is_active, t.status AS tenant_status,
        s.expired_at IS NOT NULL OR s.expires_at <= now() OR s.last_seen_at <= now() - :idle::interval AS is_expired,
        s.last_seen_at < now() - :seen_every::interval AS is_unseen,
@@ -66,7 +67,7 @@ SELECT s.id AS session_id, s.user_id, s.token_mac, u.role, u.is_active, t.status
    AND u.deleted_at IS NULL;
 
 -- name: find :one
--- One session that is neither revoked nor expired nor idle for too long.
+-- Finds a session by its id, if it is neither revoked nor expired and was used within the time :idle.
 SELECT id, user_id, ip, user_agent, created_at, last_seen_at, expires_at
   FROM sessions
  WHERE tenant_id = :tenant_id
@@ -77,7 +78,8 @@ SELECT id, user_id, ip, user_agent, created_at, last_seen_at, expires_at
    AND last_seen_at > now() - :idle::interval;
 
 -- name: page :many
--- One page of a user's sessions that are neither revoked nor expired nor idle for too long, newest first.
+-- One page of a user's sessions that are neither revoked nor expired and were used within the time :idle, newest first;
+-- :after_created_at and :after_id are of the last row of the page before.
 SELECT id, user_id, ip, user_agent, created_at, last_seen_at, expires_at
   FROM sessions
  WHERE tenant_id = :tenant_id
@@ -91,7 +93,8 @@ SELECT id, user_id, ip, user_agent, created_at, last_seen_at, expires_at
  LIMIT :limit;
 
 -- name: revoke :count
--- Revokes one session. With :user_id, only if it belongs to this user; with :roles, only if its user has one of these roles.
+-- Revokes a session. With :user_id, only if the session belongs to this user. With :roles, only if the session's user has one of
+-- these roles.
 UPDATE sessions
    SET revoked_at = now()
  WHERE tenant_id = :tenant_id
@@ -103,7 +106,7 @@ UPDATE sessions
 
 -- name: revoke_of_user :count
 -- grows: page
--- Revokes all sessions of a user, except for the session :keep if that is given.
+-- Revokes all sessions of a user. With :keep, the session with this id is not revoked.
 UPDATE sessions
    SET revoked_at = now()
  WHERE tenant_id = :tenant_id
@@ -113,7 +116,7 @@ UPDATE sessions
 ;
 
 -- name: touch :count
--- Records that these sessions have just been used. The log gets no entry.
+-- Records that the sessions in :ids have just been used. This is not recorded in the log.
 UPDATE sessions
    SET last_seen_at = now()
  WHERE tenant_id = :tenant_id
@@ -125,7 +128,8 @@ UPDATE sessions
 -- grows: tenant
 -- unordered: it doesn't matter which go first, all of them will
 -- unindexed: sessions because the idle time is a setting, so no index can hold when a session ends
--- Marks sessions as expired that have reached their end, at most :limit at a time, so that the log records their end too.
+-- Marks sessions as expired that have reached their expiry time or were not used for the time :idle, at most :limit at a time. So
+-- the log records their end.
 UPDATE sessions
    SET expired_at = now()
  WHERE tenant_id = :tenant_id
@@ -136,14 +140,15 @@ UPDATE sessions
                           AND s.revoked_at IS NULL
                           AND least(s.expires_at, s.last_seen_at + :idle::interval) <= now()
                         LIMIT :limit))
-   -- The conditions are checked again on the locked row: it may have been revoked or used meanwhile.
+   -- These conditions are checked again when the row is locked, because the session may have been revoked or used meanwhile.
    AND expired_at IS NULL
    AND revoked_at IS NULL
    AND least(expires_at, last_seen_at + :idle::interval) <= now();
 
 -- name: page_macs :many
 -- grows: tenant
--- The next sessions in id order, either those with a MAC or those without one, with the fields that the MAC covers.
+-- Sessions in id order, with the fields that their MACs cover: only sessions that have a MAC if :has_mac is true, otherwise only
+-- sessions that have none.
 SELECT id, user_id, token_hash, token_mac
   FROM sessions
  WHERE tenant_id = :tenant_id
@@ -153,7 +158,7 @@ SELECT id, user_id, token_hash, token_mac
  LIMIT :limit;
 
 -- name: write_macs :count
--- Stores MACs that the service has recomputed.
+-- Stores the MACs in :token_macs, which the service has computed, for the sessions in :ids.
 UPDATE sessions AS s
    SET token_mac = r.token_mac
   FROM unnest(:ids::uuid[], :token_macs::bytea[]) AS r (id, token_mac)
@@ -164,7 +169,8 @@ UPDATE sessions AS s
 -- grows: tenant
 -- unordered: it doesn't matter which go first, all of them will
 -- unindexed: sessions because the idle time is a setting, so no index can hold when a session ends
--- Deletes sessions that ended more than a day ago (revoked, expired or idle for too long), at most :limit at a time.
+-- Deletes sessions that ended more than a day ago (they were revoked, expired or were not used for the time :idle), at most
+-- :limit at a time.
 DELETE FROM sessions
  WHERE tenant_id = :tenant_id
    AND id = ANY (ARRAY(SELECT s.id

@@ -1,5 +1,5 @@
 -- repository: SignInFailures
--- A failed sign-in, for the audit: when, from where, and for which user if the email address is a user's.
+-- A row records a failed sign-in for the audit: when and from where it came, and the user if there is one with the address.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- sign_in_failures
@@ -21,13 +21,13 @@
 -- End of the tables.
 
 -- name: create :one
--- Records a failed sign-in; the email address that was tried is stored as an HMAC.
+-- Records a failed sign-in. :email_index is an HMAC of the email address that was tried.
 INSERT INTO sign_in_failures (tenant_id, email_hash, user_id, ip, user_agent, request_id)
 VALUES (:tenant_id, :email_index, :user_id, :ip, :user_agent, :request_id)
 RETURNING id, user_id, ip, user_agent, request_id, created_at;
 
 -- name: page :many
--- One page of the failed sign-ins, newest first; :after_* is the last row of the page before.
+-- One page of the failed sign-ins, newest first; :after_created_at and :after_id are of the last row of the page before.
 SELECT id, user_id, ip, user_agent, request_id, created_at
   FROM sign_in_failures
  WHERE tenant_id = :tenant_id
@@ -40,5 +40,5 @@ SELECT id, user_id, ip, user_agent, request_id, created_at
 -- grows: tenant
 -- calls: prune_sign_in_failures because failures can't be deleted by the serving role; it asks for the bound tenant again
 -- notnull: prune_sign_in_failures because it returns a count
--- Deletes some of the failed sign-ins that are older than app.installation.log_retention.
+-- Deletes records of failed sign-ins that are older than app.installation.log_retention, at most :limit at a time.
 SELECT prune_sign_in_failures(:tenant_id, :limit);

@@ -1,5 +1,5 @@
 -- repository: Tenants
--- A tenant is an agency that uses the service. It can read only its own row; the platform can read all of them.
+-- A tenant is an agency that uses the service. Work for a tenant sees only the tenant's own row; the platform sees all rows.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- app.tenants
@@ -40,19 +40,21 @@
 -- notnull: id because it is a column of app.tenants, NOT NULL
 -- notnull: status because it is a column of app.tenants, NOT NULL
 -- values: status because the CHECK of app.tenants.status lists them
--- The tenant with this host name; runs before the transaction is bound to a tenant.
+-- Finds the tenant with the domain :domain. This runs when no tenant is bound yet, for example at sign-in.
 SELECT id, status
   FROM app.find_tenant(:domain);
 
 -- name: current :one
--- The tenant that the transaction is bound to.
+-- The row of the bound tenant.
 SELECT id, name, domain, status, plan, features, configuration, created_at, updated_at, version
   FROM app.tenants
  WHERE id = :tenant_id;
 
 -- name: update :maybe
--- Changes the given fields of the bound tenant if the row has the expected version; otherwise returns the row unchanged, with
--- applied = false. JSON objects are merged (RFC 7396).
+-- notnull: features because the patch of an object by an object is an object
+-- notnull: configuration because the patch of an object by an object is an object
+-- Changes those fields of the bound tenant that :given lists, if the row's version is :version (without :version, whatever its
+-- version). Otherwise returns the row unchanged, with applied = false. The JSON columns are changed by a merge patch (RFC 7396).
 WITH updated AS (
     UPDATE app.tenants
        SET name          = CASE WHEN 'name' = ANY (:given::text[]) THEN :name ELSE name END,
@@ -75,21 +77,23 @@ SELECT id, name, domain, status, plan, features, configuration, created_at, upda
 -- grows: tenant
 -- calls: prune_deleted because users can't be deleted by the serving role; it asks for the bound tenant again
 -- notnull: prune_deleted because it begins with 0 and counts
--- Physically deletes some of the rows whose soft deletion is longer ago than app.installation.deleted_retention.
+-- Deletes for good the bound tenant's rows that were marked as deleted longer ago than app.installation.deleted_retention and
+-- that no other rows refer to, at most :limit of each table at a time.
 SELECT prune_deleted(:tenant_id, :limit);
 
 -- name: claim_purge :value
 -- scope: shared
 -- calls: app.claim_purge because only the owner may write down that somebody purges
 -- notnull: claim_purge because every path of it returns true or false
--- Whether this instance may purge now; it may if no instance has done so within :every. True also records the time.
+-- Returns true if no instance has begun a purge within the time :every, and records that this instance begins one now; otherwise
+-- returns false.
 SELECT app.claim_purge(:every);
 
 -- name: lock_purge :value
 -- scope: shared
 -- calls: pg_try_advisory_xact_lock because two processes must not purge a tenant at once; the lock ends with the transaction
 -- notnull: is_mine because a lock is taken or not
--- Tries to take the lock for purging a tenant, until this transaction ends; false if another process holds it.
+-- Tries to take a tenant's purge lock, which is held until the transaction ends. Returns false if another process has it.
 SELECT pg_try_advisory_xact_lock(hashtextextended('purge ' || :tenant::uuid::text, 0)) AS is_mine;
 
 -- name: to_purge :many
@@ -100,7 +104,7 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('purge ' || :tenant::uuid::tex
 -- notnull: tenant because it is the key of app.tenants
 -- notnull: is_due because every path of the function sets it
 -- crosses: the service itself is told which tenants there are, no caller is
--- The next tenants in id order, and for each whether it has rows to purge.
+-- The tenants after :previous, in id order, at most :limit, and whether each has rows to purge.
 SELECT t.tenant_id AS tenant, t.is_due
   FROM tenants_to_purge(:previous, :limit, :idle::interval) AS t;
 
@@ -112,7 +116,7 @@ SELECT t.tenant_id AS tenant, t.is_due
 -- notnull: tenant because it is the key of app.tenants
 -- notnull: waits because every path of the function sets it
 -- crosses: the command that migrates is told, no caller is
--- The next tenants in id order, and for each whether it has personal data in plain text that is still to be sealed.
+-- The tenants after :previous, in id order, at most :limit, and whether each has plain text in columns that should be sealed.
 SELECT t.tenant_id AS tenant, t.waits
   FROM tenants_to_seal(:previous, :limit) AS t;
 
@@ -120,19 +124,19 @@ SELECT t.tenant_id AS tenant, t.waits
 -- scope: shared
 -- calls: app.note_purge because only the owner may write down how a purge went
 -- notnull: note_purge because the installation has its one row
--- Records the number of tenants for which the purge that has just ended failed.
+-- Records for how many tenants the purge that has just ended has failed.
 SELECT app.note_purge(:failures);
 
 -- name: create :one
 -- scope: platform
--- A new tenant.
+-- Creates a tenant.
 INSERT INTO app.tenants (name, domain, plan)
 VALUES (:name, :domain, :plan)
 RETURNING id, name, domain, status, plan, features, configuration, created_at, updated_at, version;
 
 -- name: page :many
 -- scope: platform
--- One page of all tenants, newest first; :after_* is the last row of the page before.
+-- One page of all tenants, newest first; :after_created_at and :after_id are of the last row of the page before.
 SELECT id, name, domain, status, plan, features, configuration, created_at, updated_at, version
   FROM app.tenants
  WHERE true
@@ -143,14 +147,14 @@ SELECT id, name, domain, status, plan, features, configuration, created_at, upda
 
 -- name: lookup :one
 -- scope: platform
--- One tenant by its domain.
+-- Finds a tenant by its domain.
 SELECT id, name, domain, status, plan, features, configuration, created_at, updated_at, version
   FROM app.tenants
  WHERE domain = :domain;
 
 -- name: set_status :one
 -- scope: platform
--- Suspends, archives or activates a tenant; this takes effect with its next request.
+-- Suspends, archives or activates a tenant. Processes may serve the tenant by the former status for up to a second.
    UPDATE app.tenants
       SET status = :status
     WHERE domain = :domain
@@ -158,14 +162,14 @@ RETURNING id, name, domain, status, plan, features, configuration, created_at, u
 
 -- name: give_schema :count
 -- scope: platform
--- Records the name of a new tenant's own schema.
+-- Records that a new tenant has its own schema with the name :name.
 INSERT INTO app.schemas (tenant_id, name)
 VALUES (:tenant, :name);
 
 -- name: schemas :many
 -- scope: platform
 -- unbounded: one row for each schema of a tenant's own
--- The tenants that have a schema of their own, with its name.
+-- The tenants that have their own schemas, each with the name of its schema.
 SELECT tenant_id AS tenant, name
   FROM app.schemas
  ORDER BY name;

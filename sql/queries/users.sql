@@ -1,5 +1,5 @@
 -- repository: Users
--- A user is a person of a tenant who signs in. Email address and argon2 hash are sealed; the API never returns the hash.
+-- A user is a person who can sign in to a tenant. Email address and password hash are sealed; the API never returns the hash.
 -- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
 --
 -- users
@@ -27,14 +27,14 @@
 -- End of the tables.
 
 -- name: create :one
--- A new user; a violation of the unique index if a live user has this email address. The service chooses the id, because the
--- address and the password hash are sealed for this id.
+-- Creates a user. If a live user has the same email address, the unique index is violated. The service chooses :id, because it
+-- seals the email address and the password hash for this id before the row exists.
 INSERT INTO users (tenant_id, id, email, email_index, display_name, password_hash, role, is_active)
 VALUES (:tenant_id, :id, :email, :email_index, :display_name, :password_hash, :role, :is_active)
 RETURNING id, email, display_name, role, is_active, created_at, updated_at, version;
 
 -- name: find :one
--- One live user.
+-- Finds a live user by the id.
 SELECT id, email, display_name, role, is_active, created_at, updated_at, version
   FROM users
  WHERE tenant_id = :tenant_id
@@ -42,8 +42,8 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
    AND deleted_at IS NULL;
 
 -- name: lock :one
--- One live user, locked until the transaction ends, so that the row can't change between the check whether the caller may
--- change this user and the change itself.
+-- Finds a live user by the id, and locks the row until the transaction ends. So the user can't be changed by others after it was
+-- checked whether the caller may change this user.
 SELECT id, email, display_name, role, is_active, created_at, updated_at, version
   FROM users
  WHERE tenant_id = :tenant_id
@@ -52,7 +52,7 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
    FOR NO KEY UPDATE;
 
 -- name: find_credentials :maybe
--- The credentials that sign-in compares: those of the live user with this email address.
+-- The id, sealed email address and stored password hash of the live user with this email address, which a sign-in compares.
 SELECT id, email, password_hash, is_active
   FROM users
  WHERE tenant_id = :tenant_id
@@ -60,7 +60,7 @@ SELECT id, email, password_hash, is_active
    AND deleted_at IS NULL;
 
 -- name: is_known :value
--- Whether the live user with this email address has a stored session (ended or not) from this IP address.
+-- Whether a session of the live user with this email address, which may have ended, was created from the IP address :ip.
 SELECT EXISTS (SELECT
                  FROM sessions AS s
                  JOIN users AS u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
@@ -71,7 +71,7 @@ SELECT EXISTS (SELECT
                   AND s.ip = :ip) AS is_known;
 
 -- name: credentials :one
--- The credentials that a change of password compares: those of a live user.
+-- The sealed email address and the stored password hash of a live user, which a change of the password compares.
 SELECT id, email, password_hash, is_active
   FROM users
  WHERE tenant_id = :tenant_id
@@ -79,7 +79,7 @@ SELECT id, email, password_hash, is_active
    AND deleted_at IS NULL;
 
 -- name: page :many
--- One page of the live users, newest first; :after_* is the last row of the page before.
+-- One page of the live users, newest first; :after_created_at and :after_id are of the last row of the page before.
 SELECT id, email, display_name, role, is_active, created_at, updated_at, version
   FROM users
  WHERE tenant_id = :tenant_id
@@ -92,7 +92,8 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
  LIMIT :limit;
 
 -- name: update :maybe
--- Changes the given fields if the row still has the expected version; otherwise returns the row unchanged, with applied = false.
+-- Changes those fields of a live user that :given lists, if its version is :version (without :version, whatever its version).
+-- Otherwise returns it unchanged, with applied = false; no row if there is no such user.
 WITH updated AS (
     UPDATE users
        SET email        = CASE WHEN 'email' = ANY (:given::text[]) AND email_index <> :email_index THEN :email ELSE email END,
@@ -117,7 +118,7 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
    AND NOT EXISTS (SELECT FROM updated);
 
 -- name: set_password :count
--- Replaces the password hash of a live user; with :current, only if the stored hash is still this one.
+-- Replaces the stored password hash of a live user; with :current, only if the present stored hash is :current.
 UPDATE users
    SET password_hash = :password_hash
  WHERE tenant_id = :tenant_id
@@ -127,8 +128,9 @@ UPDATE users
 ;
 
 -- name: remove :value
--- Soft deletion of a user if the row has the expected version; a trigger refuses it while live rows refer to the user. Returns
--- true if the user was deleted, false if the version differs, and no row if there is no such user.
+-- Marks a live user as deleted, if the row's version is :version (without :version, whatever its version). Returns true if the
+-- user was marked, false if the row has another version, and no row if there is no such user. A trigger refuses the deletion of a
+-- user who owns live campaigns.
 WITH removed AS (
     UPDATE users
        SET deleted_at = now(),
@@ -150,8 +152,9 @@ SELECT false AS applied
    AND NOT EXISTS (SELECT FROM removed);
 
 -- name: stale :many
--- The next users in id order whose email address does not begin with :prefix, or whose password hash does not begin with
--- :hash_prefix: the prefixes of values sealed with one key.
+-- The live and deleted users, in id order, whose email address does not begin with :prefix or whose password hash does not begin
+-- with :hash_prefix. The first bytes of a sealed value name its key, so these are the rows that have to be sealed again with the
+-- current key.
 SELECT id, version, email, password_hash
   FROM users
  WHERE tenant_id = :tenant_id
@@ -161,8 +164,9 @@ SELECT id, version, email, password_hash
  LIMIT :limit;
 
 -- name: reseal :count
--- Replaces sealed email addresses, their blind indexes and sealed password hashes, for example after a change of keys, unless the
--- row has changed since it was read. A null in the arrays leaves the column as it is.
+-- Replaces sealed email addresses, their blind indexes and sealed password hashes, for example after a change of keys. Rows whose
+-- versions are not those in :versions have changed since they were read, and are skipped. A null in an array of values leaves the
+-- column of this row unchanged.
 UPDATE users AS u
    SET email         = coalesce(r.email, u.email),
        email_index   = coalesce(r.email_index, u.email_index),

@@ -151,7 +151,7 @@ async def test_a_proof_that_a_column_is_never_null_is_put_to_the_test(
     only: Any, garden: Garden, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        proving.nullability, "prove", lambda scope, _: [Verdict(False, "a mistake") for _ in scope.outputs]
+        proving.nullability, "prove", lambda scope, *_: [Verdict(False, "a mistake") for _ in scope.outputs]
     )
     planted = DESCRIBED.but(row="id: UUID; description: str")
     found = await only("null-observed", planted, by=garden.run)

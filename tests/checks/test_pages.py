@@ -73,7 +73,8 @@ async def test_a_page_that_goes_on_where_the_last_one_ended_is_well(garden: Gard
         pytest.param(
             "keyset-differs",
             Plant(
-                "SELECT id FROM campaigns WHERE tenant_id = :tenant_id\n AND (name, status, id) > (:last_status, :last_name, :last)"
+                "SELECT id FROM campaigns WHERE tenant_id = :tenant_id\n"
+                " AND (name, status, id) > (:last_status, :last_name, :last)"
                 " ORDER BY name, status, id LIMIT :limit",
                 takes="last_name: str, last_status: str, last: UUID, limit: int",
             ),

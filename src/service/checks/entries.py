@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,19 @@ class Entry:
         if parameter == TENANT_PARAMETER or not is_optional(self.annotation(parameter)):
             return True
         return any(parameter == name or parameter in self.statement.groups[name] for name in self.statement.given(key))
+
+    def is_full(self, parameter: str) -> bool:
+        """Whether a parameter is an array of which no element is None."""
+        if parameter == TENANT_PARAMETER:
+            return False
+        members = [each for each in typing.get_args(self.annotation(parameter)) if is_array(each)]
+        arrays = [self.annotation(parameter)] if is_array(self.annotation(parameter)) else members
+        return bool(arrays) and not any(is_optional(typing.get_args(each)[0]) for each in arrays)
+
+
+def is_array(annotation: Any) -> bool:
+    """Whether an annotation is that of an array: `list[…]` or `Sequence[…]`."""
+    return typing.get_origin(annotation) in (list, Sequence)
 
 
 def is_optional(annotation: Any) -> bool:

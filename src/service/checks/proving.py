@@ -42,6 +42,7 @@ class Proved:
     orders: Sequence[tuple[QueryScope, Proof]]
     locks: Sequence[Locked]
     given: frozenset[int] = frozenset()
+    full: frozenset[int] = frozenset()
 
     @property
     def scope(self) -> QueryScope:
@@ -156,13 +157,15 @@ def _proved(subject: Subject, key: int, described: Described) -> Proved:
     variant = subject.entry.statement.variants[key]
     numbers = {name: number for number, name in enumerate(variant.parameters, 1)}
     given = frozenset(number for name, number in numbers.items() if subject.entry.is_given(name, key))
+    full = frozenset(number for name, number in numbers.items() if subject.entry.is_full(name))
     scope = described.scope
     return Proved(
         key=key,
         described=described,
-        verdicts=nullability.prove(scope, given),
+        verdicts=nullability.prove(scope, given, full),
         one=cardinality.at_most_one(scope),
         given=given,
+        full=full,
         orders=[(each, cardinality.total_order(each)) for each in scope.queries if limits.takes_some(each)],
         locks=[
             each

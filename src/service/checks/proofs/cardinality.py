@@ -226,3 +226,17 @@ def limit(scope: QueryScope) -> int | None:
         return None
     value = given["constvalue"][-1]
     return int.from_bytes(value, "little") if isinstance(value, bytes) else None
+
+
+def has_a_row(scope: QueryScope) -> bool:
+    """Whether a query returns a row whatever data there is.
+
+    That is so if it aggregates all rows into one, or reads no table and has no condition.
+    """
+    node = scope.node
+    is_whole = not any(
+        node[each] for each in ("havingQual", "limitCount", "limitOffset", "setOperations", "hasTargetSRFs")
+    )
+    reads_nothing = not scope.read - {each for each in scope.read if scope.source(each) is Source.RESULT}
+    is_bare = scope.command is Command.SELECT and reads_nothing and not scope.always and not node.list("groupClause")
+    return is_whole and (scope.is_one_group or (is_bare and not node.list("groupingSets")))

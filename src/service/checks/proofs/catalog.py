@@ -12,14 +12,20 @@ from service import files
 from service.checks.proofs import tree
 from service.checks.proofs.tree import Node
 
-_LISTED = re.compile(r"CHECK \(+(\w+) = ANY \(+ARRAY\[(.*)\]\)+(?: OR \(?(\w+) IS NULL\)*)?\Z", re.DOTALL)
+_TEXT = r"'(?:[^']|'')*'::(?:text|character varying|bpchar)"
+_LISTED = re.compile(
+    rf"CHECK \(+\"?(\w+)\"?\)*(?:::text)? = ANY \(+ARRAY\[({_TEXT}(?:, {_TEXT})*)\]\)*(?:::text\[\])?\)*"
+    r"(?: OR \(*\"?\1\"? IS NULL\)*)?\Z"
+)
+"""A CHECK that lists the texts of one column, and says nothing else but that it may be NULL."""
 _TRUE = re.compile(r"CHECK \((\w+)\)\Z")
-_LITERAL = re.compile(r"'((?:[^']|'')*)'::text")
+_LITERAL = re.compile(r"'((?:[^']|'')*)'::")
 _SYSTEM = """
 SELECT c.oid::int8, c.relname::text
   FROM pg_catalog.pg_class AS c
  WHERE c.relnamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace)
 """
+_SEQUENCES = "SELECT c.oid::int8, c.oid::regclass::text FROM pg_catalog.pg_class AS c WHERE c.relkind = 'S'"
 _TENANT_FUNCTION = ("app", "current_tenant")
 
 
@@ -145,6 +151,7 @@ class Catalog:
     routines: Mapping[int, Routine] = field(default_factory=dict)
     implied: tuple[Implied, ...] = ()
     system: Mapping[int, str] = field(default_factory=dict)
+    sequences: Mapping[int, str] = field(default_factory=dict)
     named: Mapping[str, Relation] = field(default_factory=dict)
 
     @property
@@ -172,7 +179,10 @@ class Catalog:
 async def load(connection: Any) -> Catalog:
     """Read the catalog over an asyncpg connection of any role."""
     version = await connection.fetchval("SELECT current_setting('server_version_num')::int / 10000")
-    relations = {row["oid"]: _relation(row) for row in await connection.fetch(_sql("relations"))}
+    labels: dict[int, set[str]] = {}
+    for type_, label in await connection.fetch("SELECT enumtypid::int8, enumlabel::text FROM pg_catalog.pg_enum"):
+        labels.setdefault(type_, set()).add(label)
+    relations = {row["oid"]: _relation(row, labels) for row in await connection.fetch(_sql("relations"))}
     functions = {row["oid"]: Function(*row.values()) for row in await connection.fetch(_sql("functions"))}
     types = await connection.fetch("SELECT oid::int8, format_type(oid, NULL) FROM pg_catalog.pg_type")
     kinds = await connection.fetch(_sql("kinds"))
@@ -211,6 +221,7 @@ async def load(connection: Any) -> Catalog:
         operator_functions={oid: function for oid, _, function in operators},
         routines=routines,
         implied=implied,
+        sequences=dict(map(tuple, await connection.fetch(_SEQUENCES))),
         system=dict(map(tuple, await connection.fetch(_SYSTEM))),
         named={relation.qualified: relation for relation in relations.values()},
     )
@@ -220,11 +231,15 @@ def _sql(name: str) -> str:
     return files.sql("checks", f"{name}.sql").read_text(encoding="utf-8")
 
 
-def _relation(row: Any) -> Relation:
+def _relation(row: Any, labels: Mapping[int, set[str]]) -> Relation:
     allowed = dict(filter(None, map(_listed, json.loads(row["checks"] or "[]"))))
     true = {match.group(1) for each in json.loads(row["checks"] or "[]") if (match := _TRUE.match(each))}
     columns = {
-        each["number"]: Column(**each, allowed=allowed.get(each["name"]), is_constant=each["name"] in true)
+        each["number"]: Column(
+            **each,
+            allowed=allowed.get(each["name"]) or frozenset(labels.get(each["type"], ())) or None,
+            is_constant=each["name"] in true,
+        )
         for each in json.loads(row["columns"] or "[]")
     }
     # A row of app.tenants belongs to the tenant that it describes.

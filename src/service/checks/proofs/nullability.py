@@ -9,33 +9,39 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from service.checks.proofs import functions, verdicts
+from service.checks.proofs import functions, origins, verdicts
+from service.checks.proofs.cardinality import has_a_row
 from service.checks.proofs.presence import Facts
 from service.checks.proofs.scopes import QueryScope, variables
 from service.checks.proofs.tree import Command, Join, Link, Node, Source, UnknownNode, arguments, same, within
 from service.checks.proofs.verdicts import Verdict
 
-__all__ = ["Verdict", "has_a_row", "prove"]
+__all__ = ["Verdict", "of_expression", "prove"]
 
 _UNION, _INTERSECT = 1, 2
 
 
-def prove(scope: QueryScope, given: frozenset[int] = frozenset()) -> list[Verdict]:
-    """One verdict for each result column of a query; `given` are the numbers of the parameters that are never null.
+def prove(scope: QueryScope, given: frozenset[int] = frozenset(), full: frozenset[int] = frozenset()) -> list[Verdict]:
+    """One verdict for each result column of a query.
+
+    `given` are the numbers of the parameters that are never null, `full` those of arrays without a null among their elements.
 
     Raises UnknownNode for a tree that is not understood.
     """
-    return _Prover(given).outputs(scope)
+    return _Prover(given, full).outputs(scope)
 
 
-def of_expression(expression: Node, scope: QueryScope, given: frozenset[int] = frozenset()) -> Verdict:
+def of_expression(
+    expression: Node, scope: QueryScope, given: frozenset[int] = frozenset(), full: frozenset[int] = frozenset()
+) -> Verdict:
     """The verdict on one expression of a query, as it is in the rows that its conditions leave."""
-    return _Prover(given).of(expression, scope)
+    return _Prover(given, full).of(expression, scope)
 
 
 @dataclass
 class _Prover:
     given: frozenset[int]
+    full: frozenset[int]
     facts: dict[int, Facts] = field(default_factory=dict)
     columns: dict[int, list[Verdict]] = field(default_factory=dict)
     recursive: dict[int, list[Verdict]] = field(default_factory=dict)
@@ -215,6 +221,8 @@ class _Prover:
         )
         if node["funcretset"] and len(_series(scope)) > 1:
             return Verdict(True, f"{label} may end before the other sets beside it")
+        if node["funcretset"] and function.name == "unnest" and origins.number_of(arguments(node)[0]) in self.full:
+            return Verdict(False, "no element of the array is null")
         if functions.is_never_null(function) and not node["funcvariadic"]:
             return Verdict(False, f"{label} is never null")
         if functions.is_total(function, scope.catalog):
@@ -267,6 +275,8 @@ class _Prover:
         """`x = ANY (array)`: unknown where x or an element is null."""
         array = arguments(node)[1]
         elements = array.list("elements") if array.kind == "ARRAYEXPR" and not array["multidims"] else [None]
+        if origins.number_of(array) in self.full & self.given:
+            elements = []
         function = scope.catalog.functions.get(node["opfuncid"])
         if function is None or not functions.is_total(function, scope.catalog):
             return Verdict(True, "the operator may answer null")
@@ -288,17 +298,3 @@ _RULES = {
 def _series(scope: QueryScope) -> list[Node]:
     """The set-returning functions in a query's columns. Of several sets the shorter ones are filled up with nulls."""
     return [each for each in within(scope.node.list("targetList")) if each["funcretset"] or each["opretset"]]
-
-
-def has_a_row(scope: QueryScope) -> bool:
-    """Whether a query returns a row whatever data there is.
-
-    That is so if it aggregates all rows into one, or reads no table and has no condition.
-    """
-    node = scope.node
-    is_whole = not any(
-        node[each] for each in ("havingQual", "limitCount", "limitOffset", "setOperations", "hasTargetSRFs")
-    )
-    reads_nothing = not scope.read - {each for each in scope.read if scope.source(each) is Source.RESULT}
-    is_bare = scope.command is Command.SELECT and reads_nothing and not scope.always and not node.list("groupClause")
-    return is_whole and (scope.is_one_group or (is_bare and not node.list("groupingSets")))

@@ -149,7 +149,15 @@ def compared(scope: QueryScope, number: int) -> Iterator[Stored]:
 
 
 def is_parameter(expression: Node, number: int) -> bool:
-    """Whether an expression is the parameter with this number, with or without a RELABELTYPE around it."""
+    """Whether an expression is a parameter of the statement, relabelled or not."""
+    return number_of(expression) == number
+
+
+def number_of(expression: Node) -> int | None:
+    """The number of the parameter that an expression is, relabelled or not; None if it is something else."""
     while expression.kind == "RELABELTYPE":
         expression = expression["arg"]
-    return expression.kind == "PARAM" and expression["paramkind"] == 0 and expression["paramid"] == number
+    if expression.kind != "PARAM" or expression["paramkind"] != 0:
+        return None
+    number: int = expression["paramid"]
+    return number

@@ -128,7 +128,6 @@ def implied(catalog: Catalog) -> list[Finding]:
     """What runs when any table is written, and app.current_tenant(), on which all policies rest."""
     bodies, found = Bodies(catalog), list(_tenant(catalog))
     existing = {each.qualified for each in catalog.functions.values()}
-    declared = set(_declarations())
     for each in catalog.implied:
         functions = [catalog.functions[each.function]] if each.function else []
         functions += [callee.function for callee in callees(each.expression, catalog)]
@@ -137,10 +136,7 @@ def implied(catalog: Catalog) -> list[Finding]:
                 continue
             handed = bodies.hands_on(function)
             is_handed = bool(handed) and all(_declared(other, "function-undeclared") for other in handed)
-            if is_handed:
-                declared -= {(other.qualified, "function-undeclared") for other in handed}
             for code, message, remedy in _implied_faults(function, catalog, bodies):
-                declared.discard((function.qualified, code))
                 if is_handed and code == "function-undeclared":
                     continue
                 if not _declared(function, code):
@@ -149,11 +145,10 @@ def implied(catalog: Catalog) -> list[Finding]:
                     ))  # fmt: skip
     found += [
         Finding(
-            "declaration-unneeded", name, Span(_declarations_path(), 1), f"no finding {code} of {name}() needs its line", "",
+            "declaration-unneeded", name, Span(_declarations_path(), 1), f"there is no function {name}() to declare", "",
             "remove the line",
         )
-        for name, code in sorted(declared)
-        if code in ("function-undeclared", "function-unread") or name not in existing
+        for name in sorted({name for name, _ in _declarations()} - existing)
     ]  # fmt: skip
     return list(dict.fromkeys(found))
 

@@ -16,7 +16,7 @@ from service.checks.proofs.callees import callees
 from service.checks.proofs.catalog import Catalog
 from service.checks.proofs.describing import describing
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Node
+from service.checks.proofs.tree import Node, walk
 from service.checks.proving import Subject
 from service.statements import query_files
 
@@ -69,6 +69,20 @@ def needed(scope: QueryScope, role: str) -> Iterator[Privilege]:
     for callee in callees(scope.node, scope.catalog):
         if callee.function.schema != "pg_catalog":
             yield role, "EXECUTE", callee.function.oid, 0
+    for sequence in sequences_of(scope.node, scope.catalog):
+        yield role, "USAGE", sequence, 0
+
+
+def sequences_of(value: Any, catalog: Catalog) -> Iterator[int]:
+    """The sequences that a tree draws numbers from, as defaults of columns do. Identity columns need no privilege."""
+    for node in walk(value):
+        function = catalog.functions.get(node["funcid"]) if node.kind == "FUNCEXPR" else None
+        if function is not None and (function.schema, function.name) == ("pg_catalog", "nextval"):
+            for each in walk(node["args"]):
+                if each.kind == "CONST" and isinstance(each["constvalue"], list):
+                    number = int.from_bytes(each["constvalue"][-1][:4], "little")
+                    if number in catalog.sequences:
+                        yield number
 
 
 def _of(permission: Node, role: str) -> Iterator[Privilege]:
@@ -148,7 +162,8 @@ def _is_held(privilege: Privilege, held: set[Privilege]) -> bool:
 def _granting(privilege: Privilege, catalog: Catalog) -> Span:
     """The last GRANT in the migrations with the words of a privilege; the folder of the migrations if there is none."""
     role, name, object, _ = privilege
-    thing = catalog.functions[object].name if name == "EXECUTE" else catalog.relations[object].name
+    things = {"EXECUTE": catalog.functions, "USAGE": {}}.get(name, catalog.relations)
+    thing = things[object].name if object in things else catalog.sequences.get(object, "").rpartition(".")[2]
     found = [span for span, words in _grants() if {name, thing, role} <= words]
     return found[-1] if found else Span(files.sql("migrations"), 1)
 
@@ -170,6 +185,8 @@ def _said(privilege: Privilege, catalog: Catalog) -> str:
     _, name, object, number = privilege
     if name == "EXECUTE":
         return f"execute {catalog.functions[object].qualified}()"
+    if name == "USAGE":
+        return f"draw numbers from {catalog.sequences[object]}"
     relation = catalog.relations[object]
     return f"{name} {relation.qualified}{f'.{relation.column_name(number)}' if number else ''}"
 
@@ -179,5 +196,7 @@ def _grant(privilege: Privilege, catalog: Catalog) -> str:
     if name == "EXECUTE":
         function = catalog.functions[object]
         return f"EXECUTE ON FUNCTION {function.qualified}({function.arguments})"
+    if name == "USAGE":
+        return f"USAGE ON SEQUENCE {catalog.sequences[object]}"
     relation = catalog.relations[object]
     return f"{name}{f' ({relation.column_name(number)})' if number else ''} ON {relation.qualified}"

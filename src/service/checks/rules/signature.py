@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from service.checks import spans
-from service.checks.entries import is_optional
-from service.checks.proofs import origins
+from service.checks.entries import is_array, is_optional
+from service.checks.proofs import arrays as arrays_of
+from service.checks.proofs import origins, writes
 from service.checks.proofs.annotations import Expected, expected
-from service.checks.proofs.nullability import Verdict, has_a_row
+from service.checks.proofs.cardinality import has_a_row
+from service.checks.proofs.nullability import Verdict
 from service.checks.proving import Proved, Subject
 from service.statements.calls import INDEX_SUFFIX
 from service.statements.rows import Row
@@ -21,6 +23,7 @@ def check(subject: Subject) -> None:
     """Compare the signature of one statement with what is proved of the statement."""
     for proved in subject.proved.values():
         _parameters(subject, proved)
+        _writes(subject, proved)
         if subject.entry.model is not None:
             _model(subject, proved, subject.entry.model)
         elif subject.entry.statement.kind == "value":
@@ -92,7 +95,9 @@ def _model(subject: Subject, proved: Proved, model: type[Row]) -> None:
     for name in dict.fromkeys(each for each in names if names.count(each) > 1):
         subject.say("column-twice", f"the column '{name}' is answered twice", remedy="name one of them otherwise")
     texts = origins.texts(proved.scope)
-    for (name, type_), verdict, allowed in zip(proved.described.columns, proved.verdicts, texts, strict=True):
+    for position, ((name, type_), verdict, allowed) in enumerate(
+        zip(proved.described.columns, proved.verdicts, texts, strict=True)
+    ):
         if name not in fields:
             subject.say(
                 "column-extra", f"the statement answers '{name}', which {model.__name__} does not have",
@@ -100,10 +105,26 @@ def _model(subject: Subject, proved: Proved, model: type[Row]) -> None:
             )  # fmt: skip
         else:
             where = f"{model.__name__}.{name}"
+            _elements(subject, proved, where, position, fields[name])
             _column(
                 subject, where, name, wanted=expected(fields[name]), type_=subject.catalog.types[type_], verdict=verdict,
                 allowed=allowed,
             )  # fmt: skip
+
+
+def _elements(subject: Subject, proved: Proved, where: str, position: int, annotation: Any) -> None:
+    """Report an array that may hold NULLs, for an annotation such as `list[str]` that says that it holds none."""
+    arrays = [each for each in (annotation, *typing.get_args(annotation)) if is_array(each)]
+    if not arrays or is_optional(typing.get_args(arrays[0])[0]) or proved.scope.node["setOperations"] is not None:
+        return
+    name = proved.described.columns[position][0]
+    verdict = arrays_of.elements(proved.scope.outputs[position]["expr"], proved.scope, proved.given)
+    if verdict is not None and verdict.is_nullable and not subject.note("notnull", name):
+        subject.say(
+            "may-hold-null", f"'{name}' may hold NULLs, and {where} is a list without None",
+            span=spans.of_word(subject.entry.statement, name), proved=verdict.why,
+            remedy=f"annotate it as a list of '… | None', reject the nulls, or write '-- notnull: {name} because …'",
+        )  # fmt: skip
 
 
 def _value(subject: Subject, proved: Proved) -> None:
@@ -116,6 +137,7 @@ def _value(subject: Subject, proved: Proved) -> None:
         return
     name, type_ = columns[0]
     wanted = expected(subject.entry.hints["return"])
+    _elements(subject, proved, "what it returns", 0, subject.entry.hints["return"])
     where = f"what {subject.entry.repository.__name__}.{subject.entry.statement.name} returns"
     _column(
         subject, where, name, wanted=wanted, type_=subject.catalog.types[type_], verdict=proved.verdicts[0],
@@ -182,6 +204,19 @@ def _parameters(subject: Subject, proved: Proved) -> None:
                 span=span, remedy=f"change the annotation, or cast it: :{name}::…",
             )  # fmt: skip
         _uses(subject, proved, number, name, wanted)
+
+
+def _writes(subject: Subject, proved: Proved) -> None:
+    """Report NULLs that are written into NOT NULL columns, whichever expression they come from."""
+    for query in (each for run in proved.run for each in run.queries):
+        for each in writes.nulls(query, proved.given, proved.full):
+            if subject.note("notnull", each.column.name):
+                continue
+            subject.say(
+                "null-is-refused", f"NULL may be written into {each.relation.qualified}.{each.column.name}, which is NOT NULL",
+                span=spans.at(subject.entry.statement, proved.key, each.location), proved=each.verdict.why,
+                remedy="coalesce it, or leave out the rows that lack it",
+            )  # fmt: skip
 
 
 def _uses(subject: Subject, proved: Proved, number: int, name: str, wanted: Expected) -> None:

@@ -1,0 +1,66 @@
+"""Whether an array that a statement makes may hold NULLs. Of arrays that are stored nothing is known, and nothing said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from service.checks.proofs import nullability, presence
+from service.checks.proofs.keys import place_of
+from service.checks.proofs.scopes import QueryScope
+from service.checks.proofs.tree import Link, Node, Source
+from service.checks.proofs.verdicts import Verdict
+
+
+def elements(expression: Node | None, scope: QueryScope, given: frozenset[int] = frozenset()) -> Verdict | None:
+    """The verdict on the elements of an array; None where the statement does not make it."""
+    if expression is None:
+        return None
+    kind = expression.kind
+    if kind in ("RELABELTYPE", "ARRAYCOERCEEXPR"):
+        return elements(expression["arg"], scope, given)
+    if kind == "ARRAYEXPR":
+        return _any(
+            (nullability.of_expression(each, scope, given) for each in expression.list("elements")),
+            "no element is null",
+        )
+    if kind == "AGGREF":
+        return _collected(expression, scope, given)
+    if kind == "SUBLINK" and expression["subLinkType"] == Link.ARRAY:
+        return nullability.prove(scope.inner(expression["subselect"]), given)[0]
+    if kind == "COALESCEEXPR":
+        return _any((elements(each, scope, given) for each in expression["args"]), "no element of either array is null")
+    if kind == "CASEEXPR":
+        results = [*(each["result"] for each in expression["args"]), expression["defresult"]]
+        return _any((elements(each, scope, given) for each in results), "no element in any branch is null")
+    return _shown(expression, scope, given)
+
+
+def _any(verdicts: Iterable[Verdict | None], why: str) -> Verdict | None:
+    known = [each for each in verdicts if each is not None]
+    return next((each for each in known if each.is_nullable), Verdict(False, why)) if known else None
+
+
+def _collected(node: Node, scope: QueryScope, given: frozenset[int]) -> Verdict | None:
+    function = scope.catalog.functions.get(node["aggfnoid"])
+    if function is None or (function.schema, function.name) != ("pg_catalog", "array_agg"):
+        return None
+    value = node.list("args")[0]["expr"]
+    if node["aggfilter"] is not None and place_of(value) in presence.rejected(node["aggfilter"], scope):
+        return Verdict(False, "FILTER leaves out the nulls")
+    return nullability.of_expression(value, scope, given)
+
+
+def _shown(expression: Node, scope: QueryScope, given: frozenset[int]) -> Verdict | None:
+    """The verdict on a column of a subquery or of a table expression."""
+    place = place_of(expression)
+    if place is None:
+        return None
+    source = scope.source(place[0])
+    if source is Source.GROUP:
+        return elements(scope.entry(place[0]).list("groupexprs")[place[1] - 1], scope, given)
+    if source not in (Source.SUBQUERY, Source.CTE):
+        return None
+    inner = scope.subquery(place[0]) if source is Source.SUBQUERY else scope.expression(place[0])[1]
+    if inner.node["setOperations"] is not None or not 0 < place[1] <= len(inner.outputs):
+        return None
+    return elements(inner.outputs[place[1] - 1]["expr"], inner, given)

@@ -1,0 +1,68 @@
+"""What a query writes: for each column that is assigned, whether the value may be NULL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from service.checks.proofs import nullability
+from service.checks.proofs.catalog import Column, Relation
+from service.checks.proofs.origins import number_of
+from service.checks.proofs.scopes import QueryScope
+from service.checks.proofs.tree import Command, Node, location, walk
+from service.checks.proofs.verdicts import Verdict
+
+
+@dataclass(frozen=True)
+class Write:
+    """A value that is assigned to a column: the verdict on it, and where it stands in the text (-1 if nowhere)."""
+
+    relation: Relation
+    column: Column
+    verdict: Verdict
+    location: int
+
+
+def nulls(scope: QueryScope, given: frozenset[int], full: frozenset[int]) -> Iterator[Write]:
+    """The values that may be NULL though their columns are NOT NULL.
+
+    Bare parameters are left to the signature's check, and the column of the tenant to that of isolation.
+    """
+    for relation, column, expression in assigned(scope):
+        if column.is_required and column.number != relation.tenant and number_of(expression) is None:
+            verdict = _verdict(expression, scope, given, full)
+            if verdict.is_nullable:
+                yield Write(relation, column, verdict, location(expression))
+
+
+def assigned(scope: QueryScope) -> Iterator[tuple[Relation, Column, Node]]:
+    """The columns that a query itself assigns, by INSERT, UPDATE or ON CONFLICT DO UPDATE, with their expressions."""
+    relation = scope.relation(scope.target) if scope.target else None
+    if relation is None or scope.command not in (Command.INSERT, Command.UPDATE):
+        return
+    conflict = scope.node["onConflict"]
+    for entry in (*scope.node.list("targetList"), *(conflict.list("onConflictSet") if conflict is not None else ())):
+        column = relation.columns.get(entry["resno"])
+        if column is not None and not entry["resjunk"]:
+            yield relation, column, entry["expr"]
+
+
+def _verdict(expression: Node, scope: QueryScope, given: frozenset[int], full: frozenset[int]) -> Verdict:
+    """The verdict on a value, except that a parameter in CASE counts as given where the condition asks another parameter.
+
+    That is how a change says which of its fields are meant: `CASE WHEN 'name' = ANY (:given) THEN :name ELSE name END`.
+    """
+    if expression.kind != "CASEEXPR":
+        return nullability.of_expression(expression, scope, given, full)
+    for branch in expression["args"]:
+        result = branch["result"]
+        is_meant = bool(_parameters(branch["expr"])) and number_of(result) is not None
+        if not is_meant and (verdict := _verdict(result, scope, given, full)).is_nullable:
+            return verdict
+    if expression["defresult"] is None:
+        return Verdict(True, "an ELSE that is not there")
+    return _verdict(expression["defresult"], scope, given, full)
+
+
+def _parameters(expression: Node) -> set[int]:
+    return {each["paramid"] for each in walk(expression) if each.kind == "PARAM" and each["paramkind"] == 0}
