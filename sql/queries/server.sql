@@ -23,6 +23,7 @@ SELECT NOT (current_setting('default_transaction_read_only')::boolean OR pg_is_i
 -- scope: shared
 -- unbounded: one row for each collation of the system
 -- crosses: operators are told about collations, which are no tenant's
+-- unrun: collations drift only when the operating system is updated, which no sample does
 -- notnull: name because a name is never null, nor what is made of one
 -- The collations that have another version now than when indexes were built with them. 'default' stands for the database's
 -- default collation.

@@ -36,6 +36,7 @@
 -- name: find_by_domain :maybe
 -- scope: shared
 -- calls: app.find_tenant because nothing is bound before it is known who asks; it answers id and status alone
+-- crosses: whoever signs in has named the domain; they are told id and status, and nothing else
 -- one: a domain is unique
 -- notnull: id because it is a column of app.tenants, NOT NULL
 -- notnull: status because it is a column of app.tenants, NOT NULL

@@ -121,3 +121,14 @@ async def test_what_a_trigger_reads_is_counted(only: Any, garden: Garden) -> Non
     )
     found = await only("grows", planted, ddl=ddl, by=garden.grow)
     assert "more than 'const' allows" in found.finding.message
+
+
+async def test_a_cascade_without_an_index_is_counted(only: Any, garden: Garden) -> None:
+    ddl = """
+        CREATE TABLE notes (tenant_id uuid NOT NULL, id uuid NOT NULL, otp_id uuid, PRIMARY KEY (tenant_id, id),
+                            FOREIGN KEY (tenant_id, otp_id) REFERENCES otps (tenant_id, id) ON DELETE CASCADE);
+        ALTER TABLE notes ENABLE ROW LEVEL SECURITY; ALTER TABLE notes FORCE ROW LEVEL SECURITY;
+        CREATE POLICY tenant ON notes USING (tenant_id = app.current_tenant());"""
+    planted = Plant("DELETE FROM otps WHERE tenant_id = :tenant_id AND id = :id", "count", takes="id: UUID")
+    found = await only("grows", planted, ddl=ddl, by=garden.grow)
+    assert "more than 'const' allows" in found.finding.message

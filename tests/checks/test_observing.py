@@ -98,3 +98,16 @@ async def test_a_failure_that_the_header_declares_is_none(garden: Garden) -> Non
 async def test_a_parameter_of_any_type_is_given_a_value(garden: Garden, type_: str, annotation: str) -> None:
     plant = Plant(f"SELECT :given::{type_} IS NULL {OWN}", "value", takes=f"given: {annotation}", answers="bool | None")
     assert await codes(garden, plant) == []
+
+
+async def test_an_exception_about_rows_that_no_run_returns_is_told(garden: Garden) -> None:
+    plant = FIND.where("id = :id", "id = :id AND name = 'no row has it'").but(
+        kind="maybe", row="description: str", header="-- notnull: description because a test says so"
+    )
+    plant = plant.where("SELECT id", "SELECT description")
+    assert [code for code, _ in await codes(garden, plant)] == ["note-unshown"]
+
+
+async def test_a_row_count_that_is_excused_and_false_is_seen(garden: Garden) -> None:
+    plant = FIND.where("id = :id", "name = :name").but(takes="name: str", header="-- one: a test says so")
+    assert "rows-observed" in [code for code, _ in await codes(garden, plant)]

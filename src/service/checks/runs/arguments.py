@@ -120,10 +120,13 @@ class Arguments:
             type_ = subject.catalog.types[proved.described.parameters[number - 1]]
             owner = owners.get(name, self._bound)
             literals = sorted(expected(subject.entry.annotation(name)).literals or ())
-            value = await self._value(proved.scope, number, type_, owner, round_)
+            value = await self._value(proved.scope, number, name, type_=type_, owner=owner, round_=round_)
             if value is None and is_given:
                 # The column is NULL in that row, but the parameter may not be None. So a value from another row is used.
-                others = [await self._value(proved.scope, number, type_, owner, replace(round_, n=n)) for n in _OTHERS]
+                others = [
+                    await self._value(proved.scope, number, name, type_=type_, owner=owner, round_=replace(round_, n=n))
+                    for n in _OTHERS
+                ]
                 value = next((each for each in others if each is not None), None)
             if value is None and is_given:
                 value = await self._typical(type_, owner, round_.n)
@@ -132,9 +135,11 @@ class Arguments:
             found.append(value)
         return found
 
-    async def _value(self, scope: QueryScope, number: int, type_: str, owner: UUID, round_: Round) -> object:
+    async def _value(
+        self, scope: QueryScope, number: int, name: str, *, type_: str, owner: UUID, round_: Round
+    ) -> object:
         is_array = type_.endswith("[]")
-        for (relation, column), is_written in self._columns(scope, number, type_):
+        for (relation, column), is_written in self._columns(scope, number, name, type_):
             pick = self._sampler.coming if round_.is_absent or (is_written and round_.is_new) else self._sampler.pick
             numbers = (round_.n, round_.n + 1, round_.n + 2) if is_array else (round_.n,)
             picked = [await pick(self._connection, relation.oid, column.number, owner, each) for each in numbers]
@@ -145,8 +150,11 @@ class Arguments:
             return [] if round_.is_empty else texts
         return await self._typical(type_, owner, round_.n)
 
-    def _columns(self, scope: QueryScope, number: int, type_: str) -> list[tuple[origins.Stored, bool]]:
-        """The columns of the parameter's type that it is compared with or written into, each with whether it is written."""
+    def _columns(self, scope: QueryScope, number: int, name: str, type_: str) -> list[tuple[origins.Stored, bool]]:
+        """The columns of the parameter's type that it is compared with or written into, each with whether it is written.
+
+        For a parameter that meets none, as an argument of a function does, it is the column that is called like it.
+        """
         known = (id(scope), number)
         if known not in self._met:
             kinds = scope.catalog.types
@@ -154,7 +162,11 @@ class Arguments:
             self._met[known] = [
                 (stored, is_written) for stored, is_written in _met(scope, number)
                 if _plain(kinds[stored[1].type]) == wanted or _plain(kinds[stored[1].type]) == type_
-            ]  # fmt: skip
+            ] or [
+                ((relation, column), False) for relation in scope.catalog.relations.values()
+                for column in relation.columns.values()
+                if column.name == name and _plain(kinds[column.type]) == wanted and relation.oid in self._sampler.plans
+            ][:1]  # fmt: skip
         return self._met[known]
 
     async def _typical(self, type_: str, owner: UUID, n: int) -> object:

@@ -23,13 +23,25 @@ async def observe(trials: Trials, subjects: Sequence[Subject]) -> None:
         if subject.note("unrun"):
             continue
         with understanding(subject):
-            for proved in chosen(subject):
-                await _observe(trials, subject, proved)
+            has_rows = [await _observe(trials, subject, proved) for proved in chosen(subject)]
+            if not any(has_rows):
+                _unshown(subject)
 
 
-async def _observe(trials: Trials, subject: Subject, proved: Proved) -> None:
+def _unshown(subject: Subject) -> None:
+    """Report exceptions about rows of which no run has returned one: nothing speaks for them."""
+    for note in subject.entry.statement.notes:
+        if note.key in ("notnull", "one", "values"):
+            subject.say(
+                "note-unshown", f"no run returns a row that could show '-- {note.key}: {note.subject or note.reason}'",
+                span=spans.of_line(subject.entry.statement, note.line),
+                remedy="let the statement find sample rows, or write '-- unrun: why they can't suit it'",
+            )  # fmt: skip
+
+
+async def _observe(trials: Trials, subject: Subject, proved: Proved) -> bool:
     failures: Counter[tuple[str, str]] = Counter()
-    has_run = False
+    has_run = has_rows = False
     for each in rounds(subject, proved):
         try:
             values = await trials.arguments.values(subject, proved, {}, each)
@@ -47,10 +59,12 @@ async def _observe(trials: Trials, subject: Subject, proved: Proved) -> None:
                 _refused(subject, outcome)
             continue
         has_run = True
+        has_rows = has_rows or bool(outcome.rows)
         _nulls(subject, proved, outcome)
         _rows(subject, proved, outcome)
     if not has_run:
         _never_ran(subject, proved, failures)
+    return has_rows
 
 
 def _refused(subject: Subject, outcome: Outcome) -> None:
