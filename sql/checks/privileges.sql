@@ -4,11 +4,12 @@ SELECT r.rolname::text AS role, p.privilege, c.oid::int8 AS object, a.attnum::in
  CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS p (privilege)
   JOIN pg_catalog.pg_class AS c ON c.relkind IN ('r', 'p', 'v')
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace AND has_schema_privilege(r.oid, n.oid, 'USAGE')
-  JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND NOT a.attisdropped
  WHERE r.rolname = ANY ($1::text[])
    AND n.nspname !~ '^pg_'
    AND n.nspname <> 'information_schema'
    AND c.relname !~ '^(_yoyo|yoyo_|_migration_checksums)'
+   AND (a.attnum > 0 OR p.privilege = 'SELECT')
    AND has_column_privilege(r.oid, c.oid, a.attnum, p.privilege)
  UNION ALL
 SELECT r.rolname::text, 'DELETE', c.oid::int8, 0

@@ -1,6 +1,6 @@
 -- repository: ApiKeys
 -- A program authenticates with an API key, which has its own role. The database has only a hash of the key, and a MAC.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- api_keys
 --   tenant_id     uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -37,9 +37,9 @@ VALUES (:tenant_id, :name, :role, :key_hash, :key_mac, :created_by, :expires_at)
 RETURNING id, name, role, created_by, expires_at, last_used_at, created_at, updated_at, version;
 
 -- name: authenticate :maybe
--- The first statement of a request with an API key. Finds the key by its hash, with the facts that may be a reason to refuse the
--- request. No row if the key is revoked or its creator is not an active user. A key may do no more than its creator, so the
--- creator's role is returned too.
+-- The first statement of a request with an API key. Finds the key by its hash, with all that decides whether the request
+-- is admitted: the MAC, the key's role, the creator's role (a key may do no more than its creator), the tenant's status,
+-- the expiry. No row if the key is revoked or its creator is not an active user.
 SELECT k.id AS key_id, k.created_by AS user_id, k.key_mac, k.role, u.role AS maker_role, t.status AS tenant_status,
        coalesce(k.expires_at <= now(), false) AS is_expired,
        coalesce(k.last_used_at < now() - :seen_every::interval, true) AS is_unseen,
@@ -76,8 +76,8 @@ UPDATE api_keys AS k
    AND k.id = r.id;
 
 -- name: page :many
--- One page of the keys that are not revoked, newest first; :after_created_at and :after_id are of the last row of the page
--- before.
+-- One page of the keys that are not revoked, newest first; :after_created_at and :after_id are those of the last row of the
+-- previous page.
 SELECT id, name, role, created_by, expires_at, last_used_at, created_at, updated_at, version
   FROM api_keys
  WHERE tenant_id = :tenant_id

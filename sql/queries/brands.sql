@@ -1,6 +1,6 @@
 -- repository: Brands
 -- A brand is a company for which campaigns are run. Its email addresses, phones and documents are sealed. It can have niches.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- brands
 --   tenant_id               uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -74,7 +74,7 @@
 
 -- name: create :one
 -- Creates a brand with its niches. If a niche does not exist, the foreign key brand_niches_niche_id_fkey is violated. The service
--- chooses :id, because it seals the personal data for this id before the row exists.
+-- chooses :id before the row exists, because personal data that is sealed for a row can be opened only in the row with this id.
 WITH created AS (
     INSERT INTO brands (tenant_id, id, brand_name, username, email, email_index, phone, phone_index, legal_entity_name,
                         company_type, brand_email, poc_name, poc_designation, poc_email,
@@ -141,8 +141,8 @@ SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.
 SELECT EXISTS (SELECT FROM brands WHERE tenant_id = :tenant_id AND id = :id AND deleted_at IS NULL);
 
 -- name: page :many
--- One page of the live brands with their niches, newest first; :after_created_at and :after_id are of the last row of the page
--- before.
+-- One page of the live brands with their niches, newest first; :after_created_at and :after_id are those of the last row of the
+-- previous page.
 SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.company_type, b.brand_email,
        b.poc_name, b.poc_designation, b.poc_email, b.poc_contact_number, b.bio, b.profile_image,
        b.incorporation_document, b.gst_document, b.pan_document, b.is_phone_verified, b.is_profile_completed,
@@ -166,8 +166,9 @@ SELECT b.id, b.brand_name, b.username, b.email, b.phone, b.legal_entity_name, b.
 
 -- name: update :maybe
 -- Changes those fields of a live brand that :given lists, if its version is :version (without :version, whatever its version).
--- Otherwise returns it unchanged, with applied = false; no row if there is no such brand. If the new email address or phone has
--- the blind index of the old one, the old sealed value is kept. A change of the phone sets is_phone_verified to false.
+-- Otherwise returns it unchanged, with applied = false; no row if there is no such brand. If the new email address or phone
+-- number is equal to the old one (its blind index is equal), the stored sealed value stays. A different phone number counts as
+-- not verified.
 WITH updated AS (
     UPDATE brands
        SET brand_name             = CASE WHEN 'brand_name' = ANY (:given::text[]) THEN :brand_name ELSE brand_name END,
@@ -226,7 +227,8 @@ SELECT a.id, a.brand_name, a.username, a.email, a.phone, a.legal_entity_name, a.
 
 -- name: remove :value
 -- Marks a live brand as deleted, if its version is :version (without :version, whatever its version). Returns true if it was
--- marked, false if it has another version, and no row if there is no such brand.
+-- marked, false if it has another version, and no row if there is no such brand. A trigger raises an error if live campaigns
+-- refer to the brand.
 WITH removed AS (
     UPDATE brands
        SET deleted_at = now()
@@ -339,7 +341,8 @@ UPDATE brands
    AND id = (SELECT brand_id FROM detached UNION SELECT brand_id FROM attached);
 
 -- name: verify_phone :many
--- Sets is_phone_verified of the live brand that has the phone with the blind index :phone_index. Returns its id.
+-- Marks the phone number with the blind index :phone_index as verified, in the live brand that has this number. Returns the
+-- brand's id.
    UPDATE brands
       SET is_phone_verified = true
     WHERE tenant_id = :tenant_id
@@ -367,8 +370,8 @@ SELECT id, version, email, phone, brand_email, poc_email, poc_contact_number, in
 
 -- name: reseal :count
 -- Replaces sealed values and their blind indexes, for example after a change of keys. Rows whose versions are not those in
--- :versions have changed since they were read, and are skipped. A null in an array of values leaves the column of this row
--- unchanged.
+-- :versions have changed since they were read, and are skipped. If an array of values contains null for a row, this column of the
+-- row stays unchanged.
 UPDATE brands AS b
    SET email                  = coalesce(r.email, b.email),
        email_index            = coalesce(r.email_index, b.email_index),

@@ -1,6 +1,6 @@
 -- repository: CampaignInfluencers
--- A row says that an influencer is invited to a campaign, or has accepted, declined or been removed, and for which fee.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- A row is the agreement of an influencer with a campaign: a status (invited, accepted, declined or removed) and a fee.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- campaign_influencers
 --   tenant_id      uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -26,8 +26,8 @@
 -- End of the tables.
 
 -- name: page :many
--- One page of the live influencers on a live campaign, newest first; :after_created_at and :after_id are of the last row of the
--- page before.
+-- One page of the live influencers on a live campaign, newest first; :after_created_at and :after_id are those of the last row of
+-- the previous page.
 SELECT a.id, a.campaign_id, a.influencer_id, i.name AS influencer_name, i.username AS influencer_username,
        a.status, a.fee_minor, a.currency, a.created_at, a.updated_at, a.version
   FROM campaign_influencers AS a
@@ -74,7 +74,7 @@ SELECT p.id, p.campaign_id, p.influencer_id, i.name AS influencer_name, i.userna
  WHERE i.tenant_id = :tenant_id;
 
 -- name: remove :count
--- Removes the row of an influencer from a live campaign.
+-- Deletes the row of an influencer in a live campaign.
 DELETE FROM campaign_influencers AS a
  USING campaigns AS c
  WHERE a.tenant_id = :tenant_id

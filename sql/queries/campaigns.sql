@@ -1,6 +1,6 @@
 -- repository: Campaigns
--- An agency (the tenant) runs a campaign for a brand. A campaign has an owner, a budget, dates and a status.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- An agency (the tenant) runs a campaign, usually for a brand. A campaign has an owner (a user), a budget, dates and a status.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- campaigns
 --   tenant_id     uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -66,7 +66,7 @@ SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency
  ORDER BY id;
 
 -- name: find_with_contents :one
--- Finds a live campaign by its id, together with its live contents, the newest first.
+-- Finds a live campaign by its id, together with a JSON array of its live contents, the newest first.
 SELECT c.id, c.name, c.description, c.status, c.owner_id, c.brand_id, c.budget_minor, c.currency, c.starts_on, c.ends_on,
        c.created_at, c.updated_at, c.version,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'kind', n.kind, 'title', n.title, 'status', n.status)
@@ -95,7 +95,7 @@ SELECT count(*)
 ;
 
 -- name: page :many
--- One page of the live campaigns, newest first; :after_created_at and :after_id are of the last row of the page before.
+-- One page of the live campaigns, newest first; :after_created_at and :after_id are those of the last row of the previous page.
 SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
        created_at, updated_at, version
   FROM campaigns
@@ -174,7 +174,8 @@ RETURNING id, name, description, status, owner_id, brand_id, budget_minor, curre
           created_at, updated_at, version;
 
 -- name: erase :count
--- Deletes a campaign and its contents for good, instead of marking them as deleted.
+-- Deletes a campaign for good, instead of marking it as deleted. Its contents and the rows of its influencers are deleted with it
+-- (ON DELETE CASCADE).
 DELETE FROM campaigns
  WHERE tenant_id = :tenant_id
    AND id = :id;

@@ -1,6 +1,6 @@
 -- repository: ChangeTickets
 -- A ticket opens one change stream. It is for browsers, whose EventSource can't send the header Authorization.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- change_tickets
 --   tenant_id    uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -23,13 +23,13 @@
 -- End of the tables.
 
 -- name: create :count
--- Creates a ticket, which stands for the session or API key with the hash :bearer_hash.
+-- Creates a ticket for the holder of the session or API key (:bearer_kind) with the hash :bearer_hash.
 INSERT INTO change_tickets (tenant_id, token_hash, token_mac, bearer_kind, bearer_hash, expires_at)
 VALUES (:tenant_id, :token_hash, :token_mac, :bearer_kind, :bearer_hash, now() + :lifetime::interval);
 
 -- name: redeem :maybe
--- Deletes a ticket, so that it can't be used again, and returns the hash of the session or API key that it stands for. No row if
--- the ticket was used before or has expired.
+-- Deletes a ticket, so that it can't be used again. Returns the ticket's MAC, and the kind and hash of the session or API key for
+-- which it was created. No row if the ticket was used before or has expired.
 DELETE FROM change_tickets
  WHERE tenant_id = :tenant_id
    AND token_hash = :token_hash

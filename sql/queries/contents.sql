@@ -1,6 +1,6 @@
 -- repository: Contents
 -- A content is a post, reel, story, video or article for a campaign. It can be read only while its campaign is live.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- contents
 --   tenant_id     uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -41,7 +41,7 @@ SELECT c.tenant_id, c.id, :kind, :title, :body, :url, :status
 RETURNING id, campaign_id, kind, title, body, url, status, published_at, created_at, updated_at, version;
 
 -- name: find :one
--- Finds a live content of a live campaign, by both ids.
+-- Finds a live content of a live campaign, by the content's id and the campaign's id.
 SELECT n.id, n.campaign_id, n.kind, n.title, n.body, n.url, n.status, n.published_at, n.created_at, n.updated_at, n.version
   FROM contents AS n
   JOIN campaigns AS c ON c.tenant_id = n.tenant_id AND c.id = n.campaign_id
@@ -53,8 +53,8 @@ SELECT n.id, n.campaign_id, n.kind, n.title, n.body, n.url, n.status, n.publishe
    AND c.deleted_at IS NULL;
 
 -- name: page :many
--- One page of the live contents of a live campaign, newest first; :after_created_at and :after_id are of the last row of the page
--- before.
+-- One page of the live contents of a live campaign, newest first; :after_created_at and :after_id are those of the last row of
+-- the previous page.
 SELECT n.id, n.campaign_id, n.kind, n.title, n.body, n.url, n.status, n.published_at, n.created_at, n.updated_at, n.version
   FROM contents AS n
   JOIN campaigns AS c ON c.tenant_id = n.tenant_id AND c.id = n.campaign_id

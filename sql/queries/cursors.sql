@@ -1,6 +1,6 @@
 -- repository: Cursors
--- A cursor says how far a consumer has read a tenant's log. The process that locks the cursor calls the consumer.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- A cursor stores up to which commit a consumer has handled a tenant's log. A process locks it while it calls the consumer.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- app.cursors
 --   tenant_id   uuid NOT NULL +i
@@ -24,8 +24,8 @@
 -- calls: app.waiting because a process hands on the streams of all tenants; it answers their ids and nothing else
 -- notnull: tenant because it is a column of app.cursors, NOT NULL
 -- crosses: the service itself is told which tenants wait, no caller is
--- At most :limit tenants that have commits which the consumer has not handled. Tenants for which the consumer is paused after a
--- failure are left out.
+-- At most :limit tenants for which the consumer has something to handle: it has no cursor for the tenant, or there are commits
+-- after its cursor, or its cursor is of another epoch. Tenants for which the consumer is paused after a failure are left out.
 SELECT w.tenant_id AS tenant
   FROM app.waiting(:consumer, :limit) AS w;
 
@@ -39,8 +39,8 @@ SELECT w.tenant_id AS tenant
 -- notnull: failing because it is a count
 -- notnull: cut_off because it is a count
 -- crosses: operators see totals over all tenants, and callers see nothing
--- For each consumer: in how many tenants it is behind, fails or is cut off, and how old the oldest commit is that it has not
--- handled.
+-- For each consumer: the numbers of tenants in which it is behind, is failing, and is cut off; and the time of the oldest commit
+-- that it has not handled, with the age of this commit.
 SELECT l.consumer, l.tenants, l.failing, l.cut_off, l.oldest, now() - l.oldest AS behind
   FROM app.consumer_lag() AS l
  ORDER BY l.consumer;
@@ -54,15 +54,15 @@ SELECT l.consumer, l.tenants, l.failing, l.cut_off, l.oldest, now() - l.oldest A
 SELECT app.forget_consumer(:consumer);
 
 -- name: open :count
--- Creates the cursor of a consumer that has none for this tenant. Its epoch is 0, which no database has, so the consumer gets a
--- reset first if there are earlier commits.
+-- Creates the cursor of a consumer that has none for this tenant. The cursor's epoch is 0, which no database has. So the consumer
+-- gets a reset first, except if the tenant's log is complete and began after the consumers were started.
 INSERT INTO app.cursors (tenant_id, consumer, epoch, number)
 VALUES (:tenant_id, :consumer, 0, 0)
     ON CONFLICT ON CONSTRAINT cursors_pkey DO NOTHING;
 
 -- name: take :maybe
--- Locks a consumer's cursor until the transaction ends. No row if another process has locked the cursor, or while the consumer is
--- paused after a failure.
+-- Locks a consumer's cursor until the transaction ends, and returns it. No row if there is no cursor, if another process has
+-- locked it, or while the consumer is paused after a failure.
 SELECT epoch, number, failures, cut_off_at
   FROM app.cursors
  WHERE tenant_id = :tenant_id
@@ -71,7 +71,8 @@ SELECT epoch, number, failures, cut_off_at
    FOR UPDATE SKIP LOCKED;
 
 -- name: move :count
--- Stores the position up to which a consumer has handled the commits, and sets its number of failures to 0.
+-- Stores the epoch and number up to which a consumer has handled the commits. It is then neither paused nor cut off any more, and
+-- its number of failures is 0.
 UPDATE app.cursors
    SET epoch      = :epoch,
        number     = :number,
@@ -83,7 +84,7 @@ UPDATE app.cursors
    AND consumer = :consumer;
 
 -- name: fail :count
--- Records that a consumer has failed. It is not called again for this tenant before the time :pause has passed.
+-- Counts a failure of a consumer. The consumer is not called again for this tenant before the time :pause has passed.
 UPDATE app.cursors
    SET failures = failures + 1,
        retry_at = now() + :pause::interval

@@ -1,6 +1,6 @@
 -- repository: IdempotencyKeys
--- A row has an Idempotency-Key of a caller, and the answer to the request that used it, for requests that are repeated.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- A row has a caller's Idempotency-Key and the answer to its request. If the request is repeated, it gets this answer.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- idempotency_keys
 --   tenant_id    uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -36,9 +36,9 @@
 -- End of the tables.
 
 -- name: claim :value
--- Inserts a caller's key for the request of this transaction, or reuses its row if the key has expired. Returns the row's id; no
--- row if the key is stored already and has not expired. If a concurrent transaction has claimed the same key, waits until it
--- ends.
+-- Stores a caller's key at the beginning of the transaction of the request; if the key is stored already but has expired, its row
+-- is reused. Returns the row's id; no row if the key is stored and has not expired. If a concurrent transaction has just stored
+-- the same key, waits until that transaction has ended.
 INSERT INTO idempotency_keys AS k (tenant_id, caller_id, key, fingerprint, expires_at)
 VALUES (:tenant_id, :caller_id, :key, :fingerprint, now() + :lifetime::interval)
     ON CONFLICT ON CONSTRAINT idempotency_keys_tenant_id_caller_id_key_key DO UPDATE
@@ -52,7 +52,7 @@ RETURNING k.id;
 -- name: is_full :value
 -- grows: page
 -- unordered: they are only counted
--- Whether the tenant has :most or more rows, including expired ones that are not purged yet.
+-- Whether this table has at least :most rows of the tenant, counting expired ones that are not purged yet.
 SELECT count(*) >= :most AS is_full
   FROM (SELECT k.id
           FROM idempotency_keys AS k
@@ -102,8 +102,8 @@ SELECT id, answer
 
 -- name: reseal :count
 -- Replaces stored answers by the same answers, sealed with another key. The rows have no version by which a concurrent change
--- could be noticed. So this runs in the repeatable read transaction that has read them, and fails if one of them was changed
--- meanwhile.
+-- could be noticed. So this runs in the repeatable read transaction that has read them: if one of them was changed since, it
+-- fails with a serialization error.
 UPDATE idempotency_keys AS k
    SET answer = r.answer
   FROM unnest(:ids::uuid[], :answers::bytea[]) AS r (id, answer)

@@ -1,6 +1,6 @@
 -- repository: Influencers
--- An influencer is somebody who makes content. The email address and the phone are sealed. An influencer can have niches.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- An influencer is somebody who makes content for campaigns. Email address and phone are sealed. An influencer can have niches.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- influencers
 --   tenant_id          uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -58,7 +58,8 @@
 
 -- name: create :one
 -- Creates an influencer with its niches. If a niche does not exist, the foreign key influencer_niches_niche_id_fkey is violated.
--- The service chooses :id, because it seals the personal data for this id before the row exists.
+-- The service chooses :id before the row exists, because personal data that is sealed for a row can be opened only in the row
+-- with this id.
 WITH created AS (
     INSERT INTO influencers (tenant_id, id, name, username, email, email_index, phone, phone_index, date_of_birth,
                              gender, bio, profile_image, is_active)
@@ -114,8 +115,8 @@ SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.
 SELECT EXISTS (SELECT FROM influencers WHERE tenant_id = :tenant_id AND id = :id AND deleted_at IS NULL);
 
 -- name: page :many
--- One page of the live influencers with their niches, newest first; :after_created_at and :after_id are of the last row of the
--- page before.
+-- One page of the live influencers with their niches, newest first; :after_created_at and :after_id are those of the last row of
+-- the previous page.
 SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.bio, i.profile_image,
        i.is_phone_verified, i.is_active, i.created_at, i.updated_at, i.version,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name, 'icon', n.icon) ORDER BY n.name, n.id), '[]')
@@ -138,8 +139,8 @@ SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.
 -- name: update :maybe
 -- Changes those fields of a live influencer that :given lists, if its version is :version (without :version, whatever its
 -- version). Otherwise returns it unchanged, with applied = false; no row if there is no such influencer. If the new email address
--- or phone has the blind index of the old one, the old sealed value is kept. A change of the phone sets is_phone_verified to
--- false.
+-- or phone number is equal to the old one (its blind index is equal), the stored sealed value stays. A different phone number
+-- counts as not verified.
 WITH updated AS (
     UPDATE influencers
        SET name              = CASE WHEN 'name' = ANY (:given::text[]) THEN :name ELSE name END,
@@ -184,7 +185,8 @@ SELECT a.id, a.name, a.username, a.email, a.phone, a.date_of_birth, a.gender, a.
 
 -- name: remove :value
 -- Marks a live influencer as deleted, if its version is :version (without :version, whatever its version). Returns true if it was
--- marked, false if it has another version, and no row if there is no such influencer.
+-- marked, false if it has another version, and no row if there is no such influencer. A trigger raises an error if the influencer
+-- is invited to a live campaign, or has accepted one.
 WITH removed AS (
     UPDATE influencers
        SET deleted_at = now()
@@ -294,7 +296,8 @@ UPDATE influencers
    AND id = (SELECT influencer_id FROM detached UNION SELECT influencer_id FROM attached);
 
 -- name: verify_phone :many
--- Sets is_phone_verified of the live influencer that has the phone with the blind index :phone_index. Returns its id.
+-- Marks the phone number with the blind index :phone_index as verified, in the live influencer that has this number. Returns the
+-- influencer's id.
    UPDATE influencers
       SET is_phone_verified = true
     WHERE tenant_id = :tenant_id
@@ -316,8 +319,8 @@ SELECT id, version, email, phone
 
 -- name: reseal :count
 -- Replaces sealed values and their blind indexes, for example after a change of keys. Rows whose versions are not those in
--- :versions have changed since they were read, and are skipped. A null in an array of values leaves the column of this row
--- unchanged.
+-- :versions have changed since they were read, and are skipped. If an array of values contains null for a row, this column of the
+-- row stays unchanged.
 UPDATE influencers AS i
    SET email       = coalesce(r.email, i.email),
        email_index = coalesce(r.email_index, i.email_index),

@@ -1,6 +1,6 @@
 -- repository: Installation
--- The installation is one database of Quarry: its epoch, its maintenance mode, its last purge, its applied migrations.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- Data about the database as a whole: its epoch, whether maintenance mode is on, the last purge, the applied migrations.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- app.installation
 --   only_row           boolean NOT NULL DEFAULT true
@@ -27,7 +27,7 @@
 -- name: find :one
 -- scope: shared
 -- The only row of app.installation: the epoch, the number of the last change of shared data, how long the log is kept, whether
--- maintenance mode is on, and the last purge.
+-- maintenance mode is on, how long ago the last purge began, and for how many tenants it failed.
 SELECT epoch, shared_number, log_retention, is_read_only, purge_failures, now() - purged_at AS since_purged
   FROM app.installation;
 
@@ -42,7 +42,7 @@ SELECT app.enter_life();
 -- scope: platform
 -- calls: app.raise_epoch because only the owner may raise the epoch
 -- notnull: raise_epoch because the installation has its one row
--- Raises the epoch at an operator's request and returns the new one.
+-- Raises the epoch, because an operator has run `quarry changes reset`, and returns the new epoch.
 SELECT app.raise_epoch();
 
 -- name: set_read_only :value
@@ -57,7 +57,7 @@ RETURNING pg_current_xact_id() AS xid;
 -- scope: platform
 -- crosses: the command that ends maintenance is told whether others still write, no caller is
 -- notnull: has_settled because a snapshot always has an oldest transaction
--- Whether transaction :xid, and all transactions that have got their ids before it, have ended.
+-- Whether transaction :xid has ended, and all transactions with smaller ids, which began to write before it, have ended too.
 SELECT pg_snapshot_xmin(pg_current_snapshot()) > :xid AS has_settled;
 
 -- name: migrations :many

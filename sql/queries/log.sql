@@ -1,6 +1,6 @@
 -- repository: Log
--- The log records the committed changes of a tenant's rows. All changes of one transaction have one commit number.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- The log records which rows of a tenant each committed transaction has changed. Each such transaction has a commit number.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- app.changes
 --   tenant_id   uuid NOT NULL
@@ -63,8 +63,9 @@ SELECT i.epoch, i.shared_number, h.head, h.floor
 
 -- name: commits_since :many
 -- unbounded: its innermost query takes :limit commits
--- The bound tenant's commits after the number :after, in order, at most :limit. Each has its first :most changes. The result ends
--- earlier, as soon as the commits in it have :budget changes or more.
+-- The bound tenant's commits after the number :after, in order, at most :limit. A commit is returned with at most :most of its
+-- changes; is_whole says whether these are all. The result ends earlier, as soon as its commits together have :budget changes or
+-- more.
 SELECT p.number, p.at, d.changes, p.counted <= :most AS is_whole
   FROM (SELECT c.number, c.at, c.xid, n.counted, sum(n.counted) OVER (ORDER BY c.number) AS total
           FROM (SELECT x.number, x.at, x.xid
@@ -91,8 +92,8 @@ SELECT p.number, p.at, d.changes, p.counted <= :most AS is_whole
 
 -- name: audit :many
 -- grows: tenant
--- One page of the audit (who changed which row, and when), newest first; :after_number and :after_ordinal are of the last change
--- on the page before.
+-- One page of the audit (who changed which row, and when), newest first; :after_number and :after_ordinal are those of the last
+-- change on the previous page.
 SELECT c.number, h.ordinal, c.at, c.actor_id, c.session_id, c.ip, c.request_id, h.table_name, h.operation, h.row_id, h.columns
   FROM app.commits AS c
   JOIN app.changes AS h ON h.tenant_id = c.tenant_id AND h.xid = c.xid

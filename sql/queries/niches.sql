@@ -1,6 +1,6 @@
 -- repository: Niches
 -- A niche is a field of interest of brands and influencers, such as fashion or travel. All tenants use the same niches.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- app.niches
 --   id           uuid NOT NULL DEFAULT gen_random_uuid()
@@ -27,7 +27,7 @@ SELECT id, name, icon, description, is_active, created_at, updated_at, version
 
 -- name: page :many
 -- scope: shared
--- One page of the niches, newest first; :after_created_at and :after_id are of the last row of the page before.
+-- One page of the niches, newest first; :after_created_at and :after_id are those of the last row of the previous page.
 SELECT id, name, icon, description, is_active, created_at, updated_at, version
   FROM app.niches
  WHERE true

@@ -1,6 +1,6 @@
 -- repository: Otps
 -- A one-time code proves that somebody can read messages to a phone. Code and phone number are stored as HMACs.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- otps
 --   tenant_id    uuid NOT NULL DEFAULT app.current_tenant() +i

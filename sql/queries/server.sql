@@ -1,5 +1,5 @@
 -- repository: Server
--- Statements for health checks: the size of the database, and what could stop the server from working one day.
+-- Facts about the database server, mostly for /healthz: size and clock, long transactions, collations, replication.
 
 -- name: size :value
 -- scope: shared
@@ -10,13 +10,14 @@ SELECT pg_database_size(current_database()) AS size;
 
 -- name: now :value
 -- scope: shared
--- The present time by the database's clock, which decides what has expired.
+-- The present time by the database's clock. Only this clock decides whether something has expired.
 SELECT now();
 
 -- name: is_writable :value
 -- scope: shared
 -- notnull: is_writable because both settings are always there
--- Whether new transactions of this session can write, if they do not declare themselves READ ONLY.
+-- Whether new transactions of this session can write by default: not on a replica, and not if default_transaction_read_only is
+-- on.
 SELECT NOT (current_setting('default_transaction_read_only')::boolean OR pg_is_in_recovery()) AS is_writable;
 
 -- name: drifted_collations :many
@@ -25,8 +26,8 @@ SELECT NOT (current_setting('default_transaction_read_only')::boolean OR pg_is_i
 -- crosses: operators are told about collations, which are no tenant's
 -- unrun: collations drift only when the operating system is updated, which no sample does
 -- notnull: name because a name is never null, nor what is made of one
--- The collations that have another version now than when indexes were built with them. 'default' stands for the database's
--- default collation.
+-- The collations whose version in the operating system is not the recorded one any more, so indexes that use them may be wrong.
+-- 'default' stands for the database's default collation.
 SELECT c.collname::text AS name
   FROM pg_catalog.pg_collation AS c
  WHERE c.collversion <> pg_collation_actual_version(c.oid)
@@ -55,7 +56,7 @@ SELECT age(d.datfrozenxid) AS age,
 -- scope: shared
 -- crosses: operators are told how far a server has come, no caller is
 -- notnull: is_replica because a server always knows what it is
--- Whether this server is a replica; its position in the write-ahead log in bytes (written by a primary, replayed by a replica);
+-- Whether this server is a replica; how many bytes of the write-ahead log it has replayed (a replica) or written (a primary);
 -- and, on a replica, the age of the last transaction that it has replayed.
 SELECT pg_is_in_recovery() AS is_replica,
        CASE WHEN pg_is_in_recovery()

@@ -1,6 +1,6 @@
 -- repository: Sessions
 -- A session begins when a user signs in. Only the client has its token; the database has a hash of the token, and a MAC.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- sessions
 --   tenant_id     uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -31,9 +31,10 @@
 -- The MAC covers the tenant, the hash and the user. It is made with a secret key that the database does not have.
 
 -- name: create :maybe
--- Creates a session for a user whose password has just been verified. No row if the password hash is not :password_hash any more,
--- or if the user or the tenant is not active any more. The user's row is locked. So if the password is changed or the user is
--- deactivated at the same time, this happens either before, and there is no session, or afterwards, and ends this session too.
+-- Creates a session for a user whose password has just been verified. No row if the stored password hash is not :password_hash
+-- any more, or if the user or the tenant is not active any more. The user's row is locked, because another transaction may change
+-- the password or deactivate the user at the same time. If that transaction is first, no session is created; if it is second, it
+-- ends this session too.
 INSERT INTO sessions (tenant_id, user_id, token_hash, token_mac, ip, user_agent, expires_at)
 SELECT u.tenant_id, u.id, :token_hash, :token_mac, :ip, :user_agent, now() + :lifetime::interval
   FROM users AS u
@@ -49,9 +50,9 @@ SELECT u.tenant_id, u.id, :token_hash, :token_mac, :ip, :user_agent, now() + :li
 RETURNING id, user_id, ip, user_agent, created_at, last_seen_at, expires_at;
 
 -- name: authenticate :maybe
--- The first statement of a request with a session's token. Finds the session by the token's hash, with its user and the facts
--- that may be a reason to refuse the request. For an open change stream it is run again about once a minute, and after every
--- commit that changes the session, the user or the tenant.
+-- The first statement of a request with a session's token. Finds the session by the token's hash, with all that decides whether
+-- the request is admitted: the MAC, the user's role and state, the tenant's status, the expiry. For an open change stream this
+-- statement is run again about once a minute, and after every commit that changes the session, the user or the tenant.
 SELECT s.id AS session_id, s.user_id, s.token_mac, u.role, u.is_active, t.status AS tenant_status,
        s.expired_at IS NOT NULL OR s.expires_at <= now() OR s.last_seen_at <= now() - :idle::interval AS is_expired,
        s.last_seen_at < now() - :seen_every::interval AS is_unseen,
@@ -79,7 +80,7 @@ SELECT id, user_id, ip, user_agent, created_at, last_seen_at, expires_at
 
 -- name: page :many
 -- One page of a user's sessions that are neither revoked nor expired and were used within the time :idle, newest first;
--- :after_created_at and :after_id are of the last row of the page before.
+-- :after_created_at and :after_id are those of the last row of the previous page.
 SELECT id, user_id, ip, user_agent, created_at, last_seen_at, expires_at
   FROM sessions
  WHERE tenant_id = :tenant_id
@@ -128,8 +129,8 @@ UPDATE sessions
 -- grows: tenant
 -- unordered: it doesn't matter which go first, all of them will
 -- unindexed: sessions because the idle time is a setting, so no index can hold when a session ends
--- Marks sessions as expired that have reached their expiry time or were not used for the time :idle, at most :limit at a time. So
--- the log records their end.
+-- Sets expired_at of sessions that have reached their expiry time or were not used for the time :idle, at most :limit at a time.
+-- The log records this change, so it also shows the end of sessions that nobody has revoked.
 UPDATE sessions
    SET expired_at = now()
  WHERE tenant_id = :tenant_id

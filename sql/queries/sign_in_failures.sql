@@ -1,6 +1,6 @@
 -- repository: SignInFailures
--- A row records a failed sign-in for the audit: when and from where it came, and the user if there is one with the address.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- A row records a failed sign-in for the audit: the time, the IP address, and the user if the email address is a user's.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- sign_in_failures
 --   tenant_id   uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -27,7 +27,7 @@ VALUES (:tenant_id, :email_index, :user_id, :ip, :user_agent, :request_id)
 RETURNING id, user_id, ip, user_agent, request_id, created_at;
 
 -- name: page :many
--- One page of the failed sign-ins, newest first; :after_created_at and :after_id are of the last row of the page before.
+-- One page of the failed sign-ins, newest first; :after_created_at and :after_id are those of the last row of the previous page.
 SELECT id, user_id, ip, user_agent, request_id, created_at
   FROM sign_in_failures
  WHERE tenant_id = :tenant_id

@@ -1,6 +1,6 @@
 -- repository: Tenants
--- A tenant is an agency that uses the service. Work for a tenant sees only the tenant's own row; the platform sees all rows.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- A tenant is an agency that uses the service. A bound transaction sees only its tenant's row; quarry_platform sees all rows.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- app.tenants
 --   id             uuid NOT NULL DEFAULT gen_random_uuid()
@@ -55,7 +55,8 @@ SELECT id, name, domain, status, plan, features, configuration, created_at, upda
 -- notnull: features because the patch of an object by an object is an object
 -- notnull: configuration because the patch of an object by an object is an object
 -- Changes those fields of the bound tenant that :given lists, if the row's version is :version (without :version, whatever its
--- version). Otherwise returns the row unchanged, with applied = false. The JSON columns are changed by a merge patch (RFC 7396).
+-- version). Otherwise returns the row unchanged, with applied = false. Values of JSON columns are merge patches (RFC 7396):
+-- members that they do not contain stay as they are.
 WITH updated AS (
     UPDATE app.tenants
        SET name          = CASE WHEN 'name' = ANY (:given::text[]) THEN :name ELSE name END,
@@ -94,7 +95,8 @@ SELECT app.claim_purge(:every);
 -- scope: shared
 -- calls: pg_try_advisory_xact_lock because two processes must not purge a tenant at once; the lock ends with the transaction
 -- notnull: is_mine because a lock is taken or not
--- Tries to take a tenant's purge lock, which is held until the transaction ends. Returns false if another process has it.
+-- Tries to lock the purge of a tenant until this transaction ends, so that two processes do not purge the tenant at the same
+-- time. Returns false if another process has the lock.
 SELECT pg_try_advisory_xact_lock(hashtextextended('purge ' || :tenant::uuid::text, 0)) AS is_mine;
 
 -- name: to_purge :many
@@ -105,7 +107,7 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('purge ' || :tenant::uuid::tex
 -- notnull: tenant because it is the key of app.tenants
 -- notnull: is_due because every path of the function sets it
 -- crosses: the service itself is told which tenants there are, no caller is
--- The tenants after :previous, in id order, at most :limit, and whether each has rows to purge.
+-- At most :limit tenants whose ids are greater than :previous, in id order; is_due says whether the tenant has rows to purge.
 SELECT t.tenant_id AS tenant, t.is_due
   FROM tenants_to_purge(:previous, :limit, :idle::interval) AS t;
 
@@ -117,7 +119,8 @@ SELECT t.tenant_id AS tenant, t.is_due
 -- notnull: tenant because it is the key of app.tenants
 -- notnull: waits because every path of the function sets it
 -- crosses: the command that migrates is told, no caller is
--- The tenants after :previous, in id order, at most :limit, and whether each has plain text in columns that should be sealed.
+-- At most :limit tenants whose ids are greater than :previous, in id order; waits says whether the tenant has personal data in
+-- plain text, which should be sealed.
 SELECT t.tenant_id AS tenant, t.waits
   FROM tenants_to_seal(:previous, :limit) AS t;
 
@@ -125,7 +128,7 @@ SELECT t.tenant_id AS tenant, t.waits
 -- scope: shared
 -- calls: app.note_purge because only the owner may write down how a purge went
 -- notnull: note_purge because the installation has its one row
--- Records for how many tenants the purge that has just ended has failed.
+-- Runs at the end of a purge of all tenants: stores for how many tenants it has failed.
 SELECT app.note_purge(:failures);
 
 -- name: create :one
@@ -137,7 +140,7 @@ RETURNING id, name, domain, status, plan, features, configuration, created_at, u
 
 -- name: page :many
 -- scope: platform
--- One page of all tenants, newest first; :after_created_at and :after_id are of the last row of the page before.
+-- One page of all tenants, newest first; :after_created_at and :after_id are those of the last row of the previous page.
 SELECT id, name, domain, status, plan, features, configuration, created_at, updated_at, version
   FROM app.tenants
  WHERE true
@@ -163,7 +166,7 @@ RETURNING id, name, domain, status, plan, features, configuration, created_at, u
 
 -- name: give_schema :count
 -- scope: platform
--- Records that a new tenant has its own schema with the name :name.
+-- Records that the rows of a new tenant are stored in a schema of its own, with the name :name.
 INSERT INTO app.schemas (tenant_id, name)
 VALUES (:tenant, :name);
 

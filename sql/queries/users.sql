@@ -1,6 +1,6 @@
 -- repository: Users
 -- A user is a person who can sign in to a tenant. Email address and password hash are sealed; the API never returns the hash.
--- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it.
+-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it.
 --
 -- users
 --   tenant_id      uuid NOT NULL DEFAULT app.current_tenant() +i
@@ -27,8 +27,8 @@
 -- End of the tables.
 
 -- name: create :one
--- Creates a user. If a live user has the same email address, the unique index is violated. The service chooses :id, because it
--- seals the email address and the password hash for this id before the row exists.
+-- Creates a user. If a live user has the same email address, the unique index is violated. The service chooses :id before the row
+-- exists, because email address and password hash are sealed for this id and can be opened only in the row with this id.
 INSERT INTO users (tenant_id, id, email, email_index, display_name, password_hash, role, is_active)
 VALUES (:tenant_id, :id, :email, :email_index, :display_name, :password_hash, :role, :is_active)
 RETURNING id, email, display_name, role, is_active, created_at, updated_at, version;
@@ -42,8 +42,8 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
    AND deleted_at IS NULL;
 
 -- name: lock :one
--- Finds a live user by the id, and locks the row until the transaction ends. So the user can't be changed by others after it was
--- checked whether the caller may change this user.
+-- Finds a live user by the id, and locks the row until the transaction ends. The service then checks whether the caller may
+-- change this user; the lock prevents others from changing the row between this check and the change.
 SELECT id, email, display_name, role, is_active, created_at, updated_at, version
   FROM users
  WHERE tenant_id = :tenant_id
@@ -52,7 +52,8 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
    FOR NO KEY UPDATE;
 
 -- name: find_credentials :maybe
--- The id, sealed email address and stored password hash of the live user with this email address, which a sign-in compares.
+-- For a sign-in: the id, the sealed email address and the stored password hash of the live user whose email address has the blind
+-- index :email_index.
 SELECT id, email, password_hash, is_active
   FROM users
  WHERE tenant_id = :tenant_id
@@ -60,7 +61,8 @@ SELECT id, email, password_hash, is_active
    AND deleted_at IS NULL;
 
 -- name: is_known :value
--- Whether a session of the live user with this email address, which may have ended, was created from the IP address :ip.
+-- Whether the live user with this email address has begun a session from the IP address :ip. Ended sessions count too, until they
+-- are purged.
 SELECT EXISTS (SELECT
                  FROM sessions AS s
                  JOIN users AS u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
@@ -71,7 +73,7 @@ SELECT EXISTS (SELECT
                   AND s.ip = :ip) AS is_known;
 
 -- name: credentials :one
--- The sealed email address and the stored password hash of a live user, which a change of the password compares.
+-- For a change of the password: the sealed email address and the stored password hash of a live user.
 SELECT id, email, password_hash, is_active
   FROM users
  WHERE tenant_id = :tenant_id
@@ -79,7 +81,7 @@ SELECT id, email, password_hash, is_active
    AND deleted_at IS NULL;
 
 -- name: page :many
--- One page of the live users, newest first; :after_created_at and :after_id are of the last row of the page before.
+-- One page of the live users, newest first; :after_created_at and :after_id are those of the last row of the previous page.
 SELECT id, email, display_name, role, is_active, created_at, updated_at, version
   FROM users
  WHERE tenant_id = :tenant_id
@@ -118,7 +120,8 @@ SELECT id, email, display_name, role, is_active, created_at, updated_at, version
    AND NOT EXISTS (SELECT FROM updated);
 
 -- name: set_password :count
--- Replaces the stored password hash of a live user; with :current, only if the present stored hash is :current.
+-- Replaces the stored password hash of a live user. If :current is given, only if the hash that is stored now is equal to
+-- :current.
 UPDATE users
    SET password_hash = :password_hash
  WHERE tenant_id = :tenant_id
@@ -165,8 +168,8 @@ SELECT id, version, email, password_hash
 
 -- name: reseal :count
 -- Replaces sealed email addresses, their blind indexes and sealed password hashes, for example after a change of keys. Rows whose
--- versions are not those in :versions have changed since they were read, and are skipped. A null in an array of values leaves the
--- column of this row unchanged.
+-- versions are not those in :versions have changed since they were read, and are skipped. If an array of values contains null for
+-- a row, this column of the row stays unchanged.
 UPDATE users AS u
    SET email         = coalesce(r.email, u.email),
        email_index   = coalesce(r.email_index, u.email_index),

@@ -1,1 +1,1 @@
-"""Quarry: a multi-tenant service for creator marketing on hand-written SQL."""
+"""Quarry: a multi-tenant service for creator marketing. All of its SQL is written by hand, in `sql/`."""

@@ -1,4 +1,4 @@
-"""`python -m service` is the `quarry` command."""
+"""Lets `python -m service` run the same program as the command `quarry`."""
 
 from service.cli.main import main
 

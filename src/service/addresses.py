@@ -1,4 +1,4 @@
-"""The address of a database, the limits of a connection pool, and checks of addresses."""
+"""The classes Address (of a database) and PoolLimits (of a connection pool), and functions that check addresses."""
 
 from __future__ import annotations
 
@@ -37,15 +37,16 @@ _ENVIRONMENT = {
     "PGOPTIONS": "use options in the address",
     **dict.fromkeys(("PGCLIENTENCODING", "PGDATESTYLE", "PGTZ", "PGGEQO"), "the service sets what it needs"),
 }
-"""Environment variables that libpq reads and asyncpg does not, or not in the same way; and what to do instead of setting them."""
+"""Keys: environment variables that libpq reads, and asyncpg ignores or reads differently. Values: what to do instead."""
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where and as whom to connect. The connection switches to `role` when it starts; with None it keeps the login's role.
+    """The URL of a database, and how to connect to it. A new connection switches to `role`; with None it keeps the login's role.
 
-    `ssl` holds the TLS settings for asyncpg; `libpq` holds them as libpq parameters, for psycopg and PostgreSQL's programs.
+    `ssl` contains the TLS settings for asyncpg. `libpq` contains the same settings as libpq parameters, for psycopg and for
+    programs such as pg_dump.
     """
 
     url: str = field(repr=False)
@@ -53,7 +54,7 @@ class Address:
     ssl: tls.SSLContext | bool | None = field(default=None, repr=False)
     libpq: Mapping[str, str] = field(default_factory=dict, repr=False)
     connect_timeout: float = 10.0
-    """Seconds until an attempt to connect is given up."""
+    """After how many seconds an attempt to connect fails."""
 
     @property
     def database(self) -> str:
@@ -61,11 +62,11 @@ class Address:
         return unquote(urlsplit(self.url).path.lstrip("/"))
 
     def aimed(self, database: str) -> Address:
-        """This address with another database on the same server, with the same login."""
+        """The address of the database `database` on the same server, with the same login and role."""
         return replace(self, url=urlunsplit(urlsplit(self.url)._replace(path=f"/{quote(database, safe='')}")))
 
     def as_login(self, user: str, password: str) -> Address:
-        """This address with another login to the same server and database, without a role."""
+        """The address of the same database for the login `user` with `password`. The connection does not switch to a role."""
         parts = urlsplit(self.url)
         place = parts.netloc.rpartition("@")[2]
         return replace(
@@ -73,18 +74,18 @@ class Address:
         )
 
     def asyncpg_options(self, **constants: str) -> dict[str, Any]:
-        """The arguments of asyncpg.connect() besides the URL: TLS, and the settings that a session begins with.
+        """The arguments of asyncpg.connect() besides the URL.
 
-        These are `constants` and the role.
+        They contain the TLS settings, and the PostgreSQL settings with which the session begins: `constants` and the role.
         """
         settings = constants if self.role is None else {**constants, "role": self.role}
-        # asyncpg reads sslmode from the URL only when `ssl` is left out altogether.
+        # If `ssl` is None it is left out, so that asyncpg reads sslmode from the URL.
         return {"server_settings": settings} | ({} if self.ssl is None else {"ssl": self.ssl})
 
 
 @dataclass(frozen=True)
 class PoolLimits:
-    """The sizes of a pool in connections, and its timeouts in seconds."""
+    """The least and the largest number of connections in a pool, the attempts to connect at first, and timeouts in seconds."""
 
     minimum: int = 1
     maximum: int = 5
@@ -98,7 +99,7 @@ class PoolLimits:
     idle_in_transaction_timeout: float = 60.0
 
     def timeouts(self) -> tuple[tuple[str, str], ...]:
-        """The timeouts that the server enforces: names of PostgreSQL's settings, with values in milliseconds."""
+        """The timeouts that the server enforces, as pairs: the name of a PostgreSQL setting, and its value in milliseconds."""
         timeouts = {
             "statement_timeout": self.statement_timeout,
             "lock_timeout": self.lock_timeout,
@@ -110,14 +111,15 @@ class PoolLimits:
 def check_url(url: str) -> None:
     """Raise ValueError unless `url` is the address of one PostgreSQL database. The message does not contain the password.
 
-    asyncpg, libpq and yoyo understand every address that passes in the same way.
+    If no error is raised, asyncpg, libpq and yoyo all interpret the address in the same way.
     """
     try:
         parts = urlsplit(url)
         readable = parts.port != 0 and not parts.fragment
     except ValueError:
         readable = False
-    # Parsers read unencoded characters and a second @ in different ways, and their error messages may contain the password.
+    # Unencoded special characters and a second @ are refused: asyncpg, libpq and yoyo would interpret them differently, and
+    # their error messages might contain a part of the password.
     readable = readable and not _UNENCODED.search(url) and url.count("@") == parts.netloc.count("@") <= 1
     if not readable or parts.scheme not in ("postgresql", "postgres"):
         raise ValueError(
@@ -140,10 +142,10 @@ def check_url(url: str) -> None:
 
 
 def check_environment(environ: Mapping[str, str]) -> None:
-    """Raise ValueError if a variable is set that libpq and asyncpg do not read in the same way.
+    """Raise ValueError if `environ` contains a variable that libpq and asyncpg do not read in the same way.
 
-    With it, migrations (libpq) would connect in another way than the service (asyncpg). PGHOST, PGPORT, PGUSER, PGPASSWORD and
-    PGPASSFILE are allowed: both use them, and in the same way, for parts that the address does not contain.
+    With such a variable, migrations (libpq) would connect in another way than the service (asyncpg). PGHOST, PGPORT, PGUSER,
+    PGPASSWORD and PGPASSFILE are allowed: both libraries take the parts that the address lacks from these variables.
     """
     for name, instead in _ENVIRONMENT.items():
         if environ.get(name):
@@ -151,7 +153,10 @@ def check_environment(environ: Mapping[str, str]) -> None:
 
 
 def _named_before(parts: SplitResult) -> frozenset[str]:
-    """The parameters that the address has before its `?`. If one is repeated after the `?`, programs differ in which they use."""
+    """The connection parameters (host, user and so on) that the URL contains before its `?`.
+
+    If the URL contains such a parameter after the `?` too, some programs use the first value and others use the second.
+    """
     found = {
         "host": parts.hostname, "port": parts.port, "user": parts.username, "password": parts.password,
         "dbname": parts.path.strip("/"),
@@ -160,7 +165,10 @@ def _named_before(parts: SplitResult) -> frozenset[str]:
 
 
 def is_safe_on_the_way(url: str, *, has_verified_tls: bool) -> bool:
-    """Whether a connection to `url` is safe from others on the network: it stays on this machine, or TLS is verified."""
+    """Whether nobody on the network can read a connection to `url`: the server is on this machine, or TLS is verified.
+
+    `has_verified_tls` says that the settings require a verified certificate. The sslmode in the URL may require it too.
+    """
     parts = urlsplit(url)
     given = parse_qs(parts.query)
     host = parts.hostname or given.get("host", [""])[0]
@@ -175,12 +183,12 @@ def is_safe_on_the_way(url: str, *, has_verified_tls: bool) -> bool:
 
 
 def masked_url(url: str) -> str:
-    """The address with its passwords masked, before the host and in the query, even if the address is malformed."""
+    """`url` with *** in place of its passwords: the one before the host and those after the `?`. A malformed `url` too."""
     head, separator, rest = url.partition("://")
     login, at, place = rest.rpartition("@")
     if at:
-        # A password may contain any character, also a colon. So a user name with special characters is hidden as well: it may be
-        # a part of the password.
+        # In a malformed URL, the text before the first colon may be a part of the password. So it is shown as the user name only
+        # if it has no special characters.
         user = login.partition(":")[0]
         shown = user if re.fullmatch(r"[^/?&=#@]*", user) else ""
         login = f"{shown}:***" if ":" in login or shown != user else user

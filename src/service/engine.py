@@ -1,6 +1,7 @@
-"""EngineWork: a transaction with the repositories that the engine needs: all code that is not specific to one service.
+"""EngineWork: a transaction with the repositories that the engine needs.
 
-The class `Work` of a service extends it.
+The engine is all code that is independent of the field of the service (here: creator marketing). The service's own class `Work`
+(work.py) extends EngineWork with the other repositories.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from service.tenancy.transaction import Transaction
 
 
 class EngineWork(Transaction):
-    """A transaction with the repositories that every service needs: tenants, accounts, the log, answers to repeated requests."""
+    """A transaction with the repositories of the engine: for tenants, accounts, the log, idempotency keys and so on."""
 
     users = Attached(Users)
     api_keys = Attached(ApiKeys)

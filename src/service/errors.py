@@ -1,4 +1,4 @@
-"""All errors of the service. Each has a stable `code`, which the API and the command line show.
+"""All errors of the service. Each class has a stable `code`, which responses of the API contain.
 
 ServiceError
 ├── DatabaseError            errors of statements and transactions
@@ -16,9 +16,9 @@ ServiceError
     └── SettingsError  KeyringError  StatementError  GuardError  MigrationError (OwnSchemaFailed)  EmbeddedError  BackupError
         ToolFailed  ArchiveError  SampleError                     defined in the modules that raise them
 
-An error's message is for the user. The database's own message is not shown to the user; it is in the exception's `__cause__`.
-An exception that is not a ServiceError is shown with the code `internal`. `Work.run` retries after every error whose class is
-`retryable`.
+Clients of the API are shown an error's `message`, never the message of PostgreSQL, which is in the exception's `__cause__`. For
+an exception that is not a ServiceError, the API responds with the code `internal`. `Work.run` repeats a transaction after an
+error if the attribute `retryable` of the error's class is true.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class FieldError:
-    """A mistake in one field of the input. `field` is a dotted path; empty if the input as a whole is wrong."""
+    """A mistake in the input. `field` is the field with the mistake, as a path with dots; '' if the input as a whole is wrong."""
 
     field: str
     message: str
@@ -64,7 +64,7 @@ class InvalidInput(DatabaseError):
 
     @classmethod
     def of(cls, field: str, message: str) -> InvalidInput:
-        """An InvalidInput for a mistake in one field."""
+        """Make an InvalidInput for a mistake in the field `field`."""
         return cls(errors=(FieldError(field, message),))
 
 
@@ -263,7 +263,7 @@ class RateLimited(RequestError):
     def __init__(self, retry_after: int) -> None:
         super().__init__()
         self.retry_after = retry_after
-        """Seconds until a request is accepted again: a whole number, at least 1."""
+        """After how many seconds such a request is accepted again: a whole number, at least 1."""
 
 
 class OperatorError(ServiceError):

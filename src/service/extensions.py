@@ -1,4 +1,4 @@
-"""Loads code that the operator has written: a function that a setting names as `module:name`."""
+"""Loads code of the operator: calls a function that a setting names in the form `module:name`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from service.settings.settings import Settings
 
 
 def load(settings: Settings, setting: str, kind: type[Any], *, many: bool = False) -> Any:
-    """The result of the function that a setting names (`module:name`), called with the settings.
+    """Call the function that the setting named `setting` names, with `settings` as the argument; returns its result.
 
-    The result has to be of the class `kind`. With `many` it has to be an iterable of `kind`, and is returned as a tuple. Any
-    exception becomes an OperatorError, because the operator's code may raise anything.
+    The result has to be an instance of `kind`. With `many` it has to be an iterable of such instances, and is returned as a
+    tuple. Any exception becomes an OperatorError, because the operator's code may raise exceptions of any class.
     """
     named = getattr(settings, setting)
     module, _, name = named.partition(":")

@@ -1,4 +1,4 @@
-"""Files: where `sql/` and `seeds/` are (in the installed package, or in the checkout), and how a private file is written."""
+"""Finds the folders `sql/` and `seeds/` in the installed package or the checkout, writes private files, and locks directories."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _CHECKOUT = _PACKAGE.parent.parent
 
 
 def sql(*parts: str) -> Path:
-    """A path under `sql/`."""
+    """The path of a file or folder in `sql/`: `parts` are the names of the folders in it, and of the file."""
     return _root("sql").joinpath(*parts)
 
 
 def seeds(*parts: str) -> Path:
-    """A path under `seeds/`."""
+    """The path of a file in `seeds/`."""
     return _root("seeds").joinpath(*parts)
 
 
 def is_packaged() -> bool:
-    """Whether `sql/` and `seeds/` are inside the installed package, where nobody edits them."""
+    """Whether the service runs from an installed package, which contains `sql/` and `seeds/`, and not from a checkout."""
     return (_PACKAGE / "sql").is_dir()
 
 
@@ -34,7 +34,7 @@ def _root(name: str) -> Path:
 
 
 def create_private(path: Path) -> BinaryIO:
-    """Create a file that only its owner may read, and open it for writing. Raises FileExistsError."""
+    """Create a file that only its owner may read or write, and open it for writing. Raises FileExistsError if it exists."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
 
 
@@ -45,7 +45,7 @@ def sync(file: BinaryIO) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Write the directory to disk (fsync), so that new, renamed and removed names in it survive a crash."""
+    """Write the directory to disk (fsync), so that files created, renamed or removed in it are still so after a crash."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -55,7 +55,7 @@ def sync_directory(directory: Path) -> None:
 
 @contextlib.contextmanager
 def alone(directory: Path) -> Iterator[None]:
-    """Hold an exclusive lock on the directory: if two processes worked on it at once, one could undo the other's changes."""
+    """Hold an exclusive lock on `directory` during the block. Other processes that call this for it wait meanwhile."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Structured logs on stderr: JSON in production and staging, readable lines elsewhere."""
+"""Structured logs on stderr: JSON in the environments production and staging, lines for people in the others."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def configure(settings: DatabaseSettings) -> None:
     renderer: Processor = (
         structlog.processors.JSONRenderer(_rendered) if served else structlog.dev.ConsoleRenderer(colors=False)
     )
-    # asyncpg's pool logs a warning with a traceback at each failed attempt to connect. Such warnings are not logged:
-    # database_lost and database_recovered (database/pool.py) report the failure once.
+    # asyncpg's pool logs a warning with a traceback at each failed attempt to connect. These warnings are suppressed, because
+    # the log messages database_lost and database_recovered (database/pool.py) report each failure once.
     logging.getLogger("asyncpg").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
@@ -43,9 +43,10 @@ def configure(settings: DatabaseSettings) -> None:
 
 
 def _visible(_: object, __: str, event: EventDict) -> EventDict:
-    """Replace control characters and invisible characters in the values of a log line.
+    """Replace control characters and invisible characters in the values of a log line by their hexadecimal codes.
 
-    Text from outside (paths, addresses, names) must not move the cursor or reverse the direction of the line.
+    Values may come from outside (paths, addresses, names). Such text must not move the terminal's cursor, or reverse the
+    direction in which the line is displayed.
     """
     for name, value in event.items():
         if isinstance(value, str) and name != "exception":
@@ -58,9 +59,9 @@ def _rendered(content: object, **_: object) -> str:
 
 
 def observer(slow: float, *, every: bool) -> Observer:
-    """A function that records the duration of every statement, and logs statements that took at least `slow` seconds.
+    """Make a function that records the duration of a named statement, and logs the statement if it took at least `slow` seconds.
 
-    With `every` it logs all statements. Values of parameters are never logged.
+    With `every` the function logs faster statements too. Values of parameters are never logged.
     """
     timers: dict[str, Histogram] = {}
 

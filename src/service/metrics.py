@@ -1,7 +1,7 @@
-"""The metrics. The values of labels come from the code (statement names, error codes, routes), never from data.
+"""The Prometheus metrics. The values of labels are names from the code or the settings (statements, routes), never user data.
 
-Several worker processes count into files of a directory that they share (PROMETHEUS_MULTIPROC_DIR, which has to be set
-before this module is imported), so that any one of them can report the metrics of all.
+If there are several worker processes, each writes its metrics to files in a shared directory, so that each can report the metrics
+of all. The environment variable PROMETHEUS_MULTIPROC_DIR names this directory. It has to be set before this module is imported.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable with the directory that worker processes share; prometheus-client reads it."""
+"""The environment variable that names the directory for the metrics of all worker processes. prometheus-client reads it."""
 
 Observer = Callable[[str, float, int], None]
-"""Called with the name, the duration in seconds and the row count of each named statement."""
+"""A function that is called after each named statement, with its name, its duration in seconds and its row count."""
 
 STATEMENTS = Histogram("quarry_statement_seconds", "Time of a named statement.", ["statement"])
 STATEMENT_ERRORS = Counter(
@@ -85,9 +85,10 @@ _FROM_THE_START: tuple[tuple[Counter, dict[str, tuple[str, ...]]], ...] = (
 
 
 def appear(*, statuses: Mapping[str, int], limits: Iterable[str], consumers: Iterable[str]) -> None:
-    """Create the series that alerts watch, with the value 0. If a series began with 1, its first increase would not be seen.
+    """Create the time series that alerts watch, with the value 0: in a series that begins with 1, no increase would be seen.
 
-    `statuses` are the HTTP statuses by error code.
+    Keys of `statuses` are error codes, its values are HTTP statuses. `limits` are the names of the rate limits, and `consumers`
+    those of the consumers.
     """
     for counter, labels in (
         *_FROM_THE_START,
@@ -103,7 +104,7 @@ def appear(*, statuses: Mapping[str, int], limits: Iterable[str], consumers: Ite
 
 
 def exposition() -> bytes:
-    """All metrics in Prometheus' text format. With several worker processes, the metrics of all of them are combined."""
+    """All metrics in Prometheus' text format. If there are several worker processes, the result combines the metrics of all."""
     if SHARED_DIRECTORY not in os.environ:
         return generate_latest()
     registry = CollectorRegistry()
@@ -112,7 +113,7 @@ def exposition() -> bytes:
 
 
 def forget_the_dead() -> None:
-    """Remove the gauges of worker processes that have ended; their counters stay."""
+    """Remove the gauges of worker processes that have ended, from the shared directory. Their counters stay in the totals."""
     directory = os.environ.get(SHARED_DIRECTORY)
     for path in Path(directory).glob("gauge_live*_*.db") if directory else ():
         pid = int(path.stem.rpartition("_")[2])

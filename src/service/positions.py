@@ -1,4 +1,4 @@
-"""Positions in a tenant's log, written `<epoch>-<number>`. The HTTP header `Consistency` contains such a position."""
+"""Positions in a tenant's log of commits, written `<epoch>-<number>`. The HTTP header `Consistency` contains a position."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PATTERN = r"^(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,17})$"
 
 
 class Position(NamedTuple):
-    """The position right after commit `number` of an epoch."""
+    """The place in the log right after the commit with the number `number` in the epoch `epoch`."""
 
     epoch: int
     number: int

@@ -1,4 +1,4 @@
-"""Profiles: the common part of brands and influencers, which is niches and a phone number that can be verified."""
+"""A profile is a brand or an influencer. This module handles what both have: niches, and a phone number to be verified."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ class Profiles(Protocol[P_co]):
 
 
 async def create_profile(profiles: Profiles[P_co], fields: dict[str, Any]) -> P_co:
-    """Create a brand or an influencer with its niches. Raises Conflict, MissingReference (a niche that does not exist)."""
+    """Create a brand or an influencer with its niches. Raises Conflict, or MissingReference if a niche does not exist."""
     with _naming_niches():
         return await profiles.create(id=uuid4(), **fields)
 
 
 async def change_profile(profiles: Profiles[P_co], id: UUID, version: int | None, fields: dict[str, Any]) -> P_co:
-    """Change a brand's or influencer's fields, and replace its niches if `niche_ids` are among them.
+    """Change the `fields` of a brand or influencer. If `fields` contains `niche_ids`, these niches replace the current ones.
 
-    Raises NotFound, StaleVersion, Conflict, MissingReference.
+    Raises StaleVersion if `version` is not None and not the row's version, MissingReference if a niche does not exist, NotFound
+    and Conflict.
     """
     niche_ids = fields.pop("niche_ids", None)
     changed: P_co = changed_row(await profiles.update(id, version=version, given=list(fields), **fields))
@@ -51,7 +52,7 @@ async def change_profile(profiles: Profiles[P_co], id: UUID, version: int | None
 
 @contextlib.contextmanager
 def _naming_niches() -> Iterator[None]:
-    """Report a niche that does not exist as an error in the field `niche_ids`, which the caller sent, instead of `niche_id`."""
+    """If a niche does not exist, report an error in the field `niche_ids` of the request, instead of in the column `niche_id`."""
     try:
         yield
     except MissingReference as error:
@@ -60,16 +61,17 @@ def _naming_niches() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Verification:
-    """The profiles whose phone has just been verified."""
+    """The ids of the brands and influencers whose phone number has just been verified."""
 
     brands: list[UUID]
     influencers: list[UUID]
 
 
 async def verify_phone(work: Work, phone: str, code: str) -> Verification | None:
-    """Count an attempt to verify `phone` with a one-time code. Returns None if `code` is wrong.
+    """Compare `code` with the newest one-time code for `phone`, and count the attempt. Returns None if it is not accepted.
 
-    If it is right, the number is marked as verified in all profiles of the tenant that have it, and these are returned.
+    It is not accepted if it is wrong, expired, already used, or after too many attempts. Otherwise the phone number is marked
+    as verified in all profiles of the tenant that have this number, and the ids of these profiles are returned.
     """
     attempt = await work.otps.attempt(phone=phone, code=code, attempts=one_time_codes.ATTEMPTS)
     if attempt is None or not attempt.is_right:

@@ -1,8 +1,8 @@
-"""Replicas: servers that hold the same data with a short delay, for read-only work.
+"""Read-only transactions on replicas: servers that have the same data as the primary, after a short delay.
 
-The message that begins a transaction on a replica also checks that the replica has replayed the log as far as this process
-knows it (watermarks.py). So the data read are at most one second old, as with the cache. They include all commits of this
-process, and the commit that the client names in the header `Consistency`. If a replica can't serve a read, the primary does.
+The message that begins a transaction on a replica also checks that the replica has all commits of the tenant that this process
+knows (cache/watermarks.py). So the data that it shows are at most one second old, as with the cache, and include all commits of
+this process and the commit that the client names in the header `Consistency`. If the check fails, the primary is used instead.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from service.settings.database import DatabaseSettings
 from service.tenancy import guard
 
 _WAIT = "50ms"
-"""How long a transaction waits until the replica has caught up. This is longer than usually needed, and hardly noticeable."""
+"""How long a transaction waits for a replica that lacks known commits, before the primary is used. Usually it waits less."""
 _PATIENCE = 1.0
 _REST = 1.0
-"""For how many seconds a replica is not read from after it lacked a commit that this process knows."""
+"""How many seconds this process does not use a replica after the replica lacked a commit that the process knows."""
 _LOOK_EVERY = 1.0
 _TRY_AGAIN_AFTER = 5.0
 
@@ -50,7 +50,7 @@ class Replica:
 
     def __init__(self, primary: Database, address: Address, limits: PoolLimits, schema: str) -> None:
         self._primary, self._address, self._schema = primary, address, schema
-        # No connection is opened in advance, so that the service starts even if a replica is unreachable.
+        # The service works without this replica, so no idle connections are kept, and an attempt to use the replica ends soon.
         self._limits = replace(limits, minimum=0, connect_attempts=1, acquire_timeout=_PATIENCE / 2)
         parts = urlsplit(address.url)
         self.name = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
@@ -61,14 +61,17 @@ class Replica:
         self._database: Database | None = None
 
     def report(self) -> dict[str, Any]:
-        """The replica's state, for the health report. `behind_bytes` and `behind_seconds` are None if they are unknown."""
+        """The replica's state, for the health report. `behind_bytes` and `behind_seconds` are None if the lag is unknown."""
         return {
             "server": self.name, "state": self.state,
             "behind_bytes": self.behind_bytes, "behind_seconds": self.behind_seconds,
         }  # fmt: skip
 
     async def begin(self, text: str) -> tuple[Pool, Connection] | None:
-        """Begin a transaction by the message `text`; None if the replica can't be used. Raises Behind if commits are missing."""
+        """Begin a transaction on the replica, by sending the message `text`. Returns None if the replica can't be used now.
+
+        Raises Behind if the check in `text` shows that the replica lacks commits.
+        """
         if self._database is None:
             return None
         pool = self._database.pool
@@ -89,7 +92,7 @@ class Replica:
         except Behind:
             raise
         except (PoolExhausted, Contention):
-            # The replica is busy, or replay interrupted the statement. The next transaction may succeed, so `state` stays "up".
+            # All connections are busy, or the replica cancelled the statement. The next attempt may succeed: `state` stays `up`.
             return None
         except (ServiceError, TimeoutError) as error:
             self._turn("lost", str(error) or "no answer in time")
@@ -97,7 +100,7 @@ class Replica:
         return pool, connection
 
     async def follow(self) -> None:
-        """Keep a pool of connections to the replica, and check its state once a second. Runs until the task is cancelled."""
+        """Keep a pool of connections to the replica, and check the replica's state once a second, until the task is cancelled."""
         while True:
             try:
                 async with Database.open(
@@ -118,12 +121,12 @@ class Replica:
             except ServiceError as error:
                 self._turn("lost", str(error))
             except Exception:
-                # The service works without this replica, so the task goes on and tries again.
+                # An unexpected error is only logged, and the task tries again: the service works without this replica.
                 log.exception("replica_failed", replica=self.name)
             await asyncio.sleep(_TRY_AGAIN_AFTER)
 
     async def _look(self, database: Database) -> None:
-        # The primary is asked first, so that WAL written between the two queries does not count as lag.
+        # The primary's WAL position is queried before the replica's, so that WAL written in between does not count as lag.
         ahead = await self._position_of_primary()
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -141,13 +144,13 @@ class Replica:
             self.behind_bytes = max(int(ahead - standing.position), 0)
             age = standing.since_replayed.total_seconds() if standing.since_replayed else 0.0
             self.behind_seconds = seconds = round(age, 3) if self.behind_bytes else 0.0
-        # Data without commit numbers (failed sign-ins, last_seen_at) can't be checked by app.reach(). So that such data are not
-        # older than LEASE either, a replica that is further behind is not used.
+        # app.reach() can't check whether the replica has the newest of those data that get no commit number (failed sign-ins,
+        # last_seen_at). These must not be older than LEASE either, so a replica that is further behind is not used.
         self._turn("up" if seconds <= LEASE else "behind")
         REPLICA_BEHIND.labels(replica=self.name).set(seconds)
 
     async def _position_of_primary(self) -> Decimal | None:
-        """The WAL position of the primary; None if it does not answer. Then the lag is unknown, and replicas are still used."""
+        """The WAL position of the primary; None if the primary does not answer. Replicas with an unknown lag are still used."""
         with contextlib.suppress(ServiceError, TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 return (await _standing(self._primary)).position
@@ -163,7 +166,7 @@ class Replica:
 
 
 class Replicas:
-    """All replicas. Open it with `async with Replicas.open(…)`, which runs a task for each replica."""
+    """All replicas in the settings. `async with Replicas.open(…)` runs a background task for each of them."""
 
     def __init__(self, replicas: tuple[Replica, ...], watermarks: Watermarks) -> None:
         self._replicas, self._watermarks = replicas, watermarks
@@ -172,7 +175,10 @@ class Replicas:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, settings: DatabaseSettings, primary: Database, watermarks: Watermarks) -> AsyncIterator[Self]:
-        """Begin to follow the replicas that the settings name. Each of them is used as soon as it answers."""
+        """During the block, run a task for each replica in the settings: it connects to the replica and checks its state.
+
+        A replica is used from the moment at which its task first finds it up.
+        """
         replicas = tuple(
             Replica(primary, address, settings.limits, settings.database_schema)
             for address in settings.replica_addresses()
@@ -187,7 +193,10 @@ class Replicas:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def begin(self, tenant: UUID, text: str, at_least: int) -> ReplicaTransaction | None:
-        """See ReadReplicas.begin. Only one replica is tried. If it lacks known commits, it is not used for a second."""
+        """See ReadReplicas.begin. The replicas that are up take turns. For each transaction only one is tried.
+
+        A replica that lacks commits which the process knows is then not used for a second.
+        """
         now = monotonic()
         self._watermarks.use(tenant, now)
         needed = self._watermarks.needed(tenant, at_least=at_least, now=now)
@@ -201,7 +210,7 @@ class Replicas:
             begun = await replica.begin(f"{text};SELECT app.reach({epoch}, {number}, {shared}, '{_WAIT}')")
         except Behind:
             if number == self._watermarks.known(tenant):
-                # Only if known commits are missing: `at_least` comes from a client, and such a commit may not exist.
+                # Not if only commit `at_least` was missing: a client has named this number, and the commit may not exist.
                 replica.rests_until = monotonic() + _REST
             REPLICA_READS.labels(outcome="behind").inc()
             return None

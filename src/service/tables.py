@@ -1,7 +1,8 @@
-"""What the engine has to know about each table. A new table has to be added here; a test compares this list with the schema.
+"""The properties of each table that the log, the cache, change streams and tenant archives have to know.
 
-A table of the schema `app` is named with its schema (`app.tenants`). All others are tenant tables: they exist in the schema
-that tenants share and in each tenant's own schema.
+A new table has to be added here; a test compares this list with the schema. The names of tables in the schema `app` include the
+schema (`app.tenants`). All others are tenant tables: they exist in the schema that tenants share, and again in the own schema of
+each tenant that has one.
 """
 
 from __future__ import annotations
@@ -12,28 +13,28 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """What the engine knows of a table.
+    """The properties of one table.
 
-    `untracked`, `unshown`, `unexported` and `shared` are '' for an ordinary table. Otherwise they contain the reason why the
-    table is treated in another way.
+    `untracked`, `unshown`, `unexported` and `shared` are properties with a reason: the text is the reason, and '' means that the
+    table does not have the property.
     """
 
     untracked: str = ""
-    """Why its changes are not recorded in the log."""
+    """If changes of its rows are not recorded in the log: the reason."""
     unrecorded: Mapping[str, str] = field(default_factory=dict)
-    """Columns, each with a reason: a change that touches only these columns is not recorded in the log."""
+    """Keys: columns. A change of only these columns is not recorded in the log. Values: the reason for each column."""
     unshown: str = ""
-    """Why change streams do not show its recorded changes."""
+    """If change streams do not contain the recorded changes of its rows: the reason."""
     unexported: str = ""
-    """Why its rows are not in the archive that exports a tenant."""
+    """If the archive of an exported tenant does not contain its rows: the reason."""
     admits: bool = False
-    """Whether its rows decide who may read: after a change to them, the admission of open change streams is checked again."""
+    """Whether its rows decide which requests are admitted. After a change of such a row, open streams are checked again."""
     shared: str = ""
-    """If all tenants read the same rows: why. A change to them makes cached results of all tenants out of date."""
+    """If all tenants read the same rows: the reason. A change of these rows makes cached results with shared data invalid."""
     referred_to_by: str = ""
-    """For a shared table: the column by which tenants' rows refer to it. An import finds the referenced rows by their names."""
+    """For a shared table: the column by which tenant tables refer to it. An import finds the referred row by its name."""
     is_history: bool = False
-    """Whether a tenant's archive contains its rows only as information, so that an import skips them."""
+    """Whether the archive of an exported tenant contains its rows only as information. An import does not insert such rows."""
 
 
 _LOG = "the log itself"
@@ -81,18 +82,18 @@ DOMAIN: Mapping[str, Table] = {
     "campaign_influencers": Table(),
     "contents": Table(),
 }
-"""The tables of creator marketing, the field of this service. These entries are all that the engine knows about them."""
+"""The tables that are specific to creator marketing. A service for another field has other tables here."""
 TABLES: Mapping[str, Table] = {**_ENGINE, **DOMAIN}
 
 
 def bare(name: str) -> str:
-    """The name of a table without its schema, as in the log and in the cache."""
+    """The name of a table without `app.`. The log and the cache use this form."""
     return name.removeprefix("app.")
 
 
 SHOWN = frozenset(bare(name) for name, each in TABLES.items() if not each.untracked and not each.unshown)
-"""Tables whose changes are sent in change streams. A commit that touched no such table is sent without changes, so that no
-number is missing in a stream."""
+"""Tables whose changes are sent in change streams. A commit that touched none of these tables is also sent, with an empty list
+of changes, so that no commit number is missing in a stream."""
 ADMITTING = frozenset(bare(name) for name, each in TABLES.items() if each.admits)
 SHARED = frozenset(bare(name) for name, each in TABLES.items() if each.shared)
 REFERRED_TO_BY: Mapping[str, str] = {bare(name): each.referred_to_by for name, each in TABLES.items() if each.shared}

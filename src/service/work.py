@@ -1,4 +1,4 @@
-"""Work: a transaction with this service's repositories on it."""
+"""The class Work: a transaction whose attributes are the repositories of this service."""
 
 from __future__ import annotations
 

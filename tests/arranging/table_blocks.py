@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-_OPENING = "-- The tables after all migrations (`make schema`). +i: quarry_app may insert into the column; +u: it may update it."
+_OPENING = (
+    "-- The tables after all migrations, written by `make schema`. +i: quarry_app may insert the column; +u: update it."
+)
 _CLOSING = "-- End of the tables."
 _BLOCK = re.compile(rf"\n{re.escape(_OPENING)}\n(--.*\n)*?{re.escape(_CLOSING)}\n")
 _NAMED = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE)\s+(?:app\.)?([a-z_]+)\b(?!\()")

@@ -42,6 +42,14 @@ ODD = {
     "oid": ["0", "4294967295"],
     "xid": ["0", "4294967295"],
     "xid8": ["0", "18446744073709551615"],
+    "tsvector": ["", "'a':1 'b'"],
+    "tsquery": ["", "'a' & !'b'"],
+    "regconfig": ["simple", "english"],
+    "text[]": ["{}", "{NULL}", "{a,b}", "{{a},{b}}"],
+    "uuid[]": ["{}", "{NULL}"],
+    "integer[]": ["{}", "{NULL}", "{1,2}"],
+    '"char"': ["", "a"],
+    "json": ["null", "{}", "[]", '{"a": null}'],
 }
 POLYMORPHIC = {
     **dict.fromkeys(("anyarray", "anycompatiblearray"), _ARRAYS),
@@ -82,7 +90,7 @@ async def nulls(prover: Prover, called: list[str]) -> tuple[list[str], set[str]]
     """Which of the calls answer null, and which answer at all."""
     connection = prover.connection
     async with connection.transaction():
-        await connection.execute("RESET ROLE")
+        await connection.execute("RESET ROLE; SET LOCAL statement_timeout = '120s'")
         await connection.execute(_ANSWERS_NULL)
         rows = await connection.fetch(
             "SELECT call, pg_temp.answers_null(call) AS is_null FROM unnest($1::text[]) AS call", called

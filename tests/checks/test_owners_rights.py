@@ -14,7 +14,6 @@ SEEN = Plant(
     f"SELECT id FROM seen WHERE {OF} AND id = :id",
     "one",
     takes="id: UUID",
-    header="-- unnamed: campaigns because who reads the view names it",
 )
 
 

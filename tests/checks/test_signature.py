@@ -150,7 +150,7 @@ async def test_a_column_that_may_be_null_behind_a_view_is_told(only: Any) -> Non
     healthy = Plant(
         "SELECT v.id, v.brand_name FROM branded AS v WHERE v.tenant_id = :tenant_id",
         row="id: UUID; brand_name: str | None",
-        header=f"{FEW}\n-- unnamed: campaigns because the view is limited\n-- unnamed: brands because the view is limited",
+        header=FEW,
     )
     found = await only("may-be-null", healthy.but(row="id: UUID; brand_name: str"), healthy, ddl=VIEW)
     assert (found.marked, "left join" in found.finding.proved) == ("brand_name", True)

@@ -1,4 +1,4 @@
-"""Callers: the users and programs whose requests are served, and the checks that admit them."""
+"""Callers (the users and programs that send requests), and the checks whether a caller is admitted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from service.tenancy.identity import TenantId
 class Caller:
     """The caller of a request: a person with a session, or a program with an API key.
 
-    `id` is the user's id or the key's. `user_id` is the user, or the user who created the key. `session_id` is None for a key.
+    `id` is the id of the user or of the API key. `user_id` is the id of the user; for a key, of the user who created the key.
+    `session_id` is None for a key. `expires_at` is the time when the session or key expires.
     """
 
     tenant: TenantId
@@ -33,9 +34,9 @@ class Caller:
 
 
 def is_authentic(binding: Binding, token: Token, bearer: Bearer | KeyBearer) -> bool:
-    """Whether the token's row has a valid MAC.
+    """Whether the service itself has written `bearer`, the row of the token's session or API key, as its MAC shows.
 
-    Rows of an earlier release have none. They count as authentic while `Binding.accepts_earlier_forms` is true.
+    Rows that an earlier release has written have no MAC. They count as authentic while `Binding.accepts_earlier_forms` is true.
     """
     if isinstance(bearer, Bearer):
         fields = tokens.session_fields(token.hash, bearer.user_id)
@@ -45,7 +46,10 @@ def is_authentic(binding: Binding, token: Token, bearer: Bearer | KeyBearer) -> 
 
 
 def admit(token: Token, bearer: Bearer | KeyBearer | None, permission: Permission) -> Caller:
-    """The caller, if they may use `permission`. Raises Unauthorized, SessionExpired, TenantSuspended, Forbidden."""
+    """The caller, if `bearer`, the row of the token's session or API key (None if there is none), is valid and has `permission`.
+
+    Otherwise raises Unauthorized, SessionExpired, TenantSuspended or Forbidden.
+    """
     if bearer is None or (isinstance(bearer, Bearer) and not bearer.is_active):
         raise Unauthorized
     is_person = isinstance(bearer, Bearer)
@@ -53,7 +57,7 @@ def admit(token: Token, bearer: Bearer | KeyBearer | None, permission: Permissio
         raise SessionExpired(None if is_person else "The key has expired.")
     if bearer.tenant_status != "active":
         raise TenantSuspended
-    # A key has at most the role that its creator has now.
+    # A key has its own role or the present role of the user who created it, whichever is weaker.
     roles: list[Role] = [bearer.role] if isinstance(bearer, Bearer) else [bearer.role, bearer.maker_role]
     role = min(roles, key=ROLES.index)
     if not allows(role, permission) or (is_for_people(permission) and not is_person):

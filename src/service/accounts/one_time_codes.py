@@ -1,4 +1,4 @@
-"""One-time codes: how they are made, and who sends them."""
+"""One-time codes, by which a phone number is verified: how they are made, their limits, and the objects that send them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.settings.settings import Settings
 
 DIGITS = 6
 ATTEMPTS = 5
-"""The most guesses at one code."""
+"""How many guesses at one code are allowed."""
 LIFETIME = 600.0
 """Seconds during which a code is valid."""
 
@@ -21,14 +21,16 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.codes")
 
 @runtime_checkable
 class CodeSender(Protocol):
-    """Sends a code to a phone. If `send` raises, the error is logged and the request fails with `unavailable`."""
+    """The interface of an object that sends codes to phones. If `send` raises an exception, its type is logged, and the client
+    gets the error `unavailable`.
+    """
 
     async def send(self, phone: str, code: str) -> None:
-        """Send `code` to `phone` (E.164)."""
+        """Send `code` to the phone number `phone`, which is in E.164 form, such as +14155550123."""
 
 
 class LoggedCodes:
-    """For development: writes the code to the log, with the last two digits of the phone number."""
+    """A CodeSender for development: it sends nothing, but logs the code and the last two digits of the phone number."""
 
     async def send(self, phone: str, code: str) -> None:
         """Log the code."""
@@ -41,10 +43,10 @@ def fresh() -> str:
 
 
 def sender(settings: Settings) -> CodeSender | None:
-    """The sender that the setting CODE_SENDER names. Its value is `module:name` of a function that makes a sender from settings.
+    """The CodeSender to use. The setting CODE_SENDER names a function as `module:name`, which makes it from the settings.
 
-    Without that setting, codes are written to the log in development and test; in staging and production there is no sender
-    (None). Raises OperatorError if the function does not exist or fails.
+    Without that setting, it is LoggedCodes in development and test, and None (no codes can be sent) in staging and production.
+    Raises OperatorError if the function does not exist, raises an exception, or does not return a CodeSender.
     """
     if settings.code_sender is None:
         return LoggedCodes() if settings.environment in ("development", "test") else None

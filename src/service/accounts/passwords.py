@@ -1,4 +1,4 @@
-"""Passwords: argon2 hashes, made and compared off the event loop, by a few threads of low priority."""
+"""Hashes and verifies passwords with argon2. Because this takes long, a few threads of low priority do it, not the event loop."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from service.errors import HashingBusy
 T = TypeVar("T")
 
 THREADS = max(1, (os.cpu_count() or 1) - 1)
-"""How many hashes are computed at once: one core is left for the event loop, if there are several."""
+"""How many hashes are computed at the same time: one for each core but one, which is left for the event loop."""
 QUEUE = 64
-"""How many requests may wait for a thread; further ones are refused."""
+"""How many requests may wait for a thread of this module; further ones are refused."""
 _NICENESS = 10
 _MOST_MEMORY, _MOST_PASSES, _MOST_LANES = 65_536, 8, 4
 """The most memory (KiB), passes and lanes that an imported hash may require."""
@@ -33,19 +33,19 @@ _LOOK_ALIKES = str.maketrans("@40315$7!", "aaoeissti")
 _LEAST_DIFFERENT = 4
 _SHORTEST_WORD = 4
 _LEAST_BESIDE = 6
-"""In this order: how many different characters a password must have; how long a word about the user must be for passwords to be
-searched for it; how many characters a password must have besides such a word or a common password."""
+"""Limits of `weakness`. A password must have _LEAST_DIFFERENT different characters. If it contains a common password, or a word
+about the user (of at least _SHORTEST_WORD characters), it must have _LEAST_BESIDE characters besides."""
 
-# One lane, because argon2 starts a thread for each lane if there are several. docs/decisions/0009 explains the other parameters.
+# parallelism=1, because with several lanes argon2 would start a thread for each. docs/decisions/0009 explains the other values.
 _HASHER = PasswordHasher(memory_cost=19_456, time_cost=2, parallelism=1)
 
 
 class Passwords:
     """Hashes and verifies passwords. Open it with `async with Passwords.open()`: it owns the threads.
 
-    The argument `whose` is the client's network or the tenant that a request comes from. Values of `whose` take turns, so many
-    requests with one value do not hold up those with other values. `hash` and `verify` raise HashingBusy if QUEUE requests are
-    waiting, or if half as many are waiting with the same `whose`.
+    If all threads are busy, requests wait in groups: a group is all requests with the same `whose`, which is a client's
+    network or a tenant. The groups take turns, so many requests of one group do not hold up the others. `hash` and `verify` raise
+    HashingBusy if QUEUE requests are waiting, or half as many of the same group (without that limit if `whose` is None).
     """
 
     def __init__(self, threads: ThreadPoolExecutor, nobody: str) -> None:
@@ -57,7 +57,7 @@ class Passwords:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls) -> AsyncIterator[Self]:
-        """Start the threads, and make the hash that passwords of unknown users are compared with."""
+        """Start the threads. Also make a hash to compare with if there is no user, so that this takes the same time."""
         threads = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2", initializer=_stand_back)
         try:
             passwords = cls(threads, await asyncio.get_running_loop().run_in_executor(threads, _nobody))
@@ -66,19 +66,23 @@ class Passwords:
             finally:
                 passwords._close()
         finally:
-            # A hash that is being computed can't be stopped; computations that have not begun are cancelled.
+            # Computations that have not begun are cancelled. One that has begun can't be stopped; its thread ends after it.
             threads.shutdown(cancel_futures=True)
 
     def is_outdated(self, hashed: str) -> bool:
-        """Whether a hash was made with parameters that differ from the present ones."""
+        """Whether a hash was made with other parameters (memory, passes, lanes) than new hashes are."""
         return _HASHER.check_needs_rehash(hashed)
 
     async def hash(self, password: str, *, whose: Hashable = None) -> str:
-        """The argon2id hash of a password, with its parameters. The password is first brought into composed form (NFC)."""
+        """The argon2id hash of a password, as text that includes the parameters. It is made from the composed form (NFC) of the
+        password, so that it does not depend on how a keyboard encodes accents.
+        """
         return await self._apart(functools.partial(_HASHER.hash, texts.composed(password)), whose)
 
     async def verify(self, password: str, hashed: str | None, *, whose: Hashable = None) -> bool:
-        """Whether the password matches the hash. If `hashed` is None, it returns False after the time of a comparison."""
+        """Whether the password matches the hash. `hashed` is None if there is no such user. Then the result is False, but
+        the call takes as long as with a hash.
+        """
         known = hashed if hashed is not None else self._nobody
         matches = await self._apart(functools.partial(_verify, known, password), whose)
         return matches and hashed is not None
@@ -91,7 +95,7 @@ class Passwords:
             self._pass_on()
 
     async def _turn(self, whose: Hashable) -> None:
-        """Wait for a thread. The values of `whose` take turns, so that many requests with one value delay only each other."""
+        """Wait until a thread is free. Raises HashingBusy if too many requests wait already."""
         if self._busy < THREADS:
             self._busy += 1
             return
@@ -115,9 +119,9 @@ class Passwords:
         self._waiting.clear()
 
     def _pass_on(self) -> None:
-        """Give the thread to a waiting request, or free it if none waits.
+        """Give the thread that has become free to a waiting request, if there is one.
 
-        Tenants and networks (`whose`) take turns. Of the one whose turn it is, the oldest request gets the thread.
+        The groups of requests with the same `whose` take turns. Within a group, the request that has waited longest is next.
         """
         while self._waiting:
             whose, turns = self._waiting.popitem(last=False)
@@ -132,12 +136,12 @@ class Passwords:
 
 @functools.cache
 def _nobody() -> str:
-    """The hash of a random password that nobody knows, with the present parameters. It is made once in a process."""
+    """The hash of a random password that nobody knows, with the parameters of new hashes. It is made once in a process."""
     return _HASHER.hash(os.urandom(16).hex())
 
 
 def _verify(hashed: str, password: str) -> bool:
-    # Earlier releases hashed the password in the Unicode form in which it was typed, so that form is tried too.
+    # An earlier release hashed a password as it was typed, without composing it. So the password as typed is tried, too.
     for form in dict.fromkeys((texts.composed(password), password)):
         try:
             return _HASHER.verify(hashed, form)
@@ -147,14 +151,17 @@ def _verify(hashed: str, password: str) -> bool:
 
 
 def _stand_back() -> None:
-    """Lower the calling thread's priority, so that all other threads that are ready to run go first."""
+    """Lower the priority of the calling thread, so that the operating system prefers other threads, such as the event loop's."""
     # Only Linux has a niceness per thread; on other systems it would apply to the whole process.
     if sys.platform == "linux":
         os.nice(_NICENESS)
 
 
 def is_costly(hashed: str) -> bool:
-    """Whether comparing an imported hash costs far more than comparing our own. False for a text that is no argon2 hash."""
+    """Whether a comparison with an imported hash needs far more memory, passes or lanes than one with a hash of this service.
+
+    False for a text that is no argon2 hash.
+    """
     try:
         given = extract_parameters(hashed)
     except InvalidHashError:
@@ -163,7 +170,9 @@ def is_costly(hashed: str) -> bool:
 
 
 def weakness(password: str, *own: str) -> str | None:
-    """Why a password is easy to guess: it is very common, or made of `own`, texts about the user. None if it is not easy."""
+    """Why a password is easy to guess, or None if it is not: it is common, has few different characters, or consists mainly of a
+    word of `own`, which are texts about the user.
+    """
     given = texts.composed(password).casefold()
     if _is_common(given):
         return "this is one of the commonest passwords, or little more"
@@ -176,7 +185,9 @@ def weakness(password: str, *own: str) -> str | None:
 
 
 def _is_common(given: str) -> bool:
-    """Whether a password is very common, or a common one repeated, with look-alike characters, or with a few more characters."""
+    """Whether a password is common, or is made from a common one: by repeating it, by replacing letters with similar characters
+    (such as 0 for o), or by adding a few characters at its ends.
+    """
     if given in _common():
         return True
     stem = _ENDS.sub("", given)
@@ -187,7 +198,7 @@ def _is_common(given: str) -> bool:
 
 @functools.cache
 def _common() -> frozenset[str]:
-    """The most common passwords. They are loaded when a password is first checked; most processes never need them."""
+    """The most common passwords. The list is loaded when a password is first checked, because most processes never need it."""
     from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped]  # noqa: PLC0415
 
     return frozenset(FREQUENCY_LISTS["passwords"])

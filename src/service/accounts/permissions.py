@@ -1,4 +1,4 @@
-"""The permissions, and the weakest role that has each. Every route names the permission that it requires."""
+"""The permissions, and the weakest role that has each of them. Every route names the permission that a caller needs."""
 
 from __future__ import annotations
 
@@ -51,15 +51,16 @@ _WEAKEST_ROLE: Mapping[Permission, str | None] = {
     "codes.send": "member",
     "changes.read": "viewer",
 }
-"""The weakest role that has each permission. "anyone" needs no role; "operator" needs an operator's token (api/operators.py)."""
+"""Maps each permission to the weakest role that has it, or to None if no role is needed: for "anyone", and for "operator",
+which is checked by an operator's token instead (api/operators.py)."""
 
 _OF_PEOPLE: frozenset[Permission] = frozenset({"own_sessions", "own_password", "users.write", "keys.manage"})
 
 
 def is_for_people(permission: Permission) -> bool:
-    """Whether a permission is for people only, not for API keys: such as own_password and keys.manage.
+    """Whether only people can have a permission, never API keys. An example is keys.manage.
 
-    A program that could create users or keys would keep its access after its own key is revoked.
+    If a program could create users or keys, it could use these after its own key has been revoked.
     """
     return permission in _OF_PEOPLE
 
@@ -76,7 +77,9 @@ def allows(role: str, permission: Permission) -> bool:
 
 
 def may_grant(role: str, granted: str) -> bool:
-    """Whether a caller with `role` may give the role `granted` to users, or change users with it: only if it is not higher."""
+    """Whether a caller with `role` may give users the role `granted`, and may change users who have it. True unless `granted` is
+    the higher role.
+    """
     return ROLES.index(role) >= ROLES.index(granted)
 
 

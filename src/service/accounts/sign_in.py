@@ -22,27 +22,27 @@ _REFUSED = "The tenant, the address or the password is wrong."
 
 
 class _NotKept(Exception):
-    """Raised inside the block of a savepoint, so that the changes in the block are rolled back."""
+    """Raised inside the block of a savepoint in `_note`, in order to roll back to the savepoint."""
 
 
 @dataclass(frozen=True)
 class SignIn:
-    """A new session. Only this object and the client have its token; the database has its hash."""
+    """A new session and its user. `token` is the session's token for the client; the database stores only a hash of the token."""
 
     token: str = field(repr=False)
     tenant: TenantId
     session: Session
     user: User
     work: EngineWork
-    """The unit of work that created the session; its `number` is set when it has committed."""
+    """The unit of work that created the session. `work.number` is the number of the commit."""
 
 
 @dataclass(frozen=True)
 class SignInAttempt:
-    """Who tries to sign in, and from where. `place` is the client's network.
+    """An attempt to sign in. `domain` is the tenant's domain, and `place` the client's network.
 
-    `lifetime` is the lifetime of the new session in seconds. `may_note` returns whether one more failure may be recorded for
-    an email address that no user of the tenant has.
+    `lifetime` is the lifetime of the new session in seconds. `may_note` is called if no user of the tenant has the email address:
+    it returns whether the failure may be recorded, or the limit of such records is reached.
     """
 
     domain: str
@@ -56,11 +56,11 @@ class SignInAttempt:
 
 
 async def sign_in(database: Database, passwords: Passwords, attempt: SignInAttempt) -> SignIn:
-    """Open a session for the person who knows the password.
+    """Create a session if the password is right. The time that this takes does not depend on whether the user exists.
 
-    The time that it takes does not depend on whether the user exists. No transaction is open while the password is compared.
-    So the session is created only if the password is still the same and the user and the tenant are still active; otherwise
-    the comparison is made once more. A failure is recorded for the audit. Raises Unauthorized, TenantSuspended.
+    No transaction is open while the password is compared. So the transaction that creates the session checks once more that the
+    password is unchanged and that user and tenant are active. If not, the password is compared a second time. If the tenant
+    exists, a wrong email address or password is recorded for its audit. Raises Unauthorized, TenantSuspended, HashingBusy.
     """
     entry = await EngineWork.run(
         database, lambda work: work.tenants.find_by_domain(attempt.domain), None, read_only=True
@@ -74,7 +74,10 @@ async def sign_in(database: Database, passwords: Passwords, attempt: SignInAttem
 
 
 async def is_known_place(database: Database, domain: str, email: str, origin: Origin) -> bool:
-    """Whether the live user with this email address has a stored session, ended or not, from the IP address of `origin`."""
+    """Whether the user with this email address, who is not deleted, has signed in before from the IP address of `origin`.
+
+    This is known from the sessions that are still stored, ended or not.
+    """
     entry = await EngineWork.run(database, lambda work: work.tenants.find_by_domain(domain), None, read_only=True)
     ip = origin.ip
     if entry is None or ip is None:
@@ -87,7 +90,10 @@ async def is_known_place(database: Database, domain: str, email: str, origin: Or
 async def _compared(
     database: Database, passwords: Passwords, attempt: SignInAttempt, entry: TenantEntry | None
 ) -> SignIn | None:
-    """The new session, or None if the user or the tenant was changed while the password was compared."""
+    """Compare the password and create the session. Raises Unauthorized, TenantSuspended.
+
+    Returns None if user or tenant were changed while the password was compared, so that there is no session.
+    """
     tenant = TenantId(entry.id) if entry else None
     credentials, hashed = await _find(database, tenant, attempt.email) if tenant else (None, None)
     known = await passwords.verify(attempt.password, hashed, whose=attempt.place)
@@ -98,14 +104,17 @@ async def _compared(
         raise Unauthorized(_REFUSED)
     if entry.status != "active":
         raise TenantSuspended
-    # The comparison for an unknown address uses the current parameters. A comparison with old ones takes a different time, which
-    # would reveal that the user exists. So a hash with old parameters is replaced.
+    # For an unknown email address, the password is compared with a hash that has the parameters of new hashes. With other
+    # parameters it takes a different time, which would reveal that the user exists. So a hash with others is replaced.
     renewed = await passwords.hash(attempt.password, whose=attempt.place) if passwords.is_outdated(hashed) else None
     return await _opened(database, tenant, attempt, credentials, renewed)
 
 
 async def _find(database: Database, tenant: TenantId, email: str) -> tuple[Credentials | None, str | None]:
-    """The credentials of the user with this email address, and the unsealed password hash (None if it can't be unsealed)."""
+    """The credentials of the user with this email address, and the unsealed password hash.
+
+    Both are None if there is no such user. The hash is also None if it can't be unsealed.
+    """
 
     async def operation(work: EngineWork) -> tuple[Credentials | None, str | None]:
         credentials = await work.users.credentials_of(email)
@@ -138,7 +147,8 @@ async def _opened(
 
 
 async def _note(database: Database, tenant: TenantId, attempt: SignInAttempt, user_id: UUID | None) -> None:
-    """Record a failure. There is no limit for a user's account, but one for unknown addresses, which could fill the disk.
+    """Record a failed sign-in. `user_id` is None if no user has the email address; the number of such records is limited, because
+    somebody who makes up addresses could fill the disk.
 
     Above the limit, the failure is written and then rolled back to a savepoint, so that the request takes the same time.
     """

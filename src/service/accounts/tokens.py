@@ -1,8 +1,9 @@
-"""Bearer tokens: the tenant's id followed by 256 random bits, so that a token is searched for only among the tokens of
-its tenant.
+"""Bearer tokens of sessions, API keys and tickets. A token contains its tenant's id and 256 random bits. The id says in which
+tenant's rows the token has to be looked up.
 
-The database stores a token's hash and a MAC of the fields of its row. The key of the MAC is not in the database, so a row that
-somebody inserts or changes by hand is not accepted. The functions `…_fields` say which fields a MAC covers.
+A token's row contains a hash of the token, and a MAC of some fields. The key of the MAC is not in the database. So a row is not
+accepted if somebody with access to the database has inserted it, or has changed one of these fields. The functions
+`…_fields` return the fields that the MAC covers.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from service.tenancy.identity import TenantId
 
 Kind = Literal["session", "key", "ticket"]
 Fields = tuple[bytes, ...]
-"""The fields that a MAC covers, besides the tenant."""
+"""The fields of a row that its MAC covers. The tenant's id, which every MAC covers, is not among them."""
 
 _PREFIXES: Mapping[Kind, str] = {"session": "qs_", "key": "qk_", "ticket": "qt_"}
 _KINDS: Mapping[str, Kind] = {prefix: kind for kind, prefix in _PREFIXES.items()}
@@ -28,7 +29,8 @@ _PREFIX_LENGTH = 3
 _SECRET_BYTES = 32
 _TENANT_BYTES = 16
 _TOKEN = re.compile(r"q[skt]_[A-Za-z0-9_-]{64}\Z")
-"""A prefix and 48 bytes in base64. Base64 needs no padding for 48 bytes, so a token has only one spelling."""
+"""The text of a token: a prefix and 48 bytes in base64. For 48 bytes, base64 has no padding and no unused bits, so the same
+token can't be written in two ways."""
 
 
 @dataclass(frozen=True)
@@ -41,29 +43,34 @@ class Token:
 
 
 def issue(tenant: TenantId, kind: Kind = "session") -> tuple[str, Token]:
-    """A new token, as the text for its holder and in parsed form."""
+    """A new token of the tenant, in two forms: as the text for its holder, and parsed."""
     secret = secrets.token_bytes(_SECRET_BYTES)
     text = _PREFIXES[kind] + base64.urlsafe_b64encode(tenant.bytes + secret).decode()
     return text, Token(kind, tenant, hashlib.sha256(secret).digest())
 
 
 def session_fields(hashed: bytes, user: UUID) -> Fields:
-    """The fields that a session's MAC covers: its kind, the hash of its token, and the user."""
+    """The fields that a session's MAC covers: the word `session`, the hash of the session's token, and the user's id."""
     return b"session", hashed, user.bytes
 
 
 def key_fields(hashed: bytes, maker: UUID, role: str) -> Fields:
-    """The fields that an API key's MAC covers: its kind, its hash, the user who created it, and its role."""
+    """The fields that an API key's MAC covers: the word `key`, the key's hash, the id of the user who created it, its role."""
     return b"key", hashed, maker.bytes, role.encode()
 
 
 def ticket_fields(hashed: bytes, kind: str, bearer_hash: bytes) -> Fields:
-    """The fields that a ticket's MAC covers: its kind, its hash, and the kind and hash of the token that it was issued for."""
+    """The fields that a ticket's MAC covers: the word `ticket`, the ticket's hash, and the kind and the hash of the token with
+    which the ticket was requested.
+    """
     return b"ticket", hashed, kind.encode(), bearer_hash
 
 
 def read(text: str, *kinds: Kind) -> Token | None:
-    """The token in a text, or None if it is not a token of one of `kinds` (by default, of a session or an API key)."""
+    """Parse the text of a token. Returns None if it is malformed, or not of one of `kinds` (by default: session and key).
+
+    Whether the token exists in the database is not checked here.
+    """
     if not _TOKEN.match(text) or _KINDS[text[:_PREFIX_LENGTH]] not in (kinds or ("session", "key")):
         return None
     raw = base64.urlsafe_b64decode(text[_PREFIX_LENGTH:])

@@ -16,13 +16,13 @@ from service.tenancy.identity import Origin
 
 
 def check_grant(caller_role: Role, role: Role) -> None:
-    """Raises Forbidden if `role` is higher than `caller_role`."""
+    """Raise Forbidden if `role` is higher than the caller's own role, `caller_role`."""
     if not may_grant(caller_role, role):
         raise Forbidden("This would need a higher role than yours.")
 
 
 async def find_changeable(work: EngineWork, caller_role: Role, id: UUID) -> User:
-    """Lock and return a user whom the caller may change. Raises NotFound, or Forbidden if the user's role is higher."""
+    """Lock a user's row and return the user. Raises NotFound, or Forbidden if the user's role is higher than the caller's."""
     user = await work.users.lock(id)
     check_grant(caller_role, user.role)
     return user
@@ -31,9 +31,10 @@ async def find_changeable(work: EngineWork, caller_role: Role, id: UUID) -> User
 async def change_user(
     work: EngineWork, caller_role: Role, id: UUID, version: int | None, fields: dict[str, Any]
 ) -> User:
-    """Change a user's fields. If the user is deactivated, also end the user's sessions.
+    """Change a user's fields. If this deactivates the user, also end the user's sessions.
 
-    Raises NotFound, Forbidden (nobody grants a role above their own), StaleVersion, Conflict.
+    Raises Forbidden if the user's role or the new role is higher than the caller's. Also raises NotFound, StaleVersion,
+    Conflict.
     """
     await find_changeable(work, caller_role, id)
     if "role" in fields:
@@ -59,14 +60,14 @@ class WrongPassword(InvalidInput):
 
 
 async def check_password(work: EngineWork, password: str, *own: str) -> None:
-    """Raises InvalidInput for a password that is easily guessed; `own` are texts about the user, such as the email address."""
+    """Raise InvalidInput if a password is easy to guess (see `weakness`). `own` are texts about the user, such as the name."""
     tenant = await work.tenants.current()
     if (why := weakness(password, *own, tenant.domain, tenant.name)) is not None:
         raise InvalidInput.of("password", f"{why}; choose another one")
 
 
 async def note_wrong_password(work: EngineWork, user_id: UUID, origin: Origin) -> None:
-    """Record for the audit that a user who is signed in gave a wrong current password."""
+    """Record in the list of failed sign-ins that a user who wanted to change their password gave a wrong current password."""
     user = await work.users.find(user_id)
     await work.sign_in_failures.create(
         email=user.email, user_id=user_id, ip=origin.ip, user_agent=None, request_id=origin.request_id
@@ -76,9 +77,9 @@ async def note_wrong_password(work: EngineWork, user_id: UUID, origin: Origin) -
 async def change_password(
     passwords: Passwords, known: KeptHash | None, current: str | None, new: str, *, whose: Hashable = None
 ) -> str:
-    """The hash of the new password. If `known`, the hash of the current password, is given, `current` must match it.
+    """Check the current password `current` against its hash `known`, and return the hash of the new password `new`.
 
-    Raises WrongPassword, InvalidInput, HashingBusy.
+    If `known` is None, nothing is checked. Raises InvalidInput if the current password is missing, WrongPassword, HashingBusy.
     """
     if known is not None and current is None:
         raise InvalidInput.of("current_password", "Give the current password, too.")

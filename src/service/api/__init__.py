@@ -1,1 +1,1 @@
-"""The API: one module per kind of resource, the table of routes, and the application."""
+"""The API: one module with handlers for each kind of resource, the list of routes (routes.py), and the application (app.py)."""

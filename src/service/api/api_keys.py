@@ -1,4 +1,4 @@
-"""/v1/keys"""
+"""Handlers of /v1/keys: API keys, with which programs send requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEYS = TypeAdapter(list[ApiKey])
 
 
 class KeyQuery(PageQuery):
-    """Filters of the list."""
+    """The query parameters of the list of keys. With `role`, only keys with this role are listed."""
 
     role: KeyRole | None = None
 
@@ -36,7 +36,7 @@ class KeyDraft(Body):
 
 
 class NewKey(ApiKey):
-    """A new key. `key` is its secret text, which only this answer shows."""
+    """A new key. `key` is the secret text that the program sends as its bearer token; only this answer shows it."""
 
     key: str
 
@@ -48,7 +48,7 @@ async def page(call: Call, query: Parsed[KeyQuery]) -> Page[ApiKey]:
 
 
 async def create(call: Call, body: Parsed[KeyDraft]) -> Created[NewKey]:
-    """Create a key for a program; only this answer shows the key."""
+    """Create an API key for a program. The text of the key is shown only in this answer."""
 
     async def operation(work: Work) -> Created[NewKey]:
         draft = body.get()
@@ -65,7 +65,7 @@ async def create(call: Call, body: Parsed[KeyDraft]) -> Created[NewKey]:
 
 
 async def revoke(call: Call) -> Nothing:
-    """Revoke a key."""
+    """Revoke an API key: requests with this key are refused from now on."""
 
     async def operation(work: Work) -> Nothing:
         if not await work.api_keys.revoke(call.id()):

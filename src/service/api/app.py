@@ -1,4 +1,4 @@
-"""The application: all routes, the middleware, the lifespan."""
+"""The ASGI application: its routes, its middleware, and its lifespan, which opens what all requests share."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ from service.work import Work
 def create_app(
     settings: Settings, endpoints: Sequence[Endpoint] = ENDPOINTS, consumers: Sequence[Consumer] = ()
 ) -> Starlette:
-    """The ASGI application. It does not start if the guard finds that the database does not keep tenants apart.
+    """Create the ASGI application. It fails to start if the guard finds that the database does not keep tenants apart.
 
-    `consumers` get every commit (changes/consumers.py), in addition to the consumers of the setting CONSUMERS.
+    `consumers` are called with every commit (changes/consumers.py), as are the consumers that the setting CONSUMERS names.
     """
     document = ApiReference.of(endpoints)
 
@@ -99,13 +99,16 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.reference = document
-    # A path with a final slash, such as /v1/campaigns/, gets 404. It is not redirected: that would lose the body of a POST.
+    # A path with a final slash, such as /v1/campaigns/, gets 404. Otherwise Starlette would redirect to the path without it, and
+    # some clients that follow the redirect of a POST do not send the body again.
     app.router.redirect_slashes = False
     return app
 
 
 def _routes(endpoints: Sequence[Endpoint]) -> list[Route]:
-    """One route per path, so that the answer to a wrong method can list all allowed methods."""
+    """One route for each path, with the endpoints of all its methods, so that the answer to a wrong method can list the allowed
+    ones.
+    """
     paths: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method] = endpoint
@@ -113,7 +116,7 @@ def _routes(endpoints: Sequence[Endpoint]) -> list[Route]:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    """The answer to requests that Starlette itself refuses: unknown paths, and requests that it can't read."""
+    """The answer to a request that Starlette itself refuses: the path is unknown, or the request can't be read."""
     status = error.status_code if isinstance(error, HTTPException) else 400
     refusal = NotFound("There is nothing at this path; /docs lists what there is.") if status == 404 else Malformed()
     answer = answers.problem(refusal, request.scope["request_id"])

@@ -1,4 +1,4 @@
-"""/v1/audit"""
+"""Handlers of /v1/audit: who has changed which row, and which sign-ins have failed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ from service.repos.sign_in_failures import SignInFailure
 _CURSOR = struct.Struct(">qi")
 _CURSOR_TEXT = re.compile(r"[A-Za-z0-9_-]{16}\Z")
 _SHOWN = {"password_hash": "password", "deleted_at": "is_deleted", "revoked_at": "is_revoked"}
-"""The columns that the audit shows under different names, and these names."""
+"""Maps columns of tables to the names under which the audit shows them, if these are different."""
 
 
 class AuditEntry(BaseModel):
-    """A change of one row: by whom, when, and from where. `actor_id` is a user or an API key, or null for an operator."""
+    """A change of one row: by whom, when, and from where.
+
+    `actor_id` is the id of a user or an API key. It is null if an operator or the service itself has changed the row.
+    """
 
     id: str
     at: datetime
@@ -41,7 +44,7 @@ class AuditEntry(BaseModel):
 
 
 class AuditCursor(BaseModel):
-    """The position of the last change of a page: the number of its commit, and its ordinal within the commit."""
+    """Identifies the last change of a page by the number of its commit, and its ordinal in the commit."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -57,7 +60,7 @@ def _decoded(text: object) -> AuditCursor:
 
 
 class AuditQuery(Body):
-    """Filters of the audit."""
+    """The query parameters of the audit. The list is restricted to changes with the given values."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     after: Annotated[
@@ -71,7 +74,7 @@ class AuditQuery(Body):
     request_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of `log.audit`."""
+        """The arguments for the repository's method `Log.audit`."""
         arguments: dict[str, Any] = {"limit": self.limit + 1}
         arguments |= {"actor_id": self.actor_id, "table_name": self.table, "row_id": self.row_id}
         arguments["request_id"] = self.request_id
@@ -81,7 +84,7 @@ class AuditQuery(Body):
 
 
 class FailureQuery(PageQuery):
-    """Filters of the failed sign-ins."""
+    """The query parameters of the list of failed sign-ins. With `user_id`, only those of this user are listed."""
 
     user_id: UUID | None = None
 
@@ -105,7 +108,7 @@ async def page(call: Call, query: Parsed[AuditQuery]) -> Page[AuditEntry]:
 
 async def sign_ins(call: Call, query: Parsed[FailureQuery]) -> Page[SignInFailure]:
     """List the sign-ins that failed, newest first."""
-    # Failed sign-ins have no commit numbers, so it can't be checked whether a replica has the latest ones.
+    # Failed sign-ins have no commit numbers, so it can't be checked whether a replica has the latest ones. The primary is asked.
     rows = await call.run(lambda work: work.sign_in_failures.page(**query.get().arguments()), may_lag=False)
     return answers.page(_FAILURES, rows, query.get().limit)
 

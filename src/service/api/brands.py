@@ -1,4 +1,4 @@
-"""/v1/brands"""
+"""Handlers of /v1/brands: the companies that campaigns are made for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BRANDS = TypeAdapter(list[Brand])
 
 
 class BrandQuery(PageQuery):
-    """Filters of the list."""
+    """The query parameters of the list of brands. Each field selects the brands with this value."""
 
     username: Username | None = None
     email: Email | None = None
@@ -105,7 +105,7 @@ async def create(call: Call, body: Parsed[BrandDraft]) -> Created[Brand]:
 
 
 async def find(call: Call) -> Entity[Brand]:
-    """One brand with its niches."""
+    """Get one brand with its niches."""
     return answers.entity(Brand, await call.run(lambda work: work.brands.find(call.id())))
 
 
@@ -121,7 +121,10 @@ async def update(call: Call, body: Parsed[BrandPatch], precondition: Preconditio
 
 
 async def remove(call: Call, precondition: Precondition) -> Nothing:
-    """Delete a brand, unless a campaign that is not deleted refers to the brand. A deleted brand can be restored."""
+    """Delete a brand. A deleted brand can be restored.
+
+    A brand that a campaign refers to can't be deleted, unless that campaign is deleted.
+    """
 
     async def operation(work: Work) -> Nothing:
         id = call.id()

@@ -1,4 +1,4 @@
-"""Call: the `Call` of service.http, whose operations get this service's `Work`."""
+"""Call: a request, as in service.http.call. Its operations get a `Work`, the unit of work with all repositories."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""/v1/campaigns/{campaign_id}/influencers"""
+"""Handlers of /v1/campaigns/{campaign_id}/influencers: the influencers on a campaign, and the agreements with them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _INFLUENCERS = TypeAdapter(list[CampaignInfluencer])
 
 
 class CampaignInfluencerQuery(PageQuery):
-    """Filters of the list."""
+    """The query parameters of the list of influencers on a campaign. With `status`, only those with this status are listed."""
 
     status: Status | None = None
 
 
 class Agreement(Body):
-    """The agreement with an influencer. A fee without a currency is in the campaign's currency."""
+    """The agreement with an influencer about a campaign. A fee without a currency is in the campaign's currency."""
 
     model_config = example(status="invited", fee_minor=75_000)
 
@@ -56,7 +56,7 @@ async def page(call: Call, query: Parsed[CampaignInfluencerQuery]) -> Page[Campa
 
 
 async def put(call: Call, body: Parsed[Agreement]) -> Entity[CampaignInfluencer]:
-    """Add an influencer to a campaign, or change the agreement with them."""
+    """Add an influencer to a campaign, or replace the agreement with an influencer who is already on the campaign."""
 
     async def operation(work: Work) -> Entity[CampaignInfluencer]:
         campaign_id, influencer_id = call.id("campaign_id"), call.id("influencer_id")

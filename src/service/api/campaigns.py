@@ -1,4 +1,4 @@
-"""/v1/campaigns"""
+"""Handlers of /v1/campaigns: the campaigns of an agency."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CAMPAIGNS = TypeAdapter(list[Campaign])
 
 
 class CampaignQuery(PageQuery):
-    """Filters of the list; `q` matches the beginning of the name, ignoring case."""
+    """The query parameters of the list of campaigns. `q` selects those whose name begins with this text, ignoring case."""
 
     status: Status | None = None
     owner_id: UUID | None = None
@@ -89,7 +89,7 @@ async def create(call: Call, body: Parsed[CampaignDraft]) -> Created[Campaign]:
 
 
 async def find(call: Call) -> Entity[Campaign]:
-    """One campaign."""
+    """Get one campaign."""
     return answers.entity(Campaign, await call.run(lambda work: work.campaigns.find(call.id())))
 
 

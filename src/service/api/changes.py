@@ -1,4 +1,4 @@
-"""/v1/changes"""
+"""Handlers of /v1/changes: the commits of a tenant as a list and as a stream, and tickets to open a stream."""
 
 from __future__ import annotations
 
@@ -37,21 +37,28 @@ Since = Annotated[Position, PlainValidator(_position), WithJsonSchema({"type": "
 
 
 class ChangesQuery(Body):
-    """`since` is the position after which the list begins, by default just before the oldest commit that is still stored."""
+    """The query parameters of the list of commits. It begins after the position `since`, by default with the oldest commit that
+    is still stored.
+    """
 
     since: Since | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
 class StreamQuery(Body):
-    """`since` is the position after which the stream begins, by default that of the last commit. Last-Event-ID overrides it."""
+    """The query parameters of the stream. It begins after the position `since`, by default after the last commit.
+
+    The header Last-Event-ID overrides `since`. `ticket` is sent instead of a bearer token.
+    """
 
     since: Since | None = None
     ticket: str | None = None
 
 
 class ChangePage(BaseModel):
-    """Commits in order. `next` is the value of `since` for the next page, `head` the position of the tenant's last commit."""
+    """Commits, in commit order. `next` has to be sent as `since` to get the next page. `head` is the position of the tenant's
+    last commit.
+    """
 
     items: list[Event | CutEvent]
     next: str
@@ -59,7 +66,7 @@ class ChangePage(BaseModel):
 
 
 class Ticket(BaseModel):
-    """A ticket. Sent as `?ticket=` within a minute, it opens one stream."""
+    """A ticket, which opens one stream if it is sent as `?ticket=` within a minute."""
 
     ticket: str
 
@@ -80,12 +87,13 @@ async def page(call: Call, query: Parsed[ChangesQuery]) -> Entity[ChangePage]:
         shown = ChangePage(
             items=[event(place.epoch, commit) for commit in commits],
             next=str(Position(place.epoch, last)),
-            # The page may include commits that were made after `place` was read.
+            # The page may include commits that were made after `place.head` was read, so the last one may be newer than that.
             head=str(Position(place.epoch, max(place.head, last))),
         )
         return answers.entity(ChangePage, shown)
 
-    # A replica that lags would treat a position beyond its own head as one of a different epoch.
+    # The primary is asked. A replica that lags may not have the commit of `since` yet, and would take `since` for a position of a
+    # different epoch.
     return await call.run(operation, may_lag=False)
 
 
@@ -110,7 +118,8 @@ async def create_ticket(call: Call) -> Created[Ticket]:
 async def stream(call: Call, query: Parsed[StreamQuery]) -> EventStream:
     """Stream the committed changes as server-sent events."""
     token = await _bearer(call)
-    # The position is read before the caller is admitted, so that a later commit that ends the admission is seen in the stream.
+    # The stream begins at `place`, which is read before the caller is admitted. So a commit after the admission that ends the
+    # caller's right to read is in the stream, which then ends.
     place = await _place(call, token)
 
     async def prove(at_least: int = 0) -> Admission:
@@ -130,7 +139,7 @@ async def stream(call: Call, query: Parsed[StreamQuery]) -> EventStream:
 
 
 async def _bearer(call: Call) -> Token:
-    """The bearer token, or the token for which the ticket in the query string was issued. Raises Unauthorized."""
+    """The bearer token; with a ticket in the query string, the token with which the ticket was requested. Raises Unauthorized."""
     given = call.request.query_params.get("ticket")
     if given is None:
         return call.token()
@@ -161,9 +170,9 @@ async def _place(call: Call, token: Token) -> StreamPlace:
 
 
 def _resumed(call: Call) -> Position | None:
-    """The position in Last-Event-ID, which a browser sends when it reconnects; None without this header.
+    """The position in the header Last-Event-ID, which a browser sends when it reconnects. None without this header.
 
-    A malformed value counts as a position of another epoch, so the stream begins with a `reset` event.
+    A malformed value is replaced by a position of another epoch, so that the stream begins with the event `reset`.
     """
     given = call.request.headers.get("last-event-id", "")
     if not given:

@@ -1,4 +1,4 @@
-"""/v1/campaigns/{campaign_id}/contents"""
+"""Handlers of /v1/campaigns/{campaign_id}/contents: the contents (posts, videos and others) made for a campaign."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _CONTENTS = TypeAdapter(list[Content])
 
 
 class ContentQuery(PageQuery):
-    """Filters of the list."""
+    """The query parameters of the list of contents. `status` and `kind` select the contents with these values."""
 
     status: Status | None = None
     kind: Kind | None = None
 
 
 class ContentDraft(Body):
-    """A new content."""
+    """A new content (post, reel, story, video or article) of a campaign."""
 
     model_config = example(kind="reel", title="Behind the scenes", url="https://example.com/reel")
 
@@ -69,7 +69,7 @@ async def page(call: Call, query: Parsed[ContentQuery]) -> Page[Content]:
 
 
 async def create(call: Call, body: Parsed[ContentDraft]) -> Created[Content]:
-    """Create a content of a campaign."""
+    """Create a content (post, reel, story, video or article) of a campaign."""
 
     async def operation(work: Work) -> Created[Content]:
         campaign_id = call.id("campaign_id")
@@ -84,7 +84,7 @@ async def create(call: Call, body: Parsed[ContentDraft]) -> Created[Content]:
 
 
 async def find(call: Call) -> Entity[Content]:
-    """One content."""
+    """Get one content of a campaign."""
     return answers.entity(Content, await call.run(lambda work: work.contents.find(call.id("campaign_id"), call.id())))
 
 

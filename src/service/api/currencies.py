@@ -13,4 +13,4 @@ _CODES = (
 )
 
 CURRENCIES: frozenset[str] = frozenset(_CODES.split())
-"""ISO 4217: the codes of currencies and funds in use (list one), without metals and testing codes."""
+"""The codes of currencies and funds in list one of ISO 4217, without the codes for precious metals and for tests."""

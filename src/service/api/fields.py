@@ -54,7 +54,10 @@ def _single_line(text: str) -> str:
 
 
 def _visible(text: str, *, lines: bool = False) -> str:
-    """The text in Unicode's composed form (NFC), so that equal letters compare equal. Raises ValueError for an invisible one."""
+    """The text in Unicode's composed form (NFC), so that letters that look the same compare equal.
+
+    Raises ValueError if a character is invisible. With `lines`, line breaks and tabs are allowed.
+    """
     if (char := texts.invisible(text, lines=lines)) is not None:
         raise ValueError(f"the invisible character U+{ord(char):04X} is not allowed")
     return texts.composed(text)
@@ -76,7 +79,9 @@ def _host_name(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Checked:
-    """A check of a text, and the pattern that describes the check in the JSON schema."""
+    """Validates a text in an annotation. `check` returns the text or raises ValueError; `pattern` describes the check in the JSON
+    schema.
+    """
 
     check: Callable[[str], str]
     pattern: str
@@ -89,7 +94,9 @@ class _Checked:
 
 
 def _matching(pattern: str, message: str) -> _Checked:
-    """A check that a text matches a pattern, with its own error message. A type with this check has to strip blanks first."""
+    """A check that a text matches a pattern; `message` is the error. A type with this check has to strip white space before,
+    because the JSON schema allows white space around the text.
+    """
     compiled = re.compile(rf"(?:{pattern})\Z")
 
     def check(text: str) -> str:
@@ -127,7 +134,7 @@ def _moment(value: object) -> datetime:
 
 
 def _with_plus(value: object) -> object:
-    # In a query string, a plus that is not written as %2B means a space. So a space in front of a number is taken for a plus.
+    # In a query string, a plus that is not written as %2B means a space. So a space before a phone number is taken for its plus.
     return f"+{value[1:]}" if isinstance(value, str) and value.startswith(" ") else value
 
 
@@ -138,7 +145,9 @@ def _not_to_come(day: date) -> date:
 
 
 def _storable(value: Any) -> Any:
-    """A JSON value that the database can hold: no NUL or other control character, no infinite number."""
+    """Check that the database can store a JSON value, and return the value. Raises ValueError for control characters (except tabs
+    and line breaks) and infinite numbers.
+    """
     if isinstance(value, str):
         _printable(value)
     elif isinstance(value, float):
@@ -155,9 +164,10 @@ def _storable(value: Any) -> Any:
 
 
 def _bounded(value: dict[str, Any]) -> dict[str, Any]:
-    """Limit the size of an object.
+    """Return the object, or raise ValueError if it has more than 64 KiB as JSON.
 
-    The database has a CHECK with the same limit, but it merges an object before that check, which takes long for a large one.
+    The database has a CHECK with the same limit. But it would first merge the object with the stored one, which takes long for a
+    large object.
     """
     if len(to_json(value)) > _OBJECT_BYTES:
         raise ValueError("this has more than 64 KiB")

@@ -1,4 +1,4 @@
-"""/v1/influencers"""
+"""Handlers of /v1/influencers: the influencers that an agency works with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _INFLUENCERS = TypeAdapter(list[Influencer])
 
 
 class InfluencerQuery(PageQuery):
-    """Filters of the list; `q` matches the beginning of the name, ignoring case."""
+    """The query parameters of the list of influencers. `q` selects those whose name begins with this text, ignoring case."""
 
     username: Username | None = None
     email: Email | None = None
@@ -89,7 +89,7 @@ async def create(call: Call, body: Parsed[InfluencerDraft]) -> Created[Influence
 
 
 async def find(call: Call) -> Entity[Influencer]:
-    """One influencer with its niches."""
+    """Get one influencer with its niches."""
     return answers.entity(Influencer, await call.run(lambda work: work.influencers.find(call.id())))
 
 
@@ -105,9 +105,9 @@ async def update(call: Call, body: Parsed[InfluencerPatch], precondition: Precon
 
 
 async def remove(call: Call, precondition: Precondition) -> Nothing:
-    """Delete an influencer, unless their status on a campaign that is not deleted is invited or accepted.
+    """Delete an influencer. A deleted influencer can be restored.
 
-    A deleted influencer can be restored.
+    An influencer with the status `invited` or `accepted` on a campaign can't be deleted, unless that campaign is deleted.
     """
 
     async def operation(work: Work) -> Nothing:

@@ -1,4 +1,4 @@
-"""/v1/niches"""
+"""Handlers of /v1/niches: fields of interest, such as fashion, which are the same for all tenants."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NICHES = TypeAdapter(list[Niche])
 
 
 class NicheQuery(PageQuery):
-    """Filters of the list."""
+    """The query parameters of the list of niches. `is_active` selects the niches with this value."""
 
     is_active: bool | None = None
 
@@ -27,5 +27,5 @@ async def page(call: Call, query: Parsed[NicheQuery]) -> Page[Niche]:
 
 
 async def find(call: Call) -> Entity[Niche]:
-    """One niche."""
+    """Get one niche."""
     return answers.entity(Niche, await call.run(lambda work: work.niches.find(call.id())))

@@ -1,4 +1,6 @@
-"""/healthz and /metrics, for operators. If the setting OPERATOR_TOKEN is given, they send it as the bearer token."""
+"""Handlers of /healthz and /metrics, for operators. If the setting OPERATOR_TOKEN is given, a request to these paths needs one of
+its tokens as bearer token.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from service.metrics import exposition
 
 
 async def report(call: Call) -> Answer:
-    """The state of the service in detail: the result of each health check, by name."""
+    """The result of each health check, by name. The status is 503 if a check fails."""
     await _admit(call)
     checks = await call.state["health"].report()
     failing = [name for name, check in checks.items() if not check["ok"]]
@@ -29,18 +31,18 @@ async def metrics(call: Call) -> Text:
 
 
 async def _admit(call: Call) -> None:
-    """Raise Unauthorized if the token is missing or wrong, RateLimited after too many wrong tokens.
+    """Raise Unauthorized if the bearer token is missing or wrong, RateLimited after too many wrong tokens.
 
-    If OPERATOR_TOKEN is not set, everybody is admitted, except in production: there it raises NotFound.
+    If the setting OPERATOR_TOKEN is not given, nobody is admitted in production (NotFound), and everybody elsewhere.
     """
     settings = call.state["settings"]
     if not settings.operator_token:
         if settings.environment == "production":
             raise NotFound("There is nothing here.")
         return
-    # Starlette decodes headers as Latin-1; encoding the text again gives the bytes that were sent.
+    # Starlette has decoded the header as Latin-1. Encoding it again gives the bytes that the client has sent.
     given = call.bearer().encode("latin-1")
-    # The given token is compared with all valid tokens, so that the time does not show which of them it resembles.
+    # The token is compared with all valid ones even after a match, so that the time does not show which one it matches.
     if not sum(secrets.compare_digest(given, each.get_secret_value().encode()) for each in settings.operator_token):
         await call.state["limits"].hit("operator", str(call.origin.ip))
         raise Unauthorized

@@ -1,4 +1,4 @@
-"""/v1/otps"""
+"""Handlers of /v1/otps: one-time codes, by which the phone numbers of brands and influencers are verified."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
 
 
 class CodeRequest(Body):
-    """The phone to send a code to."""
+    """The number of the phone that a one-time code is sent to."""
 
     model_config = example(phone="+14155550123")
 
@@ -33,7 +33,7 @@ class CodeRequest(Body):
 
 
 class Guess(Body):
-    """A phone, and the code that was sent to it."""
+    """The number of a phone, and the code that was received on it."""
 
     model_config = example(phone="+14155550123", code="123456")
 
@@ -42,7 +42,7 @@ class Guess(Body):
 
 
 class VerifiedProfiles(BaseModel):
-    """The ids of the brands and influencers with this phone, which is now verified."""
+    """The ids of the brands and influencers that have the verified phone number."""
 
     brands: list[UUID]
     influencers: list[UUID]
@@ -68,7 +68,7 @@ async def create(call: Call, body: Parsed[CodeRequest]) -> Accepted:
         return await work.otps.create(phone=phone, code=code, lifetime=timedelta(seconds=one_time_codes.LIFETIME))
 
     await call.run(operation)
-    # Sent after the commit, so that the code is already valid when it arrives.
+    # The code is sent after the commit that stores it, so that it is already valid when it arrives.
     try:
         async with asyncio.timeout(call.state["settings"].request_timeout):
             await sender.send(phone, code)
@@ -80,14 +80,15 @@ async def create(call: Call, body: Parsed[CodeRequest]) -> Accepted:
 
 
 async def verify(call: Call, body: Parsed[Guess]) -> Entity[VerifiedProfiles]:
-    """Verify a phone with the code that was sent to it; each code allows five guesses."""
+    """Verify a phone number with the code that was sent to it. After five wrong guesses, a code is no longer valid."""
 
     async def admit(_: Work) -> Guess:
         return body.get()
 
     guess = await call.run(admit)
     await call.state["limits"].hit("guesses", str(call.caller.tenant), guess.phone)
-    # A wrong guess must not raise an error inside the transaction, because the number of guesses has to be committed.
+    # For a wrong guess, the error is raised after the transaction, not in it: the transaction has counted the guess, and has to
+    # be committed.
     verification: Verification | None = await call.run(lambda work: verify_phone(work, guess.phone, guess.code))
     if verification is None:
         raise InvalidInput.of("code", "This code is wrong, used or too old; ask for a new one.")

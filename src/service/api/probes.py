@@ -1,4 +1,4 @@
-"""/livez and /readyz"""
+"""Handlers of /livez and /readyz: whether the process runs, and whether it can serve requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ async def live(_: Call) -> Answer:
 async def ready(call: Call) -> Answer:
     """Readiness probe: the process can serve requests.
 
-    It is not stopping, and its database responds, accepts writes and has the migrations that this version needs.
+    The process is not stopping, and its database responds, accepts writes (or is in maintenance mode), and has the migrations
+    that this version of the service needs. Otherwise the status is 503.
     """
     if failing := await call.state["health"].failing():
         return Answer(to_json({"status": "unavailable", "failing": failing}), 503)

@@ -1,4 +1,4 @@
-"""All routes: method, path, permission, handler and further requirements."""
+"""The list of all routes. Each has a method, a path, the permission that a caller needs, a handler, and further properties."""
 
 from __future__ import annotations
 
@@ -137,6 +137,9 @@ ENDPOINTS: Sequence[Endpoint] = (
 
 
 def by_handler() -> dict[str, str]:
-    """Method and path of each handler, by the handler's full name. For `Resource._answer`, which calls all, "every request"."""
+    """Maps the full name of each handler function to its method and path, for the report of `quarry sql report`.
+
+    `Resource._answer`, which calls all handlers, is mapped to "every request".
+    """
     served = {f"{each.handler.__module__}.{each.handler.__name__}": f"{each.method} {each.path}" for each in ENDPOINTS}
     return {**served, f"{Resource.__module__}.{Resource.__name__}._answer": "every request"}

@@ -1,4 +1,4 @@
-"""/v1/seed"""
+"""The handler of /v1/seed/niches, which inserts niches during development."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from service.operations import seeding
 
 
 class Seeded(BaseModel):
-    """What the seed has done, in lines of text."""
+    """The lines that the seed has printed about its progress."""
 
     lines: list[str]
 
 
 async def niches(call: Call) -> Entity[Seeded]:
-    """Run the niche seed, which is allowed only in development."""
+    """Insert the niches of the base data. This is possible only in development."""
     if call.state["settings"].environment != "development":
         raise NotFound("There is nothing here.")
     await call.state["limits"].hit("seeds", str(call.origin.ip))

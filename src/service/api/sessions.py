@@ -1,4 +1,4 @@
-"""/v1/sessions"""
+"""Handlers of /v1/sessions: signing in and out, and the list of sessions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _USER_AGENT_LENGTH = 500
 
 
 class SessionQuery(PageQuery):
-    """Filters of the list. Without `user_id`, the caller's own sessions are listed; an admin can give the id of another user."""
+    """The query parameters of the list of sessions. Without `user_id`, the caller's own are listed; an admin can name a user."""
 
     user_id: UUID | None = None
 
@@ -51,7 +51,7 @@ class SignedIn(BaseModel):
 
 
 class SessionView(Session):
-    """A session as its user sees it."""
+    """A session. `is_current` is true for the session that the request was sent with."""
 
     is_current: bool
 
@@ -60,14 +60,15 @@ _SESSIONS = TypeAdapter(list[SessionView])
 
 
 async def create(call: Call, body: Parsed[SignInBody]) -> Created[SignedIn]:
-    """Sign in."""
+    """Sign in: create a session with email address and password."""
     limits = call.state["limits"]
     await limits.hit("sign_in_address", str(call.origin.ip))
     credentials = body.get()
     # A host name may end with a dot, which marks it in DNS as fully qualified; domains are stored without this dot.
     domain = (credentials.tenant or call.request.url.hostname or "").removesuffix(".")
     place = household(str(call.origin.ip))
-    # Attempts are counted by account and network, so that nobody on a different network can lock a person out.
+    # Attempts are counted separately for each network. So somebody on a different network who tries wrong passwords can't keep
+    # the person who owns the account from signing in.
     await limits.hit("sign_in_account", domain, credentials.email, place)
     try:
         await limits.hit("sign_in_strangers", domain, credentials.email)
@@ -147,7 +148,10 @@ async def end(call: Call) -> Nothing:
 
 
 async def _check_reach(work: Work, role: Role, user_id: UUID) -> None:
-    """Raises Forbidden if the caller may not see this user's sessions. A user who does not exist has no sessions to see."""
+    """Raise Forbidden if the caller may not see this user's sessions: only an admin may, if the user's role is not higher.
+
+    For a user who does not exist, no error is raised; the list of sessions is then empty.
+    """
     if not is_admin(role):
         raise Forbidden
     with contextlib.suppress(NotFound):
@@ -155,7 +159,7 @@ async def _check_reach(work: Work, role: Role, user_id: UUID) -> None:
 
 
 def _own(call: Call) -> UUID:
-    """The id of the session that this request was sent with. API keys have none, and these routes refuse them."""
+    """The id of the session that this request was sent with. Raises Forbidden for an API key, which has no session."""
     if call.caller.session_id is None:
         raise Forbidden
     return call.caller.session_id

@@ -1,4 +1,4 @@
-"""/v1/tenant"""
+"""Handlers of /v1/tenant: the caller's own tenant."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TenantPatch(Patch):
 
 
 async def find(call: Call) -> Entity[Tenant]:
-    """The caller's tenant."""
+    """Get the caller's tenant."""
     return answers.entity(Tenant, await call.run(lambda work: work.tenants.current()))
 
 

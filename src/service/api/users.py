@@ -1,4 +1,4 @@
-"""/v1/users"""
+"""Handlers of /v1/users: the people of a tenant who sign in."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _USERS = TypeAdapter(list[User])
 
 
 class UserQuery(PageQuery):
-    """Filters of the list."""
+    """The query parameters of the list of users. Each field selects the users with this value."""
 
     role: Role | None = None
     is_active: bool | None = None
@@ -83,7 +83,7 @@ async def page(call: Call, query: Parsed[UserQuery]) -> Page[User]:
 
 
 async def create(call: Call, body: Parsed[UserDraft]) -> Created[User]:
-    """Create a user, with a role not above the caller's."""
+    """Create a user. The user's role must not be higher than the caller's."""
 
     async def admit(work: Work) -> UserDraft:
         draft = body.get()
@@ -108,7 +108,7 @@ async def create(call: Call, body: Parsed[UserDraft]) -> Created[User]:
 
 
 async def find(call: Call) -> Entity[User]:
-    """One user."""
+    """Get one user."""
     return answers.entity(User, await call.run(lambda work: work.users.find(call.id())))
 
 
@@ -136,14 +136,14 @@ async def remove(call: Call, precondition: Precondition) -> Nothing:
 
 
 async def set_password(call: Call, body: Parsed[PasswordChange]) -> Nothing:
-    """Replace a user's password and end the user's other sessions.
+    """Replace a user's password and end the user's sessions, except the one that the request was sent with.
 
-    Users who replace their own password must give the current one. An admin can replace the password of
-    a user whose role is not higher.
+    Users who replace their own password must give the current one. An admin can replace the password of a user whose role is
+    not higher than the admin's own.
     """
 
     async def admit(work: Work) -> KeptHash | None:
-        """Check the caller and the new password. Returns the caller's stored hash, or None if the password is another user's."""
+        """Check the caller's right and the new password. Returns the present password's stored hash, None for another user's."""
         id = call.id()
         if id != call.caller.user_id and not is_admin(call.caller.role):
             raise Forbidden
@@ -156,7 +156,7 @@ async def set_password(call: Call, body: Parsed[PasswordChange]) -> Nothing:
     limits, change = call.state["limits"], body.get()
     await limits.hit("passwords", *who)
     if current is not None:
-        # The attempt is counted before the comparison, so that somebody with a stolen session has few guesses at the password.
+        # The attempt is counted before the comparison. So somebody who has stolen a session can't try many passwords.
         await limits.hit("current_password", *who)
     try:
         new = await change_password(
@@ -168,9 +168,10 @@ async def set_password(call: Call, body: Parsed[PasswordChange]) -> Nothing:
     await limits.forgive("current_password", *who)
 
     async def operation(work: Work) -> Nothing:
-        # Caller and password are checked again: the role or the password may have been changed since the first transaction.
+        # `admit` is called again, because a role or the password may have been changed since the first transaction.
         again = await admit(work)
-        # A key rotation may have sealed the same hash again meanwhile. Then the row is expected to have the new sealed form.
+        # The password is set only if the row still has the stored hash that was checked. A key rotation may have sealed the same
+        # hash again meanwhile; then its new stored form is expected.
         expected = again if again and current and again.opened == current.opened else current
         kept = work.binding.seal_hash(new, call.id())
         if not await work.users.set_password(call.id(), kept, current=expected and expected.kept):

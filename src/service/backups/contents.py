@@ -1,6 +1,6 @@
-"""Reads from a database what a manifest describes: tables, numbers of rows, migrations, epoch; also opens the connections.
+"""Reads the facts of a database that a manifest records: tables, numbers of rows, migrations and epoch. Opens connections for it.
 
-This is done for a dump and after a restore, as a role that bypasses row-level security.
+The facts are read when a backup is taken and after a restore, as a role that bypasses row-level security.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ SELECT c.oid::regclass::text
 
 @contextlib.asynccontextmanager
 async def connected(address: Address) -> AsyncIterator[Any]:
-    """A connection without time-outs. Its search path makes PostgreSQL qualify table names with schemas. Raises OperatorError."""
+    """A connection without time-outs. Errors of the server inside the block are raised as OperatorError, with a remedy.
+
+    The search path contains no schema with tables of the service, so PostgreSQL writes all their names with the schema.
+    """
     with explaining(address):
         connection = await single.connect(address)
     try:
@@ -56,34 +59,38 @@ async def connected(address: Address) -> AsyncIterator[Any]:
     except (asyncpg.InterfaceError, OSError) as error:
         raise OperatorError("the connection to the server was lost", "run it again when the server is there") from error
     finally:
-        # Close with a time-out: do not wait for a statement that is still running.
+        # Close with a time-out, so that a statement that is still running does not delay this for long.
         with contextlib.suppress(OSError, TimeoutError):
             await connection.close(timeout=5)
 
 
 @contextlib.asynccontextmanager
 async def maintenance(address: Address) -> AsyncIterator[Any]:
-    """A connection to the server of `address`, but to a database that a restore neither renames nor drops."""
+    """A connection to the server of `address`, but to the database `postgres` or `template1`.
+
+    A restore needs it, because a database can't be renamed or dropped over a connection to itself.
+    """
     name = "postgres"
     try:
         await (await single.connect(address.aimed(name))).close()
     except DatabaseError:
-        # If there is no database `postgres`, use `template1`, which every server normally has.
+        # If there is no database `postgres`, or this login may not use it, use `template1`, which every server normally has.
         name = "template1"
     async with connected(address.aimed(name)) as connection:
         yield connection
 
 
 async def tables(connection: Any) -> list[str]:
-    """The names of all ordinary tables except those of extensions, qualified and quoted for SQL."""
+    """The names of all ordinary tables, except for tables of extensions. Each name has its schema and is quoted for SQL."""
     return [name for (name,) in await connection.fetch(_TABLES)]
 
 
 async def counted(connection: Any, names: Sequence[str]) -> tuple[Table, ...]:
-    """The number of rows of each table in `names`.
+    """Count the rows of each table in `names`.
 
-    In a transaction, each table stays locked until its end, as pg_dump locks it. The locks on indexes are released after each
-    count, by rolling back to a savepoint: together they could fill the server's lock table.
+    If a transaction is open, each table is locked as pg_dump locks it, until the transaction ends. Counting a table also locks
+    its indexes. These locks are released after each count, by rolling back to a savepoint, because the locks of all indexes
+    together could fill the server's lock table.
     """
     found = []
     for name in names:
@@ -99,7 +106,7 @@ async def counted(connection: Any, names: Sequence[str]) -> tuple[Table, ...]:
 
 
 async def migrations(connection: Any, schema: str) -> tuple[str, ...]:
-    """The ids of the migrations that are applied to the database. Raises OperatorError if it has never been migrated."""
+    """The ids of the migrations that are applied to the schema `schema`. Raises OperatorError if it was never migrated."""
     try:
         rows = await connection.fetch(f"SELECT migration_id FROM {single.quoted(schema)}._yoyo_migration ORDER BY 1")
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
@@ -110,5 +117,5 @@ async def migrations(connection: Any, schema: str) -> tuple[str, ...]:
 
 
 async def epoch(connection: Any) -> int:
-    """The epoch of the database."""
+    """The epoch that the database stores. (A database gets a higher epoch when it is restored, promoted or copied.)"""
     return int(await connection.fetchval("SELECT epoch FROM app.installation"))

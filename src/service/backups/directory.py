@@ -1,6 +1,6 @@
 """A directory of backups. A backup has two files: the dump, `<name>.dump`, and the manifest, `<name>.json`.
 
-The manifest gets its name last, so a dump without a manifest is an unfinished backup.
+Of the two, the manifest is put there last and deleted first. So a dump without a manifest is not a complete backup.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Backup:
     manifest: Manifest
 
     def check(self) -> None:
-        """Read the whole dump. Raises BackupError if its size or its checksum differs from the manifest."""
+        """Read the whole dump. Raises BackupError if the dump's size or checksum is not the one in the manifest."""
         try:
             with self.path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
@@ -46,7 +46,9 @@ class Backup:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry in a list of backups. `backup` is None if the files of this name are not a valid backup; `problem` says why."""
+    """An entry in the list of backups. If the files with this name are not a complete and valid backup, `backup` is None, and
+    `problem` says what is wrong.
+    """
 
     name: str
     backup: Backup | None
@@ -54,14 +56,14 @@ class Entry:
 
 
 class Draft:
-    """A dump that is being written to a temporary file. `publish` turns it into a backup; `discard` deletes it."""
+    """A backup that is being made: its dump is written to the temporary file `path`. `publish` makes it a complete backup."""
 
     def __init__(self, directory: Path, stem: str) -> None:
         self._directory, self._stem = directory, stem
         self.path = directory / f".{stem}{_PARTIAL}"
 
     def publish(self, manifest: Manifest) -> Backup:
-        """Give the dump and its manifest their final names, and flush them to disk. Raises OperatorError."""
+        """Write the manifest to disk, and give the dump and the manifest their final names. Raises OperatorError."""
         path = self._directory / f"{manifest.name}{_DUMP}"
         beside = self.path.with_name(f".{self._stem}{_MANIFEST}{_PARTIAL}")
         with _written(self._directory):
@@ -74,29 +76,31 @@ class Draft:
         return Backup(path, manifest)
 
     def discard(self) -> None:
-        """Delete the temporary files that were not published, also those of earlier runs for the same database."""
+        """Delete the temporary files of this draft, and those that earlier runs for the same database have left."""
         for path in self._directory.glob(f".{_escaped(self._stem)}*{_PARTIAL}"):
             path.unlink(missing_ok=True)
 
     def digest(self) -> tuple[int, str]:
-        """The dump's size in bytes and its SHA-256."""
+        """The size of the dump in bytes, and its SHA-256 in hex."""
         with self.path.open("rb") as file:
             return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
 class Directory:
-    """A directory with backups."""
+    """A directory with backups. The methods list, find, create and delete backups in it."""
 
     path: Path
 
     def entries(self) -> list[Entry]:
-        """One entry for each name that looks like a backup's, oldest first, even if its dump or its manifest is missing."""
+        """The list of backups, oldest first. A name gets an entry even if only one of its two files exists."""
         names = {path.stem for path in self._files() if _NAME.match(path.stem)}
         return sorted((self._entry(name) for name in names), key=_age)
 
     def find(self, name: str) -> Backup:
-        """The backup with this name; `name` may also be the path of its dump or manifest. Raises BackupError."""
+        """The backup with this name. `name` may also be the path of the dump or the manifest. Raises BackupError if a file of the
+        backup is missing, or if the manifest is damaged.
+        """
         given = Path(name)
         place = Directory(given.parent) if len(given.parts) > 1 else self
         stem = given.name.removesuffix(_DUMP).removesuffix(_MANIFEST)
@@ -111,9 +115,10 @@ class Directory:
 
     @contextmanager
     def drafting(self, database: str) -> Iterator[Draft]:
-        """A draft for a new dump of `database`, which is deleted after the block unless it was published.
+        """A draft for a new backup of `database`. Its temporary files are deleted after the block, unless they were published.
 
-        Raises OperatorError if the directory can't be written to, or if another process is writing a dump of this database to it.
+        Raises OperatorError if the directory can't be written to, or if another process is writing a backup of this database
+        to the directory.
         """
         draft = Draft(self.path, _stem(database))
         with ExitStack() as held:
@@ -126,24 +131,30 @@ class Directory:
                 except BlockingIOError:
                     problem = f"another backup of {database} is being written to {self.path}"
                     raise OperatorError(problem, "wait for it to end") from None
-                # Delete temporary files that a killed run has left.
+                # This process has the lock, so temporary files that exist here were left by a killed run: delete them.
                 draft.discard()
                 held.callback(draft.discard)
                 files.create_private(draft.path).close()
             yield draft
 
     def free_name(self, database: str, at: datetime) -> str:
-        """The name `<database>_backup_YYYYMMDD_HHMMSS` for a backup taken at `at`; if it exists, the next free second is used."""
+        """The name for a backup taken at the time `at`: `<database>_backup_YYYYMMDD_HHMMSS`.
+
+        If this name is in use already, the name has the next second for which it is free.
+        """
         while any(self.path.glob(f"{_escaped(name := f'{_stem(database)}_{at:%Y%m%d_%H%M%S}')}.*")):
             at += timedelta(seconds=1)
         return name
 
     def prune(self, database: str, keep: int) -> list[str]:
-        """Delete all backups of `database` except for the newest `keep`; none if `keep` is 0. Returns the deleted names."""
+        """Delete all backups of `database` except for the newest ones, as many as `keep` says. If `keep` is 0, delete none.
+
+        Returns the names of the deleted backups.
+        """
         own = [entry.backup for entry in self.entries() if entry.backup and entry.backup.manifest.database == database]
         gone = own[: len(own) - keep] if keep else []
         for backup in gone:
-            # Delete the manifest first. If the run is killed in between, the dump without a manifest does not pass for a backup.
+            # Delete the manifest first: if this process is killed before it deletes the dump, no complete backup seems to exist.
             backup.path.with_suffix(_MANIFEST).unlink(missing_ok=True)
             backup.path.unlink(missing_ok=True)
         return [backup.manifest.name for backup in gone]

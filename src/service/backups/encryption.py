@@ -1,9 +1,9 @@
-"""Encrypts dumps with a key of PII_KEYS, in pieces, so that memory use is bounded.
+"""Encrypts dumps with a key in PII_KEYS. A dump is encrypted in pieces, so that it does not have to fit into memory.
 
-An encrypted file consists of MAGIC, the length of the key's id, the id, a salt of 16 random bytes, and pieces of 1 MiB. Each
-piece is encrypted with AES-256-GCM. The key is derived from the key of PII_KEYS and the salt, so each file has a different
-key. A piece's nonce is its number, and its associated data says whether it is the last piece. If somebody removes, adds or
-moves a piece, decryption fails.
+An encrypted file consists of MAGIC, the length of the key's id, this id, a salt of 16 random bytes, and pieces of 1 MiB. Each
+piece is encrypted with AES-256-GCM, with a file key that is derived from the key in PII_KEYS and the salt; so each file has a
+different file key. The nonce of a piece is the piece's number, and its associated data says whether it is the last piece. So
+decryption fails if somebody has removed, added or moved a piece.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _REMEDY = "set PII_KEYS with the key that was in front when it was taken"
 
 
 def encrypt(path: Path, keys: Keyring) -> None:
-    """Replace the file at `path` by an encrypted one, atomically. Only the file's owner can read it, before and after."""
+    """Replace the file at `path` by its encrypted form, atomically. Only the owner of the new file can read it."""
     beside = path.with_name(f"{path.name}.sealed")
     salt, id = secrets.token_bytes(_SALT_BYTES), keys.current.encode()
     cipher = AESGCM(keys.file_key(keys.current, salt))
@@ -45,16 +45,16 @@ def encrypt(path: Path, keys: Keyring) -> None:
 
 
 def is_encrypted(path: Path) -> bool:
-    """Whether a dump is encrypted, that is, begins with MAGIC. A plain dump begins with other bytes."""
+    """Whether the dump at `path` is encrypted, that is, begins with MAGIC. The format of pg_dump begins with other bytes."""
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 
 
 @contextlib.contextmanager
 def readable(path: Path, keys: Keyring | None) -> Iterator[Path]:
-    """The path of a dump that pg_restore can read: `path` itself or, if it is encrypted, a decrypted copy.
+    """The path of a dump that pg_restore can read: `path` itself or, if the dump is encrypted, that of a decrypted copy.
 
-    The copy is in the same directory, and is deleted after the block. Raises BackupError if the dump can't be decrypted.
+    The copy is made in the directory of `path`, and is deleted after the block. Raises BackupError if decryption fails.
     """
     if not is_encrypted(path):
         yield path
@@ -64,8 +64,8 @@ def readable(path: Path, keys: Keyring | None) -> Iterator[Path]:
         with files.create_private(beside) as plain:
             named = Path(f"/proc/{os.getpid()}/fd/{plain.fileno()}")
             if named.exists():
-                # Remove the copy's name and use it by its file descriptor: then the copy is deleted even if this process is
-                # killed.
+                # Remove the copy's name, and use the path of its file descriptor instead. Then the system deletes the copy
+                # even if this process is killed.
                 beside.unlink()
             _decrypt(path, plain, keys)
             plain.flush()
@@ -91,7 +91,10 @@ def _decrypt(path: Path, plain: BinaryIO, keys: Keyring | None) -> None:
 
 
 def _pieces(file: BinaryIO, size: int) -> Iterator[tuple[int, bytes, bool]]:
-    """The rest of a file in pieces: for each its number, its bytes, and whether it is the last. There is always at least one."""
+    """Read the rest of a file in pieces. Yields for each piece its number, its bytes, and whether it is the last piece.
+
+    There is always at least one piece, which may be empty.
+    """
     number, piece = 0, file.read(size)
     while following := file.read(size):
         yield number, piece, False

@@ -1,4 +1,4 @@
-"""Manifests: the manifest of a backup says which database the backup was taken from, and what a restore has to contain."""
+"""Manifests. A backup's manifest says which database the backup was taken from, and what a restored database has to contain."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ class Table(_Part):
 
 
 class Manifest(_Part):
-    """A backup's manifest. `quarry`, `server` and `tool` (pg_dump) are versions. `size` is that of the dump in bytes.
+    """The manifest of a backup. `quarry`, `server` and `tool` are the versions of Quarry, of PostgreSQL and of pg_dump.
 
-    The rows of `tables` were counted in the same snapshot that pg_dump read.
+    `size` and `sha256` are the size in bytes and the checksum of the dump. The rows of `tables` were counted in the snapshot
+    that pg_dump read.
     """
 
     format: Literal[1] = FORMAT
@@ -55,7 +56,7 @@ class Manifest(_Part):
     size: int = Field(ge=0)
     sha256: str
     signature: str = ""
-    """The HMAC of all other fields, made with PII_INDEX_KEY; empty if the backup was taken without the keys."""
+    """The HMAC of all other fields, made with PII_INDEX_KEY; empty if the backup was taken without keys of personal data."""
 
     @property
     def rows(self) -> int:
@@ -63,19 +64,19 @@ class Manifest(_Part):
         return sum(table.rows for table in self.tables)
 
     def sealed(self) -> bytes:
-        """The content of the manifest's file: the fields and a checksum of them (`seal`), by which damage is detected.
+        """The content of the manifest's file: the fields in JSON and, as the field `seal`, a checksum of the others.
 
-        The checksum does not prove who wrote the file; the signature does.
+        The checksum detects damage. Only the signature proves that the file was written by somebody who has the keys.
         """
         text = _Sealed(**dict(self), seal=self._digest()).model_dump_json(indent=2, exclude=self._absent())
         return text.encode() + b"\n"
 
     def signed(self, keys: Keyring | None) -> Manifest:
-        """A copy of this manifest with a signature, or this manifest itself if `keys` is None."""
+        """A copy of this manifest that is signed with `keys`; this manifest itself if `keys` is None."""
         return self if keys is None else self.model_copy(update={"signature": keys.signature(self._signed_bytes())})
 
     def check_signature(self, keys: Keyring | None) -> None:
-        """Raise BackupError if this manifest was not signed with these keys."""
+        """Raise BackupError unless this manifest was signed with `keys`; also if `keys` is None."""
         what = "whoever wrote it decides what is run and what is in the database afterwards"
         if not self.signature:
             raise BackupError(f"{self.name} is not signed: {what}", f"{_UNSIGNED} if you know where it comes from")
@@ -94,7 +95,10 @@ class Manifest(_Part):
         return self.model_dump_json(exclude={"signature"}).encode()
 
     def _absent(self) -> set[str]:
-        """The fields that are left out of the file: `signature`, if there is none, because earlier releases did not have it."""
+        """The names of fields that the file does not contain: `signature`, if the manifest is not signed.
+
+        Manifests of earlier releases do not have this field, and their checksum has to be computed without it.
+        """
         return set() if self.signature else {"signature"}
 
     def _digest(self) -> str:
@@ -111,7 +115,7 @@ def major(version: str) -> int:
 
 
 def read(path: Path) -> Manifest:
-    """The manifest in the file `path`. Raises BackupError if a byte of the file was changed after it was written."""
+    """The manifest in the file `path`. Raises BackupError if the file can't be read, or if it is damaged."""
     try:
         with path.open("rb") as file:
             data = file.read(_LONGEST)
@@ -133,5 +137,5 @@ def read(path: Path) -> Manifest:
 
 
 def damaged(path: Path, problem: str) -> BackupError:
-    """The error for a dump at `path` that is missing, can't be read or does not match its manifest."""
+    """The error that says what is wrong with the dump at `path`, for example that it does not match its manifest."""
     return BackupError(f"{path} {problem}", _REMEDY)

@@ -1,4 +1,4 @@
-"""Restores a backup into a new database, and verifies this database before it replaces the one in service."""
+"""Restores a backup into a new database, and verifies the new database before it replaces the present one."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ _STRANGE = re.compile(
     r"SUBSCRIPTION|TRANSFORM|CAST|ACCESS METHOD|OPERATOR|AGGREGATE|BLOB|LARGE OBJECT|FOREIGN TABLE)\b",
     re.MULTILINE,
 )
-"""Matches entries of a dump's list of contents whose kind a database of Quarry never has."""
+"""Matches objects in a dump's list of contents that are of a kind that Quarry never creates."""
 _UNKNOWN_SETTING = re.compile(r"\btransaction_timeout\b")
-"""A setting that pg_restore 17 and newer sets on every server. A server older than 17 rejects it; the error is tolerated.
+"""Matches an error message that is ignored. pg_restore 17 and newer sets `transaction_timeout` on every server, but servers
+older than 17 do not know this setting.
 
 Only the setting's name is matched, because the rest of the server's message can be in another language.
 """
@@ -44,7 +45,10 @@ Only the setting's name is matched, because the rest of the server's message can
 
 @dataclass(frozen=True)
 class Target:
-    """Where to restore to: the administrator's address, the name of the database to replace, and the server's major version."""
+    """Where to restore to. `address` connects as an administrator; a restore replaces the database `database`.
+
+    `major` is the server's major version. `is_superuser` says whether the login of `address` is a superuser.
+    """
 
     address: Address
     database: str
@@ -54,9 +58,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Restored:
-    """The result of a restore: the database's name, its epoch, and the present name of the database that it has replaced.
+    """The result of a restore: the name of the restored database, and its epoch.
 
-    `kept` is None if there was no database to replace.
+    `kept` is the new name of the database that was replaced; None if there was none.
     """
 
     database: str
@@ -65,10 +69,11 @@ class Restored:
 
 
 async def examine(settings: Settings, backup: Backup, into: str | None = None, *, unsigned: bool = False) -> Target:
-    """Check that a backup can be restored on this server; returns the target. Changes nothing. Raises OperatorError.
+    """Check that a backup can be restored on this server, and return the target. Changes nothing. Raises OperatorError.
 
-    The dump has to match its manifest, the manifest has to be signed with the present keys (unless `unsigned`), and its
-    migrations, schema and version of PostgreSQL have to be ones that can be restored here.
+    The dump has to match its manifest. Unless `unsigned` is true, the manifest has to be signed with the present keys. This
+    version of Quarry has to know its migrations, the setting DATABASE_SCHEMA has to name its schema, and the server must not be
+    older than the one that the backup was taken from.
     """
     if into is not None and not 0 < len(into.encode()) <= _LONGEST_NAME:
         raise OperatorError(f"'{into}' is not a valid database name", f"give one of 1 to {_LONGEST_NAME} bytes")
@@ -102,16 +107,16 @@ async def examine(settings: Settings, backup: Backup, into: str | None = None, *
 async def verify(
     settings: Settings, backup: Backup, places: Iterable[Path], say: Say, *, unsigned: bool = False
 ) -> None:
-    """Restore a backup into a scratch database, verify the database's contents, and drop it. Raises OperatorError."""
+    """Restore a backup into a temporary database, verify the contents of this database, and drop it. Raises OperatorError."""
     target = await examine(settings, backup, unsigned=unsigned)
     async with swapping.scratch(target.address, target.database, "verifying") as name:
         await _fill(settings, target, name, backup, places=places, say=say)
 
 
 async def restore(settings: Settings, backup: Backup, target: Target, places: Iterable[Path], say: Say) -> Restored:
-    """Restore a backup into a new database, verify it, and put it in the place of the target, which is kept under another name.
+    """Restore a backup into a new database, verify this database, and give it the name of the target database.
 
-    If this raises OperatorError, the target database is unchanged.
+    The target database is kept under a new name. If this raises OperatorError, the target database is unchanged.
     """
     async with swapping.scratch(target.address, target.database, "restoring") as name:
         await _fill(settings, target, name, backup, places=places, say=say)
@@ -127,7 +132,7 @@ async def restore(settings: Settings, backup: Backup, target: Target, places: It
 async def _fill(
     settings: Settings, target: Target, name: str, backup: Backup, *, places: Iterable[Path], say: Say
 ) -> None:
-    """Restore a backup into the empty database `name`, and verify the result."""
+    """Restore a backup into the empty database `name`, and verify the contents of the database."""
     manifest, made = backup.manifest, target.address.aimed(name)
     at_least = manifests.major(manifest.tool)
     tool = await tools.find("pg_restore", at_least, target.major, places)
@@ -139,7 +144,8 @@ async def _fill(
         arguments = [f"--dbname={_conninfo(name)}"]
         if target.is_superuser:
             made = await stack.enter_async_context(_as_nobody_else(made))
-        # Restore as quarry_owner. Otherwise the login would own the restored objects, and might not be allowed to change that.
+        # Restore as quarry_owner. Otherwise the login would own the restored objects, and might not be allowed to give them to
+        # quarry_owner.
         made = replace(made, role="quarry_owner")
         listed = stack.enter_context(NamedTemporaryFile("w", suffix=".list"))  # noqa: SIM115  the stack closes it
         dump = stack.enter_context(encryption.readable(backup.path, keyring.at_hand(settings)))
@@ -150,8 +156,8 @@ async def _fill(
         if tool.major >= 17 > target.major:
             tolerated = _UNKNOWN_SETTING
         else:
-            # One job keeps the order of the dump: foreign keys are created before policies. Policies would hide the rows from
-            # the owner, so that the check of a foreign key would fail.
+            # With one job, objects are created in the order of the dump: foreign keys before the policies of row-level security.
+            # If policies came first, they would hide rows from the owner, and the check of a new foreign key would fail.
             arguments += ["--exit-on-error", "--jobs=1"]
         await tools.run(tool, [*arguments, str(dump)], made, say, tolerated=tolerated)
     await provisioning.prepare_database(target.address.aimed(name), manifest.schema_name)
@@ -160,10 +166,10 @@ async def _fill(
 
 @contextlib.asynccontextmanager
 async def _as_nobody_else(address: Address) -> AsyncIterator[Address]:
-    """The address with a temporary login that can only become quarry_owner. The login is dropped after the block.
+    """The address with a temporary login that has no rights but those of quarry_owner. The login is dropped after the block.
 
-    A restore executes the SQL in the dump. With a superuser's login, this SQL could run programs on the server (COPY … TO
-    PROGRAM). SET ROLE would not prevent that, because the SQL can contain RESET ROLE.
+    A restore executes the SQL in the dump. If the login were a superuser, this SQL could run programs on the server (COPY … TO
+    PROGRAM). SET ROLE would not prevent this, because the SQL could contain RESET ROLE.
     """
     name, password = f"quarry_restoring_{secrets.token_hex(4)}", secrets.token_hex(16)
     async with connected(address) as connection:
@@ -184,7 +190,7 @@ async def _as_nobody_else(address: Address) -> AsyncIterator[Address]:
 
 
 async def _selected(tool: Tool, manifest: Manifest, dump: Path) -> str:
-    """The dump's list of contents, without entries that the role quarry_owner may not restore.
+    """The dump's list of contents for pg_restore's option --use-list. Entries that quarry_owner may not restore are left out.
 
     Raises BackupError if the list contains an object of a kind that Quarry never creates.
     """
@@ -198,9 +204,9 @@ async def _selected(tool: Tool, manifest: Manifest, dump: Path) -> str:
 
 
 async def _prove(settings: Settings, target: Target, name: str, manifest: Manifest, say: Say) -> None:
-    """Compare the database with the manifest. Unless migrations are pending, run the guard (tenancy/guard.py) on it too.
+    """Compare the restored database `name` with the manifest. Unless it lacks migrations, also run the guard (tenancy/guard.py).
 
-    Raises BackupError if the database differs from the manifest, GuardError if it does not isolate the tenants.
+    Raises BackupError if the database differs from the manifest, and GuardError if it does not isolate the tenants.
     """
     reader = replace(target.address, role="quarry_backup") if target.is_superuser else settings.address("quarry_backup")
     async with connected(reader.aimed(name)) as connection:
@@ -241,7 +247,7 @@ async def _guard(address: Address, manifest: Manifest) -> None:
 
 
 async def _epoch(target: Target, say: Say) -> int:
-    """The epoch of the database that is to be replaced; 0 if there is no such database, or its epoch can't be read."""
+    """The epoch of the target database; 0 if this database does not exist, or if its epoch can't be read."""
     async with contents.maintenance(target.address) as connection:
         if not await provisioning.has_database(connection, target.database):
             return 0
@@ -251,21 +257,21 @@ async def _epoch(target: Target, say: Say) -> int:
                 return 0
             return await contents.epoch(connection)
     except OperatorError as error:
-        # Go on: that the database is damaged may be the reason for the restore.
+        # Go on: perhaps the database is restored because it is damaged.
         say(f"the epoch of {target.database} can't be read: {error.message}\n  → run `quarry changes reset` afterwards")
         return 0
 
 
 async def _enter(target: Target, name: str, tables: Sequence[Table], former: int) -> int:
-    """Begin an epoch that is higher than `former`, then vacuum and analyze the tables. Returns the epoch.
+    """Begin a new epoch in the restored database `name`, then vacuum and analyze its tables. Returns the epoch.
 
-    `former` is the epoch of the database that will be replaced.
+    The new epoch is higher than `former`, the epoch of the database that will be replaced.
     """
     async with connected(replace(target.address.aimed(name), role="quarry_owner")) as connection:
         epoch: int = await connection.fetchval("SELECT app.enter_life()")
         while epoch <= former:
-            # The database that will be replaced may have had several epochs since the backup, for example if it was restored
-            # from this backup too. The new epoch must be higher than all of them.
+            # The database that will be replaced may have had several epochs since the backup, for example if it was itself
+            # restored from this backup. The new epoch must be higher than all of these.
             epoch = await connection.fetchval("SELECT app.raise_epoch()")
         if tables:
             await connection.execute(f"VACUUM (ANALYZE) {', '.join(table.name for table in tables)}")

@@ -1,4 +1,4 @@
-"""Creates the new database that a backup is restored into, and renames databases so that it replaces the one in service."""
+"""Creates the new database that a backup is restored into. Then renames it, so that it replaces the present database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.schema import provisioning
 Purpose = Literal["restoring", "verifying", "before"]
 
 _LOCKS = {"restoring": 7_301_915_204_413, "verifying": 7_301_915_204_414}
-"""The keys of the advisory locks, by purpose: arbitrary numbers that nothing else uses."""
+"""For each purpose, the key of the advisory lock that a run holds: an arbitrary number that nothing else uses."""
 _LONGEST_NAME = 63
 _PAUSE = 0.05
 _DONE = {"restoring": "restored", "verifying": "verified"}
@@ -29,12 +29,12 @@ _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = A
 
 
 def beside(database: str, purpose: Purpose, at: datetime) -> str:
-    """The name `<database>_<purpose>_<time>`. If it would be longer than PostgreSQL allows, `database` is truncated in it."""
+    """The name `<database>_<purpose>_<time>`. If this is longer than PostgreSQL allows, the part `<database>` is shortened."""
     return f"{_prefix(database, purpose)}{at:%Y%m%d_%H%M%S}"
 
 
 async def unused(address: Address, database: str) -> str:
-    """A name that no database has, for keeping the former `database`: `<database>_before_<time>`."""
+    """A new name for the database that is to be replaced: `<database>_before_<time>`, with a time that makes it unique."""
     async with maintenance(address) as connection:
         taken = {name for (name,) in await connection.fetch("SELECT datname FROM pg_database")}
     at = datetime.now(UTC)
@@ -50,10 +50,11 @@ def _prefix(database: str, purpose: Purpose) -> str:
 
 @contextlib.asynccontextmanager
 async def scratch(address: Address, database: str, purpose: Literal["restoring", "verifying"]) -> AsyncIterator[str]:
-    """A new, empty database, `<database>_<purpose>_<time>`. It is dropped after the block, unless it was renamed.
+    """A new, empty database; the value is its name, `<database>_<purpose>_<time>`. Unless it was renamed, it is dropped after the
+    block.
 
-    A lock makes sure that a server has only one such block at a time for each purpose. So older databases with such a name
-    were left by killed runs, and are dropped first. Raises OperatorError.
+    A lock makes sure that only one such block for each purpose runs on a server at a time. So if there are older databases
+    with such a name, killed runs have left them, and they are dropped first. Raises OperatorError if the lock is held.
     """
     async with maintenance(address) as connection:
         if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCKS[purpose]):
@@ -71,9 +72,10 @@ async def scratch(address: Address, database: str, purpose: Literal["restoring",
 
 
 async def swap(address: Address, made: str, target: str, kept: str) -> bool:
-    """Rename `target` to `kept`, and `made` to `target`, in one transaction. Returns False if there was no database `target`.
+    """Rename the database `target` to `kept`, and the database `made` to `target`, in one transaction.
 
-    All connections to the two databases are ended; new connections wait. Raises OperatorError if connections can't be ended.
+    Connections to both databases are ended; new connections to `target` wait. Returns False if there was no database `target`.
+    Raises OperatorError if this login may not end some of the connections.
     """
     async with maintenance(address) as connection, maintenance(address) as ending:
         renaming = asyncio.create_task(_rename(connection, made, target, kept))
@@ -96,7 +98,7 @@ async def _rename(connection: Any, made: str, target: str, kept: str) -> bool:
     async with connection.transaction():
         has_target = await provisioning.has_database(connection, target)
         if has_target:
-            # From here on new connections to `target` wait. The server waits up to five seconds until existing ones have ended.
+            # This makes new connections to `target` wait. The server waits up to five seconds for the end of existing ones.
             await connection.execute(f"ALTER DATABASE {single.quoted(target)} RENAME TO {single.quoted(kept)}")
         await connection.execute(f"ALTER DATABASE {single.quoted(made)} RENAME TO {single.quoted(target)}")
         return has_target
@@ -107,7 +109,7 @@ async def _end(connection: Any, databases: list[str]) -> None:
         await connection.execute(_END, databases)
         return
     for role in _ROLES:
-        # A login that is not a superuser may end the sessions of a role after SET ROLE. So switch to each role in turn.
+        # This login is not a superuser, but may end the sessions of a role after SET ROLE. So switch to each role in turn.
         with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
             await connection.execute(f"SET ROLE {role}")
             await connection.execute(f"{_END} AND usename = current_user", databases)

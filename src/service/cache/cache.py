@@ -1,9 +1,9 @@
 """The cache: results of statements, valid until a table or row that they were read from is changed.
 
-An entry contains the commit numbers of the snapshot that it was read in. Whenever an entry is used, watermarks.py compares these
-numbers with the log and decides whether the entry is still valid. So there are no invalidation messages that could be missed.
-Entries are kept in the process, and also in Redis if the settings name a Redis server. Redis may be slow, down or out of date:
-its entries are checked in the same way.
+An entry contains the commit numbers of the snapshot in which it was read. Whenever an entry is used, watermarks.py compares these
+numbers with the commits in the log, and decides whether the entry is still valid. So no message is needed to invalidate an entry.
+Entries are kept in the process, and also in Redis if the settings name a Redis server. An entry from Redis is checked in the same
+way, so it may be out of date. If Redis is slow or down, the database is read.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from service.settings.cache import CacheSettings
 _PREFIX = "quarry:cache"
 _ROW_BYTES = 300
 _VALUE_BYTES = 56
-"""Approximate memory of a row and of a value, in bytes. For a text, its length is added."""
+"""The approximate memory of a row (_ROW_BYTES) and of a value (_VALUE_BYTES). For text and binary values, the length is added."""
 _TEXTS = frozenset({str, bytes})
 _MOST_WRITES = 100
-"""How many entries may be written to Redis at the same time. Meanwhile, further entries are kept in the process only."""
+"""How many entries may be written to Redis at the same time. While so many are written, new ones are kept in the process only."""
 _MOST_JOINED = 2
-"""How many reads of other callers a caller waits for, before it reads for itself. Without this limit, the callers of a failing
-database would try one after the other, and the last one would wait for all the others."""
+"""How often a caller waits for another caller's read of the same question, before it reads the database itself. Without this
+limit, if the database fails, the callers would try one after the other, and the last caller would wait for all others."""
 
 Rows = Sequence[Mapping[str, Any]]
 Fill = Callable[[], Awaitable[tuple[Stamp, Rows]]]
@@ -46,9 +46,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.cache")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A statement with its parameter values, for one tenant. Cache entries are the results of questions.
+    """The SQL text of a statement with its parameter values, for one tenant. A cache entry is the result of a Question.
 
-    `tags` are the tables and rows that the statement reads: a change to one of them makes the entry invalid.
+    `tags` are the tables and rows that the statement reads. A change of one of these makes the entry invalid.
     """
 
     tenant: UUID
@@ -58,16 +58,16 @@ class Question:
     is_shared: bool
     """Whether the statement also reads shared data."""
     lifetime: float | None = None
-    """Maximum age of an entry in seconds; None for the setting CACHE_TTL. Only entries with None are stored in Redis."""
+    """The maximum age of the result in seconds. None means CACHE_TTL; only then the result is also stored in Redis."""
 
     @property
     def key(self) -> tuple[UUID, str, tuple[object, ...]]:
-        """The key of the entry in this process."""
+        """The key of the result in the cache of this process."""
         return self.tenant, self.text, self.values
 
     @property
     def name(self) -> str:
-        """The key of the entry in Redis. It depends on the SQL text, so different releases can use the same Redis."""
+        """The key of the result in Redis. It contains a hash of the SQL text, so releases with other SQL can share a Redis."""
         digest = hashlib.sha256(pack([self.text, self.values])).hexdigest()
         return f"{_PREFIX}:{{{self.tenant.hex}}}:{digest}"
 
@@ -96,7 +96,7 @@ class Cache:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, settings: CacheSettings, watermarks: Watermarks) -> AsyncIterator[Self]:
-        """Open the cache. A connection to Redis is opened when it is first needed, not here."""
+        """Open the cache. Connections to Redis are not opened here, but when they are first needed."""
         redis = RedisCircuit.of(settings)
         cache = cls(settings, watermarks, redis)
         try:
@@ -120,10 +120,10 @@ class Cache:
         return True
 
     async def read(self, question: Question, fill: Fill, *, at_least: int = 0) -> Rows:
-        """The rows that the statement of `question` returns. They are at most a second old.
+        """The rows that the statement of `question` returns, from the cache or the database.
 
-        They include the tenant's commits up to number `at_least`. `fill` reads the rows from the database; callers that ask the
-        same question at the same time share one call of `fill`.
+        The rows are at most a second behind the database, and show the tenant's commits up to number `at_least`. If no entry is
+        valid, `fill` is called, which reads the database. Callers with the same question at the same time share that call.
         """
         now = time.monotonic()
         key = question.key
@@ -135,12 +135,12 @@ class Cache:
                 CACHE.labels(outcome="hit").inc()
                 return entry.rows
             CACHE.labels(outcome="stale").inc()
-        # Wait for another caller's read of the same question. If it fails or its entry is stale, one of the waiting callers
-        # starts the next read and the others wait for that.
+        # If another caller is already reading the same question, wait for its result. If that read fails or its result is not
+        # valid here, the first of the waiting callers reads the database, and the others wait for this next read.
         for _ in range(_MOST_JOINED):
             if (flight := self._flights.get(key)) is None:
                 break
-            # The future never fails: a reader that fails sets it to None.
+            # Errors of the other caller's read are not raised here: after an error, the result of the future is None.
             entry = await asyncio.shield(flight)
             if entry is not None and self._holds(question, entry, at_least, time.monotonic()):
                 CACHE.labels(outcome="joined").inc()
@@ -187,7 +187,7 @@ class Cache:
             self._bytes -= oldest.size
 
     async def _from_redis(self, question: Question, at_least: int) -> _Entry | None:
-        """The entry that is stored in Redis, by this or another process; None if there is none or it is no longer valid."""
+        """The valid entry for `question` in Redis, which this or another process has stored; None if there is no such entry."""
         redis = self._redis
         if redis is None or question.lifetime is not None or self.watermarks.known(question.tenant) is None:
             return None
@@ -215,7 +215,7 @@ class Cache:
 
     async def _to_redis(self, redis: RedisCircuit, question: Question, stamp: Stamp, rows: Rows) -> None:
         name, columns = question.name, list(rows[0]) if rows else []
-        # The entry contains its own key, so that an entry stored under a wrong key is noticed.
+        # The entry contains its own key (`name`), by which `_from_redis` notices an entry that is stored under a wrong key.
         packed = pack(
             [name, stamp.epoch, stamp.number, stamp.shared, time.time(), columns, [list(row.values()) for row in rows]]
         )  # fmt: skip
@@ -226,7 +226,7 @@ class Cache:
 
 
 class Reading:
-    """The cache as one transaction uses it: for one tenant, with a commit number that all results have to include."""
+    """The access of one transaction to the cache. All its results have to show the tenant's commits up to number `at_least`."""
 
     def __init__(self, cache: Cache, tenant: UUID, at_least: int) -> None:
         self.tenant = tenant
@@ -235,32 +235,32 @@ class Reading:
         self._pinned: Stamp | None = None
 
     async def read(self, question: Question, fill: Fill) -> Rows:
-        """Like Cache.read; calls `fill` directly after `pass_by`."""
+        """Like Cache.read. But after a call of `pass_by`, always call `fill` and return its rows, without using the cache."""
         if self._passes_by:
             _, rows = await fill()
             return rows
         return await self._cache.read(question, fill, at_least=self._at_least)
 
     def require(self, number: int) -> None:
-        """From now on all results have to include the tenant's commits up to `number`."""
+        """From now on, all results of `read` have to show the tenant's commits up to `number`."""
         self._at_least = max(self._at_least, number)
 
     def pass_by(self) -> None:
-        """From now on bypass the cache: its results may be older than the commit numbers that the transaction has read."""
+        """From now on, read the database only: a cached result may be older than the commit numbers read there."""
         self._passes_by = True
 
     def pin(self, epoch: int, number: int, shared: int) -> None:
-        """From now on reads go to a replica that has replayed the log up to these numbers, and perhaps no further."""
+        """Note that this transaction reads from a replica. It has the commits up to these numbers, and perhaps no later ones."""
         self._pinned = Stamp(epoch, number, shared, -math.inf)
 
     def read_at(self, asked_at: float) -> float:
-        """The monotonic time for the stamp of a result: `asked_at`. -inf for a replica: its data may be older than that."""
+        """The value of Stamp.read_at for a result that was requested at `asked_at`. For a replica -inf: its data may be older."""
         return asked_at if self._pinned is None else self._pinned.read_at
 
     def place(self) -> tuple[int, int] | None:
-        """The last commit numbers of the tenant and of shared data; None if they are unknown or not recent enough.
+        """The numbers of the last commits of the tenant and of shared data; None if they are unknown or not recent enough.
 
-        On a replica: the numbers that it has replayed; None if they are of another epoch.
+        If this transaction reads from a replica: the numbers given to `pin`; None if they are of another epoch than the current.
         """
         if (pinned := self._pinned) is not None:
             return (pinned.number, pinned.shared) if pinned.epoch == self._cache.watermarks.epoch else None

@@ -1,4 +1,4 @@
-"""A circuit breaker for Redis: timeouts are short, and after a failure no command is sent for a while."""
+"""A circuit breaker for Redis: timeouts are short, and after a failure no command is sent to Redis for some seconds."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from service.settings.cache import RedisSettings
 
 _PATIENCE = 0.25
-"""Timeout in seconds for connecting, and for each read from the connection. A whole command has twice this time."""
+"""The timeout for connecting, and for each read from the connection, in seconds. A whole command may take twice as long."""
 _PAUSE = 3.0
-"""How many seconds Redis is not used after a failure. Then one caller tries it again."""
+"""How many seconds Redis is not used after a failure. Then one caller tries Redis again."""
 _CONNECTIONS = 10
 
 R = TypeVar("R")
@@ -24,11 +24,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.redis")
 
 
 class Unreachable(Exception):
-    """Redis failed or did not answer in time; or no command is sent, because it failed a moment ago."""
+    """Redis failed or did not answer in time; or no command was sent, because Redis failed less than _PAUSE seconds ago."""
 
 
 class RedisCircuit:
-    """Connections to Redis, opened when they are first needed; close them with `aclose`."""
+    """The circuit breaker, and its connections to Redis. They are opened when they are first needed, and closed by `aclose`."""
 
     def __init__(self, pool: BlockingConnectionPool) -> None:
         self.pool = pool
@@ -41,7 +41,7 @@ class RedisCircuit:
         """The circuit breaker for the Redis server that the settings name; None if they name no server."""
         options: dict[str, Any] = {
             "max_connections": _CONNECTIONS,
-            # The wait for a free connection needs no timeout of its own: `ask` has one for the whole call.
+            # The wait for a free connection of the pool needs no timeout, because `ask` limits the time of the whole command.
             "timeout": None,
             "socket_connect_timeout": _PATIENCE,
             "socket_timeout": _PATIENCE,
@@ -59,12 +59,15 @@ class RedisCircuit:
         )  # fmt: skip
 
     async def ask(self, operation: Callable[[], Awaitable[R]]) -> R:
-        """The result of `operation`. Raises Unreachable if it fails for any reason, or if Redis is not to be tried now."""
+        """Call `operation`, which sends a command to Redis, and return its result. Raises Unreachable if it raises any exception.
+
+        After a failure, Unreachable is raised for a while without calling `operation`.
+        """
         if not self._may_try():
             raise Unreachable
         is_trial = self._is_lost
         try:
-            # The connection's timeouts apply to each read, so a server that sends slowly could take longer in total.
+            # This timeout is for the whole command. Those of the connection are for each of its reads.
             async with asyncio.timeout(2 * _PATIENCE):
                 answer = await operation()
         except Exception as error:
@@ -72,10 +75,10 @@ class RedisCircuit:
             if not self._is_lost:
                 self._is_lost = True
                 log.warning("redis_lost", reason=str(error) or type(error).__name__)
-                # Close the idle connections too: they are to the same lost server, and each would fail when it is next used.
+                # The idle connections are closed too: they lead to the same server, and each would fail when it is next used.
                 await self.pool.disconnect(inuse_connections=False)
             raise Unreachable from error
-        # Only a command sent after the failure (a trial) shows that Redis is back. This answer may be to an earlier command.
+        # Only a command sent after the failure (a trial) shows that Redis works again. This may be the answer to an earlier one.
         if is_trial:
             self._is_lost = False
             log.info("redis_recovered")
@@ -95,6 +98,6 @@ class RedisCircuit:
         now = time.monotonic()
         if now < self._next_try:
             return False
-        # This caller tries Redis. The others do without it until the pause is over, or this attempt succeeds.
+        # This caller tries Redis. The other callers do not use Redis until this attempt succeeds, or another _PAUSE has passed.
         self._next_try = now + _PAUSE
         return True

@@ -1,8 +1,9 @@
-"""This process's knowledge of each tenant's commits: up to which number, and which commit last touched each table and row.
+"""What this process knows of each tenant's commits: the last number, and which commit last changed each table and row.
 
-This knowledge alone decides whether a result that was read earlier is still valid. The relay (changes/relay.py) reads it from the
-log itself, so no cache, no NOTIFY and no other process can make it wrong. Several times a second the relay checks, and confirms,
-that no commit is missing. If the last confirmation is more than a second old, no cached result is valid.
+This knowledge alone decides whether a cached result is still valid. The relay (changes/relay.py) reads it from the log itself, so
+it can't be wrong because of a lost NOTIFY or an entry in Redis. Several times a second the relay compares it with the number of
+the tenant's last commit, and confirms that no commit is missing. If the last confirmation is more than a second old, only results
+that were read within the last second are valid.
 """
 
 from __future__ import annotations
@@ -16,20 +17,24 @@ from typing import NamedTuple
 from uuid import UUID
 
 LEASE = 1.0
-"""For how many seconds knowledge of the log can be relied on after it was confirmed. A cached result is at most this old."""
+"""For how many seconds after a confirmation the watermarks are used. So a result is at most this far behind the database."""
 _MOST_ROWS = 2_000
-"""How many changed rows of one tenant are remembered. If there are more, all results read earlier become invalid."""
+"""How many changed rows of one tenant are remembered. If there are more, all results read earlier are invalid."""
 _FORGET_AFTER, _FORGET_UNBEGUN_AFTER = 300.0, 10.0
-"""Seconds without use after which a tenant is forgotten. The second value is for a tenant of which no commit number is known:
-it may not exist, because a forged token may have named it."""
+"""After how many seconds without use a tenant is forgotten. The second value is for tenants of which no commit number is known
+yet. Such a tenant may not exist, because its id may come from a forged token."""
 
 Tag = tuple[str, UUID | None]
-"""A table, or one row of it: the name of the table, and None or the id of the row."""
+"""A table or one of its rows: the table's name, and the id of the row, or None for the whole table."""
 Touched = tuple[str, UUID]
 
 
 class Stamp(NamedTuple):
-    """When a result was read: the commit numbers of its snapshot, and a monotonic time just before the read (-inf if unknown)."""
+    """The state of the database that a result shows: its epoch and commit numbers, and when it was read.
+
+    `number` is the number of the tenant's last commit, `shared` that of shared data. `read_at` is the monotonic time just before
+    the read; -inf if it is unknown.
+    """
 
     epoch: int
     number: int
@@ -41,12 +46,14 @@ class Stamp(NamedTuple):
 class _Known:
     """What is known of one tenant: its commits after number `start`, up to number `known`.
 
-    For each table and row that these commits touched, `tables` and `rows` contain the number of the last such commit.
+    Keys of `tables` and `rows` are the tables and rows that these commits changed; values are the number of the last commit that
+    changed the table or row. `confirmed_at` is when `known` was last confirmed to be the tenant's last commit. `required` is the
+    number of this process's last commit.
     """
 
     used_at: float
     since: float
-    """When this process began to note its own commits for this tenant. A result read before may lack such a commit."""
+    """When this process began to note its own commits for this tenant. A result that was read earlier may lack such a commit."""
     is_begun: bool = False
     start: int = 0
     known: int = 0
@@ -62,7 +69,7 @@ class Watermarks:
     def __init__(self) -> None:
         self.epoch = 0
         self.news = asyncio.Event()
-        """Set when the relay should read the log before its next regular poll."""
+        """This event is set if the relay should read the log now, and not only at its next regular poll."""
         self._wanted: set[UUID] = set()
         self._tenants: dict[UUID, _Known] = {}
         self._shared = 0
@@ -72,10 +79,10 @@ class Watermarks:
     def holds(
         self, tenant: UUID, stamp: Stamp, tags: Sequence[Tag], *, is_shared: bool, at_least: int, now: float
     ) -> bool:
-        """Whether a result read at `stamp` is still valid: the tables and rows in `tags` have not changed since.
+        """Whether a result with this stamp is still valid: no table or row in `tags` was changed after it was read.
 
-        This must have been known at most a second ago. The result must also include all commits up to number `at_least`, and
-        all commits of this process. `is_shared` says that the result contains shared data too.
+        The last confirmation, or the read of the result itself, must be at most a second old. The commits of this process, and
+        those up to number `at_least`, must be known or included in the result. `is_shared` says that it contains shared data.
         """
         known = self._tenants.get(tenant)
         if known is None or not known.is_begun or stamp.epoch != self.epoch or stamp.number < known.start:
@@ -98,18 +105,18 @@ class Watermarks:
         return stamp.shared >= self._shared and latest >= now - LEASE and latest > self._shared_doubted_at
 
     def place(self, tenant: UUID, *, at_least: int, now: float) -> tuple[int, int] | None:
-        """The last commit numbers of the tenant and of shared data, known at most a second ago.
+        """The numbers of the last commits of the tenant and of shared data, if they were confirmed at most a second ago.
 
-        None if they are unknown, or if a commit that a read has to include (see `needed`) is not known yet.
+        Otherwise None; also if a commit of this process, or the commit `at_least`, is not known from the log yet.
         """
         needed = self.needed(tenant, at_least=at_least, now=now)
         return needed if needed is not None and needed[0] == self.known(tenant) else None
 
     def needed(self, tenant: UUID, *, at_least: int, now: float) -> tuple[int, int] | None:
-        """The commit numbers of the tenant and of shared data that a read from a replica must include.
+        """Two numbers, of the tenant and of shared data: a replica must have the commits up to these numbers to be read.
 
-        These are all commits that this process has read from the log, its own commits, and those up to `at_least`. None if they
-        are unknown, or if the log was last confirmed more than a second ago.
+        The tenant's number is the highest of the last number known from the log, that of this process's last commit, and
+        `at_least`. None if the numbers from the log are unknown, or were last confirmed more than a second ago.
         """
         known = self._tenants.get(tenant)
         if known is None or known.confirmed_at < known.since:
@@ -119,7 +126,7 @@ class Watermarks:
         return max(known.known, known.required, at_least), self._shared
 
     def use(self, tenant: UUID, now: float) -> None:
-        """Note that the tenant's data is read. If the tenant is not followed yet, the relay follows it from now on."""
+        """Note that data of the tenant are read now. If the tenant is not followed yet, ask the relay to follow its log."""
         known = self._tenants.get(tenant)
         if known is None:
             self._tenants[tenant] = _Known(used_at=now, since=now)
@@ -128,17 +135,17 @@ class Watermarks:
             known.used_at = now
 
     def want(self, tenants: Iterable[UUID]) -> None:
-        """Have the relay read the log of these tenants soon: they are not followed yet, or may have commits not known here."""
+        """Ask the relay to read the log of these tenants soon: they are not followed yet, or may have commits not known here."""
         self._wanted.update(tenants)
         self.news.set()
 
     def take_wanted(self) -> set[UUID]:
-        """Return the tenants noted by `want`, and empty that set: the caller (the relay) reads their log now."""
+        """Return the tenants that were given to `want` since the last call. The caller (the relay) then reads their log."""
         wanted, self._wanted = self._wanted, set()
         return wanted
 
     def learn(self, tenant: UUID, stamp: Stamp) -> bool:
-        """Note the commit numbers that came with a statement's result; returns whether they are of the current epoch."""
+        """Note the commit numbers that were read together with a result. Returns whether they belong to the current epoch."""
         known = self._tenants.get(tenant)
         if stamp.epoch != self.epoch:
             self.want([tenant])
@@ -152,25 +159,25 @@ class Watermarks:
         return True
 
     def committed(self, tenant: UUID, number: int) -> None:
-        """Note a commit of this process. Until its changes are known, all results that were read before it are invalid."""
+        """Note a commit of this process. Until the relay has read its changes, results that were read before it are invalid."""
         known = self._tenants.get(tenant)
         if known is not None:
             known.required = max(known.required, number)
 
     def doubt_shared(self) -> None:
-        """Note that this process has just written shared data: results with shared data that were read before are invalid."""
+        """Note that this process has just written shared data. Results with shared data that were read before become invalid."""
         self._shared_doubted_at = monotonic()
         self._shared_asked_at = -math.inf
 
     def begin(self, tenant: UUID, head: int, *, asked_at: float) -> None:
-        """Follow the tenant from commit `head` on, and discard earlier knowledge. `head` was read at the time `asked_at`."""
+        """Follow the tenant from commit `head` on, and forget earlier commits. `head` was read at monotonic time `asked_at`."""
         known = self._tenants.setdefault(tenant, _Known(used_at=asked_at, since=monotonic()))
         known.is_begun, known.start, known.known, known.confirmed_at = True, head, head, asked_at
         known.tables.clear()
         known.rows.clear()
 
     def apply(self, tenant: UUID, number: int, touched: Iterable[Touched], *, is_whole: bool) -> None:
-        """Add the next commit. `touched` are the rows that it touched; with `is_whole` false there were more rows than these."""
+        """Note the tenant's next commit. `touched` are rows that it changed; if `is_whole` is false, there are others too."""
         known = self._tenants.get(tenant)
         if known is None:
             return
@@ -184,7 +191,7 @@ class Watermarks:
             known.rows.clear()
 
     def reach_back(self, tenant: UUID, start: int, commits: Iterable[tuple[int, Iterable[Touched]]]) -> None:
-        """Add older commits, from the one after `start` on. Cache entries in Redis that are so old can then be checked."""
+        """Note older commits, from number `start` + 1 on. Then entries in Redis as old as `start` can be checked."""
         known = self._tenants.get(tenant)
         if known is None or start >= known.start:
             return
@@ -195,39 +202,39 @@ class Watermarks:
         known.start = start
 
     def confirm(self, tenant: UUID, head: int, *, asked_at: float) -> bool:
-        """Note the tenant's head, read at the monotonic time `asked_at`; returns whether every commit up to it is known."""
+        """Note the tenant's last number, read at monotonic time `asked_at`. Returns whether all commits up to it are known."""
         known = self._tenants.get(tenant)
         if known is None:
             return True
         if not known.is_begun or head != known.known:
-            # If the head is below `known`, it was read before newer commits became known.
+            # A head below `known` was read before the newest commits became known. It confirms nothing, but no commit is missing.
             return known.is_begun and head < known.known
         known.confirmed_at = max(known.confirmed_at, asked_at)
         return True
 
     def confirm_shared(self, number: int, *, asked_at: float) -> None:
-        """Note the shared commit number, read at the monotonic time `asked_at`."""
+        """Note the number of the last change of shared data, read at the monotonic time `asked_at`."""
         if asked_at > self._shared_doubted_at:
             self._shared = max(self._shared, number)
             self._shared_asked_at = max(self._shared_asked_at, asked_at)
 
     def enter(self, epoch: int) -> None:
-        """Enter a new epoch: discard what was known of the previous one."""
+        """Begin the epoch `epoch`, and forget the commits of the previous epoch."""
         self.epoch = epoch
         self._shared, self._shared_asked_at = 0, -math.inf
         now = monotonic()
         for known in self._tenants.values():
-            # The epoch of this process's last commits is unknown, so `required` is reset. `since` has its effect instead:
-            # knowledge from before now does not make a result valid.
+            # `required` is reset, because it is unknown to which epoch this process's last commits belong. Instead, `since` makes
+            # sure that no result and no confirmation from before this moment is used.
             known.is_begun, known.required, known.confirmed_at, known.since = False, 0, -math.inf, now
 
     def known(self, tenant: UUID) -> int | None:
-        """The number up to which the tenant's commits are known; None if the tenant is not followed yet."""
+        """The number of the tenant's last commit that this process knows; None if the tenant is not followed yet."""
         known = self._tenants.get(tenant)
         return known.known if known is not None and known.is_begun else None
 
     def followed(self, now: float) -> list[UUID]:
-        """The tenants to follow. Before, tenants that have not been used for some time are forgotten."""
+        """Forget the tenants that have not been used for some time, and return the others. The relay follows their logs."""
         for tenant, known in list(self._tenants.items()):
             if known.used_at < now - (_FORGET_AFTER if known.is_begun else _FORGET_UNBEGUN_AFTER):
                 del self._tenants[tenant]

@@ -1,12 +1,12 @@
-"""Consumers: functions that are called with every commit of every tenant, in order. They get each commit at least once.
+"""Consumers: functions that are called with the commits of every tenant, in order, with each commit at least once.
 
 A row of app.cursors stores how far a consumer has read a tenant's log. A process locks this row, calls the consumer's `handle`
 with the next commits, and updates the row in the same transaction. What `handle` writes in this transaction takes effect
 exactly once. Its other effects, such as requests to other services, may happen more than once.
 
-Instead of commits that it can't get, a consumer gets a reset: its function `reset` is called. This happens if the consumer is
-new to the tenant, if commits that it has not read were pruned, if its cursor belongs to another epoch, or if it is too far
-behind. A new consumer gets no reset for a tenant whose log began after the consumer was started, but all commits of this log.
+If a consumer can't get some commits, its function `reset` is called instead. This happens if the consumer is new to the
+tenant, if commits that it has not read were pruned, if its cursor belongs to another epoch, or if it is too far behind. As an
+exception, a new consumer gets no reset but all commits, if the tenant's log began after this process started its consumers.
 """
 
 from __future__ import annotations
@@ -47,32 +47,33 @@ from service.tenancy.identity import TenantId
 
 _PAGE = 100
 _EVERY = 0.5
-"""Seconds between two rounds: in each, the commits of tenants that are known to have new ones are handed on."""
+"""Seconds between two rounds. A round looks for tenants that are known to have new commits, and hands these to the consumer."""
 _SWEEP_EVERY = 10.0
-"""Seconds between two searches, over all tenants, for commits that a consumer has not handled yet."""
+"""Seconds between two searches for tenants with commits that the consumer has not handled, such as commits of other processes."""
 _MOST_TENANTS = 500
 _AT_ONCE = 2
 _PATIENCE = 30.0
-"""Seconds that one call of `handle` or `reset` may take; after that it counts as failed."""
+"""Seconds that a call of `handle` or `reset` may take. A call that takes longer is cancelled, and counts as failed."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _OF_THE_DATABASE = (CommitUnknown, Contention, ReadOnly, StalePlan, Timeout, Unavailable)
-"""Errors of the database. If one occurs after `handle` has returned, for example at COMMIT, the consumer has not failed."""
+"""Errors of the database. If one occurs after `handle` or `reset` has returned, as at COMMIT, the consumer has not failed."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.consumers")
 
 
 async def _nothing(_: object) -> None:
-    """The default `reset`, for a consumer that has no state to rebuild."""
+    """The default of `Consumer.reset`: does nothing, for a consumer without state that it would have to rebuild."""
 
 
 @dataclass(frozen=True)
 class Consumer:
-    """A name and two functions that are called for the commits of every tenant.
+    """A consumer: its name, and the functions that are called for the commits of every tenant.
 
-    `handle(work, commits)` gets the next commits of the tenant that `work` is bound to. If commits before these are not
-    available, `reset(work)` is called first. Both may write with `work`. If one of them raises, it is called again after a
-    pause; `handle` then gets the same commits again, and perhaps further ones.
+    `work` is a transaction that is bound to a tenant. `handle(work, commits)` is called with the tenant's next commits. If
+    commits are skipped, because they are not available any more or too old, `reset(work)` is called first. Both functions may
+    write with `work`. If one of them raises, it is called again after a pause; `handle` then gets the same commits again, and
+    perhaps further ones.
     """
 
     name: str
@@ -81,7 +82,7 @@ class Consumer:
 
 
 class Consumers:
-    """Runs one task for each consumer, which calls the consumer's functions. Open it with `async with Consumers.open(…)`."""
+    """Runs the consumers: for each, a task that calls its `handle` and `reset`. Open it with `async with Consumers.open(…)`."""
 
     def __init__(
         self,
@@ -91,9 +92,9 @@ class Consumers:
         since: datetime,
         kind: type[EngineWork] = EngineWork,
     ) -> None:
-        """`since` is the time at which the consumers were started, by the database's clock. `kind` is the class of `work`."""
+        """`since`: when the consumers are started, by the database's clock. `kind`: the class of `work` in their calls."""
         self.database = replace(database, on_numbered=self._numbered)
-        """A copy of the given database. A commit made with this copy is handed to the consumers in the next round."""
+        """A copy of the given database. A commit that is made with this copy is noted, and handed to the consumers soon."""
         self._pass_on = database.on_numbered
         self._kind = kind
         self._max_age = timedelta(seconds=max_age)
@@ -109,9 +110,10 @@ class Consumers:
         max_age: float,
         kind: type[EngineWork] = EngineWork,
     ) -> AsyncIterator[Self]:
-        """Start the consumers. Raises OperatorError for invalid or duplicate names.
+        """Start the consumers; they are stopped after the block. Raises OperatorError for invalid or duplicate names.
 
-        A consumer that is more than `max_age` seconds behind in a tenant gets a reset instead of the missed commits.
+        If a consumer's next commit is more than `max_age` seconds old, the consumer gets a reset instead of the commits that
+        it has not handled.
         """
         require_names(consumers)
         since = await EngineWork.run(database, lambda work: work.server.now(), None, read_only=True)
@@ -125,12 +127,12 @@ class Consumers:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def committed(self, tenant: UUID) -> None:
-        """Note that a tenant has new commits. They are handed to the consumers in the next round."""
+        """Note that a tenant has new commits, so that every consumer gets them in its next round."""
         for pending in self._pending.values():
             pending.add(tenant)
 
     def _numbered(self, tenant: UUID, number: int) -> None:
-        """Called after each commit made with `self.database`, whether by a request or by a consumer."""
+        """Note a commit. This is called after each commit made with `self.database`, by a request or by a consumer."""
         self._pass_on(tenant, number)
         self.committed(tenant)
 
@@ -155,7 +157,7 @@ class Consumers:
                     swept_at = monotonic()
                     with _survived(consumer):
                         tenants |= await self._waiting(consumer)
-                # Do not wait for tenants whose commits are still being handled; they are looked at again in the next round.
+                # If the commits of a tenant are still being handled, do not wait for this: look at the tenant in the next round.
                 self._pending[consumer.name] |= tenants & at_work
                 for tenant in tenants - at_work:
                     at_work.add(tenant)
@@ -169,10 +171,10 @@ class Consumers:
         return {row.tenant for row in rows}
 
     async def hand_on(self, consumer: Consumer, tenant: TenantId) -> bool:
-        """Hand the tenant's next commits to the consumer; returns whether there may be more.
+        """Hand the tenant's next commits to the consumer; returns whether the log may contain further ones.
 
-        If the consumer raises, the error is logged, and the consumer gets no commits of this tenant for a while. Raises
-        DatabaseError when the database fails.
+        If `handle` or `reset` raises, the error is logged, and the consumer gets no commits of this tenant for a while. Errors
+        at other times, such as a DatabaseError at COMMIT, are raised.
         """
         handled = _Handled()
         try:
@@ -181,7 +183,7 @@ class Consumers:
             )
         except Exception as error:
             if not handled.has_begun or (isinstance(error, _OF_THE_DATABASE) and not handled.has_failed):
-                # The database has failed, not the consumer.
+                # Either the consumer was not called, or the database has failed: this does not count as the consumer's failure.
                 raise
             CONSUMER_FAILURES.labels(consumer=consumer.name).inc()
             log.exception("consumer_failed", consumer=consumer.name, tenant=str(tenant), failures=handled.failures + 1)
@@ -196,8 +198,8 @@ class Consumers:
     async def _step(self, consumer: Consumer, work: EngineWork, handled: _Handled) -> bool:
         cursor = await work.cursors.take(consumer.name)
         if cursor is None:
-            # There is no cursor yet, or another process has locked it, or the consumer pauses after a failure. `open` creates
-            # a missing cursor; in the other two cases it does nothing and returns 0.
+            # Either there is no cursor yet, or another process has locked it, or the consumer pauses after a failure. In the
+            # first case `open` creates the cursor and returns 1; in the other two it does nothing and returns 0.
             return bool(await work.cursors.open(consumer.name))
         handled.failures = cursor.failures
         place = await work.log.place()
@@ -214,7 +216,7 @@ class Consumers:
         if not page.commits:
             return False
         if page.commits[0].number != cursor.number + 1:
-            # Commits were pruned after `place` was read. The next call reads the higher floor, and resets the consumer.
+            # Commits were pruned after `place` was read. The next call reads the new floor, and therefore resets the consumer.
             return True
         if await work.server.now() - page.commits[0].at > self._max_age:
             log.error("consumer_cut_off", consumer=consumer.name, tenant=str(work.tenant), since=page.commits[0].at)
@@ -226,31 +228,32 @@ class Consumers:
         return page.more
 
     async def _is_older_than_all(self, work: EngineWork) -> bool:
-        """Whether the consumers were started before the first commit in the tenant's log; False if there is no commit."""
+        """Whether the consumers were started before the tenant's first commit was made. False if the log has no commit."""
         first = await work.log.read_on(0, most=1, limit=1)
         return bool(first.commits) and first.commits[0].at >= self._since
 
 
 @contextlib.contextmanager
 def _survived(consumer: Consumer) -> Iterator[None]:
-    """Log an exception of the block instead of raising it: it would end the consumer's task, which nothing restarts.
+    """Log an exception of the block instead of raising it, because it would end the consumer's task, which nothing restarts.
 
-    The work of the block is tried again later.
+    A later round does the work of the block again.
     """
     try:
         yield
     except ServiceError as error:
         log.info("consumer_waits", consumer=consumer.name, reason=error.code)
     except Exception:
-        # An unexpected error must not stop the consumer for good.
+        # Go on even after an unexpected error: it must not end the task of the consumer.
         log.exception("consumer_waits", consumer=consumer.name)
 
 
 @dataclass
 class _Handled:
-    """The state of one call of `handle` or `reset`, and the number of commits that it has handled.
+    """What is known about one call of `handle` or `reset`: whether it has begun, whether it has failed, and its commits.
 
-    `failures` is how many times in a row the consumer had failed for this tenant before the call.
+    `failures` is how many times in a row the consumer had failed for this tenant before the call. `commits` is the number of
+    commits that the call has handled.
     """
 
     has_begun: bool = False
@@ -275,7 +278,7 @@ class _Handled:
 
 
 def require_names(consumers: Sequence[Consumer]) -> None:
-    """Raise OperatorError unless every consumer has a valid name that no other consumer has."""
+    """Raise OperatorError if a consumer's name is invalid, or if two consumers have the same name."""
     for each in consumers:
         if not _NAME.match(each.name):
             raise OperatorError(f"{each.name!r} is not a valid consumer name", "use a-z, 0-9 and _, at most 63 of them")
@@ -284,9 +287,10 @@ def require_names(consumers: Sequence[Consumer]) -> None:
 
 
 def configured(settings: Settings) -> Sequence[Consumer]:
-    """The operator's own consumers: the setting CONSUMERS names a function (`module:name`) that returns them.
+    """The consumers that the operator has added; none if the setting CONSUMERS is not set.
 
-    The function is called with the settings. Raises OperatorError if the function can't be loaded or fails.
+    The setting names a function, as `module:name`. It is called with the settings, and returns the consumers. Raises
+    OperatorError if the function can't be loaded or fails.
     """
     if settings.consumers is None:
         return ()

@@ -1,4 +1,4 @@
-"""The events of a change stream: which parts of a commit the API shows, and in which form."""
+"""The events of a change stream. This module decides which parts of a commit the API shows, and in which form."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from service.repos.log import LoggedCommit, Operation
 from service.tables import ADMITTING, SHOWN
 
 MOST_CHANGES = 10_000
-"""The API shows at most this many changes of one commit. If the commit has more, only the first ones are shown."""
+"""How many changes of one commit are read for the API. If the commit has more, only the first ones are shown."""
 
 _UNSHOWN = ("_hash", "_index")
-"""Suffixes of the names of columns that streams don't show, because the API has no fields for them."""
+"""Columns whose names end with one of these suffixes are not shown, because the API has no fields for them."""
 
 
 class Change(BaseModel):
-    """A changed row. `columns` are the changed columns that the API has fields for; for an update the list may be empty.
+    """A changed row. For an update, `columns` has the names of the changed columns that the API has fields for; it may be empty.
 
-    For an insert or a delete `columns` is None.
+    For an insert or a delete, `columns` is null.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,17 +47,17 @@ class Event(BaseModel):
 
 
 class CutEvent(Event):
-    """A transaction with more changes than `changes` lists, so that the client has to read the tables again."""
+    """A transaction with so many changes that `changes` has only the first of them; the client has to read the data again."""
 
     truncated: Literal[True] = True
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A commit as it is sent to subscribers: `data` are the bytes of a server-sent event.
+    """A commit as it is sent to subscribers: `data` has the bytes of a server-sent event.
 
-    `admitting` are the ids of the sessions, users, API keys and tenants that the commit changed. A subscriber whose right to
-    read depends on one of these rows is checked again.
+    `admitting` has the ids of the sessions, users, API keys and tenants that the commit changed. If a subscriber's right to
+    read depends on one of these rows, the right is checked again.
     """
 
     number: int
@@ -84,7 +84,7 @@ def _shown(columns: list[str] | None) -> list[str] | None:
 
 
 def frame(epoch: int, commit: LoggedCommit) -> Frame:
-    """The commit in the form in which it is sent to subscribers, as a server-sent event."""
+    """The commit as a frame, that is, as the server-sent event that subscribers get."""
     shown = event(epoch, commit)
     admitting = frozenset(row for table, _, row, _ in commit.changes if table in ADMITTING)
     return Frame(commit.number, sse("commit", shown, id=shown.id), admitting)

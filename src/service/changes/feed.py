@@ -1,4 +1,4 @@
-"""Feed: opens and closes the parts of this process that follow committed changes (relay, listener, consumers, subscriptions)."""
+"""Feed: opens and closes everything in this process that follows commits: relay, listener, consumers and subscriptions."""
 
 from __future__ import annotations
 
@@ -26,15 +26,18 @@ from service.tenancy.identity import TenantId
 
 _RETRY_AFTER = 10
 _LOST_AFTER = 10.0
-"""If the log could not be polled for this many seconds, the health check reports a failure."""
+"""The health check `changes` fails if the log could not be polled for this many seconds although some tenant is followed."""
 
 
 class Feed:
-    """Relay, listener, consumers and all subscriptions of this process. Open it with `async with Feed.open(…)`."""
+    """Holds the relay, the listener, the consumers and all subscriptions of this process.
+
+    Open it with `async with Feed.open(…)`.
+    """
 
     def __init__(self, database: Database, relay: Relay, listener: Listener, settings: ChangesSettings) -> None:
         self.database = database
-        """The database that requests are served with. Relay, listener and consumers are notified of its commits."""
+        """The database for requests. Each commit made with it is reported to the relay, the listener and the consumers."""
         self._relay, self._listener = relay, listener
         self._heartbeat = settings.changes_heartbeat
         self._most = settings.changes_streams_per_tenant
@@ -51,9 +54,9 @@ class Feed:
         consumers: Sequence[Consumer],
         kind: type[EngineWork] = EngineWork,
     ) -> AsyncIterator[Self]:
-        """Start relay, listener and consumers.
+        """Start relay, listener and consumers; they are stopped after the block.
 
-        The relay reads the log over a separate, small pool, so that it does not wait for requests, which use `database`.
+        The relay gets a small pool of its own. So it does not have to wait for connections that requests use (`database`).
         """
         limits = settings.limits
         own = PoolLimits(
@@ -90,10 +93,10 @@ class Feed:
     async def subscription(
         self, tenant: TenantId, *, place: StreamPlace, admission: Admission, prove: Prove
     ) -> AsyncIterator[Subscription]:
-        """A new subscription to the tenant's stream. The arguments are those of Subscription.
+        """A new subscription to the tenant's commits. Subscription explains the arguments.
 
         Raises RateLimited if the tenant has too many subscriptions in this process. Raises Unavailable if the log can't be
-        read or the process is stopping.
+        read, or if the process is stopping.
         """
         if self._is_closing:
             raise Unavailable
@@ -117,15 +120,16 @@ class Feed:
                 STREAMS_CLOSED.labels(reason=subscription.reason).inc()
 
     def close(self) -> None:
-        """End all streams because the process stops. The clients will reconnect to another process."""
+        """End all streams, and refuse new ones, because the process stops. The clients can reconnect to another process."""
         self._is_closing = True
         for subscription in tuple(self._subscriptions):
             subscription.close("stopping")
 
     def report(self) -> dict[str, Any]:
-        """The result of the health check `changes`: among others, the seconds since the last successful poll of the log began.
+        """The result of the health check `changes`.
 
-        `listener` is the state of the listener; in the state `refused`, `reason` explains it.
+        `seconds` is the time since the last successful poll of the log began (0 if no tenant is followed). `listener` is the
+        listener's state; in the state `refused`, `reason` explains it. `streams` is the number of subscriptions.
         """
         behind = monotonic() - self._relay.confirmed_at
         is_following = bool(self._relay.watermarks.followed(monotonic()))

@@ -1,7 +1,8 @@
-"""Sends and receives hints between processes: LISTEN and NOTIFY on a dedicated connection, never in a request's transaction.
+"""Sends and receives hints, by NOTIFY and LISTEN on a dedicated connection. Transactions of requests send no notifications.
 
-A hint says that a tenant has new commits. Forged or lost hints do no harm: a hint only makes the relay read the log earlier,
-and the relay also polls the log regularly. The listener sends notifications to itself to check that notifications arrive.
+A hint tells the other processes that a tenant has new commits. Forged or lost hints do no harm: a hint only makes the relay
+read the log earlier, and the relay also polls the log regularly. To check that notifications arrive, the listener sends some
+to itself.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from service.metrics import LISTENER
 
 CHANNEL = "quarry_changes"
 _SPACING = 0.01
-"""Seconds that the listener waits before it sends a hint, so that one hint covers several commits in quick succession."""
+"""Seconds that the listener waits before it sends a hint, so that one hint can report several commits in quick succession."""
 _MOST_TENANTS = 300
-"""The largest number of tenants in one hint: a notification's payload is limited to 7999 bytes."""
+"""The largest number of tenants in one hint. There has to be a limit, because a notification's payload has at most 7999 bytes."""
 _ECHO_EVERY = 5.0
 _PATIENCE = 2.0
 _LONGEST_PAUSE = 10.0
@@ -39,7 +40,7 @@ _BY_POOLER = (
     "a pooler is in between, so changes of other processes are asked for: set CHANGES_LISTEN_URL to go round it"
 )
 _ID = re.compile(r"[A-Za-z0-9_-]{22}\Z")
-"""A UUID in base64."""
+"""A tenant's id in a hint: the 16 bytes of the UUID in URL-safe base64, without padding."""
 
 State = Literal["connecting", "listening", "deaf", "refused"]
 
@@ -47,12 +48,12 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.listener")
 
 
 class Listener:
-    """Sends and receives hints, with a task and a connection of its own. Open it with `async with Listener.open(…)`."""
+    """Sends and receives hints in a background task, over its own connection. Open it with `async with Listener.open(…)`."""
 
     def __init__(self, address: Address, on_hint: Callable[[UUID], None], on_connected: Callable[[], None]) -> None:
         self.state: State = "connecting"
         self.reason = ""
-        """Why the listener is in the state `deaf` or `refused`; empty in the other states."""
+        """Why the listener can't receive hints, in the states `deaf` and `refused`; empty in the other states."""
         self._address = address
         self._on_hint, self._on_connected = on_hint, on_connected
         self._sender = secrets.token_urlsafe(9)
@@ -66,10 +67,10 @@ class Listener:
     async def open(
         cls, address: Address, *, on_hint: Callable[[UUID], None], on_connected: Callable[[], None]
     ) -> AsyncIterator[Self]:
-        """Start listening, and reconnect whenever the connection is lost.
+        """Start the task, which listens and reconnects whenever the connection is lost; it is stopped after the block.
 
-        `on_hint` is called for each tenant that another process sends a hint about. `on_connected` is called after each
-        connect, because hints that were sent before it have been missed.
+        `on_hint` is called for each tenant that another process sends a hint about. `on_connected` is called whenever the
+        listener begins to listen on a new connection, because earlier hints have been missed.
         """
         listener = cls(address, on_hint, on_connected)
         task = asyncio.create_task(listener._go_on(), name="listener")
@@ -80,7 +81,7 @@ class Listener:
             await asyncio.gather(task, return_exceptions=True)
 
     def hint(self, tenant: UUID) -> None:
-        """Have the listener's task send the other processes a hint about a tenant."""
+        """Make the listener's task send a hint about this tenant to the other processes."""
         self._pending.add(tenant)
         self._news.set()
 
@@ -104,7 +105,7 @@ class Listener:
             ) as error:
                 self._turn("deaf", str(error) or type(error).__name__)
             except Exception:
-                # Go on, because nothing would restart this task. The service works without hints, as the log is polled too.
+                # Go on, because nothing restarts this task. Until it listens again, commits are found by polling only.
                 self._turn("deaf", "unforeseen")
                 log.exception("listener_failed")
             failures += 1
@@ -114,8 +115,8 @@ class Listener:
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[Any]:
         options = self._address.asyncpg_options(application_name="quarry listener")
-        # statement_cache_size=0 makes asyncpg use unnamed statements. A pooler could assign a session in which a statement of
-        # the same name exists. The error would occur before the pooler is detected.
+        # statement_cache_size=0 makes asyncpg use unnamed statements. With names, a pooler could assign a session in which a
+        # statement of the same name exists, and the query that detects the pooler would fail.
         connection = await asyncpg.connect(
             self._address.url, timeout=self._address.connect_timeout, command_timeout=_PATIENCE,
             statement_cache_size=0, **options,
@@ -123,19 +124,19 @@ class Listener:
         try:
             yield connection
         finally:
-            # A graceful close would wait for a server that does not respond. No data is lost without it.
+            # Do not close gracefully: that would wait for the server, even if it does not respond. No data can be lost here.
             connection.terminate()
 
     async def _listen(self, connection: Any) -> None:
         await connection.add_listener(CHANNEL, self._heard)
         self._turn("listening", "")
-        # Only now, after LISTEN, have the log read: a commit is then either read there, or announced by a hint.
+        # Call this only after LISTEN. The log is then read once; every commit that is made later is announced by a hint.
         self._on_connected()
 
     async def _serve(self, connection: Any) -> None:
-        """Send the pending hints. Every few seconds, also send a notification to the listener itself and wait for it.
+        """Send the pending hints. Every few seconds, also send a notification to the listener itself, and wait for it.
 
-        Raises if the connection fails or this notification does not arrive in time.
+        Never returns. Raises an exception if the connection fails, or if that notification does not arrive in time.
         """
         loop = asyncio.get_running_loop()
         echo_at = loop.time()
@@ -165,7 +166,7 @@ class Listener:
         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"{self._sender} {text}")
 
     def _heard(self, _: object, __: int, ___: str, payload: str) -> None:
-        """Handle a notification. Its payload is not trusted, because any login of this database can send notifications."""
+        """Handle a notification. The payload is not trusted, because every login of this database can send notifications."""
         sender, _, text = payload.partition(" ")
         if sender == self._sender:
             if text == self._nonce:
@@ -184,7 +185,10 @@ class Listener:
 
 
 async def announce(database: Database, tenants: Iterable[UUID]) -> None:
-    """Send a hint about the tenants over a connection of `database`. Commands use this, because they run no listener."""
+    """Send one hint about the tenants (at most 300). Commands use this, because they run no listener.
+
+    Errors of the database are ignored, because the processes that serve also poll the log.
+    """
     text = ",".join(map(_encoded, islice(tenants, _MOST_TENANTS)))
     with contextlib.suppress(DatabaseError):
         async with database.connection() as connection:

@@ -1,7 +1,8 @@
-"""The relay: reads the log of every tenant that this process serves, and updates the watermarks and the rings from it.
+"""The relay: reads the logs of the tenants that this process follows, and updates the watermarks and the rings from them.
 
-The relay regularly polls the numbers of the tenants' last commits (heads). A commit of this process, or a hint from another
-process (listener.py), only makes the relay read the log sooner. All information comes from the log itself. The relay reads it
+A tenant is followed while its data is read or streamed, and for some minutes afterwards. The relay regularly polls the number
+of each followed tenant's last commit (the head). A commit of this process, or a hint from another process (listener.py), only
+makes the relay read the log sooner: all information comes from the log itself. The relay reads a log in a transaction that is
 bound to the tenant, in the order of the numbers, without gaps.
 """
 
@@ -27,26 +28,28 @@ from service.repos.log import LoggedCommit, Page, PolledPlace
 from service.tenancy.identity import TenantId
 
 POLL_EVERY = 0.4
-"""Seconds between polls. Less than watermarks.LEASE, the time for which cached results stay valid after a poll."""
+"""Seconds between polls. Cached results are valid for watermarks.LEASE after a poll, so this has to be shorter."""
 _PATIENCE = 2.0
 _PAGE = 500
 _MOST_FOLLOWED = 100
-"""How many changes of a commit are read if the tenant has no subscribers. A larger commit is taken to change every row."""
+"""How many changes of a commit are read if the tenant has no subscribers. A commit with more is treated as if it had changed
+every row.
+"""
 _READERS = 2
 _REACH = 500
-"""How many earlier commits are also read when the relay begins to follow a tenant, if there is a cache in Redis.
+"""How many older commits are read when the relay begins to follow a tenant, if there is a cache in Redis.
 
-They show whether the entries that other processes have written to Redis before are still valid.
+Other processes may already have written entries to Redis. The older commits show whether these entries are still valid.
 """
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.relay")
 
 
 class Relay:
-    """Follows the log in a background task. Open it with `async with Relay.open(…)`.
+    """Follows the logs of tenants in a background task. Open it with `async with Relay.open(…)`.
 
-    `database` is a small pool that only the relay uses, connected as the serving role. `reaches_back` says whether earlier
-    commits are read too when the relay begins to follow a tenant.
+    `database` has a small pool that only the relay uses, connected as the serving role. `reaches_back` says whether older
+    commits are read too when the relay begins to follow a tenant (see _REACH).
     """
 
     def __init__(self, database: Database, watermarks: Watermarks, *, reaches_back: bool) -> None:
@@ -64,7 +67,7 @@ class Relay:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, database: Database, watermarks: Watermarks, *, reaches_back: bool) -> AsyncIterator[Self]:
-        """Start the task; it is stopped when the block ends. Raises DatabaseError if the epoch can't be read."""
+        """Start the background task; it is stopped after the block. Raises DatabaseError if the epoch can't be read."""
         relay = cls(database, watermarks, reaches_back=reaches_back)
         watermarks.enter(await EngineWork.run(database, lambda work: work.installation.enter_epoch(), None))
         task = asyncio.create_task(relay._go_on(), name="relay")
@@ -77,15 +80,15 @@ class Relay:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def hint(self, tenant: UUID) -> None:
-        """Poll the tenant soon, as another process says that the tenant has new commits. A false hint only costs a poll."""
+        """Poll the tenant soon, because another process says that it has new commits. A wrong hint only costs a poll."""
         self.watermarks.want([tenant])
 
     def hint_all(self) -> None:
-        """Poll all followed tenants soon, because hints may have been missed."""
+        """Poll all followed tenants soon, because hints about their commits may have been missed."""
         self.watermarks.want(self.watermarks.followed(monotonic()))
 
     def committed(self, tenant: UUID, number: int) -> None:
-        """Note a commit that this process has made, and read it from the log soon."""
+        """Note a commit that this process has made. If its tenant is followed, the relay reads the commit from the log soon."""
         self.watermarks.committed(tenant, number)
         if self.watermarks.known(tenant) is not None:
             self._numbered.add(tenant)
@@ -93,7 +96,10 @@ class Relay:
 
     @contextlib.asynccontextmanager
     async def ring(self, tenant: TenantId) -> AsyncIterator[Ring]:
-        """The ring of the tenant's latest commits, updated during the block. Raises TimeoutError if the log can't be read."""
+        """The tenant's ring, which has its latest commits and is updated during the block.
+
+        Raises TimeoutError if the tenant's head can't be read from the log within a few seconds.
+        """
         self.watermarks.use(tenant, monotonic())
         async with asyncio.timeout(2 * _PATIENCE):
             while (head := self.watermarks.known(tenant)) is None:
@@ -123,13 +129,14 @@ class Relay:
             try:
                 await self._look(everywhere=is_due)
             except Exception:
-                # The task must not end: without it, no cached result would be valid, and streams would get no further commits.
+                # Go on, because nothing restarts this task. Without it no cached result is valid, and streams get no commits.
                 log.exception("relay_failed")
 
     async def _look(self, *, everywhere: bool) -> None:
-        """Read the new commits of this process, then poll for commits of other processes.
+        """Begin to read the commits that this process has made, then poll for commits of other processes.
 
-        With `everywhere` all followed tenants are polled, otherwise only those with a hint and those that are not known yet.
+        With `everywhere`, all followed tenants are polled. Otherwise only those are polled for which there was a hint, or whose
+        head is not known yet.
         """
         wanted = self.watermarks.take_wanted()
         numbered, self._numbered = self._numbered, set()
@@ -151,15 +158,15 @@ class Relay:
                     lambda work: self._places(work, tenants),
                     None,
                     attempts=1,
-                    # Behind a pooler, this process does not notice when the server is replaced. So poll in a read-write
-                    # transaction: it begins with a statement (pool.GREETING) that raises the epoch if the server is a new one.
+                    # Behind a pooler, this process does not notice that the server was replaced. So poll in a transaction that
+                    # may write: it begins with pool.GREETING, a statement that raises the epoch if the server is a new one.
                     read_only=not self._is_lost and not self.database.pool.greets_transactions,
                 )
         except (ServiceError, TimeoutError) as error:
             if not self._is_lost:
                 self._is_lost = True
                 log.warning("log_lost", reason=str(error) or type(error).__name__)
-            # The next poll tries again. Pause first, so that many hints do not cause many attempts in quick succession.
+            # The next poll tries again. Pause before it; otherwise many hints would cause many attempts in quick succession.
             await asyncio.sleep(POLL_EVERY / 4)
             return
         if self._is_lost:
@@ -170,7 +177,7 @@ class Relay:
 
     async def _places(self, work: EngineWork, tenants: list[UUID]) -> list[PolledPlace]:
         if self._is_lost:
-            # If the server was replaced while it could not be reached, this raises the epoch.
+            # The server may have been replaced while it could not be reached. In this case the call raises the epoch.
             await work.installation.enter_epoch()
         return await work.log.poll(tenants)
 
@@ -178,7 +185,7 @@ class Relay:
         epoch = places[0].epoch
         if epoch != self.watermarks.epoch:
             if epoch < self.watermarks.epoch:
-                # These rows were read before the epoch was raised: ignore them.
+                # This result is out of date: it was read before the epoch was raised. Ignore it.
                 return
             log.warning("epoch_raised", epoch=epoch)
             self.watermarks.enter(epoch)
@@ -220,13 +227,13 @@ class Relay:
         except (ServiceError, TimeoutError) as error:
             log.info("log_unread", tenant=str(tenant), reason=str(error) or type(error).__name__)
         except Exception:
-            # The next poll has the tenant's log read again.
+            # Only log the error: the next poll finds that commits are missing, and makes the relay read the log again.
             log.exception("log_unread", tenant=str(tenant))
 
     async def _read_page(self, tenant: TenantId) -> bool:
         """Read the next commits of a tenant, and add them to the watermarks and to the tenant's ring.
 
-        Returns whether there may be more.
+        Returns whether the log may contain further commits.
         """
         self._again.discard(tenant)
         epoch, known = self.watermarks.epoch, self.watermarks.known(tenant)
@@ -250,14 +257,14 @@ class Relay:
         if more:
             return True
         if commits:
-            # Only if there are commits: an empty page may also mean that they were pruned, which the next poll finds out.
+            # Not for an empty page: all commits that it would contain may have been pruned. The next poll finds that out.
             self.watermarks.confirm(tenant, known + len(commits), asked_at=asked_at)
         return tenant in self._again
 
     def _append(self, ring: Ring, epoch: int, known: int, commits: Sequence[LoggedCommit]) -> None:
         if (ring.epoch, ring.head) != (epoch, known) or not all(commit.is_whole for commit in commits):
-            # The ring was created while these commits were read, or not all changes of a commit were read. Restart the ring
-            # after these commits; the subscribers will read them from the log themselves.
+            # The ring was created while these commits were read, or not all changes of a commit were read. So these commits
+            # can't be appended. Restart the ring after them; the subscriptions read them from the log.
             ring.restart(epoch, commits[-1].number)
             return
         ring.append([frame(epoch, commit) for commit in commits])

@@ -1,6 +1,6 @@
-"""Ring: the latest commits of a tenant, kept in memory once for all subscribers of the tenant.
+"""Ring: the latest commits of a tenant in memory. All subscriptions to the tenant's commits read from the same ring.
 
-A subscription stores only the number of the last commit that was sent to its client.
+A subscription itself stores only the number of the last commit that was sent to its client.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from service.changes.events import Frame
 _MOST_FRAMES = 4096
 _MOST_BYTES = 4 * 1024 * 1024
 _MOST_AT_ONCE = 64 * 1024
-"""About how many bytes are sent to a subscriber at a time."""
+"""About how many bytes `Ring.after` returns at a time. The last frame may exceed this limit."""
 
 
 class Ring:
-    """The commits with the numbers from `start` + 1 to `head`, without gaps, each as a frame.
+    """The commits with the numbers from `start` + 1 to `head`, without gaps, each as a frame (events.py).
 
-    At every change the event `news` is set, and a new event takes its place.
+    Whenever the ring changes, the event `news` is set and then replaced by a new event, which is not set.
     """
 
     def __init__(self, epoch: int, head: int) -> None:
@@ -31,7 +31,7 @@ class Ring:
         self.epoch, self.start, self.head = epoch, head, head
 
     def append(self, frames: Sequence[Frame]) -> None:
-        """Append the next commits. If the ring then has too many frames or bytes, its oldest frames are dropped."""
+        """Append the next commits. If the ring then has too many frames or bytes, the oldest frames are dropped."""
         for frame in frames:
             self._frames.append(frame)
             self._bytes += len(frame.data)
@@ -43,24 +43,24 @@ class Ring:
         self.wake()
 
     def restart(self, epoch: int, head: int) -> None:
-        """Discard all frames and start again after `head`."""
+        """Discard all frames. The ring is then empty, and its next commit is the one after `head`."""
         self._frames.clear()
         self._bytes = 0
         self.epoch, self.start, self.head = epoch, head, head
         self.wake()
 
     def wake(self) -> None:
-        """Wake every subscriber that waits for `news`."""
+        """Wake every subscription that waits for the event `news`."""
         self.news.set()
         self.news = asyncio.Event()
 
     def after(self, number: int) -> list[Frame] | None:
-        """The frames after the commit `number`, up to about _MOST_AT_ONCE bytes. None if the ring no longer has all of them."""
+        """The frames of the commits after `number`, up to about _MOST_AT_ONCE bytes. None if some are no longer in the ring."""
         if number < self.start:
             return None
         found: list[Frame] = []
         size = 0
-        # Use indexes from the end, where access to a deque is fast: nearly all subscribers need only the last frames.
+        # Use negative indexes: nearly all subscriptions need only the last frames, and a deque is fast near its end.
         for position in range(number - self.head, 0):
             frame = self._frames[position]
             found.append(frame)

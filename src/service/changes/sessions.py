@@ -21,7 +21,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.sessions")
 
 @dataclass(frozen=True)
 class SessionEvent:
-    """One event of a session, and the time of its commit."""
+    """A session was created, has expired or was revoked (`kind`). `at` is the time of the commit that recorded this."""
 
     kind: Literal["created", "expired", "revoked"]
     tenant: TenantId
@@ -30,7 +30,7 @@ class SessionEvent:
 
 
 async def logged(event: SessionEvent) -> None:
-    """Write the event to the service's log, and count it in a metric."""
+    """Write a line about the event to the log of the process (not of commits), and count the event in a metric."""
     SESSION_EVENTS.labels(event=event.kind).inc()
     log.info("session", kind=event.kind, tenant=str(event.tenant), session=str(event.session_id))
 
@@ -38,7 +38,7 @@ async def logged(event: SessionEvent) -> None:
 def session_events(
     handle: Callable[[SessionEvent], Awaitable[None]] = logged, name: str = "session_events"
 ) -> Consumer:
-    """A consumer that calls `handle` for every event of every session, at least once."""
+    """A consumer that calls `handle` for every event of every session, at least once. Events that a reset skips are lost."""
 
     async def tell(work: EngineWork, commits: Sequence[LoggedCommit]) -> None:
         if work.tenant is None:

@@ -1,4 +1,4 @@
-"""Subscription: sends the commits of a tenant to one subscriber, as long as the subscriber may read them."""
+"""Subscription: produces the stream of a tenant's commits for one subscriber, as long as the subscriber may read them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,22 @@ from service.tenancy.identity import TenantId
 
 _CATCH_UP = 100
 _ASK_AGAIN = 0.25
-"""Seconds until an expired admission is checked again. One check is not enough: it may use cached rows, up to a second old."""
+"""Seconds between checks of an admission that has expired. The first check may still succeed, because it may use cached rows,
+up to a second old.
+"""
 _PROVE_EVERY = 60.0
-"""Seconds after which an admission is checked again, even if none of its rows was changed.
+"""Seconds after which an admission is checked again, even if none of the rows that it depends on has changed.
 
-The check counts as a use of the session, so that a session with an open stream does not end because it was idle.
+The check counts as a use of the session. Otherwise the session could end as idle while its stream is open.
 """
 
 
 @dataclass(frozen=True)
 class Admission:
-    """A subscriber's right to read: the ids of the rows that it depends on, and the time until it expires.
+    """A subscriber's right to read, as the last check found it.
 
-    The rows are the session or API key, the user and the tenant. `remaining` is None if the right does not expire.
+    `rows` are the ids of the rows that it depends on: the session or API key, the user and the tenant. `remaining` is the time
+    from the check until the right expires; None if it does not expire.
     """
 
     rows: frozenset[UUID]
@@ -41,17 +44,18 @@ class Admission:
 
 
 Prove = Callable[[int], Awaitable[Admission]]
-"""Checks again whether the subscriber may read. The rows read for this include the commit with the given number.
+"""A function that checks again whether the subscriber may read. Its argument is the number of a commit; the check uses rows
+that are at least as new as this commit.
 
 Raises a ServiceError, such as Unauthorized, if the subscriber may no longer read.
 """
 
 
 class Subscription:
-    """One subscriber. `async for data in subscription.frames(since)` yields the bytes to send.
+    """The stream of one subscriber. `async for data in subscription.frames(since)` yields the bytes to send.
 
-    The iteration ends when the subscriber may no longer read, or after `close`. `place` has to be read before the first
-    admission is checked: then a later commit that ends the admission is in the stream, and has it checked again.
+    The iteration ends when the subscriber may no longer read, or after `close`. `place` has to be read before `admission` is
+    checked. Then every later commit that could end the admission is in the stream, and makes the subscription check it again.
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class Subscription:
         heartbeat: float,
     ) -> None:
         self.reason = "left"
-        """Why the subscription has ended. "left" (the client has disconnected) unless `close` sets another reason."""
+        """Why the subscription has ended: "left" if the client has disconnected, otherwise the reason passed to `close`."""
         self._database, self._tenant, self._ring = database, tenant, ring
         self._opening = place
         self._admission, self._prove, self._proven_at = admission, prove, monotonic()
@@ -76,7 +80,7 @@ class Subscription:
         self._epoch, self._cursor = place.epoch, place.head
 
     def close(self, reason: str) -> None:
-        """End the stream: at once if it is waiting for commits, otherwise before it yields the next bytes."""
+        """End the stream: at once if it is waiting for commits, otherwise after the bytes that it is about to yield."""
         if self._is_closing:
             return
         self.reason, self._is_closing = reason, True
@@ -84,8 +88,11 @@ class Subscription:
             self._patience.reschedule(asyncio.get_running_loop().time())
 
     async def frames(self, since: Position | None) -> AsyncGenerator[bytes, None]:
-        """The bytes to send: every commit after the position `since`. If `since` is None, only commits made from now on."""
-        # The number of milliseconds that a browser waits before it reconnects; random, so that not all reconnect at once.
+        """The bytes to send: every commit after the position `since`, and control events such as heartbeats.
+
+        If `since` is None, the stream begins after the head that was read when the subscription was made.
+        """
+        # How many milliseconds the browser waits before it reconnects. The number is random, so that not all reconnect at once.
         yield f"retry: {random.randint(1000, 3000)}\n\n".encode()
         lost = None if since is None else self._opening.loss_after(since)
         if lost is not None:
@@ -94,7 +101,7 @@ class Subscription:
             self._cursor = since.number
         yield self._ready(self._opening)
         while not self._is_closing:
-            # Get the event before reading the ring. If a commit is added after the read, the event is set, and `_wait` returns.
+            # Get the event before reading the ring. If a commit is added after the read, it sets this event, so `_wait` returns.
             news = self._ring.news
             if self._is_doubtful() and not await self._is_admitted(self._cursor):
                 return
@@ -113,9 +120,9 @@ class Subscription:
                 yield f": {Position(self._epoch, self._ring.head)}\n\n".encode()
 
     async def _next(self) -> tuple[Sequence[Frame], str | None]:
-        """The next frames, or the reason (`epoch`, `pruned`) why the commits after the cursor are not available."""
+        """The next frames and None, or no frames and the reason why commits after the cursor are lost (`epoch`, `pruned`)."""
         if self._ring.epoch != self._epoch:
-            # A ring of an earlier epoch will be restarted in the present epoch soon: wait for that, without a reset.
+            # If the ring is of a later epoch, a reset is needed. If it is of an earlier one, the relay restarts it soon: wait.
             return (), "epoch" if self._ring.epoch > self._epoch else None
         frames = self._ring.after(self._cursor)
         if frames is not None:
@@ -123,9 +130,9 @@ class Subscription:
         return await self._caught_up()
 
     async def _wait(self, news: asyncio.Event) -> bool:
-        """Wait until the ring changes, at most until the next heartbeat or the end of the admission.
+        """Wait until the ring changes, but not longer than until the next heartbeat is due or the admission expires.
 
-        Returns False if the time is over, so that a heartbeat is sent.
+        Returns False if the time is over, so that a heartbeat is sent; True if the ring has changed or the stream is closing.
         """
         try:
             async with asyncio.timeout(min(self._heartbeat, max(self._expires_in(), _ASK_AGAIN))) as self._patience:
@@ -155,11 +162,11 @@ class Subscription:
         return await EngineWork.run(self._database, lambda work: work.log.place(), self._tenant, read_only=True)
 
     async def _caught_up(self) -> tuple[Sequence[Frame], str | None]:
-        """The next frames, read from the log because the ring no longer has them."""
+        """Like `_next`, but reads the commits from the log, because the ring no longer has them."""
 
         async def read(work: EngineWork) -> tuple[Sequence[Frame], str | None]:
             page = await work.log.read_on(self._cursor, most=MOST_CHANGES, limit=_CATCH_UP)
-            # Read the floor only after the page. If commits of the page were pruned meanwhile, the floor shows it.
+            # Read the floor after the page: if commits that belong to the page were pruned meanwhile, the floor shows it.
             place = await work.log.place()
             if (lost := place.loss_after(Position(self._epoch, self._cursor))) is not None:
                 return (), lost
@@ -168,9 +175,9 @@ class Subscription:
         return await EngineWork.run(self._database, read, self._tenant, read_only=True)
 
     def _reset(self, reason: str, place: StreamPlace) -> bytes:
-        """Continue after the head of `place`. Returns the event `reset`, which tells this to the client.
+        """Skip to the head of `place`, because the commits before it are not available. Returns the event `reset`.
 
-        The commits before are not available, so the client has to read all its data again.
+        This event tells the client that it has to read all its data again.
         """
         self._epoch, self._cursor = place.epoch, place.head
         head = str(Position(place.epoch, place.head))

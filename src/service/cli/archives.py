@@ -1,4 +1,4 @@
-"""quarry tenants export, import, delete"""
+"""The commands `quarry tenants export`, `quarry tenants import` and `quarry tenants delete`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def export(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
-    """Export a tenant into one archive file, with personal data in plain text; prints the path of the file."""
+    """Write a tenant's data to an archive file, with personal data in plain text; prints the path of the file."""
     host = host_name(domain)
     path = file or Path(f"{host}_export_{datetime.now(UTC):%Y%m%d_%H%M%S}.tar.gz")
     if path.exists() and not force:
@@ -46,7 +46,7 @@ def import_(
         bool, typer.Option("--with-niches", help="Make the niches of the archive that are not here, for all tenants.")
     ] = False,
 ) -> None:
-    """Create a tenant from an archive, with the same id and the same rows; prints the tenant's id."""
+    """Create a tenant from an archive, with the id and the rows that it had at the export; prints the tenant's id."""
     with installed() as local:
         manifest = wait_for(importing.restore(local, file, say, schema=schema, with_shared=with_niches))
         say(f"quarry: {manifest.domain} has been imported; its people sign in with the passwords that they had")
@@ -54,7 +54,7 @@ def import_(
 
 
 def delete(domain: Domain, yes: Yes = False) -> None:
-    """Delete a tenant with all its data for good; prints for each table how many rows were deleted and how many are left."""
+    """Delete a tenant and all its data permanently; prints for each table how many rows were deleted and how many are left."""
     host = host_name(domain)
     with installed() as local:
         tenant = wait_for(erasure.erasable(local, host))

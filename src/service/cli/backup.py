@@ -1,4 +1,4 @@
-"""quarry backup"""
+"""The commands `quarry backup create|list|verify|restore`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def create(
         bool, typer.Option("--encrypt", help="With the first of PII_KEYS; reading it needs that key.")
     ] = False,
 ) -> None:
-    """Back up the database, connected as the role quarry_backup; prints the name of the backup."""
+    """Write a backup of the database, as the role quarry_backup; prints the name of the backup."""
     taking.check_compression(compress)
     with installed() as local:
         place, started = _directory(local, directory), monotonic()
@@ -72,7 +72,7 @@ def list_(
     check: Annotated[bool, typer.Option("--check", help="Read every backup and compare its checksum.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the backups, oldest first. With --check the exit status is 1 if at least one backup is damaged."""
+    """List the backups, oldest first. With --check, the exit status is 1 if a backup is damaged or incomplete."""
     shown = [(entry, _state(entry, check=check)) for entry in _directory(settings(), directory).entries()]
     if as_json:
         print(json.dumps([_described(entry, state) for entry, state in shown], indent=2))
@@ -86,9 +86,9 @@ def list_(
 
 @app.command()
 def verify(name: Name, directory: In = None, unsigned: Unsigned = False) -> None:
-    """Restore a backup into a scratch database, compare its tables with the manifest, and drop the database.
+    """Restore a backup into a new database, compare the restored tables with the manifest, and drop the new database.
 
-    Unless migrations are pending, the command also checks that the restored database isolates the tenants from each other.
+    Unless the backup lacks migrations, the command also checks that the restored database isolates the tenants from each other.
     """
     with installed() as local:
         started = monotonic()
@@ -112,7 +112,7 @@ def restore(  # noqa: PLR0917  its arguments are options
     ] = False,
     unsigned: Unsigned = False,
 ) -> None:
-    """Restore a backup and put it in the place of the database. The former database is kept under a name that is printed."""
+    """Restore a backup as a new database, which replaces the present one. The latter is kept under a name that is printed."""
     loaded = settings()
     if loaded.environment == "production" and not in_production:
         raise OperatorError("`backup restore` is refused in production", "add --in-production if it is meant")
@@ -136,7 +136,7 @@ def _directory(local: Settings, given: Path | None) -> Directory:
 
 
 def _places() -> list[Path]:
-    """The folders on this machine with PostgreSQL's programs, such as pg_dump; at most one for each major version."""
+    """The directories on this machine with PostgreSQL's programs, such as pg_dump; at most one for each major version."""
     found = []
     for major in _MAJORS:
         with suppress(EmbeddedError):
@@ -145,7 +145,10 @@ def _places() -> list[Path]:
 
 
 def _state(entry: Entry, *, check: bool) -> str | None:
-    """The state of a backup: what is wrong with it, or "whole" if `check` found no damage. None if it was not checked."""
+    """The state of a backup: a message if it is damaged or incomplete; otherwise "whole" with `check`, None without.
+
+    Damage inside the dump is found only with `check`, because this reads the whole dump.
+    """
     if entry.backup is None or not check:
         return entry.problem
     try:

@@ -1,4 +1,4 @@
-"""quarry changes"""
+"""The commands `quarry changes reset|consumers|forget`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def reset(
 ) -> None:
     """Begin a new epoch: all clients of streams and all consumers have to read the data again, and caches are discarded.
 
-    Run this after data was restored into the same database, which the service can't detect. If the database is a new,
-    promoted or copied one, the service detects it and begins a new epoch by itself.
+    Run this after restoring data into the same database, because the service can't detect that. If the service
+    uses a new database, for example a restored, promoted or copied one, it detects this, and begins a new epoch by itself.
     """
     if not yes and not typer.confirm("Every client and consumer will read its state again. Go on?", err=True):
         raise OperatorError("nothing was done")
@@ -39,7 +39,7 @@ def reset(
 def consumers(
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:
-    """List the consumers: in how many tenants each is behind, fails or waits for a reset (cut off), and since when."""
+    """List the consumers: for each, in how many tenants it is behind, fails or was cut off, and since when it is behind."""
     with installed() as local:
         lags = wait_for(_as_platform(local, lambda work: work.cursors.lag()))
     if as_json:
@@ -52,7 +52,7 @@ def consumers(
 
 @app.command()
 def forget(name: Annotated[str, typer.Argument(help="As `quarry changes consumers` shows it.")]) -> None:
-    """Delete the stored positions of a consumer that no longer exists. A consumer that still runs would get a reset."""
+    """Delete the stored positions of a consumer that no longer exists. If it still runs, it gets resets."""
     with installed() as local:
         places = wait_for(_as_platform(local, lambda work: work.cursors.forget(name)))
         if not places:

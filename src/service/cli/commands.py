@@ -1,4 +1,4 @@
-"""Registers all commands of `quarry`, runs them, and reports their errors."""
+"""Registers all commands of the program `quarry`, runs the one that was called, and reports its errors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ app.add_typer(config.app, name="config")
 
 
 def run() -> int:
-    """Run the command that the program's arguments name, and report its error; returns the exit status."""
+    """Run the command that the program's arguments name. If it fails, report its error. Returns the exit status."""
     try:
         app()
     except SystemExit as leave:

@@ -1,4 +1,4 @@
-"""quarry config"""
+"""The command `quarry config show`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ app = typer.Typer(help="Settings.", no_args_is_help=True)
 
 @app.command()
 def show(as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
-    """Print every setting with its value, in the format of `.env`, with secrets masked."""
+    """Print every setting with its value, in the format of the file `.env`. Secrets are masked."""
     values = shown(settings())
     if as_json:
         print(json.dumps(values, indent=2))
@@ -26,7 +26,7 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="As one JSON objec
 
 @app.callback()
 def config() -> None:
-    """Settings."""
+    """Runs before each command of the group `quarry config`, and does nothing."""
 
 
 def _text(value: object) -> str:

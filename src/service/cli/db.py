@@ -1,4 +1,4 @@
-"""quarry db"""
+"""The commands `quarry db test|create|drop|roles|url|stop`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 @app.command()
 def test(as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
-    """Connect as the serving role, and report on connection and database. If connecting fails, say why and what to do."""
+    """Connect as the serving role, and print facts about the connection and the results of health checks of the database.
+
+    If connecting fails, the message says why, and what to do. The exit status is 1 if a check fails.
+    """
     with installed() as local:
         report = dataclasses.asdict(wait_for(diagnosis.examine(local.address("quarry_app"))))
         deaf = wait_for(diagnosis.why_deaf(local.listening_address()))
@@ -52,7 +55,7 @@ def test(as_json: Annotated[bool, typer.Option("--json", help="As one JSON objec
 
 @app.command()
 def create() -> None:
-    """Create the database, its schemas and the roles, as far as they are missing."""
+    """Create the database, its schemas and the roles, as far as they are missing, and set the privileges."""
     with installed(provision=False) as local:
         target = local.administration()
         name = target.database
@@ -65,7 +68,7 @@ def create() -> None:
 
 @app.command()
 def drop(yes: Yes = False) -> None:
-    """Drop the database with everything in it."""
+    """Drop the database with everything in it. Refused in production."""
     loaded = settings()
     refuse_in_production(loaded, "db drop")
     name = loaded.database_name if loaded.is_embedded else loaded.administration().database
@@ -79,7 +82,7 @@ def drop(yes: Yes = False) -> None:
 def roles(
     only_print: Annotated[bool, typer.Option("--print", help="Print the SQL for a DBA instead of running it.")] = False,
 ) -> None:
-    """Create the roles that the service uses. The login for migrations has to be a superuser or have CREATEROLE."""
+    """Create the roles that the service uses. The login in DATABASE_MIGRATION_URL has to be a superuser or have CREATEROLE."""
     if only_print:
         print(provisioning.roles_sql(settings().limits), end="")
         return
@@ -95,7 +98,7 @@ def url(
         str | None, typer.Option(help="With --yoyo: of a tenant's own schema, for sql/migrations/tenant.")
     ] = None,
 ) -> None:
-    """Print the database's URL with its password. An embedded server is started and left running until `quarry db stop`."""
+    """Print the URL of the database, including the password. If the embedded server is used, it runs until `quarry db stop`."""
     with installed(keep=True) as local:
         if for_yoyo:
             print(migrations.yoyo_url(local.address("quarry_owner"), schema or local.database_schema))
@@ -105,7 +108,7 @@ def url(
 
 @app.command()
 def stop() -> None:
-    """Stop the embedded server."""
+    """Stop the embedded PostgreSQL server, if it is running."""
     local = settings()
     if not local.is_embedded:
         raise OperatorError("DATABASE_URL names a server that is not ours to stop")
@@ -113,7 +116,7 @@ def stop() -> None:
 
 
 async def _checked(local: Settings) -> dict[str, dict[str, Any]]:
-    """The results of those health checks that concern the database. `/healthz` runs the same checks, and others."""
+    """The results of the health checks that concern the database, by the checks' names. `/healthz` runs these checks too."""
     async with Database.open(
         local.address("quarry_app"), local.limits, schema=local.database_schema, name="quarry db test"
     ) as opened:
@@ -121,7 +124,7 @@ async def _checked(local: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _create_roles(local: Settings) -> bool:
-    """Create the roles, and print what this login was not allowed to do; returns whether anything was printed."""
+    """Create the roles, and print what this login was not allowed to do. Returns whether there was anything to print."""
     return _note(wait_for(provisioning.create_roles(local.administration(), local.limits)))
 
 
@@ -132,9 +135,10 @@ def _note(notes: list[str]) -> bool:
 
 
 def _migrations(local: Settings) -> dict[str, object]:
-    """The number of applied migrations and the ids of the pending ones, or the reason why they are unknown.
+    """The entries about migrations in the report of `quarry db test`: how many are applied, and the ids of the pending ones.
 
-    For example, they are unknown if the settings have only the login of the serving role, and it can't become quarry_owner.
+    Both are None if they can't be read, and `migrations_unknown` says why. For example, the settings may have only the login
+    of the serving role, which can't become quarry_owner.
     """
     address = local.address("quarry_owner")
     try:

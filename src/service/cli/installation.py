@@ -1,4 +1,4 @@
-"""For all commands: loads the settings, starts the embedded server if the settings name no other, and opens connections."""
+"""Functions for all commands: load the settings, start the embedded server if they name no other server, open connections."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from service.tenancy import guard
 
 
 def settings() -> Settings:
-    """Load the settings. For each variable that looks like a setting but is not one, a message is printed."""
+    """Load the settings, and configure logging. For each variable that looks like a mistyped setting, a message is printed."""
     loaded = Settings.load()
     try:
         check_environment(os.environ)
@@ -43,10 +43,10 @@ def settings() -> Settings:
 
 @contextlib.contextmanager
 def installed(*, keep: bool = False, provision: bool = True) -> Iterator[Settings]:
-    """The settings for a block that needs a database server. If they name no server, the embedded one is started.
+    """The settings, for a block that needs a database server. If the settings name no server, the embedded server is started.
 
-    The embedded server is stopped after the block, unless `keep` is true. With `provision` its roles and its database are
-    created if they are missing.
+    The embedded server is stopped after the block, unless `keep` is true. With `provision`, the roles and the database of the
+    embedded server are created if they are missing.
     """
     loaded = settings()
     if not loaded.is_embedded:
@@ -62,7 +62,7 @@ def installed(*, keep: bool = False, provision: bool = True) -> Iterator[Setting
 
 
 def embedded_settings(loaded: Settings, server: Server) -> Settings:
-    """The settings with the URLs of the embedded server filled in, one URL for each purpose: each uses another login."""
+    """The settings with the URLs of the embedded server. The four URLs name the same database, but different logins."""
 
     def url(user: str) -> SecretStr:
         return SecretStr(server.url(user=user, password=server.password, database=loaded.database_name))
@@ -82,13 +82,13 @@ def embedded_settings(loaded: Settings, server: Server) -> Settings:
 async def provisioned(local: Settings, server: Server) -> None:
     """Create the database, roles and schemas of an embedded server as far as they are missing, and set the roles' passwords.
 
-    Another command may be doing the same at this moment, or may have been killed while doing it.
+    This is safe if another command does the same at this moment, or was killed while doing it.
     """
     root = Address(server.url())
     await provisioning.create_database(root, local.database_name)
     await provisioning.create_roles(root)
     await provisioning.prepare_database(local.administration(), local.database_schema)
-    # The server's password may have changed since the last start, so it is set for the roles every time.
+    # The password of the embedded server may have changed since the last start, so give it to the roles every time.
     for role in ("quarry_app", "quarry_platform", "quarry_backup"):
         await provisioning.set_password(root, role, server.password)
 
@@ -97,11 +97,13 @@ async def provisioned(local: Settings, server: Server) -> None:
 async def database(
     local: Settings, role: str = "quarry_app", *, personal: bool = True, claim: bool = True, attempts: int = 1
 ) -> AsyncIterator[Database]:
-    """A database with one connection, as `role`. Raises OperatorError with a remedy if `attempts` attempts to connect fail.
+    """A Database with one connection, as `role`. Raises OperatorError with a remedy if `attempts` attempts to connect fail.
 
     For the serving role, the keys of personal data (PII_KEYS, PII_INDEX_KEY) are loaded, unless `personal` is false. Raises
-    OperatorError if they are not the keys that this database was last used with. With `claim=False` this is not checked:
-    `quarry pii rotate-index` works with a key that the database does not know yet.
+    OperatorError if the index key is not the one that this database was last used with. With `claim=False` this is not
+    checked, because `quarry pii rotate-index` uses a key that the database does not know yet.
+
+    After the block, other processes get a hint about the tenants for which the block has made commits.
     """
     address = local.address(role)  # type: ignore[arg-type]
     limits = PoolLimits(minimum=1, maximum=1, connect_attempts=attempts)
@@ -120,6 +122,6 @@ async def database(
 
 
 def refuse_in_production(loaded: Settings, command: str) -> None:
-    """Raise OperatorError if the environment is production, where this command must not run."""
+    """Raise OperatorError if the setting ENVIRONMENT is `production`: there this command must not run."""
     if loaded.environment == "production":
         raise OperatorError(f"`{command}` is refused in production")

@@ -1,4 +1,7 @@
-"""The entry point of `quarry`. It turns expected errors, even those during the imports, into an exit status and a message."""
+"""The entry point of the program `quarry`. It reports expected errors by a message and the exit status, without a traceback.
+
+This includes errors that occur while the modules of the commands are imported.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,11 @@ TERMINATED = 128 + signal.SIGTERM
 
 
 def main() -> NoReturn:
-    """Run the command and exit. For a user's mistake, it prints one line and a remedy instead of a traceback."""
+    """Run the command and exit. For an expected error, print one line and, if there is one, a remedy instead of a traceback."""
     status = 130
     try:
-        # During the imports a signal ends the process at once. If its handler raised an exception instead, the module that is
-        # being imported could catch that exception, or raise another one in its place.
+        # During the imports, let SIGINT and SIGTERM end the process at once. If their handler raised an exception instead, the
+        # module that is being imported could catch it, or raise a different exception in its place.
         signal.signal(signal.SIGINT, _leave)
         signal.signal(signal.SIGTERM, _leave)
         from service.cli.commands import run  # noqa: PLC0415
@@ -34,7 +37,7 @@ def main() -> NoReturn:
         status = 1
         _silence()
     except OperatorError as error:
-        # The imports read the files with SQL statements, and raise OperatorError for mistakes in these files.
+        # This error comes from the imports: they read the files with SQL statements, and there is a mistake in such a file.
         status = 1
         print(f"quarry: {error.message}" + (f"\n  → {error.remedy}" if error.remedy else ""), file=sys.stderr)
     except OSError as error:
@@ -45,17 +48,17 @@ def main() -> NoReturn:
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """Signal handler for the time of the imports: end the process at once, because there is nothing to clean up yet."""
+    """Signal handler during the imports: end the process at once. There is nothing to clean up yet."""
     os._exit(128 + number)
 
 
 def _terminated(_: int, __: FrameType | None) -> NoReturn:
-    """Signal handler while a command runs: raise SystemExit, so that every `with` block is left and cleans up."""
+    """Signal handler while a command runs: raise SystemExit, so that every `with` block does its clean-up."""
     sys.exit(TERMINATED)
 
 
 def _silence() -> None:
-    """Discard output that could not be written; otherwise the interpreter would try to write it again when it exits."""
+    """Discard output that could not be written. Otherwise the interpreter would try to write it once more at its exit."""
     sink = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:

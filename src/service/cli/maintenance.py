@@ -1,4 +1,4 @@
-"""quarry maintenance, quarry purge"""
+"""The commands `quarry maintenance on|off|status` and `quarry purge`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ app = typer.Typer(help="Maintenance mode (writes are refused, reads continue): o
 
 _LOOK_EVERY = 0.1
 _TELL_EVERY = 2.0
-"""Seconds between two messages about the progress of a purge."""
+"""The shortest time in seconds between two messages about the progress of `quarry purge`."""
 
 
 @app.command()
 def on(
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for writes that are under way.")] = 60.0,
 ) -> None:
-    """Refuse writes on all instances (error `read_only`, status 503), and wait until the writes in progress have ended."""
+    """Make all instances refuse writes (error `read_only`, status 503), and wait until the writes in progress have ended."""
     with installed() as local:
         wait_for(_begin(local, wait))
     say("quarry: maintenance is on; nothing is being written")
@@ -38,7 +38,7 @@ def on(
 
 @app.command()
 def off() -> None:
-    """Accept writes again."""
+    """End maintenance mode: all instances accept writes again."""
     with installed() as local:
         wait_for(_switch(local, is_read_only=False))
     say("quarry: maintenance is off")
@@ -46,14 +46,14 @@ def off() -> None:
 
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """Say whether writes are refused."""
+    """Print whether maintenance mode is on, that is, whether writes are refused."""
     with installed() as local:
         is_on = wait_for(_is_on(local))
     print(json.dumps({"maintenance": is_on}) if as_json else ("on" if is_on else "off"))
 
 
 def purge() -> None:
-    """Delete rows whose retention period has ended, for every tenant. `quarry serve` does this every hour."""
+    """Delete, for every tenant, the rows whose retention period has ended. Running instances do this every hour."""
     with installed() as local:
         purged = wait_for(_purge(local))
     say(f"quarry: {purged.rows} rows forgotten")

@@ -1,4 +1,4 @@
-"""quarry migrate"""
+"""The commands `quarry migrate up|down|pending|show|check|new|fresh`."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ app = typer.Typer(help="Migrations: up, down, pending, show, check, new, fresh."
 _MOST_NAMED = 5
 _MOST_TOLD = 50
 _TELLS_WHO_WAITS = "0014.forget-everywhere"
-"""The migration that creates the database function which `rotation.waiting` calls to find plain text."""
+"""The id of a migration. Since this migration, the database has the function by which `rotation.waiting` finds plain text."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 @app.command()
 def up() -> None:
-    """Apply pending migrations, and encrypt personal data that they leave as plain text. Several runs at once are safe."""
+    """Apply pending migrations, then encrypt personal data that they have left as plain text. Several runs at once are safe."""
     with installed() as local:
         migrate(local)
 
@@ -45,7 +45,7 @@ def down(
     in_production: Annotated[bool, typer.Option("--in-production", help="Do it in production.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Roll back the last migrations. The columns and tables that they created are dropped with their data."""
+    """Roll back the last COUNT migrations. Columns and tables that these migrations created are dropped with their data."""
     if settings().environment == "production" and not in_production:
         raise OperatorError(
             "`migrate down` is refused in production",
@@ -68,7 +68,7 @@ def pending(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(as_json: AsJson = False) -> None:
-    """List all migrations and when they were applied (UTC)."""
+    """List all migrations, with the time at which each was applied (UTC), and whether its file was edited or is missing."""
     with installed() as local:
         found = _status(local)
     if as_json:
@@ -84,8 +84,8 @@ def show(as_json: AsJson = False) -> None:
 def check() -> None:
     """Check the migrations, and check in the catalog that the database isolates the tenants from each other.
 
-    Fails if a migration is pending, if the file of an applied migration was edited or is missing, or if the catalog breaks
-    a rule of isolation.
+    The exit status is 1 if a migration is pending, if the file of an applied migration was edited or is missing, or if the
+    catalog breaks a rule that isolates tenants.
     """
     with installed() as local:
         wrong = [f"{each.id} is {_state(each)}" for each in _status(local) if _state(each) != "applied"]
@@ -103,14 +103,14 @@ def new(
     name: Annotated[str, typer.Argument(help="verb-noun, such as add-harbour-dues")],
     table: Annotated[str | None, typer.Option(help="Write a new tenant table that follows the rules.")] = None,
 ) -> None:
-    """Write the files of a new migration and its rollback, ready to be filled in."""
+    """Write the files of a new migration and of its rollback, for you to fill in; prints their paths."""
     for path in scaffold.write(name, table):
         print(path)
 
 
 @app.command()
 def fresh(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Drop all tables with their data, and apply all migrations again."""
+    """Drop all tables of the service with their data, and apply all migrations again. Refused in production."""
     refuse_in_production(settings(), "migrate fresh")
     confirm("drops every table of the service with everything in it", yes=yes)
     with installed() as local:
@@ -123,15 +123,16 @@ def fresh(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 
 
 def migrate(local: Settings) -> None:
-    """Apply pending migrations, check the catalog (tenancy/guard.py), and seal personal data that is then in plain text.
+    """Apply pending migrations, check the catalog (tenancy/guard.py), and seal personal data that the migrations left plain.
 
-    A migration can't seal personal data itself, because the database does not have the keys.
+    A migration can't seal personal data itself, because the database does not have the keys. Tenants that had plain text
+    before the migrations are left out: a message says so.
     """
     failure, waited = None, _waiting_before(local)
     try:
         done = own_schemas.up(_owner(local), local.database_schema, say, verify=rehearsal.findings)
     except OwnSchemaFailed as error:
-        # Go on, so that the other schemas are still checked and their plain text is sealed. The failure is raised at the end.
+        # Go on: the other schemas are migrated, so check them, and seal their plain text. Raise this error at the end.
         failure = error
     findings = wait_for(_findings(local))
     if findings:
@@ -157,28 +158,29 @@ def migrate(local: Settings) -> None:
 
 
 def _waiting_before(local: Settings) -> list[TenantId]:
-    """The tenants that already have personal data in plain text before the migrations run.
+    """The tenants that have personal data in plain text before the migrations run.
 
-    Their plain text is not sealed automatically, because anybody who can write to the database may have put it there. Before
-    migration 0014 these tenants can't be found: the result is empty, and all plain text is sealed.
+    This plain text is not sealed automatically, because anybody who can write to the database may have put it there. If the
+    database does not have migration 0014 yet, such tenants can't be found. Then the result is empty, and all plain text is
+    sealed after the migrations.
     """
     applied = {each.id for each in migrations.status(_owner(local), local.database_schema) if each.applied_at}
     return wait_for(waiting(local)) if _TELLS_WHO_WAITS in applied else []
 
 
 def tenants_listed(tenants: Sequence[TenantId]) -> str:
-    """The ids of the first few of `tenants`, and how many more there are, for a message."""
+    """A text for a message: the ids of the first few of `tenants`, and how many others there are."""
     return f"tenant{'s' if len(tenants) > 1 else ''} {', '.join(first_few(tenants, _MOST_NAMED))}"
 
 
 async def waiting(local: Settings) -> list[TenantId]:
-    """The tenants that have personal data in plain text, which has to be sealed. This needs no keys."""
+    """The tenants that have personal data in plain text, which is still to be sealed. No keys are needed to find them."""
     async with database(local, personal=False) as opened:
         return await rotation.waiting(opened)
 
 
 async def _seal(local: Settings, waited: list[TenantId]) -> None:
-    """Seal the plain text of tenants, except for those in `waited`, which had plain text before the migrations."""
+    """Seal the plain text of all tenants except for those in `waited`, which already had plain text before the migrations."""
     tenants = [tenant for tenant in await waiting(local) if tenant not in waited]
     if tenants:
         async with database(local) as opened:
@@ -197,7 +199,7 @@ def _status(local: Settings) -> list[Status]:
 
 
 def _owner(local: Settings) -> Address:
-    """The address that migrations are run at. Raises OperatorError with a remedy if the server can't be reached."""
+    """The address for migrations, as the role quarry_owner. Raises OperatorError with a remedy if no connection is possible."""
     address = local.address("quarry_owner")
     wait_for(diagnosis.require(address))
     return address

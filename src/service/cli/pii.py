@@ -1,4 +1,4 @@
-"""quarry pii"""
+"""The commands `quarry pii …`, about personal data and the keys that it is encrypted with."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ def rotate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the number of rows of each kind as JSON.")] = False,
 ) -> None:
-    """Encrypt personal data and password hashes again with the first of PII_KEYS, and add missing MACs to tokens.
+    """Encrypt personal data and password hashes again with the first key in PII_KEYS.
 
+    Sessions and API keys without a MAC get one if PII_KEYS has a key of an earlier release; otherwise they are only reported.
     The service may run meanwhile, unless --new-key is given. If the command is killed, run it again.
     """
     with installed() as local:
@@ -61,9 +62,9 @@ def rotate(
 
 @app.command()
 def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Encrypt personal data that is still plain text, for example after the command `yoyo` has applied a migration.
+    """Encrypt personal data that the database still has as plain text, for example after `yoyo` has applied a migration.
 
-    Look at the plain text first: anybody who can write to the database may have put it there.
+    Look at this plain text first: anybody who can write to the database may have put it there.
     """
     with installed() as local:
         tenants = wait_for(waiting(local))
@@ -80,10 +81,10 @@ def seal(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
 
 @app.command("rotate-index")
 def rotate_index() -> None:
-    """Replace the index key: recompute blind indexes and the MACs of sessions and API keys with PII_INDEX_KEY.
+    """Replace the index key: recompute the blind indexes, and the MACs of sessions and API keys, with a new PII_INDEX_KEY.
 
-    QUARRY_OLD_INDEX_KEY has to contain the key used so far. Stop all instances first. If the command is killed, run it again
-    with the same two keys.
+    Set PII_INDEX_KEY to the new key and QUARRY_OLD_INDEX_KEY to the key used so far. Stop all instances first. If the command
+    is killed, run it again with the same two keys.
     """
     with installed() as local:
         keys, given = keyring.load(local), os.environ.get(_OLD, "")
@@ -106,10 +107,10 @@ def rotate_index() -> None:
 
 
 async def _rotate_index(local: Settings, keys: Keyring, old: Keyring) -> RotationReport:
-    """Recompute the blind indexes and MACs that were made with the index key of `old`, with that of `keys`.
+    """Recompute blind indexes and MACs: they were made with the index key of `old`, and are now made with that of `keys`.
 
-    Until this is done, the database stores the XOR of both keys' check values. This value belongs to neither key, so no
-    instance starts, and an interrupted run can be continued only with the same two keys.
+    Meanwhile the database stores the XOR of the two keys' check values, instead of the check value of its key. This value
+    matches neither key, so no instance starts, and an interrupted run can be continued only with the same two keys.
     """
     begun = bytes(a ^ b for a, b in zip(keys.check, old.check, strict=True))
     async with contents.connected(local.address("quarry_owner")) as owner:
@@ -135,9 +136,9 @@ async def _rotate_index(local: Settings, keys: Keyring, old: Keyring) -> Rotatio
 def spelling(
     write: Annotated[bool, typer.Option("--write", help="Change them; otherwise they are only counted.")] = False,
 ) -> None:
-    """Find email addresses that are not stored in the spelling that look-ups use, and are therefore not found.
+    """Find email addresses that look-ups do not find, because they are stored in a different spelling.
 
-    This spelling is lower case in Unicode's composed form (NFC), with the domain in ASCII (xn--…).
+    Look-ups use lower case and Unicode's composed form (NFC), with the domain in ASCII (xn--…).
     """
     with installed() as local:
         report = wait_for(_spelling(local, write=write))
@@ -155,7 +156,10 @@ def spelling(
 
 @app.command()
 def key(index: Annotated[bool, typer.Option("--index", help="One for PII_INDEX_KEY.")] = False) -> None:
-    """Print a new key for PII_KEYS. The first key in PII_KEYS encrypts new values; all keys in it can decrypt."""
+    """Print a new key for PII_KEYS or, with --index, for PII_INDEX_KEY.
+
+    The first key in PII_KEYS encrypts new values. Each key in PII_KEYS decrypts the values that were encrypted with it.
+    """
     print(keyring.fresh_index_key() if index else keyring.fresh_key())
 
 
@@ -181,7 +185,7 @@ async def _rotate(local: Settings, *, new_key: bool) -> RotationReport:
             await _require_no_instance(owner, "they do not know the new key")
     async with database(local, "quarry_platform") as platform:
         if new_key:
-            # `database` raises if the present keys are not those of this database. Check this before adding a new key.
+            # Open the database before a new key is added: this raises OperatorError if the index key is not that of the database.
             async with database(local):
                 _put_new_key(local)
         async with database(local) as opened:

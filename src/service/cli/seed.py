@@ -1,4 +1,4 @@
-"""quarry seed"""
+"""The commands `quarry seed run|truncate|list`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(
     users: Annotated[int, typer.Option(min=1, help="For load: users of each tenant.")] = 10,
     campaigns: Annotated[int, typer.Option(min=1, help="For load: campaigns of each tenant.")] = 1000,
 ) -> None:
-    """Insert the rows of a set of seeds. Running the command again with the same options changes nothing."""
+    """Insert the rows of a set of seeds (base, demo or load). A second run with the same options changes nothing."""
     seeding.check(settings(), name)
     parameters = {"tenants": tenants, "users_per_tenant": users, "campaigns_per_tenant": campaigns}
     with installed() as local:
@@ -31,7 +31,7 @@ def run(
 
 @app.command()
 def truncate(name: Set, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Delete the rows of a set of seeds. The tenants of the set are deleted with all their rows, whoever created them."""
+    """Delete the rows of a set of seeds. The set's tenants are deleted with all their rows, also rows that users have added."""
     seeding.check_truncation(settings(), name)
     confirm(f"deletes the rows of the set {name} and what was made with them", yes=yes)
     with installed() as local:
@@ -40,5 +40,5 @@ def truncate(name: Set, yes: Annotated[bool, typer.Option("--yes", help="Do not 
 
 @app.command("list")
 def list_() -> None:
-    """List the names of the sets of seeds."""
+    """Print the names of all sets of seeds."""
     print("\n".join(seeding.sets()))

@@ -1,4 +1,4 @@
-"""quarry dev, quarry serve"""
+"""The commands `quarry dev` and `quarry serve`."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from service.tenancy import guard
 from service.work import Work
 
 _TAKEN_WITHIN = 60_000
-"""Milliseconds after which a connection is closed if its client does not accept sent data."""
+"""If a client does not acknowledge sent data for this many milliseconds, the kernel closes the connection."""
 _OPEN_FILES = 65_536
-"""The limit of open files that is set if possible. Every connection, such as one with an open stream, counts as a file."""
+"""The limit of open files that this process asks for. Every connection counts as an open file, also that of an open stream."""
 
 _HAS_TABLES = """SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
  WHERE (n.nspname, c.relname) = ('app', 'installation'))"""
@@ -46,7 +46,10 @@ Port = Annotated[int | None, typer.Option(min=0, max=65535, help="The port to li
 
 
 def dev(host: Host = None, port: Port = None) -> None:
-    """Try out Quarry: start the embedded PostgreSQL, create roles, migrate, insert demo data, and serve the API."""
+    """Try out Quarry: start a PostgreSQL server if the settings name none, migrate, insert demo data, and serve the API.
+
+    Refused in production. A server that the settings name gets demo data only if it has no tenants yet.
+    """
     loaded = settings()
     refuse_in_production(loaded, "dev")
     _require_extensions(loaded)
@@ -75,7 +78,7 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     with_migrations: Annotated[bool, typer.Option("--migrate", help="Apply pending migrations first.")] = False,
 ) -> None:
-    """Serve the API. Refuses to start if the database does not isolate the tenants from each other."""
+    """Serve the API. This is refused if migrations are pending, or if the database does not isolate the tenants."""
     loaded = settings()
     _require_extensions(loaded)
     _allow_connections()
@@ -87,7 +90,7 @@ def serve(
         if workers == 1:
             _serve(local, listener, ready)
             return
-        # The workers read their settings from the environment, so put the addresses of the embedded server there.
+        # The workers load the settings again, from the environment. So put the addresses of an embedded server there.
         for role in ("database_url", "database_migration_url", "database_platform_url", "database_backup_url"):
             if (secret := getattr(local, role)) is not None:
                 os.environ[role.upper()] = secret.get_secret_value()
@@ -96,7 +99,7 @@ def serve(
 
 
 def worker() -> Starlette:
-    """Create the application in one of several worker processes."""
+    """Create the application in a worker process; uvicorn calls this if there are several workers."""
     servers.begin_worker()
     app = create_app(settings())
     servers.freeze()
@@ -104,7 +107,7 @@ def worker() -> Starlette:
 
 
 async def _has_tenants(local: Settings) -> bool:
-    """Whether the database has tenants. If so, no demo users are added to it, because their password is publicly known."""
+    """Whether the database has tenants. If it has, no demo data is added, because the password of the demo users is public."""
     async with database(local, "quarry_platform") as opened:
         return bool(
             await Work.run(opened, lambda work: work.tenants.page(after_created_at=None, after_id=None, limit=1), None)
@@ -131,13 +134,16 @@ async def _admit(local: Settings) -> None:
 
 
 def _require_extensions(loaded: Settings) -> None:
-    """Raise OperatorError at the start if the code that CODE_SENDER or CONSUMERS names can't be loaded."""
+    """Raise OperatorError if the code that the setting CODE_SENDER or CONSUMERS names can't be loaded.
+
+    The commands call this first, so that such a mistake is reported at once.
+    """
     one_time_codes.sender(loaded)
     require_names((session_events(), *configured(loaded)))
 
 
 def _allow_connections() -> None:
-    """Raise the limit of open files up to _OPEN_FILES, as far as the system allows. Shells commonly set it to 1024."""
+    """Raise this process's limit of open files, often 1024, to _OPEN_FILES, or as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -145,8 +151,8 @@ def _allow_connections() -> None:
 
 
 def _serve(local: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
-    # After SIGTERM uvicorn finishes the requests in progress, then sends SIGTERM to this process again. The handler set here
-    # then raises SystemExit, so that every `with` block is left and cleans up.
+    # After SIGTERM, uvicorn finishes the requests in progress, and then sends SIGTERM to this process again. For this second
+    # signal, set a handler that raises SystemExit, so that every `with` block does its clean-up.
     signal.signal(signal.SIGTERM, _leave)
     has_served = True
     try:
@@ -158,16 +164,16 @@ def _serve(local: Settings, listener: socket.socket, ready: Callable[[], None]) 
 
 
 def _listening(loaded: Settings, host: str | None, port: int | None) -> socket.socket:
-    """A socket that is bound to the address but does not listen yet.
+    """A socket that is bound to the address, but does not listen yet. Raises OperatorError if the address can't be used.
 
-    The caller binds the socket before it does anything slow, so that a port in use is reported at once.
+    The commands call this before anything slow, so that a port in use is reported at once.
     """
     address = (host or loaded.host, loaded.port if port is None else port)
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # Accepted connections inherit this option: the kernel closes a connection if its client does not accept data.
+        # Accepted connections inherit this option. It makes the kernel close a connection whose client stops receiving.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TAKEN_WITHIN)
     try:
         listener.bind(address)

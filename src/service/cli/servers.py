@@ -1,4 +1,4 @@
-"""Runs uvicorn, in one process or with several workers. Connections are accepted only when requests can be served."""
+"""Runs the HTTP server uvicorn, in this process or in several worker processes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REPLACES = "QUARRY_WORKER_REPLACES"
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that calls `ready` once it accepts connections."""
+    """A uvicorn server that calls the function `ready` when it has begun to accept connections."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -41,10 +41,10 @@ class Server(uvicorn.Server):
 
 
 class Workers(Multiprocess):
-    """Several worker processes that share one socket.
+    """Several worker processes that share one socket. `ready` is called when the first worker serves.
 
-    If a running worker dies, a new one replaces it; this is logged, and counted in a metric. A worker that hangs is replaced
-    too, but this is only logged.
+    If a worker dies, a new one replaces it; this is logged, and the new worker counts it in a metric. A worker that hangs is
+    also replaced; this is only logged.
     """
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
@@ -52,7 +52,7 @@ class Workers(Multiprocess):
         self._ready: Callable[[], None] | None = ready
 
     def keep_subprocess_alive(self) -> None:
-        """Replace dead and hanging workers. Uvicorn calls this method about twice a second."""
+        """Replace workers that have died or hang. Uvicorn calls this method about twice a second."""
         before = {index: process.pid for index, process in enumerate(self.processes)}
         dead = next((process.pid for process in self.processes if not process.process.is_alive()), None)
         if dead is not None:
@@ -68,8 +68,8 @@ class Workers(Multiprocess):
 
 
 def serve(app: Starlette, local: Settings, listener: socket.socket, ready: Callable[[], None]) -> bool:
-    """Serve in this process until a signal stops the server. Returns False if the server could not start."""
-    # A terminal sends SIGHUP when it is closed. Ignore the signal, so that the service goes on.
+    """Serve requests in this process until a signal stops the server. Returns False if the server could not start."""
+    # A terminal sends SIGHUP when it is closed. Ignore this signal, so that the service then continues.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     server = Server(_config(app, local), ready)
     freeze()
@@ -80,7 +80,10 @@ def serve(app: Starlette, local: Settings, listener: socket.socket, ready: Calla
 def serve_with_workers(
     factory: str, workers: int, local: Settings, listener: socket.socket, ready: Callable[[], None]
 ) -> None:
-    """Serve with several worker processes. Each calls `factory` for its own application. SIGHUP replaces them one by one."""
+    """Serve requests with several worker processes. On SIGHUP, the workers are replaced one after the other.
+
+    Each worker makes its own application by calling the function that `factory` names (`module:name`).
+    """
     config = _config(factory, local, factory=True, workers=workers)
     with tempfile.TemporaryDirectory(prefix="quarry-metrics-") as shared:
         os.environ[SHARED_DIRECTORY] = shared
@@ -88,15 +91,15 @@ def serve_with_workers(
 
 
 def freeze() -> None:
-    """Exclude all present objects from garbage collection; otherwise each full collection would pause all requests for 50 ms."""
+    """Exclude all present objects from garbage collection. Otherwise a full collection would pause requests for about 50 ms."""
     gc.collect()
     gc.freeze()
 
 
 def begin_worker() -> None:
-    """To be called first in a worker process.
+    """Prepare the metrics of a new worker process; has to be called first there.
 
-    Removes the gauge metrics of processes that have ended. If this worker replaces one that died, it is counted in a metric.
+    The gauges of processes that have ended are removed. If this worker replaces one that died, the replacement is counted.
     """
     forget_the_dead()
     if os.environ.get(_REPLACES):
@@ -111,7 +114,7 @@ def _config(app: Starlette | str, local: Settings, *, factory: bool = False, wor
     protocol: Any = functools.partial(BoundedProtocol, gate=gate)
     return uvicorn.Config(
         app, http=protocol, factory=factory, workers=workers, log_level="warning", access_log=False, lifespan="on",
-        # Uvicorn kills a worker that does not respond to a health check within this time. The default (5 s) may be too short
+        # Uvicorn kills a worker that does not respond to a health check within this time. The default (5 s) can be too short
         # for a worker that is still starting.
         timeout_worker_healthcheck=60,
         timeout_graceful_shutdown=int(local.shutdown_timeout), server_header=False, proxy_headers=False,
@@ -119,6 +122,6 @@ def _config(app: Starlette | str, local: Settings, *, factory: bool = False, wor
 
 
 def said(address: str, workers: int) -> None:
-    """Log that the instance serves, with its address."""
+    """Log that this instance serves requests, with its address and the number of its workers."""
     event = f"serving on {address}"
     log.info(event, pid=os.getpid(), workers=workers)

@@ -1,4 +1,4 @@
-"""quarry sql"""
+"""The commands `quarry sql check|list|show|explain|report`."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ _NOBODY = UUID(int=0)
 
 @app.command()
 def check(names: Names = None, as_json: AsJson = False) -> None:
-    """Check the named statements on a scratch database; without names, all statements and migrations.
+    """Check the named statements on a temporary database. Without names, check all statements and all migrations.
 
-    The exit status is 1 if a rule is broken.
+    The exit status is 1 if a statement or a migration breaks a rule.
     """
     chosen = _chosen(names)
     began = time.monotonic()
@@ -68,7 +68,7 @@ def check(names: Names = None, as_json: AsJson = False) -> None:
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List all statements: kind, scope, number of variants, tables, and the size that their cost grows with."""
+    """List all statements, each with its kind, its scope, its number of variants, what its cost grows with, and its tables."""
     subjects = _proved(_chosen(None))
     if as_json:
         print(json.dumps([showing.as_json(each) for each in subjects], indent=2))
@@ -81,7 +81,7 @@ def list_(as_json: AsJson = False) -> None:
 def show(
     name: Annotated[str, typer.Argument(help="A statement, such as campaigns.page.")], as_json: AsJson = False
 ) -> None:
-    """Show a statement and what the checks prove about it: parameters, columns, row count, order, policies, plan, callers."""
+    """Show a statement and the facts that the checks prove: parameters, columns, row count, order, policies, plan, callers."""
     with installed() as local:
         subject, plan = wait_for(_show(local, _one(name)))
     print(json.dumps(showing.as_json(subject), indent=2) if as_json else showing.shown(subject, plan))
@@ -96,7 +96,7 @@ def explain(
     tenant: Annotated[str | None, typer.Option(help="The domain of the tenant that the statement is bound to.")] = None,
     analyze: Annotated[bool, typer.Option("--analyze", help="Run it, undo it, and show what it touched.")] = False,
 ) -> None:
-    """Print the plan of a statement on the configured database, for the role that the service runs it as."""
+    """Print the plan of a statement on the configured database, made as the role that runs this statement in the service."""
     entry = _one(name)
     given = dict(_split(each) for each in values or ())
     with installed() as local:
@@ -108,7 +108,7 @@ def explain(
 def report(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("quarry-sql.html"),
 ) -> None:
-    """Write everything that the checks prove about all statements to one HTML file. It can be read offline."""
+    """Write an HTML file with all facts that the checks prove about the statements. It can be read offline; prints its path."""
     with installed() as local:
         page = wait_for(_report(local))
     output.write_text(page, encoding="utf-8")
@@ -173,7 +173,10 @@ async def _explain(
 
 
 def _chosen(names: Sequence[str] | None) -> list[Entry]:
-    """The statements with these names or in these files; without `names`, all. Raises OperatorError for an unknown name."""
+    """The statements that `names` name, each by its own name or by that of its file; all statements if `names` is empty.
+
+    Raises OperatorError for an unknown name.
+    """
     entries = catalogue.entries(Work)
     known = dict.fromkeys(name for each in entries for name in (each.label, each.repository.aggregate))
     for name in names or ():

@@ -1,4 +1,4 @@
-"""quarry tenants"""
+"""The commands `quarry tenants add|list|show|suspend|activate`. The other commands about tenants are in archives.py."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add(domain: Domain, name: Annotated[str, typer.Option(help="The agency's nam
         plan: Annotated[str, typer.Option(help="free, pro or enterprise")] = "free",
         schema: Annotated[str | None, typer.Option(help="Keep its rows in a schema of its own, of this name.")] = None,
         ) -> None:  # fmt: skip
-    """Create a tenant; prints its id."""
+    """Create a tenant; prints the tenant's id."""
     host, chosen = host_name(domain), _plan(plan)
     if not 1 <= len(name.strip()) <= 200:
         raise OperatorError("a name has 1 to 200 characters", "give it as --name 'Acme Agency'")
@@ -81,7 +81,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(domain: Domain) -> None:
-    """Print one tenant as JSON."""
+    """Print the fields of one tenant as JSON."""
     host = host_name(domain)
 
     async def look_up(local: Settings) -> dict[str, object]:
@@ -95,13 +95,13 @@ def show(domain: Domain) -> None:
 
 @app.command()
 def suspend(domain: Domain) -> None:
-    """Suspend a tenant: all its requests are refused until it is activated again."""
+    """Suspend a tenant: all requests of its users and programs are refused until the tenant is activated again."""
     _set_status(domain, "suspended")
 
 
 @app.command()
 def activate(domain: Domain) -> None:
-    """Activate a suspended tenant: its requests are served again."""
+    """Activate a suspended tenant: requests of its users and programs are served again."""
     _set_status(domain, "active")
 
 
@@ -118,7 +118,10 @@ def _set_status(domain: str, status: TenantStatus) -> None:
 
 
 def _shown(tenant: Tenant, own: Mapping[UUID, str]) -> dict[str, object]:
-    """The fields of a tenant for JSON output. `schema` is the name of its own schema, None if it uses the shared schema."""
+    """The fields of a tenant for JSON output, and `schema`: the name of the tenant's own schema; None if it has none.
+
+    `own` contains the names of tenants' own schemas by the tenants' ids.
+    """
     return {**tenant.model_dump(), "schema": own.get(tenant.id)}
 
 
@@ -130,7 +133,7 @@ async def _found(host: str, answer: Awaitable[Tenant]) -> Tenant:
 
 
 def host_name(text: str) -> str:
-    """The domain in `text` in lower case, as it is stored. Raises OperatorError if the text is not a host name."""
+    """A tenant's domain in lower case, as the database stores it. Raises OperatorError if `text` is not a host name."""
     host = text.strip().lower()
     if not _HOST_NAME.match(host):
         raise OperatorError(f"'{text}' is not a host name", "give the tenant's domain, such as acme.example")

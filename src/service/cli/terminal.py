@@ -1,4 +1,4 @@
-"""Helpers of commands: print messages, ask for confirmation, and run coroutines."""
+"""Helper functions for commands: print messages, ask for confirmation, and run coroutines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 def say(message: str) -> None:
     """Print a message for the user to stderr, because stdout is only for data."""
-    # If there is no stderr, print would write to stdout.
+    # Print nothing if there is no stderr: with `file=None`, print would write to stdout.
     if sys.stderr is not None:
         print(printable(message), file=sys.stderr, flush=True)
 
@@ -26,13 +26,16 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
 
 
 def first_few(found: Sequence[object], most: int) -> list[str]:
-    """The first `most` items as strings, for a message. If there are more, the last string says how many."""
+    """The first `most` items of `found` as strings, for a message. If there are more items, a last string says how many."""
     more = [f"and {len(found) - most} more"] if len(found) > most else []
     return [*map(str, found[:most]), *more]
 
 
 def confirm(what: str, *, yes: bool) -> None:
-    """Ask for confirmation before something is lost, unless `yes`. Raises OperatorError if the answer is not yes."""
+    """Ask whether to go on before data is lost or replaced; with `yes`, do not ask. `what` completes a sentence: "This …".
+
+    Raises OperatorError if the answer is not yes, or if there is no terminal to ask at.
+    """
     if yes:
         return
     if sys.stdin is None or not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""quarry users"""
+"""The commands `quarry users add` and `quarry users passwd`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def add(
     name: Annotated[str, typer.Option(help="The name shown; the part before the @ when left out.")] = "",
     role: Annotated[str, typer.Option(help="owner, admin, member or viewer")] = "member",
 ) -> None:
-    """Create a user of a tenant. The password is asked for, or taken from QUARRY_PASSWORD."""
+    """Create a user of a tenant; prints the user's id. The password is taken from QUARRY_PASSWORD or, without it, asked for."""
     address = _address(email)
     chosen = _role(role)
     password = _password(address, domain)
@@ -67,7 +67,7 @@ def add(
 
 @app.command()
 def passwd(domain: Domain, email: Email) -> None:
-    """Replace a user's password and end their sessions. The new password is asked for, or taken from QUARRY_PASSWORD."""
+    """Replace a user's password and end their sessions. The password is taken from QUARRY_PASSWORD or, without it, asked for."""
     address = _address(email)
     password = _password(address, domain)
 
@@ -108,10 +108,10 @@ def _address(text: str) -> str:
 
 
 def _password(*own: str) -> str:
-    """The password from the environment variable QUARRY_PASSWORD; if it is not set, the user is asked for it twice.
+    """The password in the environment variable QUARRY_PASSWORD. Without this variable, the terminal asks for it twice.
 
-    Raises OperatorError if the password is too short or weak, or if there is no terminal to ask at. A password is also weak
-    if it is little more than one of the texts in `own`, such as the user's address.
+    Raises OperatorError if the password is too short or weak, or if it has to be asked for and there is no terminal. A password
+    also counts as weak if it consists of little more than one of the texts in `own`, such as the user's email address.
     """
     given = os.environ.get(_PASSWORD_VARIABLE)
     if given is None:

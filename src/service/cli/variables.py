@@ -1,4 +1,4 @@
-"""The environment variables of settings: shows their values, and finds variables whose names look like mistyped settings."""
+"""The environment variables that settings are read from: shows their values, and finds variables that look mistyped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.settings.settings import Settings
 
 
 def shown(settings: Settings) -> dict[str, object]:
-    """The values of all settings by the names of their variables, written as in a variable; secrets are masked."""
+    """For each setting, the name of its environment variable and its value as it would be written there; secrets are masked."""
     return {
         name.upper(): _masked(
             getattr(settings, name), is_duration=any(isinstance(m, BeforeValidator) for m in f.metadata)
@@ -27,8 +27,11 @@ def shown(settings: Settings) -> dict[str, object]:
 
 
 def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
-    """A message for every variable that is not a setting but looks like one; it names the most similar setting, if any."""
-    # Suppress dotenv's warnings about lines that it can't read: they were printed when the settings were loaded.
+    """A message for every variable, in the environment or in `.env`, that is not a setting but looks like a mistyped one.
+
+    If there is a setting with a similar name, the message names it.
+    """
+    # Suppress dotenv's warnings about unreadable lines in `.env`: they were already printed when the settings were loaded.
     logging.getLogger("dotenv").setLevel(logging.ERROR)
     given = {**dotenv_values(".env"), **(os.environ if environ is None else environ)}
     known = [name.upper() for name in Settings.model_fields]

@@ -1,1 +1,1 @@
-"""Access to one PostgreSQL server: connections, the pool, savepoints, translation of errors, retries, diagnosis."""
+"""Access to PostgreSQL: connections, their pool, savepoints, translation of errors, retries, diagnosis of failed connections."""

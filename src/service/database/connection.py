@@ -1,4 +1,4 @@
-"""A connection from the pool: it sends statements, translates errors, commits, and finds out the outcome of a commit."""
+"""A connection from the pool. It sends statements, translates errors, and finds out if a COMMIT without a reply succeeded."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.connection")
 _NUMBERED = re.compile(r"commit (\S+) (\d+) (\d+) (\d+)\Z")
 _NUMBERED_STATE = "TN900"
 COMMIT_GRACE = 2.0
-"""How many seconds to wait for a cancelled COMMIT or a ROLLBACK to end, before the connection is closed."""
+"""How many seconds a ROLLBACK, or a COMMIT whose task was cancelled, may still take before the connection is closed."""
 
 
 class Numbered(NamedTuple):
-    """A numbered commit. During COMMIT the server sends these values in an INFO message with the SQLSTATE TN900.
+    """A commit of a tenant, and its number in the tenant's log. During COMMIT the server sends these values in an INFO message.
 
-    `at` is the value of app.commits.at in microseconds since 1970.
+    The message has the SQLSTATE TN900. `xid` is the transaction's id, `at` is app.commits.at in microseconds since 1970.
     """
 
     tenant: str
@@ -36,14 +36,14 @@ class Numbered(NamedTuple):
 
 
 class Connection:
-    """A connection from the pool. It runs statements and translates errors of asyncpg and PostgreSQL into ServiceErrors."""
+    """A connection from the pool. It runs statements, and raises errors of asyncpg and PostgreSQL as ServiceErrors."""
 
     __slots__ = (
         "_ask_outcome", "_commits", "_greeting", "_has_begun", "_is_numbered", "_raw", "has_refused_writes", "observe",
     )  # fmt: skip
 
     observe: Observer | None
-    """Called with the name, the duration in seconds and the row count of each named statement; None if none are observed."""
+    """A function that is called after each named statement with its name, seconds and row count; None for no function."""
 
     def __init__(
         self,
@@ -52,7 +52,10 @@ class Connection:
         observe: Observer | None = None,
         greeting: str | None = None,
     ) -> None:
-        """`greeting` is a statement that is added to the message that begins a transaction, if the transaction may write."""
+        """`ask_outcome` asks the server whether a commit succeeded (see Pool.outcome).
+
+        `greeting` is a statement that is sent in one message with BEGIN, in transactions that may write.
+        """
         self._raw = raw
         self._greeting = greeting
         self._ask_outcome = ask_outcome
@@ -60,15 +63,15 @@ class Connection:
         self._has_begun = False
         self._is_numbered = False
         self.has_refused_writes = False
-        """Whether the server refused a write because this session is read-only.
+        """Whether the server refused a write on this connection because the session is read-only.
 
-        A session stays read-only if it was opened while default_transaction_read_only was on.
+        A session that began while default_transaction_read_only was on stays read-only, even if the setting is off now.
         """
         self.observe = observe
 
     @property
     def raw(self) -> Any:
-        """The asyncpg connection, for uses other than named statements: set-up, tests, probes."""
+        """The asyncpg connection, for code that needs methods of asyncpg which this class lacks."""
         return self._raw
 
     def is_closed(self) -> bool:
@@ -84,28 +87,28 @@ class Connection:
         return not self.is_closed() and bool(self._raw.is_in_transaction())
 
     async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
-        """All rows of one statement."""
+        """Run the statement `text` with the parameters `values`; returns all rows."""
         try:
             return await self._raw.fetch(text, *values)  # type: ignore[no-any-return]
         except Exception as error:
             raise self._translated(error, text) from error
 
     async def fetchrow(self, text: str, values: Sequence[object]) -> Any | None:
-        """The first row of one statement, or None."""
+        """Run a statement; returns its first row, or None if it returns no row."""
         try:
             return await self._raw.fetchrow(text, *values)
         except Exception as error:
             raise self._translated(error, text) from error
 
     async def fetchval(self, text: str, values: Sequence[object]) -> Any | None:
-        """The first column of the first row, or None."""
+        """Run a statement; returns the first column of its first row, or None if it returns no row."""
         try:
             return await self._raw.fetchval(text, *values)
         except Exception as error:
             raise self._translated(error, text) from error
 
     async def execute(self, text: str, values: Sequence[object] = ()) -> str:
-        """Run one statement, or several in one message if there are no values; returns the command tag of the last."""
+        """Run a statement; without `values`, `text` may contain several statements. Returns the command tag of the last one."""
         try:
             return await self._raw.execute(text, *values)  # type: ignore[no-any-return]
         except Exception as error:
@@ -114,8 +117,8 @@ class Connection:
     async def begin(self, text: str, *, is_numbered: bool = True) -> None:
         """Send the message `text`, which begins a transaction. The connection must not be in a transaction already.
 
-        `is_numbered=False` is for read-only transactions. They get no commit number, so no log listener is added, and the
-        greeting is not sent.
+        A read-only transaction (`is_numbered=False`) gets no commit number. So no listener for the message with the number is
+        added, and the greeting (see `__init__`) is not sent.
         """
         if self.is_in_transaction():
             self.abandon()
@@ -129,16 +132,16 @@ class Connection:
         await self.execute(text)
 
     async def commit(self, before: str = "") -> dict[str, int]:
-        """Commit; returns the commit number of each tenant whose rows were changed.
+        """Commit. Returns a dictionary: the id of each tenant whose recorded data were changed, and the number of its commit.
 
-        `before` contains SET statements that are sent in one message with COMMIT. A cancellation does not interrupt COMMIT: the
-        server has COMMIT_GRACE seconds to end it, then CancelledError is raised again. Raises TransactionAborted if the server
-        answered COMMIT with ROLLBACK, CommitUnknown if the connection was lost and the outcome could not be found out.
+        `before` contains SET statements that are sent in one message with COMMIT. If the task is cancelled, COMMIT is awaited
+        for up to COMMIT_GRACE seconds, then CancelledError is raised again. Raises TransactionAborted if the server replied
+        ROLLBACK. If the connection is lost: returns if COMMIT succeeded, raises Unavailable if not, CommitUnknown if unknown.
         """
         try:
             sending = self._raw.execute(f"{before}COMMIT")
         except asyncpg.InterfaceError as error:
-            # The connection was lost and the pool has already detached it, so COMMIT was never sent.
+            # COMMIT was not sent: the connection was lost before, and the pool has already detached it.
             raise self._translated(error) from error
         task = asyncio.ensure_future(sending)
         try:
@@ -149,7 +152,7 @@ class Connection:
         except Exception as error:
             if _is_of_server(error):
                 raise self._translated(error) from error
-            # After any other error, even a FATAL one, the outcome is unknown: the commit may have succeeded before the error.
+            # Any other error, even a FATAL one, leaves the outcome open: COMMIT may have succeeded before the error occurred.
             self.abandon()
             await self._resolve(error)
             tag = "COMMIT"
@@ -159,20 +162,20 @@ class Connection:
         return {commit.tenant: commit.number for commit in self._commits}
 
     async def end(self) -> None:
-        """Commit a read-only transaction. Nothing depends on the outcome, so a cancellation may interrupt this COMMIT."""
+        """Commit a read-only transaction. It changed nothing, so COMMIT is not protected from a cancellation of the task."""
         tag = await self.execute("COMMIT")
         self._has_begun = False
         if tag != "COMMIT":
             raise TransactionAborted
 
     async def rollback(self) -> None:
-        """Roll the transaction back; close the connection if that fails. A cancellation does not interrupt the ROLLBACK."""
-        # A cancelled BEGIN may still reach the server, so is_in_transaction() is not reliable: `_has_begun` is checked instead.
+        """Roll the transaction back, even if the task is cancelled meanwhile. If ROLLBACK fails, close the connection."""
+        # is_in_transaction() can't be used: it may be false while a cancelled BEGIN is still on its way to the server.
         if not self._has_begun or self.is_closed():
             return
         self._has_begun = False
         task = asyncio.ensure_future(self._raw.execute("ROLLBACK"))
-        # The task may fail after the timeout below. Retrieve its exception, so that asyncio logs no warning.
+        # The task may fail after the timeout below. Its exception is retrieved here, because otherwise asyncio logs it.
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         try:
             async with asyncio.timeout(COMMIT_GRACE):
@@ -181,12 +184,12 @@ class Connection:
             await self._finish(task)
             raise
         except Exception:
-            # The caller raises the error that caused the rollback. If the connection is lost, the server rolls back by itself.
+            # Only logged: the caller raises the error that caused the rollback. A server rolls back lost connections by itself.
             log.debug("rollback_failed", exc_info=True)
             self.abandon()
 
     def forget(self) -> None:
-        """Prepare the release to the pool: remove the log listener, and close the connection if a transaction is still open."""
+        """Prepare this connection for its return to the pool: remove the listener; close it if a transaction is open."""
         if self._is_numbered:
             with contextlib.suppress(asyncpg.InterfaceError):
                 self._raw.remove_log_listener(self._note)
@@ -194,7 +197,7 @@ class Connection:
             self.abandon()
 
     def abandon(self) -> None:
-        """Close the connection at once; the pool opens a new one."""
+        """Close the connection at once, without a message to the server. The pool later opens another one in its place."""
         with contextlib.suppress(asyncpg.InterfaceError):
             self._raw.terminate()
 
@@ -206,7 +209,7 @@ class Connection:
     def _translated(self, error: Exception, text: str = "") -> Exception:
         known = translate(error, connection_lost=self.is_closed(), only_removes=_only_removes(text))
         if known is error:
-            # An unexpected error: a new connection is safer than this one.
+            # The error is of an unknown kind, so the state of this connection is unknown too. The pool will open a new one.
             self.abandon()
         if isinstance(known, Unavailable | SessionReadOnly) and (state := getattr(error, "sqlstate", None)):
             DATABASE_REFUSED.labels(sqlstate_class=state[:2]).inc()
@@ -225,10 +228,10 @@ class Connection:
             self.abandon()
 
     async def _resolve(self, error: Exception) -> None:
-        """Find out the outcome of a COMMIT during which the connection was lost. Returns only if it succeeded.
+        """Find out whether COMMIT succeeded, after the connection was lost during COMMIT. Returns only if it did.
 
-        The server can be asked only if the commit's number has arrived. Raises Unavailable if the transaction was not
-        committed, CommitUnknown if the outcome could not be found out.
+        The server can be asked only if its message with the commit number arrived before. Raises Unavailable if the
+        transaction was not committed, CommitUnknown if the outcome could not be found out.
         """
         outcome = await self._ask_outcome(self._commits[0]) if self._commits else None
         log.warning("commit_lost", outcome=outcome or "unknown", error=str(error))
@@ -245,12 +248,15 @@ def row_count(tag: str) -> int:
 
 
 def _only_removes(text: str) -> bool:
-    """Whether a statement deletes rows and inserts none. If it violates a foreign key, other rows refer to the deleted rows."""
+    """Whether a statement deletes rows and inserts none. It can violate a foreign key only if rows refer to the deleted ones."""
     return "DELETE FROM" in text and "INSERT INTO" not in text
 
 
 def _is_of_server(error: Exception) -> bool:
-    """Whether the server itself raised the error, so that nothing was committed. An error of class 08 may be a pooler's."""
+    """Whether an error of COMMIT shows that nothing was committed: it comes from the server, with the severity ERROR.
+
+    Errors whose SQLSTATE is of class 08 do not count, because a pooler may have sent them.
+    """
     return (
         isinstance(error, asyncpg.PostgresError)
         and error.severity_en == "ERROR"

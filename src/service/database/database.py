@@ -1,4 +1,4 @@
-"""Database: a pool of connections, with the keyring, the cache and the replicas that its transactions use."""
+"""The class Database: a pool of connections, and the keyring, cache and replicas that transactions use together with the pool."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from service.personal.keyring import Keyring
 
 
 class ReplicaTransaction(NamedTuple):
-    """A transaction on a replica: its connection and the pool to release it to.
+    """A transaction on a replica: its connection, and the pool to which the connection is later released.
 
-    Its reads include the tenant's commits up to `number`, and the commits of shared data up to `shared_number`, of `epoch`.
+    The transaction sees at least the tenant's commits up to `number`, and the changes of shared data up to `shared_number`. Both
+    numbers belong to the epoch `epoch`.
     """
 
     connection: Connection
@@ -29,32 +30,32 @@ class ReplicaTransaction(NamedTuple):
 
 
 class ReadReplicas(Protocol):
-    """Servers that hold the same data as the primary, with a short delay (replicas.py)."""
+    """The interface of Replicas (replicas.py): servers that have the same data as the primary, after a short delay."""
 
     async def begin(self, tenant: UUID, text: str, at_least: int) -> ReplicaTransaction | None:
-        """Begin a transaction on a replica by the message `text`. Returns None if no replica can be used.
+        """Begin a transaction of the tenant on a replica, by sending it the message `text`. Returns None if none can be used.
 
-        The replica must have all commits that this process knows, and the tenant's commits up to number `at_least`.
+        A replica can be used if it has all commits of the tenant that this process knows, and those up to number `at_least`.
         """
 
 
 def _ignore(_: UUID, __: int) -> None:
-    """The default `on_numbered`, for a process that does not follow commits: does nothing."""
+    """Does nothing. This is the default of Database.on_numbered, for processes in which nothing waits for commits."""
 
 
 @dataclass(frozen=True, eq=False)
 class Database:
-    """A pool of connections, and the objects that its transactions use. `dataclasses.replace` makes a changed copy."""
+    """A pool of connections, and the objects that transactions use with it. `dataclasses.replace` makes a changed copy."""
 
     pool: Pool
     keyring: Keyring | None = None
-    """The keys, for transactions that read or write personal data."""
+    """The keys of personal data; None if no transaction reads or writes such data."""
     cache: Cache | None = None
-    """The cache, for read-only transactions."""
+    """The cache that read-only transactions use; None for no cache."""
     replicas: ReadReplicas | None = None
-    """Servers that read-only transactions with `may_lag` may read from."""
+    """The replicas on which read-only transactions with the option `may_lag` may run; None for no replicas."""
     on_numbered: Callable[[UUID, int], None] = _ignore
-    """Called with the tenant and the number of every commit, before the code that committed it continues."""
+    """Called after each commit that has a number, with the tenant and the number, before its `async with` block is left."""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -67,7 +68,7 @@ class Database:
         cache: Cache | None = None,
         **options: Any,
     ) -> AsyncIterator[Self]:
-        """Open a pool, with the `options` of Pool.open. Yields a Database that consists of this pool, `keyring` and `cache`."""
+        """Open a pool, and yield a Database with this pool, `keyring` and `cache`. `options` are arguments of Pool.open."""
         async with Pool.open(address, limits, **options) as pool:
             yield cls(pool, keyring, cache)
 

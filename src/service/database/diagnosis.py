@@ -1,4 +1,4 @@
-"""Describes a connection for `quarry db test`, or explains why there is none and what to do about it."""
+"""Connects to a database and describes the connection, or explains why connecting failed and what the operator can do."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _CERTIFICATE = (
     "set DATABASE_SSL_CERT and DATABASE_SSL_KEY",
 )
 _OTHER_HOST = (62, 64)
-"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
+"""OpenSSL's codes for a certificate of another host: X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 _BY_CERTIFICATE: Mapping[int, tuple[str, str]] = {
     9: ("its certificate is not valid yet", "set the clocks of server and client right"),
     10: ("its certificate has expired", "have it renewed"),
@@ -55,7 +55,7 @@ _BY_CERTIFICATE: Mapping[int, tuple[str, str]] = {
         "have it reissued with that extension, as RFC 5280 asks for",
     ),
 }
-"""Cause and remedy for codes of OpenSSL: X509_V_ERR_CERT_NOT_YET_VALID, …_CERT_HAS_EXPIRED and the two …_MISSING_… codes."""
+"""Keys: OpenSSL's codes for faults of a certificate (X509_V_ERR_…). Values: the cause and the remedy for the operator."""
 _MANY = ("the pooler has too many clients", "raise its max_client_conn, or lower DATABASE_POOL_MAX")
 _STRANGER = ("the pooler refuses this login or its password", "name both in the pooler's auth_file, or correct the URL")
 _BY_POOLER: Mapping[str, tuple[str, str]] = {
@@ -69,12 +69,13 @@ _BY_POOLER: Mapping[str, tuple[str, str]] = {
     "authentication failed for": ("the server refuses the pooler's login", "correct the password in its auth_file"),
     "server login": ("the server refuses the pooler's login", "see the pooler's log"),
 }
-"""Cause and remedy for texts that PgBouncer's messages contain. All its errors have the same SQLSTATE (08P01)."""
+"""Keys: parts of PgBouncer's error messages. Values: cause and remedy. The text is needed, because all errors of PgBouncer
+have the same SQLSTATE (08P01)."""
 
 
 @dataclass(frozen=True)
 class ConnectionReport:
-    """Facts about a connection, its server and its settings. Fields in `_ms` are milliseconds."""
+    """Facts about a connection, its server and its settings. Fields whose names end in `_ms` are in milliseconds."""
 
     server: str
     version: str
@@ -95,7 +96,7 @@ class ConnectionReport:
 
 
 async def examine(address: Address) -> ConnectionReport:
-    """Connect and collect the facts of the report. Raises OperatorError with a remedy if no connection can be opened."""
+    """Connect to `address` and report about the connection. Raises OperatorError with a remedy if no connection can be opened."""
     started = perf_counter()
     connection = await _reach(address)
     try:
@@ -108,7 +109,7 @@ async def examine(address: Address) -> ConnectionReport:
             " (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) AS login_is_superuser,"
             " pg_is_in_recovery() AS is_replica,"
             " coalesce((SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl), 'none') AS tls,"
-            # pg_stat_activity can't be used for this number: it hides from an ordinary role which backends serve clients.
+            # Not counted in pg_stat_activity, which hides from ordinary roles which backends serve clients.
             " (SELECT sum(numbackends)::int FROM pg_stat_database) AS connections,"
             " current_setting('max_connections')::int AS max_connections,"
             " current_setting('statement_timeout') AS statement_timeout, current_setting('lock_timeout') AS lock_timeout,"
@@ -131,7 +132,7 @@ async def examine(address: Address) -> ConnectionReport:
 
 
 async def state_of_replica(address: Address) -> str:
-    """One line about a replica: how fast it answers, or why the service does not read from it."""
+    """One line about the replica at `address`: how fast it answers, or why the service can't read from it."""
     try:
         report = await examine(address)
     except OperatorError as error:
@@ -142,7 +143,7 @@ async def state_of_replica(address: Address) -> str:
 
 
 async def why_deaf(address: Address) -> str | None:
-    """Why LISTEN can't be used at `address`, so that changes are found by polling only. None if it can."""
+    """Why LISTEN can't be used at `address`; None if it can. Without LISTEN, the service finds new commits only by polling."""
     try:
         await require(address)
     except OperatorError as error:
@@ -151,9 +152,9 @@ async def why_deaf(address: Address) -> str | None:
 
 
 async def require(address: Address) -> None:
-    """Raise OperatorError, with a remedy, if no connection to `address` can be opened or a pooler is in between.
+    """Raise OperatorError, with a remedy, if no connection to `address` can be opened, or if it leads through a pooler.
 
-    Through a pooler, the statements of one connection may run in different sessions.
+    Behind a pooler, the statements of one connection may run in different sessions of the server.
     """
     connection = await _reach(address)
     try:
@@ -172,7 +173,7 @@ async def _reach(address: Address) -> Any:
 
 @contextlib.contextmanager
 def explaining(address: Address) -> Iterator[None]:
-    """Turn a DatabaseError of the block into an OperatorError that explains why connecting to `address` failed."""
+    """Raise a DatabaseError of the block as an OperatorError, which explains why connecting to `address` failed."""
     try:
         yield
     except DatabaseError as error:
@@ -189,7 +190,7 @@ async def open_explained(address: Address, limits: PoolLimits, **options: Any) -
 
 
 def explained(error: BaseException, address: Address) -> OperatorError:
-    """The OperatorError for a failed connection: its cause in plain words, and what to do."""
+    """The OperatorError for a failed attempt to connect to `address`: the cause of `error`, and what the operator can do."""
     server = masked_url(address.url)
     causes = _chain(error)
     for cause in causes:
@@ -257,7 +258,7 @@ def _remedy(address: Address) -> str:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The error, its cause, the cause of its cause, and so on."""
+    """`error`, the exception that caused it (`__cause__` or `__context__`), the exception that caused that one, and so on."""
     found: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in found:

@@ -1,4 +1,4 @@
-"""Executor: the interface of objects that run statements. LazyConnection: connects when it runs its first statement."""
+"""Executor, the interface of objects that run statements; LazyConnection, an Executor that connects at its first statement."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from service.metrics import Observer
 
 
 class Executor(Protocol):
-    """Runs statements: a connection, or an object that opens a connection when it needs one."""
+    """Runs statements. It is a Connection, or a LazyConnection, which opens a connection when the first statement is run."""
 
     observe: Observer | None
-    """Called with the name, the duration in seconds and the row count of each named statement; None if none are observed."""
+    """A function that is called after each named statement with its name, seconds and row count; None for no function."""
 
     async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
-        """All rows of one statement."""
+        """Run the statement `text` with the parameters `values`; returns all rows."""
 
     async def fetchrow(self, text: str, values: Sequence[object]) -> Any | None:
-        """The first row of one statement, or None."""
+        """Run a statement; returns its first row, or None if it returns no row."""
 
     async def fetchval(self, text: str, values: Sequence[object]) -> Any | None:
-        """The first column of the first row, or None."""
+        """Run a statement; returns the first column of its first row, or None if it returns no row."""
 
     def is_in_transaction(self) -> bool:
         """Whether a transaction is open on the connection."""
 
     async def execute(self, text: str, values: Sequence[object] = ()) -> str:
-        """Run one statement; returns its command tag."""
+        """Run a statement; returns its command tag, such as `UPDATE 3`."""
 
 
 class LazyConnection:
-    """A connection that the first statement opens. A transaction that finds all its results in the cache opens none."""
+    """A connection that is opened when the first statement is run. If all results are found in the cache, none is opened."""
 
     __slots__ = ("_open", "connection", "observe")
 
@@ -42,23 +42,23 @@ class LazyConnection:
         self.observe = observe
 
     async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
-        """All rows of one statement."""
+        """Run the statement `text` with the parameters `values`; returns all rows."""
         return await (self.connection or await self._opened()).fetch(text, values)
 
     async def fetchrow(self, text: str, values: Sequence[object]) -> Any | None:
-        """The first row of one statement, or None."""
+        """Run a statement; returns its first row, or None if it returns no row."""
         return await (self.connection or await self._opened()).fetchrow(text, values)
 
     async def fetchval(self, text: str, values: Sequence[object]) -> Any | None:
-        """The first column of the first row, or None."""
+        """Run a statement; returns the first column of its first row, or None if it returns no row."""
         return await (self.connection or await self._opened()).fetchval(text, values)
 
     async def execute(self, text: str, values: Sequence[object] = ()) -> str:
-        """Run one statement; returns its command tag."""
+        """Run a statement; returns its command tag, such as `UPDATE 3`."""
         return await (self.connection or await self._opened()).execute(text, values)
 
     def is_in_transaction(self) -> bool:
-        """Whether a connection has been opened and a transaction is open on it."""
+        """Whether the connection has been opened, and a transaction is open on it."""
         return self.connection is not None and self.connection.is_in_transaction()
 
     async def _opened(self) -> Connection:

@@ -24,35 +24,35 @@ from service.metrics import CONNECTIONS, POOL_IN_USE, POOL_WAITED, POOL_WAITING,
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.database")
 
 _OUTCOME_GRACE = 5.0
-"""How many seconds the server is asked for the outcome of a COMMIT whose reply was lost, until an answer comes."""
+"""For how many seconds the server is asked, again and again, whether a COMMIT whose reply was lost has succeeded."""
 _OUTCOME = "SELECT app.commit_outcome($1::text::uuid, $2, $3::text::xid8, $4)"
 
 GREETING = "SELECT app.enter_life()"
-"""The `greeting` of pools whose connections may write. It begins a new epoch if the database was restored, promoted or copied."""
+"""The argument `greeting` of pools that may write. It begins a new epoch if the database was restored, promoted or copied."""
 
 
 @dataclass(frozen=True)
 class PoolerInfo:
-    """Whether a pooler is between this pool and the server, and what it supports."""
+    """Whether a pooler (such as PgBouncer) is between this pool and the server, and what the pooler supports."""
 
     has_pooler: bool
     keeps_statements: bool
-    """Whether a prepared statement can be used again in a later transaction."""
+    """Whether a prepared statement can be used again in a later transaction. It can if there is no pooler."""
 
 
 _DIRECT = PoolerInfo(has_pooler=False, keeps_statements=True)
 
 
 class _PlainConnection(asyncpg.Connection):
-    """An asyncpg connection that is not reset on release. A binding ends with its transaction, so nothing has to be reset.
+    """An asyncpg connection that is not reset when it returns to the pool, because the reset would take as long as a statement.
 
-    The reset query would take as long as a statement.
+    Nothing has to be reset: transactions set only local settings (such as the tenant), which end with the transaction.
     """
 
     __slots__ = ()
 
     def get_reset_query(self) -> str:
-        """Returns no query. asyncpg still rolls back an open transaction on release."""
+        """An empty query: nothing is reset. asyncpg still rolls back an open transaction before the connection is reused."""
         return ""
 
 
@@ -74,7 +74,7 @@ class Pool:
         self.limits = limits
         self.observe = observe
         self.info = info
-        # Behind a pooler the server can be replaced without a new connection, so the greeting is repeated in transactions.
+        # Behind a pooler, another server may take over while this connection stays open. So transactions repeat the greeting.
         self._greeting = greeting if info.has_pooler else None
         self._name = name
         self._is_down = False
@@ -91,11 +91,11 @@ class Pool:
         observe: Observer | None = None,
         greeting: str | None = None,
     ) -> AsyncIterator[Self]:
-        """Connect, with retries while the server can't be reached. Raises Unavailable if the last attempt fails too.
+        """Open a pool. While the server can't be reached, connecting is repeated; Unavailable is raised after the last attempt.
 
-        `greeting` is the first statement on every new connection. Behind a pooler it is also sent with the beginning of every
-        transaction that may write. Behind a pooler, raises OperatorError if the login is not the role itself, or if its
-        sessions begin with a wrong search_path or timezone.
+        `schema` is put into the search_path, `name` is the application name. `greeting` is the first statement on each new
+        connection; behind a pooler it is also sent with each BEGIN of a transaction that may write. Behind a pooler,
+        OperatorError is raised if the login is not the role itself, or if sessions begin with a wrong search_path or timezone.
         """
         constants = {
             "search_path": f"{schema}, pg_temp",
@@ -125,7 +125,7 @@ class Pool:
 
     @property
     def greets_transactions(self) -> bool:
-        """Whether the greeting is sent with the beginning of every transaction that may write."""
+        """Whether the greeting (see `open`) is also sent with BEGIN in each transaction that may write."""
         return self._greeting is not None
 
     @contextlib.asynccontextmanager
@@ -138,7 +138,7 @@ class Pool:
             await self.release(connection)
 
     async def acquire(self) -> Connection:
-        """Acquire a connection; `release` gives it back. Raises PoolExhausted or Unavailable."""
+        """Take a connection from the pool; `release` returns it to the pool. Raises PoolExhausted or Unavailable."""
         began = perf_counter()
         POOL_WAITING.inc()
         try:
@@ -158,20 +158,20 @@ class Pool:
         return Connection(raw, self.outcome, self.observe, self._greeting)
 
     async def release(self, connection: Connection) -> None:
-        """Give a connection back to the pool, whatever state it is in."""
+        """Return a connection to the pool. If a transaction is still open on the connection, the connection is closed."""
         connection.forget()
         POOL_IN_USE.dec()
         try:
             await self.raw.release(connection.raw, timeout=COMMIT_GRACE)
         except Exception:
-            # The pool has closed the connection. The error is only logged, so that it does not hide the transaction's outcome.
+            # The pool has closed the connection. This error is only logged, so that callers get the outcome of the transaction.
             log.debug("release_failed", exc_info=True)
         if connection.has_refused_writes:
             log.warning("session_read_only", pool=self._name)
             await self.renew()
 
     async def renew(self) -> None:
-        """Replace all connections: an idle one when it is next acquired, one in use when it is released."""
+        """Replace all connections: idle ones when they are next acquired, those in use when they are released."""
         await self.raw.expire_connections()
 
     def _has_lost(self, error: Exception) -> None:
@@ -187,7 +187,7 @@ class Pool:
             log.warning("database_recovered", pool=self._name)
 
     async def outcome(self, commit: Numbered) -> str | None:
-        """The outcome of a commit: `committed`, `aborted`, or None if the server gave no answer in time."""
+        """Ask the server for the outcome of `commit`: `committed`, `aborted`, or None after _OUTCOME_GRACE seconds."""
         values = (commit.tenant, commit.number, str(commit.xid), commit.at)
         try:
             async with asyncio.timeout(_OUTCOME_GRACE):
@@ -203,9 +203,9 @@ class Pool:
 
 
 async def _look(address: Address, limits: PoolLimits, name: str, constants: Mapping[str, str]) -> PoolerInfo:
-    """Connect once, without the options that a pooler refuses, and find out whether a pooler is in between.
+    """Connect once, without the options that poolers refuse, to find out whether a pooler is between this process and the server.
 
-    Raises OperatorError if the pool can't be used behind this pooler.
+    Raises OperatorError if sessions behind the pooler would have the wrong role, search_path or timezone.
     """
     options = replace(address, role=None).asyncpg_options(application_name=name)
     connection = await asyncpg.connect(
@@ -228,7 +228,7 @@ async def _look(address: Address, limits: PoolLimits, name: str, constants: Mapp
 
 async def _announce(greeting: str | None, raw: Any) -> None:
     if greeting is not None:
-        # The greeting's function does not exist before the first migration.
+        # Before the first migration, the function that the greeting calls does not exist. That is no error.
         with contextlib.suppress(asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError):
             await raw.execute(greeting)
     await temporal.register(raw)
@@ -244,7 +244,7 @@ def _ended(pid: int, _: object) -> None:
 
 
 async def _close(pool: Any) -> None:
-    """Wait up to COMMIT_GRACE seconds until all connections are released, then close the others by force."""
+    """Wait up to COMMIT_GRACE seconds until all connections are released; then close those that are still in use."""
     try:
         async with asyncio.timeout(COMMIT_GRACE):
             await pool.close()

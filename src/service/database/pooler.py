@@ -1,7 +1,8 @@
-"""Finds out whether a pooler (PgBouncer in transaction mode) is in between, and which settings sessions have behind it.
+"""Finds out whether a pooler (PgBouncer in transaction mode) is between service and server, and what settings sessions then have.
 
 Behind a pooler every transaction may run in another session, without the settings, prepared statements and LISTEN of the
-previous transaction. Code that needs one session throughout calls `is_between` first, and refuses to go on behind a pooler.
+previous transaction. Code that needs the same session for all its statements calls `is_between` first, and raises an error if it
+returns true.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ _VARIABLES: Mapping[str | None, str] = {
 
 
 async def is_between(connection: Any) -> bool:
-    """Whether a pooler is in between: the pid of the backend that answers is not the one reported when connecting.
+    """Whether `connection` leads through a pooler: the pid of the backend differs from the pid that was sent at connecting.
 
-    The connection must send its statements unnamed (`statement_cache_size=0`).
+    The connection must have been opened with `statement_cache_size=0`: named prepared statements may fail behind a pooler.
     """
     return bool(connection.get_server_pid() != await connection.fetchval("SELECT pg_backend_pid()"))
 
@@ -31,13 +32,13 @@ async def is_between(connection: Any) -> bool:
 async def keeps_statements(connection: Any) -> bool:
     """Whether the pooler at the other end of `connection` makes a prepared statement usable in every session.
 
-    PgBouncer does so from version 1.21 on, with max_prepared_statements. It gives the statements other names, which is how it
-    is recognised here.
+    PgBouncer does so from version 1.21 on, if max_prepared_statements is set. Then it gives prepared statements other names on
+    the server. This function prepares a statement and checks whether its name on the server is another one.
     """
     name = f"quarry_{secrets.token_hex(8)}"
     text = f"SELECT '{name}'"
     async with connection.transaction():
-        # Keep a reference during the lookup: asyncpg closes a statement that nothing refers to.
+        # The variable keeps the statement open during the query: asyncpg closes a statement that no object refers to.
         statement = await connection.prepare(text, name=name)
         found = await connection.fetchval(
             "SELECT name FROM pg_catalog.pg_prepared_statements WHERE statement = $1", text
@@ -49,7 +50,7 @@ async def keeps_statements(connection: Any) -> bool:
 
 
 async def differing(connection: Any, constants: Mapping[str, str]) -> dict[str, str]:
-    """The settings whose values in the connection's session differ from those in `constants`, with the session's values."""
+    """Compare the settings of the session with `constants`. Returns those that differ: their names, and the session's values."""
     rows = await connection.fetch(
         "SELECT lower(name) AS name, setting FROM pg_catalog.pg_settings WHERE lower(name) = ANY ($1::text[])",
         list(constants),
@@ -59,7 +60,7 @@ async def differing(connection: Any, constants: Mapping[str, str]) -> dict[str, 
 
 
 def require_constants(differing: Mapping[str, str]) -> None:
-    """Raise OperatorError if search_path or timezone is among `differing`: it changes the meaning of statements."""
+    """Raise OperatorError if search_path or timezone is in `differing` (see above): the service's SQL depends on their values."""
     wrong = [f"{name} is {differing[name] or 'empty'}" for name in _NECESSARY if name in differing]
     if wrong:
         raise OperatorError(
@@ -69,7 +70,7 @@ def require_constants(differing: Mapping[str, str]) -> None:
 
 
 def variable(role: str | None) -> str:
-    """The name of the setting that holds the address for `role`."""
+    """The name of the setting that contains the address for connections as `role`."""
     return _VARIABLES.get(role, "DATABASE_URL")
 
 

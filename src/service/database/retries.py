@@ -1,4 +1,4 @@
-"""Repeats work after transient errors: how often, and after which pauses. An error is transient if its class is `retryable`."""
+"""Repeats work after transient errors, with pauses. An error is transient if the attribute `retryable` of its class is true."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.retries")
 
 
 async def repeated(once: Callable[[int], Awaitable[T]], *, attempts: int = 3, deadline: float = 30.0) -> T:
-    """Await `once(1)`, and after each transient error the next attempt: `once(2)` and so on. Raises the last error.
+    """Await `once(1)`; after a transient error `once(2)`, and so on. Returns the first result, or raises the last error.
 
-    There are at most `attempts`, and none is added after `deadline` seconds. A pause is a random part of a limit that doubles
-    from 5 ms up to 250 ms. Tenacity is not used here: it would take more time than all other Python code of a request.
+    `once` is called at most `attempts` times, and not again after an error that comes later than `deadline` seconds. Pauses are
+    random, from 0 up to a limit that doubles from 5 ms to at most 250 ms. Tenacity is not used here, because it would take more
+    time than all other Python code of a request.
     """
     started = monotonic()
     attempt = 1
@@ -43,7 +44,7 @@ async def repeated(once: Callable[[int], Awaitable[T]], *, attempts: int = 3, de
 
 
 def connecting(attempts: int) -> AsyncRetrying:
-    """Repeats the first connection attempt while the server is starting, after pauses that grow from 100 ms up to 5 s."""
+    """Repeats the first attempt to connect after transient errors, with random pauses whose limit grows from 100 ms to 5 s."""
     return AsyncRetrying(
         stop=stop_after_attempt(attempts),
         wait=wait_random_exponential(multiplier=0.1, max=5.0),

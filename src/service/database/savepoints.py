@@ -1,4 +1,4 @@
-"""The savepoints of a transaction. They have names, may be nested, and are limited in number."""
+"""The savepoints of a transaction. They have names and may be nested; a transaction may open at most SAVEPOINT_CEILING."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from service.errors import DatabaseError, TooManySavepoints
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.transactions")
 
 SAVEPOINT_CEILING = 60
-"""Maximum number of savepoints in a transaction. PostgreSQL keeps at most 64 subtransactions of a backend in shared memory.
-Beyond that, the visibility checks of all backends become slower."""
+"""Maximum number of savepoints in a transaction. PostgreSQL keeps at most 64 subtransactions of a backend in shared memory. If a
+transaction has more, the visibility checks of all backends become slower."""
 SAVEPOINT_WARNING = 32
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
@@ -31,11 +31,11 @@ class Savepoints:
 
     @contextlib.asynccontextmanager
     async def open(self, name: str) -> AsyncIterator[None]:
-        """A savepoint, to which the transaction is rolled back if the block raises; the exception is raised again.
+        """Set a savepoint. If the block raises an exception, roll back to the savepoint and raise the exception again.
 
-        `name` consists of lower-case letters, digits and _.
+        `name` begins with a lower-case letter, followed by lower-case letters, digits and _.
 
-        Raises TooManySavepoints when a transaction would open its 61st savepoint.
+        Raises TooManySavepoints if the transaction has already opened 60 savepoints.
         """
         if not _NAME.match(name):
             raise ValueError(f"a savepoint's name is a lower-case word, not {name!r}")
@@ -44,7 +44,7 @@ class Savepoints:
         self._opened += 1
         if self._opened == SAVEPOINT_WARNING:
             log.warning("many_savepoints", opened=self._opened, ceiling=SAVEPOINT_CEILING)
-        # The depth distinguishes nested savepoints of the same name. A counter would lead to many different statements.
+        # The depth makes the names of nested savepoints unique. A counter would do so too, but make every statement a new text.
         mark = f"{name}_{self._depth}"
         await self._connection.execute(f"SAVEPOINT {mark}")
         self._depth += 1
@@ -62,8 +62,8 @@ class Savepoints:
         if not self._connection.is_in_transaction():
             return
         try:
-            # ROLLBACK TO keeps the savepoint. Without RELEASE, the savepoints of a loop would be nested deeper and deeper.
+            # ROLLBACK TO does not remove the savepoint. Without RELEASE, savepoints opened in a loop would be nested ever deeper.
             await self._connection.execute(f"ROLLBACK TO {mark};RELEASE {mark}")
         except DatabaseError:
-            # This error is only logged: the caller raises the block's own error, and the aborted transaction can't commit.
+            # This error is only logged, because the caller raises the block's own error. The aborted transaction can't commit.
             log.warning("savepoint_rollback_failed", exc_info=True)

@@ -1,4 +1,4 @@
-"""A single connection outside the pool, and the quoting of identifiers."""
+"""Opens a single connection that belongs to no pool, and quotes identifiers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from service.database.translation import translate
 
 
 async def connect(address: Address) -> Any:
-    """Open a connection outside the pool, for set-up and diagnosis. Any failure is raised as a ServiceError."""
+    """Open a connection that belongs to no pool, for set-up and diagnosis. If this fails, a ServiceError is raised."""
     options = address.asyncpg_options(application_name="quarry")
     try:
-        # Prepared statements get no names: behind a pooler, another client may have used the same name in the same session.
+        # Prepared statements are unnamed (cache size 0), because behind a pooler another client may have used the same name.
         return await asyncpg.connect(
             address.url, timeout=address.connect_timeout, statement_cache_size=0, **options
         )  # fmt: skip

@@ -1,7 +1,7 @@
 """Reads dates and timestamps that Python can't represent: infinity, years before 1, years beyond 9999.
 
-The service writes no such values, but somebody may write them by hand. asyncpg would raise an error for such a value, and the
-whole result would be lost. The codecs of this module read it as the first or last date or time that Python can represent.
+The service writes no such values, but somebody may write them by hand. asyncpg's own codecs raise an error for such a value, and
+the whole result is lost. The codecs of this module return the first or the last value that Python can represent instead.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ _LAST_DAY = date.max.toordinal()
 
 
 async def register(connection: Any) -> None:
-    """Register the codecs on an asyncpg connection.
+    """Register the codecs of this module on an asyncpg connection.
 
-    asyncpg queries the catalog for this. The transaction keeps its queries in one session if a pooler is in between.
+    asyncpg sends several queries for this. They need the same session, so they are sent in one transaction: behind a pooler,
+    each transaction may run in another session.
     """
     async with connection.transaction():
         for name, encode, decode in (
@@ -31,7 +32,7 @@ async def register(connection: Any) -> None:
 
 
 def _moment(value: tuple[int]) -> datetime:
-    """A datetime from PostgreSQL's microseconds since 2000, where infinity is the largest 64-bit integer."""
+    """The datetime for a timestamptz in microseconds since 2000. For infinity PostgreSQL sends the largest 64-bit integer."""
     microseconds = value[0]
     if microseconds > _LAST_MICROSECOND:
         return _LAST
@@ -43,7 +44,7 @@ def _from_moment(moment: datetime) -> tuple[int]:
 
 
 def _day(value: tuple[int]) -> date:
-    """A date from PostgreSQL's days since 2000, where infinity is the largest 32-bit integer."""
+    """The date for a PostgreSQL date in days since 2000. For infinity PostgreSQL sends the largest 32-bit integer."""
     return date.fromordinal(min(max(_EPOCH_DAY + value[0], 1), _LAST_DAY))
 
 

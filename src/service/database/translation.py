@@ -1,8 +1,8 @@
-"""Translates what asyncpg and PostgreSQL raise into the service's errors.
+"""Translates exceptions of asyncpg, including the errors that PostgreSQL reports, into ServiceErrors.
 
-An error of the server is classified by its SQLSTATE. For other errors the caller says whether the connection is lost: asyncpg
-raises half a dozen exception classes in that case, some of them also in other cases. Messages never contain text from the
-database.
+An error that PostgreSQL reports is classified by its SQLSTATE. For other exceptions the caller says whether the connection is
+lost, because their classes don't show it: asyncpg raises half a dozen classes then, some of them also in other cases. The
+messages of the ServiceErrors never repeat PostgreSQL's messages.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _SUFFIXES = ("_check", "_key", "_fkey")
 
 
 def translate(error: Exception, *, connection_lost: bool, only_removes: bool = False) -> Exception:
-    """The service's error for an exception of a statement or a connection attempt; `error` itself if its kind is unknown.
+    """The ServiceError for an exception of a statement or of an attempt to connect; `error` itself if its class is unknown.
 
-    The caller raises the result `from error`. `only_removes` says that the statement deletes rows and inserts none. The text
-    of the server's messages is not evaluated, because it depends on the server's language.
+    The caller raises the result `from error`. `only_removes` says that the statement deletes rows and inserts none. The texts
+    of the server's messages are not used, because they depend on the server's language.
     """
     if isinstance(error, ServiceError):
         return error
@@ -85,7 +85,7 @@ def _of_statement(error: asyncpg.PostgresError, state: str, *, only_removes: boo
         case "23505":
             return Conflict(f"The {field} is taken." if field else None, field=field)
         case "23503":
-            # A missing referenced row and the deletion of a referenced row give the same SQLSTATE, constraint and table.
+            # The error is the same whether the statement refers to a missing row, or deletes a row that others refer to.
             if only_removes:
                 return InUse()
             return MissingReference(errors=(FieldError(field or "", "There is no such row."),))
@@ -105,7 +105,7 @@ def _of_statement(error: asyncpg.PostgresError, state: str, *, only_removes: boo
                 "The database is not the one of this version: run `quarry migrate up`, where its data is."
             )
         case "25006":
-            # During maintenance our own functions raise this SQLSTATE. Otherwise the session or the server is read-only.
+            # During maintenance our functions raise this error; otherwise PostgreSQL does, for a read-only session or server.
             is_ours = getattr(error, "server_source_function", None) == "exec_stmt_raise"
             return ReadOnly() if is_ours else SessionReadOnly()
         case "25P02":
@@ -120,7 +120,7 @@ def _of_statement(error: asyncpg.PostgresError, state: str, *, only_removes: boo
 
 
 def field_of(constraint: str | None, table: str | None) -> str | None:
-    """The field that a constraint is about, from its name: `users_tenant_id_email_key` of `users` is `email`."""
+    """The field that a constraint is about, derived from its name: for `users_tenant_id_email_key` of `users` it is `email`."""
     if not constraint or not table or constraint.endswith("_pkey"):
         return None
     for suffix in _SUFFIXES:

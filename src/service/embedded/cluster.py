@@ -1,4 +1,4 @@
-"""The data directory of PostgreSQL (a database cluster): creating it, and resetting its password."""
+"""Creates the data directory of PostgreSQL (a database cluster), and resets the password of its superuser."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from service.embedded.state import write
 
 SUPERUSER = "postgres"
 _LETTERS = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-"""Options of initdb for the locale C.UTF-8, which is built into PostgreSQL. It sorts by code point as the locale C does, but also
-converts the case of non-ASCII letters, in the same way on every operating system."""
+"""Options of initdb for the locale C.UTF-8, which is built into PostgreSQL. Like the locale C it sorts by code points. Unlike C
+it also converts non-ASCII letters to upper and lower case, in the same way on every operating system."""
 _LETTERS_SINCE = 17
 
 
 def create(placement: Placement, binaries: Path, password: str) -> None:
-    """Create the data directory. It gets its name by renaming, so it exists only when it is complete."""
+    """Create the data directory. It is created under another name and then renamed, so that it exists only if it is complete."""
     home, name = placement.data.parent, placement.data.name
     for leftover in home.glob(f"new-{name}-*"):
         _remove(leftover)
@@ -48,14 +48,14 @@ def create(placement: Placement, binaries: Path, password: str) -> None:
 
 
 def reset_password(placement: Placement, binaries: Path, password: str) -> None:
-    """Set a new password for the superuser of an existing data directory, because the file with the old one is lost."""
+    """Set a new password for the superuser of an existing data directory. Used if the file with the old password is missing."""
     single_user = ("--single", "-D", str(placement.data), "-c", "exit_on_error=on", "postgres")
     statement = f"ALTER ROLE {SUPERUSER} PASSWORD '{password}'\n"
     run(placement.account, binaries / "postgres", *single_user, given=statement)
 
 
 def _remove(leftover: Path) -> None:
-    """Remove the directory that a killed start has left. Retries for 10 seconds, because its initdb may still be writing."""
+    """Remove a directory that a killed process left in `create`. Retry for 10 seconds: its initdb may still be writing."""
     deadline = time.monotonic() + 10.0
     while leftover.exists() and time.monotonic() < deadline:
         shutil.rmtree(leftover, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The errors of the embedded server, with messages for the operator."""
+"""The class of errors of the embedded server, and functions that make their messages for the operator."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from service.errors import OperatorError
 
 
 class EmbeddedError(OperatorError):
-    """The embedded server cannot be used."""
+    """The embedded server cannot be found, started, used or stopped."""
 
 
 @contextmanager
 def reported(directory: Path) -> Iterator[None]:
-    """Turn an error of the operating system into an EmbeddedError."""
+    """Turn an OSError of the block into an EmbeddedError. `directory` is the state directory of the server, for the message."""
     try:
         yield
     except OSError as error:
@@ -28,7 +28,7 @@ def reported(directory: Path) -> Iterator[None]:
 
 
 def reason(output: str) -> str:
-    """The last error message in PostgreSQL's output, with its hint; without an error message, the last line."""
+    """Why a program of PostgreSQL failed: the last error message in its output, with the hint; without one, the last line."""
     failures = re.findall(r"\b((?:FATAL|PANIC|ERROR|error): .*)(?:\n.*\b(HINT: .*))?", output)
     if failures:
         return " ".join(failures[-1]).strip()

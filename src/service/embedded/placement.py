@@ -1,7 +1,7 @@
-"""Decides where the embedded PostgreSQL has its data directory, and which account runs it.
+"""Decides where the embedded PostgreSQL has its data directory, and which account runs PostgreSQL.
 
-The data directory is in the server's state directory. Only if this process runs as root, and the account of PostgreSQL can't
-enter the state directory, is it below /var/tmp.
+The data directory is in the state directory of the server (see embedded/__init__.py). There is one exception: if this process
+runs as root, and the account that runs PostgreSQL can't enter the state directory, the data directory is below /var/tmp.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from service.embedded.errors import EmbeddedError
 from service.embedded.state import read, write
 
 OWN_ACCOUNT = "quarry-postgres"
-"""The account that runs the embedded server if this process runs as root. `nobody` is used only if this account can't be
-created: other programs also run as `nobody` and could read the data."""
+"""The account that runs the embedded server if this process runs as root. If it can't be created, `nobody` is used. That is
+the second choice, because other programs that run as `nobody` can read the data."""
 _OUTSIDE = Path("/var/tmp")
 
 
@@ -37,7 +37,7 @@ class Account:
 
     @classmethod
     def for_data(cls, data: Path) -> Account:
-        """The owner of `data` if that directory exists; else OWN_ACCOUNT, which is created if possible, or else `nobody`."""
+        """The owner of the directory `data`. If it does not exist: OWN_ACCOUNT, created if missing; or else `nobody`."""
         if data.exists():
             owner = data.stat()
             return cls(owner.st_uid, owner.st_gid)
@@ -50,7 +50,7 @@ class Account:
         return found
 
     def enters(self, directory: Path) -> bool:
-        """Whether the mode bits of `directory` and of all directories above it let the account enter."""
+        """Whether this account can enter `directory`, by the mode bits of `directory` and of all directories above it."""
         for status in (step.stat() for step in (directory, *directory.parents)):
             shift = 6 if status.st_uid == self.uid else 3 if status.st_gid == self.gid else 0
             if not status.st_mode >> shift & 1:
@@ -67,10 +67,10 @@ def _account(name: str) -> Account | None:
 
 
 def _made(name: str) -> Account | None:
-    """Create the account as a system account with a group of the same name; None if `useradd` can't do that here."""
+    """Create the system account `name`, with a group of the same name, by `useradd`. Returns None if that fails."""
     program = shutil.which("useradd") or "/usr/sbin/useradd"
     alone = ["--system", "--user-group", "--no-create-home", "--home-dir", "/", "--shell", "/bin/false"]
-    # A lock is held, because one of two useradd processes that run at the same time can undo the other's changes.
+    # The lock lets one process at a time run useradd: of two that run at the same time, one can undo the changes of the other.
     with suppress(OSError, subprocess.TimeoutExpired), files.alone(Path("/etc")):
         if (found := _account(name)) is not None:
             return found
@@ -80,16 +80,17 @@ def _made(name: str) -> Account | None:
 
 @dataclass(frozen=True)
 class Placement:
-    """A data directory (PGDATA), and the account that PostgreSQL runs as; an `account` of None means the current one."""
+    """A data directory (PGDATA), and the account that runs PostgreSQL; None stands for the account of this process."""
 
     data: Path
     account: Account | None
 
 
 def place(directory: Path, major: int, say: Callable[[str], None]) -> Placement:
-    """Where the data of PostgreSQL `major` are, or are to be created, and as which account it runs.
+    """The data directory of PostgreSQL `major`, which may not exist yet, and the account that runs PostgreSQL.
 
-    New data are created in `directory` if the account can enter it, or else in the directory that `outside` returns.
+    A new data directory is created in the state directory `directory`. If the account can't enter `directory`, or if an earlier
+    start already used the directory that `outside` returns, the data directory is in that one.
     """
     data = directory / f"pg{major}"
     if os.geteuid() != 0:
@@ -102,9 +103,9 @@ def place(directory: Path, major: int, say: Callable[[str], None]) -> Placement:
 
 
 def outside(directory: Path, say: Callable[[str], None]) -> Path:
-    """The directory below /var/tmp for the files that cannot be in `directory` itself. It is created if it is missing.
+    """The directory below /var/tmp for files that cannot be in the state directory `directory`. It is created if it is missing.
 
-    It belongs to root, and every account may enter it.
+    The directory below /var/tmp belongs to root, and every account may enter it.
     """
     chosen = _recorded_outside(directory)
     if chosen is None:
@@ -124,12 +125,12 @@ def outside(directory: Path, say: Callable[[str], None]) -> Path:
 
 
 def data_directories(directory: Path) -> list[Path]:
-    """The data directories of all major versions, `pg18` and the like."""
+    """The data directories (`pg18` and so on, one for each major version) that belong to the state directory `directory`."""
     homes = [home for home in (directory, _recorded_outside(directory)) if home is not None]
     return [data for home in homes for data in home.glob("pg[0-9]*")]
 
 
 def _recorded_outside(directory: Path) -> Path | None:
     name = read(directory / "outside")
-    # The name is validated, because root may be using a state directory whose files another user can change.
+    # The name in the file is checked: if root uses a state directory of another user, that user could write any path into it.
     return _OUTSIDE / name if name and re.fullmatch("quarry-embedded-[0-9a-f]{16}", name) else None

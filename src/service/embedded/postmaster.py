@@ -1,4 +1,4 @@
-"""The postmaster, the main process of a PostgreSQL server: finding it by its pid file, starting it and shutting it down."""
+"""Finds, starts and stops the postmaster, which is the main process of a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.01
 
 @dataclass(frozen=True)
 class Postmaster:
-    """A running postmaster; `ready` is false while it is still starting."""
+    """A running postmaster. `ready` is false while the server is still starting and does not accept connections."""
 
     pid: int
     port: int
@@ -35,7 +35,7 @@ class Postmaster:
 
 
 def find(data: Path) -> Postmaster | None:
-    """The running postmaster of `data`, as its pid file describes it; None if there is none."""
+    """The running postmaster of the data directory `data`, as described in the file postmaster.pid; None if there is none."""
     lines = (read(data / "postmaster.pid") or "").splitlines()
     if len(lines) < 4 or not lines[0].isdigit() or not works_in(int(lines[0]), data):
         return None
@@ -43,7 +43,7 @@ def find(data: Path) -> Postmaster | None:
 
 
 def find_settled(data: Path) -> Postmaster | None:
-    """Wait until the postmaster of `data` accepts connections, and return it; None if none is running or it ends meanwhile."""
+    """The postmaster of the data directory `data`, after waiting until it accepts connections; None if it is not running."""
     deadline = time.monotonic() + _START_SECONDS
     while (found := find(data)) is not None and not found.ready:
         if time.monotonic() > deadline:
@@ -55,7 +55,7 @@ def find_settled(data: Path) -> Postmaster | None:
 def start(
     placement: Placement, binaries: Path, port: int | None, last_port: int, options: Mapping[str, str]
 ) -> Postmaster:
-    """Start the server and wait until it is ready. If `port` is None, it gets `last_port` if that is free, else any free port."""
+    """Start the server, and wait until it is ready. If `port` is None, use `last_port` if that is free, else any free port."""
     log = placement.data.parent / f"server-{placement.data.name.removeprefix('pg')}.log"
     began = time.monotonic()
     while True:
@@ -69,12 +69,13 @@ def start(
             process.wait()
             raise
         if found is not None:
-            # The server keeps running after this Popen object is deleted. Popen would warn about that if no return code was set.
+            # A return code is set, because the server keeps running after this Popen object is deleted. Without a return code,
+            # Popen would warn that a process is still running.
             process.returncode = 0
             return found
         said = log.read_bytes()[log_start:].decode(errors="replace")
-        # Two failures are temporary, so the start is repeated: the backends of a killed postmaster still run, or another process
-        # has just taken the port.
+        # After two kinds of failure the start is repeated, because they pass: backends of a killed postmaster are still running,
+        # or another process has just taken the port.
         passing = re.search("pre-existing shared memory|Address already in use", said)
         if not passing or time.monotonic() > began + _RETRY_SECONDS:
             raise EmbeddedError(
@@ -84,7 +85,7 @@ def start(
 
 
 def shut_down(data: Path) -> bool:
-    """Stop the server of `data` and wait until it is gone; False when there is none."""
+    """Stop the server of the data directory `data`, and wait until it has ended. Returns False if no server was running."""
     found = find(data)
     if found is None:
         return False
@@ -101,13 +102,13 @@ def shut_down(data: Path) -> bool:
 
 
 def remove_misleading_pid_file(data: Path) -> None:
-    """Remove the pid file in `data` if it is damaged, or contains the pid of a running process that is not a server of `data`.
+    """Remove the file postmaster.pid in `data` if it is damaged, or if its pid is now that of a process that is not this server.
 
-    The file of a process that has ended is kept, because PostgreSQL uses it to find backends that are still running.
+    If no process has the pid, the file is kept: PostgreSQL needs it to find backends of the ended server that are still running.
     """
     path = data / "postmaster.pid"
     if path.exists():
-        # In single-user mode PostgreSQL writes its pid as a negative number.
+        # The number may be negative: PostgreSQL in single-user mode writes its pid with a minus sign.
         first = re.match(r"-?([1-9]\d*)\n", path.read_text())
         if first is None or (exists(int(first[1])) and not works_in(int(first[1]), data)):
             path.unlink(missing_ok=True)
@@ -123,9 +124,9 @@ def _choose_port(port: int | None, last_port: int) -> int:
 
 
 def _free_port(port: int) -> int | None:
-    """`port` if it is free, else None; for 0, any free port."""
+    """Return `port` if it is free, else None. If `port` is 0, return any free port."""
     with socket.socket() as probe:
-        # PostgreSQL sets this option too. With it a port is free even if connections of the previous server are in TIME_WAIT.
+        # As in PostgreSQL: with this option, a port counts as free although connections of the previous server are in TIME_WAIT.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -137,8 +138,8 @@ def _free_port(port: int) -> int | None:
 def _spawn(
     placement: Placement, binaries: Path, port: int, options: Mapping[str, str], output: BinaryIO
 ) -> subprocess.Popen[bytes]:
-    # A backup locks all tables at once, on two connections. 512 locks for each of the server's 100 connections are enough for a
-    # thousand own schemas of tenants.
+    # A backup locks all tables at the same time, on two connections. The server has room for 512 locks for each of its 100
+    # connections, together. That is enough for a thousand tenants with their own schemas.
     settings = {"timezone": "UTC", "log_timezone": "UTC", "max_locks_per_transaction": "512", **options}
     settings |= {"listen_addresses": HOST, "port": str(port), "unix_socket_directories": ""}
     arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -153,7 +154,7 @@ def _spawn(
 
 
 def _await_ready(process: subprocess.Popen[bytes], data: Path, log: Path, deadline: float) -> Postmaster | None:
-    """Wait until `process` accepts connections, and return it as a Postmaster; None if it ends before that."""
+    """Wait until the started server `process` accepts connections, and return it; None if the process ends before that."""
     while process.poll() is None:
         found = find(data)
         if found is not None and found.pid == process.pid and found.ready:

@@ -1,4 +1,4 @@
-"""Starts PostgreSQL's programs independently of the caller's environment, and finds out whether a process still exists."""
+"""Starts PostgreSQL's programs with an environment of their own, and finds out whether a process still exists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.embedded.placement import Account
 
 
 def run(account: Account | None, program: Path, *arguments: str, given: str = "") -> None:
-    """Run a program to its end, with the text `given` on its standard input. Raises EmbeddedError if it fails."""
+    """Run a program as `account` until it ends, with `given` as its standard input. Raises EmbeddedError if it fails."""
     done = subprocess.run(
         [program, *arguments],
         check=False,
@@ -30,12 +30,12 @@ def run(account: Account | None, program: Path, *arguments: str, given: str = ""
 
 
 _KEPT = frozenset({"PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR"})
-"""Environment variables that are passed on, because PostgreSQL's programs may need them."""
+"""The environment variables that PostgreSQL's programs may need. They inherit these from this process, and no others."""
 
 
 def surroundings(account: Account | None) -> dict[str, Any]:
-    """The Popen arguments with which a child process does not inherit this process's environment, directory and account."""
-    # Other programs may be able to read the environment of the server, so it must not contain our keys and passwords.
+    """Arguments of Popen by which a child process gets a reduced environment, the directory `/`, and the account `account`."""
+    # Other programs may be able to read the server's environment. So the variables with our keys and passwords are left out.
     environment = {name: value for name, value in os.environ.items() if name in _KEPT}
     arguments: dict[str, Any] = {"env": environment | {"LC_ALL": "C", "TZ": "UTC"}, "cwd": "/"}
     if account is not None:
@@ -44,14 +44,14 @@ def surroundings(account: Account | None) -> dict[str, Any]:
 
 
 def works_in(pid: int, data: Path) -> bool:
-    """Whether process `pid` is running and is a PostgreSQL server for the data directory `data`."""
+    """Whether the process `pid` is a running PostgreSQL server of the data directory `data` (without /proc: of any directory)."""
     if not Path("/proc/self").exists():
         command_line = ["ps", "-ww", "-o", "stat=", "-o", "command=", "-p", str(pid)]
         shown = subprocess.run(command_line, check=False, capture_output=True, text=True).stdout
         return not shown.lstrip().startswith("Z") and "postgres" in shown
     process = Path("/proc") / str(pid)
     try:
-        # The command line is empty for a zombie: a process that has ended, but whose parent has not waited for it yet.
+        # A zombie (a process that has ended, but whose parent has not waited for it yet) has an empty command line.
         command = (process / "cmdline").read_bytes().split(b"\0")
         if Path(os.fsdecode(command[0])).name not in ("postgres", "postmaster"):
             return False
@@ -63,7 +63,7 @@ def works_in(pid: int, data: Path) -> bool:
 
 
 def exists(pid: int) -> bool:
-    """Whether a process `pid` exists. A child of this process that has ended (a zombie) does not count."""
+    """Whether a process `pid` exists. A child of this process that has ended (a zombie) does not count as existing."""
     reap(pid, os.WNOHANG)
     try:
         os.kill(pid, 0)
@@ -75,6 +75,6 @@ def exists(pid: int) -> bool:
 
 
 def reap(pid: int, options: int = 0) -> None:
-    """Wait for the end of process `pid` if it is a child of this process, so that it does not remain as a zombie."""
+    """If `pid` is a child of this process, wait for its end, so that no zombie remains. `options` are those of os.waitpid."""
     with suppress(ChildProcessError):
         os.waitpid(pid, options)

@@ -1,4 +1,4 @@
-"""The server of a state directory. It is started for the first process that uses it, and stopped when the last one ends."""
+"""Starts the server of a state directory for the first process that uses it, and stops it when the last such process ends."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from service.embedded.placement import Placement, data_directories, place
 
 @dataclass(frozen=True)
 class Server:
-    """A running server, and how to connect to it as its superuser.
+    """A running server, and the address and password with which its superuser connects.
 
-    `directory` is the state directory, `data` the data directory (PGDATA), `pid` the process id of the postmaster and
-    `binaries` the directory of psql, pg_dump and the other programs.
+    `directory` is the state directory, `data` the data directory (PGDATA) and `pid` the process id of the postmaster. `binaries`
+    is the directory with psql, pg_dump and the other programs.
     """
 
     host: str
@@ -37,7 +37,7 @@ class Server:
     def url(self, *, user: str | None = None, password: str | None = None, database: str = "postgres") -> str:
         """The connection URL for `user`. Without `user` it is for the superuser and includes the password.
 
-        The server has no TLS. The URL says so with sslmode=disable, which saves each connection a round trip.
+        The URL contains sslmode=disable, because the server has no TLS. Without it, each connection would first ask for TLS.
         """
         if user in (None, self.superuser) and password is None:
             password = self.password
@@ -60,12 +60,12 @@ def running(
     keep: bool = False,
     say: Callable[[str], None] = _say,
 ) -> Iterator[Server]:
-    """The server of `directory`. It is started if it is not running. At the end it is stopped if no other process uses it.
+    """The server of the state directory `directory`. It is started if it is not running.
 
-    A server that already runs is used as it is: `options` (`-c name=value` of its command line) then have no effect, and a
-    `port` other than its own is an error. Without `port` a new server gets the port of the last start if that is free, else
-    any free port. With `keep` the server runs until `stop` is called, even if processes that use it later do not set `keep`.
-    Raises EmbeddedError if the server cannot be started or used.
+    At the end of the block, the server is stopped if no other process uses it. With `keep` it runs until `stop` is called, even
+    if processes that use it later do not set `keep`. A new server is started with `options` (settings of PostgreSQL) and on
+    `port`; if that is None, on the port of the last start if it is free, else on any free port. If the server already runs,
+    `options` have no effect, and another `port` than its own is an error. Raises EmbeddedError if the server can't be used.
     """
     directory = directory.resolve()
     with ExitStack() as locks:
@@ -76,7 +76,7 @@ def running(
             with state.exclusive(start_lock):
                 _stop_other_majors(directory, major, users_lock)
                 server = _serve(directory, major, port, options, say)
-                # This process shares the lock only after the start, so that it does not count as a user if the start fails.
+                # Processes that use the server share this lock. It is taken after the start, because the start may fail.
                 state.share(users_lock)
                 if keep:
                     state.write(directory / "keep", "Left running until it is stopped explicitly.\n")
@@ -89,7 +89,7 @@ def running(
 
 
 def stop(directory: Path) -> bool:
-    """Stop the server of `directory` even if it is in use, and wait until it has ended; returns False if none was running."""
+    """Stop the server of the state directory `directory`, even if it is in use. Returns False if no server was running."""
     directory = directory.resolve()
     if not directory.is_dir():
         return False
@@ -107,7 +107,7 @@ def _is_unused(directory: Path, users_lock: BinaryIO) -> bool:
 
 
 def _stop_other_majors(directory: Path, major: int, users_lock: BinaryIO) -> None:
-    """Stop servers of other major versions than `major`. Raises EmbeddedError if one is in use."""
+    """Stop the servers of `directory` with another major version than `major`. Raises EmbeddedError if one is in use."""
     for data in data_directories(directory):
         other = data.name.removeprefix("pg")
         if other != str(major) and postmaster.find(data) is not None:
@@ -119,7 +119,7 @@ def _stop_other_majors(directory: Path, major: int, users_lock: BinaryIO) -> Non
 def _serve(
     directory: Path, major: int, port: int | None, options: Mapping[str, str], say: Callable[[str], None]
 ) -> Server:
-    """The server of `directory`, which is started if it is not running. The caller must hold the start lock."""
+    """Start the server of `directory` if it is not running, and return it. The caller must hold the lock start.lock."""
     binaries = find_binaries(major)
     placement = place(directory, major, say)
     found = postmaster.find_settled(placement.data)
@@ -159,7 +159,7 @@ def _start(
         cluster.create(placement, binaries, password)
     elif known is None:
         cluster.reset_password(placement, binaries, password)
-    # The file is written after the data are created. If the process is killed before, the next start sets a new password.
+    # The password is written after the data directory is created. If the process is killed in between, the next start resets it.
     state.write(directory / "password", password)
     (directory / "keep").unlink(missing_ok=True)
     last_port = int(state.read(directory / "port") or 0)

@@ -1,4 +1,4 @@
-"""The files of a state directory, which only its owner may read, and the locks on them that processes hold."""
+"""Reads, writes and locks the files of a state directory. Only the owner of the directory may read the files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 
 def read(path: Path) -> str | None:
-    """The text of a file without surrounding whitespace; None if the file is missing or empty."""
+    """The text in a file, without whitespace around it; None if the file is missing or empty."""
     try:
         return path.read_text().strip() or None
     except FileNotFoundError:
@@ -19,7 +19,7 @@ def read(path: Path) -> str | None:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file atomically. The new file has the owner and mode that `open_private` sets."""
+    """Write `text` to a file, which is replaced atomically. The new file has the owner and mode that `open_private` sets."""
     partial = path.with_name(path.name + ".partial")
     partial.unlink(missing_ok=True)
     with open_private(partial) as file:
@@ -28,7 +28,7 @@ def write(path: Path, text: str) -> None:
 
 
 def open_private(path: Path) -> BinaryIO:
-    """Open a file for appending. A new file is private to the owner of its directory, also if root creates it."""
+    """Open a file for appending. If it is new, only the owner of its directory may read it, even if root has created it."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -42,7 +42,7 @@ def open_private(path: Path) -> BinaryIO:
 
 @contextmanager
 def exclusive(lock: BinaryIO) -> Iterator[None]:
-    """Hold an exclusive lock on the file `lock`, after waiting until no other process has a lock on it."""
+    """Hold an exclusive lock on the file `lock` during the block. Before, wait until no other process holds a lock on it."""
     fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         yield
@@ -56,7 +56,7 @@ def share(lock: BinaryIO) -> None:
 
 
 def is_unused(lock: BinaryIO) -> bool:
-    """Whether no other process holds `lock`. If so, the caller's shared lock becomes exclusive; if not, it is released."""
+    """Whether no other process holds a lock on the file. If true, the caller's lock is then exclusive; if false, released."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,1 +1,1 @@
-"""The HTTP layer: how a request becomes an answer (its HTTP response). The operations of the API are in `service.api`."""
+"""The HTTP layer, which all operations share: parsing, authentication, limits, answers (HTTP responses), documentation."""

@@ -1,7 +1,7 @@
 """HTTP responses, called answers in this project: models become JSON, errors become problem+json, and headers are added.
 
-A handler's return annotation names the class of its answer: `Page[Campaign]`, `Created[Campaign]`, `Nothing`. The OpenAPI
-document is generated from these annotations.
+A handler is a function that serves a route. Its return annotation names the class of its answer: `Page[Campaign]`,
+`Created[Campaign]`, `Nothing`. The OpenAPI document is generated from these annotations.
 """
 
 from __future__ import annotations
@@ -52,22 +52,22 @@ _INTERNAL = "Something went wrong on our side."
 
 
 class Answer(Response):
-    """A JSON document."""
+    """An HTTP response whose body is a JSON document."""
 
     media_type: str | None = "application/json"
     status: ClassVar[int] = 200
-    # The error code if this is a problem document, otherwise empty.
+    # The error code if this answer is a problem document (RFC 9457), otherwise empty.
     code = ""
 
 
 class Entity(Answer, Generic[M]):
-    """The requested entity, as it is after the request."""
+    """One object: an entity (such as a campaign) as it is after the request, or the result of an operation."""
 
     # The entity's id and version, from which `tag` makes the ETag; None if the entity has no version.
     tagged: tuple[UUID, int] | None = None
 
     def tag(self, tenant: UUID) -> None:
-        """Set the ETag header, made from the entity's version and id and from `tenant`. An entity without a version gets none."""
+        """Set the header ETag, made from the entity's version, its id and `tenant`. Without a version, no header is set."""
         if self.tagged is not None:
             id, version = self.tagged
             self.headers["ETag"] = f'"{version}.{mark(tenant, id)}"'
@@ -102,12 +102,12 @@ class Text(Answer):
 
 
 def entity(model: type[M], row: M) -> Entity[M]:
-    """An answer with one entity, serialized as `model`. Fields that only a subclass of `model` has are left out."""
+    """An answer with `row`, serialized as `model`. If `row` is of a subclass of `model`, the subclass's fields are left out."""
     return _tagged(Entity(model.__pydantic_serializer__.to_json(row), Entity.status), row)
 
 
 def created(model: type[M], row: M, location: str | None = None) -> Created[M]:
-    """An answer with a new entity. `location` is the path of the entity for the Location header, None for no such header."""
+    """An answer with a new entity. `location` is the entity's path for the header Location; None: no such header."""
     headers = {} if location is None else {"Location": location}
     return _tagged(Created(model.__pydantic_serializer__.to_json(row), Created.status, headers), row)
 
@@ -120,10 +120,10 @@ def page(
     *,
     etag: str | None = None,
 ) -> Page[M]:
-    """An answer with one page of a list. If `rows` has more than `limit` rows, there is a next page.
+    """An answer with one page of a list: the first `limit` of the `rows`. If there are more rows, there is a next page.
 
-    `cursor` makes the cursor of the next page from the last row of this page. The ETag is `etag` if that is given
-    (numbered_pages.py), and otherwise a weak ETag made from a hash of the body.
+    `cursor` makes the cursor of the next page from the last row of this page. `items` serializes the rows. The ETag is `etag`
+    if that is given (numbered_pages.py gives one), otherwise a weak ETag made from a hash of the body.
     """
     following = b"null"
     if len(rows) > limit:
@@ -134,14 +134,18 @@ def page(
 
 
 def keep(answer: Response, *, is_secret: bool) -> None:
-    """Set the caching headers. A secret answer must not be stored; any other only by the browser, which has to revalidate it."""
+    """Set Cache-Control, unless the answer already has it, and add Authorization to Vary.
+
+    A secret answer must not be stored. Any other answer may be stored by the client, but not by shared caches, and the client
+    has to revalidate it before each use.
+    """
     if "cache-control" not in answer.headers:
         answer.headers["Cache-Control"] = "no-store" if is_secret else "private, no-cache"
     answer.headers.add_vary_header("Authorization")
 
 
 def not_modified(etag: str) -> Page[Any]:
-    """An answer with status 304: the client already has the version with this ETag."""
+    """An answer with status 304, without a body: the client already has what this ETag stands for."""
     unmodified: Page[Any] = Page(status_code=304, headers={"ETag": etag})
     del unmodified.headers["content-type"]
     return unmodified
@@ -158,7 +162,7 @@ def nothing() -> Nothing:
 
 
 def unmodified(answer: Response, if_none_match: Sequence[str]) -> bool:
-    """Whether the client already has this answer: one of the If-None-Match headers contains its ETag."""
+    """Whether the client already has this answer: the status is 200, and If-None-Match contains the answer's ETag or is `*`."""
     if not if_none_match or answer.status_code != 200:
         return False
     etag = answer.headers.get("etag")
@@ -166,7 +170,7 @@ def unmodified(answer: Response, if_none_match: Sequence[str]) -> bool:
 
 
 def holds(etag: str, if_none_match: Sequence[str]) -> bool:
-    """Whether the If-None-Match headers contain `etag`, or are `*` (weak comparison, RFC 9110)."""
+    """Whether the values of If-None-Match contain `etag` (by weak comparison, RFC 9110), or are just `*`."""
     held = [tag.strip().removeprefix("W/") for header in if_none_match for tag in header.split(",")]
     return etag.removeprefix("W/") in held or held == ["*"]
 
@@ -174,7 +178,8 @@ def holds(etag: str, if_none_match: Sequence[str]) -> bool:
 def problem(error: Exception, request_id: str) -> Answer:
     """The answer to an error, as application/problem+json (RFC 9457).
 
-    The code is `internal` if the exception is no ServiceError, or if STATUS does not contain its code.
+    The answer's error code is that of the exception. It is `internal` for an exception that is no ServiceError, or whose code
+    is not in STATUS.
     """
     known = error if isinstance(error, ServiceError) else None
     code = known.code if known is not None and known.code in STATUS else "internal"
@@ -204,11 +209,11 @@ def problem(error: Exception, request_id: str) -> Answer:
 
 
 def mark(tenant: UUID, row: UUID) -> str:
-    """The part of an ETag that identifies tenant and row: 16 hexadecimal digits.
+    """The part of an ETag that identifies the tenant and the row: 16 hexadecimal digits.
 
-    Versions are small numbers, so many rows have the same version. A browser sends the ETag that it stored for a URL even
-    after a different user has signed in. Without this part, the answer to such a request could be 304, and the browser would
-    show the row that the former user saw.
+    A URL such as /v1/tenant shows users of different tenants different rows, and these may have the same version. A browser
+    sends the ETag that it stored for a URL even after a different user has signed in. Without this part, that user could get
+    the answer 304, and the browser would show the row that the former user saw.
     """
     return hashlib.sha256(tenant.bytes + row.bytes).hexdigest()[:16]
 

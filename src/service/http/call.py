@@ -50,15 +50,15 @@ class Call(Generic[W]):
         self.writes = request.method not in ("GET", "HEAD")
         self.caller: Caller
         self.tenant: TenantId | None = None
-        """The caller's tenant; None until the call's transaction has ended successfully."""
+        """The caller's tenant; None until a transaction of this call has succeeded."""
         self.number: int | None = None
-        """The number of this call's commit in the tenant's log; None before the commit, and if the call changed nothing."""
+        """The number of this call's commit in the tenant's log; None if the call has not committed yet, or changed nothing."""
         self._key = read_key(request.headers.getlist("idempotency-key")) if self.writes and may_repeat else None
         self._raw = b""
 
     @property
     def origin(self) -> Origin:
-        """The client's address and the request's id."""
+        """The client's IP address (None if it is not known), and the id of the request."""
         client = self.request.client
         try:
             ip = ip_address(client.host) if client else None
@@ -69,13 +69,16 @@ class Call(Generic[W]):
     def id(self, name: str = "id") -> UUID:
         """The id of a row, from a path parameter. Raises NotFound if it is not a UUID."""
         text = self.request.path_params[name]
-        # UUID() also accepts other spellings, such as one with braces, but each row must have only one URL.
+        # UUID() also accepts other spellings, such as one with braces. Here, only the usual one with hyphens is accepted.
         if not _ID.match(text):
             raise NotFound
         return UUID(text)
 
     async def body(self, model: type[B], most: int) -> Parsed[B]:
-        """The JSON body, at most `most` bytes. First raises Unauthorized if a required token is missing or malformed."""
+        """Read the JSON body; it is parsed as `model` when its value is needed. More than `most` bytes are an error.
+
+        If the endpoint requires a token, and it is missing or malformed, raises Unauthorized before the body is read.
+        """
         if self.permission != "anyone":
             self.token()
         raw = await read_bytes(self.request, min(most, self.state["settings"].max_body_bytes))
@@ -89,7 +92,7 @@ class Call(Generic[W]):
 
     @property
     def precondition(self) -> Precondition:
-        """The If-Match header. It is about the row whose id is in the path, or about the tenant if the path contains no id."""
+        """The condition of the header If-Match on the row whose `id` is in the path, or on the tenant if the path has no `id`."""
         token, id = tokens.read(self.bearer()), self.request.path_params.get("id", "")
         row = UUID(id) if _ID.match(id) else token and token.tenant
         mark = answers.mark(token.tenant, row) if token and row else None
@@ -102,9 +105,10 @@ class Call(Generic[W]):
 
     @property
     def at_least(self) -> int:
-        """The number of the commit that a read must include, as the Consistency header requires; 0 if nothing is required.
+        """The number of the commit that a read must include. It is taken from the request's header Consistency.
 
-        A position of a different epoch is ignored. Raises Malformed if the header is not a position.
+        The result is 0 (no requirement) for a write, if the header is missing, or if it names an epoch other than the present
+        one. Raises Malformed if the header is not a position (`<epoch>-<number>`).
         """
         given = self.request.headers.get("consistency")
         if given is None or self.writes:
@@ -115,7 +119,7 @@ class Call(Generic[W]):
         return position.number if position.epoch == self.state["watermarks"].epoch else 0
 
     def note_commit(self, tenant: TenantId, number: int | None) -> None:
-        """Note the tenant and the number of the call's commit. A handler that commits without `run` has to call this."""
+        """Note tenant and number of the call's commit, for the header Consistency. Needed if a handler commits without `run`."""
         self.tenant, self.number = tenant, number
 
     async def run(
@@ -126,11 +130,12 @@ class Call(Generic[W]):
         at_least: int = 0,
         may_lag: bool = True,
     ) -> R:
-        """Run `operation` as the caller, in one transaction whose first statement authenticates the caller.
+        """Run `operation` in one transaction, whose first statement authenticates the caller by `token` or the request's token.
 
-        A read goes to a replica, if there is one, unless `may_lag` is false. Every request is authenticated anew, so the
-        suspension of a tenant, or the end of a user, session or key, takes effect with the next request. Raises Unauthorized,
-        SessionExpired, TenantSuspended, Forbidden, and any error of `operation`.
+        A read includes the tenant's commits up to number `at_least`, and goes to a replica, if there is one, unless `may_lag`
+        is false. Every request is authenticated, so the suspension of a tenant, or the end of a user, session or key, takes
+        effect within a second. Raises Unauthorized, SessionExpired, TenantSuspended, Forbidden, RateLimited (too many requests
+        wait), and any error of `operation`.
         """
         shown = token or self.token()
         settings = self.state["settings"]
@@ -150,9 +155,10 @@ class Call(Generic[W]):
         return result
 
     async def prepare(self, operation: Callable[[W], Awaitable[R]]) -> R:
-        """Like `run`, for a transaction that precedes the one of `write`.
+        """Like `run`, for a handler that needs another transaction before that of `write`.
 
-        Raises Replayed, KeyReused or InProgress if the request's Idempotency-Key has been used before.
+        If the request's Idempotency-Key has been used before, `operation` is not called: raises Replayed, KeyReused or
+        InProgress, as `write` does.
         """
 
         async def unless_answered(work: W) -> R:
@@ -163,9 +169,10 @@ class Call(Generic[W]):
         return await self.run(unless_answered)
 
     async def write(self, operation: Callable[[W], Awaitable[A]]) -> A:
-        """Like `run`, for an operation that returns the answer. A request with an Idempotency-Key takes effect only once.
+        """Like `run`, for an operation that changes something and returns the answer to the request.
 
-        Also raises Replayed, KeyReused and InProgress.
+        A request with an Idempotency-Key takes effect only once: if it is repeated, raises Replayed with the stored answer. Also
+        raises KeyReused if the key belongs to a different request, and InProgress if the first request has not ended.
         """
 
         async def once(work: W) -> A:
@@ -173,7 +180,8 @@ class Call(Generic[W]):
             if request is None:
                 return await operation(work)
             claim = await request.claim(work)
-            # The quota is checked after the claim, so that a repeated request gets its answer even if the quota is full.
+            # The quota (the most keys that a tenant may store) is checked after the claim. A repeated request has already
+            # ended in `claim` with its stored answer, so a full quota does not refuse it.
             await self.state["quota"].check(work, self.caller.tenant)
             answer = await operation(work)
             if isinstance(answer, Entity):
@@ -185,9 +193,11 @@ class Call(Generic[W]):
         return await self.run(once)
 
     async def consistency(self) -> str | None:
-        """The answer's Consistency header: the position of the call's commit, or of the tenant's head if nothing was changed.
+        """The value for the answer's header Consistency: the position of this call's commit or, if nothing was changed, of the
+        tenant's last commit.
 
-        None for a read. Also None if the head can't be read, which is not an error, because the write itself has succeeded.
+        None (no header) for a read, and for a call without a tenant. Also None if the number of the last commit can't be read:
+        this is not an error, because the request itself has succeeded.
         """
         if not self.writes or self.tenant is None:
             return None
@@ -202,14 +212,14 @@ class Call(Generic[W]):
         return str(Position(self.state["watermarks"].epoch, number))
 
     def token(self) -> Token:
-        """The bearer token. Raises Unauthorized if it is missing or malformed."""
+        """The bearer token of the request, parsed. Raises Unauthorized if it is missing or malformed."""
         token = tokens.read(self.bearer())
         if token is None:
             raise Unauthorized
         return token
 
     def bearer(self) -> str:
-        """The text of the bearer token, empty if the request has none."""
+        """The bearer token of the request as text, empty if the request has no bearer token."""
         scheme, _, text = self.request.headers.get("authorization", "").partition(" ")
         return text.strip() if scheme.lower() == "bearer" else ""
 
@@ -224,7 +234,8 @@ class Call(Generic[W]):
         if bearer is not None and not is_authentic(work.binding, token, bearer):
             bearer = None
         if (bearer is None or bearer.is_expired) and work.may_be_behind:
-            # The replica may not have the session or key yet, or not its last use. After `Behind`, the primary is asked.
+            # A replica may lack a new session or key, or its last use, without which it seems expired. `Behind` causes the
+            # transaction to be repeated on the primary.
             raise Behind
         try:
             self.caller = caller = admit(token, bearer, self.permission)

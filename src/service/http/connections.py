@@ -1,4 +1,4 @@
-"""Limits on what clients may use before their requests are served: connections, bytes of headers, time.
+"""Limits for clients whose requests have not been read yet: open connections, size of the headers, time to send a request.
 
 uvicorn's own protocol class reads the head of a request (request line and headers) however large it is, waits for it without a
 time limit, and accepts any number of connections. `BoundedProtocol` refuses what exceeds a limit: it sends a problem document
@@ -24,16 +24,19 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.connections")
 
 _MOST_HEADERS = 100
 _HEAD_BYTES = 32 * 1024
-"""The most bytes of the request line and all headers together."""
+"""The most bytes of all headers together. An incomplete head, or the framing of a chunked body, may not be larger either."""
 _TARGET_BYTES = 8 * 1024
 _BESIDE_A_BYTE = 9
-"""The bytes that may be received per byte of a chunked body. A chunk of one byte takes six; three are for chunk extensions."""
+"""How many bytes a client may send for each byte of data in a chunked body. A chunk with one byte of data takes six bytes;
+three more are allowed for chunk extensions. Besides, _HEAD_BYTES may be sent."""
 _WARN_EVERY = 60.0
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a connection or a request is refused: the content of the problem document, and `reason` for CONNECTIONS_REFUSED."""
+    """Why a connection or request is refused. `reason` is the label in the metric CONNECTIONS_REFUSED; the other fields are for
+    the problem document that the client gets.
+    """
 
     status: int
     code: str
@@ -51,9 +54,10 @@ _CROWD = Refusal(503, "unavailable", "Too many connections of your address are o
 
 @dataclass
 class Gate:
-    """Admits at most `most` connections, and at most `most_of_address` from any address that is not a trusted proxy's.
+    """Counts the open connections: at most `most` are admitted, and at most `most_of_address` from one IP address.
 
-    The head of a request must arrive within `head_timeout` seconds, its body within `body_timeout`. 0 means no limit.
+    The addresses of trusted proxies have no limit of their own. The head of a request must arrive within `head_timeout` seconds,
+    its body within `body_timeout` seconds. Each of these four limits can be switched off by 0.
     """
 
     most: int
@@ -66,7 +70,7 @@ class Gate:
     _warned_at: float = -_WARN_EVERY
 
     def enter(self, address: str) -> Refusal | None:
-        """Count a new connection. Returns why it is refused, or None."""
+        """Count a new connection. Returns None if it is admitted, otherwise why it is refused. `leave` must follow either way."""
         self._open[address] += 1
         self._total += 1
         if self.most and self._total > self.most:
@@ -76,7 +80,7 @@ class Gate:
         return None
 
     def leave(self, address: str) -> None:
-        """Stop counting a connection that has been closed."""
+        """Subtract a connection that has been closed from the counts."""
         self._total -= 1
         self._open[address] -= 1
         if not self._open[address]:
@@ -97,7 +101,9 @@ class Gate:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with the limits of `gate`. One timer per connection checks the deadline: requests need no timers."""
+    """uvicorn's protocol with the limits of `gate`. Each connection has one timer, which checks the current deadline, so that no
+    timer has to be started and cancelled for every request.
+    """
 
     def __init__(self, *args: Any, gate: Gate, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -136,17 +142,18 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._refusal is not None:
             return
-        # Data in which a head or body begins is not counted, as it is unknown how much of it belongs to that head or body.
-        # on_headers_complete checks the size of a complete head.
+        # The piece of data in which a head or body begins is not counted, because it may also contain the end of the request
+        # before. So an incomplete head is limited here only roughly; on_headers_complete checks a complete one exactly.
         if before == (self._messages, False) and self._is_in_head:
             self._head_bytes += len(data)
         if before == (self._messages, True) and self._is_in_body:
             self._received_of_body += len(data)
         if max(self._head_bytes, self._received_of_body - _BESIDE_A_BYTE * self._body_bytes) > _HEAD_BYTES:
-            # The parser does not report an unfinished header or trailer, so on_header can't check its size.
+            # The parser reports a header or trailer only when it is complete. So on_header would never refuse an endless one.
             self._refuse(_HEADERS)
         elif self._deadline is None and (self.cycle is None or self.cycle.response_complete):
-            # Any data, even a single line break, cancels uvicorn's keep-alive timer, so a deadline must replace it.
+            # uvicorn cancels its keep-alive timer when any data arrive, even a single line break. So a deadline has to replace
+            # that timer.
             self._expect(self._gate.head_timeout)
 
     def on_message_begin(self) -> None:
@@ -184,16 +191,16 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's message is not used
-        """Uvicorn calls this when the parser or one of its callbacks refuses the data."""
+        """Refuse the request. uvicorn calls this when the data are not valid HTTP, or when `_abort` has stopped the parser."""
         self._refuse(self._refusal or _MALFORMED)
 
     def _abort(self, refusal: Refusal) -> None:
-        """Stop the parser, which treats any exception in a callback as an invalid request."""
+        """Stop the parser by an exception; it treats an exception in a callback as invalid data."""
         self._refusal = refusal
         raise ValueError(refusal.detail)
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Send a problem document, unless an answer has already begun, and close the connection."""
+        """Send a problem document, unless the answer to the current request has already begun, and close the connection."""
         self._refusal = refusal
         self._deadline = None
         CONNECTIONS_REFUSED.labels(reason=refusal.reason).inc()
@@ -211,7 +218,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._is_in_head or self.cycle is None or not self.cycle.response_complete:
                 self._refuse(_TOO_SLOW)
             else:
-                # The request has already been answered, so no problem document is sent.
+                # The last request has already been answered and no other has begun, so no problem document is sent.
                 self.transport.close()
             return
         soonest = min(filter(None, (self._gate.head_timeout, self._gate.body_timeout)), default=0.0)

@@ -1,10 +1,11 @@
-"""Contracts: the inputs and the answer of a handler, as its signature declares them. A contract is read only once.
+"""A contract describes the inputs and the answer of a handler (a function that serves a route). It is read once, when the route
+is declared, from the handler's signature and docstring:
 
     async def update(call: Call, body: Parsed[CampaignPatch], precondition: Precondition) -> Entity[Campaign]:
 
-`body` is the JSON body, and `query` the query string. `precondition` is the If-Match header: a handler with this parameter
-requires it. The return annotation is one of the classes of answers.py. The contract says how requests are parsed, and the
-OpenAPI document is generated from it.
+The parameters after `call` are optional. `body` is the JSON body, and `query` the query string. `precondition` is the header
+If-Match: if a handler has this parameter, a request without the header is refused. The return annotation is one of the classes
+of answers.py. Requests are parsed as the contract says, and the OpenAPI document is generated from the contracts.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ _INPUTS = ("body", "query")
 
 
 class ContractError(TypeError):
-    """A handler's signature or docstring lacks something that a contract needs, or has a parameter that no contract has."""
+    """A handler has no docstring, or no Answer as return annotation, or a parameter other than body, query and precondition."""
 
 
 @dataclass(frozen=True)
 class Contract:
-    """The inputs and the answer of a handler. `model` is the model of the rows in the answer, None if it contains none.
+    """The inputs and the answer of a handler.
 
-    `summary` is the first paragraph of the handler's docstring, `description` the rest.
+    `body` and `query` are the models of these inputs, None if the handler does not have them. `model` is the model that is named
+    in the answer's brackets, such as Campaign in `Page[Campaign]`. `summary` is the first paragraph of the handler's docstring,
+    `description` the rest.
     """
 
     body: type[BaseModel] | None

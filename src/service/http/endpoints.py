@@ -1,4 +1,4 @@
-"""How a route is declared, and how a request is answered that matches the route."""
+"""Declares routes (Endpoint), and answers the requests that match a route (Resource)."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
 
 
 SMALL, LARGE = 16 * 1024, 1024 * 1024
-"""Limits on the size of a request body, in bytes: SMALL by default, LARGE for long texts. MAX_BODY_BYTES can lower both."""
+"""Limits on the size of a request body, in bytes: SMALL is the default of endpoints, LARGE is for bodies with long texts. The
+setting MAX_BODY_BYTES is a limit for all endpoints, so it can be the lower one."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One HTTP method of one path: the permission that it requires, and the handler that serves it.
+    """One HTTP method of one path: the permission that a caller needs, and the handler that serves the requests.
 
-    `contract`, the types of the handler's inputs and answer, is read from its signature and docstring. Raises ContractError if
-    something is missing there.
+    `contract` (the types of the handler's inputs and answer) is read from the handler's signature and docstring. Raises
+    ContractError if they do not describe a contract.
     """
 
     method: str
@@ -41,21 +42,22 @@ class Endpoint:
     permission: Permission
     handler: Callable[..., Awaitable[Answer]]
     may_repeat: bool = True
-    """False if the header Idempotency-Key is ignored: a repeated request is then carried out again."""
+    """False if the endpoint ignores the header Idempotency-Key: then a repeated request is carried out again."""
     refuses: tuple[str, ...] = ()
-    """Error codes of the endpoint's answers, besides those that problems.py derives from the other fields."""
+    """Error codes that the endpoint can answer with, besides those that problems.py derives from its other fields."""
     is_secret: bool = False
-    """True if nobody may store the answers, because they contain a credential or are for operators only."""
+    """True if neither clients nor caches may store the answers, because these contain a credential or are for operators only."""
     is_shared: bool = False
     """True if the endpoint writes shared data, which belongs to no tenant. Its answers then have no Consistency header."""
     has_own_failure: bool = False
-    """True if an answer with status 503 can have a JSON body that is not a problem document."""
+    """True if the handler itself can answer with status 503 and a JSON body that is not a problem document, as /readyz does."""
     most: int = SMALL
     """The largest request body that is accepted, in bytes."""
     heading: str = ""
     """The section of the documentation that lists the endpoint.
 
-    The default is the last part of the path after `/v1` that is not a parameter, or `service` if there is none.
+    By default it is the last part of the path after `/v1` that is not a parameter: `campaigns` for `/v1/campaigns/{id}`. For a
+    path without such a part, such as `/docs`, it is `service`.
     """
     contract: Contract = field(init=False)
 
@@ -76,12 +78,12 @@ class Endpoint:
 
     @property
     def is_idempotent(self) -> bool:
-        """Whether a request with an Idempotency-Key can be repeated without being carried out twice."""
+        """Whether the endpoint respects the header Idempotency-Key, so that a repeated request is not carried out twice."""
         return self.method != "GET" and self.may_repeat and self.permission not in ("anyone", "operator")
 
 
 class Resource:
-    """The endpoints of one path, as an ASGI application. Every error that they raise becomes a problem document."""
+    """An ASGI application that serves the `endpoints` of one path, by method. Every exception becomes a problem document."""
 
     def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
         self.endpoints = endpoints
@@ -105,7 +107,7 @@ class Resource:
         await answer(scope, receive, send)
 
     def endpoint(self, method: str) -> Endpoint | None:
-        """The endpoint that serves a method, or None. GET's endpoint also serves HEAD."""
+        """The endpoint that serves a method; None if the method is not allowed. The endpoint of GET also serves HEAD."""
         return self.endpoints.get("GET" if method == "HEAD" else method)
 
     async def _answer(self, request: Request[State]) -> Response:

@@ -1,7 +1,9 @@
-"""Idempotency-Key: a request's key, fingerprint and answer are stored in the transaction that makes the request's changes.
+"""Idempotency keys make it safe to repeat a request whose answer was lost.
 
-A client that did not receive the answer sends the request again with the same key. It gets the stored answer, and nothing is
-changed a second time. A request that fails stores nothing, so it can be repeated with the same key.
+The transaction that makes a request's changes also stores the key from the header Idempotency-Key, the answer, and a fingerprint
+(an HMAC of the request). If the client repeats the request with the same key, it gets the stored answer, and nothing is changed a
+second time. A different request with this key has another fingerprint, and is refused. A request that fails stores nothing, so
+it can be repeated with the same key.
 """
 
 from __future__ import annotations
@@ -30,9 +32,9 @@ _COLUMN = "idempotency_keys.fingerprint"
 
 
 class Replayed(Exception):
-    """The request has been answered before. `answer` is the stored answer.
+    """Raised for a repeated request, to send the stored `answer` instead of carrying out the request again.
 
-    `number` is the number of the request's commit, None if it made none or if the log no longer contains the commit.
+    `number` is the number of the first request's commit; None if that request changed nothing, or if its commit was pruned.
     """
 
     def __init__(self, answer: Response, number: int | None) -> None:
@@ -41,7 +43,10 @@ class Replayed(Exception):
 
 
 def read_key(headers: Sequence[str]) -> str | None:
-    """The key of a request with these Idempotency-Key headers, None if there are none. Raises Malformed."""
+    """The idempotency key of a request, None if the request has none. `headers` are the values of its headers Idempotency-Key.
+
+    Raises Malformed if there are several headers, or if the value is not a valid key.
+    """
     if not headers:
         return None
     if len(headers) > 1 or not _KEY.match(headers[0]):
@@ -57,11 +62,11 @@ class IdempotentRequest:
     caller_id: UUID
     digest: str
     lifetime: float
-    """How long the answer is kept, in seconds."""
+    """How long key and answer are kept, in seconds. After that, the key counts as new."""
 
     @classmethod
     def of(cls, request: Request[Any], body: bytes, *, key: str, caller_id: UUID, lifetime: float) -> IdempotentRequest:
-        """Make an IdempotentRequest from the HTTP request, its body and its key."""
+        """Make an IdempotentRequest from the HTTP request, its body, its key, its caller's id and the lifetime of the answer."""
         digest = hashlib.sha256()
         for part in (request.method, str(request.url.path), request.url.query, *request.headers.getlist("if-match")):
             digest.update(part.encode() + b"\n")
@@ -69,10 +74,10 @@ class IdempotentRequest:
         return cls(key, caller_id, digest.hexdigest(), lifetime)
 
     async def replay(self, work: EngineWork) -> None:
-        """Raise Replayed if the request has been answered before, KeyReused if its key was used for a different request.
+        """Return if the caller has not used the key before. Otherwise raise an error that ends the present request.
 
-        Also raises InProgress if the answer is not stored yet, and Undecipherable if it can't be decrypted. Returns normally if
-        the key is new.
+        The error is Replayed with the stored answer; KeyReused if the key was used for a different request; InProgress if no
+        answer is stored yet; Undecipherable if the stored answer can't be decrypted or belongs to a different request.
         """
         settled = await work.idempotency_keys.find(self.caller_id, self.key)
         if settled is None:
@@ -86,10 +91,10 @@ class IdempotentRequest:
         raise Replayed(self._unpacked(work, settled.answer), settled.number)
 
     async def claim(self, work: EngineWork) -> UUID:
-        """Claim the key for this transaction, and return the id of the key's row.
+        """Store a new key, and return the id of its row. For a key that was used before, raise what `replay` raises.
 
-        If a concurrent request has claimed the same key, wait for its end; raises InProgress if that takes too long. Also
-        raises Replayed and KeyReused, as `replay` does.
+        If a concurrent request of the caller has the same key, this waits until that request has ended, and raises InProgress if
+        it takes too long.
         """
         try:
             id = await work.idempotency_keys.claim(
@@ -106,11 +111,12 @@ class IdempotentRequest:
         return id
 
     async def settle(self, work: EngineWork, id: UUID, answer: Response) -> None:
-        """Store the answer, in the same transaction as the changes that the request makes."""
+        """Store the answer in the key's row, whose id is `id`, in the same transaction as the request's changes."""
         await work.idempotency_keys.settle(id, self._packed(answer))
 
     def _fingerprint(self, work: EngineWork) -> bytes:
-        # An HMAC with a secret key is stored: from the digest alone, a password in the body could be guessed.
+        # An HMAC of the digest, made with a secret key, is stored. From the digest itself, somebody who reads the database could
+        # guess a password in the body.
         return work.binding.index(self.digest, _COLUMN)
 
     def _packed(self, answer: Response) -> str:
@@ -118,10 +124,11 @@ class IdempotentRequest:
         return json.dumps([answer.status_code, headers, bytes(answer.body).decode(), *self._whose])
 
     def _unpacked(self, work: EngineWork, text: str) -> Answer:
-        """The stored answer. Raises Undecipherable if the answer was stored for a different caller, key or request.
+        """The answer from its stored text. Raises Undecipherable if it was stored for a different caller, key or request.
 
-        Without this check, somebody who can write to the database could copy an answer into the row of a different request,
-        and get the answer by repeating that request.
+        Without this check, somebody who can write to the database could copy an answer into the row of a request of their own,
+        and get the answer by repeating that request. Texts of an earlier release do not contain caller, key and request; they
+        are accepted while `Binding.accepts_earlier_forms` is true.
         """
         status, headers, body, *whose = json.loads(text)
         if whose != self._whose and (whose or not work.binding.accepts_earlier_forms):

@@ -1,7 +1,8 @@
-"""Input: bodies and query strings. The bytes of a body are read before any statement runs, up to a limit.
+"""The input of requests: bodies and query strings.
 
-Bodies and query strings are parsed when a handler asks for the value, after the caller has been admitted. So the errors 401 and
-403 take precedence over errors of the input, and the input of a refused caller is never parsed.
+The bytes of a body are read before any SQL statement runs, up to a limit. Bodies and query strings are parsed later, when a
+handler asks for the value: after the caller has been admitted. So a caller who is not admitted gets the error 401 or 403 even
+if the input is wrong, and the input is not parsed.
 """
 
 from __future__ import annotations
@@ -20,28 +21,30 @@ T = TypeVar("T")
 B = TypeVar("B", bound=BaseModel)
 
 _REPORTED = 50
-"""The most wrong fields that an error answer lists."""
+"""An error answer lists at most this many wrong fields."""
 _NAME_SHOWN = 200
 _LENGTH_DIGITS = 18
 
 
 class Body(BaseModel):
-    """The base of the models of bodies and query strings: an unknown field is an error."""
+    """The base class for models of bodies and of query strings. A field that the model does not have is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def example(**fields: Any) -> ConfigDict:
-    """The model configuration of a body, with an example for the documentation. A test sends every such example."""
+    """The model configuration of a body. `fields` are an example body for the documentation; a test sends every example."""
     return ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [fields]})
 
 
 KEPT: Any = Field(default=None)
-"""The default of a patch's field whose type does not allow null: the field can be left out, but not cleared."""
+"""The default of those fields of a Patch that can't be cleared: a request may leave them out, but may not set them to null."""
 
 
 class Patch(Body):
-    """A merge patch (RFC 7396): an absent field keeps its value, and null clears a field whose type allows null."""
+    """The base class for bodies of PATCH (a merge patch, RFC 7396): a field that is left out keeps its value, and null clears a
+    field whose type allows null.
+    """
 
     def fields(self) -> dict[str, Any]:
         """The fields that the request contains, with their values."""
@@ -49,7 +52,7 @@ class Patch(Body):
 
 
 class Parsed(Generic[T]):
-    """Input that is parsed only when `get` or `error` is first used, which is after the caller has been admitted."""
+    """Input that is parsed only when a handler first uses `get` or `error`, normally after the caller has been admitted."""
 
     def __init__(self, read: Callable[[], T]) -> None:
         self._read = read
@@ -57,11 +60,11 @@ class Parsed(Generic[T]):
 
     @property
     def error(self) -> ServiceError | None:
-        """The error that was raised by parsing the input, or None."""
+        """The error that parsing the input has raised; None if the input is valid."""
         return self._settled()[1]
 
     def get(self) -> T:
-        """The parsed input. If parsing fails, raises its error, also at each later call."""
+        """The parsed input. Raises the error of parsing if the input is not valid; a second call raises the same error again."""
         value, error = self._settled()
         if error is not None:
             raise error
@@ -77,11 +80,11 @@ class Parsed(Generic[T]):
 
 
 NO_BODY: Parsed[None] = Parsed(lambda: None)
-"""Stands for the body of a request that has no body."""
+"""For functions that need the parsed body of a request, such as `preconditions.expected`, if the request has no body."""
 
 
 async def read_bytes(request: Request[Any], limit: int) -> bytes | ServiceError:
-    """The body, or the error that occurred while reading it; `limit` is in bytes."""
+    """The bytes of the body. Errors are returned, not raised: TooLarge (more than `limit` bytes) or Malformed (disconnected)."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and (len(declared) > _LENGTH_DIGITS or int(declared) > limit):
         return TooLarge()
@@ -98,7 +101,10 @@ async def read_bytes(request: Request[Any], limit: int) -> bytes | ServiceError:
 
 
 def parse_body(content_type: str, raw: bytes | ServiceError, model: type[B]) -> B:
-    """The JSON body as `model`. If `raw` is an error, raises it. Also raises UnsupportedMediaType, Malformed, InvalidInput."""
+    """An instance of `model` from a JSON body. `raw` is the result of `read_bytes`; if it is an error, the error is raised.
+
+    Also raises UnsupportedMediaType, Malformed and InvalidInput.
+    """
     if isinstance(raw, ServiceError):
         raise raw
     kind = content_type.partition(";")[0].strip().lower()
@@ -109,7 +115,7 @@ def parse_body(content_type: str, raw: bytes | ServiceError, model: type[B]) -> 
 
 
 def parse_query(pairs: Sequence[tuple[str, str]], model: type[B]) -> B:
-    """The query string as `model`; a parameter given twice is an error. Raises InvalidInput."""
+    """An instance of `model` from the names and values of a query string. Raises InvalidInput, also for a name given twice."""
     repeated = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
     if repeated:
         raise InvalidInput(errors=tuple(_wrong(name, "given more than once") for name in repeated[:_REPORTED]))
@@ -121,7 +127,9 @@ def _wrong(field: str, message: str) -> FieldError:
 
 
 def _validated(validate: Callable[[], B]) -> B:
-    """The validated model. Raises InvalidInput, which lists the wrong fields, or Malformed if the body is not JSON."""
+    """The result of `validate`. Instead of pydantic's error, raises InvalidInput with the wrong fields, or Malformed if the body
+    is not JSON.
+    """
     try:
         return validate()
     except ValidationError as error:

@@ -9,9 +9,10 @@ from decimal import Decimal, InvalidOperation
 from service.errors import InvalidInput, Malformed
 
 DEPTH = 32
-"""The deepest nesting of arrays and objects."""
+"""How deeply arrays and objects may be nested."""
 MEMBERS = 5_000
-"""The most members of all arrays and objects together. Commas are counted, which gives nearly the same number."""
+"""How many members all arrays and objects of a body may have together. The commas are counted, because their number is nearly
+the same and is found without parsing."""
 # These patterns match or fail in one pass, so that invalid JSON does not cost more than valid JSON.
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
@@ -20,9 +21,10 @@ _LONGEST_NUMBER = 400
 
 
 def check(raw: bytes) -> None:
-    """Raise Malformed if the body exceeds a limit or contains NaN or Infinity, InvalidInput if a number would lose digits.
+    """Raise Malformed if the body exceeds a limit or contains NaN or Infinity.
 
-    Whether the body is valid JSON is not checked here, but by the parser.
+    Raises InvalidInput if a number would lose digits when it is converted to a float. Whether the body is valid JSON is not
+    checked here, but by the parser.
     """
     outside = _STRING.sub(b"", raw)
     if outside.count(b",") >= MEMBERS:
@@ -37,7 +39,7 @@ def check(raw: bytes) -> None:
 
 
 def _depth(outside: bytes) -> int:
-    """The depth of nesting. Counting stops as soon as the depth exceeds the limit."""
+    """How deeply a body is nested; `outside` is the body without its strings. Counting stops when the limit is exceeded."""
     depth = deepest = 0
     for match in _BRACKET.finditer(outside):
         depth += 1 if match.group() in b"[{" else -1
@@ -48,7 +50,9 @@ def _depth(outside: bytes) -> int:
 
 
 def _loses_digits(number: bytes) -> bool:
-    """Whether conversion to float changes the number. False above the range of floats: the model refuses such numbers."""
+    """Whether conversion to float changes the number. A number with a very long text is treated as changed, one above the range
+    of floats as unchanged, because the model refuses it afterwards.
+    """
     text = number.decode("ascii")
     if len(text) > _LONGEST_NUMBER:
         return True
@@ -56,5 +60,5 @@ def _loses_digits(number: bytes) -> bool:
     try:
         return math.isfinite(value) and Decimal(text) != Decimal(repr(value))
     except InvalidOperation:
-        # Decimal does not accept the exponent, and the float is 0, so the number is treated as changed.
+        # The exponent is so small that the float is 0 and that Decimal refuses the text. The number is treated as changed.
         return True

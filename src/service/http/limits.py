@@ -25,17 +25,17 @@ from service.errors import RateLimited
 from service.metrics import RATE_LIMITED
 from service.settings.http import RateLimitSettings
 
-# The name of each limit, with the key that its uses are counted by.
+# The names of the limits. Each limit counts uses separately for each key; the comments say what the key consists of.
 LimitName = Literal[
     "sign_in_address",  # key: the client's address
     "sign_in_account",  # key: tenant, email, the client's network; a successful sign-in resets the count
-    "sign_in_strangers",  # key: tenant, email; not enforced for an IP address from which the user has a stored session
+    "sign_in_strangers",  # key: tenant, email; does not stop clients at an IP address from which the user has signed in before
     "current_password",  # key: tenant, caller; the right password resets the count
-    "failures_tenant",  # key: tenant; counts the recorded failures with an email that no user has
-    "codes_phone",  # key: tenant, phone
-    "codes_tenant",  # key: tenant
-    "guesses",  # key: tenant, phone
-    "passwords",  # key: tenant, caller
+    "failures_tenant",  # key: tenant; counts records of failed sign-ins with an email address that no user has
+    "codes_phone",  # key: tenant, phone; counts one-time codes that are sent
+    "codes_tenant",  # key: tenant; counts one-time codes that are sent
+    "guesses",  # key: tenant, phone; counts guesses at a one-time code
+    "passwords",  # key: tenant, caller; counts new passwords
     "seeds",  # key: the client's address
     "operator",  # key: the client's address; only wrong tokens are counted
 ]
@@ -47,17 +47,18 @@ R = TypeVar("R")
 
 
 class Limits:
-    """Counts uses and enforces the limits. Open it with `async with Limits.open(settings, secret)`: it runs a task."""
+    """Counts uses and enforces the limits. `async with Limits.open(settings, secret)` opens it: a task runs until the end."""
 
     def __init__(self, settings: RateLimitSettings, secret: bytes, redis: RedisCircuit | None) -> None:
-        """`secret` is the key of the HMACs under which counts are stored; processes that share counts need the same secret."""
+        """`secret` is the key of the HMACs under which counts are stored. Processes that share a Redis need the same secret."""
         self._secret = secret
         self._items: dict[LimitName, RateLimitItem] = {
             name: parse(rate)
             for name in get_args(LimitName)
             if (rate := getattr(settings, f"rate_limit_{name}")) != "off"
         }
-        # A moving window is exact: it never admits more than the limit, and tells when the next request will be admitted.
+        # With a moving window, no period of the window's length has more uses than the limit, and it is known when the next use
+        # will be admitted.
         self._memory = MemoryStorage()
         self._own = MovingWindowRateLimiter(self._memory)
         self._redis = redis
@@ -66,7 +67,7 @@ class Limits:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, settings: RateLimitSettings, secret: bytes) -> AsyncIterator[Self]:
-        """Start counting. The first count opens the connection to Redis."""
+        """Start the task. A connection to Redis is opened when a use is first counted, not here."""
         redis = RedisCircuit.of(settings)
         limits = cls(settings, secret, redis)
         # At every hit, the library starts a task that deletes expired entries, unless `timer` is a running task. The
@@ -82,7 +83,7 @@ class Limits:
                 await redis.aclose()
 
     async def hit(self, name: LimitName, *key: str) -> None:
-        """Count one use for `key`. If the limit has been reached, raises RateLimited and does not count."""
+        """Count one use for `key`. If the limit has been reached, raises RateLimited, and the use is not counted."""
         item = self._items.get(name)
         if item is None:
             return
@@ -93,10 +94,11 @@ class Limits:
             if await limiter.hit(item, name, identity):
                 return 0
             stats = await limiter.get_window_stats(item, name, identity)
-            # After the refusal, the count has been reset or the window has moved. So the client may try again soon.
+            # Uses are admitted again: since `hit` refused, the count was reset or the window has moved on.
             if stats.remaining > 0:
                 return 1
-            # The clocks of hosts that share a Redis may differ, so the result is kept within the window's length.
+            # The clocks of hosts that share a Redis may differ, so the difference of times may be wrong. The result is at least
+            # one second and at most the window's length.
             return min(max(math.ceil(stats.reset_time - time.time()), 1), item.get_expiry())
 
         if retry_after := await self._ask(count):
@@ -104,7 +106,7 @@ class Limits:
             raise RateLimited(retry_after)
 
     async def admits(self, name: LimitName, *key: str) -> bool:
-        """Like `hit`, but return False instead of raising RateLimited."""
+        """Like `hit`, but returns whether the use is admitted, instead of raising RateLimited."""
         try:
             await self.hit(name, *key)
         except RateLimited:
@@ -117,12 +119,14 @@ class Limits:
         if item is None:
             return
         identity = self._identity(name, key)
-        # The count that this process kept while Redis was unreachable is reset too.
+        # Besides the count in Redis, reset the count that this process has kept while Redis was unreachable.
         await self._own.clear(item, name, identity)
         await self._ask(lambda limiter: limiter.clear(item, name, identity))
 
     def _identity(self, name: LimitName, key: tuple[str, ...]) -> str:
-        """The key as stored: an HMAC, because a key may be personal data, and a phone could be guessed from a plain hash."""
+        """The name under which a key's count is stored. It is an HMAC, because the key may be personal data: from a plain hash, a
+        phone number could be guessed.
+        """
         digest = hmac.new(self._secret, digestmod="sha256")
         for part in map(household, key) if name in _BY_ADDRESS else key:
             encoded = part.encode("utf-8", "surrogatepass")
@@ -131,7 +135,7 @@ class Limits:
         return digest.hexdigest()
 
     async def _ask(self, operation: Callable[[MovingWindowRateLimiter], Awaitable[R]]) -> R:
-        """Run the operation on the shared counts if Redis answers, otherwise on those of this process."""
+        """Run the operation on the counts in Redis, or on those of this process if Redis is not configured or does not answer."""
         shared = self._shared
         if self._redis is not None and shared is not None:
             with contextlib.suppress(Unreachable):
@@ -139,7 +143,7 @@ class Limits:
         return await operation(self._own)
 
     async def _sweep(self) -> None:
-        """Every _SWEEP_EVERY seconds, delete the entries that have left their window."""
+        """Every _SWEEP_EVERY seconds, delete from this process's memory the uses that are older than the window."""
         while True:
             await asyncio.sleep(_SWEEP_EVERY)
             now = time.time()
@@ -159,7 +163,10 @@ def _storage(pool: BlockingConnectionPool) -> RedisStorage:
 
 
 def household(address: str) -> str:
-    """The network that one client is assumed to control: an IPv4 address, or the /64 network of an IPv6 address."""
+    """The network that one client is assumed to control: an IPv4 address itself, or the /64 network of an IPv6 address.
+
+    A text that is no IP address is returned unchanged.
+    """
     try:
         ip = ip_address(address)
     except ValueError:

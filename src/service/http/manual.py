@@ -1,4 +1,4 @@
-"""The page at /docs: the OpenAPI document as one HTML page, without scripts, and without loading anything from another host."""
+"""Makes the page at /docs: the OpenAPI document as one HTML page without scripts, which loads nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _answers(responses: dict[str, Any]) -> Iterator[str]:
 
 
 def _curl(method: str, path: str, operation: dict[str, Any]) -> str:
-    """An example command line for the operation; shell variables stand for the ids and the token."""
+    """An example command line that calls the operation with curl; the server, ids and token are shell variables."""
     lines = [
         f'curl -s{"" if method == "get" else f"X {method.upper()}"} "$QUARRY{path.replace("{", "$")}"'.replace("}", "")
     ]
@@ -111,7 +111,7 @@ def _row(name: str, note: str, schema: dict[str, Any], parameter: dict[str, Any]
 
 
 def _type(schema: dict[str, Any]) -> str:
-    """The type that a schema describes, in a few words; names of models are links to their sections of the page."""
+    """The type that a schema describes, as HTML of a few words. Names of models are links to their sections of the page."""
     if reference := schema.get("$ref"):
         name = escape(reference.removeprefix(_REF))
         return f'<a href="#{name}">{name}</a>'

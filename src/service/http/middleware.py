@@ -16,11 +16,15 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.requests")
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""Methods that are counted under their own name. All others are counted together, because a client can invent names."""
+"""HTTP methods that the metrics count by name. All others are counted together as `other`, because a client can invent any
+number of names."""
 
 
 class RequestId:
-    """Gives each request an id: the client's Request-Id if that is valid, otherwise a new one. The answer contains the id."""
+    """Gives each request an id: the client's header Request-Id if that is valid, otherwise a new id.
+
+    The id is in the answer's header Request-Id and in the log lines of the request.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -48,11 +52,13 @@ class RequestId:
 
 
 class Answered:
-    """Logs and counts every answer; `scope["code"]` is the error code, if there is one."""
+    """Logs and counts every answer. The code that turns an error into an answer sets `scope["code"]` to the error code, which is
+    then logged and counted, too.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        # Counters and timers are cached here, because `labels` takes a lock and builds a tuple, which is slower than a lookup.
+        # Counters and timers are cached in dictionaries, because the library's `labels` takes a lock, which is slower.
         self._counters: dict[tuple[str, int, str], Counter] = {}
         self._timers: dict[tuple[str, str], Histogram] = {}
 
@@ -86,7 +92,10 @@ class Answered:
             )  # fmt: skip
 
     def _timer(self, method: str, route: str) -> Histogram:
-        """The timer of a method and a declared path. Actual paths contain ids: each row would get its own time series."""
+        """The timer of a method and of `route`, a path as it is declared, such as `/v1/campaigns/{id}`.
+
+        With the paths of requests, which contain ids, the metrics would get one time series for every row.
+        """
         if (timer := self._timers.get((method, route))) is None:
             timer = self._timers[method, route] = REQUEST_SECONDS.labels(method=method, route=route)
         return timer

@@ -1,4 +1,6 @@
-"""Pages of lists that change only with commits. While the commit numbers stay the same, the list does too, and is not read."""
+"""Pages of lists that only commits can change. As long as the commit numbers are those in the ETag that a client sends, its page
+is up to date: the answer is 304, and the list is not read.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +27,16 @@ async def numbered_page(
     items: TypeAdapter[list[M]],
     read: Callable[[W], Awaitable[list[M]]],
 ) -> Page[M]:
-    """One page of a list that only commits of the tenant and of the shared data can change.
+    """One page of a list that can be changed only by commits of the tenant, or by changes of shared data.
 
-    Its weak ETag is a hash of the API's revision (reference.py), the tenant, the URL, and the numbers of the last commit of the
-    tenant and of the shared data. If the client already has the page with this ETag, the answer is 304 and `read` is not called.
+    `read` reads the rows, and `items` serializes them. The page's weak ETag is a hash of the API's revision (reference.py), the
+    tenant, the URL, the number of the tenant's last commit, and the number of changes of shared data. If the client sends this
+    ETag as If-None-Match, the answer is 304 and `read` is not called.
     """
 
     async def operation(work: W) -> Page[M]:
         etag = await _etag(call, work)
-        # If-None-Match: * matches if the list exists, and only reading shows whether it does.
+        # If-None-Match: * asks for 304 if the list exists. Whether it does (its campaign may not) is known only after reading.
         if not query.error and call.if_none_match != ["*"] and answers.holds(etag, call.if_none_match):
             return answers.not_modified(etag)
         rows = await read(work)
@@ -43,8 +46,8 @@ async def numbered_page(
 
 
 async def _etag(call: Call[Any], work: EngineWork) -> str:
-    # The numbers are read before the rows, so the rows can't be older than the numbers. If they were, a later request with this
-    # ETag would get 304 for stale rows. Rows that are newer than the numbers do no harm.
+    # The numbers are read before the rows, so the rows can't be older than the numbers. With older rows, a client that sends the
+    # ETag would get 304 although its rows are out of date. Newer rows do no harm: the next request gets a different ETag.
     reading = work.reading
     if reading is not None and (numbers := reading.place()) is not None:
         epoch = call.state["watermarks"].epoch
@@ -55,6 +58,7 @@ async def _etag(call: Call[Any], work: EngineWork) -> str:
         if reading is not None:
             reading.pass_by()
     url = call.request.url
-    # The hash includes the tenant, because a browser sends its ETag for this URL even after another user has signed in.
+    # The hash includes the tenant: a browser sends the ETag that it has stored for this URL even after a user of another tenant
+    # has signed in, and this user must not get 304.
     text = f"{call.state['revision']} {work.tenant} {Position(epoch, numbers[0])} {numbers[1]} {url.path}?{url.query}"
     return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:24]}"'

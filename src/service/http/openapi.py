@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document: generated once, at the start, from the routes and from the models that validate requests."""
+"""Generates the OpenAPI 3.1 document from the routes, and from the models of their bodies, query strings and answers."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ def document(endpoints: Sequence[Endpoint]) -> Document:
 
 
 Names = Mapping[Any, str]
-"""The name of each model in the document, by model and mode (validation or serialization)."""
+"""Maps a model and a mode (`validation` for input, `serialization` for output) to the name of the model's schema."""
 
 
 def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[str, Any], Names]:
-    """The schemas of all bodies and answers, by name, and the name of each model's schema."""
+    """Two mappings: from names to the schemas of all bodies and answers, and from models to these names (`Names`)."""
     wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {}
     for endpoint in endpoints:
         if endpoint.contract.body is not None:
@@ -142,7 +142,7 @@ def _query_parameters(query: type[BaseModel] | None) -> list[dict[str, Any]]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a query parameter, without the type null, because a query string can't contain a null."""
+    """The schema of a query parameter without its title and without null, because a query string can't contain a null."""
     options = [each for each in schema.get("anyOf", []) if each.get("type") != "null"]
     kept = {name: value for name, value in schema.items() if name not in ("anyOf", "default", "title")}
     if schema.get("default") is not None:
@@ -156,7 +156,7 @@ def _inlined(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
 
 
 def _headers(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """The request headers that this operation uses."""
+    """The OpenAPI parameters for the request headers that an endpoint uses."""
     headers = []
     if endpoint.contract.has_precondition:
         headers.append(_header("If-Match", "The ETag of the version that is meant, or *.", "*", is_required=True))
@@ -172,7 +172,8 @@ def _headers(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def _header(name: str, description: str, example: str | None, *, is_required: bool = False) -> dict[str, Any]:
-    # If-Match needs no pattern, because a malformed ETag just matches no version. idempotency.py has the same pattern of keys.
+    # If-Match has no pattern: a malformed tag is not an error, but a tag that matches no version. The pattern of Idempotency-Key
+    # is the one in idempotency.py.
     schema: dict[str, Any] = {"type": "string"}
     if name == "Idempotency-Key":
         schema["pattern"] = r"^[\x21-\x7e]{1,200}$"
@@ -238,7 +239,7 @@ def _answer_headers(endpoint: Endpoint, located: set[str]) -> dict[str, Any]:
 
 
 def _has_etag(endpoint: Endpoint) -> bool:
-    """Whether the endpoint's answers have an ETag: pages always have one, entities only if they have a version."""
+    """Whether the endpoint's answers have the header ETag: pages always have it, entities only if they have a version."""
     model = endpoint.contract.model
     if issubclass(endpoint.contract.answer, Page):
         return True

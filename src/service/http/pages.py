@@ -19,7 +19,7 @@ _CURSOR = re.compile(r"[A-Za-z0-9_-]{32}\Z")
 
 
 class Cursor(BaseModel):
-    """The position of the last row of a page; the next page begins after it."""
+    """The values that the last row of a page is ordered by. The next page begins after this row."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,7 +33,7 @@ class Cursor(BaseModel):
 
 
 def decode_cursor(text: object) -> Cursor:
-    """The cursor that `Cursor.encode` has turned into this text. Raises ValueError if the text is no cursor."""
+    """Turn a text that `Cursor.encode` has made back into a cursor. Raises ValueError if the text is no cursor."""
     try:
         if not _CURSOR.match(str(text)):
             raise ValueError
@@ -45,7 +45,7 @@ def decode_cursor(text: object) -> Cursor:
 
 
 class Entity(Protocol):
-    """A row with the columns that lists are ordered by."""
+    """A row that has the two columns that lists are ordered by."""
 
     @property
     def created_at(self) -> datetime: ...
@@ -54,12 +54,12 @@ class Entity(Protocol):
 
 
 def cursor_of(row: Entity) -> str:
-    """The cursor of the page that begins after `row`."""
+    """The cursor of the page that begins after `row`, as text."""
     return Cursor(created_at=row.created_at, id=row.id).encode()
 
 
 class PageQuery(Body):
-    """The query parameters of every list."""
+    """The query parameters of every list that is ordered by time: the most rows of a page, and the cursor to begin after."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     after: Annotated[
@@ -69,7 +69,10 @@ class PageQuery(Body):
     ] = None
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of a repository's `page`. One row more than requested is read, to see whether there is a next page."""
+        """The arguments for the method `page` of a repository.
+
+        They ask for one row more than the client does: if this row exists, there is a next page.
+        """
         given = {name: getattr(self, name) for name in self.model_fields_set - {"limit", "after"}}
         if self.after is not None:
             given |= {"after_created_at": self.after.created_at, "after_id": self.after.id}

@@ -13,10 +13,10 @@ _VERSION = re.compile(r'"([1-9][0-9]{0,8})(?:\.([0-9a-f]{16}))?"\Z')
 
 
 class Precondition:
-    """The If-Match header, with strong comparison (RFC 9110): a weak or malformed tag matches no version.
+    """The header If-Match: the versions of a row that it allows. A weak or malformed tag allows none (RFC 9110).
 
-    A tag consists of the version and the `mark` of the row (answers.py), or of the version alone, which the client can take
-    from a body. A tag with the mark of another row or tenant matches no version either.
+    A tag is an ETag, which consists of a version and a `mark` that identifies the row and its tenant (answers.py), or just a
+    version in quotes, which the client can take from a body. A tag with the mark of another row or tenant allows no version.
     """
 
     def __init__(self, headers: Sequence[str], mark: str | None = None) -> None:
@@ -28,18 +28,18 @@ class Precondition:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the statement that makes the change can check the precondition: it allows any version, or exactly one."""
+        """Whether any version or exactly one is allowed. Then the statement that makes the change can check this by itself."""
         return self.is_any or len(self.versions) == 1
 
     @property
     def version(self) -> int | None:
-        """The version that a precondition with `is_plain` allows, None if it allows any version."""
+        """The only version that is allowed, None if any version is. Must not be used if `is_plain` is false."""
         return None if self.is_any else next(iter(self.versions))
 
     def check(self, version: int) -> int | None:
-        """Check the row's current `version`. Returns the version that the row must still have when changed, None for any.
+        """Check the row's current `version`, and return the version that the row must have when it is changed (None for any).
 
-        Raises PreconditionRequired or StaleVersion.
+        Raises PreconditionRequired if the request has no If-Match, StaleVersion if the version is not allowed.
         """
         if self.is_missing:
             raise PreconditionRequired
@@ -53,10 +53,10 @@ class Precondition:
 
 
 async def expected(find: Callable[[], Awaitable[Any]], change: Parsed[Any], precondition: Precondition) -> int | None:
-    """The version that the row must have when it is changed, None for any version.
+    """The version that the row must have when it is changed, None for any version. `change` is the body, `find` reads the row.
 
-    If several errors apply, the first in the order 403, 404, 428, 412, 422 is raised. `find` reads the row.
-    That costs a statement, so it is called only if something is wrong or If-Match lists several versions.
+    If several errors apply, the first in the order 403, 404, 428, 412, 422 is raised. To save a statement, the row is read only
+    if the body is not valid, or if If-Match is missing, allows no version, or lists several.
     """
     if change.error is None and precondition.is_plain:
         return precondition.version

@@ -1,4 +1,4 @@
-"""The errors that a route can answer with, derived from its declaration."""
+"""Lists the errors that an endpoint can answer with, for the OpenAPI document. They follow from the endpoint's declaration."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _OF_KEYS = ("malformed", "in_progress", "key_reused")
 
 
 def codes_of(endpoint: Endpoint) -> list[str]:
-    """The error codes that requests on this route can get."""
+    """The error codes that the endpoint can answer with, ordered by HTTP status."""
     codes: list[str] = [*_ALWAYS]
     if endpoint.permission != "anyone":
         codes += _OF_CALLERS
         if endpoint.method == "GET":
-            # The Consistency header can be malformed.
+            # A read can have the header Consistency, which can be malformed.
             codes.append("malformed")
     if "{" in endpoint.path:
         codes.append("not_found")
@@ -38,7 +38,7 @@ def codes_of(endpoint: Endpoint) -> list[str]:
 
 
 def problems(endpoint: Endpoint) -> dict[str, Any]:
-    """The error responses of an operation, by status."""
+    """The error answers of an endpoint for the OpenAPI document: a mapping from HTTP status to response object."""
     by_status: dict[int, list[str]] = {}
     for code in codes_of(endpoint):
         by_status.setdefault(STATUS[code], []).append(code)

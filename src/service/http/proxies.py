@@ -1,8 +1,9 @@
 """Checks that precede routing: which proxies are trusted, which host names are served, and which web pages may call the API.
 
-Sign-in finds the tenant by the host name and rate limits count by the client's address, so X-Forwarded-* headers
-are used only if a trusted proxy sends them. The middleware of uvicorn and Starlette does not suffice: uvicorn's ignores
-X-Forwarded-Host and accepts invalid addresses, and Starlette's refuses requests with plain text instead of a problem document.
+Sign-in can find the tenant by the host name, and rate limits count by the client's address. Whoever forges these could evade
+the limits, so X-Forwarded-* headers are used only if a trusted proxy sends them. The middleware of uvicorn and Starlette does
+not suffice: uvicorn's ignores X-Forwarded-Host and accepts invalid addresses, and Starlette's refuses requests with plain text
+instead of a problem document.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from service.settings.forms import Hosts, Networks
 from service.settings.http import HttpSettings
 
 _PROBES = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
-"""Paths that are served under any host name, because probes and scrapers know only the address of this process."""
+"""Paths that are served under any host name, because probes and Prometheus send requests to the IP address of a process."""
 _HOPS = 32
 """How many entries of X-Forwarded-For are read at most, beginning with the rightmost."""
 _NODE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?\Z|([0-9a-f:.]+)\Z", re.IGNORECASE)
@@ -36,7 +37,7 @@ _SHOWN = ("ETag", "Location", "Consistency", "Request-Id", "Idempotency-Replayed
 
 
 def edge_middleware(settings: HttpSettings) -> list[Middleware]:
-    """The middleware that the settings require, outermost first. It uses the request id, so RequestId must be outside it."""
+    """The middleware that the settings require, outermost first. RequestId must enclose it, because refusals contain the id."""
     stack = [Middleware(HostCheck, allowed=settings.allowed_hosts)]
     if settings.trusted_proxies:
         stack.insert(0, Middleware(Forwarded, trusted=settings.trusted_proxies))
@@ -51,7 +52,7 @@ def edge_middleware(settings: HttpSettings) -> list[Middleware]:
 
 
 class Forwarded:
-    """Takes the client's address, the scheme and the host name from the X-Forwarded-* headers that a trusted proxy sends.
+    """Replaces the request's client address, scheme and host name by those in X-Forwarded-* headers, if a trusted proxy sent it.
 
     Each proxy appends to X-Forwarded-For the address that it got the request from. So the rightmost entry was
     written by the nearest proxy, and any other entry by the proxy whose address is the entry to its right. An entry is trusted
@@ -65,7 +66,7 @@ class Forwarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         peer = ip_of(scope["client"][0]) if scope["type"] == "http" and scope.get("client") else None
         if peer is not None and is_among(peer, self.trusted):
-            # The scope is changed, not copied, because the middleware `Answered` later reads the error code from the same object.
+            # The scope is changed, not copied: the middleware `Answered` gets the error code of the answer from the same object.
             self._believe(scope, peer)
         await self.app(scope, receive, send)
 
@@ -81,7 +82,10 @@ class Forwarded:
             scope["headers"] = [*kept, (b"host", host.encode("latin-1"))]
 
     def _client(self, peer: IPv4Address | IPv6Address, headers: Headers) -> IPv4Address | IPv6Address:
-        """The rightmost address that is not a trusted proxy's. An invalid entry ends the search at the address before."""
+        """The client's address: the rightmost one in X-Forwarded-For that is not the address of a trusted proxy.
+
+        If the search (from the right) meets an invalid entry or the end, the result is the last address found, at first `peer`.
+        """
         client = peer
         nodes = ",".join(headers.getlist("x-forwarded-for")).rsplit(",", _HOPS)[-_HOPS:]
         for node in reversed(nodes):
@@ -96,7 +100,10 @@ class Forwarded:
 
 
 class HostCheck:
-    """Refuses requests for a host that is not served, and requests with more than one Host header."""
+    """Refuses requests with several Host headers, or with a host name that is not in `allowed` (if empty, all are allowed).
+
+    Probes are not checked.
+    """
 
     def __init__(self, app: ASGIApp, allowed: Hosts) -> None:
         self.app = app
@@ -112,7 +119,7 @@ class HostCheck:
     def _wrong(self, scope: Scope) -> str | None:
         given = Headers(scope=scope).getlist("host")
         if len(given) > 1:
-            # A proxy in front of this service may have used a different one of these headers than this service would.
+            # A proxy in front of this service may have checked one of these headers, while this service would use another one.
             return "Send one Host header."
         if not self.names and not self.endings:
             return None
@@ -145,7 +152,7 @@ def _refusal(scope: Scope, detail: str) -> Answer:
 
 
 def _last(headers: Headers, name: str) -> str:
-    """The last value of a header that may occur several times, and may contain a list each time."""
+    """The last value of a header; empty without the header. It may occur several times, each time with a comma-separated list."""
     values = headers.getlist(name)
     return values[-1].rpartition(",")[2].strip() if values else ""
 
@@ -156,7 +163,7 @@ def is_among(ip: IPv4Address | IPv6Address, networks: Networks) -> bool:
 
 
 def ip_of(text: str) -> IPv4Address | IPv6Address | None:
-    """The IP address that `text` is, None if it is not an IP address."""
+    """`text` as an IP address, None if it is not one. An IPv4-mapped IPv6 address becomes an IPv4 address."""
     try:
         ip = ip_address(text)
     except ValueError:
@@ -166,7 +173,7 @@ def ip_of(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def _host(text: str) -> str | None:
-    """The host of a Host header in lower case, without port and final dot; None if it is invalid."""
+    """The host name or address in the value of a Host header, in lower case, without port and final dot; None if not valid."""
     match = _HOST.match(text)
     if not match or len(text) > 255 or int(match.group(2) or 0) > 65535:
         return None

@@ -9,22 +9,22 @@ from service.errors import RateLimited
 from service.tenancy.identity import TenantId
 
 _ASK_EVERY = 10.0
-"""Seconds until a tenant's keys are counted again; keys that are added in the meantime may exceed the quota."""
+"""Seconds for which the result of a count is used. Until the next count, keys that are added may exceed the quota."""
 _RETRY_AFTER = 60
 _TENANTS = 10_000
 
 
 class Quota:
-    """Allows a tenant at most `most` idempotency keys; 0 means no limit."""
+    """Allows a tenant at most `most` stored idempotency keys; 0 means no limit."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._asked: dict[TenantId, tuple[float, bool]] = {}
 
     async def check(self, work: EngineWork, tenant: TenantId) -> None:
-        """Raise RateLimited if the tenant has too many keys; the key that this request has just claimed counts too.
+        """Raise RateLimited if the tenant has too many keys, including the key that the present request has just stored.
 
-        The keys are counted in the database, at most once in _ASK_EVERY seconds.
+        A tenant's keys are counted in the database, at most once in _ASK_EVERY seconds. In between, the last result is used.
         """
         if not self._most:
             return

@@ -26,7 +26,7 @@ class ApiReference:
     openapi: bytes
     page: bytes
     revision: str
-    """A hash of the OpenAPI document. Releases whose answers have different fields have different revisions."""
+    """A hash of the OpenAPI document. ETags of pages depend on it, so that they change if a release adds or removes fields."""
 
     @classmethod
     def of(cls, endpoints: Sequence[Endpoint]) -> Self:
@@ -36,7 +36,9 @@ class ApiReference:
 
 @functools.cache
 def _made(endpoints: tuple[Endpoint, ...]) -> tuple[bytes, bytes, str]:
-    """The fields of an ApiReference. They are cached, because tests create many applications with the same endpoints."""
+    """The values of the three fields of ApiReference. They are cached, because tests create many applications with the same
+    endpoints.
+    """
     made = document(endpoints)
     text = to_json(made)
     return text, manual.render(made).encode(), hashlib.sha256(text).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""Limits on the concurrent requests of one tenant and of one bearer (a token's holder) in this process.
+"""Limits how many requests of one tenant, and of one bearer (the holder of a token), run at the same time in this process.
 
-All requests share one pool of connections. Without a limit, one tenant with slow requests could occupy all connections, and the
-requests of other tenants would wait.
+All requests share one pool of database connections. Without these limits, one tenant with slow requests could occupy all
+connections, and the requests of other tenants would have to wait.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _RETRY_AFTER = 1
 _QUEUE = 100
 """How many requests of one tenant, bearer or network may wait; further ones are refused."""
 _PROVEN = 20_000
-"""How many admitted bearers are remembered. A forgotten bearer is treated like a new one until it is admitted again."""
+"""How many admitted bearers are remembered (see `Shares`). One that is forgotten counts as unknown until its next admission."""
 
 
 @dataclass
@@ -30,11 +30,12 @@ class _Share:
 
 
 class Shares:
-    """Limits running requests: to three quarters of `connections` per tenant, and to half of `connections` per bearer.
+    """At most three quarters of `connections` requests of a tenant run at once, and at most half of `connections` of a bearer.
 
-    A request runs inside `async with shares.hold(tenant, bearer, place)`. A token contains its tenant's id, and may be forged.
-    Until `prove` is called for a token, its requests count for `place`, the network that they come from, instead of the tenant.
-    So forged tokens can't use up the share of the tenant that they name.
+    `connections` is the size of the connection pool. A request runs inside `async with shares.hold(tenant, bearer, place)`.
+    The tenant is the one that the token names, and a token may be forged. So until `prove` is called for a bearer, its requests
+    are counted for `place`, the network that they come from, instead of the tenant: forged tokens can't use up the share of a
+    tenant.
     """
 
     def __init__(self, connections: int) -> None:
@@ -44,7 +45,7 @@ class Shares:
         self._proven: OrderedDict[Hashable, None] = OrderedDict()
 
     def prove(self, bearer: Hashable) -> None:
-        """Note that the bearer's token has been admitted: from now on its requests count for its tenant."""
+        """Note that the bearer has been admitted: from now on, its requests are counted for its tenant."""
         self._proven[bearer] = None
         self._proven.move_to_end(bearer)
         if len(self._proven) > _PROVEN:
@@ -52,9 +53,10 @@ class Shares:
 
     @contextlib.asynccontextmanager
     async def hold(self, tenant: Hashable, bearer: Hashable, place: Hashable) -> AsyncIterator[None]:
-        """Wait until the request may run, and count it as running during the block. Raises RateLimited if too many wait."""
+        """Wait until the request may run; during the block it counts as running. Raises RateLimited if too many already wait."""
         whole = tenant if bearer in self._proven else ("place", place)
-        # The bearer's share is taken first: a request that waits for it must not occupy the tenant's share meanwhile.
+        # The bearer's share is taken first. In the other order, requests that wait for the share of their bearer would occupy
+        # the share of the tenant.
         await self._take(bearer, self._of_bearer)
         try:
             await self._take(whole, self._of_tenant)
@@ -81,7 +83,7 @@ class Shares:
                 # This request had already been allowed to run; let the next one run instead.
                 self._give(key)
             else:
-                # `_give` may have removed the future already.
+                # `_give` may already have removed the cancelled future; then there is nothing to remove.
                 with contextlib.suppress(ValueError):
                     share.waiting.remove(turn)
             raise

@@ -1,4 +1,6 @@
-"""Tells the application that the server is stopping. uvicorn waits until all answers end, so event streams must be ended."""
+"""Tells the application that the server is stopping. uvicorn waits until all answers have ended, and an event stream never ends
+by itself, so the application has to end its streams then.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,11 @@ from types import FrameType
 
 @contextlib.contextmanager
 def shutdown_notice(leaving: Callable[[], None], ending: Callable[[], None], delay: float) -> Iterator[None]:
-    """On SIGINT or SIGTERM, call `leaving`; after `delay` seconds, call `ending` and then the server's own signal handler.
+    """During the block: on SIGINT or SIGTERM call `leaving`, and `delay` seconds later `ending` and the server's signal handler.
 
-    During the delay, load balancers can notice that this instance is leaving. A second signal ends the delay.
+    `leaving` makes the readiness probe fail, so that load balancers stop sending requests during the delay. `ending` ends the
+    event streams. A second signal ends the delay early. Outside the main thread, where Python allows no signal handlers, this
+    does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -25,7 +29,7 @@ def shutdown_notice(leaving: Callable[[], None], ending: Callable[[], None], del
     numbers: tuple[int, int] = (signal.SIGINT, signal.SIGTERM)
     for number in numbers:
         handler = signal.getsignal(number)
-        # Without a server there is no handler to call afterwards, so the signal keeps its default effect.
+        # If no server has set a handler, there is none to call after `ending`. Then the signal keeps its default effect.
         if callable(handler) and handler is not signal.default_int_handler:
             stop.handlers[number] = handler
             signal.signal(number, stop)
@@ -38,7 +42,9 @@ def shutdown_notice(leaving: Callable[[], None], ending: Callable[[], None], del
 
 @dataclass
 class _Stop:
-    """The handler of both signals. If `delay` is not 0, the first signal starts the delay, and a second signal ends it early."""
+    """The handler of both signals. The first signal starts the delay, and a second one ends it early. If `delay` is 0, the first
+    signal calls `leaving`, `ending` and the server's handler at once.
+    """
 
     loop: asyncio.AbstractEventLoop
     leaving: Callable[[], None]
@@ -60,7 +66,8 @@ class _Stop:
         self.handlers[number](number, frame)
 
     def _end(self, number: int) -> None:
-        # Calling uvicorn's handler twice could make it stop without waiting for answers.
+        # If a second signal has ended the delay early, uvicorn's handler has already been called. Another call could make
+        # uvicorn stop without waiting for answers.
         if not self.has_ended:
             self.ending()
             self.handlers[number](number, None)

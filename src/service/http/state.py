@@ -1,4 +1,4 @@
-"""The objects that all requests of the running application share; the lifespan in app.py opens them."""
+"""The objects that all requests share while the application runs. `lifespan` in api/app.py opens and closes them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from service.settings.settings import Settings
 
 
 class State(TypedDict):
-    """The type of Starlette's lifespan state, which requests use as `request.state["database"]`."""
+    """The shared objects, by name. Starlette gives them to each request: `request.state["database"]` is the database."""
 
     settings: Settings
     database: Database
     kind: type[EngineWork]
-    """The class of the transactions that requests run in: this service's Work."""
+    """The class of the units of work (transactions) of requests: Work, which has all repositories of this service."""
     passwords: Passwords
     limits: Limits
     upkeep: Upkeep

@@ -1,4 +1,4 @@
-"""Event streams: an ASGI answer that sends events until the client disconnects, stops receiving, or loses its access."""
+"""Event streams: answers that send events until the client disconnects, stops receiving, or may no longer read."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from service.http.answers import Answer
 from service.positions import Position
 
 _SEND_PATIENCE = 10.0
-"""Seconds that a client has to receive an event; then the connection is closed. After reconnecting it gets all events."""
+"""If sending an event takes more seconds than this, the connection is closed. A client that reconnects with Last-Event-ID misses
+no event."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.streams")
 
 
 class EventStream(Answer):
-    """A stream of the events `ready`, `commit` and `reset`; sometimes a comment with the position of the last commit."""
+    """A stream of server-sent events: `ready`, `commit` and `reset`. After some time without an event, a comment line with the
+    position of the last commit is sent.
+    """
 
     media_type = "text/event-stream"
 
@@ -32,7 +35,7 @@ class EventStream(Answer):
         self._subscription, self._since, self._opened = subscription, since, opened
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events until the stream ends."""
+        """Send the answer's headers, and then events until the stream ends (for HEAD, no events)."""
         async with self._opened:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             if scope["method"] != "HEAD":
@@ -41,7 +44,8 @@ class EventStream(Answer):
                     await self._send_frames(send)
                 finally:
                     gone.cancel()
-            # A stuck client would not receive the end of the stream; the server closes the connection instead.
+            # A client that has stopped receiving (`stuck`) would not receive the end of the stream either. So it is not sent, and
+            # the server closes the connection.
             if self._subscription.reason != "stuck":
                 await send({"type": "http.response.body", "body": b""})
 
@@ -54,7 +58,8 @@ class EventStream(Answer):
         except TimeoutError:
             self._subscription.close("stuck")
         except ServiceError as error:
-            # When the client reconnects, it will get this error as the answer.
+            # For example, the caller may no longer read. The client sees only that the stream ends. When it reconnects, this
+            # error is the answer.
             self._subscription.close(error.code)
             log.info("stream_ended", reason=error.code)
 

@@ -1,1 +1,1 @@
-"""Export of a tenant into an archive, import from an archive, and erasure. docs/offboarding.md describes the format."""
+"""Exports a tenant to an archive file, imports such an archive, and erases a tenant. docs/offboarding.md describes the format."""

@@ -1,4 +1,4 @@
-"""Helpers of export, import and erasure: connections with time-outs that are long enough for a large tenant, and look-ups."""
+"""Helper functions for export, import and erasure, such as connections with time-outs that are long enough for a large tenant."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _IDLE_TIMEOUT = 600.0
 
 @asynccontextmanager
 async def database(settings: DatabaseSettings, role: Role, keyring: Keyring | None = None) -> AsyncIterator[Database]:
-    """A database with one connection, as `role`. Raises OperatorError with a remedy if the connection can't be opened."""
+    """A Database with one connection, as `role`, for the block. Raises OperatorError with a remedy if it can't be opened."""
     address = settings.address(role)
     limits = PoolLimits(
         minimum=1, maximum=1, connect_attempts=1, lock_timeout=settings.database_lock_timeout,
@@ -37,12 +37,12 @@ async def database(settings: DatabaseSettings, role: Role, keyring: Keyring | No
 
 
 async def applied_migrations(settings: DatabaseSettings) -> tuple[str, ...]:
-    """The ids of the migrations that are applied to the database, sorted."""
+    """The ids of the migrations that are applied to the schema that tenants share, sorted."""
     address = settings.address("quarry_owner")
     found = await asyncio.to_thread(migrations.status, address, settings.database_schema)
     return tuple(sorted(each.id for each in found if each.applied_at is not None))
 
 
 def unknown(domain: str) -> OperatorError:
-    """The error for a tenant that does not exist."""
+    """The error that says that there is no tenant with this domain."""
     return OperatorError(f"there is no tenant {domain}", "see `quarry tenants list`")

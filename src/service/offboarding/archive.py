@@ -1,4 +1,8 @@
-"""Archives: tar.gz files of `manifest.json` and, in the manifest's order, a file `<table>.jsonl` for each of its tables."""
+"""Archives: tar.gz files with the data of one tenant.
+
+The first file in an archive is `manifest.json`. For each table that the manifest lists, a file `<table>.jsonl` follows, in the
+order of the list.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +43,9 @@ class _Part(BaseModel):
 
 
 class Table(_Part):
-    """A table in the manifest: the names of its columns, its number of rows, and the SHA-256 of its file.
+    """A table's entry in the manifest: the names of its columns, its number of rows, and the SHA-256 of its file.
 
-    Each line of the file is a row: a JSON object whose keys are the names of the columns.
+    Each line of the file `<table>.jsonl` is a row: a JSON object whose keys are the names of the columns.
     """
 
     name: str
@@ -51,9 +55,10 @@ class Table(_Part):
 
 
 class Manifest(_Part):
-    """The archive's manifest. `number` is the number of the tenant's last commit; 0 if an earlier release wrote no number.
+    """The content of `manifest.json`: which tenant the archive contains, and what was exported when, from which version.
 
-    `quarry` is the version of Quarry that made the archive.
+    `number` is the number of the tenant's last commit; 0 for an archive of an earlier release, which did not write it.
+    `quarry` is the version of Quarry that made the archive. `migrations` are the ids of the migrations that were applied.
     """
 
     format: Literal[1] = FORMAT
@@ -67,7 +72,9 @@ class Manifest(_Part):
 
 
 class Spool:
-    """A table's lines, collected in a temporary file first, because an archive stores the size of a file before its content."""
+    """Collects the lines of one table in a temporary file. They can't be written to the archive directly, because a tar file
+    has the size of each file before its content.
+    """
 
     def __init__(self, name: str, columns: Iterable[str], directory: Path) -> None:
         self.name, self.columns, self.rows = name, tuple(columns), 0
@@ -75,7 +82,7 @@ class Spool:
         self._digest = hashlib.sha256()
 
     def add(self, lines: Sequence[bytes]) -> None:
-        """Append rows. Each of `lines` is one row as a JSON object, without a line break."""
+        """Append rows. Each item of `lines` is a row as a JSON object, without the line break."""
         text = b"".join(line + b"\n" for line in lines)
         self._digest.update(text)
         self.file.write(text)
@@ -83,12 +90,12 @@ class Spool:
 
     @property
     def table(self) -> Table:
-        """The table's entry in the manifest."""
+        """The entry for the manifest, which describes the lines appended so far."""
         return Table(name=self.name, columns=self.columns, rows=self.rows, sha256=self._digest.hexdigest())
 
 
 def write(path: Path, manifest: Manifest, spools: Sequence[Spool]) -> None:
-    """Write the archive completely or, if that fails, not at all. Only the file's owner can read it."""
+    """Write the archive to `path`, readable only by the file's owner. If this fails, `path` is as it was before."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with files.create_private(temporary) as file:
@@ -112,7 +119,9 @@ def _member(name: str, size: int, manifest: Manifest) -> tarfile.TarInfo:
 
 
 class _Bounded:
-    """A file that refuses large reads. Otherwise a header with a huge size would make tarfile read that much into memory."""
+    """A file whose `read` raises an error for a large size. Without this limit, a forged header with a huge size would make
+    tarfile read as many bytes into memory.
+    """
 
     def __init__(self, file: gzip.GzipFile) -> None:
         self._file = file
@@ -125,7 +134,10 @@ class _Bounded:
 
 
 class Archive:
-    """An open archive. `verify` and `tables` read it from its beginning, any number of times, without extracting it to disk."""
+    """An open archive. `verify` and `tables` may be called any number of times: each call reads the archive from its beginning.
+
+    Nothing is extracted to disk.
+    """
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self._path, self._file = path, file
@@ -135,7 +147,7 @@ class Archive:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator[Archive]:
-        """Open the archive and read its manifest. Raises ArchiveError."""
+        """Open the archive at `path`, and read its manifest. Raises ArchiveError if it can't be read."""
         try:
             file = path.open("rb")
         except OSError as error:
@@ -144,12 +156,15 @@ class Archive:
             yield cls(path, file)
 
     def verify(self) -> None:
-        """Read the whole archive. Raises ArchiveError if a file is missing, or the contents do not match the manifest."""
+        """Read the whole archive. Raises ArchiveError if it is damaged, or if its files do not match the manifest."""
         for _ in self.tables():
             pass
 
     def tables(self) -> Iterator[tuple[Table, Iterator[bytes]]]:
-        """Each table with its lines, which have to be read before the next table. Raises ArchiveError like `verify`."""
+        """Each table of the manifest, with its lines. If the caller takes the next table, unread lines are skipped.
+
+        Raises ArchiveError if the archive is damaged, or if its files do not match the manifest.
+        """
         with self._damage(), self._tar() as tar:
             if self._manifest(tar) != self.manifest:
                 raise self._error("is being changed")
@@ -160,12 +175,12 @@ class Archive:
                     pass
             if (more := tar.next()) is not None:
                 raise self._error(f"holds {more.name!r}, which is not in its manifest")
-            # Read on to the end of the file: only there does gzip verify its checksum.
+            # Read on to the end of the file, because only there gzip verifies its checksum.
             while tar.fileobj.read(_CHUNK):
                 pass
 
     def error(self, table: Table, number: int, problem: str) -> ArchiveError:
-        """The error for a problem in line `number` of a table; lines count from 1."""
+        """The error for a problem in line `number` of a table's file; the first line has the number 1."""
         return self._error(f"{table.name}.jsonl, line {number}: {problem}")
 
     def _lines(self, tar: tarfile.TarFile, table: Table) -> Iterator[bytes]:

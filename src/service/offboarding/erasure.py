@@ -1,4 +1,4 @@
-"""Erasure: deletes a tenant with all its rows, then counts the tenant's rows in every table that the catalog lists."""
+"""Erasure: deletes a tenant with all its rows. Then finds all tables in the database's catalog, and counts the rows left."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _AFTERWARDS = ("statistics", "remains")
 
 @dataclass(frozen=True)
 class Erased:
-    """The result for one table: the number of rows deleted, and the number of rows left (None if they can't be counted).
+    """The result for one table: `rows` is the number of rows deleted, `left` the number of the tenant's rows left in it.
 
-    `table` is the name with its schema. Rows can't be counted if this login has no SELECT privilege on the table.
+    `table` is the table's name with its schema. `left` is None if this login may not read the table (SELECT).
     """
 
     table: str
@@ -34,7 +34,7 @@ class Erased:
 
 
 async def erasable(settings: DatabaseSettings, domain: str) -> Tenant:
-    """The tenant with this domain. Raises OperatorError if there is none or, in production, if the tenant is active."""
+    """The tenant with this domain. Raises OperatorError if it does not exist or, in production, if it is active."""
     async with access.database(settings, "quarry_platform") as platform, Work(platform, None, read_only=True) as work:
         try:
             tenant = await work.tenants.lookup(domain)
@@ -45,9 +45,9 @@ async def erasable(settings: DatabaseSettings, domain: str) -> Tenant:
 
 
 async def erase(settings: DatabaseSettings, tenant: Tenant, say: Say) -> list[Erased]:
-    """Delete a tenant that `erasable` returned, then count the rows left.
+    """Delete a tenant that `erasable` returned, then count the rows that are left of it in each table.
 
-    The message of an OperatorError says whether anything was deleted. Raises CommitUnknown if that is not known.
+    Raises OperatorError, whose message says whether the tenant was deleted. Raises CommitUnknown if that is not known.
     """
     id, domain = TenantId(tenant.id), tenant.domain
     async with (
@@ -58,7 +58,7 @@ async def erase(settings: DatabaseSettings, tenant: Tenant, say: Say) -> list[Er
         own = await _own_schema(platform, id)
         try:
             if tenant.status == "active":
-                # After this, new requests are refused. The deletion below waits for transactions that are in progress.
+                # From now on, new requests of the tenant are refused. The deletion waits for transactions in progress.
                 await _set_status(platform, domain, "suspended")
                 is_suspended = True
             gone = await Work.run(owner, lambda work: _delete(settings, work, domain, own), id)
@@ -108,7 +108,7 @@ async def _resume(platform: Database, domain: str, say: Say) -> None:
 
 
 async def _delete(settings: DatabaseSettings, work: Work, domain: str, own: str | None) -> dict[str, int]:
-    """Delete the tenant's rows and drop its own schema, if any, in one transaction. Returns the rows deleted from each table."""
+    """Delete the tenant's rows and drop its own schema, if it has one. Returns the number of rows deleted, by table."""
     rows = {}
     for name, statement in statements("delete").items():
         if name in _AFTERWARDS:
@@ -151,9 +151,9 @@ async def _renew_statistics(owner: Database, tenant: TenantId, say: Say) -> None
 
 
 async def _proof(owner: Database, tenant: TenantId, gone: dict[str, int]) -> list[Erased]:
-    """The rows deleted and left for every table with a column for the tenant, even if nothing was deleted from the table.
+    """Count the tenant's rows in every table that has a column for the tenant, also in tables that the erasure does not know.
 
-    `gone` contains the number of rows deleted by table.
+    `gone` contains the numbers of rows deleted, by table.
     """
     async with Work(owner, tenant, read_only=True) as work:
         found = []
@@ -162,5 +162,5 @@ async def _proof(owner: Database, tenant: TenantId, gone: dict[str, int]) -> lis
             left = None if counting is None else await work.connection.fetchval(counting, ())
             name = f"{row['schema']}.{row['name']}"
             found.append(Erased(name, gone.pop(name, 0), left))
-        # The tables that remain in `gone` were dropped together with the tenant's own schema.
+        # The tables that are still in `gone` do not exist any more: they were in the tenant's own schema, which was dropped.
         return [*found, *(Erased(name, rows, 0) for name, rows in sorted(gone.items()))]

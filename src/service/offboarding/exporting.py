@@ -1,4 +1,4 @@
-"""Export: reads a tenant's rows in batches, in one snapshot, as the serving role, and writes them to an archive."""
+"""Export: writes a tenant's rows to an archive. The serving role reads them in batches, all in the same snapshot."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from service.texts import Say
 from service.work import Work
 
 _BATCH = 1000
-"""The number of rows that are in memory at a time. A row can be as large as 50,000 bytes."""
+"""How many rows are read at a time, and so are in memory. A row can have as many as 50,000 bytes."""
 
 
 async def export(settings: Settings, domain: str, path: Path, say: Say) -> Manifest:
-    """Write the tenant's archive to `path`, replacing a file that exists there. Raises OperatorError."""
+    """Write an archive of the tenant with this domain to `path`; a file that exists there is replaced. Raises OperatorError."""
     migrations = await access.applied_migrations(settings)
     with ExitStack() as files:
         spools: list[Spool] = []
@@ -72,10 +72,11 @@ async def _fill(spool: Spool, binding: Binding, statement: Statement, types: Map
 
 
 def _line(record: Any, table: str, binding: Binding, types: Mapping[str, str], say: Say) -> bytes | None:
-    """A row as a JSON object. JSON columns are copied as the database returns them, so that numbers keep all their digits.
+    """A row as a line of the archive: a JSON object with personal data in plain text.
 
-    Returns None, so that the row is left out, for an API key without a valid MAC: somebody has written or changed the row by
-    hand, and an import would give it a valid MAC.
+    Values of JSON columns are copied as the database returns them, so that numbers keep all their digits. For an API key without
+    a valid MAC the result is None, and the row is left out: somebody has written or changed it by hand, and an import would
+    make a valid MAC for it.
     """
     values = dict(record)
     if table == "api_keys":

@@ -1,4 +1,4 @@
-"""Import: writes the rows of an archive with their original ids and values, as the role quarry_owner, in one transaction."""
+"""Import: writes the rows of an archive to the database in one transaction, as the role quarry_owner. Rows keep their ids."""
 
 from __future__ import annotations
 
@@ -25,19 +25,21 @@ from service.texts import Say
 from service.work import Work
 
 _BATCH_ROWS = 10_000
-"""Rows per statement. The number is large because each statement also scans the log entries of the statements before it."""
+"""How many rows one statement inserts. The number is large, because each statement also has to scan the log entries of all
+earlier statements of the transaction.
+"""
 _BATCH_BYTES = 4 * 1024 * 1024
 
 
 async def restore(
     settings: Settings, path: Path, say: Say, *, schema: str | None = None, with_shared: bool = False
 ) -> Manifest:
-    """Create the tenant of the archive at `path`, with its id and its rows; in its own schema if `schema` names one.
+    """Create the tenant of the archive at `path`, with its original id and rows; in its own schema if `schema` names one.
 
-    If this database lacks rows of shared tables (niches) that the archive contains, they are created only if `with_shared` is
-    true, because all tenants see them. Otherwise the import fails.
+    The archive also contains the niches that the tenant uses. If this database lacks some of them, they are created only if
+    `with_shared` is true, because all tenants share the niches. If `with_shared` is false, the import fails.
 
-    If this raises OperatorError, no rows were written.
+    Raises OperatorError. No rows were written then, but the new schema may exist.
     """
     with Archive.open(path) as archive:
         manifest = archive.manifest
@@ -81,7 +83,7 @@ async def _check_absence(manifest: Manifest, work: Work) -> None:
 
 
 async def _check_columns(manifest: Manifest, work: Work) -> None:
-    """Check that the archive has the same tables and columns as an export of this database. Raises ArchiveError."""
+    """Raise ArchiveError unless the archive has the tables and columns that an export from this database would have."""
     here = {name: await columns(work.connection, each) for name, each in statements("export").items()}
     if [table.name for table in manifest.tables] != list(here):
         raise _of_another_version(manifest, "tables")
@@ -98,13 +100,13 @@ def _of_another_version(manifest: Manifest, what: str) -> ArchiveError:
 
 
 class _Loading:
-    """The part of an import that runs inside its transaction."""
+    """The writing part of an import: its methods run inside one transaction, which is bound to the new tenant."""
 
     def __init__(self, archive: Archive, binding: Binding, *, with_shared: bool) -> None:
         self._archive, self._binding, self._with_shared = archive, binding, with_shared
         self._statements = statements("import")
         self._ids: dict[str, dict[str, str]] = {}
-        """For each column that refers to shared rows: a mapping of their ids in the archive to their ids in this database."""
+        """For each column that refers to shared rows (niches): the row's id in this database by its id in the archive."""
 
     async def load(self, table: Table, lines: Iterator[bytes]) -> None:
         for batch in _batches(self._row(table, *each) for each in enumerate(lines, 1)):
@@ -122,12 +124,15 @@ class _Loading:
                 ) from error
 
     async def move_to(self, schema: str) -> None:
-        """Record that the tenant has the own schema `schema`, and write all further rows there."""
+        """Record `schema` as the tenant's own schema. The following rows of the tenant are written to this schema."""
         await self._execute("schemas", schema_name=schema)
         await self._execute("enter")
 
     async def skip_numbers(self, number: int) -> None:
-        """Raise the tenant's commit counter, so that the commit of the import gets a number that the tenant has never used."""
+        """Raise the counter of the tenant's commits above `number`, the last one in the archive.
+
+        So the commit of the import gets a number that this tenant has never used.
+        """
         await self._execute("heads", number=number)
 
     async def _map_shared(self, table: str, rows: str) -> None:
@@ -147,9 +152,9 @@ class _Loading:
         return row_count(await self._binding.connection.execute(text, values))
 
     def _row(self, table: Table, number: int, line: bytes) -> str:
-        """A row in JSON, as the SQL statement expects it.
+        """Convert a line of the archive to the JSON object that the import's SQL statement expects.
 
-        Personal data is sealed with this installation's keys, and ids of shared rows are replaced by those of this database.
+        Personal data is sealed with the keys of this installation. Ids of shared rows are replaced by their ids in this database.
         """
         try:
             row = json.loads(line)
@@ -160,7 +165,7 @@ class _Loading:
             if not isinstance(row, dict) or row.keys() != set(table.columns):
                 raise self._archive.error(table, number, "it has other keys than its manifest says")
             changes = self._changes(table.name, row)
-            # If a row needs no change, pass on its text from the archive, so that numbers keep all their digits.
+            # If nothing has to be changed, return the text of the archive as it is, so that numbers keep all their digits.
             return json.dumps(row | changes) if changes else line.decode()
         except (ValueError, RecursionError, AttributeError, TypeError) as error:
             raise self._archive.error(table, number, "it can't be read") from error
@@ -183,7 +188,7 @@ class _Loading:
             if (plain := row[column]) is not None:
                 sealed = self._binding.seal(plain, f"{table}.{column}", UUID(row["id"]))
                 changes[column] = f"\\x{sealed.hex()}"
-                # If the column has no blind index, the SQL statement ignores this value.
+                # Add a blind index even for a column that has none: the SQL statement ignores it there.
                 changes[f"{column}_index"] = f"\\x{self._binding.index(plain, f'{table}.{column}').hex()}"
         for column in REFERRED_TO_BY.values():
             if row.get(column) is not None:

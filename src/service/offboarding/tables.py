@@ -1,4 +1,4 @@
-"""The columns that an archive contains, and the statements in `sql/offboarding/`."""
+"""Says which columns an archive contains and in which form, and reads the statements in `sql/offboarding/`."""
 
 from __future__ import annotations
 
@@ -12,28 +12,37 @@ from service.statements import query_files
 from service.statements.statement import Statement
 
 SEALED: Mapping[str, tuple[str, ...]] = {each.name: each.personal for each in sealing.AGGREGATES}
-"""The columns with personal data, by table. The database contains their values sealed, an archive in plain text."""
+"""For each table with personal data, the names of the columns with this data. The database stores their values sealed; an
+archive contains them in plain text.
+"""
 
 MAC = "key_mac"
-"""The column with the MAC of an API key. An archive does not contain it: the MAC is valid only with this installation's keys."""
+"""The column with the MAC of an API key. Archives do not contain this column, because a MAC is valid only with the keys of the
+installation that made it.
+"""
 
 NO_HASH = "!"
-"""A value that matches no password. In an archive it replaces a password hash that the service did not write."""
+"""A password hash that matches no password. In an archive it replaces a hash that is not sealed, although it should be, and so
+was not written by the service.
+"""
 
 
 def statements(name: str) -> Mapping[str, Statement]:
-    """The statements of `sql/offboarding/<name>.sql`, in the file's order."""
+    """The statements of the file `sql/offboarding/<name>.sql` by their names, in the order of the file."""
     return query_files.read(files.sql("offboarding", f"{name}.sql")).statements
 
 
 def call(statement: Statement, **given: object) -> tuple[str, Sequence[object]]:
-    """The SQL text of a statement and the values of its parameters. An optional line is included if its parameters are given."""
+    """The SQL text of a statement, and the values of its parameters, in the order in which the text uses them.
+
+    The text includes those optional lines whose parameters are given.
+    """
     variant = statement.variants[statement.key(given)]
     return variant.text, [given[parameter] for parameter in variant.parameters]
 
 
 async def columns(connection: Connection, statement: Statement) -> dict[str, str]:
-    """The names and types of the statement's result columns, without the column MAC, which an archive does not contain."""
+    """The columns of the statement's result: their types by their names. The column `key_mac` (see MAC) is left out."""
     try:
         prepared = await connection.raw.prepare(statement.variants[0].text)
     except Exception as error:

@@ -1,1 +1,1 @@
-"""Operating an installation: health checks, upkeep, the purge, rotation of keys, and seeds."""
+"""Tasks of operation: health checks, upkeep (background tasks), the purge of old rows, rotation of keys, and seeds."""

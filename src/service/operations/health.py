@@ -1,4 +1,4 @@
-"""Health checks: whether the service can do its work."""
+"""Health checks: find out whether this process and its database can do their work."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ from service.tenancy import guard
 T = TypeVar("T")
 
 _PATIENCE, _SLOW = 2.0, 0.5
-"""In seconds: a check that takes longer than `_PATIENCE` is cancelled; one that takes longer than `_SLOW` is reported as slow."""
+"""A check that takes more than `_PATIENCE` seconds is cancelled and fails. With more than `_SLOW` seconds it is called slow."""
 _PATIENCE_WITH_CATALOG = 10.0
-"""Seconds that the check `isolation` may take. It looks at every table, also in tenants' own schemas."""
+"""Seconds that the check `isolation` may take. It needs more, because it looks at every table, also in tenants' own schemas."""
 _REST = 20
-"""If the check `isolation` took t seconds and was slow, its result is used again for `_REST` * t seconds."""
+"""If the check `isolation` was slow and took t seconds, its result is returned, without a new check, for `_REST` * t seconds."""
 _READY_FOR = 1.0
-"""Seconds for which the result of a readiness check is used again, so that several load balancers share one check."""
+"""Seconds for which the result of a readiness check stays in use, so that several load balancers do not cause several checks."""
 _OLDEST = 1_000_000_000
-"""The largest acceptable age of the oldest unfrozen transaction id. At about twice this age, PostgreSQL refuses writes."""
+"""The check `transactions` fails if the oldest unfrozen transaction id has this age. At about twice it, writes are refused."""
 _LATE_PURGE = timedelta(hours=26)
-"""The check `purge` fails if the last purge began longer ago than this, because the purge should run every hour."""
+"""The check `purge` fails if the last hourly purge began longer ago than this."""
 _LONGEST = timedelta(hours=1)
 _MOST_SKEW = 5.0
-"""Seconds by which the clocks of the database and of this machine may differ. With more, one of the clocks is wrong."""
+"""The check `clock` fails if the clocks of the database and of this machine differ by this many seconds or more."""
 _MOST_BEHIND = 10.0
-"""Seconds by which a replica may be behind. If it is further behind, the check `replicas` fails."""
+"""The check `replicas` fails if a replica is behind the primary by this many seconds or more."""
 
 Check = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class DatabaseHealth:
-    """The health checks of a database. They run as the serving role."""
+    """The health checks that concern the database. They run as the serving role."""
 
     def __init__(self, database: Database, max_age: float) -> None:
-        """The check `consumers` fails if a consumer is behind for more than `max_age` seconds."""
+        """`max_age`: the check `consumers` fails if the oldest commit that a consumer has not handled is older (in seconds)."""
         self._database, self._max_age = database, max_age
         self._first_size: tuple[float, int] | None = None
         self._inspected: tuple[float, dict[str, Any]] = (0.0, {})
 
     def checks(self) -> dict[str, Check]:
-        """The functions that run the checks, by the checks' names."""
+        """A dictionary with the name of each check, and the function that runs it."""
         return {
             "database": self._latency,
             "migrations": self._migrations,
@@ -68,7 +68,7 @@ class DatabaseHealth:
         }
 
     async def report(self) -> dict[str, dict[str, Any]]:
-        """The results of all checks, by the checks' names: whether each is `ok`, and its details.
+        """The result of every check, by the check's name. A result has `ok` (whether the check passed) and details.
 
         The checks run concurrently. Each may take two seconds, except for `isolation`, which may take ten.
         """
@@ -81,7 +81,9 @@ class DatabaseHealth:
 
     @staticmethod
     async def _checked(check: Check, patience: float = _PATIENCE) -> dict[str, Any]:
-        """The result of a check. It has `slow` if the check took long or timed out, and `error` if the check failed."""
+        """Run a check, and return its result. If it took long or timed out, the result has `slow`; if it timed out or the
+        database raised an error, the result has `error`.
+        """
         started = perf_counter()
         try:
             async with asyncio.timeout(patience):
@@ -99,15 +101,15 @@ class DatabaseHealth:
         return {"milliseconds": round((perf_counter() - started) * 1000, 1), "server": version}
 
     async def _writes(self) -> dict[str, Any]:
-        """Whether new transactions can write. The check passes in maintenance mode too, because that is deliberate."""
+        """Whether new transactions can write. Maintenance mode does not count, because there writes are refused on purpose."""
         if not await self._ask(lambda work: work.server.is_writable()):
-            # A session that was opened while the server was read-only stays read-only. Check again in a new session.
+            # This may be an old session: one that began while the server was read-only stays so. Check again in a new session.
             await self._database.pool.renew()
             return {"ok": await self._ask(lambda work: work.server.is_writable())}
         return {"ok": True}
 
     async def _clock(self) -> dict[str, Any]:
-        """How many seconds the database's clock is ahead of this machine's. The database's clock decides what has expired."""
+        """By how many seconds the database's clock, which decides what has expired, is ahead of this machine's clock."""
         before = datetime.now(UTC)
         then = await self._ask(lambda work: work.server.now())
         after = datetime.now(UTC)
@@ -119,7 +121,10 @@ class DatabaseHealth:
         return {"ok": not pending, "pending": pending}
 
     async def _own_schemas(self) -> dict[str, Any]:
-        """The tenants' own schemas that lack migrations. The tenant of such a schema can't be served; all others can."""
+        """The tenants' own schemas that lack migrations: in `pending`, the missing migrations by the name of the schema.
+
+        Requests of the tenant of such a schema may fail; other tenants are not affected.
+        """
         applied: dict[str, set[str]] = {}
         for each in await self._ask(lambda work: work.installation.own_migrations()):
             applied.setdefault(each.schema_name, set()).add(each.id)
@@ -139,19 +144,22 @@ class DatabaseHealth:
         return found
 
     async def _purge(self) -> dict[str, Any]:
-        """The number of tenants for which the last purge failed, and the seconds since it began (None if no purge ran yet)."""
+        """The number of tenants for which the last purge failed, and the seconds since an hourly purge last began, if any did."""
         found = await self._ask(lambda work: work.installation.find())
         since = None if found.since_purged is None else round(found.since_purged.total_seconds())
         is_late = found.since_purged is not None and found.since_purged > _LATE_PURGE
         return {"ok": not found.purge_failures and not is_late, "failures": found.purge_failures, "seconds_ago": since}
 
     async def _collations(self) -> dict[str, Any]:
-        """Collations whose sort order may have changed since indexes were built, for example after an upgrade of libc or ICU."""
+        """The names of collations whose version has changed since indexes were built, for example by an upgrade of libc or ICU.
+
+        The sort order may have changed with the version, and such indexes may then give wrong results.
+        """
         drifted = sorted(each.name for each in await self._ask(lambda work: work.server.drifted_collations()))
         return {"ok": not drifted, "drifted": drifted}
 
     async def _growth(self) -> dict[str, Any]:
-        """The size of the database in bytes, and its growth in bytes per hour since this check first ran in this process."""
+        """The size of the database in bytes, and by how many bytes an hour it has grown since this check first ran."""
         now, size = monotonic(), await self._ask(lambda work: work.server.size())
         since, before = self._first_size or (now, size)
         self._first_size = (since, before)
@@ -168,7 +176,10 @@ class DatabaseHealth:
         }
 
     async def _consumers(self) -> dict[str, Any]:
-        """How far consumers are behind. Fails if a consumer is too far behind or was cut off, even one that no longer runs."""
+        """How far each consumer is behind. The check fails if a consumer is too far behind, or cut off and not reset yet.
+
+        This includes consumers that no longer run, until `quarry changes forget` removes them.
+        """
         behind = {
             lag.consumer: {
                 "tenants": lag.tenants,
@@ -186,10 +197,10 @@ class DatabaseHealth:
 
 
 class Health(DatabaseHealth):
-    """All health checks of this process: those of the database, and those of its keys, pool, feed, replicas and Redis."""
+    """All health checks: those of the database, and those of this process's keys, pool, change feed, replicas and Redis."""
 
     def __init__(self, database: Database, feed: Feed, replicas: Replicas, cache: Cache, max_age: float) -> None:
-        """The check `consumers` fails if a consumer is behind for more than `max_age` seconds."""
+        """`max_age`: the check `consumers` fails if the oldest commit that a consumer has not handled is older (in seconds)."""
         super().__init__(database, max_age)
         self._feed, self._replicas, self._cache = feed, replicas, cache
         self._undecipherable_before = _undecipherable()
@@ -198,11 +209,14 @@ class Health(DatabaseHealth):
         self._asked_at = -_READY_FOR
 
     def leave(self) -> None:
-        """Report this process as not ready from now on, because it is about to stop."""
+        """Make `failing` report from now on that this process is stopping, so that load balancers send it no more requests."""
         self._is_leaving = True
 
     async def failing(self) -> list[str]:
-        """Why this process is not ready (`database`, `migrations`, `writes`, `stopping`). Checked at most once a second."""
+        """Why this process is not ready: some of `database`, `migrations`, `writes` and `stopping`; empty if it is ready.
+
+        The database is checked at most once a second.
+        """
         if self._is_leaving:
             return ["stopping"]
         if monotonic() - self._asked_at >= _READY_FOR:
@@ -216,7 +230,7 @@ class Health(DatabaseHealth):
         return self._failing
 
     def checks(self) -> dict[str, Check]:
-        """The functions that run the checks, by the checks' names."""
+        """A dictionary with the name of each check, and the function that runs it."""
         return {
             **super().checks(),
             "keys": self._keys,
@@ -227,7 +241,10 @@ class Health(DatabaseHealth):
         }
 
     async def _keys(self) -> dict[str, Any]:
-        """The ids of this process's keys of personal data, and the number of values that it could not decrypt with them."""
+        """The ids of the keys of personal data, and the number of values that this process could not decrypt.
+
+        The check fails if there are such values. `seals` is the key that encrypts new values, `opens` are all keys.
+        """
         keyring = self._database.keyring
         if keyring is None:
             return {}
@@ -248,7 +265,7 @@ class Health(DatabaseHealth):
         return self._feed.report()
 
     async def _replication(self) -> dict[str, Any]:
-        """The state of the replicas. If a replica can't serve a read, the primary does."""
+        """The state of each replica. If this check fails, reads still succeed, because the primary serves them."""
         found = self._replicas.report()
         is_well = all(
             each["state"] in ("up", "behind") and (each["behind_seconds"] or 0) < _MOST_BEHIND for each in found
@@ -256,7 +273,7 @@ class Health(DatabaseHealth):
         return {"ok": is_well, "replicas": found}
 
     async def _redis(self) -> dict[str, Any]:
-        """Whether Redis is up. Without Redis the service is slower, but its results are still correct."""
+        """Whether Redis is up. If it is down, the service is slower, but its results are still correct."""
         is_up = await self._cache.is_redis_up()
         return {"ok": is_up is not False, "state": {None: "not used", True: "up", False: "down"}[is_up]}
 
@@ -266,7 +283,10 @@ def _undecipherable() -> int:
 
 
 async def pending_migrations(database: Database) -> list[str]:
-    """The migrations that this version of the service needs and the database lacks. Newer migrations do not matter."""
+    """The ids of the migrations that this version of the service needs and the database lacks.
+
+    Further migrations in the database, which a newer version has applied, do not matter.
+    """
     try:
         rows = await EngineWork.run(
             database, lambda work: work.installation.migrations(), None, read_only=True, attempts=1
@@ -274,5 +294,5 @@ async def pending_migrations(database: Database) -> list[str]:
     except DatabaseError as error:
         if error.code != "internal":
             raise
-        rows = []  # The function applied_migrations() does not exist, so the database is older than it.
+        rows = []  # The function applied_migrations() does not exist, because the migration that creates it is not applied.
     return sorted(migration_files.known() - {each.id for each in rows})

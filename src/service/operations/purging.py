@@ -1,12 +1,12 @@
-"""Purging: deletes rows after a retention period.
+"""Purging: deletes rows whose retention period has ended.
 
-It deletes ended sessions, one-time codes, tickets, stored answers, API keys, the audit, and rows that were soft-deleted. The
-SQL statements define the retention periods, or take them from app.installation. The only setting used is the idle time of
-sessions.
+These are ended sessions, expired one-time codes, tickets and stored answers, revoked or expired API keys, old parts of the
+audit, and rows that were soft-deleted. The SQL statements define the retention periods, or read them from app.installation.
+Only the idle time of sessions is a setting.
 
-The instances agree that one of them runs the hourly purge. `quarry purge` may run at the same time, because each transaction
-takes a lock for its tenant. A query first finds the tenants that have rows to delete; the others are skipped. If a statement
-fails for a tenant, the failure is logged and counted, and the purge goes on.
+One of the instances runs the purge every hour. `quarry purge` may run at the same time, because each transaction tries to lock
+its tenant, and does nothing if another process has locked it. A query first finds the tenants that have rows to delete; the
+others are skipped. If a statement fails for a tenant, the failure is logged and counted, and the purge goes on.
 """
 
 from __future__ import annotations
@@ -49,16 +49,21 @@ _STATEMENTS: Mapping[str, Statement] = {
 
 @dataclass
 class Purged:
-    """The number of rows deleted, and of failures: failed statements in the result of `purge`, tenants in that of `purge_all`."""
+    """The result of a purge. `rows` is the number of rows deleted, including sessions that were only marked as expired.
+
+    `failures` is the number of failed statements in the result of `purge`, and in that of `purge_all` the number of tenants
+    for which a statement has failed.
+    """
 
     rows: int = 0
     failures: int = 0
 
 
 async def purge(database: Database, tenant: TenantId, idle: timedelta) -> Purged:
-    """Purge one tenant. Each statement runs in its own transactions, and is skipped if another process is purging the tenant.
+    """Purge one tenant. Each statement runs in transactions of its own, until it finds no more rows.
 
-    Raises Unavailable if the database can't be reached, because this does not concern only this tenant.
+    A statement is skipped if another process is purging the tenant. Raises Unavailable if the database can't be reached:
+    this error is not counted as a failure, because it concerns all tenants.
     """
     purged = Purged()
     for name, statement in _STATEMENTS.items():
@@ -80,9 +85,9 @@ async def purge(database: Database, tenant: TenantId, idle: timedelta) -> Purged
 async def purge_all(
     database: Database, idle: timedelta, told: Callable[[TenantId, Purged], None] | None = None
 ) -> Purged:
-    """Purge all tenants that have rows to delete. In the result, `failures` counts tenants for which a statement failed.
+    """Purge all tenants that have rows to delete, and store the number of tenants for which a statement has failed.
 
-    `told` is called with each of these tenants after its purge. Raises Unavailable if the database can't be reached.
+    `told` is called with each purged tenant and the result for it. Raises Unavailable if the database can't be reached.
     """
     total, previous = Purged(), _FIRST
     while found := await _next(database, previous, idle):
@@ -107,10 +112,10 @@ async def _next(database: Database, previous: UUID, idle: timedelta) -> list[Due
     async def ask(work: EngineWork) -> list[DueTenant]:
         return await work.tenants.to_purge(previous, idle=idle, limit=_TENANTS)
 
-    # The statement binds one tenant after the other with set_config(), which a read-only transaction may do too.
+    # A read-only transaction is enough, although the statement binds one tenant after the other: it does so by set_config().
     return await EngineWork.run(database, ask, None, read_only=True)
 
 
 async def is_due(database: Database) -> bool:
-    """Whether this instance has to run the hourly purge now. If True, no other instance gets True within the next hour."""
+    """Whether this instance has to run the hourly purge now. After a True, all instances get False for an hour."""
     return await EngineWork.run(database, lambda work: work.tenants.claim_purge(_EVERY), None)

@@ -1,8 +1,8 @@
 """Rotation: encrypts the tenants' personal data again with the current key, batch by batch, while the service runs.
 
-`rotate` does not select rows that are done, so after a killed run it is simply called again. If a row is changed between its
-read and its write, the change is kept, and the next pass processes the row. Only `seal` also encrypts plain text, because
-anybody who can write to the database may have put plain text there.
+`rotate` selects only rows that still use another key, so after a killed run it can be called again. If somebody changes a row
+while it is being sealed again, the change is kept, and the next pass over the rows seals it. Plain text is encrypted by `seal`
+only, because anybody who can write to the database may have put it there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BEFORE_ALL = UUID(int=0)
 
 @dataclass(frozen=True)
 class Failure:
-    """A row that could not be sealed again. If `id` is None: an aggregate of which some rows were not sealed again."""
+    """A row that could not be sealed again, and the reason. If `id` is None, some rows of the aggregate are concerned."""
 
     aggregate: str
     tenant: TenantId
@@ -45,29 +45,29 @@ class Failure:
 
 @dataclass
 class RotationReport:
-    """The result of a run: the number of rows sealed again by aggregate, and the rows that could not be sealed again."""
+    """The result of a run: for each aggregate the number of rows sealed again (`counts`), and the rows for which this failed."""
 
     counts: dict[str, int] = field(default_factory=lambda: {each.name: 0 for each in ALL})
     failures: list[Failure] = field(default_factory=list)
     unauthentic: list[Failure] = field(default_factory=list)
-    """Sessions and API keys whose tokens the service refuses, because they have no valid MAC. Their rows are not changed."""
+    """Sessions and API keys without a valid MAC. The service refuses their tokens; this run does not change their rows."""
 
     def __str__(self) -> str:
         return "sealed " + (", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "nothing")
 
     def lines(self) -> list[str]:
-        """The lines for a command that does more than sealing: the failures, and the counts if any row was sealed."""
+        """The lines that a command prints if sealing is only a part of its work: failures, and counts if a row was sealed."""
         return [*map(str, self.failures), *([str(self)] if any(self.counts.values()) else [])]
 
 
 async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _BATCH) -> RotationReport:
-    """Seal personal data and password hashes again with the current key.
+    """Seal personal data and password hashes again with the current key, for all tenants.
 
-    Sessions and API keys without a MAC get one while a key of an earlier release is in PII_KEYS; otherwise they are only
-    reported. Plain text is reported and not changed. `app` connects as the serving role and has the keys; `platform`
-    connects as quarry_platform, to list the tenants.
+    Sessions and API keys without a MAC get one if PII_KEYS has a key of an earlier release; otherwise they are only reported.
+    Plain text is reported as a failure, and not changed. `app` connects as the serving role and has the keys. `platform`
+    connects as quarry_platform, and is used to list the tenants.
 
-    Raises KeyringError if the current key is of an earlier release although PII_KEYS has a key of this release.
+    Raises KeyringError if the current key is of an earlier release although PII_KEYS also has a key of this release.
     """
     rotation = _Rotation(app, say, batch)
     keyring = rotation.keyring
@@ -89,10 +89,10 @@ async def rotate(app: Database, platform: Database, say: Say, *, batch: int = _B
 async def reindex(
     app: Database, platform: Database, old_keys: Keyring, say: Say, *, batch: int = _BATCH
 ) -> RotationReport:
-    """Recompute blind indexes, and the MACs of sessions and API keys, with the index key of `app`.
+    """Recompute the blind indexes, and the MACs of sessions and API keys, with the new index key, which `app` has.
 
     `old_keys` contains the index key used so far. All personal values are also sealed again with the current key. No instance
-    may be running. If a run was killed, start it again with the same keys. `platform` is used to list the tenants.
+    may be running. If a run was killed, call this again with the same keys. `platform` is used to list the tenants.
     """
     rotation = _Rotation(app, say, batch)
     async for tenant in _tenants(platform):
@@ -101,10 +101,10 @@ async def reindex(
 
 
 async def normalise(app: Database, platform: Database, say: Say, *, write: bool) -> RotationReport:
-    """Find email addresses that are not in the spelling of `texts.email_address`, and change them to it if `write` is true.
+    """Count the email addresses that `texts.email_address` spells differently; if `write` is true, correct their spelling.
 
-    Both the sealed value and the blind index are changed. If another row already has the address in the new spelling, the row
-    is reported as a failure. `app` has the keys; `platform` is used to list the tenants.
+    This changes the sealed value and the blind index. If a different row already has the corrected address, the row is left as
+    it is and reported as a failure. `app` has the keys; `platform` is used to list the tenants.
     """
     rotation = _Rotation(app, say, _BATCH)
     async for tenant in _tenants(platform):
@@ -115,10 +115,10 @@ async def normalise(app: Database, platform: Database, say: Say, *, write: bool)
 async def seal(
     app: Database, tenants: Iterable[TenantId], say: Say, *, batch: int = _BATCH, passwords: bool = False
 ) -> RotationReport:
-    """Seal the personal data of these tenants that is plain text. Values that are sealed already are not changed.
+    """Seal those personal data of the given tenants that are plain text. Sealed values are not changed.
 
-    With `passwords`, password hashes that are not sealed are sealed too. The caller has to make sure that nobody has planted
-    the plain text or the hashes. `app` has the keys.
+    With `passwords`, unsealed password hashes are sealed too. Before the call, it must be certain that the plain text and the
+    hashes were not put there by somebody who has no right to. `app` has the keys.
     """
     rotation = _Rotation(app, say, batch)
     for tenant in tenants:
@@ -127,7 +127,7 @@ async def seal(
 
 
 async def waiting(app: Database) -> list[TenantId]:
-    """The tenants that have personal data in plain text. Each statement looks at many tenants; no keys are needed."""
+    """The tenants that have personal data in plain text. No keys are needed: a value's first byte tells."""
     found: list[TenantId] = []
     previous = _BEFORE_ALL
 
@@ -155,7 +155,7 @@ async def _tenants(platform: Database) -> AsyncIterator[TenantId]:
 
 
 class _Rotation:
-    """One run of `rotate`, `reindex`, `normalise` or `seal`: its keys, its report, and when it last printed its progress."""
+    """One run of `rotate`, `reindex`, `normalise` or `seal`: its keys, its report, and the time of its last progress message."""
 
     def __init__(self, app: Database, say: Say, batch: int) -> None:
         if app.keyring is None:
@@ -170,10 +170,14 @@ class _Rotation:
     async def reseal(
         self, tenant: TenantId, selection: Selection, aggregates: Iterable[Aggregate | Tokens] = AGGREGATES
     ) -> None:
-        """Seal a tenant's selected values again. Passes are repeated until one seals no row, at most _PASSES times."""
+        """Seal a tenant's selected values again, in the given aggregates.
+
+        A pass goes through the selected rows once. Passes are repeated until a pass finds no row to seal, at most _PASSES
+        times; rows that are written meanwhile with another key need a further pass.
+        """
         for aggregate in aggregates:
             if selection.is_of_all:
-                # Only one pass: a second one would select all rows again.
+                # Make only one pass, because a second one would select all rows again.
                 _, failures = await self._pass(aggregate, tenant, selection)
                 self.report.failures += failures
                 continue
@@ -186,7 +190,7 @@ class _Rotation:
             self.report.failures += failures
 
     async def note_unauthentic(self, tenant: TenantId, selection: Selection) -> None:
-        """Add the sessions and API keys without a MAC to the report. Called only if these are not accepted."""
+        """Add the tenant's sessions and API keys without a MAC to the report. For the case that the service refuses such rows."""
         for each in TOKENS:
             batch = _Batch(each, tenant, self.keyring, selection, None, self._batch)
             while rows := await Work.run(self.app, batch.read, tenant):
@@ -196,7 +200,7 @@ class _Rotation:
     async def _pass(
         self, aggregate: Aggregate | Tokens, tenant: TenantId, selection: Selection
     ) -> tuple[int, list[Failure]]:
-        """Go through the selected rows once, in id order. Returns the number of rows that could be sealed, and the failures."""
+        """Go through the selected rows once, in id order. Returns the number of rows that had a new value, and the failures."""
         met, failures = 0, list[Failure]()
         after: UUID | None = None
         limit = self._batch
@@ -208,8 +212,8 @@ class _Rotation:
                 if not batch.rows:
                     raise
                 if len(batch.rows) > 1:
-                    # One row makes the whole batch fail. Retry with half of the batch, until only that row is left; then the
-                    # batches grow again.
+                    # A single row can make the whole batch fail. Retry with half of the batch, until only that row is left and
+                    # is reported. After that, the batches become larger again.
                     limit = len(batch.rows) // 2
                     continue
                 failures.append(Failure(aggregate.name, tenant, batch.rows[0].id, error.message))
@@ -231,7 +235,10 @@ class _Rotation:
 
 @dataclass
 class _Batch:
-    """One batch of rows, processed in one transaction: the rows read, and the results."""
+    """A batch of rows that are read, sealed again and written in one transaction, and the results.
+
+    The batch has at most `limit` rows, beginning after the id `after`.
+    """
 
     aggregate: Aggregate | Tokens
     tenant: TenantId
@@ -245,13 +252,13 @@ class _Batch:
     unauthentic: list[Failure] = field(default_factory=list)
 
     async def read(self, work: Work) -> list[Any]:
-        """The rows to process."""
+        """Read the rows of this batch."""
         return await self.aggregate.stale(work, self.keyring, self.selection, after=self.after, limit=self.limit)
 
     async def process(self, work: Work) -> int:
-        """Read rows, seal them again, and write them. Returns the number of rows written.
+        """Read the rows of this batch, seal their values again, and write them. Returns the number of rows written.
 
-        If `selection.write` is false, nothing is written, and the number of rows to write is returned.
+        If `selection.write` is false, nothing is written. The result is then the number of rows that would be written.
         """
         each, keyring, tenant = self.aggregate, self.keyring, self.tenant
         self.sealed, self.failures, self.unauthentic = [], [], []

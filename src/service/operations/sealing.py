@@ -1,4 +1,4 @@
-"""For each aggregate: which columns hold personal data, and how a row's values are sealed again (used by rotation.py)."""
+"""Says for each aggregate which columns hold personal data or a MAC, and makes their new values. rotation.py uses this."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.texts import email_address
 from service.work import Work
 
 EVERYTHING = b"\xff"
-"""A prefix that no stored value begins with. A selection with this prefix contains all values."""
+"""A prefix that no stored value begins with. A Selection with this prefix selects all values."""
 UNAUTHENTIC = (
     "It has no MAC of this service's keys, and lets nobody in: somebody has written it by hand, or its key is gone."
 )
@@ -25,42 +25,51 @@ UNAUTHENTIC = (
 
 @dataclass(frozen=True)
 class Selection:
-    """Which stored values a run rewrites: those that do not begin with `prefix`, such as the prefix of the current key."""
+    """Says which stored values a run of rotation.py rewrites, and how.
+
+    Values that begin with `prefix` are left as they are. This is, for example, the prefix of values sealed with the current key.
+    """
 
     prefix: bytes
     plain: bool = False
-    """Whether plain text is sealed too. If not, each row with plain text is reported as a failure."""
+    """Whether plain text is sealed too. If not, each selected row with plain text is reported as a failure."""
     hashes: Literal["ignore", "reseal", "seal"] = "ignore"
-    """`ignore`: password hashes are not changed. `reseal`: sealed hashes without the prefix are sealed again; an unsealed hash
-    is a failure, unless hashes of an earlier release are accepted. `seal`: the same, but unsealed hashes are always sealed.
+    """What is done with password hashes. `ignore`: nothing is changed. `reseal`: a sealed hash without the prefix is sealed
+    again; an unsealed hash is sealed if PII_KEYS has a key of an earlier release, and is a failure otherwise. `seal`: the same,
+    but an unsealed hash is always sealed.
     """
     is_spelling: bool = False
-    """Whether only email addresses are rewritten, and only those whose spelling differs from that of `texts.email_address`."""
+    """Whether the run corrects spelling: it then rewrites only email addresses that `texts.email_address` spells differently."""
     write: bool = True
-    """Whether the selected rows are written. If not, they are only counted."""
+    """Whether the rows with new values are written. If not, they are only counted."""
     old_keys: Keyring | None = None
-    """The keyring with the old index key: MACs that were made with it are replaced. If None, only missing MACs are added."""
+    """The keyring with the old index key, if the index key is being replaced: MACs made with the old key are replaced. If None,
+    only missing MACs are added.
+    """
 
     @property
     def is_of_all(self) -> bool:
-        """Whether all values are selected. If so, there is only one pass, because a second would select the same rows again."""
+        """Whether all values are selected. If so, only one pass is made: a second one would select the same rows again."""
         return self.prefix == EVERYTHING
 
 
 @dataclass(frozen=True)
 class Aggregate:
-    """An aggregate with personal data, and the columns that hold the data."""
+    """An aggregate with personal data. `personal` are the columns with this data.
+
+    `has_version` and `has_password` say whether its rows have a version and a password hash.
+    """
 
     name: str
     personal: tuple[str, ...]
     indexed: frozenset[str]
-    """The columns that have a blind index."""
+    """Those of the columns in `personal` that have a blind index."""
     has_version: bool
     has_password: bool
 
     @classmethod
     def of(cls, name: str, repository: type[Any]) -> Self:
-        """The aggregate of a repository. Its columns are derived from the signatures of `stale` and `reseal`."""
+        """Describe the aggregate of a repository. The columns are taken from the signatures of its `stale` and `reseal`."""
         written = repository.reseal.hints
         kept = repository.stale.model.model_fields
         personal = tuple(each for each in kept if f"{each}s" in written and each not in ("id", "version"))
@@ -74,15 +83,15 @@ class Aggregate:
 
     @property
     def isolation(self) -> IsolationLevel:
-        """The isolation level for a batch. For rows without a version it is repeatable read: then the write fails if a row was
-        changed since it was read.
+        """The isolation level of a transaction that reads rows and writes them. Rows without a version need repeatable read, so
+        that the write fails if a row was changed since it was read.
         """
         return "read committed" if self.has_version else "repeatable read"
 
     async def stale(
         self, work: Work, keyring: Keyring, selection: Selection, *, after: UUID | None, limit: int
     ) -> list[Any]:
-        """The next rows, in id order, that have a selected value."""
+        """The next rows after the id `after`, in id order, that have at least one selected value; at most `limit` rows."""
         repository = getattr(work, self.name)
         if self.has_password:
             hash_prefix = keyring.hash_prefix(selection.prefix) if selection.hashes != "ignore" else ""
@@ -92,10 +101,10 @@ class Aggregate:
     def resealed(
         self, row: Any, keyring: Keyring, tenant: TenantId, selection: Selection, lost: list[str]
     ) -> dict[str, object] | None:
-        """A row's values for the parameters of `reseal`, as `{"ids": …, "emails": …, "email_indexes": …}`.
+        """A row's new values, by the parameters of the repository's `reseal`: `{"ids": …, "emails": …, "email_indexes": …}`.
 
-        None for a parameter means that its column is not changed. Returns None if no column is changed. If a column can't be
-        opened, the column and the reason are added to `lost`.
+        A value of None leaves the column as it is. Returns None if all columns stay as they are. If a value can't be decrypted,
+        its column and the reason are added to `lost`.
         """
         values: dict[str, object] = {}
         for column in self.personal:
@@ -125,13 +134,19 @@ class Aggregate:
         return {"ids": row.id, **({"versions": row.version} if self.has_version else {}), **values}
 
     async def reseal(self, work: Work, values: dict[str, list[object]]) -> int:
-        """Write the rows, except for those that were changed since they were read. Returns how many were written."""
+        """Write new values of rows. Rows with a version are skipped if they were changed since they were read.
+
+        Returns the number of rows written.
+        """
         return int(await getattr(work, self.name).reseal(**values))
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """An aggregate whose rows have a MAC (sessions, API keys): the column with the MAC, and the fields that it covers."""
+    """An aggregate whose rows have a MAC: sessions or API keys.
+
+    `column` is the column with the MAC. `fields` returns the fields of a row that the MAC is computed from.
+    """
 
     name: str
     column: str
@@ -139,16 +154,19 @@ class Tokens:
     isolation: IsolationLevel = "read committed"
 
     async def stale(self, work: Work, _: Keyring, selection: Selection, *, after: UUID | None, limit: int) -> list[Any]:
-        """The next rows, in id order: those without a MAC or, if the selection has old keys, those with a MAC."""
+        """The next rows after the id `after`, in id order, at most `limit`: those with a MAC if `selection` has old keys,
+        otherwise those without one.
+        """
         has_mac = selection.old_keys is not None
         return list(await getattr(work, self.name).page_macs(has_mac=has_mac, after=after, limit=limit))
 
     def resealed(
         self, row: Any, keyring: Keyring, tenant: TenantId, selection: Selection, lost: list[str]
     ) -> dict[str, object] | None:
-        """A row's values for the parameters of `write_macs`. None if nothing is to be written.
+        """A row's new MAC, by the parameters of the repository's `write_macs`. None if the stored MAC stays as it is.
 
-        With old keys, that is so if the MAC was already made with the new key, or with neither key (then `lost` gets a line).
+        If `selection` has old keys, only a MAC that was made with the old index key is replaced. A MAC that was made with
+        neither key is reported in `lost`.
         """
         mac, fields, old = getattr(row, self.column), self.fields(row), selection.old_keys
         if old is not None and not old.verifies(mac, tenant, fields):
@@ -158,12 +176,12 @@ class Tokens:
         return {"ids": row.id, f"{self.column}s": keyring.mac(tenant, fields)}
 
     async def reseal(self, work: Work, values: dict[str, list[object]]) -> int:
-        """Write the MACs; returns the number of rows written."""
+        """Write new MACs of rows. Returns the number of rows written."""
         return int(await getattr(work, self.name).write_macs(**values))
 
 
 def _resealed_hash(row: Any, keyring: Keyring, tenant: TenantId, selection: Selection) -> str | None:
-    """A row's password hash, sealed with the current key; None if it is not to be changed. Raises Undecipherable."""
+    """A row's password hash, sealed with the current key; None if the stored one stays as it is. Raises Undecipherable."""
     kept = str(row.password_hash)
     if selection.hashes == "ignore" or kept.startswith(keyring.hash_prefix(selection.prefix)):
         return None
@@ -172,7 +190,7 @@ def _resealed_hash(row: Any, keyring: Keyring, tenant: TenantId, selection: Sele
 
 
 def _spelled(column: str, plain: str) -> str:
-    """An email address in the spelling of `texts.email_address`. Values of other columns and invalid addresses are unchanged."""
+    """The value `plain` of a column. An email address is returned in the spelling of `texts.email_address`, if it is valid."""
     if not column.endswith("email"):
         return plain
     try:

@@ -1,8 +1,9 @@
-"""Seeds: sets of named SQL statements. `seeds/<set>/` has the files of a set, which run in the order of their names.
+"""Seeds: SQL statements that insert rows for a new installation, for demonstrations or for measurements.
 
-The scope of a statement decides which role runs it. A statement of kind `:many` returns the ids of the set's tenants. Each
-later statement with the parameter `:tenant_id` runs once for each of these tenants, bound to the tenant. At the end, personal
-data that the statements have written as plain text is sealed. The file `truncate.sql` of a set deletes the set's rows.
+A set of seeds is a directory `seeds/<set>/`; its files run in the order of their names. A statement's scope decides which role
+runs the statement. A statement of kind `:many` returns the ids of the set's tenants. Each later statement with the parameter
+`:tenant_id` runs once for each of these tenants, in a transaction bound to the tenant. At the end, personal data that the
+statements have written as plain text is sealed. The file `truncate.sql` does not insert, but deletes the rows of its set.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ def sets() -> list[str]:
 
 
 async def seed(settings: Settings, name: str, say: Say, parameters: Mapping[str, int] | None = None) -> None:
-    """Run the statements of a set. Running them again with the same parameters changes nothing.
+    """Insert the rows of a set. `parameters` are the values of parameters in the set's statements, by name.
 
-    Raises OperatorError for an unknown set, for the sets `demo` and `load` in production, and if keys of personal data are
-    missing.
+    A second call with the same parameters changes nothing. Raises OperatorError if the set is unknown, if it is `demo` or
+    `load` and the environment is production, or if the keys of personal data are missing.
     """
     check(settings, name)
     paths = [path for path in sorted(files.seeds(name).glob("*.sql")) if path.stem != _TRUNCATE]
@@ -52,14 +53,14 @@ async def seed(settings: Settings, name: str, say: Say, parameters: Mapping[str,
 
 
 async def truncate(settings: Settings, name: str, say: Say) -> None:
-    """Delete the rows of a set. Raises OperatorError for the same reasons as `seed`, and in production for every set."""
+    """Delete the rows of a set. Raises OperatorError for the same reasons as `seed` and, in production, for every set."""
     check_truncation(settings, name)
     statements = query_files.read(files.seeds(name, f"{_TRUNCATE}.sql")).statements.values()
     await _run(settings, name, list(statements), say, {})
 
 
 def check(settings: Settings, name: str) -> None:
-    """Raise OperatorError if there is no such set, or if it may not be run in this environment."""
+    """Raise OperatorError if there is no set `name`, or if the set may not be run in this environment."""
     if name not in sets():
         raise OperatorError(f"there is no seed set '{name}'", suggest(name, sets()) or f"sets are {', '.join(sets())}")
     if settings.environment == "production" and name in _DEMONSTRATIONS:
@@ -67,7 +68,7 @@ def check(settings: Settings, name: str) -> None:
 
 
 def check_truncation(settings: Settings, name: str) -> None:
-    """Raise OperatorError if there is no such set, or if its rows may not be deleted in this environment."""
+    """Raise OperatorError if there is no set `name`, or if the environment is production, where no set may be deleted."""
     check(settings, name)
     if settings.environment == "production":
         raise OperatorError("seeds are not truncated in production")
@@ -109,7 +110,7 @@ async def _run(
 async def _execute(
     database: Database, statement: Statement, tenant: TenantId | None, parameters: Mapping[str, int]
 ) -> int | list[TenantId]:
-    """Run a statement. Returns the number of rows that it changed or, for the kind `:many`, the ids of the tenants."""
+    """Run a statement. Returns the ids of tenants for a statement of kind `:many`, otherwise the number of changed rows."""
     variant = statement.variants[0]
     values = [parameters.get(parameter, tenant) for parameter in variant.parameters]
     async with Work(database, tenant) as work:
@@ -120,7 +121,7 @@ async def _execute(
 
 @asynccontextmanager
 async def _databases(settings: Settings, scopes: set[Scope]) -> AsyncIterator[Mapping[Scope, Database]]:
-    """A database for each scope, with one connection. Raises OperatorError with a remedy if a connection can't be opened."""
+    """A Database with one connection for each of the scopes, by scope. Raises OperatorError with a remedy if connecting fails."""
     async with AsyncExitStack() as stack:
         databases = {}
         for scope in sorted(scopes):

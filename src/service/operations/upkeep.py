@@ -1,7 +1,7 @@
 """Upkeep: a background task of each process. It records when sessions and API keys were last used, and runs the purge.
 
-A request does not write to the database that its session or API key was used. The uses are collected in memory, and the task
-writes them, in one transaction per tenant. The purge runs once an hour, in one process of all instances (purging.py).
+A request does not itself record in the database that its session or API key was used. It only notes this in memory; the task
+writes the notes later, in one transaction for each tenant. Once an hour, the task of one process runs the purge (purging.py).
 """
 
 from __future__ import annotations
@@ -24,31 +24,36 @@ from service.operations.purging import is_due, purge_all
 from service.tenancy.identity import TenantId
 
 _SEEN_EVERY = 60.0
-"""Seconds between two writes of a session's last_seen_at, and so its precision; likewise for an API key's last_used_at."""
+"""How many seconds pass at least between two updates of the time at which a session or API key was last used (last_seen_at,
+last_used_at). The interval is shorter if the idle time of sessions is only a few minutes.
+"""
 _FLUSH_EVERY = 5.0
 _LOOK_EVERY = 300.0
-"""Seconds between two checks whether the hourly purge is due."""
+"""Seconds between two checks whether the hourly purge (purging.py) is due."""
 _BATCH = 1000
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.upkeep")
 
 
 class Upkeep:
-    """The background task. Open it with `async with Upkeep.open(database, idle)`; the collected uses are written at the end."""
+    """The background task, and the uses of sessions and API keys that it has to write.
+
+    Open it with `async with Upkeep.open(database, idle)`.
+    """
 
     def __init__(self, database: Database, idle: float) -> None:
-        """`idle` is the time in seconds after which an unused session expires."""
+        """`idle` is the number of seconds after which a session expires if it is not used."""
         self._database = database
         self._idle = timedelta(seconds=idle)
         self.seen_every = timedelta(seconds=min(_SEEN_EVERY, idle / 4))
-        """A use of a session or API key is recorded only if its last recorded use is longer ago than this."""
+        """A use of a session or API key is recorded only if the time of the last use in the database is older than this."""
         self._seen: dict[TenantId, dict[Kind, set[UUID]]] = {}
         self._expired: set[TenantId] = set()
 
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, database: Database, idle: float) -> AsyncIterator[Self]:
-        """Start the task. After the block, it is stopped and the collected uses are written."""
+        """Start the task. After the block, the task is stopped, and the uses noted so far are written."""
         upkeep = cls(database, idle)
         task = asyncio.create_task(upkeep._go_on(), name="upkeep")
         try:
@@ -60,15 +65,15 @@ class Upkeep:
             await upkeep.flush()
 
     def seen(self, tenant: TenantId, kind: Kind, id: UUID) -> None:
-        """Note that a session or API key has just been used. The task writes this later."""
+        """Note that a session or API key has just been used. The task writes the note to the database later."""
         self._seen.setdefault(tenant, {}).setdefault(kind, set()).add(id)
 
     def expired(self, tenant: TenantId) -> None:
-        """Note that a session of the tenant was found to have expired. The task then marks the tenant's expired sessions."""
+        """Note that a session or API key of this tenant has expired. The task then marks the tenant's expired sessions."""
         self._expired.add(tenant)
 
     async def flush(self) -> None:
-        """Write the collected uses, and mark the sessions that have expired."""
+        """Write the uses noted so far, and mark the expired sessions of the tenants noted by `expired`."""
         expired, self._expired = self._expired, set()
         for tenant in expired:
             await self._quietly(tenant, lambda work: work.sessions.expire(_BATCH, idle=self._idle))
@@ -102,11 +107,11 @@ class Upkeep:
 
     @staticmethod
     async def _tolerant(work: Awaitable[object]) -> None:
-        """Await `work`. If it fails, log the error instead of raising it."""
+        """Await `work`. If this raises an error, log the error instead of raising it."""
         try:
             await work
         except ServiceError as error:
             log.info("upkeep_failed", reason=error.code)
         except Exception:
-            # The task must not end: without it, uses would not be recorded, and sessions in use would expire as idle.
+            # Go on, because nothing restarts this task. Without it, sessions would expire as idle although they are used.
             log.exception("upkeep_failed")

@@ -1,1 +1,1 @@
-"""Personal data: the keys that encrypt it, and the file that stores them."""
+"""Personal data: its encryption, the keys for this, the file in which the keys may be kept, and the type `Personal`."""

@@ -1,4 +1,4 @@
-"""Writes the file that stores the keys: completely or not at all, by one process at a time, readable by its owner only."""
+"""Writes the file with the keys of personal data. Only its owner may read it, and it is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service import files
 
 
 def write(path: Path, content: str) -> None:
-    """Create a file, completely or not at all. If another process creates it at the same time, the first file is kept."""
+    """Create a file, completely or not at all. If the file exists, as another process has just created it, it stays as it is."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     _create(temporary, content)
@@ -24,7 +24,7 @@ def write(path: Path, content: str) -> None:
 
 
 def replace(path: Path, content: str) -> None:
-    """Replace a file's content. The caller must have taken the lock `files.alone` before it read the old content."""
+    """Replace the content of a file. The caller has to hold the lock `files.alone` from before it reads the old content."""
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     _create(temporary, content)
     temporary.replace(path)
@@ -32,7 +32,7 @@ def replace(path: Path, content: str) -> None:
 
 
 def _create(path: Path, content: str) -> None:
-    # The file is synced to disk: in a crash the keys must not be lost while values sealed with them survive.
+    # The file is synced to disk. Otherwise a crash could lose the keys, but not the rows that were sealed with them.
     with files.create_private(path) as file:
         file.write(content.encode("ascii"))
         files.sync(file)

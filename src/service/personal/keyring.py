@@ -1,13 +1,13 @@
-"""The keys of personal data. Values are encrypted with AES-256-GCM, and found by a blind index (HMAC-SHA-256).
+"""The keys of personal data. Values are sealed (encrypted) with AES-256-GCM, and found by a blind index (HMAC-SHA-256).
 
-A sealed value consists of the format (one byte, 1), the length of the key's id, the id, a nonce of 12 random bytes, the
-ciphertext and the tag. Tenant, row and column are its associated data: a value copied to another tenant, row or column
-can't be opened there. A value in format 0 is plain text that is still to be sealed. Migrations and seeds write such values, and
-only the code that seals them reads them.
+A sealed value consists of the number of its format (one byte, 1), the length of the key's id (one byte), the id, a nonce of 12
+random bytes, the ciphertext and the tag. The associated data of the encryption are tenant, row and column, so a value that is
+copied to another tenant, row or column can't be opened there. A value in format 0 is plain text that is still to be sealed. Such
+values are written by migrations and seeds, and are read only by the code that seals them.
 
-A key whose id does not begin with `row-` is treated as a key of an earlier release. Values sealed with it are bound to tenant
-and column only. While such a key is in use, tokens without a MAC and password hashes that are not sealed are accepted
-(docs/decisions/0026).
+A key whose id does not begin with `row-` is treated as a key of an earlier release. Values sealed with such a key are bound to
+tenant and column only. While PII_KEYS contains such a key, tokens without a MAC and password hashes that are not sealed are
+accepted (docs/decisions/0026).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from service.personal import key_file
 from service.settings.personal import PersonalSettings
 
 SEALED = b"\x01"
-"""The first byte of every sealed value: the format."""
+"""The first byte of every sealed value: the number of its format."""
 _UNSEALED = b"\x00"
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -42,7 +42,7 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,32}\Z")
 _KEY = re.compile(r"([A-Za-z0-9._-]{1,32}):([A-Za-z0-9+/_-]{43}=?)\Z")
 _FILE = "pii.keys"
 _BINDS_ROWS = "row-"
-"""The prefix of the ids of keys whose values can be opened only in their own row."""
+"""If the id of a key begins with this, values that are sealed with the key can be opened only in their own row."""
 _HASH = "sealed:"
 """The prefix of every sealed password hash."""
 _PASSWORD = "users.password_hash"  # noqa: S105  a column
@@ -55,14 +55,14 @@ class Undecipherable(ServiceError):
 
 
 class KeyringError(OperatorError):
-    """The keys of personal data are missing or can't be used."""
+    """The keys of personal data are missing, incomplete, or not written in the right form."""
 
 
 @dataclass(frozen=True)
 class Keyring:
-    """The keys by id. The key with the id `current` seals new values; each key opens the values that were sealed with it.
+    """The keys of personal data: `keys` maps ids to keys, and `current` is the id of the key that seals new values.
 
-    The blind index has a separate key.
+    A value is opened with the key that has sealed it. `index_key` is a separate key, for blind indexes, MACs and signatures.
     """
 
     current: str
@@ -76,26 +76,26 @@ class Keyring:
 
     @property
     def binds_rows(self) -> bool:
-        """Whether values sealed with the current key can be opened only in their row. If so, password hashes are sealed too."""
+        """Whether values sealed with the current key can be opened only in their row. Then password hashes are sealed too."""
         return self.current.startswith(_BINDS_ROWS)
 
     @property
     def accepts_earlier_forms(self) -> bool:
-        """Whether data in the format of an earlier release is accepted. It is, while a key of that release is in `keys`.
+        """Whether data in the form of an earlier release are accepted: while `keys` contains a key of such a release.
 
-        Such data are tokens without a MAC, password hashes that are not sealed, and stored answers that do not name the caller
-        and the request that they belong to.
+        These data are tokens without a MAC, password hashes that are not sealed, and stored answers (for repeated requests) that
+        do not name their caller and request.
         """
         return not all(id.startswith(_BINDS_ROWS) for id in self.keys)
 
     @property
     def is_step_back(self) -> bool:
-        """Whether the current key is of an earlier release although `keys` contains a `row-` key."""
+        """Whether the current key is of an earlier release although `keys` contains a newer one, whose id begins with `row-`."""
         return not self.binds_rows and any(id.startswith(_BINDS_ROWS) for id in self.keys)
 
     @property
     def check(self) -> bytes:
-        """32 bytes that the database stores, to recognise its index key. They reveal nothing about the key."""
+        """32 bytes computed from the index key. The database stores them to detect a wrong index key. They don't reveal it."""
         return hmac.digest(self.index_key, b"the keys of this database", "sha256")
 
     def signature(self, data: bytes) -> str:
@@ -103,7 +103,7 @@ class Keyring:
         return hmac.new(self.index_key, b"quarry signature\x00" + data, "sha256").hexdigest()
 
     def file_key(self, id: str, salt: bytes) -> bytes:
-        """The key (32 bytes) that encrypts one file. It is derived from `salt` and the key with this id. Raises KeyError."""
+        """A key (32 bytes) to encrypt one file, derived from `salt` and the key `id`. Raises KeyError if there is no key `id`."""
         return hmac.digest(self.keys[id], b"quarry file\x00" + salt, "sha256")
 
     def seal(self, plain: str, tenant: UUID, row: UUID, column: str) -> bytes:
@@ -113,7 +113,7 @@ class Keyring:
         return self.prefix + nonce + AESGCM(self.keys[self.current]).encrypt(nonce, plain.encode(), context)
 
     def open(self, value: bytes, tenant: UUID, row: UUID, column: str) -> str:
-        """The plain text of a sealed value. Raises Undecipherable."""
+        """The plain text of a sealed value. Raises Undecipherable if it can't be decrypted for this tenant, row and column."""
         size = 2 + (value[1] if len(value) > 1 else 0)
         id = value[2:size].decode("ascii", "replace")
         if value[:1] == _UNSEALED:
@@ -131,18 +131,18 @@ class Keyring:
             raise Undecipherable from error
 
     def open_waiting(self, value: bytes, tenant: UUID, row: UUID, column: str) -> str:
-        """Like `open`, but accepts also plain text that is still to be sealed (format 0). Raises Undecipherable."""
+        """Like `open`, but if `value` is plain text that is still to be sealed (format 0), returns this text."""
         try:
             return value[1:].decode() if value[:1] == _UNSEALED else self.open(value, tenant, row, column)
         except UnicodeDecodeError as error:
             raise Undecipherable from error
 
     def seal_hash(self, hashed: str, tenant: UUID, user: UUID) -> str:
-        """A password hash as it is stored: sealed if the current key's id begins with `row-`, otherwise unchanged."""
+        """The form in which the password hash `hashed` is stored: sealed if `binds_rows` is true, otherwise unchanged."""
         return _HASH + self.seal(hashed, tenant, user, _PASSWORD).hex() if self.binds_rows else hashed
 
     def open_hash(self, kept: str, tenant: UUID, user: UUID) -> str:
-        """The password hash of which `kept` is the stored form. Raises Undecipherable, also if it has to be sealed and is not."""
+        """The password hash stored as `kept`. Raises Undecipherable if it is damaged, or has to be sealed and is not."""
         if not self.is_sealed_hash(kept):
             if self.accepts_earlier_forms:
                 return kept
@@ -156,25 +156,25 @@ class Keyring:
 
     @staticmethod
     def is_sealed_hash(kept: str) -> bool:
-        """Whether a stored password hash is sealed, with any key."""
+        """Whether the stored form of a password hash is sealed, no matter with which key."""
         return kept.startswith(_HASH)
 
     def hash_prefix(self, prefix: bytes) -> str:
-        """The first characters of a stored password hash whose sealed value begins with `prefix`.
+        """The text with which a stored password hash begins if its sealed value begins with the bytes `prefix`.
 
-        Empty, so that every hash matches, if hashes are not sealed with the current key.
+        If the current key does not seal password hashes, the result is '', with which every text begins.
         """
         return _HASH + prefix.hex() if self.binds_rows else ""
 
     def mac(self, tenant: UUID, fields: Iterable[bytes]) -> bytes:
-        """The HMAC-SHA-256 (32 bytes) of `fields` of a row of this tenant. Only a process with the index key can compute it."""
+        """The MAC (32 bytes) of the values `fields` of a row of this tenant. Only a process with the index key can compute it."""
         data = b"".join(len(each).to_bytes(4, "big") + each for each in (tenant.bytes, *fields))
         return hmac.digest(self._mac_key, data, "sha256")
 
     def verifies(self, mac: bytes | None, tenant: UUID, fields: Iterable[bytes]) -> bool:
-        """Whether `mac` is the result of `mac()` for this tenant and these `fields`.
+        """Whether `mac` is the MAC (see `mac()`) of the values `fields` of a row of this tenant.
 
-        Rows of an earlier release have no MAC (None). They are accepted while `accepts_earlier_forms` is true.
+        Rows that an earlier release has written have no MAC. So for None the result is `accepts_earlier_forms`.
         """
         if mac is None:
             return self.accepts_earlier_forms
@@ -190,9 +190,9 @@ class Keyring:
 
 
 def load(settings: PersonalSettings) -> Keyring:
-    """The keys in the settings. If there are none, the keys in a file in QUARRY_HOME, which is created if it is missing.
+    """The keys in the settings, or else in the file `pii.keys` in QUARRY_HOME. If that is missing, it is created with new keys.
 
-    In staging and production only keys in the settings are accepted. Raises KeyringError.
+    In staging and production the keys have to be in the settings. Raises KeyringError if the keys are missing or can't be read.
     """
     keys, index_key = settings.pii_keys, settings.pii_index_key
     if keys is not None and index_key is not None:
@@ -222,7 +222,7 @@ def load(settings: PersonalSettings) -> Keyring:
 
 
 def at_hand(settings: PersonalSettings) -> Keyring | None:
-    """Like `load`, but None if the settings contain no keys in production or staging: backups do not require keys.
+    """Like `load`, but returns None in production or staging if the settings contain no keys. Backups can be made without keys.
 
     Raises KeyringError for keys that can't be read.
     """
@@ -231,11 +231,11 @@ def at_hand(settings: PersonalSettings) -> Keyring | None:
 
 
 def parse(keys: str, index_key: str) -> Keyring:
-    """A keyring from `keys`, written as `id:key,id:key` (the first key seals), and the key of the blind index.
+    """A keyring with `keys`, written as `id:key,id:key` (the first one seals new values), and with `index_key`.
 
-    Each key has 32 bytes in base64.
+    Each key, also the index key, is 32 bytes written in base64.
 
-    Raises KeyringError, whose message contains no key.
+    Raises KeyringError, whose message contains no key, if a key is not written in this form.
     """
     found = {}
     for text in keys.split(","):
@@ -249,7 +249,7 @@ def parse(keys: str, index_key: str) -> Keyring:
 
 
 def index_key(text: str, name: str) -> bytes:
-    """Decode the index key `text`, which the variable `name` contains. Raises KeyringError, which does not show the key."""
+    """Decode the index key `text`. Raises KeyringError, whose message contains the variable's name `name`, not the key."""
     return _decoded(text.strip(), name)
 
 
@@ -265,7 +265,7 @@ def fresh_index_key() -> str:
 
 
 def prepend(settings: PersonalSettings, key: str) -> bool:
-    """Make `key` the first one in the file in QUARRY_HOME, so that it seals new values. False if that file is not used."""
+    """Put `key` first in the key file in QUARRY_HOME, so that it seals new values. Returns False if the keys are elsewhere."""
     path = settings.quarry_home / _FILE
     if settings.pii_keys is not None or not path.exists():
         return False

@@ -1,1 +1,1 @@
-"""Repositories: one module per aggregate, with its immutable row models and the class that runs its SQL statements."""
+"""Repositories. Each module has the row models (immutable) of one aggregate, and the class that runs its SQL statements."""

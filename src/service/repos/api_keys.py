@@ -1,4 +1,4 @@
-"""API keys: how programs authenticate."""
+"""API keys, with which programs authenticate instead of a session."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KeyRole = Literal["admin", "member", "viewer"]
 
 
 class ApiKey(Row):
-    """An API key that is not revoked. The database stores a hash of the key; only the program that uses the key knows the key."""
+    """An API key that is not revoked, without the key itself: that is shown once, and the database stores only a hash of it."""
 
     id: UUID
     name: str
@@ -30,10 +30,10 @@ class ApiKey(Row):
 
 
 class KeyBearer(Row):
-    """The API key that a request's token belongs to, with the facts that decide whether the request is refused.
+    """The API key that a request was sent with, and the facts that decide whether the request is refused.
 
-    `maker_role` is the present role of the user who created the key. `is_unseen` says that the key's last use has to be
-    recorded again.
+    `maker_role` is the present role of the user who created the key. `is_unseen` is true if the stored time of the key's last
+    use is missing or so old that it has to be updated.
     """
 
     key_id: UUID
@@ -48,7 +48,7 @@ class KeyBearer(Row):
 
 
 class KeyToken(Row):
-    """The hash and the MAC (message authentication code) of an API key, with the other columns that the MAC is computed from."""
+    """An API key's id, the columns that its MAC (message authentication code) is computed from, and the stored MAC."""
 
     id: UUID
     created_by: UUID
@@ -58,7 +58,7 @@ class KeyToken(Row):
 
 
 class ApiKeys(Repository, aggregate="api_keys", noun="key"):
-    """The tenant's API keys."""
+    """Statements about the API keys of the tenant that the transaction is bound to."""
 
     @query
     async def create(

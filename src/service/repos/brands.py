@@ -20,9 +20,10 @@ CompanyType = Literal["private_limited", "public_limited", "llp", "partnership",
 
 
 class Brand(Row):
-    """A brand that is not deleted, with its niches in the order of their names.
+    """A brand that is not deleted, with its niches, sorted by name.
 
-    A trigger sets `is_profile_completed`: true while legal name, company type, contact person and all documents are given.
+    A trigger sets `is_profile_completed`. It is true if the legal name, the company type, all fields of the contact person
+    (`poc_…`) and all three documents are given.
     """
 
     id: UUID
@@ -52,16 +53,16 @@ class Brand(Row):
 
 
 class BrandOutcome(Brand):
-    """A brand after an attempt to change it.
+    """The result of `Brands.update`: the brand as it is afterwards.
 
-    `applied` is false if nothing was changed, because the brand's version was not the expected one.
+    `applied` is false if the brand did not have the given `version`; in this case nothing was changed.
     """
 
     applied: bool
 
 
 class StaleBrand(Row):
-    """The personal data of a brand that has to be sealed again, as stored in the database."""
+    """A brand with at least one value that is to be sealed again: its id, its version and its personal data as stored bytes."""
 
     id: UUID
     version: int
@@ -76,7 +77,7 @@ class StaleBrand(Row):
 
 
 class Brands(Repository, aggregate="brands"):
-    """The tenant's brands."""
+    """Statements about the brands of the tenant that the transaction is bound to."""
 
     @query
     async def create(

@@ -1,4 +1,4 @@
-"""Influencers on campaigns: whether each was invited, has accepted, has declined or was removed, and the fee."""
+"""Influencers on campaigns. For each influencer on a campaign, a row has the status (such as `invited`) and the fee."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ Status = Literal["invited", "accepted", "declined", "removed"]
 
 
 class CampaignInfluencer(Row):
-    """An influencer on a campaign; neither is deleted. The fee is in minor units of `currency`, such as cents."""
+    """An influencer on a campaign. Neither the influencer nor the campaign is deleted.
+
+    The fee is in minor units of `currency`, such as cents.
+    """
 
     id: UUID
     campaign_id: UUID
@@ -30,7 +33,7 @@ class CampaignInfluencer(Row):
 
 
 class CampaignInfluencers(Repository, aggregate="campaign_influencers", noun="influencer on this campaign"):
-    """The influencers on the tenant's campaigns."""
+    """Statements about influencers on campaigns of the tenant that the transaction is bound to."""
 
     @query(cached=Cached())
     async def page(

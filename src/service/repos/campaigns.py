@@ -34,9 +34,9 @@ class Campaign(Row):
 
 
 class CampaignOutcome(Campaign):
-    """A campaign after an attempt to change it.
+    """The result of `Campaigns.update`: the campaign as it is afterwards.
 
-    `applied` is false if nothing was changed, because the campaign's version was not the expected one.
+    `applied` is false if the campaign did not have the given `version`; in this case nothing was changed.
     """
 
     applied: bool
@@ -52,13 +52,13 @@ class ContentSummary(Row):
 
 
 class CampaignWithContents(Campaign):
-    """A campaign with its contents, newest first. Deleted contents are left out."""
+    """A campaign with those of its contents that are not deleted, newest first."""
 
     contents: Json[list[ContentSummary]]
 
 
 class Campaigns(Repository, aggregate="campaigns"):
-    """The tenant's campaigns."""
+    """Statements about the campaigns of the tenant that the transaction is bound to."""
 
     @query
     async def create(

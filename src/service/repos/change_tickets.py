@@ -10,7 +10,10 @@ from service.statements.rows import Row
 
 
 class TicketHolder(Row):
-    """The session or API key that a ticket was issued for, by kind and hash of its token, and the ticket's own MAC."""
+    """The result of using a ticket. `bearer_kind` and `bearer_hash` identify the session or API key that it was issued for.
+
+    `token_mac` is the MAC of the ticket.
+    """
 
     token_mac: bytes | None
     bearer_kind: Literal["session", "key"]
@@ -18,7 +21,7 @@ class TicketHolder(Row):
 
 
 class ChangeTickets(Repository, aggregate="change_tickets", noun="ticket"):
-    """The tenant's tickets that have not been used."""
+    """The tenant's tickets. A ticket's row is deleted when the ticket is used."""
 
     @query
     async def create(

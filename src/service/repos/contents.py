@@ -15,7 +15,9 @@ Status = Literal["draft", "submitted", "approved", "published"]
 
 
 class Content(Row):
-    """A content that is not deleted. A trigger sets `published_at` when the status becomes `published`."""
+    """A content that is not deleted. A trigger sets `published_at` when the status becomes `published`, and clears it if the
+    status changes again.
+    """
 
     id: UUID
     campaign_id: UUID
@@ -31,16 +33,16 @@ class Content(Row):
 
 
 class ContentOutcome(Content):
-    """A content after an attempt to change it.
+    """The result of `Contents.update`: the content as it is afterwards.
 
-    `applied` is false if nothing was changed, because the content's version was not the expected one.
+    `applied` is false if the content did not have the given `version`; in this case nothing was changed.
     """
 
     applied: bool
 
 
 class Contents(Repository, aggregate="contents"):
-    """The contents of the tenant's campaigns."""
+    """Statements about the contents of campaigns, for the tenant that the transaction is bound to."""
 
     @query
     async def create(

@@ -1,4 +1,4 @@
-"""Cursors: the position up to which each consumer (changes/consumers.py) has read each tenant's log."""
+"""Cursors. A cursor stores the position up to which one consumer (changes/consumers.py) has read the log of one tenant."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from service.statements.repository import Repository, query
 from service.statements.rows import Row
 
 NO_EPOCH = 0
-"""The epoch of a new cursor. No database has this epoch, so the consumer can't continue from it."""
+"""The epoch in a new cursor. Epochs of databases begin with 1, so this value says that the consumer has no position yet."""
 
 
 class WaitingTenant(Row):
-    """A tenant with commits that a consumer has not handled yet."""
+    """A tenant in which a consumer is behind: its cursor is missing, below the tenant's last commit, or of another epoch."""
 
     tenant: UUID
 
 
 class ConsumerLag(Row):
-    """How far a consumer is behind, over all tenants.
+    """How far a consumer is behind, over all tenants in which it has a cursor.
 
-    `tenants` is the number of tenants in which the consumer is behind. `failing` is the number of tenants in which it has failed
-    since it last handled commits. `cut_off` is the number of tenants in which it was so far behind that it has to handle a
-    reset. `oldest` is the time of the oldest commit that it has not handled, and `behind` is the time since then.
+    `tenants` is the number of tenants in which the consumer is behind. `failing` is the number of tenants in which its last
+    call has failed. `cut_off` is the number of tenants in which it was so far behind that it now waits for a reset. `oldest`
+    is the time of the oldest commit that it has not handled (if the log does not have this commit, the time at which the
+    cursor last moved), and `behind` is the time since then. Both are None if the consumer is not behind.
     """
 
     consumer: str
@@ -35,9 +36,10 @@ class ConsumerLag(Row):
 
 
 class Cursor(Row):
-    """The position that a consumer has reached in the tenant's log, and how often the consumer has failed there.
+    """The position that a consumer has reached in the tenant's log, and how often it has failed since it reached the position.
 
-    `cut_off_at` is set if the consumer was too far behind and has not handled its reset yet.
+    `cut_off_at` is the time at which the consumer was cut off because it was too far behind; None if it was not cut off, or
+    has handled the reset since.
     """
 
     epoch: int
@@ -47,7 +49,7 @@ class Cursor(Row):
 
 
 class Cursors(Repository, aggregate="cursors"):
-    """The positions that consumers have reached in the tenant's log."""
+    """The cursors of consumers in the tenant's log. `waiting`, `lag` and `forget` are about all tenants."""
 
     @query
     async def waiting(self, consumer: str, limit: int) -> list[WaitingTenant]: ...

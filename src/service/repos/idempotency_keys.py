@@ -1,4 +1,4 @@
-"""Idempotency keys with the stored responses. When a request is repeated with its key, the stored response is sent again."""
+"""Idempotency keys and stored responses. If a client repeats a request with the same key, it gets the stored response."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from service.statements.rows import Row
 
 
 class Settled(Row):
-    """A used key: the fingerprint (an HMAC) of its request, the stored response, and the number of the request's commit.
+    """A key that a request has used. `fingerprint` is an HMAC of the request, `answer` the stored response.
 
-    `answer` is None until the response is stored. `number` is None if the request changed nothing.
+    `answer` is None until the response is stored. `number` is the number of the request's commit in the tenant's log; None if
+    the log has no such commit.
     """
 
     id: UUID
@@ -23,14 +24,14 @@ class Settled(Row):
 
 
 class StaleAnswer(Row):
-    """A stored response that has to be sealed again, as stored in the database."""
+    """A stored response that is to be sealed again. `answer` has the bytes that the database stores."""
 
     id: UUID
     answer: bytes
 
 
 class IdempotencyKeys(Repository, aggregate="idempotency_keys", noun="key"):
-    """The idempotency keys that callers of the tenant (users and programs) have used."""
+    """Statements about the idempotency keys that callers (users and programs) of the bound tenant have used."""
 
     @query
     async def claim(self, *, caller_id: UUID, key: str, fingerprint: bytes, lifetime: timedelta) -> UUID | None: ...

@@ -20,7 +20,7 @@ Gender = Literal["female", "male", "other", "undisclosed"]
 
 
 class Influencer(Row):
-    """An influencer who is not deleted, with their niches in the order of their names."""
+    """An influencer who is not deleted, with the influencer's niches, sorted by name."""
 
     id: UUID
     name: str
@@ -40,16 +40,16 @@ class Influencer(Row):
 
 
 class InfluencerOutcome(Influencer):
-    """An influencer after an attempt to change them.
+    """The result of `Influencers.update`: the influencer's row as it is afterwards.
 
-    `applied` is false if nothing was changed, because the row's version was not the expected one.
+    `applied` is false if the row did not have the given `version`; in this case nothing was changed.
     """
 
     applied: bool
 
 
 class StaleInfluencer(Row):
-    """The personal data of an influencer that has to be sealed again, as stored in the database."""
+    """An influencer with at least one value that is to be sealed again: id, version and personal data as stored bytes."""
 
     id: UUID
     version: int
@@ -58,7 +58,7 @@ class StaleInfluencer(Row):
 
 
 class Influencers(Repository, aggregate="influencers"):
-    """The tenant's influencers."""
+    """Statements about the influencers of the tenant that the transaction is bound to."""
 
     @query
     async def create(

@@ -11,8 +11,9 @@ from service.statements.rows import Row
 class InstallationState(Row):
     """The state of the database.
 
-    Commit numbers of different epochs can't be compared. `shared_number` counts the changes of shared data. `is_read_only`
-    says whether maintenance mode is on. `purge_failures` and `since_purged` are about the last purge (operations/purging.py).
+    `shared_number` counts the changes of shared data. `is_read_only` says whether maintenance mode is on. `purge_failures` is
+    the number of tenants for which the last purge (operations/purging.py) failed. `since_purged` is the time since the last
+    hourly purge began; None if none has run yet.
     """
 
     epoch: int
@@ -24,19 +25,19 @@ class InstallationState(Row):
 
 
 class AppliedMigration(Row):
-    """A migration that has been applied to the database."""
+    """The id of a migration that is applied to the database."""
 
     id: str
 
 
 class OwnMigration(AppliedMigration):
-    """A migration that has been applied to a tenant's own schema, and the name of that schema."""
+    """The id of a migration that is applied to a tenant's own schema, and the name of this schema."""
 
     schema_name: str
 
 
 class Installation(Repository, aggregate="installation"):
-    """The state and the migrations of the database that this service works on."""
+    """The state of the database that this service uses, and the migrations that are applied to it."""
 
     @query
     async def find(self) -> InstallationState: ...

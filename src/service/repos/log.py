@@ -1,4 +1,4 @@
-"""The log: every committed change of every tenant. The changes of one transaction have the same number."""
+"""The log: the committed changes of every tenant. A transaction's changes form one commit, which has a number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.statements.repository import Repository, query
 from service.statements.rows import Row
 
 _BUDGET = 20_000
-"""About how many changes are read at a time: after this many, no further commit is added. The last commit can exceed it."""
+"""The largest number of changes on a page, approximately: a commit is added if the commits before it have fewer changes."""
 
 Operation = Literal["insert", "update", "delete"]
 
@@ -22,7 +22,7 @@ Operation = Literal["insert", "update", "delete"]
 class StreamPlace(Row):
     """The part of a tenant's log that is available: the commits with numbers above `floor`, up to and including `head`.
 
-    Older commits were pruned. `shared_number` counts the changes of shared data.
+    The commits up to `floor` were pruned. `shared_number` counts the changes of shared data (rows that all tenants read).
     """
 
     epoch: int
@@ -31,9 +31,10 @@ class StreamPlace(Row):
     floor: int
 
     def loss_after(self, since: Position) -> str | None:
-        """Why the commits after the position `since` are not available; None if they are.
+        """Returns why the commits after the position `since` are not available, or None if they are available.
 
-        `epoch`: the position is of another epoch, or beyond the head. `pruned`: some of these commits were pruned.
+        The result is "epoch" if the position is of another epoch or beyond the head, and "pruned" if some of these commits
+        were pruned.
         """
         if since.epoch != self.epoch or since.number > self.head:
             return "epoch"
@@ -41,9 +42,9 @@ class StreamPlace(Row):
 
 
 class PolledPlace(Row):
-    """The head and the floor of one of the polled tenants, as in StreamPlace.
+    """A row of the result of `Log.poll`: the head and the floor of one tenant, with the meaning that they have in StreamPlace.
 
-    If none of the polled tenants exists, the result is one row whose `tenant`, `head` and `floor` are None.
+    If none of the given tenants exists, the result is one row in which `tenant`, `head` and `floor` are None.
     """
 
     tenant: UUID | None
@@ -54,7 +55,7 @@ class PolledPlace(Row):
 
 
 class LoggedCommit(Row):
-    """A commit with its changes, each as `[table, operation, row_id, columns]`.
+    """A commit with its changes. Each change is `[table, operation, row_id, columns]`; only an update has `columns`.
 
     `is_whole` is false if the commit has more changes than `changes` contains.
     """
@@ -82,14 +83,14 @@ class AuditedChange(Row):
 
 
 class Page(NamedTuple):
-    """Consecutive commits. `more` says whether further commits may follow the last one of `commits`."""
+    """Some commits with consecutive numbers. `more` says whether the log may contain further commits after the last of them."""
 
     commits: list[LoggedCommit]
     more: bool
 
 
 class Log(Repository, aggregate="log", noun="tenant"):
-    """The tenant's commits and their changes."""
+    """The tenant's commits and their changes. `poll` reads only the heads and floors, of several tenants at once."""
 
     @query
     async def head(self) -> int: ...
@@ -104,9 +105,9 @@ class Log(Repository, aggregate="log", noun="tenant"):
     async def commits_since(self, after: int, *, most: int, budget: int, limit: int) -> list[LoggedCommit]: ...
 
     async def read_on(self, after: int, *, most: int, limit: int) -> Page:
-        """The commits after the number `after`, in order, each with at most `most` of its changes.
+        """Read a page of at most `limit` commits: those after the number `after`, each with at most `most` of its changes.
 
-        A page has at most `limit` commits. To limit its memory, it ends earlier once it has _BUDGET changes.
+        To limit the memory that the page needs, it gets no further commit once it has _BUDGET changes.
         """
         commits = await self.commits_since(after, most=most, budget=_BUDGET, limit=limit)
         counted = sum(len(commit.changes) + (not commit.is_whole) for commit in commits)

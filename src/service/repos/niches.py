@@ -11,7 +11,7 @@ from service.statements.rows import Row
 
 
 class Niche(Row):
-    """A topic that brands and influencers can be assigned to."""
+    """A topic that can be assigned to brands and influencers."""
 
     id: UUID
     name: str
@@ -32,7 +32,7 @@ class NicheSummary(Row):
 
 
 class Niches(Repository, aggregate="niches"):
-    """The niches. They are shared data: every tenant reads the same rows."""
+    """Statements about niches. Niches are shared data: all tenants read the same rows, and only the platform writes them."""
 
     @query(cached=Cached())
     async def find(self, id: UUID) -> Niche: ...

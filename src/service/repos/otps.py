@@ -1,4 +1,4 @@
-"""One-time codes: how somebody proves that a phone is theirs."""
+"""One-time codes. Such a code is sent to a phone, and whoever enters it has proved that they have access to the phone."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from service.statements.rows import Row
 
 
 class Otp(Row):
-    """A new one-time code, without the code itself: the database stores only an HMAC of the code."""
+    """The row of a new one-time code. It does not contain the code: the database stores only an HMAC of it."""
 
     id: UUID
     expires_at: datetime
 
 
 class Guess(Row):
-    """The result of a guess at a one-time code. `attempts` is the number of guesses at this code so far."""
+    """The result of a guess at a one-time code. `attempts` is the number of guesses at this code, including this guess."""
 
     id: UUID
     is_right: bool
@@ -26,7 +26,7 @@ class Guess(Row):
 
 
 class Otps(Repository, aggregate="otps", noun="code"):
-    """The tenant's one-time codes."""
+    """Statements about the one-time codes of the tenant that the transaction is bound to."""
 
     @query
     async def create(self, *, phone: Personal, code: Personal, lifetime: timedelta) -> Otp: ...

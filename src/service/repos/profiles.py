@@ -1,4 +1,4 @@
-"""Profiles: a row model that the repositories of brands and influencers share."""
+"""A row model that the repositories of brands and influencers have in common."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from service.statements.rows import Row
 
 
 class Verified(Row):
-    """The id of a brand or influencer whose phone number has just been verified."""
+    """A row of the result of `verify_phone`: the id of a brand or influencer whose phone number is now marked as verified."""
 
     id: UUID

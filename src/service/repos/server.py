@@ -1,4 +1,4 @@
-"""The database server: queries about its state, for operators and health checks."""
+"""Queries about the state of the database server, for health checks, for choosing replicas, and for the server's time."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from service.statements.rows import Row
 
 
 class Transactions(Row):
-    """The `age` of the oldest transaction id that is not frozen, and the duration of the `longest` running transaction.
+    """The `age` of the database's oldest transaction id that is not frozen, and how long the `longest` transaction has run.
 
-    At an age of about two billion ids PostgreSQL refuses writes. Transactions of other roles are not included in `longest`,
-    because the serving role does not see when they began.
+    `age` is counted in transactions; at about two billion PostgreSQL refuses writes. `longest` covers only transactions of
+    the serving role in this database, because this role can't see when the transactions of other roles began.
     """
 
     age: int
@@ -21,10 +21,10 @@ class Transactions(Row):
 
 
 class Standing(Row):
-    """Whether the server is a replica, and its position in the write-ahead log.
+    """Whether the server is a replica, and its `position` in the write-ahead log.
 
-    `position` is the number of bytes of the log that were replayed on a replica, or written on a primary. `since_replayed` is
-    the age of the last transaction that was replayed.
+    On a replica, `position` is the number of bytes of the write-ahead log that the server has replayed; on a primary, the
+    number of bytes that it has written. `since_replayed` is the age of the last replayed transaction; None if there is none.
     """
 
     is_replica: bool
@@ -33,13 +33,13 @@ class Standing(Row):
 
 
 class Collation(Row):
-    """The name of a collation."""
+    """The name of a collation whose version has changed since indexes were built with it."""
 
     name: str
 
 
 class Server(Repository, aggregate="server", noun="server"):
-    """Queries about the state of the database server."""
+    """Queries about the state of the database server. They need no tenant."""
 
     @query
     async def size(self) -> int: ...

@@ -14,7 +14,7 @@ from service.statements.rows import Row
 
 
 class Session(Row):
-    """A session that is not revoked, has not expired, and was not idle for too long."""
+    """A session that is neither revoked nor expired, and that was used recently enough."""
 
     id: UUID
     user_id: UUID
@@ -28,7 +28,7 @@ class Session(Row):
 class Bearer(Row):
     """The session and the user that a request's token belongs to, with the facts that decide whether the request is refused.
 
-    `is_unseen` says that the session's last use has to be recorded again.
+    `is_unseen` is true if the stored time of the session's last use is so old that it has to be updated.
     """
 
     session_id: UUID
@@ -43,7 +43,7 @@ class Bearer(Row):
 
 
 class SessionToken(Row):
-    """The hash and the MAC of a session's token. The MAC covers the hash and the user's id."""
+    """A session's id, the columns that its MAC is computed from (the user's id and the hash of the token), and the stored MAC."""
 
     id: UUID
     user_id: UUID
@@ -52,7 +52,7 @@ class SessionToken(Row):
 
 
 class Sessions(Repository, aggregate="sessions"):
-    """The tenant's sessions."""
+    """Statements about the sessions of the tenant that the transaction is bound to."""
 
     @query
     async def create(

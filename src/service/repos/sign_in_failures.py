@@ -1,4 +1,4 @@
-"""Failed sign-ins. They are a part of the audit, beside the log of changes."""
+"""Failed sign-ins. The audit consists of these rows and of the log of changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.statements.rows import Row
 
 
 class SignInFailure(Row):
-    """A refused attempt to sign in. `user_id` is the user with the given email address; None if no user has it."""
+    """A refused attempt to sign in. `user_id` is the user with the email address that was given; None if there is none."""
 
     id: UUID
     user_id: UUID | None
@@ -23,7 +23,7 @@ class SignInFailure(Row):
 
 
 class SignInFailures(Repository, aggregate="sign_in_failures"):
-    """The tenant's failed sign-ins."""
+    """Statements about failed sign-ins to the tenant that the transaction is bound to."""
 
     @query
     async def create(

@@ -32,30 +32,30 @@ class Tenant(Row):
 
 
 class TenantOutcome(Tenant):
-    """A tenant after an attempt to change it.
+    """The result of `Tenants.update`: the tenant as it is afterwards.
 
-    `applied` is false if nothing was changed, because the tenant's version was not the expected one.
+    `applied` is false if the tenant did not have the given `version`; in this case nothing was changed.
     """
 
     applied: bool
 
 
 class TenantEntry(Row):
-    """The two fields of a tenant that may be read before a user has signed in."""
+    """The two fields of a tenant that sign-in reads, when the transaction is not bound to a tenant yet."""
 
     id: UUID
     status: TenantStatus
 
 
 class DueTenant(Row):
-    """A tenant's id, and whether the tenant has rows to purge."""
+    """A tenant's id, and whether the tenant has rows whose retention period has ended, so that a purge is due."""
 
     tenant: UUID
     is_due: bool
 
 
 class UnsealedTenant(Row):
-    """A tenant's id, and whether some of the tenant's personal data is plain text that has to be sealed."""
+    """A tenant's id, and whether the tenant has personal data in plain text, which waits to be sealed."""
 
     tenant: UUID
     waits: bool
@@ -69,7 +69,10 @@ class OwnSchema(Row):
 
 
 class Tenants(Repository, aggregate="tenants"):
-    """The bound tenant or, for the role quarry_platform, all tenants. `features` and `configuration` are passed as JSON text."""
+    """The tenant that the transaction is bound to and, for administration and the purge, all tenants.
+
+    The parameters `features` and `configuration` are JSON texts.
+    """
 
     @query
     async def find_by_domain(self, domain: str) -> TenantEntry | None: ...

@@ -1,4 +1,4 @@
-"""Users: the people of a tenant who sign in."""
+"""Users: the people who sign in to a tenant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOBODY = UUID(int=0)
 
 
 class User(Row):
-    """A user who is not deleted. The hash of the password is left out."""
+    """A user who is not deleted, without the password hash."""
 
     id: UUID
     email: Personal
@@ -31,16 +31,16 @@ class User(Row):
 
 
 class UserOutcome(User):
-    """A user after an attempt to change them.
+    """The result of `Users.update`: the user's row as it is afterwards.
 
-    `applied` is false if nothing was changed, because the row's version was not the expected one.
+    `applied` is false if the row did not have the given `version`; in this case nothing was changed.
     """
 
     applied: bool
 
 
 class Credentials(Row):
-    """The fields of a user that sign-in needs. `password_hash` is sealed; `Users.opened` unseals it."""
+    """The fields of a user that sign-in needs. `password_hash` is as stored, usually sealed; `Users.opened` unseals it."""
 
     id: UUID
     email: Personal
@@ -49,9 +49,9 @@ class Credentials(Row):
 
 
 class KeptHash(NamedTuple):
-    """The hash of a password, as stored in the database (`kept`) and unsealed (`opened`).
+    """A user's password hash in two forms: as the database stores it (`kept`), and unsealed (`opened`).
 
-    `opened` is None if the hash can't be unsealed, because the key that sealed it is missing, or the service did not write it.
+    `opened` is None if the stored form can't be unsealed: its key is missing, or somebody else than the service wrote it.
     """
 
     kept: str
@@ -59,7 +59,7 @@ class KeptHash(NamedTuple):
 
 
 class StaleUser(Row):
-    """The email address and password hash of a user that have to be sealed again, as stored in the database."""
+    """A user whose email address or password hash is to be sealed again: id, version and both values as stored."""
 
     id: UUID
     version: int
@@ -68,25 +68,25 @@ class StaleUser(Row):
 
 
 class Users(Repository, aggregate="users"):
-    """The tenant's users."""
+    """Statements about the users of the tenant that the transaction is bound to."""
 
     def opened(self, credentials: Credentials) -> KeptHash:
-        """The hash of a user's password, both as stored and unsealed."""
+        """The password hash in `credentials`, as stored and unsealed."""
         kept = credentials.password_hash
         return KeptHash(kept, self._binding.open_hash(kept, credentials.id))
 
     async def credentials_of(self, email: str) -> Credentials | None:
-        """The credentials of the user with this email address, or None.
+        """The credentials of the user with this email address, or None if there is no such user.
 
-        The blind index finds the row. Then the sealed address in the row is opened and compared too: somebody who can write
-        to the database could copy an index value into another user's row, but not a sealed address, which opens only in its
-        own row.
+        The row is found by its blind index. Its sealed address is then decrypted and compared too, because somebody who can
+        write to the database could copy an index value into the row of another user. A sealed address can't be copied like
+        this, because it can be decrypted only in its own row.
         """
         found = await self.find_credentials(email)
         if found is not None:
             return found if found.email == email else None
-        # Open two values, like the address and the hash of a found row. Otherwise a shorter time would reveal that there is no
-        # such user.
+        # For an existing user, two values are decrypted: the address and the hash. Decrypt two values here too. Otherwise the
+        # shorter time would reveal that there is no such user.
         for _ in range(2):
             self._binding.open(self._binding.seal(email, "users.email", _NOBODY), "users.email", _NOBODY)
         return None

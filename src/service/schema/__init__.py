@@ -1,1 +1,1 @@
-"""Creates what must exist before the first request: roles, databases, the migrated schemas, and tenants' own schemas."""
+"""Set-up of the database, before the first request: roles, the database, its schemas, migrations, and tenants' own schemas."""

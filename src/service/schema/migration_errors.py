@@ -1,4 +1,4 @@
-"""Turns failures of migrations into messages for the operator."""
+"""Turns exceptions during migrations into errors whose message tells the operator what failed and what to do."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ READ_ONLY = "name the primary in DATABASE_MIGRATION_URL, or take back what has s
 
 
 class MigrationError(OperatorError):
-    """A migration failed, or its file can't be used. A migration in a transaction was rolled back.
+    """A migration failed, or its file can't be used. If the migration ran in a transaction, it was rolled back.
 
-    If the migration runs outside a transaction, the message says which of its statements have taken effect.
+    If it ran outside a transaction, the remedy names those of its statements that had already taken effect.
     """
 
 
 @contextlib.contextmanager
 def reported() -> Iterator[None]:
-    """Turn failures outside a migration's own statements (connection, files, lock) into OperatorErrors."""
+    """Turn exceptions of the block into OperatorErrors if the connection, yoyo's lock or a file causes them."""
     try:
         yield
     except LockTimeout as error:
@@ -43,7 +43,7 @@ def reported() -> Iterator[None]:
         raise OperatorError("migrations stop: the database is read-only", READ_ONLY) from error
     except psycopg.ProgrammingError as error:
         if error.sqlstate is None:
-            # libpq's message about a malformed address repeats parts of it, which may be secret. So it is not shown.
+            # libpq's message is not shown, because it repeats parts of the malformed address, and these may be secret.
             raise OperatorError("migrations stop: the address can't be read", "see `quarry config show`") from None
         raise OperatorError(f"migrations stop: {_first_line(error)}", "see `quarry db test`") from error
     except psycopg.Error as error:
@@ -54,12 +54,13 @@ def reported() -> Iterator[None]:
 
 @contextlib.contextmanager
 def explained(path: Path, *, is_transactional: bool = True) -> Iterator[None]:
-    """Turn a failure into a MigrationError that says which statement of the file at `path` failed.
+    """Turn an error of PostgreSQL into a MigrationError that says which statement of the file at `path` failed.
 
-    Outside a transaction it also says which earlier statements of the file remain in effect.
+    If the migration runs outside a transaction (`is_transactional` is false), the error also names the statements of the file
+    that had already taken effect.
     """
     try:
-        # yoyo prints the results of SELECT statements, but stdout is reserved for the output of commands.
+        # yoyo prints the results of SELECT statements. They are sent to stderr, because stdout is for the output of the command.
         with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
             warnings.simplefilter("ignore", ResourceWarning)
             yield
@@ -71,11 +72,11 @@ def explained(path: Path, *, is_transactional: bool = True) -> Iterator[None]:
             raise MigrationError(f"{place}: the database is read-only", READ_ONLY) from error
         message = f"{place}: {error.diag.message_primary or _first_line(error)}, in: {what}"
         if isinstance(error, psycopg.errors.RaiseException):
-            # The file itself raised this error (RAISE EXCEPTION), so its message explains the problem.
+            # The migration itself raised this error (RAISE EXCEPTION), so the error's own message explains it to the operator.
             message = f"{place}: {error.diag.message_primary}"
             raise MigrationError(message, "this one was refused by its own file, and nothing of it was kept") from error
         if is_transactional:
-            # Whether it is a statement that can't run in a transaction, such as CREATE INDEX CONCURRENTLY.
+            # True for a statement that can't be run in a transaction, such as CREATE INDEX CONCURRENTLY.
             outside = isinstance(error, psycopg.errors.ActiveSqlTransaction)
             how = (
                 "put it into a file of its own with `-- transactional: false` below its `-- depends:`"
@@ -87,7 +88,7 @@ def explained(path: Path, *, is_transactional: bool = True) -> Iterator[None]:
 
 
 def _left_behind(executed: list[str], failed: str | None) -> str:
-    """The remedy for a file that runs outside a transaction, after its statement `failed`. Those in `executed` have run."""
+    """The remedy if a file runs outside a transaction: the statement `failed` has failed, those in `executed` ran before."""
     standing = [" ".join(_code(each).split())[:120] for each in executed]
     standing = [each for each in standing if not each.upper().startswith(("SET ", "RESET "))]
     if standing:
@@ -101,7 +102,7 @@ def _left_behind(executed: list[str], failed: str | None) -> str:
 
 
 def _executed(trace: TracebackType | None) -> list[str]:
-    """The statements that yoyo ran before the failed one. They are read from local variables, as in `_failed_statement`."""
+    """The statements that yoyo ran before the failed one. They are read from yoyo's local variables in the traceback."""
     steps: list[Any] = []
     direction = "apply"
     while trace is not None:
@@ -112,13 +113,13 @@ def _executed(trace: TracebackType | None) -> list[str]:
 
 
 def texts_of(steps: Sequence[Any], direction: str) -> list[str]:
-    """The SQL statements of yoyo's steps, for applying a migration or for rolling it back."""
+    """The SQL statements in yoyo's `steps` that apply a migration, or roll it back if `direction` is `rollback`."""
     texts = [getattr(each.step, f"_{direction}") for each in steps]
     return [text for text in texts if isinstance(text, str)]
 
 
 def refuse_copying(path: Path, statements: Sequence[str]) -> None:
-    """Raise MigrationError if a statement is COPY FROM stdin, which would wait for rows that nobody sends."""
+    """Raise MigrationError if a statement is COPY FROM stdin. It would wait for rows that nobody sends during a migration."""
     for statement in statements:
         if _FROM_STDIN.search(_code(statement)):
             raise MigrationError(
@@ -128,7 +129,7 @@ def refuse_copying(path: Path, statements: Sequence[str]) -> None:
 
 
 def _failed_statement(trace: TracebackType | None) -> str | None:
-    """The statement that yoyo was executing. It is the local variable `stmt` of a frame in the error's traceback."""
+    """The statement that yoyo was executing when the error occurred: the local variable `stmt` in the traceback."""
     found = None
     while trace is not None:
         found = trace.tb_frame.f_locals.get("stmt", found)
@@ -137,9 +138,9 @@ def _failed_statement(trace: TracebackType | None) -> str | None:
 
 
 def _place(path: Path, statement: str | None, position: str | None) -> str:
-    """File name and line of the error. `position` is where the server found it: a character of the statement, from 1.
+    """The name of the file, and the line of the error in it. `position` counts the characters of the statement up to the error.
 
-    Without `position` the line is the one in which the statement begins.
+    If `position` is None, the line is the one in which the statement begins.
     """
     if statement is None:
         return path.name
@@ -150,7 +151,7 @@ def _place(path: Path, statement: str | None, position: str | None) -> str:
 
 
 def _code(statement: str) -> str:
-    """The statement without the comments before it."""
+    """The statement without the comments and blanks that precede it."""
     return re.sub(r"\A(\s|--[^\n]*(\n|\Z))+", "", statement)
 
 

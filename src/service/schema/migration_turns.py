@@ -1,4 +1,4 @@
-"""Lets only one instance migrate at a time: the others wait, and the lock of a process that no longer exists is removed."""
+"""Locks, by which only one process migrates at a time. The others wait. A lock whose process no longer exists is removed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import psycopg
 from service.texts import Say
 
 _LOCK = 7_301_915_204_411
-"""The key of the advisory lock of `quarry migrate`: an arbitrary constant that nothing else uses."""
+"""The key of the advisory lock of `quarry migrate`: an arbitrary number that is used for nothing else."""
 _ASK_EVERY, _TELL_AFTER, _TELL_EVERY = 0.05, 1.0, 30.0
-"""Seconds between two attempts to get the lock, before the first message about waiting, and between two such messages. The
-first message is delayed because a connection that this process has just closed may still hold the lock."""
+"""Seconds between two attempts to take the lock, before the first message "waiting", and between two such messages. The first
+message is delayed, because a connection that this process has just closed may hold the lock for another moment."""
 
 
 def wait(holder: psycopg.Connection[Any], say: Say) -> None:
-    """Take the lock of `quarry migrate`, by trying repeatedly instead of waiting inside the server.
+    """Take the lock of `quarry migrate` on the connection `holder`, by trying again and again with pg_try_advisory_lock().
 
-    A session that waits inside pg_advisory_lock() holds a snapshot, and CREATE INDEX CONCURRENTLY waits for every
-    snapshot: the instance that migrates and the one that waits would wait for each other for ever.
+    A session that waits in pg_advisory_lock() holds a snapshot, and CREATE INDEX CONCURRENTLY in the migrating process waits
+    for all snapshots. So the two processes would wait for each other for ever.
     """
     told = monotonic() - _TELL_EVERY + _TELL_AFTER
     while not value(holder, "SELECT pg_try_advisory_lock(%s)", _LOCK):
@@ -33,10 +33,10 @@ def wait(holder: psycopg.Connection[Any], say: Say) -> None:
 
 
 def clear_dead_lock(holder: psycopg.Connection[Any], name: str) -> None:
-    """Remove the row in yoyo_lock if the process that wrote it is gone.
+    """Remove yoyo's lock, a row in yoyo_lock, if the process that wrote the row no longer exists.
 
-    It counts as gone if this host has no process with its pid, and no session with the application name `name` is connected:
-    such a session may belong to a process on another host.
+    That is so if this host has no other process with the pid in the row, and the database has no session with the application
+    name `name`. (The session may belong to a process on another host.)
     """
     if value(holder, "SELECT to_regclass('yoyo_lock') IS NULL"):
         return
@@ -49,7 +49,7 @@ def clear_dead_lock(holder: psycopg.Connection[Any], name: str) -> None:
 
 
 def value(connection: psycopg.Connection[Any], statement: Any, *values: object) -> Any:
-    """The first column of the first row, or None."""
+    """Run a statement; returns the first column of its first row, or None if it returns no row."""
     row = connection.execute(statement, values).fetchone()
     return None if row is None else row[0]
 
@@ -67,7 +67,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def name_user() -> None:
-    """Set LOGNAME if the current user has no name, as in some containers. yoyo logs the name and would fail without one."""
+    """Set LOGNAME to the uid if the user has no name, as in some containers. yoyo logs the name, and fails without one."""
     try:
         getpass.getuser()
     except (KeyError, OSError):

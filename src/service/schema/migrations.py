@@ -1,4 +1,4 @@
-"""Applies the plain SQL files of `sql/migrations/` with yoyo. Several instances may start this at the same time."""
+"""Applies the SQL files of `sql/migrations/` with yoyo, and rolls them back. Processes that do so at once take turns."""
 
 from __future__ import annotations
 
@@ -24,44 +24,44 @@ from service.texts import Say
 
 Direction = Literal["apply", "rollback"]
 Verify = Callable[[psycopg.Connection[Any]], set[str] | None]
-"""A function that returns the faults of the catalog, as seen in the current transaction; None if they can't be determined."""
+"""A function that checks the catalog within the transaction of a connection, and returns the faults; None if it can't check."""
 
 YOYO = "quarry-yoyo"
-"""The application name, in pg_stat_activity, of every yoyo session whose address comes from `yoyo_url`."""
+"""The application name (in pg_stat_activity) of sessions that yoyo opens with a URL from `yoyo_url`."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """One migration: when it was applied (UTC; None if pending), and whether its file has since been edited or removed."""
+    """One migration: when it was applied (UTC; None if it is pending), and whether its file was edited or removed afterwards."""
 
     id: str
     applied_at: datetime | None
     is_changed: bool = False
     is_missing: bool = False
     is_of_tenants: bool = False
-    """Whether it belongs to the tenant tables, which may exist in several schemas."""
+    """Whether the migration is for tenant tables, which exist in the shared schema and in tenants' own schemas."""
     is_noted: bool = False
-    """Whether the checksum of the applied file is stored. Without it, a later edit would not be noticed."""
+    """Whether the checksum of the applied file is stored. Without the checksum, a later edit of the file is not noticed."""
 
     @property
     def is_settled(self) -> bool:
-        """Whether `up` has nothing to do for this migration."""
+        """Whether the function `up` has nothing to do for this migration."""
         return self.is_missing or (self.applied_at is not None and self.is_noted)
 
 
 def yoyo_url(address: Address, schema: str) -> str:
-    """The address in yoyo's form. Its scheme selects yoyo_backend.py; its options set role, search_path and time-outs."""
+    """`address` as a URL for yoyo. Its scheme selects yoyo_backend.py; its options set role, search_path and time-outs."""
     return f"{yoyo_backend.SCHEME}{_libpq_url(address, schema, YOYO).removeprefix('postgresql')}"
 
 
 def status(address: Address, schema: str, folders: Source = None) -> list[Status]:
-    """All migrations: the applied ones in the order of application, then the pending ones, then those whose file is missing."""
+    """All migrations: the applied ones in the order of application, the pending ones, and those whose file is missing."""
     ((_, found),) = statuses(address, [schema], folders)
     return found
 
 
 def statuses(address: Address, schemas: Sequence[str], folders: Source = None) -> Iterator[tuple[str, list[Status]]]:
-    """Yields the name of each of these schemas, together with the result of `status` for it."""
+    """For each of `schemas`, yields its name and the result of `status` for this schema."""
     with reported():
         ordered = list(topological_sort(read(folders)))
         checksums = {migration.id: checksum(Path(migration.path)) for migration in ordered}
@@ -90,7 +90,7 @@ def _status(connection: Any, ordered: Sequence[Any], checksums: Mapping[str, str
 
 
 def connected(address: Address, schema: str) -> psycopg.Connection[Any]:
-    """A connection in autocommit mode, with the same role, search_path and time-outs as the connections of yoyo."""
+    """Open a connection in autocommit mode. Its role, search_path and time-outs are those of yoyo's connections."""
     return psycopg.connect(_libpq_url(address, schema, "quarry"), autocommit=True)
 
 
@@ -100,11 +100,12 @@ def up(
 ) -> list[str]:  # fmt: skip
     """Apply the pending migrations, each in its own transaction; returns their ids. Raises MigrationError.
 
-    `verify` is called before the first and after the last pending migration. If it finds a new fault, MigrationError is raised,
-    and the last migration does not count as applied; it is rolled back if it runs in a transaction.
+    `verify` is called before the first and after the last pending migration. If the second call finds a fault that the first
+    did not, MigrationError is raised. The last migration is then not recorded as applied, and is rolled back if it runs in a
+    transaction.
 
-    With `beside`, `schema` is the own schema of a tenant: only migrations of tenant tables are applied, the others are only
-    marked as applied. Waits for other instances as long as necessary, but for a plain `yoyo` command at most `patience` seconds.
+    With `beside`, `schema` is the own schema of a tenant: migrations of tenant tables are applied, the others are only recorded
+    as applied. Waits for other processes of Quarry without limit, but for a plain `yoyo` command at most `patience` seconds.
     """
     done: list[str] = []
     with _locked(address, schema, say, patience) as backend:
@@ -120,7 +121,7 @@ def up(
                 _run(backend, migration, "apply", verify if is_last else None, before or set())
                 done.append(migration.id)
         except BaseException:
-            # The migrations before the failed one stay applied. Their checksums are stored, so that later edits are noticed.
+            # The migrations before the failed one stay applied. Store their checksums, so that later edits are noticed.
             with contextlib.suppress(psycopg.Error), backend.copy() as own:
                 own.run_post_apply(migrations)
             raise
@@ -131,7 +132,7 @@ def up(
 
 
 def last(address: Address, schema: str, count: int, folders: Source = None) -> list[str]:
-    """The ids of the `count` migrations that were applied last, the latest first.
+    """The ids of the `count` migrations that were applied last, in reverse order of application.
 
     Raises MigrationError if one of them has no rollback file.
     """
@@ -154,9 +155,10 @@ def take_back(
     address: Address, schema: str, ids: Sequence[str], say: Say, folders: Source = None,
     *, beside: bool = False,
 ) -> list[str]:  # fmt: skip
-    """Roll back the migrations `ids` that are applied, in this order; returns their ids. Raises MigrationError.
+    """Roll back those of the migrations `ids` that are applied, in the order of `ids`. Returns what was rolled back.
 
-    With `beside`, `schema` is the own schema of a tenant, and only migrations of tenant tables are rolled back.
+    With `beside`, `schema` is the own schema of a tenant, and only migrations of tenant tables are rolled back. Raises
+    MigrationError if a statement fails.
     """
     done = []
     with _locked(address, schema, say) as backend:
@@ -171,7 +173,7 @@ def take_back(
 
 
 def _wrong(backend: Any, verify: Verify | None) -> set[str] | None:
-    """The faults that `verify` finds in the current catalog; None if they can't be determined."""
+    """The faults that `verify` finds in the catalog as it is now; None if there is no `verify`, or if it can't check."""
     if verify is None:
         return None
     with backend.copy() as own, own.transaction(rollback_on_exit=True):
@@ -185,10 +187,10 @@ def _run(
     verify: Verify | None = None,
     before: AbstractSet[str] = frozenset(),
 ) -> None:
-    """Apply a migration or roll it back, and record that in the same transaction, so that a killed run does both or neither.
+    """Apply a migration or roll it back, and record this in the same transaction, so that a killed process does both or neither.
 
-    If a migration runs outside a transaction, its statements are run before that one. Raises MigrationError if a statement
-    fails, or if `verify` finds faults of the catalog that are not in `before`.
+    The statements of a migration outside a transaction run before the transaction that records it. Raises MigrationError if a
+    statement fails, or if `verify` then finds faults of the catalog that are not in `before`.
     """
     path = Path(migration.path) if direction == "apply" else way_back(migration)
     migration.load()
@@ -213,12 +215,12 @@ def _run(
 def _libpq_url(address: Address, schema: str, name: str) -> str:
     parts = urlsplit(address.url)
     given = {"connect_timeout": str(math.ceil(address.connect_timeout)), **dict(parse_qsl(parts.query))}
-    # idle_session_timeout is off, because a connection that holds a lock is idle while another one runs the migrations.
+    # idle_session_timeout is switched off: the connection that holds the lock is idle while another connection migrates.
     options = f"{given.get('options', '')} -c search_path={schema} -c idle_session_timeout=0"
     if address.role is not None:
         options += f" -c role={address.role}"
     if (name_of_database := unquote(parts.path[1:])) != parts.path[1:]:
-        # The name is decoded here, because yoyo does not decode the path of the URL.
+        # The database's name is decoded here and given as `dbname`, because yoyo does not decode the path of the URL.
         given["dbname"] = name_of_database
     given |= {**address.libpq, "options": options.strip(), "application_name": name}
     return f"postgresql://{parts.netloc}{parts.path}?{urlencode(given, quote_via=quote)}"
@@ -226,10 +228,10 @@ def _libpq_url(address: Address, schema: str, name: str) -> str:
 
 @contextlib.contextmanager
 def _locked(address: Address, schema: str, say: Say, patience: float = 10.0) -> Iterator[Any]:
-    """Yields the yoyo backend, while this process holds the two locks that allow only one process to migrate.
+    """Take the two locks that let only one process migrate, and yield the yoyo backend. The locks are held during the block.
 
-    The first is an advisory lock, for which instances of Quarry wait. The server releases it if an instance dies. The second
-    is the lock of yoyo, a row in yoyo_lock, for which plain `yoyo` commands wait too.
+    The first is an advisory lock, for which other processes of Quarry wait. The server releases it if the process dies. The
+    second is yoyo's own lock, a row in yoyo_lock, for which plain `yoyo` commands wait too.
     """
     migration_turns.name_user()
     with reported(), contextlib.closing(connected(address, schema)) as holder:

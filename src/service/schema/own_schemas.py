@@ -1,7 +1,8 @@
-"""Applies migrations to the schema that tenants share and to the tenants' own schemas. The same files build both.
+"""Applies migrations to the schema that tenants share, and to the own schemas of tenants. Both are built by the same files.
 
-A tenant's own schema contains the tenant tables. The schema `app` exists once, for all tenants. The table app.schemas records
-which tenant a schema belongs to, and app.enter() sets the search path of each transaction (tenancy/binding.py).
+A tenant's own schema contains the tenant tables for this tenant only. The schema `app` exists once, for all tenants. The table
+app.schemas records which tenant has which own schema, and app.enter() sets the search_path of the tenant's transactions
+accordingly (tenancy/binding.py).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid)
 
 
 class OwnSchemaFailed(MigrationError):
-    """One or more tenants' own schemas could not be migrated. All other schemas were."""
+    """The own schemas of one or more tenants could not be migrated. All other schemas were migrated."""
 
 
 def own(address: Address, schema: str) -> list[str]:
@@ -46,8 +47,9 @@ def own(address: Address, schema: str) -> list[str]:
 def up(address: Address, schema: str, say: Say, folders: Source = None, *, verify: Verify | None = None) -> list[str]:
     """Apply the pending migrations in all schemas. Returns their ids; for a tenant's own schema they are written `schema/id`.
 
-    If a migration fails in a tenant's own schema, the other schemas are still migrated, and the next run tries it again. At the
-    end, one OwnSchemaFailed names all schemas that failed. `verify` is the parameter of migrations.up.
+    If a migration fails in a tenant's own schema, the other schemas are still migrated, and the next call tries the migration
+    again. At the end, one OwnSchemaFailed names all schemas that failed. `verify` is used as in migrations.up, for the shared
+    schema only.
     """
     files = migration_files.read(folders)
     done = migrations.up(address, schema, say, files, verify=verify)
@@ -65,7 +67,7 @@ def up(address: Address, schema: str, say: Say, folders: Source = None, *, verif
 
 
 def down(address: Address, schema: str, chosen: Sequence[str], say: Say, folders: Source = None) -> list[str]:
-    """Roll back the migrations `chosen`, in the tenants' own schemas first; returns their ids. Raises MigrationError."""
+    """Roll back the migrations `chosen`, first in the tenants' own schemas. Returns their ids, written as in `up`."""
     done, files = [], migration_files.read(folders)
     for name in own(address, schema):
         done += [f"{name}/{id}" for id in migrations.take_back(address, name, chosen, say, files, beside=True)]
@@ -73,7 +75,7 @@ def down(address: Address, schema: str, chosen: Sequence[str], say: Say, folders
 
 
 def status(address: Address, schema: str) -> list[Status]:
-    """All migrations of all schemas, like migrations.status. In a tenant's own schema the id is `schema/id`."""
+    """The result of migrations.status, for all schemas. For a tenant's own schema, the ids are written `schema/id`."""
     shared, *others = migrations.statuses(address, [schema, *own(address, schema)])
     return shared[1] + [
         replace(each, id=f"{name}/{each.id}") for name, found in others for each in found if each.is_of_tenants
@@ -81,9 +83,9 @@ def status(address: Address, schema: str) -> list[Status]:
 
 
 async def build(address: Address, schema: str, name: str, say: Say) -> None:
-    """Create the schema `name` with the tenant tables, or complete it if an earlier attempt was interrupted.
+    """Create the schema `name` with the tenant tables in it. If an earlier attempt was interrupted, complete the schema.
 
-    Raises OperatorError if the name is not allowed or already used.
+    Raises OperatorError if the name is not allowed, or if the schema is another tenant's or contains tables of something else.
     """
     if not SCHEMA_NAME.match(name) or name in RESERVED_SCHEMAS or name.startswith("pg_") or name == schema:
         raise OperatorError(
@@ -99,7 +101,7 @@ async def build(address: Address, schema: str, name: str, say: Say) -> None:
 
 
 def _is_foreign(address: Address, schema: str, name: str) -> bool:
-    """Whether a schema contains tables or other relations, but was not created by migrations."""
+    """Whether the schema `name` contains tables or other relations, but none of yoyo, so that migrations did not create it."""
     with reported(), migrations.connected(address, schema) as connection:
         row = connection.execute(_FOREIGN, {"name": name}).fetchone()
     return row is not None and bool(row[0])

@@ -1,6 +1,6 @@
-"""Creates what must exist before the first migration: roles, databases and schemas. The SQL is in `sql/setup/`.
+"""Creates roles, databases and schemas, which have to exist before the first migration. The SQL is in `sql/setup/`.
 
-Every function may be repeated, and may be called by several processes at once: they take turns, by an advisory lock.
+Every function may be called repeatedly, and by several processes at once. By an advisory lock, the processes take turns.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from service.database.translation import translate
 from service.errors import OperatorError, ServiceError
 
 _LOCK = 7_301_915_204_412
-"""The key of the advisory lock of set-up: an arbitrary constant that nothing else uses."""
+"""The key of the advisory lock of set-up: an arbitrary number that is used for nothing else."""
 _MAINTENANCE = ("postgres", "template1")
-"""Databases that set-up connects to, because Quarry's own may not exist. The second is used if the first is not accessible."""
+"""Databases to connect to while Quarry's own may not exist. The second one is used if the login can't connect to the first."""
 _REMEDY = "use a superuser or CREATEROLE login in DATABASE_MIGRATION_URL, or give `quarry db roles --print` to a DBA"
 _ROUND = "set DATABASE_MIGRATION_URL to an address that goes round it"
 
 
 async def create_roles(address: Address, limits: PoolLimits | None = None) -> list[str]:
-    """Create the roles that are missing in the cluster, correct the attributes of existing ones, and set time-outs by `limits`.
+    """Create Quarry's roles if they are missing, correct their attributes, and set their time-outs to those of `limits`.
 
-    Returns a line for each thing that this login was not allowed to do. Raises OperatorError if it may not create roles.
+    Returns a message for each change that the login was not allowed to make. Raises OperatorError if it may not create roles.
     """
     async with _session(*_maintenance(address)) as connection:
         return await _run(connection, roles_sql(limits))
@@ -38,7 +38,7 @@ async def create_roles(address: Address, limits: PoolLimits | None = None) -> li
 async def prepare_database(address: Address, schema: str = "quarry") -> list[str]:
     """Create the schemas and set the privileges in the database of `address`.
 
-    Returns a line for each thing that the login was not allowed to do.
+    Returns a message for each change that the login was not allowed to make.
     """
     async with _session(address) as connection:
         await connection.execute("SELECT set_config('quarry.schema', $1, false)", schema)
@@ -48,7 +48,7 @@ async def prepare_database(address: Address, schema: str = "quarry") -> list[str
 
 
 async def prepare_schema(address: Address, name: str) -> None:
-    """Create a schema for tenant tables and set its privileges. `address` must connect as quarry_owner."""
+    """Create the schema `name` for tenant tables, and set its privileges. The role of `address` has to be quarry_owner."""
     async with _session(address) as connection:
         await connection.execute("SELECT set_config('quarry.schema', $1, false)", name)
         await connection.execute(_setup("schema"))
@@ -61,7 +61,7 @@ async def create_database(address: Address, name: str) -> bool:
         if await has_database(connection, name):
             return False
         try:
-            # template1 is not copied: it may have another encoding, and copying it fails while a session is connected to it.
+            # The template is template0, because template1 may have another encoding, and can't be copied while a session uses it.
             await connection.execute(f"CREATE DATABASE {quoted(name)} TEMPLATE template0 ENCODING 'UTF8'")
         except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
             return False
@@ -69,7 +69,7 @@ async def create_database(address: Address, name: str) -> bool:
 
 
 async def drop_database(address: Address, name: str) -> bool:
-    """Drop the database `name`, and end all sessions in it; returns False if it does not exist."""
+    """End all sessions in the database `name`, and drop it; returns False if it does not exist."""
     remedy = "use its owner's login in DATABASE_MIGRATION_URL"
     async with _session(*_maintenance(address), remedy=remedy) as connection:
         if not await has_database(connection, name):
@@ -79,15 +79,15 @@ async def drop_database(address: Address, name: str) -> bool:
 
 
 async def drop_schemas(address: Address, names: Sequence[str]) -> None:
-    """Drop schemas with everything in them."""
+    """Drop these schemas and all that they contain. A schema that does not exist is no error."""
     async with _session(address) as connection:
         await connection.execute(f"DROP SCHEMA IF EXISTS {', '.join(map(quoted, names))} CASCADE")
 
 
 async def set_password(address: Address, role: str, password: str) -> None:
-    """Let `role` log in with `password`."""
+    """Set the password with which `role` logs in."""
     async with _session(*_maintenance(address)) as connection:
-        # ALTER ROLE takes no parameters; the server quotes the literal.
+        # ALTER ROLE accepts no parameters. So the server is asked for the text of the statement, with the password quoted.
         text = await connection.fetchval(
             "SELECT format('ALTER ROLE %I PASSWORD %L', $1::text, $2::text)", role, password
         )
@@ -95,7 +95,7 @@ async def set_password(address: Address, role: str, password: str) -> None:
 
 
 def roles_sql(limits: PoolLimits | None = None) -> str:
-    """The SQL that creates the roles, with the time-outs of `limits`. A DBA can also run it by hand."""
+    """The SQL that creates the roles and sets their time-outs to those of `limits`. A DBA can also run this SQL by hand."""
     text = _setup("roles")
     return "".join(f"SET quarry.{name} = '{value}';\n" for name, value in (limits or PoolLimits()).timeouts()) + text
 
@@ -106,9 +106,9 @@ def _setup(name: str) -> str:
 
 @contextlib.asynccontextmanager
 async def _session(*addresses: Address, remedy: str = _REMEDY) -> AsyncIterator[Any]:
-    """A connection that holds the lock of set-up. It is to the first of `addresses` whose database exists and admits the login.
+    """A connection that holds the lock of set-up, to the first of `addresses` whose database exists and accepts the login.
 
-    Failures inside the block become OperatorErrors.
+    Errors of PostgreSQL in the block are raised as OperatorErrors, and a lost connection as Unavailable.
     """
     connection = await _first(addresses)
     try:
@@ -127,7 +127,7 @@ async def _session(*addresses: Address, remedy: str = _REMEDY) -> AsyncIterator[
 
 
 async def _run(connection: Any, text: str) -> list[str]:
-    """Run a script; returns the messages of its warnings (RAISE WARNING)."""
+    """Run the SQL script `text`; returns the messages of the warnings (RAISE WARNING) that it caused."""
     notes: list[str] = []
     connection.add_log_listener(lambda _, note: notes.append(note.message) if note.severity_en == "WARNING" else None)
     await connection.execute(text)

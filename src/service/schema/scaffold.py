@@ -1,4 +1,4 @@
-"""Writes the first version of the files of a new migration, from templates that follow the rules of `sql/README.md`."""
+"""Creates the two files of a new migration from templates. The templates follow the rules of `sql/README.md`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ _TABLE = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 
 
 def write(name: str, table: str | None) -> tuple[Path, Path]:
-    """Write `NNNN.name.sql` and its rollback file for tenant tables. Returns their paths.
+    """Write a new migration of tenant tables: `NNNN.name.sql` and its rollback file. Returns the two paths.
 
-    With `table` the files create and drop that table; without it they are almost empty. Raises OperatorError if a name breaks
-    the rules, and if the service runs from an installed package instead of a checkout.
+    If `table` is not None, the files create and drop the table of this name; otherwise they are almost empty. Raises
+    OperatorError if `name` or `table` breaks the rules, if a migration with this name exists, and if the service runs from an
+    installed package instead of a checkout.
     """
     if not _NAME.match(name):
         raise OperatorError(f"'{name}' is not verb-noun", "write for example add-harbour-dues")

@@ -1,1 +1,1 @@
-"""The settings, divided into groups: each component is given only the group that it needs."""
+"""The settings, divided into groups (classes), so that each component can be given only the group that it needs."""

@@ -24,7 +24,7 @@ class RedisSettings(InstallationSettings):
 
 
 class CacheSettings(RedisSettings):
-    """How long cached results are kept, and how many of them each process keeps."""
+    """How long cached results are kept, and how many results and bytes each process keeps in its memory at most."""
 
     cache_ttl: Seconds = 300.0
     cache_max_entries: int = Field(default=10_000, ge=1)

@@ -1,4 +1,4 @@
-"""Settings of the change log, of its streams and of its consumers."""
+"""Settings for following the log of commits: for LISTEN, for change streams and for consumers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.settings.forms import Seconds
 
 
 class ChangesSettings(RedisSettings, DatabaseSettings):
-    """How this process follows the log: the address for LISTEN, limits of streams, and the function that makes the consumers."""
+    """How this process follows the log: the address for LISTEN, limits of change streams, and the function for the consumers."""
 
     changes_listen_url: ServerUrl | None = None
     changes_max_age: Seconds = 7 * 86400.0
@@ -20,6 +20,6 @@ class ChangesSettings(RedisSettings, DatabaseSettings):
     consumers: str | None = None
 
     def listening_address(self) -> Address:
-        """The address for LISTEN: CHANGES_LISTEN_URL, which must not lead to a pooler; if it is not set, that of DATABASE_URL."""
+        """The address for LISTEN, which must not lead to a pooler: CHANGES_LISTEN_URL, or `serving_url()` if that is not set."""
         url = self.changes_listen_url.get_secret_value() if self.changes_listen_url else self.serving_url()
         return self._address(url, "quarry_app")

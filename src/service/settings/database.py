@@ -1,4 +1,4 @@
-"""Settings of the database: addresses for each role, TLS, the pool, backups."""
+"""Settings of the database: the address for each role, TLS, the pool of connections, backups, logs of statements."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ServerUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_server_
 
 
 class DatabaseSettings(InstallationSettings):
-    """Where the database is, how each role connects to it, and how the pool and the backups behave."""
+    """The address of the database, the login of each role; TLS; sizes and timeouts of the pool; backups; logs of statements."""
 
     database_url: ServerUrl | None = None
     database_host: str | None = None
@@ -83,7 +83,7 @@ class DatabaseSettings(InstallationSettings):
         return self
 
     def _require_tls(self) -> None:
-        """Raise ValueError if passwords and rows would go to another host unencrypted, or to a server that is not verified."""
+        """Raise ValueError if an address leads to another host without TLS, or with TLS that does not verify the certificate."""
         is_verified = self.database_ssl and self.database_ssl_reject_unauthorized
         named = {name: getattr(self, name) for name in _URLS if getattr(self, name) is not None}
         urls = [(name, url.get_secret_value()) for name, url in named.items()]
@@ -99,7 +99,7 @@ class DatabaseSettings(InstallationSettings):
 
     @property
     def is_embedded(self) -> bool:
-        """Whether the settings name no server, so that the embedded server in `quarry_home` is used."""
+        """Whether the settings name no server. Then the service starts its own PostgreSQL, whose files are in `quarry_home`."""
         return self.database_url is None and self.database_host is None
 
     @property
@@ -119,7 +119,7 @@ class DatabaseSettings(InstallationSettings):
         )
 
     def address(self, role: Literal["quarry_app", "quarry_owner", "quarry_platform", "quarry_backup"]) -> Address:
-        """Where to connect for work as `role`. If the login in the URL is another one, the connection switches to the role."""
+        """The address for work as `role`. If the login in its URL is another one, a new connection switches to `role`."""
         own = {
             "quarry_owner": self.database_migration_url,
             "quarry_platform": self.database_platform_url,
@@ -132,12 +132,12 @@ class DatabaseSettings(InstallationSettings):
         return tuple(self._address(url.get_secret_value(), "quarry_app") for url in self.database_replica_urls)
 
     def administration(self) -> Address:
-        """Where to connect for set-up: with the login for migrations, and without switching to a role."""
+        """The address for set-up: DATABASE_MIGRATION_URL, or the serving URL if that is not set. It has no role to switch to."""
         own = self.database_migration_url
         return self._address(own.get_secret_value() if own else self.serving_url(), None)
 
     def serving_url(self) -> str:
-        """DATABASE_URL, or an address made of DATABASE_HOST, DATABASE_PORT and so on. Raises SettingsError if neither is set."""
+        """DATABASE_URL, or a URL made of DATABASE_HOST, DATABASE_PORT and so on. Raises SettingsError if neither is set."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         if self.database_host is None:
@@ -146,7 +146,7 @@ class DatabaseSettings(InstallationSettings):
         login = f"{quote(self.database_user, safe='')}{password}"
         name = quote(self.database_name, safe="")
         if self.database_host.startswith("/"):
-            # The directory of a Unix socket.
+            # The host is the path of a directory with a Unix socket.
             directory = quote(self.database_host, safe="")
             return f"postgresql://{login}@/{name}?host={directory}&port={self.database_port}"
         host = f"[{self.database_host}]" if ":" in self.database_host else self.database_host
@@ -173,7 +173,7 @@ class DatabaseSettings(InstallationSettings):
                 )
                 context.load_cert_chain(self.database_ssl_cert, self.database_ssl_key)
         except OSError as error:
-            # SSLError is a subclass of OSError. It means that the files could be read, but their content is wrong.
+            # SSLError, a subclass of OSError, means that the files could be read but are no PEM files, or do not belong together.
             why = "not in PEM form, or not a pair" if isinstance(error, tls.SSLError) else error.strerror
             raise SettingsError(f"{names}: {given}: {why}", "name files in PEM form that this user may read") from error
         return context

@@ -1,4 +1,4 @@
-"""Checks the file `.env`: a line that can't be read is an error; it does not leave a setting at its default silently."""
+"""Checks the file `.env`. For a line that it can't read, dotenv only warns and keeps the default; here it is an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ class SettingsError(OperatorError):
 
 
 def check_env_file(path: Path) -> None:
-    """Raises SettingsError for a line that is not an assignment, and for `${NAME}` if NAME is not set and has no default."""
+    """Raise SettingsError if `path` contains a line that is not NAME=value, or `${NAME}` with no NAME set and no default.
+
+    Also raises it if the file can't be read. A missing file is no error.
+    """
     try:
         with path.open(encoding="utf-8") as stream:
             bindings = list(parse_stream(stream))

@@ -1,4 +1,4 @@
-"""The formats of settings' values: durations, rates, lists of networks, hosts and origins, the address of Redis."""
+"""Types that parse and check values of settings: durations, rates, lists of networks, hosts, origins and tokens, Redis' URL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Network = IPv4Network | IPv6Network
 
 
 def parse_duration(value: object) -> object:
-    """A duration such as `30s`, `5m` or `250ms`, in seconds. A number without a unit is in milliseconds."""
+    """Parse a duration such as `30s`, `5m` or `250ms`; returns seconds. A number without a unit is in milliseconds."""
     match = _DURATION.match(str(value).strip())
     if not match:
         raise ValueError("give a duration such as 30s, 5m or 250 (milliseconds)")
@@ -34,7 +34,7 @@ def parse_duration(value: object) -> object:
 
 
 def format_duration(seconds: float) -> str:
-    """`seconds` as a text that `parse_duration` reads, in the largest unit in which it is a whole number."""
+    """Write a duration in the form that `parse_duration` reads, in the largest unit that gives a whole number: 300.0 is `5m`."""
     thousandths = round(seconds * 1000)
     for unit in ("d", "h", "m", "s"):
         size = round(_UNITS[unit] * 1000)
@@ -84,7 +84,7 @@ def _origins(value: str | Iterable[object]) -> tuple[str, ...]:
 
 def _origin(item: str) -> str:
     match = _ORIGIN.match(item)
-    # The value is compared with the header Origin, in which browsers leave standard ports out.
+    # Standard ports are refused: the item is compared with the header Origin, in which browsers leave standard ports out.
     if not match or match.group(1, 3) in _STANDARD_PORTS:
         raise ValueError(
             f"{item!r} is not an origin; give them as browsers do, https://app.example.com,http://localhost:3000,"
@@ -94,7 +94,7 @@ def _origin(item: str) -> str:
 
 
 def listed(value: str | Iterable[object]) -> list[str]:
-    """The items of a comma-separated list."""
+    """The items of a comma-separated list, without surrounding blanks and without empty items."""
     texts = value.split(",") if isinstance(value, str) else map(str, value)
     return [item for text in texts if (item := text.strip())]
 
@@ -103,11 +103,11 @@ def _redis_url(secret: SecretStr) -> SecretStr:
     url = secret.get_secret_value()
     try:
         parse_url(url)
-        # If a password contains an unencoded / or ?, a part of it would be read as a port, a path or a host.
+        # Refuse unencoded special characters in the password: after / or ?, a part of it would be read as a port or path.
         if url.count("@") > 1 or ("@" in url and "@" not in urlsplit(url).netloc):
             raise ValueError
     except ValueError:
-        # The original message may contain a part of the password.
+        # The original error is not shown, because its message may contain a part of the password.
         raise ValueError(
             "give it as redis://user:password@host:6379/0, rediss:// with TLS or unix:///path, special characters %-encoded"
         ) from None
@@ -115,7 +115,7 @@ def _redis_url(secret: SecretStr) -> SecretStr:
 
 
 def is_meant_for_others(name: str, value: object) -> bool:
-    """Whether a variable with one of our names was set by other software.
+    """Whether an environment variable with the name of one of our settings was set by other software, so that it is ignored.
 
     Kubernetes sets REDIS_PORT=tcp://10.0.0.1:6379 for a service that is called redis. conda sets HOST to the platform that its
     compilers build for, such as x86_64-conda-linux-gnu.
@@ -125,7 +125,7 @@ def is_meant_for_others(name: str, value: object) -> bool:
 
 
 def schema_name(name: str) -> str:
-    """Return `name` if a schema for tenant tables may have it. Raises ValueError if it is reserved or malformed."""
+    """Return `name` if a schema for tenant tables may have this name. Raises ValueError for reserved and malformed names."""
     if not SCHEMA_NAME.match(name) or name in RESERVED_SCHEMAS or name.startswith("pg_"):
         raise ValueError(
             "give a lower-case word of letters, digits and _ that is no schema of PostgreSQL's, and not app or public"
@@ -142,11 +142,11 @@ def _operator_tokens(value: str | Iterable[object]) -> tuple[SecretStr, ...]:
 
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
 Rate = Annotated[str, AfterValidator(_rate)]
-"""`100/minute`, `10/5minutes`, or `off`."""
+"""A rate limit, such as `100/minute` or `10/5minutes`; `off` means no limit."""
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]
-"""Lower-case host names, and IPv6 addresses in brackets; `*.example.com` stands for every name that ends in .example.com."""
+"""Host names in lower case, and IPv6 addresses in brackets. `*.example.com` stands for all names that end in .example.com."""
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 OperatorTokens = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_operator_tokens)]
-"""Tokens of operators. Several may be valid at a time, so that a token can be replaced without interruption."""
+"""Tokens with which operators send requests. Several may be valid, so that a token can be replaced without interruption."""
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]

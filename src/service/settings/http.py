@@ -1,4 +1,4 @@
-"""Settings of the HTTP server, of its rate limits and of its sessions."""
+"""Settings of the HTTP server, of its rate limits, and of the sessions of signed-in users."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.settings.installation import InstallationSettings
 
 
 class RateLimitSettings(RedisSettings):
-    """The rate limits. The name of each field is `rate_limit_` followed by the name of the limit."""
+    """The rate limits. The name of a field is `rate_limit_` and the name of the limit."""
 
     rate_limit_sign_in_address: Rate = "300/minute"
     rate_limit_sign_in_account: Rate = "20/5minutes"

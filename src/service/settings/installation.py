@@ -1,4 +1,4 @@
-"""The settings that are in every group: the environment (such as production), and the directory of this installation."""
+"""The base class of all groups of settings. It contains the environment, such as production, and the state directory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ Environment = Literal["development", "test", "staging", "production"]
 
 
 class InstallationSettings(BaseSettings):
-    """Base class of all groups of settings. A component takes the group that it needs; `Settings` combines all groups.
+    """Base class of all groups of settings. A component is given the group that it needs; `Settings` combines all groups.
 
-    A field is read from the environment variable with the same name in capitals. An empty variable counts as not set. The
-    values of durations are in seconds.
+    The value of a field is read from the environment or `.env`, where the name of the field is written in capitals. An empty
+    value counts as not set. Fields for durations contain seconds. `quarry_home` is the directory for files of this installation,
+    such as those of the embedded PostgreSQL.
     """
 
     model_config = SettingsConfigDict(

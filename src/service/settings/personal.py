@@ -8,7 +8,7 @@ from service.settings.installation import InstallationSettings
 
 
 class PersonalSettings(InstallationSettings):
-    """The keys of personal data. Both are None if the keys are kept in a file in `quarry_home`."""
+    """The keys for personal data, and the key for blind indexes. If both are None, the keys are in a file in `quarry_home`."""
 
     pii_keys: SecretStr | None = None
     pii_index_key: SecretStr | None = None

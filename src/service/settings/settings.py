@@ -1,6 +1,6 @@
-"""The settings. They are read once from the environment and `.env`, and do not change afterwards.
+"""The class Settings, with all settings. They are read once from the environment and `.env`, and do not change afterwards.
 
-`.env.example` describes each of them.
+The file `.env.example` describes each setting.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _DEFAULTS: Mapping[str, Mapping[str, object]] = {
 
 
 class Settings(PersonalSettings, HttpSettings, RateLimitSettings, ChangesSettings, CacheSettings, DatabaseSettings):
-    """All settings. `model_fields` contains the fields of the last base class first."""
+    """All settings: the fields of all groups. In `model_fields`, the fields of the last base class come first."""
 
     @classmethod
     def load(cls) -> Self:
-        """Read the environment and `.env`. Raises SettingsError, which names every variable whose value can't be used."""
+        """Read the environment and `.env`. Raises SettingsError, whose message names every variable whose value can't be used."""
         check_env_file(Path(".env"))
         try:
             return cls()

@@ -1,1 +1,1 @@
-"""How a statement gets from SQL text to a method call: query files, variants, binding, rows, cached results."""
+"""Makes SQL statements callable as methods: reads query files, compiles variants, binds them to signatures, reads rows."""

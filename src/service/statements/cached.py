@@ -1,4 +1,4 @@
-"""Cached reads, declared on a method of a repository: `@query(cached=Cached(row="id"))`."""
+"""Statements whose results are cached. A method of a repository declares this: `@query(cached=Cached(row="id"))`."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from service.tenancy.binding import Binding
 
 _MARKER = "/* the statement */"
 _NUMBERS = 4
-"""How many columns precede those of the statement: epoch, number, shared number, and whether there is a row."""
+"""How many columns stamped.sql puts before those of the statement: epoch, number, shared number, and whether there is a row."""
 _NO_EPOCH = -1
 _AFTER_FROM = frozenset({"WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT", "FOR", "UNION", "SELECT", "RETURNING"})
 
 
 @dataclass(frozen=True)
 class Cached:
-    """Declares that a statement's results are cached until one of the tables that it reads is changed.
+    """Declares that a statement's results are cached until one of the tables that the statement reads is changed.
 
-    `row` names the parameter that holds a row's id. Then a change to the table of the outermost FROM invalidates a result only
-    if that row is changed. `lifetime`, in seconds, is for results that also change with time; they are not stored in Redis.
+    `row` is the name of a parameter with the id of a row of the first tenant table in the outermost FROM. With it, a result
+    stays valid if other rows of this table are changed. `lifetime` is the most seconds for which a result is valid. It is for
+    results that also depend on the time; these are not stored in Redis.
     """
 
     row: str | None = None
@@ -37,7 +38,7 @@ class Cached:
 
 
 def tables(statement: Statement) -> tuple[str, ...]:
-    """The tables that a statement reads, without schema: those of outer queries before those of subqueries."""
+    """The names, without schema, of the tables that a statement reads. Tables of outer queries precede those of subqueries."""
     words = [
         lexeme.text
         for lexeme in scan(statement.variants[max(statement.variants)].text)
@@ -46,7 +47,8 @@ def tables(statement: Statement) -> tuple[str, ...]:
     found: dict[str, int] = {}
     depth = 0
     for position, word in enumerate(words[:-1]):
-        # A subquery in the select list precedes the FROM of the outer query. By their depth, its tables are sorted last.
+        # In the text, a subquery in the select list comes before the FROM of the outer query. So the tables are sorted by
+        # the depth (the number of open parentheses) at which they occur, and those of subqueries come last.
         depth += (word == "(") - (word == ")")
         if word.upper() in ("FROM", "JOIN") and words[position + 1].isidentifier() and words[position + 1].islower():
             schema, dot, table = (*words[position + 1 :], "", "")[:3]
@@ -56,7 +58,7 @@ def tables(statement: Statement) -> tuple[str, ...]:
 
 
 def _joins_by_comma(statement: Statement) -> bool:
-    """Whether a comma stands between tables in a FROM."""
+    """Whether a FROM of the statement lists tables with a comma between them. `tables` would find only the first of these."""
     within: set[int] = set()
     depth, before = 0, ""
     for lexeme in scan(statement.variants[max(statement.variants)].text):
@@ -79,9 +81,10 @@ def _joins_by_comma(statement: Statement) -> bool:
 def cached_reader(
     statement: Statement, cached: Cached
 ) -> Callable[[Reading, Binding, str, Sequence[object]], Awaitable[Rows]]:
-    """A function that reads the statement's rows through the cache. It takes the text of a variant and the values for it.
+    """Return a function that reads the statement's rows through the cache.
 
-    Raises StatementError if the statement can't be cached in the way that `cached` declares.
+    The function takes the cache, the binding, the text of a variant and its values. Raises StatementError if the statement can't
+    be cached in the way that `cached` declares.
     """
     if statement.kind == "count" or statement.scope not in ("tenant", "shared"):
         raise statement.error("what counts rows that it touches, or belongs to no tenant, can't be cached")
@@ -106,7 +109,8 @@ def cached_reader(
     async def read(reading: Reading, binding: Binding, text: str, values: Sequence[object]) -> Rows:
         position = positions[text]
         tags = tables_of
-        # The log identifies rows by UUID. For an id of another type, which the server may accept, the tag is the whole table.
+        # A change that matches a tag invalidates the result. The log identifies rows by UUID. For an id of another type, which
+        # PostgreSQL may accept, any change of the table invalidates the result.
         if position is not None and isinstance(row := values[position], UUID):
             tags = ((own[0], row), *tables_of[1:])
         key = tuple(tuple(value) if isinstance(value, list) else value for value in values)
@@ -119,7 +123,8 @@ def cached_reader(
                 binding.connection.observe(statement.label, monotonic() - asked_at, len(records))
             read_at = reading.read_at(asked_at)
             if not records:
-                # A tenant that does not exist has no commit numbers. With _NO_EPOCH the result is not cached.
+                # There are no commit numbers, so the tenant does not exist. Then the statement is run by itself, and _NO_EPOCH
+                # keeps its result from being cached.
                 return Stamp(_NO_EPOCH, 0, 0, read_at), await binding.connection.fetch(text, values)
             epoch, number, shared, *_ = records[0].values()
             return Stamp(epoch, number, shared, read_at), [
@@ -132,7 +137,9 @@ def cached_reader(
 
 
 def _stamped(template: str, text: str) -> str:
-    """The statement inside the template that also reads the commit numbers. The statement's label remains at the front."""
+    """The text of stamped.sql, which also reads the commit numbers, with the statement inserted. The comment with the statement's
+    label stays at the beginning of the text.
+    """
     label, _, statement = text.partition("*/")
     return f"{label}*/ {template.replace(_MARKER, statement)}"
 

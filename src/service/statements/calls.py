@@ -1,4 +1,6 @@
-"""Bound: a repository's method. A call arranges the values, sends the text of one variant and shapes the result."""
+"""Bound: a method of a repository that runs a statement. A call puts the values in order, sends the text of one variant, and
+turns the result into rows, a value or a count.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,15 @@ from service.statements.statement import TENANT_PARAMETER, Statement
 from service.tenancy.binding import Binding
 
 INDEX_SUFFIX = "_index"
-"""`:email_index` is the blind index of the parameter `email`."""
+"""The ending of parameters that are blind indexes: `:email_index` is the blind index of the method's parameter `email`."""
 ROW_PARAMETER = "id"
-"""The parameter with the id of the row that personal data is sealed for."""
+"""The parameter with the row's id. Personal data is sealed for one row, and can be opened only with the id of this row."""
 
 Prepared = tuple[str, Callable[[Sequence[object]], Sequence[object]]]
 
 
 class Arguments:
-    """The parameters of a signature. `arrange` puts a call's positional and named values into one list in this order."""
+    """The parameters of a method, in the order of its signature. `arrange` puts the values of a call into this order."""
 
     def __init__(self, where: str, parameters: Sequence[inspect.Parameter]) -> None:
         self.where = where
@@ -41,7 +43,9 @@ class Arguments:
         }
 
     def arrange(self, args: tuple[object, ...], named: dict[str, object]) -> list[object]:
-        """The values in the signature's order. Raises TypeError as a plain Python call would."""
+        """The values of a call as one list, in the signature's order and with defaults for omitted ones. Raises TypeError as a
+        plain Python call would.
+        """
         values = list(args)
         if len(values) > self.positional:
             raise TypeError(f"{self.where} takes {self.positional} positional values, {len(values)} were given")
@@ -61,10 +65,10 @@ class Arguments:
 
 
 class Bound:
-    """A repository's method: a statement bound to the signature that declares it. Calling it runs the statement.
+    """A method of a repository, made from a statement and the signature that declares the method. A call runs the statement.
 
-    A call's values become one list: the arguments in the signature's order, then the tenant, then the sealed values and blind
-    indexes of personal data. The position of each value in the list is computed once, in __init__.
+    The values of a call become one list: the arguments in the signature's order, then the tenant's id, then the values made from
+    personal data (sealed values and blind indexes). The position of each value in the list is computed once, in __init__.
     """
 
     def __init__(
@@ -79,7 +83,8 @@ class Bound:
         personal: Sequence[str] = (),
         cached: Cached | None = None,
     ) -> None:
-        """`hints` are the method's annotations; `personal` are the parameters that hold personal data.
+        """`noun` is the word for a row in error messages. Personal data is sealed for the table `aggregate`; `personal` are the
+        parameters that hold it. `hints` are the method's annotations.
 
         Raises StatementError if the statement can't be cached in the way that `cached` declares.
         """
@@ -101,7 +106,9 @@ class Bound:
         return self if repository is None else MethodType(self, repository)
 
     async def __call__(self, repository: Any, *args: object, **named: object) -> Any:
-        """Run the statement with these values on the repository's binding. Raises TypeError as a plain Python call would."""
+        """Run the statement in the repository's transaction. Raises TypeError as a plain Python call would, TenantUnbound if the
+        statement needs a tenant and the transaction has none, and any error of the statement.
+        """
         binding: Binding = repository._binding  # noqa: SLF001  it is the repository's own method
         if self._needs_tenant and binding.tenant is None:
             raise TenantUnbound(f"{self._label} needs a tenant, and this work has none.")
@@ -134,16 +141,16 @@ class Bound:
 
 
 class Sealing(NamedTuple):
-    """A parameter of a statement whose value is computed by `make` from personal data: the sealed value, or a blind index.
+    """A parameter of a statement whose value is made from personal data: a sealed value or a blind index.
 
-    `position` is the position of the plain text in the list of a call's values.
+    `make` computes the value from the plain text, which is at `position` in the list of a call's values (see Bound).
     """
 
     name: str
     position: int
     make: Callable[[Binding, str, str, UUID], bytes]
     column: str
-    """The column of the personal data, as `<table>.<column>`. `make` needs it: a sealed value can be opened only there."""
+    """The column of the personal data, as `<table>.<column>`. A sealed value can't be opened for another column."""
 
 
 def _sealings(
@@ -165,9 +172,10 @@ def _index(binding: Binding, plain: str, column: str, _: UUID) -> bytes:
 
 
 def _chooser(statement: Statement, arguments: Arguments, made: Sequence[str]) -> Callable[[Sequence[object]], Prepared]:
-    """A function that takes a list of values, and returns the text of the variant for them and a function that picks its values.
+    """Return a function that chooses the variant for the list of a call's values (see Bound).
 
-    The list has the arguments, then the tenant, then the values computed from personal data, whose names are `made`.
+    The function returns the variant's text, and a second function that takes the list and returns the values for this variant,
+    in the order of `$1`, `$2` …. `made` are the names of the values made from personal data.
     """
     positions = {name: position for position, name in enumerate((*arguments.names, TENANT_PARAMETER, *made))}
     labels = (*arguments.names, TENANT_PARAMETER, *made)
@@ -208,7 +216,7 @@ def _picker(positions: list[int]) -> Callable[[Sequence[object]], Sequence[objec
 
 
 Shape = Callable[[Sequence[Any], Binding], Any]
-"""Turns the records of a result into the value that the caller gets."""
+"""Turns the asyncpg records of a result into what the method returns: a row model, a list of them, or a single value."""
 
 
 def _shape_one(model: Any, noun: str, aggregate: str) -> Shape:
@@ -240,7 +248,7 @@ _SHAPES: dict[str, Callable[[Any, str, str], Shape]] = {"one": _shape_one, "mayb
 
 
 Ask = Callable[[Binding, str, Sequence[object]], Awaitable[Any]]
-"""Sends a statement's text with its values, and returns the result for the caller."""
+"""Sends the text of a statement with its values to the database, and returns what the method returns."""
 
 
 def _row(shape: Shape) -> Ask:

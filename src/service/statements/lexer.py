@@ -1,7 +1,7 @@
 """Cuts SQL text into lexemes as PostgreSQL's own scanner does, and also recognises `:name` parameters.
 
-Source of the rules: PostgreSQL documentation, "Lexical Structure" (standard_conforming_strings = on). Psql's rule for
-`:name` is added: a colon followed by a name is a parameter unless it belongs to `::`, `:=` or an array slice.
+The rules are those of the chapter "Lexical Structure" in the PostgreSQL documentation, with standard_conforming_strings = on. The
+rule for `:name` is that of psql: a colon followed by a name is a parameter, unless it belongs to `::`, `:=` or an array slice.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Lexeme:
 
     @property
     def name(self) -> str:
-        """A parameter's name, without its colon."""
+        """The name of a parameter, without the colon. Only for lexemes of the kind PARAMETER."""
         return self.text[1:]
 
 
 class Unterminated(ValueError):
-    """A string, quoted identifier or comment that does not end; `line` is where it begins, from 0."""
+    """A string, quoted identifier or comment does not end. `line` is the line in which it begins, counted from 0."""
 
     def __init__(self, what: str, line: int) -> None:
         super().__init__(f"{what} does not end")
@@ -62,7 +62,8 @@ _NUMBER = re.compile(
 )
 _POSITIONAL = re.compile(r"\$[0-9]+")
 _PARAMETER = re.compile(rf":[{_START}][{_START}0-9]*")
-# A doubled quote never ends a string, and no text matches in two ways, so a failing match takes linear time.
+# In the three patterns below, a doubled quote does not end the string. Each text can match in one way only, so a match that fails
+# takes linear time, too.
 _ESCAPED_BODY = re.compile(r"(?:[^'\\]|\\.|'')*'(?!')", re.DOTALL)
 _PLAIN_BODY = re.compile(r"(?:[^']|'')*'(?!')")
 _QUOTED_BODY = re.compile(r'(?:[^"]|"")*"(?!")')
@@ -72,7 +73,7 @@ _CONTINUED = re.compile(r"[ \t\f\v]*(?:--[^\n\r]*)?[\n\r](?:[ \t\n\r\f\v]|--[^\n
 def scan(text: str) -> Iterator[Lexeme]:
     """Cut `text` into lexemes. Raises Unterminated."""
     position, line, brackets = 0, 0, 0
-    adjacent = False  # whether the previous lexeme ends an operand: then a colon inside brackets belongs to a slice
+    adjacent = False  # whether an operand ends just before this position: then a colon inside brackets belongs to an array slice
     while position < len(text):
         kind, end = _lexeme(text, position, line, slicing=brackets > 0 and adjacent)
         piece = text[position:end]
@@ -85,7 +86,7 @@ def scan(text: str) -> Iterator[Lexeme]:
 
 
 def _lexeme(text: str, at: int, line: int, *, slicing: bool) -> tuple[Kind, int]:
-    """The kind of the lexeme at `at` and where it ends."""
+    """The kind of the lexeme that begins at `at`, and the position of its end. With `slicing`, a colon here is no parameter."""
     char = text[at]
     if match := _SPACE.match(text, at):
         return Kind.SPACE, match.end()
@@ -122,7 +123,7 @@ def _lexeme(text: str, at: int, line: int, *, slicing: bool) -> tuple[Kind, int]
 
 
 def _comment_end(text: str, at: int, line: int) -> int:
-    """Where the block comment that begins at `at` ends. Block comments nest."""
+    """The position of the end of the block comment that begins at `at`. It may contain other block comments."""
     depth = 0
     for edge in _COMMENT_EDGE.finditer(text, at):
         depth += 1 if edge.group() == "/*" else -1
@@ -132,7 +133,9 @@ def _comment_end(text: str, at: int, line: int) -> int:
 
 
 def _string_end(text: str, at: int, line: int, *, escaped: bool) -> int:
-    """Where a string ends. It continues if a quote follows after a line break: 'a' NEWLINE 'b' is one string."""
+    """The position of the end of a string whose text begins at `at`. Two strings with only white space and comments between
+    them, including a line break, are one string in SQL.
+    """
     body = _ESCAPED_BODY if escaped else _PLAIN_BODY
     while match := body.match(text, at):
         again = _CONTINUED.match(text, match.end())

@@ -1,4 +1,4 @@
-"""Outcomes: the results of writes that expect a certain version of the row."""
+"""Interprets the results of statements that change or delete a row only if it has an expected version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from service.errors import NotFound, StaleVersion
 
 
 class Outcome(Protocol):
-    """A row after an attempt to change it. `applied` is false if the row did not have the expected version and is unchanged."""
+    """A row after an attempt to change it. `applied` is false if nothing was changed, because the row had another version."""
 
     @property
     def applied(self) -> bool: ...
@@ -18,7 +18,9 @@ A = TypeVar("A", bound=Outcome)
 
 
 def changed_row(outcome: A | None) -> A:
-    """The changed row. Raises NotFound if there is no such row, StaleVersion if its version was not the expected one."""
+    """Return `outcome` if it is a changed row. Raises NotFound if it is None (there is no such row), StaleVersion if the row's
+    version was not the expected one.
+    """
     if outcome is None:
         raise NotFound
     if not outcome.applied:
@@ -27,7 +29,9 @@ def changed_row(outcome: A | None) -> A:
 
 
 def check_removed(applied: bool | None) -> None:
-    """Return if the row was removed. Raises NotFound or StaleVersion, as `changed_row` does."""
+    """Return if the row was deleted (`applied` is true). Raises StaleVersion if it had another version than the expected one
+    (false), NotFound if there is no such row (None).
+    """
     if applied is None:
         raise NotFound
     if not applied:

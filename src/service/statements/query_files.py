@@ -26,7 +26,8 @@ _NAME = re.compile(r"^-- name:(.*)$")
 _NAME_VALUE = re.compile(r"^\s+([a-z][a-z0-9_]*)\s+:([a-z]+)\s*$")
 _HEADER = re.compile(r"^-- ([a-z][a-z_-]*):(?:\s+(.*))?$")
 GROWTH = ("const", "page", "tenant")
-"""How the number of rows that a statement touches grows with the tenant: not at all, up to one page, in proportion."""
+"""The values of the header `-- grows:`. They say how many more rows a statement touches if the tenant has more rows: `const`
+none, `page` at most one page, `tenant` in proportion to the tenant's rows."""
 _REASONED = ("one", "unbounded", "unordered", "crosses", "unrun")
 _SUBJECTS = {
     "null": "a column",
@@ -42,7 +43,9 @@ _SUBJECTS = {
 
 @dataclass(frozen=True)
 class QueryFile:
-    """The statements of one file by name, in the file's order, and the repository that owns them."""
+    """A parsed file. `repository` is the name of the class whose methods run the statements; `statements` maps their names to
+    them, in the order of the file.
+    """
 
     path: Path
     repository: str
@@ -56,7 +59,7 @@ def of_aggregate(aggregate: str) -> QueryFile:
 
 
 def read(path: Path) -> QueryFile:
-    """Parse a file of named statements. Raises StatementError with file, line and a suggestion."""
+    """Parse a file of named statements. Raises StatementError with the file and line of the mistake, and with a remedy."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -65,7 +68,7 @@ def read(path: Path) -> QueryFile:
 
 
 def parse(text: str, path: Path) -> QueryFile:
-    """Parse the text of a query file. `path` is for error messages, and its stem is the prefix of the statements' labels."""
+    """Parse the text of a query file. `path` is for error messages and labels: `page` in campaigns.sql is `campaigns.page`."""
     lines = text.split("\n")
     heads = [number for number, line in enumerate(lines) if _NAME.match(line)]
     repository = _file_header(lines[: heads[0] if heads else len(lines)], path)
@@ -84,7 +87,9 @@ def parse(text: str, path: Path) -> QueryFile:
 
 
 def _file_header(lines: Sequence[str], path: Path) -> str:
-    """The repository's name. The file begins with `-- repository: Name` and a comment line that says what the aggregate is."""
+    """Check the lines before the first statement, and return the name of the repository. A file has to begin with the line
+    `-- repository: Name` and a comment that says what the aggregate is.
+    """
     match = _HEADER.match(lines[0]) if lines else None
     if match and match.group(1) != "repository":
         raise StatementError(path, 1, f"unknown header key '{match.group(1)}'", "the first line is '-- repository: …'")
@@ -101,7 +106,7 @@ def _file_header(lines: Sequence[str], path: Path) -> str:
 
 
 def _statement(lines: Sequence[str], head: FilePlace) -> Statement:
-    """One statement, from its `-- name:` line up to the next one."""
+    """Parse one statement. `lines` begin with its `-- name:` line, whose place is `head`, and end before the next `-- name:`."""
     match = _NAME_VALUE.match(lines[0].removeprefix("-- name:"))
     if not match:
         raise head.error(0, "a name line reads '-- name: find_by_email :maybe'", f"kinds are {', '.join(KINDS)}")
@@ -140,7 +145,7 @@ def _scope(text: str, head: FilePlace, offset: int) -> Scope:
 
 
 def _note(key: str, text: str, head: FilePlace, offset: int) -> Note:
-    """Parse a header line: `-- key: reason`, or `-- key: subject because reason`."""
+    """Parse a header line: `-- grows: growth`, `-- key: reason`, or `-- key: subject because reason`."""
     line = head.line + offset
     if key == "grows":
         if text not in GROWTH:

@@ -1,8 +1,8 @@
-"""Makes row models from asyncpg records, as fast as is safe.
+"""Makes instances of row models from asyncpg records.
 
-If a model has only plain types and no validators, only the first result of its statement in a process is validated, in full
-and strictly. Later results are not validated, because the database's types and constraints guarantee them. Rows of all other
-models are always validated.
+If a model has only plain types and no validators, only the first result of its statement in a process is validated, and later a
+result whose columns differ from those of the result before. The other results are not validated, which takes much less time and
+is safe: the types and constraints of the database guarantee their values. Rows of all other models are always validated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PLAIN: frozenset[Any] = frozenset(
     {str, int, bool, float, bytes, UUID, dt.datetime, dt.date, dt.timedelta, IPv4Address, IPv6Address, type(None)}
 )
 
-# Setters of the four slots of a pydantic instance. They bypass pydantic's check that the model is frozen.
+# Setters of the four slots in which a pydantic instance keeps its state. Called directly, they also work on frozen models.
 _PLACE_VALUES = BaseModel.__dict__["__dict__"].__set__
 _PLACE_FIELDS_SET = BaseModel.__dict__["__pydantic_fields_set__"].__set__
 _PLACE_EXTRA = BaseModel.__dict__["__pydantic_extra__"].__set__
@@ -34,9 +34,10 @@ _PLACE_PRIVATE = BaseModel.__dict__["__pydantic_private__"].__set__
 
 
 def reader(model: type[M], aggregate: str = "") -> Callable[[Sequence[Any], Binding], list[M]]:
-    """A function that makes instances of `model` from the asyncpg records of a result. It raises pydantic's ValidationError.
+    """Return a function that makes instances of `model` from the asyncpg records of a result.
 
-    It decrypts personal data of `aggregate` with the binding's keys; a value that can't be decrypted becomes UNDECIPHERABLE.
+    The function decrypts personal data, which is sealed for the table `aggregate`, with the binding's keys. A value that can't be
+    decrypted becomes UNDECIPHERABLE. Rows that do not fit the model raise pydantic's ValidationError.
     """
     validate = model.model_validate
     if model.personal:
@@ -57,7 +58,8 @@ def reader(model: type[M], aggregate: str = "") -> Callable[[Sequence[Any], Bind
         return lambda records, _: [validate(dict(record)) for record in records]
 
     new = model.__new__
-    # All rows share this set. That is safe: rows are frozen, and copying a row copies the set.
+    # pydantic keeps with each instance the set of its fields that are set. All rows share one: rows are frozen, and copying a row
+    # copies the set.
     fields = set(model.model_fields)
     keys: tuple[str, ...] | None = None
 
@@ -67,8 +69,8 @@ def reader(model: type[M], aggregate: str = "") -> Callable[[Sequence[Any], Bind
             return []
         names = tuple(records[0].keys())
         if names != keys:
-            # These are not the columns of the last result (another variant), or this is the first result. If they are
-            # exactly the model's fields, later results with these columns are not validated.
+            # This is the first result, or one with other columns than the result before. If its columns are exactly the
+            # model's fields, the next results with the same columns are not validated.
             validated = [validate(dict(record), strict=True) for record in records]
             keys = names if fields.issuperset(names) and len(names) == len(fields) else None
             return validated
@@ -86,7 +88,7 @@ def reader(model: type[M], aggregate: str = "") -> Callable[[Sequence[Any], Bind
 
 
 def is_plain(model: type[Row]) -> bool:
-    """Whether validation by the model would leave asyncpg's values as they are."""
+    """Whether the model has only plain types and no validators, so that validation would not change the values from asyncpg."""
     decorators = model.__pydantic_decorators__
     if decorators.field_validators or decorators.model_validators or decorators.validators:
         return False

@@ -1,7 +1,8 @@
-"""`@query`: a typed signature bound to the statement of the same name, checked when its class is defined.
+"""Repositories, and `@query`, which declares a method that runs the statement of the same name.
 
-The method has the statement's name and parameters. Its return annotation says the result kind and the row model. All checks
-are made when the class is defined; a call inspects no signature.
+The body of the method is just `...`. Its parameters are those of the statement, and its return annotation says the result
+kind and the row model. When the class of the repository is defined, the signatures are compared with the statements; nothing is
+left to check in a call.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def query(method: Method[S, P, R], /) -> Method[S, P, R]: ...
 @overload
 def query(*, cached: Cached) -> Callable[[Method[S, P, R]], Method[S, P, R]]: ...
 def query(method: Any = None, /, *, cached: Cached | None = None) -> Any:
-    """Declare a method that runs the statement of the same name. With `cached`, its results are cached (see Cached)."""
+    """Declare that a method of a repository runs the statement of the same name. With `cached`, the results are cached."""
 
     def declare(method: Any) -> Any:
         setattr(method, _MARK, _Declared(cached))
@@ -56,9 +57,10 @@ class _Declared:
 
 
 class Repository:
-    """Base of the repositories: `class Campaigns(Repository, aggregate="campaigns")` owns sql/queries/campaigns.sql.
+    """The base of repositories. `class Campaigns(Repository, aggregate="campaigns")` runs the statements of campaigns.sql.
 
-    A repository holds only its binding. It never opens a transaction and uses no other repository.
+    A repository holds only its binding (the transaction and its tenant). It never opens a transaction and uses no other
+    repository. `noun` is the word for a row in error messages, by default the aggregate's name without its final s.
     """
 
     __slots__ = ("_binding",)
@@ -72,9 +74,10 @@ class Repository:
     def __init_subclass__(
         cls, *, aggregate: str, noun: str | None = None, file: query_files.QueryFile | None = None
     ) -> None:
-        """Bind each method marked with @query to its statement in the aggregate's file, or in `file` if that is given.
+        """Replace each method declared with @query by a Bound. The statements are in the aggregate's file, or in `file` if given.
 
-        Raises StatementError if a signature does not match its statement.
+        Raises StatementError if a method has no statement, a statement has no method, or a signature does not match its
+        statement.
         """
         cls.aggregate = aggregate
         cls.noun = noun or aggregate.removesuffix("s")
@@ -98,7 +101,9 @@ class Repository:
 
 
 class Attached(Generic[A]):
-    """A descriptor on a Transaction class. Its value on a transaction is a repository, which is created at the first access."""
+    """A class attribute of a Transaction class that gives each transaction a repository bound to this transaction. The
+    repository is created when the attribute is first used.
+    """
 
     def __init__(self, repository: type[A]) -> None:
         self.repository = repository
@@ -112,7 +117,7 @@ class Attached(Generic[A]):
 
 
 def attached(kind: type[Transaction]) -> dict[str, type[Repository]]:
-    """The repositories that a Transaction class has as attributes, by attribute name."""
+    """Maps the names of a Transaction class's attributes that are Attached to the classes of their repositories."""
     return {
         name: each.repository
         for owner in reversed(kind.__mro__)
@@ -162,7 +167,10 @@ def _bind(cls: type[Repository], method: Callable[..., Awaitable[Any]], statemen
 
 
 def _result(statement: Statement, where: str, annotation: Any) -> type[Row] | None:
-    """The row model, or None for single values. Raises StatementError if the return annotation contradicts the result kind."""
+    """The row model in a method's return annotation; None if the statement's result kind is `value` or `count`.
+
+    Raises StatementError if the annotation contradicts the result kind.
+    """
     kind, inner = _kind_of(annotation)
     if statement.kind in ("value", "count"):
         if statement.kind == "count" and annotation is not int:

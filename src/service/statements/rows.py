@@ -1,4 +1,4 @@
-"""Row models: frozen, with exactly the columns of their statement."""
+"""The base class of row models. A row model is the pydantic model of the rows that a statement returns."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from service.personal.marking import Sealed, is_personal
 
 
 class Row(BaseModel):
-    """A row that a statement returns: frozen, with exactly the columns that are declared."""
+    """A row that a statement returns. It can't be changed. Its fields are the columns; a column without a field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     personal: ClassVar[frozenset[str]] = frozenset()
-    """The fields that hold personal data. The repr of a row, and so a log entry, shows `***` for their values."""
+    """The names of the fields that hold personal data. The repr of a row shows `***` for their values, and so does the log."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:

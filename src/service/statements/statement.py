@@ -1,5 +1,5 @@
-"""Compiles named statements. For every combination of a statement's optional lines it makes the text to send and the order of
-the parameters, so that no SQL is assembled from strings when the statement is called.
+"""Compiles named statements. A statement may have optional lines (`-- when :parameter`). For every combination of these lines,
+the text to send and the order of its parameters are made in advance, so that a call does not assemble SQL from strings.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ KINDS: tuple[ResultKind, ...] = get_args(ResultKind)
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 MAX_CONDITIONS = 6
 TENANT_PARAMETER = "tenant_id"
-"""The parameter whose value is supplied by the binding, never by a caller."""
+"""The parameter with the tenant's id. Its value always comes from the binding, never from the code that calls the statement."""
 
 _CONDITION = re.compile(r"^-- when :([A-Za-z_][A-Za-z0-9_]*)\s*$")
 _CONDITION_LIKE = re.compile(r"^--\s*(when\b|\w{2,6}\s+:\w+\s*$)", re.IGNORECASE)
-"""Matches comments that may be a mistyped `-- when :parameter`: they begin with `when`, or are just a word and a parameter."""
+"""Matches `-- when :parameter`, and comments that may be mistyped forms of it: they begin with `when`, or consist of a short word
+and a parameter."""
 
 
 class StatementError(OperatorError):
@@ -38,26 +39,26 @@ class StatementError(OperatorError):
 
 @dataclass(frozen=True)
 class FilePlace:
-    """A place in a file, where a statement or its text begins. `line` counts from 1."""
+    """A line of a file, counted from 1: where a statement's header or its SQL text begins."""
 
     path: Path
     line: int
 
     def label(self, name: str) -> str:
-        """A statement's name with the file's name before it, as logs and metrics show it: `campaigns.page`."""
+        """The label by which logs and metrics name a statement: the file's name and the statement's name, `campaigns.page`."""
         return f"{self.path.stem}.{name}"
 
     def error(self, offset: int, message: str, remedy: str = "") -> StatementError:
-        """A StatementError that names the line `offset` lines below this place."""
+        """A StatementError that names the file, and the line `offset` lines below this one. It is returned, not raised."""
         return StatementError(self.path, self.line + offset, message, remedy)
 
 
 @dataclass(frozen=True)
 class Note:
-    """A header line other than name and scope: `-- grows: …`, or an exception to a rule with its reason.
+    """A line of a statement's header (but not name or scope): `-- grows: …`, or an exception to a rule, with its reason.
 
-    `subject` is the column, relation, function or SQLSTATE that the exception is about, '' if it is about the whole statement.
-    For `-- grows:` it is the growth.
+    `key` is the word before the colon. `subject` is the column, relation, function or SQLSTATE that the exception is about, ''
+    if it is about the whole statement. For `-- grows:`, `subject` is the word after the colon. `line` counts from 1.
     """
 
     key: str
@@ -68,7 +69,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Variant:
-    """One exact text of a statement; `parameters[i]` is the name of `$i+1`."""
+    """The text that is sent for one combination of a statement's optional lines. `parameters` are the names of `$1`, `$2` …."""
 
     text: str
     parameters: tuple[str, ...]
@@ -78,9 +79,9 @@ class Variant:
 class Statement:
     """A named statement.
 
-    `conditions` are the parameters that `-- when :parameter` names. A key of `variants` is a bit mask: bit i says that the
-    lines of condition i are included. `groups` maps a condition to the parameters that occur only in its lines. `source` is
-    the statement's text in the file, which begins at `body`.
+    `conditions` are the parameters that are named by `-- when :parameter`. `variants` maps bit masks to texts: if bit i of a mask
+    is set, the text includes the lines of condition i. `groups` maps a condition to the parameters that occur only in its lines.
+    `place` is the place of the statement's `-- name:` line. `source` is the SQL text as in the file, which begins at `body`.
     """
 
     name: str
@@ -98,25 +99,27 @@ class Statement:
 
     @property
     def label(self) -> str:
-        """The statement's name in the server's log and in the metrics, such as `campaigns.page`."""
+        """The name of the statement in the metrics and in the log of the PostgreSQL server, such as `campaigns.page`."""
         return self.place.label(self.name)
 
     def given(self, key: int) -> tuple[str, ...]:
-        """The conditions whose lines are included in the variant with this key."""
+        """The conditions whose lines are included in the variant with this key (a bit mask)."""
         return tuple(name for bit, name in enumerate(self.conditions) if key >> bit & 1)
 
     def key(self, names: Container[str]) -> int:
-        """The key of the variant that includes the lines of every condition in `names`."""
+        """The key (a bit mask) of the variant that includes the lines of the conditions in `names` and no others."""
         return sum(1 << bit for bit, name in enumerate(self.conditions) if name in names)
 
     def error(self, message: str, remedy: str = "") -> StatementError:
-        """An error that names the file and the line of this statement."""
+        """A StatementError that names the file and the line of this statement. It is returned, not raised."""
         return self.place.error(0, message, remedy)
 
 
 @dataclass(frozen=True)
 class _Line:
-    """The lexemes of one line, with the line break before it. `condition` is the parameter of its `-- when`, if it has one."""
+    """The lexemes of one line, and the line break before the line. `condition` is the parameter of the line's `-- when`, None if
+    the line is not optional. `number` counts from 0.
+    """
 
     number: int
     lexemes: tuple[Lexeme, ...]
@@ -134,7 +137,7 @@ def compile_statement(
     body: FilePlace,
     notes: tuple[Note, ...] = (),
 ) -> Statement:
-    """Compile the text of one statement. `head` is the place of its `-- name:` line, `body` the place where `text` begins.
+    """Compile the SQL `text` of one statement. `head` is the place of its `-- name:` line, and `text` begins at `body`.
 
     Raises StatementError if the text breaks a rule of sql/README.md.
     """
@@ -164,7 +167,8 @@ def _lines(text: str, body: FilePlace) -> list[_Line]:
     crossed: set[int] = set()
     for lexeme in _without_semicolon(lexemes, body):
         breaks = lexeme.text.count("\n")
-        # White space belongs to the line after it, so omitting a line also omits the line break before it.
+        # White space with a line break belongs to the line after it. So if an optional line is left out, the line break before it
+        # is left out, too.
         at = lexeme.line + breaks if lexeme.kind is Kind.SPACE else lexeme.line
         by_line.setdefault(at, []).append(lexeme)
         if lexeme.kind is not Kind.SPACE and breaks:
@@ -177,7 +181,10 @@ def _lines(text: str, body: FilePlace) -> list[_Line]:
 
 
 def _without_semicolon(lexemes: list[Lexeme], body: FilePlace) -> list[Lexeme]:
-    """The statement's lexemes, without its semicolon, the comments after it, and white space at both ends."""
+    """The lexemes of the statement, without the semicolon and anything after it, and without white space at both ends.
+
+    Only comments may follow the semicolon.
+    """
     ends = [position for position, lexeme in enumerate(lexemes) if lexeme.text == ";"]
     last = ends[0] if ends else len(lexemes)
     for lexeme in lexemes[last + 1 :]:
@@ -209,7 +216,9 @@ def _condition(number: int, lexemes: Sequence[Lexeme], body: FilePlace) -> str |
 
 
 def _check_conditions(lines: Sequence[_Line], scope: Scope, body: FilePlace) -> None:
-    """Require that each optional line is in a WHERE after the tenant predicate, begins with AND and is a complete condition."""
+    """Check each optional line. It has to follow WHERE and, in the scope `tenant`, the condition on the tenant. It has to begin
+    with AND, close the parentheses that it opens, and have no OR outside parentheses.
+    """
     words: set[str] = set()
     tenant_named = scope != "tenant"
     for line in lines:
@@ -223,7 +232,7 @@ def _check_conditions(lines: Sequence[_Line], scope: Scope, body: FilePlace) -> 
             if depths[-1] or min(depths) < 0:
                 raise body.error(line.number, "an optional line closes the parentheses that it opens")
             if any(depth == 0 and lexeme.text.upper() == "OR" for depth, lexeme in zip(depths, solid, strict=True)):
-                # Such an OR would bypass the conditions before it, including the tenant predicate.
+                # With such an OR, rows would not have to meet the conditions before it, such as the one on the tenant.
                 raise body.error(line.number, "an OR in an optional line stands in parentheses")
             if line.condition == TENANT_PARAMETER:
                 raise body.error(line.number, f":{TENANT_PARAMETER} is always given and is no condition")
@@ -282,6 +291,6 @@ def _variant(label: str, lines: Sequence[_Line]) -> Variant:
 
 
 def suggest(word: str, known: Sequence[str]) -> str:
-    """A remedy for a mistyped word."""
+    """The remedy in an error message about an unknown word: the word of `known` that is most similar, or all of `known`."""
     close = difflib.get_close_matches(word, known, 1)
     return f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}"

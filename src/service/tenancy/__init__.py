@@ -1,1 +1,1 @@
-"""Tenant ids, how a transaction is bound to a tenant, and the lint that proves that the catalog keeps tenants apart."""
+"""Ids of tenants, the transaction, its binding to a tenant, and the guard, which checks that the catalog keeps tenants apart."""

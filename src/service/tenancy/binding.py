@@ -1,9 +1,9 @@
-"""How a transaction is bound to its tenant: the text of its first message, and the SET statements sent with COMMIT.
+"""Binds a transaction to its tenant: makes the message that begins the transaction, and the SET statements sent with COMMIT.
 
-The function app.enter() binds the transaction, and sets the search_path for a tenant with its own schema. Both settings are
-transaction-local, as with SET LOCAL, so nothing of them stays on the connection, even behind PgBouncer in transaction mode or
-after a cancellation. The call is sent in one message with BEGIN, so a transaction of one statement takes three round trips.
-A database such as Citus would need a different binding; only this module would have to be replaced.
+The SQL function app.enter() sets app.tenant_id, and for a tenant with its own schema also the search_path. Both settings end with
+the transaction, as with SET LOCAL. So they never remain on a pooled connection, even behind PgBouncer in transaction mode or
+after a cancellation. The function is called in one message with BEGIN, so a transaction with one statement takes three round
+trips. For a database that needs another way of binding, such as Citus, only this module would have to be replaced.
 """
 
 from __future__ import annotations
@@ -25,47 +25,47 @@ from service.tenancy.identity import Actor, Origin, TenantId, as_uuid
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.binding")
 
 UNDECIPHERABLE = "[undecipherable]"
-"""Shown instead of personal data that can't be decrypted. No e-mail address, phone number or reference looks like this."""
+"""Shown instead of a personal value that can't be decrypted. It can't be mistaken for an e-mail address or a phone number."""
 IsolationLevel = Literal["read committed", "repeatable read", "serializable"]
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A connection inside a transaction and the tenant that the transaction is bound to (None: no tenant)."""
+    """A connection with an open transaction, the tenant to which it is bound (None: no tenant), and the keys of personal data."""
 
     connection: Executor
     tenant: TenantId | None
     keyring: Keyring | None = None
     reading: Reading | None = None
-    """The cache, if the transaction is read-only and may use it."""
+    """The transaction's access to the cache; None if the transaction may not use the cache."""
 
     def seal(self, plain: str, column: str, row: UUID) -> bytes:
-        """Encrypt personal data for a row of the bound tenant; `column` is `<table>.<column>`."""
+        """Encrypt the personal value `plain` for a row of the bound tenant; `column` is written `<table>.<column>`."""
         keyring, tenant = self._keys()
         return keyring.seal(plain, tenant, row, column)
 
     def index(self, plain: str, column: str) -> bytes:
-        """The blind index of `plain`, by which rows with this value are found."""
+        """The blind index of the personal value `plain`, by which rows of the bound tenant with this value are found."""
         keyring, tenant = self._keys()
         return keyring.index(plain, tenant, column)
 
     def open(self, value: bytes, column: str, row: UUID) -> str:
-        """The plain text of a sealed value. Raises Undecipherable."""
+        """The plain text of a sealed value of the bound tenant. Raises Undecipherable if it can't be decrypted."""
         keyring, tenant = self._keys()
         return keyring.open(value, tenant, row, column)
 
     def seal_hash(self, hashed: str, user: UUID) -> str:
-        """A password hash in the form in which it is stored: sealed, unless the current key is of an earlier release."""
+        """The form in which the password hash `hashed` is stored: sealed, unless the current key is of an earlier release."""
         keyring, tenant = self._keys()
         return keyring.seal_hash(hashed, tenant, user)
 
     def opened_hash(self, kept: str, user: UUID) -> str:
-        """The password hash whose stored form is `kept`. Raises Undecipherable."""
+        """The password hash whose stored form is `kept`. Raises Undecipherable as Keyring.open_hash does."""
         keyring, tenant = self._keys()
         return keyring.open_hash(kept, tenant, user)
 
     def open_hash(self, kept: str, user: UUID) -> str | None:
-        """Like `opened_hash`, but returns None instead of raising Undecipherable; the failure is logged and counted."""
+        """Like `opened_hash`, but if the hash can't be decrypted, logs and counts this, and returns None."""
         try:
             return self.opened_hash(kept, user)
         except Undecipherable:
@@ -74,32 +74,31 @@ class Binding:
 
     @property
     def accepts_earlier_forms(self) -> bool:
-        """Whether rows without a MAC and unsealed password hashes, as an earlier release stored them, are still accepted."""
+        """Whether data in the form of an earlier release are accepted, such as rows without a MAC; see Keyring."""
         keyring, _ = self._keys()
         return keyring.accepts_earlier_forms
 
     def mac(self, fields: Iterable[bytes]) -> bytes:
-        """The MAC of the `fields` of a row of the bound tenant."""
+        """The MAC of the values `fields` of a row of the bound tenant."""
         keyring, tenant = self._keys()
         return keyring.mac(tenant, fields)
 
     def verifies(self, mac: bytes | None, fields: Iterable[bytes]) -> bool:
-        """Whether `mac` is the MAC of the `fields` of a row of the bound tenant."""
+        """Whether `mac` is the MAC of the values `fields` of a row of the bound tenant; for None see Keyring.verifies."""
         keyring, tenant = self._keys()
         return keyring.verifies(mac, tenant, fields)
 
     def authenticates(self, mac: bytes | None, fields: Sequence[bytes], row: UUID | None) -> bool:
-        """Whether a token's row has a valid MAC. If not, an error is logged with the kind of token, which is `fields[0]`."""
+        """Like `verifies`, for the row of a token. If it returns false, it logs an error with the kind of token (`fields[0]`)."""
         if self.verifies(mac, fields):
             return True
         log.error("token_mac_mismatch", kind=fields[0].decode(), row=row and str(row), tenant=str(self.tenant))
         return False
 
     def shown(self, value: bytes, column: str, row: UUID) -> str:
-        """The plain text of a sealed value, or UNDECIPHERABLE if it can't be decrypted. The failure is logged and counted.
+        """The plain text of a sealed value. If it can't be decrypted, log and count this, and return UNDECIPHERABLE.
 
-        It does not raise an error, because one value whose key is missing, or that somebody has changed, must not make the other
-        values unreadable.
+        No error is raised, so that the other values of a result can be read although one value was changed or its key is missing.
         """
         try:
             return self.open(value, column, row)
@@ -125,7 +124,11 @@ def begin(
     isolation: IsolationLevel,
     statement_timeout: float | None,
 ) -> str:
-    """The message that opens a transaction and binds it; `statement_timeout` is in seconds; None keeps that of the role."""
+    """The message that begins a transaction and binds it to `tenant` (None: to no tenant).
+
+    `statement_timeout` is in seconds; None keeps the default of the connection. If the transaction may write, the message also
+    sets the IP address and the request id of `origin`, for the log.
+    """
     parts = [f"BEGIN ISOLATION LEVEL {isolation.upper()}{' READ ONLY' if read_only else ''}"]
     if tenant is not None:
         parts.append(f"SELECT app.enter('{as_uuid(tenant)}')")
@@ -139,7 +142,7 @@ def begin(
 
 
 def attribution(actor: Actor | None) -> str:
-    """The SET statements that are sent in one message with COMMIT, so that the log records who made the commit."""
+    """The SET statements that are sent in one message with COMMIT, so that the log records `actor` with the commit."""
     if actor is None:
         return ""
     text = f"SET LOCAL app.actor_id = '{actor.user_id}';"

@@ -1,7 +1,7 @@
-"""The guard, a lint of the catalog: it proves that the schema keeps tenants apart and that the log records every change.
+"""The guard: checks of the catalog. They show whether the schema keeps tenants apart, and whether the log records every change.
 
-It runs at start-up, after migrations, in the health report and in the tests. If it finds anything, the service does not start.
-The rules are queries in `sql/checks/`. Exceptions and their reasons are listed here and in service/tables.py.
+The guard runs at start-up, after migrations, in the health report and in the tests. If it finds a broken rule, the service does
+not start. The rules are queries in `sql/checks/`. Exceptions are listed here and in service/tables.py, with reasons.
 """
 
 from __future__ import annotations
@@ -64,17 +64,17 @@ _REMEDIES: Mapping[str, str] = {
     "schema_writable": "REVOKE CREATE ON SCHEMA {0} FROM PUBLIC, quarry_app",
     "temporary_tables_allowed": "REVOKE TEMP ON DATABASE {0} FROM PUBLIC, quarry_app, or run `quarry db create`",
 }
-"""The remedy for each code of a finding about an object that may not be Quarry's; {0} is the object."""
+"""Keys: codes of findings. Values: the remedy, in which {0} stands for the object. The remedy for all other codes is _REMEDY."""
 
 _BOOKKEEPING = frozenset({"tenant_id", "id", "created_at", "updated_at", "version", "search_name"})
 _COMPARED = re.compile(r"n\.(\w+) IS DISTINCT FROM o\.(\w+) THEN '(\w+)'")
 _PATCHED = {15: 14, 16: 10, 17: 6, 18: 0}
-"""By PostgreSQL's major version: the first minor version without a known hole in row-level security (see CVE-2025-8713)."""
+"""Keys: major versions of PostgreSQL. Values: the first minor version in which known holes in row-level security are closed."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule that the catalog breaks, and where."""
+    """A broken rule: `code` names the rule, and `object` is the object in the catalog that breaks it."""
 
     code: str
     object: str
@@ -84,11 +84,11 @@ class Finding:
 
 
 class GuardError(OperatorError):
-    """The schema does not keep tenants apart."""
+    """The guard has found a broken rule, or this process has other keys than the database was used with."""
 
 
 async def inspect(connection: Connection) -> list[Finding]:
-    """All findings that are not exceptions listed here, as seen by the role of `connection`."""
+    """Check the catalog, with the role of `connection`. Returns all findings except those that _REASONS lists as exceptions."""
     findings = [Finding(*row) for row in await connection.fetch(_check("isolation"), ())]
     findings += [Finding(*row) for row in await connection.fetch(_check("numbering"), ())]
     findings += _tracking(await connection.fetch(_check("tracking"), ()))
@@ -97,7 +97,7 @@ async def inspect(connection: Connection) -> list[Finding]:
 
 
 async def require(connection: Connection) -> None:
-    """Raise GuardError when there is any finding."""
+    """Raise GuardError, with a remedy for each finding, if `inspect` returns any findings."""
     findings = await inspect(connection)
     if findings:
         raise GuardError(
@@ -107,9 +107,9 @@ async def require(connection: Connection) -> None:
 
 
 async def require_keys(connection: Connection, keys: Keyring) -> None:
-    """Raise GuardError if the database has been used with a different index key than that of `keys`.
+    """Raise GuardError if this database was used before with another index key than that of `keys`.
 
-    A database that has not been used with any key yet records the key of `keys`.
+    If it was not used with any index key yet, it records this one (as Keyring.check, which does not reveal the key).
     """
     if await connection.fetchval("SELECT to_regprocedure('app.claim_keys(bytea)') IS NULL", ()):
         return
@@ -131,7 +131,7 @@ def _tracking(rows: Iterable[Mapping[str, Any]]) -> list[Finding]:
 
 
 def _untracked(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Findings about the tables in one row of tracking.sql: a code, and `.<column>` if the finding is about a column, else ''."""
+    """Findings from one row of tracking.sql, as pairs: the code, and `.<column>` if the finding is about a column, else ''."""
     table, source = row["table_name"], row["source"]
     if (f"app.{table}" if row["is_of_app"] else table) in tables.UNTRACKED:
         return

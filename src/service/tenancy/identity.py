@@ -1,4 +1,4 @@
-"""The types of the values in SET statements: tenant, origin, actor. As text they contain no quote, so they can't inject SQL."""
+"""The types of values that are written into SET statements: tenant, origin, actor. They contain no quotes, so no SQL."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
 def is_request_id(text: str) -> bool:
-    """Whether `text` can be the id of a request: 1 to 64 characters, each a letter, a digit, `.`, `_` or `-`."""
+    """Whether `text` can be a request id: 1 to 64 characters, which are ASCII letters, digits, `.`, `_` or `-`."""
     return _REQUEST_ID.match(text) is not None
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a transaction comes from, for the log: the IP address of the client, and the id of its request."""
+    """What the log records about the origin of a commit: the IP address of the client, and the id of the request."""
 
     ip: IPv4Address | IPv6Address | None = None
     request_id: str | None = None
@@ -31,15 +31,15 @@ class Origin:
         if self.ip is not None and not isinstance(self.ip, IPv4Address | IPv6Address):
             raise TypeError(f"an IP address is needed, not {type(self.ip).__name__}")
         if isinstance(self.ip, IPv6Address) and self.ip.scope_id is not None:
-            # The scope (fe80::1%anything) is removed: it is free text, and has no meaning outside the host that saw it.
+            # The scope id (`eth0` in fe80::1%eth0) is removed: it may be any text, and means something on this host only.
             object.__setattr__(self, "ip", IPv6Address(int(self.ip)))
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who makes the changes, for the log. `user_id` is the id of a user or of an API key.
+    """What the log records about who made a commit. `user_id` is the id of a user or of an API key.
 
-    `session_id` is the session in which the user is signed in, None for an API key.
+    `session_id` is the id of the user's session; None for an API key.
     """
 
     user_id: UUID
@@ -52,7 +52,7 @@ class Actor:
 
 
 def as_uuid(value: object) -> UUID:
-    """Return `value`. Raises TypeError if it is not a UUID: an annotation alone does not keep strings out of SET statements."""
+    """Return `value`, or raise TypeError if it is not a UUID. An annotation alone does not keep strings out of SET statements."""
     if not isinstance(value, UUID):
         raise TypeError(f"a UUID is needed, not {type(value).__name__}")
     return value

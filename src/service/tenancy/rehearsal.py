@@ -1,8 +1,7 @@
-"""Runs the guard inside the transaction of the last pending migration, so that a migration that breaks a
-rule is not committed.
+"""Runs the guard in the transaction of the last pending migration, so that it is not committed if a rule is broken.
 
-This is done for the shared schema only. A migration that runs outside a transaction is checked afterwards; if it breaks a
-rule, it is not recorded as applied.
+This is done for the schema that tenants share, not for tenants' own schemas. If the last migration runs outside a transaction,
+the guard runs after its statements. If a rule is then broken, the migration is not recorded as applied.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ _SERVING = "quarry_app"
 
 
 class _Record(dict[str, Any]):
-    """A row that behaves like an asyncpg record: columns are accessed by name, and iteration yields the values."""
+    """A row with the behaviour of an asyncpg Record: an index is the name of a column, and iteration yields the values."""
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.values())
 
 
 class _Asked:
-    """The methods of Connection that the guard uses, implemented with a synchronous psycopg connection."""
+    """The methods of Connection that the guard calls. They run their statements on a synchronous connection of psycopg."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
@@ -43,9 +42,9 @@ class _Asked:
 
 
 def findings(connection: psycopg.Connection[Any]) -> set[str] | None:
-    """The guard's findings inside the transaction that is open on `connection`. The transaction stays open and unchanged.
+    """Run the guard in the transaction that is open on `connection`, and return its findings. The transaction stays open.
 
-    None if the guard can't run: this login may not SET ROLE to the serving role, or the database has no tables yet.
+    None if a statement of the guard fails: the login may not SET ROLE to the serving role, or the database has no tables yet.
     """
     connection.execute("SAVEPOINT guard")
     try:

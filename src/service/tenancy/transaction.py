@@ -1,4 +1,4 @@
-"""Transaction: one transaction, bound to its tenant. `Transaction.run` is the only place where transactions are repeated."""
+"""The class Transaction: one transaction, bound to its tenant. Its method `run` repeats transactions after transient errors."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.work")
 
 
 class Options(TypedDict, total=False):
-    """How a transaction runs.
+    """The options of a transaction.
 
-    `at_least` is the number of a commit that every read must include, whether from the cache or not. With `may_lag`, a
-    read-only transaction reads from a replica if there is one: the data that it reads is at most a second old, and includes
-    all commits of this process. `statement_timeout` is in seconds; None keeps the timeout of the role.
+    All reads, also those from the cache or a replica, show the tenant's commits up to number `at_least`. With `may_lag`, a
+    read-only transaction may run on a replica. Its data are then at most a second old, and include all commits of this process.
+    `statement_timeout` is in seconds; None keeps the default of the connection. `origin` and `actor` are recorded in the log.
     """
 
     origin: Origin | None
@@ -43,10 +43,11 @@ class Options(TypedDict, total=False):
 
 
 class Transaction:
-    """One transaction, with the binding that statements run on: `async with Transaction(database, tenant) as transaction: …`.
+    """One transaction, for use as `async with Transaction(database, tenant) as transaction: …`.
 
-    It commits when the block ends, and rolls back if the block raises. `tenant` has no default. None is for
-    work without a tenant: finding a tenant, shared data, the platform. A service adds its repositories in a subclass.
+    The transaction is committed when the block ends, and rolled back if the block raises an exception. `tenant` has no default,
+    so that it can't be forgotten. It is None for work without a tenant: to find a tenant, for shared data and for the platform.
+    Subclasses add repositories (engine.py, work.py).
     """
 
     def __init__(
@@ -63,17 +64,17 @@ class Transaction:
         at_least: int = 0,
         may_lag: bool = False,
     ) -> None:
-        """`Options` explains the options. `attempt` is 1; when `run` repeats the work, it is 2, and so on."""
+        """`attempt` is 1, or a higher number if `run` repeats the work. The class Options explains the other options."""
         self.database = database
         self.tenant = tenant
         self.actor = actor
         self.attempt = attempt
         self.number: int | None = None
-        """The number of the commit in the tenant's log; None before the commit, and if the transaction changed nothing."""
+        """The number of the commit in the tenant's log; None before the commit, and if no recorded data were changed."""
         self.reading: Reading | None = None
-        """The cache for this transaction's reads, None if it uses no cache.
+        """The access to the cache for this transaction's reads; None if the transaction does not use the cache.
 
-        A transaction does not use the cache if it may write, has no tenant, or needs one snapshot for all reads.
+        It does not use the cache if it may write, has no tenant, or has a higher isolation level than read committed.
         """
         self._begin = binding.begin(
             tenant, origin or Origin(), read_only=read_only, isolation=isolation, statement_timeout=statement_timeout
@@ -88,7 +89,7 @@ class Transaction:
 
     async def __aenter__(self) -> Self:
         cache = self.database.cache
-        # A repeated transaction reads from the primary and not from the cache, which may contain results read from a replica.
+        # A repeated transaction with `may_lag` uses the primary and no cache: cached results may come from a replica.
         is_asked_again = self._may_lag and not self.may_be_behind
         if cache is not None and self._may_be_cached and self.tenant is not None and not is_asked_again:
             self.reading = Reading(cache, self.tenant, self._at_least)
@@ -101,7 +102,7 @@ class Transaction:
 
     @property
     def may_be_behind(self) -> bool:
-        """Whether reads may go to a replica, which may be a moment behind. If `run` repeats the work, they do not."""
+        """Whether this transaction may run on a replica, which may be a moment behind. At a repetition by `run` it may not."""
         return self._may_lag and self.attempt == 1
 
     async def _open(self) -> Connection:
@@ -140,7 +141,7 @@ class Transaction:
             try:
                 await callback(self)
             except Exception:
-                # The transaction is committed. A callback's error does not change that, so it is logged and not raised.
+                # The error of a callback is only logged, because the transaction is already committed.
                 log.exception("on_commit_failed")
 
     async def _end(self, connection: Connection, *, is_undone: bool) -> None:
@@ -165,17 +166,17 @@ class Transaction:
 
     @property
     def connection(self) -> Connection:
-        """The connection itself, for SQL outside the repositories. Raises RuntimeError if no statement has opened it yet."""
+        """The connection, for SQL outside the repositories. Raises RuntimeError if no statement has run yet that opens it."""
         if self._connection is None:
             raise RuntimeError("this work has not needed a connection yet")
         return self._connection
 
     def savepoint(self, name: str) -> contextlib.AbstractAsyncContextManager[None]:
-        """A nested transaction: only its own changes are rolled back if its block raises. At most 60 per transaction."""
+        """A savepoint. If its block raises, only the block's changes are rolled back. A transaction has at most 60."""
         return self._savepoints.open(name)
 
     def on_commit(self, callback: Callable[[Self], Awaitable[None]]) -> None:
-        """Call `callback(work)` once the commit is known to have happened; never after a rollback."""
+        """Register a function that is called with this transaction after COMMIT has succeeded. Not called after a rollback."""
         self._callbacks.append(callback)
 
     @classmethod
@@ -189,12 +190,14 @@ class Transaction:
         deadline: float = 30.0,
         **options: Unpack[Options],
     ) -> T:
-        """Run `operation` in one transaction. After a failure that changed nothing, repeat the transaction from the start.
+        """Run `operation` in one transaction, and return its result. After a transient error, repeat it from the start.
 
-        Such failures are contention, a stale plan and a connection lost before COMMIT. `operation` may be called several times.
+        Transient errors (`retryable`) changed nothing; examples are Contention, StalePlan and Unavailable. So `operation` may be
+        called up to `attempts` times. After `deadline` seconds the transaction is not repeated.
 
-        A serializable write conflicts with every concurrent commit of its tenant, because each commit increments the tenant's
-        counter. So use read committed, row locks and version predicates for writes, and higher isolation levels only for reads.
+        A serializable transaction that writes conflicts with every concurrent commit of its tenant, because each commit
+        increments a counter of the tenant. So use read committed for writes, with row locks and comparison of versions, and
+        higher isolation levels only for reads.
         """
         if options.get("isolation") == "serializable" and not options.get("read_only"):
             log.warning("serializable_write", remedy="use read committed with version predicates")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -192,12 +193,58 @@ def _order_of_shown(scope: QueryScope, names: str) -> Proof:
     node = scope.node
     sort = {each["tleSortGroupRef"] for each in node.list("sortClause")}
     if node["setOperations"] is not None and node["setOperations"]["all"]:
-        return Proof(False, "UNION ALL may repeat rows")
+        return _order_of_all(scope, names)
     clause = node.list("distinctClause") or node.list("groupClause")
     needed = {each["tleSortGroupRef"] for each in clause} or {each["ressortgroupref"] for each in scope.outputs}
     if needed <= sort:
         return Proof(True, f"{names}: no two rows have the same")
     return Proof(False, f"rows may be equal in {names}")
+
+
+def _order_of_all(scope: QueryScope, names: str) -> Proof:
+    """The order of a UNION ALL: total if it is in each part, and a constant in it tells the parts apart."""
+    references = {each["tleSortGroupRef"] for each in scope.node.list("sortClause")}
+    positions = [n for n, each in enumerate(scope.outputs) if each["ressortgroupref"] in references]
+    parts = list(_parts(scope.node["setOperations"], scope))
+    if not all(parts):
+        return Proof(False, "UNION ALL may repeat rows")
+    shown = [[part.outputs[n]["expr"] for n in positions] for part in parts if part is not None]
+    for part, expressions in zip(parts, shown, strict=True):
+        if part is None or not _is_ordered(part, expressions):
+            return Proof(False, f"rows of one part of the UNION ALL may be equal in {names}")
+    for one, other in itertools.combinations(shown, 2):
+        if not any(_differ(*pair) for pair in zip(one, other, strict=True)):
+            return Proof(False, f"rows of two parts of the UNION ALL may be equal in {names}")
+    return Proof(True, f"{names}: total in each part of the UNION ALL, and a constant tells the parts apart")
+
+
+def _is_ordered(part: QueryScope, expressions: list[Node]) -> bool:
+    node = part.node
+    if node["hasTargetSRFs"] or node.list("groupClause") or node.list("groupingSets") or node.list("distinctClause"):
+        return False
+    return not pins_of(part, [place for each in expressions if (place := place_of(each))]).loose
+
+
+def _parts(part: Node, scope: QueryScope) -> Iterator[QueryScope | None]:
+    """The queries that a UNION ALL puts together; None for one that is another set operation."""
+    if part.kind == "RANGETBLREF":
+        inner = scope.subquery(part["rtindex"])
+        yield None if inner.node["setOperations"] is not None else inner
+    elif part["op"] == _UNION and part["all"]:
+        yield from _parts(part["larg"], scope)
+        yield from _parts(part["rarg"], scope)
+    else:
+        yield None
+
+
+def _differ(one: Node, other: Node) -> bool:
+    """Whether two expressions are constants, and not the same."""
+    while one.kind == "RELABELTYPE":
+        one = one["arg"]
+    while other.kind == "RELABELTYPE":
+        other = other["arg"]
+    is_constant = all(each.kind == "CONST" and not each["constisnull"] for each in (one, other))
+    return is_constant and one["consttype"] == other["consttype"] and one["constvalue"] != other["constvalue"]
 
 
 def sorted_by(scope: QueryScope) -> Iterator[Node]:

@@ -19,15 +19,38 @@ TOTAL_TYPES = frozenset({
     "boolean", "smallint", "integer", "bigint", "numeric", "real", "double precision", "text", "character varying", "character",
     "name", "uuid", "bytea", "date", "time without time zone", "timestamp with time zone", "timestamp without time zone",
     "interval", "inet", "cidr", "jsonb", "anyarray", "anycompatiblearray", "anynonarray", "anycompatible", "xid8", "oid",
-    "anycompatiblenonarray", "anyelement", "xid",
+    "anycompatiblenonarray", "anyelement", "xid", "tsvector", "tsquery", "regconfig", "text[]", "uuid[]", "integer[]",
+    '"char"', "json",
 })  # fmt: skip
 """Types of arguments for which these functions never return null. Geometric types are left out: path + path may be null."""
 
 TOTAL_FUNCTIONS = frozenset({
     "lower", "upper", "length", "char_length", "octet_length", "btrim", "ltrim", "rtrim", "replace", "abs", "ceil", "floor",
     "round", "md5", "left", "right", "date_trunc", "starts_with", "encode", "substr", "generate_series", "jsonb_typeof",
-    "cardinality", "like_escape", "substring",
-    "jsonb_array_length",
+    "cardinality", "like_escape", "substring", "jsonb_array_length",
+    # Texts.
+    "initcap", "reverse", "lpad", "rpad", "split_part", "translate", "repeat", "strpos", "position", "ascii", "chr",
+    "bit_length", "character_length", "overlay", "quote_ident", "quote_literal", "regexp_replace", "regexp_split_to_array",
+    "regexp_count", "regexp_like", "regexp_instr", "string_to_array", "to_hex", "convert_to", "convert_from", "decode",
+    "parse_ident", "text_larger", "text_smaller",
+    # Numbers.
+    "ceiling", "trunc", "sign", "sqrt", "cbrt", "power", "pow", "exp", "ln", "log", "log10", "mod", "div", "gcd", "lcm",
+    "width_bucket", "degrees", "radians", "trim_scale", "numeric_inc",
+    # Digests and bytes.
+    "sha224", "sha256", "sha384", "sha512", "hashtext", "hashtextextended", "get_byte", "get_bit", "set_byte", "bit_count",
+    # Times.
+    "isfinite", "justify_days", "justify_hours", "justify_interval", "make_date", "make_time", "make_timestamp",
+    "make_timestamptz", "to_timestamp", "to_date", "timezone",
+    # Arrays.
+    "array_to_string", "array_cat",
+    # JSON.
+    "jsonb_set", "jsonb_insert", "jsonb_strip_nulls", "jsonb_pretty", "jsonb_concat", "jsonb_delete", "jsonb_exists",
+    "jsonb_contains", "to_jsonb", "to_json", "row_to_json", "array_to_json", "jsonb_object_keys",
+    # Networks.
+    "host", "masklen", "network", "broadcast", "netmask", "hostmask", "set_masklen", "family", "abbrev", "text",
+    # Text search.
+    "to_tsvector", "plainto_tsquery", "phraseto_tsquery", "websearch_to_tsquery", "to_tsquery", "ts_rank", "ts_rank_cd",
+    "ts_headline", "numnode", "strip", "setweight", "querytree",
 })  # fmt: skip
 """Functions, by name, that do not return null for any non-null values of `TOTAL_TYPES`."""
 
@@ -43,6 +66,12 @@ NEVER_NULL = frozenset({
 })  # fmt: skip
 """Functions that never return null, whatever their arguments are."""
 
+FIRST_DECIDES = frozenset({"concat_ws", "format"})
+"""Functions that return null only if their first argument is null."""
+
+EXTRACTED = frozenset({"year", "epoch", "century", "decade", "millennium", "millennia", "julian", "isoyear"})
+"""The fields of extract() and date_part() that infinite times have too; of the others it returns null for these."""
+
 RANKS = frozenset({"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "count"})
 """Window functions that never return null, whatever their frame is."""
 
@@ -55,7 +84,7 @@ COLLECTING = frozenset({"array_agg", "jsonb_agg", "json_agg", "jsonb_object_agg"
 
 def is_total(function: Function, catalog: Catalog) -> bool:
     """Whether a function returns null only if one of its arguments is null."""
-    if function.schema != _SYSTEM or not function.is_strict or function.kind != "f":
+    if function.schema != _SYSTEM or not function.is_strict or function.kind != "f" or "VARIADIC" in function.arguments:
         return False
     kinds = function.arguments.split(", ") if function.arguments else []
     if function.name == "substring" and kinds[1:2] == ["text"]:

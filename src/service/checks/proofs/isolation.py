@@ -14,9 +14,9 @@ from typing import Any
 from service.checks.proofs.callees import callees
 from service.checks.proofs.catalog import Function, Relation
 from service.checks.proofs.keys import place_of
-from service.checks.proofs.presence import Variable
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Command, Join, Node, Source, arguments, conjuncts
+from service.checks.proofs.tenants import Tenants
+from service.checks.proofs.tree import Command, Node, arguments, conjuncts
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Locked:
 
 def locked(scope: QueryScope, tenant: int | None) -> list[Locked]:
     """Every use of a tenant relation in a query or one inside it; `tenant` is the number of the parameter :tenant_id."""
-    return [each for query, bound in _bound(scope, tenant, frozenset()) for each in _of(query, bound, tenant)]
+    tenants = Tenants(scope, tenant)
+    return [each for query in tenants.bound for each in _of(query, tenants)]
 
 
 def owned_views(scope: QueryScope) -> list[str]:
@@ -66,77 +67,7 @@ def called(scope: QueryScope) -> dict[Function, int]:
     return found
 
 
-def _bound(
-    scope: QueryScope, tenant: int | None, outer: frozenset[tuple[int, Variable]]
-) -> Iterator[tuple[QueryScope, frozenset[Variable]]]:
-    """Each query, with its variables that equal the bound tenant.
-
-    `outer` are the variables of the enclosing queries that equal it, each with its number of levels up (1: the next one).
-    """
-    own = frozenset(_equal(scope, tenant, outer))
-    yield scope, own
-    around = frozenset({(level + 1, place) for level, place in outer} | {(1, place) for place in own})
-    for inner in scope.nested:
-        yield from _bound(inner, tenant, around)
-
-
-def _equal(scope: QueryScope, tenant: int | None, outer: frozenset[tuple[int, Variable]]) -> set[Variable]:
-    found: set[Variable] = set()
-    while True:
-        before = len(found)
-        for condition in scope.always:
-            found |= _equated(condition, scope, tenant, found, outer)
-        for join in scope.joins:
-            # An outer join's condition limits only the rows of its nullable side.
-            if join.kind in (Join.LEFT, Join.RIGHT):
-                for condition in join.on:
-                    equated = _equated(condition, scope, tenant, found, outer)
-                    found |= {place for place in equated if place[0] in join.nullable}
-        if len(found) == before:
-            return found
-
-
-def _equated(
-    condition: Node, scope: QueryScope, tenant: int | None, known: set[Variable], outer: frozenset[tuple[int, Variable]]
-) -> set[Variable]:
-    if condition.kind != "OPEXPR" or not scope.catalog.equates(condition["opno"]):
-        return set()
-    one, other = arguments(condition)
-    sides = ((one, other), (other, one))
-    return {
-        place for variable, value in sides
-        if (place := place_of(variable)) and _is_tenant(value, scope, tenant, known, outer)
-    }  # fmt: skip
-
-
-def _is_tenant(
-    value: Node, scope: QueryScope, tenant: int | None, known: set[Variable], outer: frozenset[tuple[int, Variable]]
-) -> bool:
-    """Whether an expression is the bound tenant: its parameter, or a column that equals it."""
-    if value.kind == "PARAM":
-        return bool(value["paramkind"] == 0 and value["paramid"] == tenant)
-    if value.kind != "VAR":
-        return False
-    place = value["varno"], value["varattno"]
-    if value["varlevelsup"]:
-        return (value["varlevelsup"], place) in outer
-    return place in known or _shows_tenant(scope, place, tenant)
-
-
-def _shows_tenant(scope: QueryScope, place: Variable, tenant: int | None) -> bool:
-    """Whether a column of a subquery or table expression is the bound tenant in each of its rows."""
-    number, attribute = place
-    source = scope.source(number)
-    if source not in (Source.SUBQUERY, Source.CTE):
-        return False
-    inner = scope.subquery(number) if source is Source.SUBQUERY else scope.expression(number)[1]
-    if inner.node["setOperations"] is not None or not 0 < attribute <= len(inner.outputs):
-        return False
-    shown = inner.outputs[attribute - 1]["expr"]
-    return _is_tenant(shown, inner, tenant, _equal(inner, tenant, frozenset()), frozenset())
-
-
-def _of(scope: QueryScope, bound: frozenset[Variable], tenant: int | None) -> Iterator[Locked]:
+def _of(scope: QueryScope, tenants: Tenants) -> Iterator[Locked]:
     for number in range(1, len(scope.entries) + 1):
         relation = scope.relation(number)
         if relation is None or relation.tenant is None or scope.entry(number)["relkind"] == "v":
@@ -144,21 +75,46 @@ def _of(scope: QueryScope, bound: frozenset[Variable], tenant: int | None) -> It
         is_target = number == scope.target
         if number not in scope.read and not is_target:
             continue  # This is `excluded` of ON CONFLICT: the row proposed for insertion.
-        is_new = is_target and scope.command is Command.INSERT
         column = f"{scope.alias(number)}.{relation.column_name(relation.tenant)}"
-        if is_new:
+        predicate = f"{column} = :tenant_id" if (number, relation.tenant) in tenants.bound[scope] else ""
+        policy = _policy(scope.entry(number).list("securityQuals"), relation, scope)
+        if is_target and scope.command is not Command.DELETE:
+            policy = policy if _is_checked(scope, relation) else ""
+        if is_target and scope.command in (Command.INSERT, Command.MERGE):
+            news = [each for each in _new_rows(scope) if not _inserts_tenant(each, scope, relation, tenants)]
+            predicate = "" if news else predicate
+        if is_target and scope.command is Command.INSERT:
             policy = _policy(scope.node.list("withCheckOptions"), relation, scope)
-            predicate = f"{column} is given :tenant_id" if _inserts_tenant(scope, relation, tenant, bound) else ""
-        else:
-            policy = _policy(scope.entry(number).list("securityQuals"), relation, scope)
-            predicate = f"{column} = :tenant_id" if (number, relation.tenant) in bound else ""
-            if is_target and scope.command is Command.UPDATE:
-                policy = policy if _policy(scope.node.list("withCheckOptions"), relation, scope) else ""
+            predicate = "" if news else f"{column} is given :tenant_id"
         is_moved = is_target and _assigns(scope, relation.tenant)
         yield Locked(
             relation, scope.alias(number), _location(scope, number), is_target, policy,
             "" if is_moved else predicate, is_moved,
         )  # fmt: skip
+
+
+def _is_checked(scope: QueryScope, relation: Relation) -> bool:
+    """Whether each kind of check that the server makes of written rows has the policy, and none is missing."""
+    kinds: dict[int, list[Node]] = {}
+    for each in scope.node.list("withCheckOptions"):
+        kinds.setdefault(each["kind"], []).append(each)
+    commands = {scope.command}
+    if scope.command is Command.MERGE:
+        commands = {each["commandType"] for each in scope.node.list("mergeActionList")}
+    needed = {kind for command, kind in _CHECKS.items() if command in commands}
+    return needed <= set(kinds) and all(_policy(each, relation, scope) for each in kinds.values())
+
+
+_CHECKS = {Command.INSERT: 1, Command.UPDATE: 2}
+"""`WCOKind` of the checks of new rows: `WCO_RLS_INSERT_CHECK` and `WCO_RLS_UPDATE_CHECK`."""
+
+
+def _new_rows(scope: QueryScope) -> list[list[Node]]:
+    """The target lists by which a query inserts rows."""
+    if scope.command is Command.INSERT:
+        return [scope.node.list("targetList")]
+    actions = scope.node.list("mergeActionList")
+    return [each.list("targetList") for each in actions if each["commandType"] == Command.INSERT]
 
 
 def _policy(conditions: list[Any], relation: Relation, scope: QueryScope) -> str:
@@ -176,19 +132,17 @@ def _policy(conditions: list[Any], relation: Relation, scope: QueryScope) -> str
     return ""
 
 
-def _inserts_tenant(scope: QueryScope, relation: Relation, tenant: int | None, bound: frozenset[Variable]) -> bool:
-    for entry in scope.node.list("targetList"):
-        if entry["resno"] == relation.tenant and not entry["resjunk"]:
-            return _is_tenant(entry["expr"], scope, tenant, set(bound), frozenset())
-    return False
+def _inserts_tenant(entries: list[Node], scope: QueryScope, relation: Relation, tenants: Tenants) -> bool:
+    return any(
+        each["resno"] == relation.tenant and not each["resjunk"] and tenants.is_tenant(each["expr"], scope)
+        for each in entries
+    )
 
 
 def _assigns(scope: QueryScope, column: int) -> bool:
-    """Whether a column of an existing row is assigned: by UPDATE, or by ON CONFLICT DO UPDATE."""
-    conflict = scope.node["onConflict"]
-    given = scope.node.list("targetList") if scope.command is Command.UPDATE else []
-    given = given + (conflict.list("onConflictSet") if conflict is not None else [])
-    return any(each["resno"] == column and not each["resjunk"] for each in given)
+    """Whether a column of an existing row is assigned: by UPDATE, ON CONFLICT DO UPDATE or a MERGE."""
+    new = [entry for each in _new_rows(scope) for entry in each] if scope.command is not Command.UPDATE else []
+    return any(each["resno"] == column for each in scope.assignments if not any(each is other for other in new))
 
 
 def _location(scope: QueryScope, number: int) -> int:

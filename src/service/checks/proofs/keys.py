@@ -1,7 +1,8 @@
-"""Finds which columns the conditions of a query fix to one value, and which of its relations therefore have at most one row.
+"""Finds which columns the conditions of a query fix to one value, and of which tables it therefore uses at most one row.
 
-A variable (a column of an entry of the range table) is pinned if a condition says that it equals a parameter, a constant or
-another fixed expression. An entry is single if the columns of one of its unique indexes are pinned.
+An entry is a table, subquery or function in the query's range table, a variable is a column of an entry. A variable is pinned if
+a condition says that it equals a parameter, a constant or another fixed expression. An entry for a table is single (has at most
+one row) if the columns of one of the table's unique indexes are pinned.
 """
 
 from __future__ import annotations
@@ -16,23 +17,24 @@ from service.checks.proofs.tree import Command, Join, Node, Source, arguments, c
 
 _VARCHAR, _TEXT = 1043, 25
 _EXACT = frozenset({16, 17, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950})
-"""Oids of types whose equal values are always identical. numeric is not one: 1.0 equals 1.00, but functions see a difference."""
+"""Oids of types whose equal values are always identical. numeric is not among them: a function can tell 1.0 from 1.00, which are
+equal."""
 _COLLATIONS = frozenset({0, 100, 950, 951})
-"""Oids of the collations default, C and POSIX, under which equal texts are identical; 0 is for types without a collation."""
+"""Oids of the collations default, C and POSIX, under which equal texts are identical. 0 stands for a type without a collation."""
 
 Inner = Callable[[QueryScope, frozenset[int]], str]
-"""A function that says why no two rows of a query have the same values in certain result columns.
+"""The type of a function that says why no two rows of a query have the same values in certain result columns.
 
-Its arguments are the query and the numbers of these columns. It returns '' if two rows may have the same values.
+The arguments are the query and the numbers of these columns. The result is '' if two rows may have the same values.
 """
 
 
 class Pins:
-    """The variables that are fixed in one query (`pinned`), and its entries with at most one row (`single`).
+    """The variables that conditions fix in one query (`pinned`), and its entries with at most one row (`single`).
 
-    `start` are variables that are assumed to be fixed, in addition to those that conditions fix. A variable in `start` may be
-    null; a variable that a condition fixes is not null. If an entry is single, all rows of the result contain the same row of
-    this entry, or nulls where an outer join found no row.
+    If an entry is single, each row of the result contains the same row of this entry, or nulls where an outer join found no
+    row. `reasons` maps the number of a single entry to the reason, in words. `start` are variables that are assumed to be fixed,
+    too. Unlike a pinned variable, which equals a value, a variable in `start` may be null.
     """
 
     def __init__(self, scope: QueryScope, inner: Inner, start: Iterable[Variable] = ()) -> None:
@@ -52,21 +54,22 @@ class Pins:
 
     @property
     def loose(self) -> set[int]:
-        """The entries that are not single, so that the result may have several rows.
+        """The numbers of the entries because of which the result may have several rows: those that are not single.
 
         For UPDATE and DELETE only the target counts: a row is updated or deleted once, even if it is joined with several rows.
+        With a full join all entries count, whether or not they are single.
         """
         if self.scope.command in (Command.UPDATE, Command.DELETE) and self.scope.target is not None:
             return {self.scope.target} - self.single
         if any(join.kind is Join.FULL for join in self.scope.joins):
-            return set(self.scope.read)  # A full join whose condition is false gives one row for each side.
+            return set(self.scope.read)  # A full join whose condition is false gives two rows, one for each side.
         return {each for each in self.scope.read if self.scope.source(each) is not Source.GROUP} - self.single
 
     def is_fixed(self, expression: Node) -> bool:
-        """Whether an expression has the same value in all rows.
+        """Whether an expression has the same value in all rows of the result.
 
-        For this, each variable in the expression has to be identical in all rows. If the expression is nothing but a variable,
-        it is enough that its values are equal (1.0 and 1.00 are equal but not identical).
+        This is so if each variable in the expression is identical in all rows. If the expression is nothing but a variable, it
+        is enough that the values of the variable are equal (1.0 and 1.00 are equal but not identical).
         """
         is_alone = place_of(expression) is not None
         return is_repeatable(expression, self.scope) and all(
@@ -74,7 +77,7 @@ class Pins:
         )
 
     def _has(self, variable: Node, *, equal: bool = False) -> bool:
-        """Whether a variable has identical values in all rows of the result; with `equal`, whether it has equal values."""
+        """Whether a variable has identical values in all rows of the result; with `equal`, whether its values are equal there."""
         number, attribute = variable["varno"], variable["varattno"]
         if self.scope.source(number) is Source.GROUP:
             return self.is_fixed(self.scope.entry(number).list("groupexprs")[attribute - 1])
@@ -83,12 +86,16 @@ class Pins:
         if not equal and (variable["vartype"] not in _EXACT or variable["varcollid"] not in _COLLATIONS):
             return False
         place = number, attribute
-        # If an outer join may fill the variable with null, the condition that pins it does not hold for such rows.
+        # Where an outer join fills the variable with null, the condition that pins it does not hold. So it is fixed only if it
+        # can't be null, or if no outer join may fill it.
         is_there = place in self._facts.present or not self._facts.fillers(number)
         return place in self._start or (place in self.pinned and is_there)
 
     def _is_settled(self, number: int) -> bool:
-        """Whether an entry is single, and either all rows of the result contain its row or all have nulls instead of it."""
+        """Whether an entry's columns are the same in all rows of the result.
+
+        The entry must be single; and either all rows of the result contain the entry's one row, or all contain nulls instead.
+        """
         joins = self.scope.joins
         fillers = self._facts.fillers(number)
         if number not in self.single or (fillers and any(join.kind is Join.FULL for join in joins)):
@@ -104,7 +111,8 @@ class Pins:
         for condition in self._quals:
             self._equate(condition, None)
         for join in self.scope.joins:
-            # Where the nullable side is not filled with nulls, the join's condition holds. So it can pin variables of this side.
+            # In rows whose nullable side is not filled with nulls, the join's condition holds. So it can pin variables of this
+            # side.
             if join.kind in (Join.LEFT, Join.RIGHT):
                 for condition in join.on:
                     self._equate(condition, join.nullable)
@@ -115,7 +123,7 @@ class Pins:
             return
         function = self.scope.catalog.functions.get(condition["opfuncid"])
         if function is None or not function.is_immutable:
-            return  # Such as timestamp = timestamptz: when summer time begins, two local times equal one moment.
+            return  # Example: timestamp = timestamptz. When summer time begins, two different timestamps equal one timestamptz.
         one, other = arguments(condition)
         for variable, value in ((one, other), (other, one)):
             place = place_of(variable)
@@ -136,12 +144,12 @@ class Pins:
         return len(self.single) > before
 
     def _needed(self, number: int) -> list[Node]:
-        """The variables of this query that occur inside an entry of its FROM. Only a LATERAL entry has any."""
+        """The variables of this query that occur inside a subquery, function or VALUES in its FROM. Only LATERAL allows them."""
         entry = self.scope.entry(number)
         return [each for part in _SOURCES for each in references(entry[part])]
 
     def _key(self, number: int) -> str:
-        """Why an entry has at most one row, in words; '' if it may have several rows."""
+        """The reason, in words, why an entry has at most one row; '' if it may have several rows."""
         scope, source, name = self.scope, self.scope.source(number), self.scope.alias(number)
         if source is Source.RELATION:
             relation = scope.relation(number)
@@ -160,7 +168,10 @@ class Pins:
             why = "" if is_endless else self._inner(inner, columns)
             return why and f"{name} is one row ({why})"
         if source is Source.VALUES:
-            return f"{name} is one row of VALUES" if len(scope.entry(number).list("values_lists")) == 1 else ""
+            rows = scope.entry(number).list("values_lists")
+            if any(_are_distinct([row[column - 1] for row in rows]) for column in columns):
+                return f"no two rows of {name} have the same"
+            return f"{name} is one row of VALUES" if len(rows) == 1 else ""
         if source is Source.FUNCTION:
             calls = [each["funcexpr"] for each in scope.entry(number).list("functions")]
             return (
@@ -173,7 +184,8 @@ class Pins:
     def _covers(self, relation: Relation, index: Index, number: int) -> bool:
         """Whether an index proves that an entry has at most one row: it is unique, and its columns are fixed and not null.
 
-        Columns that may be null prove nothing, because a unique index allows several rows with nulls.
+        Columns that may be null prove nothing, because a unique index allows several rows with nulls. A partial index counts
+        only if the query's conditions imply the condition of the index.
         """
         if not index.is_unique or not implies(self._quals, index.predicate, number):
             return False
@@ -188,33 +200,51 @@ class Pins:
         return True
 
 
+def _are_distinct(values: list[Node]) -> bool:
+    """Whether values are constants of one type of which no two are the same; they may be cast alike."""
+    while all(each.kind in ("RELABELTYPE", "COERCEVIAIO") for each in values):
+        values = [each["arg"] for each in values]
+    known = {
+        (each["consttype"], str(each["constvalue"]))
+        for each in values
+        if each.kind == "CONST" and not each["constisnull"]
+    }
+    return len(known) == len(values) and len({type_ for type_, _ in known}) == 1
+
+
 _SOURCES = ("subquery", "functions", "values_lists")
-"""The fields of a range table entry that hold its subquery, its function calls or its rows of VALUES."""
+"""The fields of an entry's node that may contain expressions: its subquery, its function calls, its rows of VALUES."""
 
 
 def place_of(expression: Node) -> Variable | None:
-    """The variable that an expression consists of; None if it is anything else, or a variable of an enclosing query."""
+    """The variable, if an expression is nothing but a variable of the query that contains it; otherwise None.
+
+    A cast from varchar to text around the variable is ignored.
+    """
     if (
         expression.kind == "RELABELTYPE"
         and expression["resulttype"] == _TEXT
         and expression["arg"]["vartype"] == _VARCHAR
     ):
         expression = expression["arg"]
-    # OLD and NEW in RETURNING are left out: the keys of the new rows do not identify an old row.
+    # `OLD.column` and `NEW.column` in RETURNING do not count: the keys of the new rows do not identify an old row.
     if expression.kind == "VAR" and expression["varlevelsup"] == 0 and not expression["varreturningtype"]:
         return expression["varno"], expression["varattno"]
     return None
 
 
 def is_repeatable(expression: Any, scope: QueryScope) -> bool:
-    """Whether an expression depends only on the values of its variables: no function in it is volatile or returns a set."""
+    """Whether an expression always has the same value for the same values of its variables.
+
+    This is so if no function in the expression is volatile, returns a set, or is missing in the catalog.
+    """
     return not any(
         function is None or function.is_volatile or function.is_set for function in _called(expression, scope)
     )
 
 
 def is_volatile(expression: Any, scope: QueryScope) -> bool:
-    """Whether a part of a query may give a different result each time it is evaluated."""
+    """Whether a part of a query calls a volatile or unknown function, and so may have another result at each evaluation."""
     return any(function is None or function.is_volatile for function in _called(expression, scope))
 
 
@@ -225,9 +255,9 @@ def _called(expression: Any, scope: QueryScope) -> Iterator[Function | None]:
 
 
 def _same_collation(condition: Node, variable: Node) -> bool:
-    """Whether a condition compares a variable under the variable's own collation.
+    """Whether a condition compares a variable under the variable's own collation. Only then can it pin the variable.
 
-    Under another collation, texts that are different keys in the index may count as equal.
+    Under another collation, two texts may be equal that are different keys in the column's unique index.
     """
     collation = variable["varcollid"] if variable.kind == "VAR" else variable["arg"]["varcollid"]
     return bool(condition["inputcollid"] == collation or not collation)

@@ -1,7 +1,7 @@
-"""Which result columns can be NULL, and why: proved from the server's own tree, never guessed.
+"""Proves from PostgreSQL's own query tree which result columns can be NULL, and why.
 
-The verdicts err in one direction only. A column with the verdict "never null" has no nulls; a column with the verdict
-"nullable" may have none in fact.
+A verdict can be wrong in one direction only. A column with the verdict "never null" contains no nulls. A column with the verdict
+"nullable" may turn out never to contain a null.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from service.checks.proofs import functions, origins, verdicts
+from service.checks.proofs import aggregates, functions, origins, verdicts
 from service.checks.proofs.cardinality import has_a_row
 from service.checks.proofs.presence import Facts
 from service.checks.proofs.scopes import QueryScope, variables
-from service.checks.proofs.tree import Command, Join, Link, Node, Source, UnknownNode, arguments, same, within
+from service.checks.proofs.tree import Command, Join, Link, Node, Source, UnknownNode, arguments, same
 from service.checks.proofs.verdicts import Verdict
 
 __all__ = ["Verdict", "of_expression", "prove"]
 
 _UNION, _INTERSECT = 1, 2
+_OLD, _NEW = 1, 2
+"""`VarReturningType`, since PostgreSQL 18."""
 
 
 def prove(scope: QueryScope, given: frozenset[int] = frozenset(), full: frozenset[int] = frozenset()) -> list[Verdict]:
@@ -34,7 +36,7 @@ def prove(scope: QueryScope, given: frozenset[int] = frozenset(), full: frozense
 def of_expression(
     expression: Node, scope: QueryScope, given: frozenset[int] = frozenset(), full: frozenset[int] = frozenset()
 ) -> Verdict:
-    """The verdict on one expression of a query, as it is in the rows that its conditions leave."""
+    """The verdict on one expression of a query, for the rows that satisfy the query's conditions. For `given`, see `prove`."""
     return _Prover(given, full).of(expression, scope)
 
 
@@ -61,7 +63,8 @@ class _Prover:
     def _combined(self, part: Node, scope: QueryScope) -> list[Verdict]:
         """The verdicts on the columns of a set operation.
 
-        A column of a UNION can be null if it can be in either query, of an INTERSECT in both, of an EXCEPT in the first.
+        A column of a UNION can be null if it can be null in at least one of the two queries; a column of an INTERSECT, if it can
+        be null in both queries; a column of an EXCEPT, if it can be null in the first query.
         """
         if part.kind == "RANGETBLREF":
             return self.outputs(scope.subquery(part["rtindex"]))
@@ -76,18 +79,23 @@ class _Prover:
         return left
 
     def of(self, expression: Node | None, scope: QueryScope) -> Verdict:
-        """The verdict on an expression of a query."""
+        """The verdict on an expression of the query `scope`. None stands for an unknown expression or a CASE without ELSE."""
         if expression is None:
             return Verdict(True, "an ELSE that is not there")
         if any(same(expression, each) for each in scope.blanked):
             return Verdict(True, "grouping sets leave it out of some groups")
+        if self._is_required(expression, scope):
+            return Verdict(False, "rows in which it is null are rejected by a condition")
         rule = _RULES.get(expression.kind)
         if rule is None:
             raise UnknownNode(expression.kind)
         return rule(self, expression, scope)
 
     def any_of(self, expressions: Iterable[Node | None], scope: QueryScope, why: str) -> Verdict:
-        """The verdict on what is null if any of these is null; `why` is the reason if none of them can be."""
+        """The verdict on a value that is null only if at least one of `expressions` is null.
+
+        If none of them can be null, `why` is the reason in the verdict.
+        """
         for each in expressions:
             verdict = self.of(each, scope)
             if verdict.is_nullable:
@@ -95,16 +103,28 @@ class _Prover:
         return Verdict(False, why)
 
     def all_of(self, expressions: Iterable[Node], scope: QueryScope, why: str) -> Verdict:
-        """The verdict on what is null only if all of these are null; `why` begins the reason if one of them can't be."""
+        """The verdict on a value that is null only if all of `expressions` are null.
+
+        If one of them can't be null, the reason in the verdict is `why`, followed by the reason for this one.
+        """
         verdicts = [self.of(each, scope) for each in expressions]
         kept = next((each for each in verdicts if not each.is_nullable), None)
         return Verdict(True, "all of its values may be null") if kept is None else Verdict(False, f"{why}: {kept.why}")
 
     def holding(self, scope: QueryScope) -> Facts:
-        """What the conditions of a query say about nulls in its variables."""
+        """What follows from the conditions of a query about nulls in its columns; computed once for each query."""
         if id(scope.node) not in self.facts:
             self.facts[id(scope.node)] = Facts(scope)
         return self.facts[id(scope.node)]
+
+    def _is_required(self, expression: Node, scope: QueryScope) -> bool:
+        """Whether a condition rejects the rows in which an expression, more than a variable, is null."""
+        if (
+            expression.kind not in ("OPEXPR", "FUNCEXPR", "SUBSCRIPTINGREF", "COERCEVIAIO")
+            or scope.command is not Command.SELECT
+        ):
+            return False
+        return any(same(expression, each) for each in self.holding(scope).expressions)
 
     def variable(self, node: Node, inner: QueryScope) -> Verdict:
         scope = inner.up(node["varlevelsup"])
@@ -112,8 +132,10 @@ class _Prover:
         name = scope.column(number, attribute)
         if any((number, attribute) == (each["varno"], each["varattno"]) for each in variables(scope.blanked)):
             return Verdict(True, f"{name}: grouping sets leave it out of some groups")
-        if node["varreturningtype"]:
+        if node["varreturningtype"] and not _is_returned(scope.command, node["varreturningtype"]):
             return Verdict(True, f"{name}: there may be no row before or after the change")
+        if node["varreturningtype"]:
+            return self._stored(scope, number, attribute, name)
         facts = self.holding(scope)
         is_changed = scope.command in (Command.UPDATE, Command.INSERT) and number == scope.target
         if (number, attribute) in facts.present and not is_changed:
@@ -123,7 +145,7 @@ class _Prover:
         return self._stored(scope, number, attribute, name)
 
     def _stored(self, scope: QueryScope, number: int, attribute: int, name: str) -> Verdict:
-        """A column of an entry of the range table, in a row that no outer join has filled with nulls."""
+        """The verdict on a column of an entry of the range table, for rows in which no outer join has filled it with null."""
         source = scope.source(number)
         if source is Source.RELATION:
             relation = scope.relation(number)
@@ -151,10 +173,11 @@ class _Prover:
         raise UnknownNode(f"VAR of an entry of kind {source.name}")
 
     def _expression(self, scope: QueryScope, number: int) -> list[Verdict]:
-        """The verdicts on the columns of a common table expression.
+        """The verdicts on the columns of the common table expression to which the entry with this number refers.
 
-        The columns of a recursive one are first assumed never null. Each round applies the assumption to the query, and
-        changes it to nullable for the columns where that shows nulls, until a round changes nothing.
+        If it is recursive, its columns are first assumed never to be null. Then the verdicts on its query are computed, in which
+        this assumption is used. Columns that turn out nullable are assumed nullable from then on, and the computation is
+        repeated until nothing changes.
         """
         entry, inner = scope.expression(number)
         key = id(entry)
@@ -169,7 +192,8 @@ class _Prover:
             self.columns.clear()
             found = self._combined(inner.node["setOperations"], inner)
             if [each.is_nullable for each in found] == [each.is_nullable for each in self.recursive[key]]:
-                # Forget the assumption: an enclosing recursive expression may still change its own, on which this one depends.
+                # The assumption is removed. If this expression is inside another recursive one, whose assumption still changes,
+                # it has to be judged again.
                 del self.recursive[key]
                 self.columns[id(inner.node)] = found
                 return found
@@ -178,11 +202,11 @@ class _Prover:
             ]
 
     def _merged(self, scope: QueryScope, number: int, attribute: int) -> Verdict:
-        """A column of a join's entry in the range table. For USING it stands for a column of each side."""
+        """The verdict on a column of the range table entry for a join. With USING, it stands for one column of each side."""
         meant = scope.entry(number).list("joinaliasvars")[attribute - 1]
         joined = next((each for each in scope.joins if each.entry == number), None)
         if joined is not None and joined.kind is Join.FULL and meant.kind == "COALESCEEXPR":
-            # Each row of a full join has a row of at least one side, and takes its value from there.
+            # Each row of a full join contains a row of at least one side. The column takes its value from that row.
             verdicts = [
                 self._stored(scope, each["varno"], each["varattno"], scope.column(each["varno"], each["varattno"]))
                 for each in meant["args"]
@@ -202,13 +226,9 @@ class _Prover:
         called = entry.list("functions")
         if len(called) == 1 and entry["funcordinality"] and attribute == len(entry["eref"].list("colnames")):
             return Verdict(False, f"{name}: WITH ORDINALITY numbers every row")
-        # Only for a function with a scalar result: a column of a composite result would be one of its fields.
-        if (
-            len(called) == 1
-            and attribute == 1
-            and called[0]["funccolcount"] == 1
-            and called[0]["funcexpr"].kind == "FUNCEXPR"
-        ):
+        # The verdict on the call is used only if its result is scalar. A column of a composite result would be one of its fields.
+        is_scalar = len(called) == attribute == 1 and called[0]["funccolcount"] == 1
+        if is_scalar and called[0]["funcexpr"].kind == "FUNCEXPR":
             return self.of(called[0]["funcexpr"], scope)
         return Verdict(True, f"{name}: a function may answer null in any column")
 
@@ -219,14 +239,19 @@ class _Prover:
         label = (
             scope.catalog.operators.get(node["opno"], f"{function.name}()") if node["opno"] else f"{function.name}()"
         )
-        if node["funcretset"] and len(_series(scope)) > 1:
+        if node["funcretset"] and len(scope.series) > 1:
             return Verdict(True, f"{label} may end before the other sets beside it")
         if node["funcretset"] and function.name == "unnest" and origins.number_of(arguments(node)[0]) in self.full:
             return Verdict(False, "no element of the array is null")
         if functions.is_never_null(function) and not node["funcvariadic"]:
             return Verdict(False, f"{label} is never null")
-        if functions.is_total(function, scope.catalog):
-            return self.any_of(arguments(node), scope, f"{label} of values that are never null")
+        given = arguments(node)
+        if function.schema == "pg_catalog" and function.name in functions.FIRST_DECIDES:
+            return self.of(given[0], scope)
+        field = origins.constant(given[0]) if function.name in ("extract", "date_part") else None
+        is_extracted = field is not None and field <= functions.EXTRACTED
+        if functions.is_total(function, scope.catalog) or (function.schema == "pg_catalog" and is_extracted):
+            return self.any_of(given, scope, f"{label} of values that are never null")
         return Verdict(True, f"{label} may answer null")
 
     def link(self, node: Node, scope: QueryScope) -> Verdict:
@@ -242,37 +267,8 @@ class _Prover:
             return self.outputs(query)[0]
         return Verdict(True, "a scalar sub-select may find no row")
 
-    def aggregate(self, node: Node, inner: QueryScope) -> Verdict:
-        scope = inner.up(node["agglevelsup"] or 0)
-        name = self._name(node["aggfnoid"], scope)
-        if name == "count":
-            return Verdict(False, "count() is a number")
-        is_grouped = bool(scope.node.list("groupClause")) and not scope.node.list("groupingSets")
-        if not is_grouped:
-            return Verdict(True, f"{name}() of no rows is null")
-        if node["aggfilter"] is not None:
-            return Verdict(True, f"{name}() FILTER may leave no row")
-        if name in functions.COLLECTING:
-            return Verdict(False, f"{name}() of a group, which has a row")
-        if name in functions.KEEPING:
-            return self.any_of(
-                (each["expr"] for each in node.list("args")[:1]), inner, f"{name}() of values that are never null"
-            )
-        return Verdict(True, f"{name}() may answer null")
-
-    def window(self, node: Node, scope: QueryScope) -> Verdict:
-        name = self._name(node["winfnoid"], scope)
-        if name in functions.RANKS:
-            return Verdict(False, f"{name}() is a number")
-        return Verdict(True, f"{name}() over an empty frame is null")
-
-    @staticmethod
-    def _name(oid: int, scope: QueryScope) -> str:
-        function = scope.catalog.functions.get(oid)
-        return function.name if function is not None and function.schema == "pg_catalog" else "?"
-
     def compared(self, node: Node, scope: QueryScope) -> Verdict:
-        """`x = ANY (array)`: unknown where x or an element is null."""
+        """The verdict on `x = ANY (array)`, which may be null if x or an element of the array is null."""
         array = arguments(node)[1]
         elements = array.list("elements") if array.kind == "ARRAYEXPR" and not array["multidims"] else [None]
         if origins.number_of(array) in self.full & self.given:
@@ -290,11 +286,11 @@ _RULES = {
     "OPEXPR": _Prover.call,
     "SCALARARRAYOPEXPR": _Prover.compared,
     "SUBLINK": _Prover.link,
-    "AGGREF": _Prover.aggregate,
-    "WINDOWFUNC": _Prover.window,
+    "AGGREF": aggregates.aggregate,
+    "WINDOWFUNC": aggregates.window,
 }
 
 
-def _series(scope: QueryScope) -> list[Node]:
-    """The set-returning functions in a query's columns. Of several sets the shorter ones are filled up with nulls."""
-    return [each for each in within(scope.node.list("targetList")) if each["funcretset"] or each["opretset"]]
+def _is_returned(command: Command, which: int) -> bool:
+    """Whether a row that OLD or NEW in RETURNING stands for is there for certain."""
+    return command is Command.UPDATE or (command, which) in {(Command.INSERT, _NEW), (Command.DELETE, _OLD)}

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from service.checks.proofs.catalog import Column, Relation
 from service.checks.proofs.keys import place_of
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Command, Node, Source, arguments
+from service.checks.proofs.tree import Node, Source, arguments
 
 Texts = frozenset[str] | None
-"""The only texts that a value can be, for example because of a CHECK constraint; None if it can be any text."""
+"""The only texts that a value can be, for example because a CHECK constraint lists them. None if nothing limits the value."""
 Stored = tuple[Relation, Column]
 
 
 def texts(scope: QueryScope) -> list[Texts]:
-    """For each result column of a query, in their order, the texts that it may contain."""
+    """The texts that each result column of a query may contain; one item for each column, in the order of the columns."""
     if scope.texts is None:
         scope.texts = _shown(scope)
     return scope.texts
@@ -86,9 +86,9 @@ def _variable(variable: Node, scope: QueryScope) -> Texts:
 
 
 def constant(node: Node) -> Texts:
-    """The text of a CONST node; the empty set for NULL, None if it is not a text.
+    """The text of a constant (CONST node), as a set of one; the empty set for NULL, None for a type of fixed length.
 
-    The value of a CONST begins with four bytes for its length, which are skipped.
+    The bytes of the constant begin with four bytes for its length, which are skipped.
     """
     if node["constisnull"]:
         return frozenset()
@@ -100,24 +100,26 @@ def constant(node: Node) -> Texts:
 
 
 def written(scope: QueryScope, number: int) -> Iterator[tuple[Relation, Column, bool]]:
-    """The table columns that a parameter is written into, by a query or by a query inside it.
+    """The table columns into which a query, or a query inside it, writes the parameter `$number`.
 
-    The third item says whether the parameter is written directly, not through CASE or COALESCE.
+    Yields the table, the column, and whether the column always gets this parameter's value. With CASE or COALESCE it may get
+    another value instead.
     """
     for query in scope.queries:
         relation = query.relation(query.target) if query.target else None
-        if relation is None or query.command not in (Command.INSERT, Command.UPDATE):
-            continue
-        for entry in query.node.list("targetList"):
-            column = relation.columns.get(entry["resno"])
-            if column is not None and not entry["resjunk"]:
+        for entry in query.assignments if relation is not None else ():
+            column = relation.columns.get(entry["resno"]) if relation is not None else None
+            if relation is not None and column is not None:
                 for value, is_plain in _values(entry["expr"], query):
                     if is_parameter(value, number):
                         yield relation, column, is_plain
 
 
 def _values(expression: Node, scope: QueryScope, *, is_plain: bool = True) -> Iterator[tuple[Node, bool]]:
-    """The expressions from which an expression may take its value: branches of CASE and COALESCE, columns of a subquery.
+    """The expressions from which an expression may take its value.
+
+    For CASE they are its branches, for COALESCE its arguments, for a column of a subquery in FROM the expression in the
+    subquery. Any other expression is yielded itself.
 
     The second item of each pair is False if the value comes through CASE or COALESCE.
     """
@@ -137,7 +139,7 @@ def _values(expression: Node, scope: QueryScope, *, is_plain: bool = True) -> It
 
 
 def compared(scope: QueryScope, number: int) -> Iterator[Stored]:
-    """The table columns that a parameter is compared with by an equality operator."""
+    """The table columns that a query, or a query inside it, compares with the parameter `$number` by an equality operator."""
     for query in scope.queries:
         for node in query.own:
             if node.kind == "OPEXPR" and query.catalog.equates(node["opno"]):
@@ -149,12 +151,12 @@ def compared(scope: QueryScope, number: int) -> Iterator[Stored]:
 
 
 def is_parameter(expression: Node, number: int) -> bool:
-    """Whether an expression is a parameter of the statement, relabelled or not."""
+    """Whether an expression is the parameter `$number`, with or without a cast that changes only its type (RELABELTYPE)."""
     return number_of(expression) == number
 
 
 def number_of(expression: Node) -> int | None:
-    """The number of the parameter that an expression is, relabelled or not; None if it is something else."""
+    """The number of a parameter, with or without a cast that changes only its type; None if the expression is anything else."""
     while expression.kind == "RELABELTYPE":
         expression = expression["arg"]
     if expression.kind != "PARAM" or expression["paramkind"] != 0:

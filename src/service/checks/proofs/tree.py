@@ -1,6 +1,6 @@
-"""Parses the text form of PostgreSQL's query trees into nodes. The differences between the versions 15 to 18 are removed.
+"""Parses the text form of PostgreSQL's query trees into nodes. Nodes of PostgreSQL 15 get the names that later versions use.
 
-Source of the grammar: `nodeToString` in the server's src/backend/nodes/outfuncs.c, and its reader in read.c.
+The format is defined by the functions of PostgreSQL that write and read it, in src/backend/nodes/outfuncs.c and read.c.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class UnknownNode(Exception):
-    """Raised for a node whose meaning the checks do not know. They do not guess it, because a guess would not be a proof."""
+    """Raised for a node that the checks do not know. They do not guess its meaning, because a guess would not be a proof."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(f"the checks don't know PostgreSQL's node {kind}")
@@ -26,10 +26,14 @@ class Command(IntEnum):
     UPDATE = 2
     INSERT = 3
     DELETE = 4
+    MERGE = 5
 
 
 class Source(IntEnum):
-    """PostgreSQL's enum `RTEKind`: the kind of an entry of a query's range table."""
+    """PostgreSQL's enum `RTEKind`: the kind of an entry of a query's range table.
+
+    The range table is the numbered list of all tables, subqueries, joins and functions that the query uses.
+    """
 
     RELATION = 0
     SUBQUERY = 1
@@ -42,7 +46,7 @@ class Source(IntEnum):
 
 
 class Join(IntEnum):
-    """PostgreSQL's enum `JoinType`."""
+    """PostgreSQL's enum `JoinType`: the kind of a join."""
 
     INNER = 0
     LEFT = 1
@@ -64,7 +68,10 @@ class Link(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A node of the tree; its text form is `{KIND :field value …}`. `node["field"]` is None if the field is absent or null."""
+    """A node of a query tree, written `{KIND :field value …}` in its text form.
+
+    `node["field"]` is the value of a field, or None if the field is absent or null.
+    """
 
     kind: str
     fields: Mapping[str, Any]
@@ -73,7 +80,7 @@ class Node:
         return self.fields.get(field)
 
     def list(self, field: str) -> list[Any]:
-        """A field that holds a list; the empty list if the field is absent or null."""
+        """The value of a field that holds a list; an empty list if the field is absent or null."""
         value = self.fields.get(field)
         return value if isinstance(value, list) else []
 
@@ -89,7 +96,7 @@ _RENAMED = {
     "MINMAX": "MINMAXEXPR",
     "COLLATE": "COLLATEEXPR",
 }
-"""Names of nodes in PostgreSQL 15, and their names in later versions."""
+"""Maps the name that a kind of node has in PostgreSQL 15 to the name that it has in later versions."""
 
 _KNOWN = frozenset(
     """
@@ -99,6 +106,8 @@ _KNOWN = frozenset(
     DISTINCTEXPR NULLIFEXPR SCALARARRAYOPEXPR BOOLEXPR SUBLINK FIELDSELECT RELABELTYPE COERCEVIAIO ARRAYCOERCEEXPR
     CONVERTROWTYPEEXPR COLLATEEXPR CASEEXPR CASEWHEN CASETESTEXPR ARRAYEXPR ROWEXPR ROWCOMPAREEXPR COALESCEEXPR
     MINMAXEXPR SQLVALUEFUNCTION NULLTEST BOOLEANTEST COERCETODOMAIN COERCETODOMAINVALUE SETTODEFAULT RETURNINGEXPR
+    MERGEACTION NEXTVALUEEXPR CTESEARCHCLAUSE CTECYCLECLAUSE
+    JSONCONSTRUCTOREXPR JSONRETURNING JSONFORMAT JSONVALUEEXPR JSONEXPR JSONBEHAVIOR JSONISPREDICATE
     """.split()  # noqa: SIM905 - a hundred quotes would hide the words
 )
 
@@ -109,7 +118,10 @@ _WORDS = {"<>": None, "true": True, "false": False}
 
 
 def parse(text: str) -> Any:
-    """Parse the output of `nodeToString`: nodes, lists, numbers, words, bytes. Raises UnknownNode for an unknown kind of node."""
+    """Parse the text form of a tree into nodes, lists, numbers, texts, bytes, booleans and None.
+
+    Raises UnknownNode for an unknown kind of node.
+    """
     tokens = _TOKEN.findall(text)
     value, _ = _value(tokens, 0)
     return value
@@ -132,7 +144,7 @@ def _value(tokens: list[str], at: int) -> tuple[Any, int]:
 
 
 def _list(tokens: list[str], at: int) -> tuple[Any, int]:
-    if tokens[at] in ("i", "o", "b", "x"):  # numbers: integers, oids, a bitmapset, transaction ids
+    if tokens[at] in ("i", "o", "b", "x"):  # a list of integers, oids, members of a set, or transaction ids
         end = tokens.index(")", at)
         return [int(each) for each in tokens[at + 1 : end]], end + 1
     found = []
@@ -154,13 +166,13 @@ def _node(tokens: list[str], at: int) -> tuple[Node, int]:
         while tokens[at] != "}" and not (tokens[at][0] == ":" and len(tokens[at]) > 1):
             value, at = _value(tokens, at)
             values.append(value)
-        # The value of a constant has two parts, its length and its bytes. All other fields have one value.
+        # A constant's field `constvalue` has two values, the length and the bytes. All other fields have at most one value.
         fields[name] = values[0] if len(values) == 1 else values or None
     return Node(kind, fields), at + 1
 
 
 def walk(value: Any) -> Iterator[Node]:
-    """All nodes in a node or list, in every depth. Each node comes before the nodes inside it."""
+    """Yields all nodes in a node or list at any depth, a node itself included. Each node comes before the nodes inside it."""
     if isinstance(value, Node):
         yield value
         for each in value.fields.values():
@@ -173,7 +185,7 @@ def walk(value: Any) -> Iterator[Node]:
 
 
 def within(value: Any) -> Iterator[Node]:
-    """The nodes in a node or list, except QUERY nodes and the nodes inside them."""
+    """Like `walk`, but leaves out QUERY nodes and the nodes inside them."""
     if isinstance(value, list):
         for each in value:
             yield from within(each)
@@ -185,9 +197,9 @@ def within(value: Any) -> Iterator[Node]:
 
 
 def references(value: Any, depth: int = 0) -> Iterator[Node]:
-    """The VAR nodes in a node or list that refer to columns of one query.
+    """The VAR nodes (references to columns) in a node or list that refer to columns of one particular query.
 
-    With `depth` 0 this is the query that contains the value, with 1 the query around that one, and so on.
+    With `depth` 0 it is the query that contains `value`, with 1 the query around that query, and so on.
     """
     if isinstance(value, list):
         for each in value:
@@ -207,7 +219,7 @@ _PLACE = frozenset({"location", "varnosyn", "varattnosyn", "varnullingrels", "st
 def same(one: Any, other: Any, *, anywhere: bool = False) -> bool:
     """Whether two expressions are equal. Fields that depend on where an expression stands in the query (`_PLACE`) are ignored.
 
-    With `anywhere`, variables of different entries of the range table also count as equal if they have the same column number.
+    With `anywhere`, it does not matter to which entry of the range table a column belongs: only the column's number is compared.
     """
     if isinstance(one, Node) and isinstance(other, Node):
         ignored = _PLACE | {"varno"} if anywhere else _PLACE
@@ -219,7 +231,7 @@ def same(one: Any, other: Any, *, anywhere: bool = False) -> bool:
 
 
 def conjuncts(condition: Any) -> list[Node]:
-    """The parts of a condition that are joined with AND. For a list of conditions, the parts of all of them."""
+    """The parts of a condition that are joined with AND; for a list of conditions, the parts of each; for None, no parts."""
     if condition is None:
         return []
     if isinstance(condition, list):
@@ -230,11 +242,11 @@ def conjuncts(condition: Any) -> list[Node]:
 
 
 def arguments(call: Node) -> list[Node]:
-    """The arguments of an operator or function."""
+    """The arguments of an operator or function. For an argument that is given by name (`f(x => 1)`) this is only the value."""
     return [each["arg"] if each.kind == "NAMEDARGEXPR" else each for each in call.list("args")]
 
 
 def location(value: Any) -> int:
-    """The byte offset in the statement's text at which an expression begins; -1 if PostgreSQL has added the expression."""
+    """The byte offset in the statement's text at which an expression begins; -1 if no part of it comes from this text."""
     places = [each["location"] for each in walk(value) if isinstance(each["location"], int) and each["location"] >= 0]
     return min(places, default=-1)

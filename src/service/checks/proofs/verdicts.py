@@ -12,7 +12,9 @@ from service.checks.proofs.tree import Node
 _EXTERNAL = 0
 """PARAM_EXTERN of PostgreSQL's enum `ParamKind`: a parameter of the statement, such as `$1`."""
 _LAST_CERTAIN_VALUE = 13
-"""CURRENT_CATALOG of PostgreSQL's enum `SQLValueFunctionOp`. Only the value after it, CURRENT_SCHEMA, may be null."""
+"""The number of CURRENT_CATALOG in PostgreSQL's enum `SQLValueFunctionOp`. Only CURRENT_SCHEMA, the next in it, may be null."""
+_JSON_MADE = frozenset({1, 2})
+"""`JsonConstructorType`: JSON_OBJECT and JSON_ARRAY of values."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,18 @@ class Verdict:
 
 
 class Judge(Protocol):
-    """Gives a rule the verdicts on the parts of an expression; `given` are the numbers of the parameters that are never null."""
+    """The object from which a rule gets the verdicts on the parts of an expression.
+
+    `given` has the numbers of the parameters that are never null.
+    """
 
     given: frozenset[int]
 
     def of(self, expression: Node | None, scope: QueryScope) -> Verdict:
-        """The verdict on an expression of a query."""
+        """The verdict on an expression of the query `scope`. None stands for an unknown expression or a CASE without ELSE."""
 
     def any_of(self, expressions: Iterable[Node | None], scope: QueryScope, why: str) -> Verdict:
-        """The verdict on an expression that is null if any of `expressions` is null.
+        """The verdict on an expression that is null only if at least one of `expressions` is null.
 
         If none of them can be null, `why` is the reason in the verdict.
         """
@@ -40,7 +45,7 @@ class Judge(Protocol):
     def all_of(self, expressions: Iterable[Node], scope: QueryScope, why: str) -> Verdict:
         """The verdict on an expression that is null only if all of `expressions` are null.
 
-        If one of them can't be null, `why` begins the reason in the verdict.
+        If one of them can't be null, the reason in the verdict is `why`, followed by the reason for this one.
         """
 
 
@@ -79,6 +84,11 @@ def _value(_: Judge, node: Node, __: QueryScope) -> Verdict:
     return Verdict(not is_certain, "a value of the session" if is_certain else "CURRENT_SCHEMA may be null")
 
 
+def _json(_: Judge, node: Node, __: QueryScope) -> Verdict:
+    is_made = node["type"] in _JSON_MADE
+    return Verdict(not is_made, "an object or an array is made" if is_made else "a function of JSON may answer null")
+
+
 RULES: Mapping[str, _Rule] = {
     "CONST": _constant,
     "PARAM": _parameter,
@@ -108,5 +118,11 @@ RULES: Mapping[str, _Rule] = {
     "SUBSCRIPTINGREF": _always("an element may not be there"),
     "FIELDSELECT": _always("a field may be null"),
     "RETURNINGEXPR": _always("there may be no row before or after the change"),
+    "NEXTVALUEEXPR": _never("an identity column gets a number"),
+    "JSONCONSTRUCTOREXPR": _json,
+    "JSONVALUEEXPR": lambda judge, node, scope: judge.of(node["raw_expr"], scope),
+    "JSONEXPR": _always("a path may find nothing"),
+    "JSONISPREDICATE": lambda judge, node, scope: judge.of(node["expr"], scope),
 }
-"""The rule for each kind of node. nullability.py has the rules for kinds whose verdict depends on the query around the node."""
+"""Maps a kind of node to its rule. nullability.py adds rules for variables, calls, aggregates and sub-selects, because these need
+the query around the node or the catalog."""

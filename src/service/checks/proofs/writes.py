@@ -9,7 +9,7 @@ from service.checks.proofs import nullability
 from service.checks.proofs.catalog import Column, Relation
 from service.checks.proofs.origins import number_of
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Command, Node, location, walk
+from service.checks.proofs.tree import Node, location, walk
 from service.checks.proofs.verdicts import Verdict
 
 
@@ -38,12 +38,8 @@ def nulls(scope: QueryScope, given: frozenset[int], full: frozenset[int]) -> Ite
 def assigned(scope: QueryScope) -> Iterator[tuple[Relation, Column, Node]]:
     """The columns that a query itself assigns, by INSERT, UPDATE or ON CONFLICT DO UPDATE, with their expressions."""
     relation = scope.relation(scope.target) if scope.target else None
-    if relation is None or scope.command not in (Command.INSERT, Command.UPDATE):
-        return
-    conflict = scope.node["onConflict"]
-    for entry in (*scope.node.list("targetList"), *(conflict.list("onConflictSet") if conflict is not None else ())):
-        column = relation.columns.get(entry["resno"])
-        if column is not None and not entry["resjunk"]:
+    for entry in scope.assignments if relation is not None else ():
+        if relation is not None and (column := relation.columns.get(entry["resno"])) is not None:
             yield relation, column, entry["expr"]
 
 

@@ -12,10 +12,11 @@ from service.checks.review.facts import CalledBy
 
 
 def callers(entries: Sequence[Entry], routes: Mapping[str, str]) -> dict[str, tuple[CalledBy, ...]]:
-    """The functions that call each statement, by the statement's label (`campaigns.page`).
+    """For each statement's label (`campaigns.page`), the functions that call this statement.
 
-    `routes` maps a handler, by its full name such as `service.api.campaigns.page`, to the request that it serves, such as
-    `GET /v1/campaigns`. A statement is called as `work.campaigns.page(…)`, or within its repository as `self.page(…)`.
+    `routes` maps the full name of a handler (`service.api.campaigns.page`) to the request that it serves (`GET /v1/campaigns`).
+    Three forms of call are found: `work.campaigns.page(…)`; `self.page(…)` in the statement's own repository; and a call that
+    passes the repository to a function, such as `create_profile(work.brands, …)`, if this function calls the statement.
     """
     source = reaching.source()
     serving: dict[str, list[str]] = {}
@@ -44,7 +45,10 @@ def callers(entries: Sequence[Entry], routes: Mapping[str, str]) -> dict[str, tu
 
 @functools.cache
 def _named() -> Mapping[tuple[str, str], list[tuple[str, int]]]:
-    """Functions and lines that contain `….holder.name`, by (holder, name). For `self.name`, holder is the class's full name."""
+    """Maps (holder, name) to all places, as (function, line), where the source of the service contains `….holder.name`.
+
+    For `self.name`, the holder in the key is the full name of the class that contains the function.
+    """
     found: dict[tuple[str, str], list[tuple[str, int]]] = {}
     for function, (node, _, owner) in reaching.source().functions.items():
         for holder, name, line in _attributes(node):
@@ -53,7 +57,7 @@ def _named() -> Mapping[tuple[str, str], list[tuple[str, int]]]:
 
 
 def _attributes(function: ast.AST) -> Iterator[tuple[str, str, int]]:
-    """Holder, name and line of each `….holder.name` in a function, also where it is passed as an argument and not called."""
+    """Yields (holder, name, line) for each expression `….holder.name` in a function, whether or not the expression is called."""
     for node in ast.walk(function):
         if isinstance(node, ast.Attribute):
             holder = node.value

@@ -1,4 +1,7 @@
-"""Shows SQL and plans as HTML: a statement's text with coloured syntax and marked optional lines, a plan as a tree of boxes."""
+"""Converts SQL texts and query plans to HTML.
+
+The text of a statement gets coloured syntax and marked optional lines. A plan becomes a tree of boxes.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ _CLASSES = {
 
 
 def text(source: str, first: int, tables: Collection[str]) -> Markup:
-    """The HTML of a statement's text as it is in its file, with line numbers.
+    """The HTML of a statement's SQL text, unchanged from its file, with line numbers.
 
-    `first` is the number of the text's first line. The words in `tables` are coloured as names of tables or schemas.
+    `first` is the line of the file on which the text begins. `tables` contains the names of the tables and schemas to colour.
     """
     lines: list[list[Content]] = [[]]
     optional: set[int] = set()
@@ -52,7 +55,7 @@ def text(source: str, first: int, tables: Collection[str]) -> Markup:
 def _piece(lexeme: Lexeme, piece: str, before: tuple[str, str], tables: Collection[str]) -> Content:
     kind = _CLASSES.get(lexeme.kind)
     if lexeme.kind is Kind.WORD:
-        # A word after a dot is the name of a column, unless the word before the dot is a schema.
+        # After a dot, `piece` is a table only if the word before the dot is in `tables` too (`app.heads`); else it is a column.
         if piece in tables and (before[1] != "." or before[0] in tables):
             kind = "t"
         elif piece.isupper():
@@ -63,7 +66,7 @@ def _piece(lexeme: Lexeme, piece: str, before: tuple[str, str], tables: Collecti
 
 
 def plan(step: Step) -> Markup:
-    """A plan as nested HTML lists."""
+    """The HTML of a plan whose top node is `step`: nested lists, in which each node is a box."""
     return element("div", element("ul", _node(step), class_="plan"), class_="box", tabindex="0")
 
 
@@ -89,7 +92,7 @@ def _lines(words: tuple[str, ...]) -> Iterator[Content]:
 
 
 def coloured(expression: str) -> Markup:
-    """The HTML of an SQL expression, with its parameters in colour."""
+    """The HTML of an SQL expression in which the parameters (`:name`) are coloured."""
     return escaped(
         [
             element("span", each.text, class_="p") if each.kind is Kind.PARAMETER else each.text

@@ -1,4 +1,4 @@
-"""`quarry sql explain`: the plan of a statement in the database that the settings name, for given parameter values."""
+"""Gets the plan of a statement for `quarry sql explain`, in the configured database and for given parameter values."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ async def explain(
 ) -> list[str]:
     """The lines that EXPLAIN prints for a statement. EXPLAIN is executed as the statement's role, bound to `tenant`.
 
-    `values` are the given parameters. An optional line is included if the parameter in its `-- when` is given. If the resulting
-    text has a parameter that is not given, the plan is generic: it does not depend on values. With `analyze` all parameters
-    are needed; the statement is executed and then rolled back. Raises OperatorError if a parameter is unknown or missing, if
-    its type does not allow the value, or if a table does not exist.
+    `values` maps the names of the given parameters to their values. An optional line is included if the parameter in its
+    `-- when` is given. If a parameter of the resulting text is not given, the plan is generic (it does not depend on values),
+    and a line before it names the missing parameters. With `analyze`, the statement is executed and rolled back; no parameter
+    of the resulting text may then be missing. Raises OperatorError if this rule is broken, if a parameter is unknown, or if
+    PostgreSQL reports an error, for example because a table does not exist or a value does not fit its type.
     """
     statement = entry.statement
     known = [name for name in statement.parameters if name != TENANT_PARAMETER]
@@ -57,7 +58,7 @@ async def explain(
         ) from error
     finally:
         if is_prepared:
-            await connection.execute("DEALLOCATE explained")  # A rollback does not remove a prepared statement.
+            await connection.execute("DEALLOCATE explained")  # A rollback would not remove the prepared statement.
     lines = [row[0] for row in rows]
     return [f"-- generic: {', '.join(missing)} not given", *lines] if missing else lines
 

@@ -1,4 +1,4 @@
-"""The facts about one statement for reviewers, as plain data: the proofs in words, the plan, and the callers."""
+"""Dataclasses with the facts about one statement that reviewers are shown: the proofs in words, the plan, and the callers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 ALL_TENANTS = "nothing: it works for all tenants"
-"""Reports show this text for a use of a table that is not restricted to one tenant: the statement's scope is `platform`."""
+"""Reports show this text where no condition restricts a use of a table to one tenant, if the statement has scope `platform`."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter: its SQL type, its Python annotation, and how the statement uses it, in words.
+    """A parameter of the statement. `type` is its SQL type, `annotation` its Python type.
 
-    `given` says in words whether it can be None. `line` is set if the parameter occurs only in lines with the same
-    `-- when :name`: it is then this name, otherwise ''.
+    `given` says in words whether a caller may pass None, `uses` what the statement does with the parameter. If the parameter
+    occurs only in optional lines that end in the same `-- when :name`, `line` is this name, otherwise ''.
     """
 
     name: str
@@ -28,7 +28,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Answer:
-    """A result column: whether it can be NULL, and why. `becomes` is the row model's field, or the type of a single value."""
+    """A result column: its name, its SQL type, whether it can be NULL, and the reason for this.
+
+    `becomes` is the field of the row model that gets the value, such as `Campaign.name: str`. If the statement has no row
+    model, it is the Python type that the repository's method returns.
+    """
 
     name: str
     type: str
@@ -39,7 +43,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Table:
-    """A table, the commands (SELECT, INSERT, …) that the statement applies to it, and whether its rows belong to tenants."""
+    """A table or view that the statement uses, and the commands (SELECT, INSERT, …) that the statement applies to it.
+
+    `is_tenants` says whether the rows belong to tenants.
+    """
 
     name: str
     commands: tuple[str, ...]
@@ -50,8 +57,9 @@ class Table:
 class Access:
     """One way in which rows of a table are found: by an index, or by reading the whole table (`index` is '').
 
-    `variants` is the number of the statement's variants in whose plans this way occurs. `given` names the parameters of the
-    optional lines that the simplest of these variants includes.
+    `how` is one of the three texts that planned.py defines, such as `finds rows`. `variants` is the number of variants of the
+    statement whose plans find rows in this way. `given` describes one of these variants, the one with the fewest optional
+    lines: it has the names in the `-- when :name` of these lines.
     """
 
     table: str
@@ -63,10 +71,10 @@ class Access:
 
 @dataclass(frozen=True)
 class Lock:
-    """One use, in the statement, of a table whose rows belong to tenants, and the two locks that restrict it to the bound tenant.
+    """One use of a table in the statement, and the two conditions (locks) that restrict this use to rows of one tenant.
 
-    `policy` describes the condition that row-level security adds, `predicate` the statement's own condition. Each of them is ''
-    if it is missing.
+    Only tables whose rows belong to tenants have locks. `policy` describes the condition that row-level security adds,
+    `predicate` the condition that is written in the statement; each is '' if there is no such condition.
     """
 
     table: str
@@ -75,17 +83,21 @@ class Lock:
     policy: str
     predicate: str
     reason: str
-    """The reason in the statement's header (`-- unnamed:`) why its own condition may be missing; '' if there is none."""
+    """Why `predicate` may be missing, as the header says (`-- unnamed: table because reason`); '' if the header says nothing."""
 
     @property
     def named(self) -> str:
-        """The table's name, followed by its alias in the statement if that differs."""
+        """The table's name; if its alias in the statement differs from the name, with the alias: `users AS u`."""
         return self.table if self.alias == self.table.rpartition(".")[2] else f"{self.table} AS {self.alias}"
 
 
 @dataclass(frozen=True)
 class Held:
-    """A property of a statement, in words (`about`), whether the statement has it, and why."""
+    """A proof in words: what it is about (`about`), whether it succeeded (`holds`), and why or why not.
+
+    In `Facts.rows` the proof is that the number of rows is limited, and `about` says how many rows there can be. In
+    `Facts.orders` it is that an ORDER BY is total, and `about` is the LIMIT of the same query.
+    """
 
     about: str
     holds: bool
@@ -94,7 +106,10 @@ class Held:
 
 @dataclass(frozen=True)
 class Remark:
-    """A line of the statement's header that declares an exception to a rule. `subject` is the column, table or function meant."""
+    """A line of the statement's header that declares an exception to a rule: `-- key: subject because reason`.
+
+    `subject` is the column, table, function or SQLSTATE that the exception is about; '' if it is about the whole statement.
+    """
 
     key: str
     subject: str
@@ -103,7 +118,11 @@ class Remark:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of one of the project's SQL functions. `rights` says with whose rights it runs, `reason` why it may be called."""
+    """An SQL function that is not PostgreSQL's own and that the statement calls.
+
+    `rights` says in words with whose privileges the function runs, `reason` why the statement may call it ('' if no reason is
+    declared or known).
+    """
 
     name: str
     rights: str
@@ -112,7 +131,7 @@ class Call:
 
 @dataclass(frozen=True)
 class CalledBy:
-    """A function and line of the service that calls the statement (`place`), and the requests that may run this function."""
+    """A call of the statement in the service's source (`place` is `function:line`), and the requests that may run it."""
 
     place: str
     routes: tuple[str, ...]
@@ -120,9 +139,11 @@ class CalledBy:
 
 @dataclass(frozen=True)
 class Step:
-    """A node of a plan: a title (`Index Scan`), the table or function it reads, its conditions with labels, and its child nodes.
+    """A node of a plan; `steps` are its child nodes.
 
-    `role` is set for a sub-plan and for a WITH query: it says when it runs, or its name.
+    `title` is the kind of node (`Index Scan`), `on` the table, WITH query or function that the node reads. `details` has pairs
+    of a label (`Index Cond`) and the conditions or keys that belong to it. `role` is set only for the top node of a sub-plan
+    (`SubPlan 1: for each row`) or of a WITH query (`WITH` and its name).
     """
 
     title: str
@@ -137,8 +158,9 @@ class Step:
 class Facts:
     """All facts about a statement.
 
-    `is_isolated` says whether it is proved that the statement returns and changes no row of another tenant. It is None for a
-    statement that is not bound to one tenant (scope `platform`, or scope `shared` without tables of tenants).
+    `is_isolated` says whether it is proved that the statement neither returns nor changes rows of another tenant. The functions
+    that it calls are not judged here; `calls` lists them. `is_isolated` is None if the question does not arise: the scope is
+    `platform`, or the scope is `shared` and the statement uses no table whose rows belong to tenants.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""Builds HTML. All text is escaped, except HTML that this module itself has built (`Markup`)."""
+"""Builds HTML. Text is escaped, unless this module has built it: then it is HTML already, and its class is `Markup`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class Markup(str):
-    """HTML that is ready to use and is not escaped again."""
+    """Text that is HTML already, so `escaped()` and `element()` use it unchanged."""
 
     __slots__ = ()
 
@@ -17,7 +17,7 @@ _EMPTY = frozenset({"input", "br", "meta"})
 
 
 def escaped(content: Content) -> Markup:
-    """Content as HTML. Text is escaped, Markup is used unchanged, and None becomes an empty string."""
+    """Convert content to HTML: text is escaped, Markup is unchanged, None becomes '', the parts of an iterable are joined."""
     if isinstance(content, Markup):
         return content
     if isinstance(content, str):
@@ -26,7 +26,11 @@ def escaped(content: Content) -> Markup:
 
 
 def element(name: str, *content: Content, **attributes: str | None) -> Markup:
-    """An HTML element: `element("a", "text", href="#x")`. The arguments `class_` and `data_keys` set `class` and `data-keys`."""
+    """An HTML element: `element("a", "text", href="#x")` returns `<a href="#x">text</a>`.
+
+    In the name of an attribute, `_` at the end is removed, and any other `_` becomes `-`: `class_` sets `class`, `data_keys`
+    sets `data-keys`. An attribute whose value is None is left out.
+    """
     given = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(value)}"'
         for key, value in attributes.items()

@@ -1,4 +1,8 @@
-"""The overviews of the report. They group all statements by table, isolation of tenants, nullable column, request, repository."""
+"""The overviews, the part of the report before the statements themselves.
+
+Each overview groups the statements in another way: by table, by isolation of tenants, by nullable column, by request, by
+repository.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from service.checks.review.rendering import code, commands, link, table, ways
 
 
 def all_of(statements: Sequence[Facts]) -> Iterator[Markup]:
-    """The HTML of all overviews. Each is a section with entries; the search box of the report finds an entry by its name."""
+    """The HTML of all overviews. An overview is a section with entries; the report's search finds an entry by its name."""
     tables = {used.name for each in statements for used in each.tables}
     yield _section(
         "tables", "Which statements use a table, and through which index?", f"{len(tables)} tables", _tables(statements)
@@ -38,7 +42,7 @@ def all_of(statements: Sequence[Facts]) -> Iterator[Markup]:
 
 
 def keys(facts: Facts) -> Iterator[tuple[str, str]]:
-    """The words by which the report's search finds a statement, each with its kind: `("table", "campaigns")`."""
+    """The words under which the report's search finds a statement, as pairs of kind and word: `("table", "campaigns")`."""
     yield "statement", facts.label
     yield "repository", facts.repository
     yield "scope", facts.scope
@@ -63,13 +67,19 @@ def keys(facts: Facts) -> Iterator[tuple[str, str]]:
 
 
 def _section(id: str, title: str, short: str, content: Content) -> Markup:
-    """A section that can be unfolded: its heading is a question (`title`) with a short answer, its content the full answer."""
+    """A section that the reader can unfold. Its heading is a question (`title`) with a short answer (`short`).
+
+    `content` is the full answer.
+    """
     head = element("summary", element("h2", title), " ", element("span", short, class_="count"))
     return element("details", head, content, id=id, class_="overview")
 
 
 def _entry(kind: str, name: str, count: str, *content: Content) -> Markup:
-    """An entry of an overview. The reader can unfold it, and the report's search finds it by `name`."""
+    """An entry of an overview, which the reader can unfold. The report's search finds the entry by `name`.
+
+    `count` is a short text beside the name, such as `3 statements`.
+    """
     return element(
         "details", element("summary", code(name), " ", element("span", count, class_="count")), content,
         id=f"{kind}:{name}", data_entry=name,
@@ -143,7 +153,10 @@ def _linked(statements: Sequence[Facts]) -> list[Content]:
 
 
 def _nulls(statements: Sequence[Facts]) -> Iterator[Markup]:
-    """The entries for nullable columns. Columns of several statements that become the same field of a row model are one row."""
+    """One entry for each row model with nullable columns, and one for all statements that return a single value.
+
+    In an entry, statements whose column becomes the same field and may be NULL for the same reason are combined in one row.
+    """
     found: dict[str, dict[tuple[str, str], list[Facts]]] = {}
     for each in statements:
         for answer in each.answers:
@@ -172,7 +185,7 @@ def _routes(statements: Sequence[Facts]) -> Iterator[Markup]:
                 found.setdefault(route, {})[each.label] = each
     spread = {each.label: sum(len(caller.routes) for caller in each.callers) for each in statements}
     for route in sorted(found, key=lambda name: (name.partition(" ")[2], name)):
-        # Statements that few other requests run come first, because they are typical of this request.
+        # Statements that few requests may run come first, because they are the most typical of this request.
         own = sorted(found[route].values(), key=lambda each: spread[each.label])
         yield _entry("request", route, _counted(len(own)), _list(own))
 

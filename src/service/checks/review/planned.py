@@ -1,4 +1,4 @@
-"""Prepares plans for reviewers: which index finds the rows of each table, and a plan with parameter names instead of `$1`."""
+"""Prepares plans for reviewers: lists which index finds the rows of each table, and replaces `$1` by the parameter's name."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from service.statements.statement import Statement
 
 _NUMBERED = re.compile(r"\$(\d+)")
 _NAMES_ITS_SUBPLANS = 17
-"""The first version of PostgreSQL in whose plans `$1` is always a parameter; before, it may also be the result of a sub-plan."""
+"""From this major version of PostgreSQL on, `$1` in a plan is always a parameter.
+
+In plans of older versions `$1` may also be the result of a sub-plan.
+"""
 _SHOWN = (
     "Index Cond", "Recheck Cond", "One-Time Filter", "Filter", "Hash Cond", "Merge Cond", "Join Filter", "Function Call",
     "Sort Key", "Presorted Key", "Group Key", "Window", "Conflict Resolution", "Conflict Arbiter Indexes", "Conflict Filter",
 )  # fmt: skip
 INDEX, CONFLICT, SCAN = "finds rows", "finds the conflicting row", "reads all rows"
-"""The ways in which a statement finds rows of a table: by an index, by the index of ON CONFLICT, by a sequential scan."""
+"""The values of `Access.how`: rows are found by an index, by the index that ON CONFLICT uses, or by a sequential scan."""
 _ROLES = {"InitPlan": "once, before", "SubPlan": "for each row"}
 
 
 def steps(plan: Plan, parameters: Sequence[str], version: int) -> Step:
-    """The plan as a tree of steps.
+    """The plan as a tree of steps; the result is its top node.
 
-    `parameters` are the names of `$1`, `$2` and so on; `version` is the server's major version. `$1` is replaced by the
-    parameter's name, but not in versions in which `$1` may also be the result of a sub-plan.
+    `parameters` are the names of `$1`, `$2` and so on, which replace these in the conditions. `version` is the server's major
+    version. Before version 17, `$1` is left as it is, because it may also be the result of a sub-plan.
     """
     names = parameters if version >= _NAMES_ITS_SUBPLANS else ()
     return _step(plan, names)
@@ -71,7 +74,7 @@ def _named(text: str, names: Sequence[str]) -> str:
 
 
 def _conjuncts(text: str) -> Iterator[str]:
-    """The parts of a condition that are joined by AND: `a` and `b` for `((a) AND (b))`."""
+    """Split the text of a condition at its outermost ANDs: `((a) AND (b))` gives `a` and `b`."""
     inner = _unwrapped(text)
     depth, start, quoted = 0, 0, False
     for at, char in enumerate(inner):
@@ -85,7 +88,7 @@ def _conjuncts(text: str) -> Iterator[str]:
 
 
 def _unwrapped(text: str) -> str:
-    """The text without its outer parentheses, if one pair of parentheses encloses the whole text."""
+    """Remove one pair of parentheses if it encloses the whole text: `(a = b)` gives `a = b`, `(a) OR (b)` is unchanged."""
     if not (text.startswith("(") and text.endswith(")")):
         return text
     depth, quoted = 0, False
@@ -98,9 +101,9 @@ def _unwrapped(text: str) -> str:
 
 
 def accesses(found: Mapping[int, Plan], statement: Statement) -> list[Access]:
-    """The ways in which the plans find rows of each table, sorted by table; of each table, the most frequent way comes first.
+    """The ways in which a statement's plans find rows of each table: first sorted by table, then the most frequent way first.
 
-    `found` has the plans of the statement's variants, by their keys.
+    `found` maps the key of each variant that was planned to its plan.
     """
     keys: dict[tuple[str, str, str], list[int]] = {}
     for key, plan in found.items():

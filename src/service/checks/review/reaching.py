@@ -1,7 +1,7 @@
-"""Finds which functions a request may run: it starts at the request's handler and follows the names in the source code.
+"""Finds which functions a request may run. The search starts at the request's handler and follows the names in the source code.
 
-The code is parsed and not executed, so the functions in all branches are included. A function that is called only by way of
-a container (such as a dict of functions) or in another indirect way is not found.
+The code is parsed and not executed, so functions that are called in any branch are included. A function that is called only
+indirectly is not found, for example one that is taken from a dict at module level.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ _PACKAGE = "service"
 
 @dataclass
 class _Module:
-    """A module of the service. `names` maps each function, class and import of the service in it to the full name."""
+    """A module of the service.
+
+    `names` has the functions and classes that the module defines, and what it imports from the service with `from … import`.
+    It maps the short name in the module (`Call`) to the full name (`service.http.call.Call`).
+    """
 
     name: str
     names: dict[str, str] = field(default_factory=dict)
@@ -26,19 +30,19 @@ class _Module:
 
 @dataclass
 class Source:
-    """The source code of the service.
+    """The source code of the service, parsed.
 
-    `functions` maps the full name of a function, such as `service.http.call.Call.run`, to its syntax tree, its module and the
-    full name of its class ('' for a function outside a class).
+    `functions` maps the full name of a function, such as `service.http.call.Call.run`, to a tuple: the function's syntax tree,
+    its module, and the full name of its class ('' for a function outside a class).
     """
 
     functions: dict[str, tuple[Function, _Module, str]] = field(default_factory=dict)
     classes: dict[str, list[str]] = field(default_factory=dict)
-    """The full names of each class's base classes, as far as they belong to the service."""
+    """Maps the full name of a class to the full names of its base classes. Base classes from outside the service are left out."""
     _known: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def add(self, name: str, tree: ast.Module) -> None:
-        """Add the functions and classes of one module."""
+        """Add the functions and classes of the module `name`; `tree` is the module's syntax tree."""
         module = _Module(name)
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(_PACKAGE):
@@ -55,7 +59,7 @@ class Source:
                         self.functions[f"{owner}.{inner.name}"] = inner, module, owner
 
     def reached(self, start: str) -> set[str]:
-        """The full names of all functions that may run when the function `start` runs, including `start` itself."""
+        """The full names of `start` and of all functions that it may call, directly or through other functions."""
         found: set[str] = set()
         waiting = [start]
         while waiting:
@@ -80,7 +84,7 @@ class Source:
                 yield f"{full}.__call__"
 
     def _full(self, node: ast.expr, module: _Module, variables: Mapping[str, str]) -> str:
-        """The full name of the function or class that an expression refers to; '' if it is not known."""
+        """The full name of the function or class of the service that an expression refers to; '' if none is recognized."""
         if isinstance(node, ast.Subscript):
             return self._full(node.value, module, variables)
         if isinstance(node, ast.Name):
@@ -98,10 +102,10 @@ class Source:
         return next(filter(None, (self._method(each, name) for each in self.classes.get(owner, ()))), "")
 
     def _variables(self, node: Function, module: _Module, owner: str) -> dict[str, str]:
-        """The classes of a function's variables, by the variable's name, as far as the source shows them.
+        """Maps variables of a function to the full names of their classes, if these are classes of the service.
 
-        It shows the class of an annotated parameter, of `self` and `cls`, and of a variable that is assigned a new object or the
-        result of a function with an annotated result.
+        The class is known for `self` and `cls`, for a parameter with an annotation, and for a variable that is assigned a new
+        object (`x = Call(…)`) or the result of a function whose result has an annotation.
         """
         found = {"self": owner, "cls": owner} if owner else {}
         for each in ast.walk(node):
@@ -125,18 +129,22 @@ class Source:
 
     @staticmethod
     def _class(annotation: ast.expr, module: _Module) -> str:
-        """The full name of the service's first class in an annotation (`Call`, `Call | None`, `Call[T]`); '' if there is none."""
+        """The full name of the first class in an annotation that belongs to the service; '' if there is none.
+
+        For example, in `Call`, `Call | None` and `Call[T]` this is the class `Call`.
+        """
         for each in ast.walk(annotation):
             if isinstance(each, ast.Name) and each.id in module.names:
                 return module.names[each.id]
         return ""
 
     def handed(self, repositories: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str, str, int]]:
-        """Find statements that a function calls on a repository that it gets as an argument.
+        """Find the calls by which one function passes a repository to another, which then calls statements of the repository.
 
-        Example: `create_profile(work.brands, …)` calls the statement `create` of `brands`. `repositories` maps a repository's
-        attribute on a unit of work (`brands`) to the names of its statements. Yields this attribute, the statement's name, the
-        full name of the function that passes the repository, and the line on which it does so.
+        Example: after `create_profile(work.brands, …)`, create_profile calls the statement `create` of `brands`. `repositories`
+        maps the name that a repository has as an attribute of a unit of work (`brands`) to the names of its statements. Yields
+        the repository's name, the statement's name, the full name of the function that passes the repository, and the line on
+        which it does so.
         """
         for name, (node, module, owner) in self.functions.items():
             variables = self._variables(node, module, owner)
@@ -152,7 +160,7 @@ class Source:
 
 @functools.cache
 def source() -> Source:
-    """The functions and classes of all modules of the service."""
+    """The parsed source code of all modules of the service; it is read only once."""
     read = Source()
     root = Path(__file__).parent.parent.parent
     for path in sorted(root.rglob("*.py")):
@@ -163,7 +171,10 @@ def source() -> Source:
 
 
 def _used(taker: Function, position: int, statements: Collection[str]) -> Iterator[str]:
-    """Those of the names in `statements` that the function `taker` uses as attributes of its parameter at `position`."""
+    """Yields each name in `statements` that the function `taker` uses as an attribute of its positional parameter.
+
+    `position` is the number of this parameter, from 0.
+    """
     parameters = [each.arg for each in taker.args.posonlyargs + taker.args.args]
     taken = parameters[position] if position < len(parameters) else ""
     for each in ast.walk(taker):

@@ -1,4 +1,4 @@
-"""The HTML of one statement in the report: a summary, and below it the proofs, in sections that the reader can unfold."""
+"""The HTML of one statement in the report: its text, a summary, and then the proofs, in sections that the reader can unfold."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _REMARKS = {
 
 
 def link(label: str) -> Markup:
-    """A link to a statement on the page."""
+    """An HTML link to the statement with this label. The statement is on the same page."""
     return element("a", label, href=f"#{label}", class_="to")
 
 
 def code(text: str, kind: str | None = None) -> Markup:
-    """A name from SQL or Python, as a `code` element; `kind` is its CSS class."""
+    """An HTML element `code` with a name or expression from SQL or Python; `kind` is the element's CSS class."""
     return element("code", text, class_=kind)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Content]]) -> Markup:
-    """An HTML table. On a narrow screen the cells of a row are stacked, and each shows the heading of its column."""
+    """An HTML table. On a narrow screen the cells of a row are stacked, and each but the first shows its column's heading."""
     return element(
         "table",
         element("thead", element("tr", [element("th", head, scope="col") for head in heads])),
@@ -62,14 +62,17 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Content]]) -> Markup:
 
 
 def commands(facts: Facts, name: str | None = None) -> str:
-    """What the statement does with all its tables, or with the table `name`, in words such as `inserts and reads`."""
+    """What the statement does with the table `name`, in words such as `inserts and reads`; with all its tables if it is None."""
     words = {"SELECT": "reads", "INSERT": "inserts", "UPDATE": "updates", "DELETE": "deletes"}
     found = dict.fromkeys(command for each in facts.tables if name in (None, each.name) for command in each.commands)
     return " and ".join(sorted((words.get(each, each.lower()) for each in found), key=lambda each: each == "reads"))
 
 
 def ways(accesses: Sequence[Access], variants: int) -> Markup:
-    """An HTML list of the indexes that are used. For an index that only some variants use, it says how many, with an example."""
+    """An HTML list of the ways in which rows of a table are found: by which index, or by reading the whole table.
+
+    `variants` is the number of the statement's variants. If only some of them find rows in this way, the list says how many.
+    """
     parts: list[Content] = []
     for each in accesses:
         name: Content = code(each.index, "x") if each.index else element("em", "no index: it is read from end to end")
@@ -78,7 +81,7 @@ def ways(accesses: Sequence[Access], variants: int) -> Markup:
 
 
 def few(access: Access, variants: int) -> str:
-    """Text such as ` in 8 of 32 variants, such as that with :brand_id`; '' if the access occurs in all variants."""
+    """In how many variants an access occurs, as ` in 8 of 32 variants, such as that with :brand_id`; '' if it occurs in all."""
     if access.variants == variants:
         return ""
     given = " and ".join(f":{name}" for name in access.given) or "none of its optional lines"
@@ -86,7 +89,7 @@ def few(access: Access, variants: int) -> str:
 
 
 def statement(facts: Facts, keys: str) -> Markup:
-    """The HTML of one statement; `keys` are the names by which the search finds it, as JSON."""
+    """The HTML of one statement; `keys` are the words under which the report's search finds the statement, as JSON."""
     return element(
         "article",
         element(
@@ -105,7 +108,7 @@ def statement(facts: Facts, keys: str) -> Markup:
 
 
 def findings(blocks: Sequence[str]) -> Markup | None:
-    """The findings, printed like a compiler's messages; None if there are none."""
+    """An HTML element with findings; None if there are none. A block is the text of one finding, like a compiler's message."""
     return element("pre", "\n\n".join(blocks), class_="finding", tabindex="0") if blocks else None
 
 
@@ -201,7 +204,10 @@ def _locks(facts: Facts) -> Markup | None:
 
 
 def locks(facts: Facts) -> Markup:
-    """An HTML table with each use of a table whose rows belong to tenants, and what restricts the use to the bound tenant."""
+    """An HTML table of the statement's locks: for each use of a table whose rows belong to tenants, it shows both conditions.
+
+    The two conditions that restrict the use to the bound tenant are that of row-level security and that of the statement.
+    """
     rows = [
         (code(each.named, "t"),
          "written" if each.is_written else "read",

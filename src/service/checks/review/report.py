@@ -33,7 +33,7 @@ _PLANNED = (
 
 @dataclass(frozen=True)
 class Report:
-    """The content of the page as plain data. The plans were made with `rows` sample rows per tenant and table."""
+    """The content of the report as plain data. Its plans were made with `rows` sample rows per tenant and table."""
 
     made_at: str
     server: str
@@ -59,11 +59,12 @@ class Report:
 async def gather(
     connection: Any, subjects: Sequence[Subject], *, routes: Mapping[str, str], rows: int = 1000
 ) -> Report:
-    """Gather the facts of all statements. Every variant of a statement is planned as the statement's role, but not executed.
+    """Collect the facts about all statements. Every variant of a statement is planned as the statement's role, but not executed.
 
-    The connection must be a superuser's, bound to a tenant, on a database that nothing else uses. While the plans are made,
-    each of two tenants has `rows` sample rows in each table, so that the plans are like those of a database in use. `routes`
-    maps a handler such as `service.api.campaigns.page` to the request that it serves, such as `GET /v1/campaigns`.
+    The connection must be a superuser's, bound to a tenant, to a database that nothing else uses. While the plans are made,
+    two tenants have `rows` sample rows each in every table, so that the plans are like those of a database in use; with 0 the
+    tables are empty. `routes` maps the full name of a handler (`service.api.campaigns.page`) to the request that it serves
+    (`GET /v1/campaigns`).
     """
     callers = calling.callers([each.entry for each in subjects], routes)
     stated = []
@@ -85,7 +86,7 @@ async def gather(
 
 @contextlib.asynccontextmanager
 async def _filled(connection: Any, rows: int) -> AsyncIterator[None]:
-    """Insert sample rows and collect statistics; both are undone at the end of the `with` block."""
+    """Insert `rows` sample rows per tenant and table, and run ANALYZE. Both are rolled back at the end of the `with` block."""
     async with undone(connection):
         if rows:
             schema = await connection.fetchval("SELECT pg_catalog.current_schema()")
@@ -95,7 +96,7 @@ async def _filled(connection: Any, rows: int) -> AsyncIterator[None]:
 
 
 def page(report: Report) -> str:
-    """The report as HTML."""
+    """The complete HTML page of the report."""
     template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     before, _, after = template.partition(_PLACE)
     return "".join([before, *_parts(report), after])
@@ -120,7 +121,7 @@ def _keys(facts: Facts) -> str:
 
 
 def _contents(report: Report) -> Markup:
-    """The list of all statements, grouped by file. While the reader searches, it shows only statements that the search finds."""
+    """The HTML list of links to all statements, grouped by file. During a search it shows only the statements that are found."""
     groups = [
         element(
             "li", element("b", name),

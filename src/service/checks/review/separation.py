@@ -1,6 +1,7 @@
-"""Says in one sentence whether a statement can return another tenant's row.
+"""Says in words whether a statement can return or change another tenant's row, and why.
 
-The answer follows from the two locks on each table with rows of tenants: its policy, and the statement's own condition.
+This depends on the two locks on each table whose rows belong to tenants: the table's policy (row-level security), and the
+condition in the statement itself that compares the row's tenant with :tenant_id.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from service.checks.review.facts import Call, Lock
 
 
 def said(subject: Subject, locks: Sequence[Lock], calls: Sequence[Call]) -> tuple[bool | None, str]:
-    """Whether it is proved that the statement returns and changes no row of another tenant, and a sentence that says why.
+    """Whether it is proved that the statement neither returns nor changes rows of another tenant; and the reason, in words.
 
-    The first value is None for a statement that works for all tenants, and for one of scope `shared` without tables of tenants.
+    The first value is None if the scope is `platform` (such a statement works for all tenants), or if the scope is `shared` and
+    the statement uses no table whose rows belong to tenants. The words also name each function that the statement calls.
     """
     statement = subject.entry.statement
     if unproved := len(statement.variants) - len(subject.proved):

@@ -15,7 +15,7 @@ _HEADS = ("STATEMENT", "ANSWERS", "SCOPE", "VARIANTS", "GROWS", "TABLES")
 
 
 def listed(subjects: Sequence[Subject]) -> list[str]:
-    """The lines of a table: a line of headings, then one line for each statement."""
+    """The lines of a text table: a line of headings, then one line for each statement."""
     rows = [_HEADS, *(_row(state(each)) for each in subjects)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -27,12 +27,12 @@ def _row(facts: Facts) -> tuple[str, ...]:
 
 
 def as_json(subject: Subject) -> Mapping[str, Any]:
-    """The facts about one statement, except its plan, as a dictionary for JSON output."""
+    """The facts about one statement, as a dictionary for JSON output. The plan, the indexes and the requests are left out."""
     return _facts(subject, None).as_json
 
 
 def shown(subject: Subject, plan: Plan | None = None) -> str:
-    """All facts about one statement, as text; `plan` is the plan of its variant with all optional lines."""
+    """The facts about one statement as text. `plan` is the plan of the variant with all optional lines; None leaves it out."""
     return "\n".join(_lines(_facts(subject, plan)))
 
 
@@ -112,7 +112,7 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _plan(step: Step, margin: str) -> Iterator[str]:
-    """The lines of a plan, indented by depth as psql prints it."""
+    """The lines of a plan whose top node is `step`. They begin with `margin`, which grows by two spaces with each level."""
     role = f"{step.role}: " if step.role else ""
     on = f" on {step.on}" if step.on else ""
     through = f" through {step.index}" if step.index else ""

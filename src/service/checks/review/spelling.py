@@ -1,4 +1,4 @@
-"""Writes type annotations as text, as in Python source, without the names of modules."""
+"""Writes type annotations as short text for reviewers: much as in Python source, but without the names of modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts the proofs about a statement into words, for reviewers. Every sentence is derived from a proof."""
+"""Collects the facts about a statement for reviewers, and describes in words what the checks have proved about it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def state(
 ) -> Facts:
     """All facts about one statement.
 
-    `plan` is the plan of its variant with all optional lines. `found` has the plans of all variants that were planned, by the
-    keys of the variants.
+    `plan` is the plan of the variant with all optional lines, which reviewers are shown. `found` maps the key of each variant
+    that was planned to its plan; the indexes that the statement uses are taken from these plans.
     """
     entry, statement = subject.entry, subject.entry.statement
     locks = _locks(subject)
@@ -57,7 +57,7 @@ def state(
 
 
 def table_name(relation: Relation) -> str:
-    """A table's name as the statements write it: with its schema if that is `app`, otherwise without."""
+    """A table's name as statements write it: with the schema if the schema is `app`, otherwise without a schema."""
     return relation.qualified if relation.schema == _SHARED_SCHEMA else relation.name
 
 
@@ -116,7 +116,7 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def _rows(subject: Subject) -> Held:
-    """How many rows the statement can return; for a statement of kind `:count`, how many rows it can change."""
+    """How many rows the statement can return or, if its kind is `:count`, how many it can insert, update or delete."""
     if not subject.proved:
         return Held("unproved", holds=False, why="PostgreSQL refuses it, or the checks do not understand it")
     proofs = [each.one for each in subject.proved.values()]
@@ -135,9 +135,9 @@ def _worst_proof(proofs: Sequence[Proof]) -> Proof:
 
 
 def _orders(subject: Subject) -> list[Held]:
-    """For each query with LIMIT, whether its ORDER BY is total: no two rows are equal in it.
+    """For each query with a LIMIT in the statement: whether the query's ORDER BY is total.
 
-    If the order is not total, pages may skip or repeat rows.
+    A total order is one in which no two rows are equal. With another order, the pages of a list may skip or repeat rows.
     """
     found: dict[int, list[tuple[str, Proof]]] = {}
     for proved in subject.proved.values():
@@ -155,7 +155,7 @@ def _names(subject: Subject, proved: Proved) -> Sequence[str]:
 
 
 def _limit(scope: QueryScope, names: Sequence[str]) -> str:
-    """The value of a query's LIMIT as text, such as `1` or `:limit`; '' if it has no LIMIT."""
+    """A query's LIMIT as text: `1`, `:limit`, or `an expression` if it is neither number nor parameter; '' without a LIMIT."""
     given: Any = scope.node["limitCount"]
     if given is None:
         return ""
@@ -175,7 +175,10 @@ def _tables(subject: Subject) -> list[Table]:
 
 
 def _locks(subject: Subject) -> tuple[Lock, ...]:
-    """Each use of a table whose rows belong to tenants. A lock that is missing in one of the variants counts as missing."""
+    """The locks of each use of a table whose rows belong to tenants.
+
+    A lock that is missing in any variant of the statement is shown as missing.
+    """
     notes = {each.subject: each.reason for each in subject.entry.statement.notes if each.key == "unnamed"}
     found: dict[tuple[str, str, bool, int], Lock] = {}
     for proved in subject.proved.values():

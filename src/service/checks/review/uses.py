@@ -10,13 +10,13 @@ from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Node, within
 
 _UPDATES_ON_CONFLICT = 2
-"""PostgreSQL's value of `OnConflictAction` for ON CONFLICT DO UPDATE."""
+"""The value that means ON CONFLICT DO UPDATE in PostgreSQL's enum `OnConflictAction`."""
 Path = tuple[Node, ...]
-"""The nodes that contain an expression, from the outermost to the innermost, and at the end the expression itself."""
+"""An expression and the nodes around it: first the outermost node, then the nodes inside it, at the end the expression itself."""
 
 
 def tables(scope: QueryScope) -> list[tuple[Relation, list[str]]]:
-    """Every table and view that a query uses, and what the query does with it: SELECT, INSERT, UPDATE, DELETE."""
+    """Every table and view that a query or a query inside it uses, each with the commands that are applied to it (SELECT, …)."""
     found: dict[int, tuple[Relation, list[str]]] = {}
     for query in scope.queries:
         for number in sorted(query.read | ({query.target} if query.target else set())):
@@ -32,7 +32,7 @@ def tables(scope: QueryScope) -> list[tuple[Relation, list[str]]]:
 
 
 def of_parameter(scope: QueryScope, number: int) -> list[str]:
-    """What a statement does with a parameter, in words: compare it with columns, write it into columns, pass it to functions."""
+    """What a statement does with the parameter `$number`, in words, such as `= campaigns.id` or `goes into campaigns.name`."""
     words = [f"goes into {relation.name}.{column.name}" for relation, column, _ in origins.written(scope, number)]
     for query in scope.queries:
         for field, value in query.node.fields.items():
@@ -56,7 +56,10 @@ def _paths(value: object, number: int, around: Path) -> Iterator[Path]:
 
 
 def _said(path: Path, scope: QueryScope) -> str:
-    """The innermost comparison, NULL test or function call around the parameter that ends a path, in words; '' if none."""
+    """Describe the innermost comparison, NULL test or function call that contains the parameter at the end of `path`.
+
+    Most comparisons and calls in which no column occurs are skipped. The result is '' if there is nothing to describe.
+    """
     for node, inner in zip(reversed(path[:-1]), reversed(path), strict=False):
         if node.kind == "ROWCOMPAREEXPR":
             sides = (node["largs"], node["rargs"])
@@ -88,7 +91,10 @@ def _said(path: Path, scope: QueryScope) -> str:
 
 
 def _written(path: Path, scope: QueryScope) -> str:
-    """Which column of the target table or of the result gets the expression that ends a path, in words; '' if none does."""
+    """Name the column whose value is made from the parameter at the end of `path`; '' if there is none.
+
+    It is a column of the table that the query writes to. In an outermost query that writes to no table it is a result column.
+    """
     entry = next((each for each in path if each.kind == "TARGETENTRY"), None)
     relation = scope.relation(scope.target) if scope.target else None
     if entry is None or entry["resjunk"]:
@@ -100,7 +106,7 @@ def _written(path: Path, scope: QueryScope) -> str:
 
 
 def _columns(value: object, scope: QueryScope) -> str:
-    """The names of the columns that occur in an expression."""
+    """The names of the columns that occur in an expression or a list of expressions, separated by commas."""
     names = []
     for node in within(value):
         if node.kind == "VAR":

@@ -94,7 +94,10 @@ def _of(permission: Node, role: str) -> Iterator[Privilege]:
 
 
 async def elsewhere(connection: Any, catalog: Catalog) -> set[Privilege]:
-    """The privileges that are needed outside repositories: by seeds, offboarding, cached reads, and calls of `_OUTSIDE`."""
+    """The privileges that something else than statements of repositories needs.
+
+    That is seeds, offboarding, the template of cached reads, the statements in `_WITHIN`, and calls of functions in `_OUTSIDE`.
+    """
     found = {
         (role, "EXECUTE", function.oid, 0)
         for role, name in _OUTSIDE for function in catalog.functions.values() if function.qualified == name
@@ -148,7 +151,7 @@ def check(
             f"REVOKE {_grant(privilege, catalog)} FROM {privilege[0]} in a migration",
         )
         for privilege in sorted(held - used, key=lambda each: (each[0], _said(each, catalog)))
-        if privilege[0] == SERVING and (privilege[:3] not in any_column or privilege[3])
+        if privilege[0] == SERVING and privilege[3] >= 0 and (privilege[:3] not in any_column or privilege[3])
     ]  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""Checks that run the statements on sample rows: with keys of another tenant, with nulls, and with ten times the rows."""
+"""Checks that run the statements on sample rows: with ordinary values and nulls, with keys of another tenant, with many rows."""

@@ -1,6 +1,7 @@
-"""Chooses the values of the parameters that statements are run with.
+"""Chooses parameter values, with which the checks then run the statements.
 
-They are keys of existing rows, values of rows that do not exist yet, texts from a list, and nulls.
+A value is taken from an existing sample row or computed for a row that does not exist yet. Where this is not possible, it is a
+text that the statement or the parameter's annotation lists, or a fixed value of the type. A parameter may also get None.
 """
 
 from __future__ import annotations
@@ -41,26 +42,27 @@ _DEFAULTS: dict[str, Any] = {
     "json": lambda _: "{}",
     "xid8": lambda _: 1,
 }
-"""By type, the value for a parameter that is not compared with a column or written into one. If the type allows, the value
-is derived from the tenant whose keys are tried."""
+"""Maps an SQL type to a function that makes a value of this type from a tenant's id. The value is used for a parameter for
+which no column has a value. It contains the tenant's id, or a part of it, if the type allows."""
 _OTHERS = range(1, 13)
-"""The numbers of the rows from which a value is taken instead, if the column is NULL in the intended row."""
+"""Numbers of rows. If the column is NULL in the intended row and the parameter needs a value, these rows are tried instead."""
 _EXTREMES: dict[str, tuple[object, object]] = {
     "boolean": (False, True),
     "timestamp with time zone": (_LONG_AGO, _NOW),
     "interval": (dt.timedelta(days=36_500), dt.timedelta(hours=1)),
 }
-"""By type, two extreme values: compared with one of them all sample rows match, with the other none. `Round.n` decides which
-one a parameter gets."""
+"""Maps an SQL type to two values that are far apart, so that a comparison with them selects different sample rows. If
+`Round.n` is even, the parameter gets the first value, otherwise the second."""
 _INTEGERS = frozenset({"smallint", "integer", "bigint"})
 
 
 @dataclass(frozen=True)
 class Round:
-    """Which values a run gets. Without flags, all are values of the `n`-th existing row.
+    """Which parameter values one run of a statement gets. Without flags, each is taken from the `n`-th existing row of a table.
 
-    With `is_new`, values that are written come from a row that does not exist yet: the `n`-th after the existing ones. With
-    `is_absent`, all values do, so that no row has these keys. With `is_empty`, each parameter that may be None is None.
+    With `is_new`, values that the statement writes are those of a row that does not exist yet: the `n`-th row after the
+    existing ones. With `is_absent`, all values are those of such a row, so that no existing row has the keys. With `is_empty`,
+    each parameter that may be None is None.
     """
 
     n: int
@@ -76,9 +78,10 @@ def is_written(subject: Subject, proved: Proved) -> bool:
 
 
 def rounds(subject: Subject, proved: Proved) -> list[Round]:
-    """The rounds that a variant is run in: with existing keys, with new values, with nulls, and with each text of a Literal.
+    """The rounds in which a variant is run: with values of existing rows, with values of new rows, and with None.
 
-    Rounds that could not differ from another one are left out.
+    A variant without parameters is run once. Rounds with new rows are left out if the variant writes no parameter, rounds with
+    None if no parameter may be None. A Literal annotation with more than seven texts adds rounds.
     """
     names = subject.entry.statement.variants[proved.key].parameters
     asked = [name for name in names if name != TENANT_PARAMETER]
@@ -95,7 +98,10 @@ def rounds(subject: Subject, proved: Proved) -> list[Round]:
 
 
 class Arguments:
-    """Makes the values for the parameters of statements, from a superuser's connection to a database with sample rows."""
+    """Makes parameter values for statements from the sample rows of a database. The connection must be a superuser's.
+
+    `bound` is the id of the tenant to which the statements are bound when they run.
+    """
 
     def __init__(self, connection: Any, sampler: Sampler, bound: UUID) -> None:
         self._connection, self._sampler, self._bound = connection, sampler, bound
@@ -103,10 +109,10 @@ class Arguments:
         self._of_type: dict[str, object] = {}
 
     async def values(self, subject: Subject, proved: Proved, owners: Mapping[str, UUID], round_: Round) -> list[object]:
-        """A value for each parameter of a variant.
+        """One value for each parameter of a variant, in the order of `$1`, `$2` and so on.
 
-        `owners` maps a parameter to the tenant whose value it gets; without an entry it gets one of the bound tenant. Raises
-        SampleError if there is no value for a parameter.
+        `owners` maps the name of a parameter to the tenant from whose rows the value is taken. For a parameter that is not in
+        `owners`, this is the bound tenant. Raises SampleError if there is no value for a parameter.
         """
         found: list[object] = []
         for number, name in enumerate(subject.entry.statement.variants[proved.key].parameters, 1):
@@ -122,7 +128,7 @@ class Arguments:
             literals = sorted(expected(subject.entry.annotation(name)).literals or ())
             value = await self._value(proved.scope, number, name, type_=type_, owner=owner, round_=round_)
             if value is None and is_given:
-                # The column is NULL in that row, but the parameter may not be None. So a value from another row is used.
+                # The column is NULL in the chosen row, but the parameter may not be None. So a value from another row is used.
                 others = [
                     await self._value(proved.scope, number, name, type_=type_, owner=owner, round_=replace(round_, n=n))
                     for n in _OTHERS
@@ -170,7 +176,7 @@ class Arguments:
         return self._met[known]
 
     async def _typical(self, type_: str, owner: UUID, n: int) -> object:
-        """Some value of a type. Raises SampleError for a type of which no value is known."""
+        """A value of this SQL type that is not taken from a column. Raises SampleError if no value of the type is known."""
         if type_ in _EXTREMES:
             return _EXTREMES[type_][n % 2]
         if type_ in _DEFAULTS:
@@ -186,12 +192,16 @@ class Arguments:
 
 
 def _plain(type_: str) -> str:
-    """One name for all types whose values are interchangeable here: the text types, and the integer types."""
+    """The name `text` for each text type, and `integer` for each integer type; another type keeps its name."""
     return "text" if type_ in ("character varying", "character") else "integer" if type_ in _INTEGERS else type_
 
 
 def _met(scope: QueryScope, number: int) -> Iterator[tuple[origins.Stored, bool]]:
-    """The columns that a parameter is written into or compared with, and whether it is written. Written ones come first."""
+    """Yields each column that a parameter is written into (with True) or compared with (with False).
+
+    Instead of the parameter, it may also be a column in FROM that is made from the parameter, such as that of `unnest(:ids)`.
+    Columns into which the parameter itself is written come first.
+    """
     through: set[tuple[int, int, int]] = set()
     for query in scope.queries:
         through |= {(id(query), *place) for place in _unnested(query, number)}
@@ -213,12 +223,12 @@ def _met(scope: QueryScope, number: int) -> Iterator[tuple[origins.Stored, bool]
 
 
 def _stores(query: QueryScope) -> Iterator[tuple[origins.Stored, Node]]:
-    """The columns that a query writes, each with every expression that may become its value."""
+    """Yields each column that a query writes, with the expression for its value; for COALESCE, once with each argument."""
     relation = query.relation(query.target) if query.target else None
     if relation is None:
         return
-    for entry in query.node.list("targetList"):
-        if not entry["resjunk"] and (column := relation.columns.get(entry["resno"])) is not None:
+    for entry in query.assignments:
+        if (column := relation.columns.get(entry["resno"])) is not None:
             for value in _ends(entry["expr"]):
                 yield (relation, column), value
 
@@ -232,14 +242,14 @@ def _ends(expression: Node) -> Iterator[Node]:
 
 
 def _stored(query: QueryScope, expression: Node) -> origins.Stored | None:
-    """The table column that an expression refers to; None if it is anything else."""
+    """The table and column that an expression consists of; None if the expression is anything else."""
     place = place_of(expression)
     relation = query.relation(place[0]) if place else None
     return (relation, relation.columns[place[1]]) if place and relation and place[1] in relation.columns else None
 
 
 def _pairs(node: Node) -> Iterator[tuple[Node, Node]]:
-    """The pairs of expressions that a node compares."""
+    """The pairs of operands of a node: one pair for a binary operator, one pair for each column of a row comparison."""
     if node.kind in ("OPEXPR", "SCALARARRAYOPEXPR", "DISTINCTEXPR") and len(node.list("args")) == 2:
         one, other = arguments(node)
         yield one, other
@@ -248,9 +258,11 @@ def _pairs(node: Node) -> Iterator[tuple[Node, Node]]:
 
 
 def _unnested(query: QueryScope, number: int) -> Iterator[tuple[int, int]]:
-    """The columns of functions and subqueries in FROM that are computed from the parameter, such as `unnest(:ids)`.
+    """Yields the columns in FROM that are computed by a function call with the parameter as argument, such as `unnest(:ids)`.
 
-    Their values are taken to be its elements. Each is a pair: the number in the range table, and the number of the column.
+    The call may be directly in FROM or be a column of a subquery in FROM. The values of such a column are assumed to be the
+    elements of the parameter. A column is a pair of numbers: that of its entry in the range table (the list of tables,
+    functions and subqueries of the query), and that of the column in this entry.
     """
     for entry in query.read:
         calls: list[Node] = []
@@ -264,7 +276,7 @@ def _unnested(query: QueryScope, number: int) -> Iterator[tuple[int, int]]:
 
 
 def _is_parameter(expression: Node, number: int) -> bool:
-    """Whether an expression is the parameter with this number, possibly with a cast."""
+    """Whether an expression is the parameter with this number, with or without a cast around it."""
     while expression.kind in ("RELABELTYPE", "COERCEVIAIO", "ARRAYCOERCEEXPR") or (
         expression.kind == "FUNCEXPR" and expression["funcformat"] and len(expression.list("args")) == 1
     ):
@@ -273,9 +285,10 @@ def _is_parameter(expression: Node, number: int) -> bool:
 
 
 def _listed(scope: QueryScope, number: int) -> list[str]:
-    """The constants that a statement searches an array parameter for, as in `'name' = ANY (:given)`.
+    """The texts that a statement searches for in an array parameter, such as `name` in `'name' = ANY (:given)`.
 
-    They are used as the parameter's value. In the statement of a PATCH they are the names of the fields that it may set.
+    All of them together are used as the parameter's value. In a statement that serves PATCH requests they are the names of
+    the fields that such a request may change.
     """
     found: set[str] = set()
     for node in walk(scope.node):

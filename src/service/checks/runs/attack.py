@@ -1,4 +1,7 @@
-"""Runs every statement as one tenant with the keys of another. No run may show or change rows of the other tenant."""
+"""Runs statements that are bound to one tenant with keys of another tenant's rows.
+
+No run may return values of the other tenant or change its rows. Statements of the scope `platform` are not run in this way.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,15 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ROWS = 30
 
 Attempt = tuple[int, int, tuple[tuple[str, UUID], ...]]
-"""The key of a variant, the number of the row that its parameters are taken from, and the parameters that are taken from
-another tenant, each with that tenant."""
+"""What identifies a run: the key of the variant; the number of the sample row from which the parameter values are taken
+(`Round.n`); the parameters whose values are taken from another tenant's row, as pairs of the name and this tenant's id."""
 
 
 async def check(connection: Any, sampler: Sampler, subjects: Sequence[Subject], tenants: tuple[UUID, UUID]) -> None:
-    """Run all statements with rows of both tenants, then run the attacks again after the other tenant's rows are deleted.
+    """Run all statements bound to the first of two tenants: with keys of its own rows, then with keys of the second tenant.
 
-    The connection must be a superuser's, to a database that nothing else uses. Its transaction is rolled back at the end.
+    After that, the rows of the second tenant are deleted, and the runs with its keys are repeated. The connection must be a
+    superuser's, to a database that nothing else uses. All changes are rolled back at the end.
     """
     bound, other = tenants
     trials = Trials(connection, sampler, bound)
@@ -48,9 +52,11 @@ async def check(connection: Any, sampler: Sampler, subjects: Sequence[Subject], 
 
 
 async def _attack(trials: Trials, subject: Subject, other: UUID) -> dict[Attempt, tuple[list[object], Outcome]]:
-    """Run the variants with keys of the other tenant: they must neither show nor change its rows.
+    """Run the variants of a statement with keys of the other tenant: they must neither return nor change its rows.
 
-    Each is run with the other tenant's values in all parameters, and in every second one. Returns the results.
+    A variant is run three times: with values of the other tenant in all parameters, in every odd-numbered parameter, and in
+    every even-numbered one. A variant with fewer than two parameters is run once. A variant that writes parameters is also run
+    with values of a new row. Returns the parameter values and the outcome of each run.
     """
     if subject.entry.statement.scope == "platform":
         return {}
@@ -62,14 +68,14 @@ async def _attack(trials: Trials, subject: Subject, other: UUID) -> dict[Attempt
         mixes = [names, names[::2], names[1::2]] if len(names) > 1 else [names]
         rounds = [(Round(n), mix) for n, mix in enumerate(mixes, 1)]
         if is_written(subject, proved):
-            # Values of a row that exists may be refused as duplicates before they do harm.
+            # With values of an existing row, an INSERT may fail as a duplicate before it does harm. So a new row is tried too.
             rounds.append((Round(len(rounds) + 1, is_new=True), names))
         for each, mix in rounds:
             owners = dict.fromkeys(mix, other)
             try:
                 values = await trials.arguments.values(subject, proved, owners, each)
             except SampleError:
-                continue  # observing.py reports that it never ran.
+                continue  # There are no such values. If no run of a variant is possible at all, observing.py reports this.
             async with undone(trials.connection):
                 outcome = await trials.run(subject, proved, values)
                 after = await _fingerprint(trials.connection, subject.catalog, other) if may_write else before
@@ -86,7 +92,7 @@ async def _attack(trials: Trials, subject: Subject, other: UUID) -> dict[Attempt
 
 
 def _may_write(scope: QueryScope) -> bool:
-    """Whether a query writes: itself, in a query inside it, or in a function of ours."""
+    """Whether a query may write: it or a query inside it is no SELECT, or calls a function that is not PostgreSQL's own."""
     return bool(isolation.called(scope)) or any(each.command is not Command.SELECT for each in scope.queries)
 
 
@@ -105,7 +111,7 @@ def _judge(subject: Subject, outcome: Outcome, values: Sequence[object], other: 
 
 
 async def _repeat(trials: Trials, subject: Subject, attempts: Mapping[Attempt, tuple[list[object], Outcome]]) -> None:
-    """Repeat the attempts without the other tenant's rows: the result must not depend on whether those rows exist."""
+    """Repeat the runs after the other tenant's rows were deleted: the results must not depend on whether those rows exist."""
     for (key, _, _), (values, outcome) in attempts.items():
         async with undone(trials.connection):
             again = await trials.run(subject, subject.proved[key], values)
@@ -124,7 +130,11 @@ def _words(outcome: Outcome) -> str:
 
 
 def _plain(outcome: Outcome, known: set[str]) -> object:
-    """An outcome to compare: values that are new in every run (generated ids, the current time) are replaced by fixed words."""
+    """The parts of an outcome that must be equal when a run is repeated.
+
+    Values that are new in every run (generated ids, the current time) are replaced by fixed words. `known` are the parameter
+    values as text; ids among them are not replaced.
+    """
 
     def plain(value: object) -> object:
         if isinstance(value, dt.datetime):
@@ -139,7 +149,7 @@ def _plain(outcome: Outcome, known: set[str]) -> object:
 
 
 async def _fingerprint(connection: Any, catalog: Catalog, tenant: UUID) -> dict[str, str]:
-    """A hash of all rows of a tenant, for each table."""
+    """Maps the name of each table whose rows belong to tenants to a hash of all rows that the tenant has there."""
     parts = [
         f"SELECT '{table}', md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} AS t WHERE {column} = $1"
         for table, column in catalog.tenant_tables.items()
@@ -148,7 +158,7 @@ async def _fingerprint(connection: Any, catalog: Catalog, tenant: UUID) -> dict[
 
 
 async def _empty(connection: Any, catalog: Catalog, tenant: UUID) -> None:
-    """Delete all rows of a tenant, except its own row in app.tenants and its counter in app.heads."""
+    """Delete all rows of a tenant, except the row that describes it in app.tenants and the counter of its log in app.heads."""
     await connection.execute("SET LOCAL session_replication_role = replica")
     for table, column in catalog.tenant_tables.items():
         if table not in ("app.tenants", "app.heads"):

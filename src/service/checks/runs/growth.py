@@ -1,6 +1,7 @@
 """Measures how many more rows and blocks a statement touches when a tenant has ten times as many rows.
 
-The measurement is compared with the growth class that the statement's header declares.
+The growth class of the statement says how many more are allowed: `const`, `page` or `tenant`. The line `-- grows:` of its
+header declares the class; without this line, the statement's kind decides.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ _DEFAULT = {"many": "page"}
 _ALLOWED: Mapping[str, Callable[[int], int]] = {
     "const": lambda few: few + 10,
     "page": lambda few: 2 * few + 60,
-    # With FEW rows the plan may use an index, and with MANY rows a full scan. The limit allows one full scan, but not one
-    # for each row.
+    # The planner may use an index with FEW rows, and a full scan with MANY rows. So the limit allows a few full scans of a
+    # table with MANY rows, but not one scan for each row.
     "tenant": lambda few: max(12 * few + 200, 3 * MANY),
 }
-"""For each growth class: how many rows may be touched with MANY rows, from the number touched with FEW. The margins allow
-for a deeper index and for a page on which more rows are skipped."""
+"""Maps a growth class to a function. Its argument is the number of rows that a run touches if the tables have FEW rows; its
+result is the number that the run may touch if they have MANY. The constants that are added leave room for a page on which
+more rows are skipped."""
 _BUFFERS: Mapping[str, Callable[[int], int]] = {
     "const": lambda few: 2 * few + 200,
     "page": lambda few: 3 * few + 200,
@@ -40,23 +42,23 @@ _BUFFERS: Mapping[str, Callable[[int], int]] = {
 
 
 _CHILDREN = 200
-"""The most children that the parent of the last sample row can have. With FEW and MANY rows the last row is another one, so
-the rows touched for it may differ by this number."""
+"""The largest number of sample rows that refer to the same row as the last sample row does. The last of MANY rows is not the
+last of FEW rows, so the numbers of rows that are touched with the keys of the last row may differ by this much without growth."""
 _POLICY = re.compile(r"\(?[\w.]*tenant_id = app\.current_tenant\(\)\)?")
 _BOUNDLESS = frozenset({"Seq Scan", "Function Scan", "ProjectSet"})
-"""Nodes of a plan that may read any number of rows."""
+"""Kinds of plan nodes that may read or produce any number of rows."""
 
 
 @dataclass(frozen=True)
 class Touched:
-    """What one run touched: `rows` that were read, and `buffers`, the blocks that were accessed."""
+    """What one run of a statement touched: the number of rows that it read, and of blocks that it accessed (`buffers`)."""
 
     rows: int
     buffers: int
 
 
 def default(subject: Subject) -> str:
-    """The growth class of a statement whose header declares none: `page` for `:many`, `const` for all other kinds."""
+    """The growth class of a statement whose header declares none: `page` for the kind `:many`, `const` for all other kinds."""
     return _DEFAULT.get(subject.entry.statement.kind, "const")
 
 
@@ -67,9 +69,10 @@ def declared(subject: Subject) -> str:
 
 
 async def check(connection: Any, sampler: Sampler, subjects: Sequence[Subject], tenant: UUID) -> None:
-    """Measure each statement with 1,000 and then with 10,000 rows of a tenant in every table.
+    """Measure each statement when a tenant has 1,000 rows in every table, and again when it has 10,000.
 
-    The connection must be a superuser's, to a database that nothing else uses. Everything is rolled back.
+    Statements with `-- unrun:` in their header are not measured. The connection must be a superuser's, to a database that
+    nothing else uses. All changes are rolled back.
     """
     measured = [each for each in subjects if each.declared("unrun") is None]
     async with undone(connection):
@@ -110,7 +113,8 @@ def _unneeded(subject: Subject) -> None:
 
 
 Measured = Mapping[tuple[str, int], Sequence[Touched | None]]
-"""For each variant, by its statement's label and its key: what each of its `_rounds` touched; None for a run that failed."""
+"""Maps the label of a statement and the key of a variant to what the variant touched, in each of the runs that `_rounds` lists.
+A run that failed has None."""
 
 
 async def _measure(connection: Any, sampler: Sampler, subjects: Sequence[Subject], tenant: UUID, rows: int) -> Measured:
@@ -125,9 +129,10 @@ async def _measure(connection: Any, sampler: Sampler, subjects: Sequence[Subject
 
 
 def _rounds(subject: Subject, proved: Proved, rows: int) -> list[Round]:
-    """The rounds to measure, because each may lead to another access path.
+    """The rounds in which a variant is measured. Each has other keys, because a plan may read more rows for some keys.
 
-    They have keys of the same row with few and with many rows, keys that do not exist, and keys of the last row.
+    The keys are those of a row in the middle of FEW rows (the same row with MANY), keys that no row has, and those of the last
+    row. `rows` is the number of rows in each table. A variant with fewer than two parameters is measured only once.
     """
     if len(subject.entry.statement.variants[proved.key].parameters) < 2:
         return [Round(FEW // 2)]
@@ -150,7 +155,10 @@ async def _run(trials: Trials, subject: Subject, proved: Proved, tenant: UUID, e
 async def _touched(
     connection: Any, subject: Subject, proved: Proved, values: Sequence[object], tenant: UUID
 ) -> Touched | None:
-    """What a run touches, including its triggers and foreign keys. None if it fails, as an INSERT of an existing row does."""
+    """Run a variant, and return what it touched. The rows include those that triggers and foreign-key checks read.
+
+    Returns None if PostgreSQL reports an error, for example because an INSERT inserts a row that exists already.
+    """
     text = subject.entry.statement.variants[proved.key].text
     before = await connection.fetchval(_READ)
     await connection.execute(f"SET LOCAL ROLE {subject.entry.role}; SET LOCAL app.tenant_id = '{tenant}'")
@@ -176,8 +184,8 @@ SELECT coalesce(sum(pg_stat_get_xact_tuples_returned(c.oid) + pg_stat_get_xact_t
  WHERE c.relkind = 'r'
    AND n.nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')
 """
-"""The number of live rows that this transaction has read so far, also in functions and triggers. Index entries are not
-counted, because they include entries of rows that undone runs have inserted."""
+"""This query returns the number of live rows that the current transaction has read so far, also in functions and triggers.
+Index entries are not counted, because some of them may belong to rows of runs that have been rolled back."""
 
 
 def _judge(subject: Subject, proved: Proved, few: Touched, many: Touched, *, is_last: bool) -> None:
@@ -203,9 +211,12 @@ def _is_within(class_: str, few: Touched, many: Touched) -> bool:
 
 
 async def _note_what_may_grow(connection: Any, subject: Subject) -> None:
-    """Mark the header's growth class as needed, if with other rows the plan may read more than it did with the sample rows.
+    """Mark the growth class in the header as needed if the statement may read more rows of real data than of sample rows.
 
-    A filter may discard any number of rows before the first one that passes. A LIMIT may let a scan stop at any row.
+    It may if its plan has a scan or function without a bound; a filter, which may discard any number of rows before one passes;
+    or, for class `page`, a LIMIT, because it is not known how many rows a scan reads until the LIMIT is reached. It also may if
+    the statement calls a function that is not PostgreSQL's own. `check` reports the class as unneeded if neither this function
+    nor the measurements mark it.
     """
     class_ = declared(subject)
     if class_ == default(subject) or not subject.proved:

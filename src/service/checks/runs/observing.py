@@ -1,4 +1,7 @@
-"""Runs every statement on the tenant's own rows. It must run at all, and its results must agree with what was proved."""
+"""Runs every statement with parameter values of the bound tenant's own rows.
+
+At least one run of each variant must succeed, and the results must agree with what was proved.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,15 @@ from service.checks.runs.trials import Outcome, Trials, chosen, undone
 from service.statements.statement import Note
 
 _FAULTS = ("22", "42", "23514", "23502", "0A")
-"""SQLSTATEs, or classes of them, that show a fault of the statement and not only of the sample row: wrong types or values,
-missing privileges, unknown names, violated NOT NULL and CHECK constraints."""
+"""SQLSTATEs, or their first two characters, of errors for which the statement is blamed and not the sample row: invalid values
+(22), unknown names and missing privileges (42), violated CHECK (23514) and NOT NULL (23502), unsupported features (0A)."""
 
 
 async def observe(trials: Trials, subjects: Sequence[Subject]) -> None:
-    """Run the chosen variants of all statements with existing keys, with new values and with nulls. Each run is undone."""
+    """Run all statements, except those with `-- unrun:` in their header, and compare the results with the proofs.
+
+    `trials.chosen` says which variants are run, `arguments.rounds` with which values. Each run is rolled back.
+    """
     for subject in subjects:
         if subject.note("unrun"):
             continue
@@ -52,7 +58,8 @@ async def _observe(trials: Trials, subject: Subject, proved: Proved) -> bool:
             outcome = await trials.run(subject, proved, values)
         if outcome.failure:
             failures[outcome.failure, outcome.message] += 1
-            # A failed CHECK (23514) is no fault if parameters are None, or if new values are combined with existing ones.
+            # In a round with None or with values of new rows, the values need not fit together. So a violated CHECK (23514) is
+            # then no fault of the statement.
             if outcome.failure.startswith(_FAULTS) and not (
                 outcome.failure == "23514" and (each.is_new or each.is_empty)
             ):

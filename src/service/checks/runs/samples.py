@@ -1,8 +1,8 @@
-"""Sample rows for every table, made from the catalog alone. The checks that run statements run them on these rows.
+"""Makes sample rows for every table, from no other information than the catalog. The checks run the statements on these rows.
 
-In each table the rows of a tenant are numbered from 1. A row's values depend only on its table, tenant and number. So a
-foreign key is computed, not looked up, and a later call adds rows to the existing ones. Values that triggers would write
-(a folded name, the time of publication) are computed in the same way.
+In each table the rows of a tenant are numbered from 1. A row's values depend only on its table, tenant and number. So the value
+of a foreign key is computed without reading the other row, and a later call can add rows to the existing ones. Triggers do not
+run; the values that they would write (a folded name, the time of publication) are computed like all others.
 """
 
 from __future__ import annotations
@@ -23,26 +23,28 @@ from service.checks.runs.values import NEWCOMER, NOBODY, Column, SampleError, Ta
 __all__ = ["SampleError", "Sampler", "fill", "mark"]
 
 _IMPLIED = {("app.changes", "xid"): ("app.commits", "xid")}
-"""Columns that refer to another table without a foreign key. The log's triggers normally write them, but triggers are off
-here. Every commit has a change, so each sample commit gets exactly one."""
+"""Maps a column to the column of another table that it refers to, though there is no foreign key; a column is written as table
+and name. Triggers, which normally write both tables, do not run here. Every commit has at least one change, so each sample
+commit gets exactly one."""
 
 _FIXED = {("app.changes", "ordinal"): "1"}
-"""Columns that always get this expression. Each sample commit has only one change, so its ordinal is 1."""
+"""Maps a column, written as table and name, to the SQL expression that it always gets. Each sample commit has only one change,
+so the ordinal of the change is 1."""
 
 _PICKED = 1000
-"""How many values of a column are read to pick from; those of later rows are computed."""
+"""`Sampler.pick` reads the values of a column from this number of rows at once. For later rows it computes the values."""
 
 
 async def fill(
     connection: asyncpg.Connection[Any], schema: str, tenants: Sequence[UUID], rows: int, *, first: int = 1
 ) -> None:
-    """Fill every table once, as `Sampler.fill` does."""
+    """Insert sample rows into every table of the schemas `app` and `schema`, in the way that `Sampler.fill` describes."""
     await (await Sampler.of(connection, schema)).fill(connection, tenants, rows, first=first)
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """Makes sample rows. It has a plan for each table, with an SQL expression for each column."""
+    """Makes sample rows. `plans` maps the OID of a table to its plan: an SQL expression for the values of each column."""
 
     plans: Mapping[int, Plan]
     _picked: dict[tuple[int, int, UUID | None], list[object]] = field(default_factory=dict)
@@ -51,9 +53,10 @@ class Sampler:
 
     @classmethod
     async def of(cls, connection: asyncpg.Connection[Any], schema: str = "quarry") -> Sampler:
-        """Find expressions that satisfy the constraints of every table of `app` and `schema`. The database is not changed.
+        """A Sampler for all tables of the schemas `app` and `schema`. Its expressions satisfy the constraints of the tables.
 
-        The connection must be a superuser's. Raises SampleError, which names the constraint that can't be satisfied.
+        The connection must be a superuser's; the database is not changed. Raises SampleError if no expressions are found for a
+        table; the message says which constraint is not satisfied, or which column has no values.
         """
         tables = {table.relation: table for table in await _tables(connection, schema)}
         plans: dict[int, Plan] = {}
@@ -72,12 +75,12 @@ class Sampler:
     ) -> None:
         """Insert the rows `first` to `first + rows - 1` of each tenant into every table. The rows before `first` must exist.
 
-        Tables without a tenant column get these rows once, or none if `with_shared` is false. Tables that can hold only one
-        row keep an existing one.
+        A table without a tenant column gets these rows once for all tenants, or no rows if `with_shared` is false. A table that
+        can hold only one row (per tenant) gets this row unless it exists already.
         """
         async with connection.transaction():
             before = await connection.fetchval("SELECT current_setting('session_replication_role')")
-            # No triggers and no foreign keys: nothing is recorded, numbered or looked up row by row.
+            # This disables triggers and foreign-key checks, so no commit is recorded or numbered, and no other row is looked up.
             await connection.execute("SET LOCAL session_replication_role = replica")
             for plan in self.plans.values():
                 newcomer = (NEWCOMER,) if plan.table.is_of_tenants else ()
@@ -95,8 +98,8 @@ class Sampler:
     ) -> object:
         """The value of a column in the tenant's `n`-th row (from 1), as asyncpg decodes it.
 
-        `relation` and `attnum` identify the column as in the catalog. If the table has fewer than `n` rows, counting starts
-        again at its first row. Raises SampleError if the table has no rows of the tenant.
+        `relation` is the table's OID, `attnum` the column's number. If the tenant has fewer than `n` rows in the table,
+        counting starts again at its first row. Raises SampleError if it has none.
         """
         table = self.plans[relation].table
         if n > _PICKED and n <= self._last.get(tenant, 0) and not table.is_single:
@@ -119,8 +122,8 @@ class Sampler:
     ) -> object:
         """The value of a column in a row that does not exist yet: the `n`-th (from 1) after the existing rows of the tenant.
 
-        If the table can hold only one row per tenant, the row is one of NEWCOMER, who has none there. In the table of tenants
-        it is a new tenant. Returns None for a column that an INSERT never sets.
+        If the table can hold only one row per tenant, the row is one of the tenant NEWCOMER, who has no row there. In the table
+        of tenants it describes a new tenant. Returns None for a column that an INSERT can't set (generated, identity).
         """
         plan = self.plans[relation]
         if plan.table.is_of_tenants:
@@ -142,12 +145,12 @@ class Sampler:
 
     @staticmethod
     async def literal(connection: asyncpg.Connection[Any], type_: str) -> str:
-        """An SQL expression of some value of the type."""
+        """An SQL expression for a value of the type with this name, no matter which value."""
         return str(await connection.fetchval(_sql("sample_literal"), type_))
 
 
 def _parents_first(tables: Mapping[int, Table]) -> Iterator[Table]:
-    """The tables, each after the tables that it refers to, except for circular references."""
+    """Yields each table after the tables to which it refers. In a circle of references, one table comes too early."""
     met: set[int] = set()
 
     def visit(table: Table) -> Iterator[Table]:
@@ -163,7 +166,10 @@ def _parents_first(tables: Mapping[int, Table]) -> Iterator[Table]:
 
 
 def _referenced(table: Table, tables: Mapping[int, Table], plans: Mapping[int, Plan]) -> dict[str, str]:
-    """For each column that refers to another row: the expression of the value there, in which @n is that row's number."""
+    """Maps the name of each column that refers to a row of another table to the SQL expression of the column referred to.
+
+    In this expression, @n stands for the number of the row referred to.
+    """
     found = {}
     for column in table.columns.values():
         if column.parent is None:
@@ -172,7 +178,7 @@ def _referenced(table: Table, tables: Mapping[int, Table], plans: Mapping[int, P
         if relation not in tables or name not in tables[relation].columns:
             raise SampleError(f"{table.name}.{column.name} refers to what is given no value here")
         parent = tables[relation]
-        # A table that refers to itself has no plan yet, so the column's first candidate is used.
+        # A table that refers to itself has no plan yet. Then the first candidate for the column referred to is used.
         plan = plans.get(relation)
         expression = plan.expressions[name] if plan else candidates(parent, {})[name][0].text
         expression = expression if parent.tenant else bound(expression, NOBODY)

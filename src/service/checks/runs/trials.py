@@ -1,4 +1,4 @@
-"""Runs statements on sample rows. Parameters get values that occur in these rows, and each run can be undone."""
+"""Runs statements on sample rows, each as the role that its scope requires. What a run has changed can be rolled back."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from service.checks.runs.arguments import Arguments
 from service.checks.runs.samples import Sampler
 
 TENANTS = UUID("aaaaaaaa-0000-4000-8000-000000000001"), UUID("bbbbbbbb-0000-4000-8000-000000000002")
-"""The tenant that statements are run as, and the one whose rows they must not see."""
+"""The ids of the two tenants that have sample rows. Statements run bound to the first, and must not see rows of the second."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run: its rows, or the SQLSTATE of its failure. `touched` is the command tag, such as `UPDATE 1`."""
+    """The outcome of one run of a statement.
+
+    If the run succeeded, it has the names of the result's columns, the rows, and PostgreSQL's command tag (`touched`, such as
+    `UPDATE 1`). Otherwise `failure` is the SQLSTATE of the error, and `message` its text.
+    """
 
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[object, ...], ...] = ()
@@ -31,7 +35,7 @@ class Outcome:
 
 @contextlib.asynccontextmanager
 async def undone(connection: Any) -> AsyncIterator[None]:
-    """A transaction (inside another one, a savepoint) that is always rolled back at its end."""
+    """A transaction that is always rolled back at the end of the `with` block; inside another transaction it is a savepoint."""
     transaction = connection.transaction()
     await transaction.start()
     try:
@@ -41,14 +45,20 @@ async def undone(connection: Any) -> AsyncIterator[None]:
 
 
 class Trials:
-    """Runs statements as their roles and bound to a tenant, on a superuser's connection to a database with sample rows."""
+    """Runs statements, each as the role that its scope requires and bound to the tenant `bound`.
+
+    The connection must be a superuser's, to a database with sample rows.
+    """
 
     def __init__(self, connection: Any, sampler: Sampler, bound: UUID) -> None:
         self.connection, self.sampler, self.bound = connection, sampler, bound
         self.arguments = Arguments(connection, sampler, bound)
 
     async def run(self, subject: Subject, proved: Proved, values: Iterable[object]) -> Outcome:
-        """Run a variant in the current transaction."""
+        """Run a variant in the current transaction. `values` are the values of its parameters `$1`, `$2` and so on.
+
+        If PostgreSQL reports an error, it is returned as a part of the outcome and not raised.
+        """
         text = subject.entry.statement.variants[proved.key].text
         await self.connection.execute(
             f"SET LOCAL ROLE {subject.entry.role}; SET LOCAL app.tenant_id = '{self.bound}'; SET LOCAL statement_timeout = '20s'"
@@ -66,7 +76,10 @@ class Trials:
 
 
 def chosen(subject: Subject) -> list[Proved]:
-    """The variants that are run: without any optional line, with all of them, and with each one alone."""
+    """The variants of a statement that are run: without optional lines, with all of them, and with the lines of each condition.
+
+    A condition is the `:name` in `-- when :name`. Variants of which nothing is proved are left out.
+    """
     statement = subject.entry.statement
     keys = {0, max(statement.variants), *(statement.key([name]) for name in statement.conditions)}
     return [subject.proved[key] for key in sorted(keys) if key in subject.proved]

@@ -1,7 +1,8 @@
-"""The candidates for the columns of sample rows: SQL expressions, the likeliest first. They follow from the catalog alone.
+"""Makes the candidates for each column of sample rows: SQL expressions that the search (search.py) tries, the likeliest first.
 
-In an expression `@n` stands for the number of the row (from 1) and `@tenant` for the id of its tenant. `@mark` (text) and
-`@code` (five digits) are derived from the tenant and mark its values.
+Candidates depend only on the catalog. In an expression `@n` stands for the number of the row (from 1) and `@tenant` for the id
+of its tenant. `@mark` (a text) and `@code` (a number of five digits) are derived from this id; they show in a value to which
+tenant the value belongs.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from uuid import UUID
 from service.errors import OperatorError
 
 NOBODY = UUID(int=0)
-"""Used in place of a tenant for rows that all tenants share."""
+"""The id that is used in place of a tenant's id to make rows that belong to no tenant."""
 NEWCOMER = UUID("cccccccc-0000-4000-8000-000000000003")
-"""A tenant that has a row in the table of tenants, but no rows in other tables."""
+"""The id of a tenant that has a row in the table of tenants, but no sample rows in other tables."""
 
 _LISTED = re.compile(
     r"(?<!\w)\(?\"?(\w+)\"?(?:\)::[a-z ]+)? = (?:ANY \(+ARRAY\[(.*?)\]|('(?:[^']|'')*'(?:::[a-z ]+)?))", re.DOTALL
@@ -33,27 +34,28 @@ _LIKE = {
     "timestamp with time zone": "timestamp", "timestamp without time zone": "timestamp",
     "time without time zone": "time", "time with time zone": "time",
 }  # fmt: skip
-"""Types that use the candidates of another type."""
+"""Maps an SQL type to another type whose candidates it uses."""
 
 _ROOT = "floor(sqrt((@n - 1)::double precision))::bigint"
 _PARENTS = (f"(1 + {_ROOT})", f"(@n - {_ROOT} * {_ROOT})", "(1 + (@n - 1) / 3)")
-"""Expressions for the number of the parent row that row @n refers to. With the first one, parent row k has 2k - 1 children.
-The first and the second together give each row a different pair of parents. No expression depends on how many rows there
-are, and none exceeds @n, so references stay valid when rows are added."""
+"""Row @n refers to a parent row by a foreign key; these are expressions for the number of the parent row. With the first one,
+2k - 1 rows refer to parent row k. If one foreign key uses the first and another the second, no two rows have the same pair of
+parents. No expression depends on how many rows there are, and none exceeds @n, so references stay valid when rows are added."""
 
 _CLOCK = "timestamptz '2024-01-01 00:00:00+00' + (@n - 1) / 3 * interval '1 minute'"
-"""A time that rises by a minute after every third row: three rows in succession have the same time."""
+"""An expression for a time that is the same in three successive rows, and a minute later in the next three."""
 
 
 class SampleError(OperatorError):
-    """It was not possible to make rows that satisfy a constraint."""
+    """Raised if no sample rows can be made that satisfy a constraint, or no value can be found for a column or parameter."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column that an INSERT gives a value. `parent` is the table (its OID) and the column that it refers to.
+    """A column that gets a value in sample rows. Generated and identity columns do not.
 
-    `initial` is its default, `checks` are the CHECK constraints that mention it.
+    `parent` is the OID of the table and the name of the column that the column refers to by a foreign key, None without one.
+    `initial` is the text of its default, '' if it has none. `checks` are the texts of the CHECK constraints that mention it.
     """
 
     number: int
@@ -67,9 +69,9 @@ class Column:
     checks: Sequence[str]
     parent: tuple[int, str] | None
     is_paired: bool = False
-    """Whether each row of the parent table is referred to by exactly one row."""
+    """Whether exactly one row refers to each row of the parent table."""
     fixed: str = ""
-    """The expression that the column always gets; '' if candidates are tried."""
+    """The SQL expression that the column always gets; '' if candidates are tried."""
 
     @property
     def is_time(self) -> bool:
@@ -77,7 +79,7 @@ class Column:
 
     @property
     def listed(self) -> Sequence[str]:
-        """The values that a CHECK restricts the column to, the default first; empty if no CHECK lists values."""
+        """The SQL literals to which a CHECK restricts the column, the default first; empty if no CHECK lists values."""
         found = [each for check in self.checks for each in _LISTED.findall(check) if each[0] == self.name]
         values = dict.fromkeys(value for _, many, one in found for value in _ELEMENT.findall(many or one))
         return sorted(values, key=lambda value: value != self.initial)
@@ -85,7 +87,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table. `tenant` is its tenant column, if it has one; `is_single` says that it can hold only one row (per tenant)."""
+    """A table that gets sample rows. `relation` is its OID; `columns` maps the names of its columns to the columns.
+
+    `is_single` says whether it can hold only one row or, if it has a tenant column (`tenant`), only one row per tenant.
+    """
 
     relation: int
     name: str
@@ -98,22 +103,26 @@ class Table:
 
     @property
     def is_of_tenants(self) -> bool:
-        """Whether each row is a tenant."""
+        """Whether the table is app.tenants, in which each row describes a tenant."""
         return self.tenant == "id"
 
     @property
     def clock(self) -> str | None:
-        """The column with the time at which a row was created: its default is the current time. Indexed columns come first."""
+        """The name of the column with the time at which a row was created: a NOT NULL column whose default is the current time.
+
+        If there are several, an indexed one is preferred. None if there is none.
+        """
         clocks = [each for each in self.columns.values() if each.is_time and not each.is_nullable
                   and each.initial in ("now()", "clock_timestamp()", "CURRENT_TIMESTAMP")]  # fmt: skip
         return next((each.name for each in sorted(clocks, key=lambda each: not each.is_indexed)), None)
 
 
 class Candidate(NamedTuple):
-    """An expression that may be tried for a column.
+    """An SQL expression (`text`) that may be tried for a column.
 
-    `value` is the position of its value in the column's list (-1 for NULL), whichever rows are NULL. `cost` orders the
-    candidates: a higher one means less variety in the rows.
+    A column has a list of expressions for values that are not NULL. For a nullable column, each of them can give several
+    candidates, which are NULL in different rows. `value` is the position of the expression in the list, or -1 for a candidate
+    that is always NULL. Candidates with a lower `cost` are tried first; a higher cost means less variety in the rows.
     """
 
     value: int
@@ -124,22 +133,24 @@ class Candidate(NamedTuple):
 def mark(tenant: UUID) -> str:
     """Eight hexadecimal digits that identify a tenant's sample rows.
 
-    Every text, uuid and bytea value of these rows contains them, except values that come from a fixed list.
+    Most text, uuid and bytea values of these rows contain these digits. Values from a fixed list, phone numbers and the
+    tenant's id do not.
     """
     return hashlib.md5(str(tenant).encode(), usedforsecurity=False).hexdigest()[:8]
 
 
 def bound(expression: str, tenant: UUID) -> str:
-    """The expression with the tenant's values filled in. Only @n remains to be replaced."""
+    """The expression with `@tenant`, `@mark` and `@code` replaced by the values of this tenant. `@n` is not replaced."""
     digits = mark(tenant)
     code = 10_000 + int(digits, 16) % 80_000
     return expression.replace("@tenant", f"'{tenant}'").replace("@mark", f"'{digits}'").replace("@code", str(code))
 
 
 def candidates(table: Table, referenced: Mapping[str, str]) -> dict[str, list[Candidate]]:
-    """The candidates of each column, by the column's name.
+    """Maps the name of each column of a table to the candidates of this column.
 
-    `referenced` has, for each column that refers to another row, the expression of the value there (@n is that row's number).
+    `referenced` maps the name of each column that refers to another row to the expression of the column referred to. In this
+    expression, @n stands for the number of the row referred to.
     """
     found: dict[str, list[Candidate]] = {}
     stride, references = 1, 0
@@ -154,7 +165,8 @@ def candidates(table: Table, referenced: Mapping[str, str]) -> dict[str, list[Ca
             values = [referenced[column.name].replace("@n", row) for row in rows]
             references += 1
         elif options := _options(column):
-            # Each column with a list of values takes them in turn, at a pace of its own, so that all combinations occur.
+            # A column with a list of values takes them in turn. Each such column changes its value more slowly than the one
+            # before it, so that all combinations of their values occur.
             cycle = f"(ARRAY[{', '.join(options)}])[1 + (@n - 1) / {stride} % {len(options)}]"
             values, stride = [cycle, *options], stride * len(options)
         else:
@@ -177,7 +189,7 @@ def _masked(table: Table, column: Column, values: Sequence[str]) -> Iterator[Can
             yield Candidate(position, f"({value})::{column.declared}", position)
             continue
         own, common = (_hashed(seed, 3) for seed in (f"{table.name}.{column.name}", table.name))
-        # A nullable time column records an event, such as a deletion. In most rows it has not happened yet.
+        # A nullable time column is assumed to record an event, such as a deletion, that has not happened yet in most rows.
         first = f"{own} <> 0" if column.is_time else f"{own} = 0"
         for mask, cost in ((first, 0), (f"{common} = 0", 1), (f"{common} <> 0", 3)):
             text = f"(CASE WHEN {mask} THEN NULL ELSE {value} END)::{column.declared}"
@@ -188,7 +200,7 @@ def _masked(table: Table, column: Column, values: Sequence[str]) -> Iterator[Can
 
 
 def _hashed(seed: str, parts: int) -> str:
-    """The expression of a number from 0 to `parts - 1` that varies from row to row, differently for each seed."""
+    """An SQL expression for a number from 0 to `parts - 1` that varies from row to row, and for each `seed` in another way."""
     return f"(hashint8extended(@n, {zlib.crc32(seed.encode())}) & 65535) % {parts}"
 
 
@@ -209,7 +221,8 @@ def _values(table: Table, column: Column) -> Sequence[str]:
     day = f"date '2024-01-01' + (@n % 700)::integer + {column.number}"
     thing = f"jsonb_build_object('{label}', {text})"
     return {
-        # In this order: words, a host or user name, an identifier, a URL, a phone number, a currency, a language, two digests.
+        # These are, in this order: words, a host or user name, an identifier, a URL, a phone number, a currency, a language, and
+        # two digests of 32 and 64 hexadecimal digits.
         "text": [
             pair, text, "@mark || '.' || @n", "'c' || @mark || '_' || @n", "'https://' || @mark || '.example/' || @n",
             "'+1' || (@code * 100000000::bigint + @n)", "(ARRAY['USD', 'EUR', 'INR'])[1 + @n % 3]",
@@ -217,7 +230,7 @@ def _values(table: Table, column: Column) -> Sequence[str]:
             f"@mark || substr({digest}, 9) || {digest}",
         ],
         "uuid": [identifier],
-        # The first byte, 01, marks a sealed value. The first candidate is as long as a SHA-256 digest, 32 bytes.
+        # The first byte, 01, marks a sealed value. The first candidate is 32 bytes long, like a SHA-256 digest.
         "bytea": [f"decode('01' || @mark || {digest} || repeat('00', {zeros}), 'hex')" for zeros in (11, 0, 43)],
         "integer": [f"{start} + {five}", _PARENTS[1], "@n", "0", "1", *near],
         "bigint": ["@n", five, "0", *near],
@@ -231,7 +244,8 @@ def _values(table: Table, column: Column) -> Sequence[str]:
         "text[]": [f"ARRAY[{text}, 'second ' || {text}]"],
         "uuid[]": [f"ARRAY[{identifier}]"],
         "bigint[]": ["ARRAY[@n, @n + 1]"],
-        # Higher than any transaction id that a server assigns; app.former_xid() uses this range for ids of earlier epochs.
+        # These ids are higher than any transaction id that a server assigns. app.former_xid() uses this range for transaction
+        # ids of earlier epochs.
         "xid8": ["(9223372036854775808 + @n)::text::xid8"],
         "oid": ["16384 + @n"],
     }.get(_LIKE.get(column.type_name, column.type_name), [])  # fmt: skip
