@@ -11,15 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from service.checks.proofs import isolation
 from service.checks.proofs.catalog import Catalog
-from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Command
 from service.checks.proving import Subject, understanding
 from service.checks.runs import observing
 from service.checks.runs.arguments import Round, is_written
 from service.checks.runs.samples import SampleError, Sampler, mark
-from service.checks.runs.trials import Outcome, Trials, chosen, undone
+from service.checks.runs.trials import Outcome, Trials, chosen, may_write, undone
 from service.statements.statement import TENANT_PARAMETER
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -63,7 +60,7 @@ async def _attack(trials: Trials, subject: Subject, other: UUID) -> dict[Attempt
     found = {}
     before = await _fingerprint(trials.connection, subject.catalog, other)
     for proved in chosen(subject):
-        may_write = any(_may_write(query) for query in proved.run)
+        is_watched = may_write(proved)
         names = [name for name in subject.entry.statement.variants[proved.key].parameters if name != TENANT_PARAMETER]
         mixes = [names, names[::2], names[1::2]] if len(names) > 1 else [names]
         rounds = [(Round(n), mix) for n, mix in enumerate(mixes, 1)]
@@ -78,7 +75,7 @@ async def _attack(trials: Trials, subject: Subject, other: UUID) -> dict[Attempt
                 continue  # There are no such values. If no run of a variant is possible at all, observing.py reports this.
             async with undone(trials.connection):
                 outcome = await trials.run(subject, proved, values)
-                after = await _fingerprint(trials.connection, subject.catalog, other) if may_write else before
+                after = await _fingerprint(trials.connection, subject.catalog, other) if is_watched else before
             found[proved.key, each.n, tuple(owners.items())] = values, outcome
             _judge(subject, outcome, values, other)
             if after != before:
@@ -89,11 +86,6 @@ async def _attack(trials: Trials, subject: Subject, other: UUID) -> dict[Attempt
                     remedy="name the tenant of every relation that it writes",
                 )  # fmt: skip
     return found
-
-
-def _may_write(scope: QueryScope) -> bool:
-    """Whether a query may write: it or a query inside it is no SELECT, or calls a function that is not PostgreSQL's own."""
-    return bool(isolation.called(scope)) or any(each.command is not Command.SELECT for each in scope.queries)
 
 
 def _judge(subject: Subject, outcome: Outcome, values: Sequence[object], other: UUID) -> None:

@@ -89,9 +89,13 @@ class Sampler:
                     await connection.execute(plan.insertion(tenant, first, first + rows - 1))
             await connection.execute(_sql("sample_heads"), list(tenants))
             await connection.execute("SELECT set_config('session_replication_role', $1, true)", before)
+        self.forget([*tenants, *((NOBODY,) if with_shared else ())], first + rows - 1)
+
+    def forget(self, tenants: Sequence[UUID], last: int) -> None:
+        """Take `last` as the number of the last row of each tenant, for example after rows have been rolled back."""
         self._picked.clear()
         self._rows.clear()
-        self._last.update(dict.fromkeys((*tenants, *((NOBODY,) if with_shared else ())), first + rows - 1))
+        self._last.update(dict.fromkeys(tenants, last))
 
     async def pick(
         self, connection: asyncpg.Connection[Any], relation: int, attnum: int, tenant: UUID, n: int

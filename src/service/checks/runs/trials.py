@@ -10,6 +10,8 @@ from uuid import UUID
 
 import asyncpg
 
+from service.checks.proofs import isolation
+from service.checks.proofs.tree import Command
 from service.checks.proving import Proved, Subject
 from service.checks.runs.arguments import Arguments
 from service.checks.runs.samples import Sampler
@@ -83,3 +85,11 @@ def chosen(subject: Subject) -> list[Proved]:
     statement = subject.entry.statement
     keys = {0, max(statement.variants), *(statement.key([name]) for name in statement.conditions)}
     return [subject.proved[key] for key in sorted(keys) if key in subject.proved]
+
+
+def may_write(proved: Proved) -> bool:
+    """Whether a variant may write: itself, in a query inside it, or in a function of ours."""
+    return any(
+        bool(isolation.called(query)) or any(each.command is not Command.SELECT for each in query.queries)
+        for query in proved.run
+    )
