@@ -127,10 +127,11 @@ async def _measure(
     sampler: Sampler,
     subjects: Sequence[Subject],
     tenant: UUID,
+    *,
     rows: int,
     many: Measured | None = None,
 ) -> Measured:
-    """Run all variants. With `many`, only the runs that touched more of MANY rows than they may, however few they touch of FEW."""
+    """Run all variants. With `many`, repeat only runs that touched so much of MANY rows that it matters how much of FEW."""
     trials = Trials(connection, sampler, tenant)
     found = {}
     for subject in subjects:
