@@ -12,7 +12,7 @@ from service.checks.findings import Finding
 from service.checks.proofs import catalog
 from service.checks.proofs.catalog import Catalog
 from service.checks.proving import Subject, understanding
-from service.checks.rules import caching, functions, indexes, pages, privileges, signature
+from service.checks.rules import caching, functions, indexes, leftovers, pages, privileges, signature
 from service.checks.rules import counts as rules
 from service.checks.runs import attack, growth
 from service.checks.runs.samples import Sampler
@@ -49,6 +49,7 @@ async def examine(connection: Any, schema: str, entries: Sequence[Entry], *, is_
             await indexes.check(connection, subject)
     held = await privileges.granted(connection)
     elsewhere = await privileges.elsewhere(connection, known)
+    left = await leftovers.check(connection, known)
     beside = privileges.check(subjects, known, held, elsewhere)
     if is_whole:
         signature.check_models(subjects)
@@ -57,7 +58,7 @@ async def examine(connection: Any, schema: str, entries: Sequence[Entry], *, is_
     await growth.check(connection, sampler, subjects, TENANTS[0])
     for subject in subjects:
         rules.check_notes(subject)
-    return Examined(known, subjects, [*functions.implied(known), *(beside if is_whole else ())])
+    return Examined(known, subjects, [*functions.implied(known), *left, *(beside if is_whole else ())])
 
 
 async def fill(connection: Any) -> None:

@@ -64,7 +64,7 @@ def _own(subject: Subject, proved: Proved, callee: Callee, bodies: Bodies) -> No
             remedy=f"write '-- calls: {function.qualified} because …'",
         )  # fmt: skip
     for code, message, remedy in _faults(function, subject.catalog, bodies):
-        if not _declared(function, code):
+        if not is_declared(function, code):
             subject.say(code, message, span=place, proved=f"it is called{how or ' by the statement'}", remedy=remedy)
 
 
@@ -135,13 +135,13 @@ def implied(catalog: Catalog) -> list[Finding]:
             if function.oid == catalog.tenant_function:
                 continue
             handed = bodies.hands_on(function)
-            is_handed = bool(handed) and all(_declared(other, "function-undeclared") for other in handed)
+            is_handed = bool(handed) and all(is_declared(other, "function-undeclared") for other in handed)
             for code, message, remedy in _implied_faults(function, catalog, bodies):
                 if is_handed and code == "function-undeclared":
                     continue
-                if not _declared(function, code):
+                if not is_declared(function, code):
                     found.append(Finding(
-                        code, function.qualified, _creation(function.name), f"{each.what}: {message}", "", remedy
+                        code, function.qualified, creation(function.name), f"{each.what}: {message}", "", remedy
                     ))  # fmt: skip
     found += [
         Finding(
@@ -186,7 +186,7 @@ def _tenant(catalog: Catalog) -> Iterator[Finding]:
     )  # fmt: skip
     if not is_right:
         yield Finding(
-            "tenant-function-differs", "app.current_tenant", _creation("current_tenant"),
+            "tenant-function-differs", "app.current_tenant", creation("current_tenant"),
             "app.current_tenant() is not the function that all policies rest on",
             "it has to return the setting app.tenant_id as a uuid, and to fail if there is none",
             "restore it as the migration 0001.create-tenants makes it",
@@ -197,7 +197,8 @@ def _words(text: str) -> list[str]:
     return [each.text for each in lexer.scan(text) if each.kind not in (Kind.SPACE, Kind.COMMENT) and each.text != ";"]
 
 
-def _declared(function: Function, code: str) -> bool:
+def is_declared(function: Function, code: str) -> bool:
+    """Whether `sql/checks/declared_functions.txt` excuses a finding of a function."""
     return (function.qualified, code) in _declarations()
 
 
@@ -212,7 +213,7 @@ def _declarations() -> Mapping[tuple[str, str], str]:
     return {(match["function"], match["code"]): match["reason"] for match in found}
 
 
-def _creation(name: str) -> Span:
+def creation(name: str) -> Span:
     """The last place in the migrations where a function is created; their folder if there is none."""
     pattern = re.compile(rf"^.*\bFUNCTION\s+(?:\w+\.)?{re.escape(name)}\b.*$", re.MULTILINE | re.IGNORECASE)
     found = Span(files.sql("migrations"), 1)
