@@ -20,6 +20,25 @@ SELECT jsonb_build_object(
                     WHERE k.contype = 'f'
                       AND k.convalidated
                       AND k.conparentid = 0),
+    -- Constraints that have looked at all rows, and columns in which NULL is refused.
+    'checks', (SELECT coalesce(jsonb_agg(jsonb_build_array(k.conname, k.conrelid::int8, pg_get_constraintdef(k.oid))), '[]')
+                 FROM pg_catalog.pg_constraint AS k
+                WHERE k.contype = 'c'
+                  AND k.convalidated
+                  AND k.conrelid = ANY ($1::oid[])),
+    'promised', (SELECT coalesce(jsonb_agg(jsonb_build_array(k.conname, k.conrelid::int8)), '[]')
+                   FROM pg_catalog.pg_constraint AS k
+                  WHERE NOT k.convalidated
+                    AND k.conrelid = ANY ($1::oid[])),
+    'columns', (SELECT coalesce(jsonb_agg(jsonb_build_array(a.attname, a.attrelid::int8, a.attnotnull)), '[]')
+                  FROM pg_catalog.pg_attribute AS a
+                 WHERE a.attrelid = ANY ($1::oid[])
+                   AND a.attnum > 0
+                   AND NOT a.attisdropped),
+    'changed', (SELECT coalesce(jsonb_agg(jsonb_build_array(c.oid::int8, pg_stat_get_xact_tuples_updated(c.oid),
+                                                            pg_stat_get_xact_tuples_deleted(c.oid))), '[]')
+                  FROM pg_catalog.pg_class AS c
+                 WHERE c.oid = ANY ($1::oid[])),
     'forced', (SELECT coalesce(jsonb_object_agg(c.oid, format('%s.%s', n.nspname, c.relname)), '{}')
                  FROM pg_catalog.pg_class AS c
                  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace

@@ -112,6 +112,12 @@ async def test_every_migration_goes_back_and_forth_and_lets_others_work(empty: A
         ("0008.seal-user-emails", "table-rewritten"),
         ("0008.seal-user-emails", "index-not-concurrent"),
         ("0010.guard-references", "index-not-concurrent"),
+        ("0004.seal-personal-data", "check-looks-at-rows"),
+        ("0005.keep-the-audit", "check-looks-at-rows"),
+        ("0006.follow-the-log", "not-null-looks-at-rows"),
+        ("0008.seal-user-emails", "check-looks-at-rows"),
+        ("0008.seal-user-emails", "not-null-looks-at-rows"),
+        ("0017.add-token-macs", "check-looks-at-rows"),
     }
     assert all(reason for _, reason in checked.accepted)
     applied = [each.id for each in migrations.status(settings.address("quarry_owner"), "quarry")]
@@ -254,7 +260,9 @@ async def test_what_each_statement_locked_can_be_shown(planted: Planted) -> None
 
 async def test_a_lock_that_is_waited_for_without_end_is_found(planted: Planted) -> None:
     finding = only(
-        await planted(f"ALTER TABLE otps ADD COLUMN note text;\n{PATIENT}", "ALTER TABLE otps DROP COLUMN note;")
+        await planted(
+            f"ALTER TABLE otps ADD COLUMN note text;\n{PATIENT}", PATIENT + "ALTER TABLE otps DROP COLUMN note;"
+        )
     )
     assert placed(finding) == ("lock-timeout-missing", "0090.plant.sql", 1)
     assert finding.message == "this locks quarry.otps, and waits for the lock without end."
@@ -289,7 +297,7 @@ async def test_an_index_that_is_built_concurrently_is_fine(planted: Planted) -> 
 async def test_a_limit_of_a_transaction_is_none_outside_of_one(planted: Planted) -> None:
     local = CONCURRENTLY.replace("SET", "SET LOCAL")
     found = (
-        await planted(local + "ALTER TABLE otps ADD COLUMN note text;", "ALTER TABLE otps DROP COLUMN note;")
+        await planted(local + "ALTER TABLE otps ADD COLUMN note text;", PATIENT + "ALTER TABLE otps DROP COLUMN note;")
     ).findings
     assert [placed(each) for each in found] == [
         ("lock-timeout-missing", "0090.plant.sql", 4), ("set-local-ineffective", "0090.plant.sql", 3),
@@ -357,6 +365,38 @@ async def test_a_foreign_key_that_is_validated_outside_the_bracket_is_found(plan
     later = REFERENCE.replace(");\n", ") NOT VALID;\n")
     up = PATIENT + later + "ALTER TABLE campaigns VALIDATE CONSTRAINT checked_by_fkey;"
     assert ("foreign-key-unbracketed", "0090.plant.sql", 4) in await unguarded(planted, up)
+
+
+@pytest.mark.parametrize(
+    ("code", "up", "down"),
+    [
+        (
+            "check-looks-at-rows", "ALTER TABLE otps ADD CONSTRAINT odd CHECK (attempts >= 0);",
+            "ALTER TABLE otps DROP CONSTRAINT odd;",
+        ),
+        (
+            "validated-at-once",
+            "ALTER TABLE otps ADD CONSTRAINT odd CHECK (attempts >= 0) NOT VALID;\nALTER TABLE otps VALIDATE CONSTRAINT odd;",
+            "ALTER TABLE otps DROP CONSTRAINT odd;",
+        ),
+        ("lock-table", "LOCK TABLE otps;", ""),
+        ("rows-deleted", "DELETE FROM app.niches;", ""),
+        ("backfill-in-one-transaction", "UPDATE app.niches SET icon = NULL;", ""),
+        (
+            "lock-timeout-missing", "ALTER TABLE otps ADD COLUMN odd text;",
+            "ALTER TABLE otps DROP COLUMN odd;",
+        ),
+    ],
+)  # fmt: skip
+async def test_what_a_migration_does_to_rows_is_told(planted: Planted, code: str, up: str, down: str) -> None:
+    checked = await planted(PATIENT + up, (PATIENT if code != "lock-timeout-missing" else "") + down)
+    assert code in {each.code for each in checked.findings}
+
+
+async def test_a_way_back_that_loses_values_says_which(planted: Planted) -> None:
+    checked = await planted(PATIENT + "UPDATE app.niches SET icon = 'lost';", PATIENT)
+    [lost] = [each for each in checked.findings if each.code == "way-back-loses"]
+    assert lost.message == "the way back loses values of app.niches.icon."
 
 
 async def test_a_migration_that_does_not_hold_for_rows_is_found(planted: Planted) -> None:

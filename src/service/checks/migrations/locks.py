@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
 
 from service import files
-from service.checks.migrations.scripts import Script, Statement, is_unbound
+from service.checks.migrations import contents, effects, scripts
+from service.checks.migrations.effects import Effects
+from service.checks.migrations.scripts import Refused, Script, Statement, is_unbound
 
 Fill = Callable[[Any], Awaitable[None]]
 """A function that inserts rows into all existing tables, on the given connection and in its current transaction.
@@ -65,6 +67,7 @@ class Step:
     unforced: tuple[str, ...] = ()
     """The tables that had FORCE ROW LEVEL SECURITY before the migration and do not have it after this statement."""
     waits_forever: bool = False
+    effects: Effects = field(default_factory=Effects)
     error: str = ""
     """The server's error message if it refused the statement. The migration has no further steps then."""
 
@@ -88,9 +91,23 @@ class _State:
     indexes: frozenset[tuple[int, str]]
     references: frozenset[tuple[str, int, int]]
     forced: Mapping[int, str]
+    raw: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def trace(connection: Any, script: Script, fill: Fill) -> list[Step]:
+@dataclass(frozen=True)
+class Trace:
+    """What a migration did, and what its rollback then did: what the two together lose, in words, or why it was refused.
+
+    `tables` are the names of the tables that existed before, without their schemas.
+    """
+
+    steps: list[Step]
+    tables: frozenset[str] = frozenset()
+    lost: list[str] = field(default_factory=list)
+    refused: Refused | None = None
+
+
+async def trace(connection: Any, script: Script, fill: Fill, back: Script | None = None) -> Trace:
     """Run a migration statement by statement on filled tables, then undo both the migration and the rows.
 
     A migration that has to run outside a transaction can't be undone: it is run on the tables as they are, without rows from
@@ -99,7 +116,7 @@ async def trace(connection: Any, script: Script, fill: Fill) -> list[Step]:
     """
     tracer = await _Tracer.of(connection, script)
     if not script.is_transactional:
-        return await tracer.steps(outside=True)
+        return Trace(await tracer.steps(outside=True), tracer.names)
     transaction = connection.transaction()
     await transaction.start()
     try:
@@ -111,9 +128,19 @@ async def trace(connection: Any, script: Script, fill: Fill) -> list[Step]:
             # Only if `fill` has changed it: a login that may not change this setting may not reset it either.
             "SELECT set_config('session_replication_role', 'origin', true)"
             " WHERE current_setting('session_replication_role') <> 'origin';"
-            f"SET LOCAL ROLE {OWNER}"
         )
-        return await tracer.steps(outside=False)
+        before = await contents.read(connection)
+        await connection.execute(f"SET LOCAL ROLE {OWNER}")
+        steps = await tracer.steps(outside=False)
+        if back is None or any(each.error for each in steps):
+            return Trace(steps, tracer.names)
+        try:
+            async with connection.transaction():
+                await scripts.run(connection, back, in_transaction=False)
+        except Refused as refused:
+            return Trace(steps, tracer.names, refused=refused)
+        await connection.execute("SET LOCAL ROLE NONE")
+        return Trace(steps, tracer.names, contents.lost(before, await contents.read(connection)))
     finally:
         await transaction.rollback()
 
@@ -126,6 +153,11 @@ class _Tracer:
     async def of(cls, connection: Any, script: Script) -> _Tracer:
         rows = await connection.fetch(_sql("migration_tables"))
         return cls(connection, script, {row["oid"]: row["name"] for row in rows})
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the tables that existed before the migration, without their schemas."""
+        return frozenset(name.rpartition(".")[2].strip('"') for name in self._tables.values())
 
     async def steps(self, *, outside: bool) -> list[Step]:
         found: list[Step] = []
@@ -149,6 +181,7 @@ class _Tracer:
                     tuple(self._checked(before, state, is_unbound=is_unbound)),
                     self._named(self._first.forced.keys() & state.files.keys() - state.forced.keys()),
                     waits_forever,
+                    effects.between(before.raw, state.raw, self._first.raw, self._tables),
                 )
             )
             state = await self._state() if outside else state
@@ -207,6 +240,7 @@ class _Tracer:
             frozenset((oid, name) for oid, name in told["indexes"]),
             frozenset((name, oid, other) for name, oid, other in told["references"]),
             {int(oid): name for oid, name in told["forced"].items()},
+            told,
         )
 
     def _named(self, oids: Iterable[int]) -> tuple[str, ...]:
