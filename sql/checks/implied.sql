@@ -4,7 +4,7 @@ WITH tables AS (
     SELECT c.oid, format('%s.%s', n.nspname, c.relname) AS name
       FROM pg_catalog.pg_class AS c
       JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p')
+     WHERE c.relkind IN ('r', 'p', 'v')
        AND n.nspname !~ '^pg_'
        AND n.nspname <> 'information_schema'
        AND c.relname NOT IN ('_yoyo_log', '_yoyo_migration', '_yoyo_version', 'yoyo_lock', '_migration_checksums')
@@ -42,4 +42,20 @@ SELECT format('policy %s of %s', p.polname, r.name), 0, e.tree::text
   JOIN pg_catalog.pg_policy AS p ON p.polrelid = r.oid
  CROSS JOIN LATERAL (VALUES (p.polqual), (p.polwithcheck)) AS e (tree)
  WHERE e.tree IS NOT NULL
+UNION ALL
+SELECT format('partition key of %s', r.name), 0, k.partexprs::text
+  FROM tables AS r
+  JOIN pg_catalog.pg_partitioned_table AS k ON k.partrelid = r.oid
+ WHERE k.partexprs IS NOT NULL
+UNION ALL
+-- What the server looks up when it runs: casts, also those to json, and the functions that support operator classes.
+SELECT format('cast from %s to %s', c.castsource::regtype, c.casttarget::regtype), c.castfunc::int8, NULL
+  FROM pg_catalog.pg_cast AS c
+ WHERE c.oid >= 16384
+   AND c.castfunc <> 0
+UNION ALL
+SELECT format('operator family %s', f.opfname), a.amproc::oid::int8, NULL
+  FROM pg_catalog.pg_amproc AS a
+  JOIN pg_catalog.pg_opfamily AS f ON f.oid = a.amprocfamily
+ WHERE a.oid >= 16384
  ORDER BY 1;

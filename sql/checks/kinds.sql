@@ -8,4 +8,6 @@ SELECT format_type(t.oid, NULL) AS name,
            ELSE format_type(t.typbasetype, NULL)
        END AS kind
   FROM pg_catalog.pg_type AS t
- WHERE t.typtype IN ('e', 'r', 'm', 'c', 'd');
+ WHERE t.typtype IN ('e', 'r', 'm', 'd')
+    -- The row type of a table is the table's.
+    OR (t.typtype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = t.typrelid AND c.relkind = 'c'));

@@ -70,5 +70,29 @@ SELECT 'view-with-owners-rights', format('%s.%s', n.nspname, c.relname), format(
    AND n.nspname <> 'information_schema'
    AND o.rolname = ANY ($1::text[])
    AND has_any_column_privilege(o.oid, c.oid, 'SELECT')
-   AND NOT coalesce('security_invoker=true' = ANY (c.reloptions) OR 'security_invoker=on' = ANY (c.reloptions), false)
+   AND NOT coalesce((SELECT o.option_value::boolean FROM pg_options_to_table(c.reloptions) AS o WHERE o.option_name = 'security_invoker'),
+                    false)
+ UNION ALL
+-- A row of one tenant could refer to a row of another, and be deleted with it.
+SELECT 'foreign-key-without-tenant', r.name, format('the foreign key %s of %s does not compare the tenants of the two rows', k.conname, r.name),
+       'FOREIGN KEY (tenant_id, …) REFERENCES … (tenant_id, …)'
+  FROM tables AS r
+  JOIN pg_catalog.pg_constraint AS k ON k.conrelid = r.oid AND k.contype = 'f'
+  JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attname = 'tenant_id'
+  JOIN pg_catalog.pg_attribute AS b ON b.attrelid = k.confrelid AND b.attname = 'tenant_id'
+ WHERE NOT EXISTS (SELECT
+                     FROM unnest(k.conkey, k.confkey) AS u (one, other)
+                    WHERE (u.one, u.other) = (a.attnum, b.attnum))
+ UNION ALL
+SELECT 'table-inherited', r.name, format('reading %s reads %s too, without its policies', r.name, h.inhrelid::regclass), 'make it a table of its own'
+  FROM tables AS r
+  JOIN pg_catalog.pg_class AS c ON c.oid = r.oid AND c.relkind = 'r'
+  JOIN pg_catalog.pg_inherits AS h ON h.inhparent = r.oid
+ UNION ALL
+SELECT 'function-leakproof', format('%s.%s', n.nspname, f.proname), format('%s.%s is LEAKPROOF, and sees rows before the policies do', n.nspname, f.proname),
+       format('ALTER FUNCTION %s NOT LEAKPROOF', f.oid::regprocedure)
+  FROM pg_catalog.pg_proc AS f
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = f.pronamespace
+ WHERE f.proleakproof
+   AND f.oid >= 16384
  ORDER BY 1, 2, 3;

@@ -5,7 +5,8 @@ SELECT c.oid::int8 AS oid,
        c.relkind::text AS kind,
        c.relrowsecurity AS is_secured,
        c.relforcerowsecurity AS is_forced,
-       coalesce('security_invoker=true' = ANY (c.reloptions) OR 'security_invoker=on' = ANY (c.reloptions), false) AS is_invoker,
+       coalesce((SELECT o.option_value::boolean FROM pg_options_to_table(c.reloptions) AS o WHERE o.option_name = 'security_invoker'),
+                false) AS is_invoker,
        (SELECT json_agg(json_build_object(
                    'number', a.attnum, 'name', a.attname, 'type', a.atttypid::int8,
                    -- PostgreSQL 18 can have a NOT NULL that has not been validated: then there may be nulls.

@@ -20,6 +20,10 @@ SELECT o.oid AS relation,
        NOT a.attnotnull AS is_nullable,
        a.attname = o.tenant AS is_tenant,
        coalesce(pg_get_expr(d.adbin, d.adrelid), '') AS initial,
+       ARRAY(SELECT e.enumlabel::text
+               FROM pg_catalog.pg_enum AS e
+              WHERE e.enumtypid = coalesce(nullif(t.typbasetype, 0), t.oid)
+              ORDER BY e.enumsortorder) AS labels,
        EXISTS (SELECT
                  FROM pg_catalog.pg_index AS i
                 WHERE i.indrelid = o.oid AND a.attnum = ANY (i.indkey::int2[])) AS is_indexed,

@@ -55,7 +55,8 @@ async def test_a_function_that_changes_another_tenants_rows_is_caught_by_running
     planted = VALUE.but(row="told: bool | None")
     found = await judge(planted, ddl=FUNCTION.format("whose uuid", "boolean", RENAMED.format("whose")), by=garden.run)
     assert [each.finding.code for each in found] == ["foreign-rows-changed", "foreign-rows-told"]
-    assert found[0].finding.message == "rows of another tenant were changed in app.changes, quarry.campaigns"
+    changed = "app.changes, app.commits, app.heads, quarry.campaigns"
+    assert found[0].finding.message == f"rows of another tenant were changed in {changed}"
     assert found[0].finding.remedy == "name the tenant of every relation that it writes"
 
 

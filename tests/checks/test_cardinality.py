@@ -10,7 +10,7 @@ import pytest
 
 from checks.proofs import Prover
 from conftest import MAJOR
-from service.checks.proofs import cardinality
+from service.checks.proofs import cardinality, orders
 
 _LEFT = "gen.item i LEFT JOIN gen.person p ON p.id = 1 AND i.owner = 1"
 
@@ -152,7 +152,7 @@ async def test_one_row_is_proved_where_there_is_one(prover: Prover, text: str, e
 @pytest.mark.parametrize(("text", "expected"), list(_cases((TOTAL, True), (PARTIAL, False))))
 async def test_an_order_is_total_where_no_rows_are_equal(prover: Prover, text: str, expected: bool) -> None:
     scope = (await prover.describe(f"{text} LIMIT 2")).scope
-    proof = cardinality.total_order(scope)
+    proof = orders.total_order(scope)
     assert proof.holds == expected, proof.why
     order = text.rpartition(" ORDER BY ")[2] if " ORDER BY " in text else "1"
     # Ranks of equal rows are equal; where columns are made of groups, or are sets, rows are not to be ranked.
@@ -165,7 +165,7 @@ async def test_an_order_is_total_where_no_rows_are_equal(prover: Prover, text: s
 @pytest.mark.skipif(MAJOR < 18, reason="PostgreSQL 18 has it")
 async def test_a_row_as_it_was_is_told_by_no_key(prover: Prover) -> None:
     text = "WITH w AS (INSERT INTO gen.tag VALUES (9, 'l'), (9, 'm') RETURNING old.item_id AS i, old.label AS l) SELECT i FROM w"
-    assert not cardinality.total_order((await prover.describe(f"{text} ORDER BY i, l LIMIT 1")).scope).holds
+    assert not orders.total_order((await prover.describe(f"{text} ORDER BY i, l LIMIT 1")).scope).holds
     assert [row["i"] for row in await prover.answers(text)] == [None, None]
 
 
@@ -173,4 +173,4 @@ async def test_a_proof_says_why(prover: Prover) -> None:
     scope = (await prover.describe("SELECT name FROM gen.person WHERE id = 1")).scope
     assert cardinality.at_most_one(scope).why == "person_pkey allows one row of person for its id"
     scope = (await prover.describe("SELECT name FROM gen.person ORDER BY name LIMIT 1")).scope
-    assert cardinality.total_order(scope).why == "rows of person may be equal in person.name"
+    assert orders.total_order(scope).why == "rows of person may be equal in person.name"

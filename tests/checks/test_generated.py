@@ -15,7 +15,7 @@ import pytest
 from checks import generated
 from checks.generated import Statement
 from checks.generated_data import READER, arguments, fill
-from service.checks.proofs import cardinality, catalog, nullability
+from service.checks.proofs import cardinality, catalog, nullability, orders
 from service.checks.proofs.cardinality import Proof
 from service.checks.proofs.describing import describing
 from service.checks.proofs.nullability import Verdict
@@ -116,7 +116,7 @@ async def judge(connection: Any, known: Any, seeds: Sequence[str], tally: Tally)
             try:
                 described = await describer.describe(statement.text)
                 scope = described.scope
-                order = cardinality.total_order(scope) if statement.unlimited else None
+                order = orders.total_order(scope) if statement.unlimited else None
                 verdicts, one = nullability.prove(scope, statement.given), cardinality.at_most_one(scope)
                 found.append(Judged(seed, statement, verdicts, one, order))
             except asyncpg.PostgresError as error:

@@ -111,3 +111,32 @@ async def test_an_exception_about_rows_that_no_run_returns_is_told(garden: Garde
 async def test_a_row_count_that_is_excused_and_false_is_seen(garden: Garden) -> None:
     plant = FIND.where("id = :id", "name = :name").but(takes="name: str", header="-- one: a test says so")
     assert "rows-observed" in [code for code, _ in await codes(garden, plant)]
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        "mood",
+        "daterange",
+        "datemultirange",
+        "tsvector",
+        "numeric[]",
+        "date[]",
+        "point",
+        "cidr",
+        "bit(3)",
+        "money",
+        "pair",
+    ],
+)
+async def test_a_column_of_any_type_is_given_values(garden: Garden, type_: str) -> None:
+    ddl = f"""CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE TYPE pair AS (one int, two text);
+        CREATE TABLE odd (tenant_id uuid NOT NULL, id uuid NOT NULL, x {type_} NOT NULL, PRIMARY KEY (tenant_id, id))"""
+    async with garden.with_ddl(ddl):
+        assert await codes(garden, FIND) == []
+
+
+async def test_a_table_without_sample_rows_hides_no_other_finding(garden: Garden) -> None:
+    async with garden.with_ddl("CREATE TABLE odd (tenant_id uuid NOT NULL, id uuid NOT NULL CHECK (id::text = 'x'))"):
+        [subject] = await garden.examine({"planted": FIND.where(" AND id = :id", "").but(takes="")})
+    assert {each.code for each in subject.findings} >= {"several-rows"}

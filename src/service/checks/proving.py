@@ -14,7 +14,7 @@ import asyncpg
 from service.checks import spans
 from service.checks.entries import Entry
 from service.checks.findings import Finding, Span
-from service.checks.proofs import cardinality, isolation, limits, nullability
+from service.checks.proofs import cardinality, isolation, limits, nullability, orders
 from service.checks.proofs.cardinality import Proof
 from service.checks.proofs.catalog import Catalog
 from service.checks.proofs.describing import Described, Describer, describing
@@ -166,7 +166,7 @@ def _proved(subject: Subject, key: int, described: Described) -> Proved:
         one=cardinality.at_most_one(scope),
         given=given,
         full=full,
-        orders=[(each, cardinality.total_order(each)) for each in scope.queries if limits.takes_some(each)],
+        orders=[(each, orders.total_order(each)) for each in scope.queries if limits.takes_some(each)],
         locks=[
             each
             for query in (scope, *described.added)

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service import files
 from service.checks import proving
 from service.checks.entries import Entry
-from service.checks.findings import Finding
+from service.checks.findings import Finding, Span
 from service.checks.proofs import catalog
 from service.checks.proofs.catalog import Catalog
 from service.checks.proving import Subject, understanding
 from service.checks.rules import caching, functions, indexes, leftovers, pages, privileges, signature
 from service.checks.rules import counts as rules
 from service.checks.runs import attack, growth
-from service.checks.runs.samples import Sampler
+from service.checks.runs.samples import SampleError, Sampler
 from service.checks.runs.trials import TENANTS
 
 
@@ -53,7 +54,18 @@ async def examine(connection: Any, schema: str, entries: Sequence[Entry], *, is_
     beside = privileges.check(subjects, known, held, elsewhere)
     if is_whole:
         signature.check_models(subjects)
-    sampler = await Sampler.of(connection, schema)
+    left_out: list[SampleError] = []
+    sampler = await Sampler.of(connection, schema, left_out)
+    left += [
+        Finding(
+            "no-sample-rows",
+            "samples",
+            Span(files.sql("migrations"), 1),
+            f"{error}",
+            "statements over it are not shown by runs",
+        )
+        for error in left_out
+    ]
     await attack.check(connection, sampler, subjects, TENANTS)
     await growth.check(connection, sampler, subjects, TENANTS[0])
     for subject in subjects:

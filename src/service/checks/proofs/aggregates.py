@@ -7,10 +7,11 @@ from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Node
 from service.checks.proofs.verdicts import Judge, Verdict
 
-_STARTS = 0x20 | 0x200
-_ENDS = 0x100 | 0x400
+_STARTS = 0x20 | 0x200 | 0x800
+_ENDS = 0x100 | 0x400 | 0x4000
 _EXCLUDES = 0x8000 | 0x10000 | 0x20000
 """`FRAMEOPTION_…`: a frame that starts before or at its row, and ends at or after it; and what EXCLUDE takes from it."""
+_NEIGHBOURS, _WITH_DEFAULT = frozenset({"lag", "lead"}), 3
 _EDGES = frozenset({"first_value", "last_value"})
 
 
@@ -38,6 +39,8 @@ def window(judge: Judge, node: Node, scope: QueryScope) -> Verdict:
     name = _name(node["winfnoid"], scope)
     if name in functions.RANKS:
         return Verdict(False, f"{name}() is a number")
+    if name == "ntile" or (name in _NEIGHBOURS and len(node.list("args")) == _WITH_DEFAULT):
+        return judge.any_of(node.list("args"), scope, f"{name}() of values that are never null")
     clause = next(each for each in scope.node.list("windowClause") if each["winref"] == node["winref"])
     options = clause["frameOptions"]
     has_own_row = options & _STARTS and options & _ENDS and not options & _EXCLUDES

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from service.checks.proofs import nullability, presence
 from service.checks.proofs.keys import place_of
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Link, Node, Source
+from service.checks.proofs.tree import Link, Node, Source, arguments
 from service.checks.proofs.verdicts import Verdict
+
+_JOINING = {("pg_catalog", name) for name in ("array_append", "array_prepend", "array_cat")}
 
 
 def elements(expression: Node | None, scope: QueryScope, given: frozenset[int] = frozenset()) -> Verdict | None:
@@ -27,6 +29,17 @@ def elements(expression: Node | None, scope: QueryScope, given: frozenset[int] =
         return _collected(expression, scope, given)
     if kind == "SUBLINK" and expression["subLinkType"] == Link.ARRAY:
         return nullability.prove(scope.inner(expression["subselect"]), given)[0]
+    if kind == "SUBLINK" and expression["subLinkType"] == Link.SCALAR:
+        inner = scope.inner(expression["subselect"])
+        return elements(inner.outputs[0]["expr"], inner, given) if inner.node["setOperations"] is None else None
+    if kind in ("FUNCEXPR", "OPEXPR"):
+        return _joined(expression, scope, given)
+    if kind == "NULLIFEXPR":
+        return elements(expression["args"][0], scope, given)
+    if kind == "MINMAXEXPR":
+        return _any((elements(each, scope, given) for each in expression["args"]), "no element of either array is null")
+    if kind == "WINDOWFUNC":
+        return _collected(expression, scope, given)
     if kind == "COALESCEEXPR":
         return _any((elements(each, scope, given) for each in expression["args"]), "no element of either array is null")
     if kind == "CASEEXPR":
@@ -35,16 +48,30 @@ def elements(expression: Node | None, scope: QueryScope, given: frozenset[int] =
     return _shown(expression, scope, given)
 
 
+def _joined(call: Node, scope: QueryScope, given: frozenset[int]) -> Verdict | None:
+    """The verdict on an array that is put together of others, and of elements."""
+    function = scope.catalog.functions.get(call["opfuncid"] or call["funcid"])
+    if function is None or (function.schema, function.name) not in _JOINING:
+        return None
+    one, other = arguments(call)
+    array, element = {"array_append": (one, other), "array_prepend": (other, one)}.get(function.name, (one, None))
+    parts = [elements(array, scope, given), *([] if element is not None else [elements(other, scope, given)])]
+    if element is not None:
+        parts.append(nullability.of_expression(element, scope, given))
+    return _any(parts, "no element of the parts is null")
+
+
 def _any(verdicts: Iterable[Verdict | None], why: str) -> Verdict | None:
     known = [each for each in verdicts if each is not None]
     return next((each for each in known if each.is_nullable), Verdict(False, why)) if known else None
 
 
 def _collected(node: Node, scope: QueryScope, given: frozenset[int]) -> Verdict | None:
-    function = scope.catalog.functions.get(node["aggfnoid"])
+    function = scope.catalog.functions.get(node["aggfnoid"] or node["winfnoid"])
     if function is None or (function.schema, function.name) != ("pg_catalog", "array_agg"):
         return None
-    value = node.list("args")[0]["expr"]
+    first = node.list("args")[0]
+    value = first["expr"] if first.kind == "TARGETENTRY" else first
     if node["aggfilter"] is not None and place_of(value) in presence.rejected(node["aggfilter"], scope):
         return Verdict(False, "FILTER leaves out the nulls")
     return nullability.of_expression(value, scope, given)

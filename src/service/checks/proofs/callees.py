@@ -30,6 +30,9 @@ def callees(value: Any, catalog: Catalog) -> Iterator[Callee]:
             function = catalog.functions.get(oid)
             if function is not None:
                 yield Callee(function, location, how)
+                if (routine := catalog.routines.get(oid)) is not None and routine.defaults is not None:
+                    for each in callees(routine.defaults, catalog):
+                        yield Callee(each.function, location, f"by the default of an argument of {function.name}()")
 
 
 def _named(node: Node, catalog: Catalog) -> Iterator[tuple[int, str]]:
@@ -37,13 +40,20 @@ def _named(node: Node, catalog: Catalog) -> Iterator[tuple[int, str]]:
         if node[field]:
             operator = catalog.operators.get(node["opno"], "") if field == "opfuncid" else ""
             yield node[field], f"by the operator {operator}" if operator else ""
-    operators = [node[field] for field in _OPERATORS if node[field]]
-    for each in (*operators, *(node["opnos"] or ())):
-        if each in catalog.operator_functions:
-            yield catalog.operator_functions[each], f"by the operator {catalog.operators[each]}"
+    operators = [node[field] for field in _OPERATORS if node[field]] + list(node["opnos"] or ())
+    for each in operators:
+        for operator in (each, *catalog.twins.get(each, ())):
+            if operator in catalog.operator_functions:
+                yield catalog.operator_functions[operator], f"by the operator {catalog.operators[operator]}"
     if node.kind == "COERCETODOMAIN":
-        name = catalog.types[node["resulttype"]]
-        for implied in catalog.implied:
-            if implied.what.endswith(f"of the domain {name}"):
-                for each in callees(implied.expression, catalog):
-                    yield each.function.oid, f"by {implied.what}"
+        yield from _checks(catalog.types[node["resulttype"]], catalog)
+
+
+def _checks(name: str, catalog: Catalog) -> Iterator[tuple[int, str]]:
+    """The functions that the CHECKs of a domain call, and those of the domains that it is based on."""
+    for implied in catalog.implied:
+        if implied.what.endswith(f"of the domain {name}"):
+            for each in callees(implied.expression, catalog):
+                yield each.function.oid, f"by {implied.what}"
+    if name in catalog.kinds:
+        yield from _checks(catalog.kinds[name], catalog)

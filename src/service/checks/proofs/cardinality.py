@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from service.checks.proofs.keys import Pins, place_of
+from service.checks.proofs.keys import COLLATIONS, EXACT, Pins, place_of
 from service.checks.proofs.presence import Variable
 from service.checks.proofs.scopes import QueryScope, is_exists
 from service.checks.proofs.tree import Command, Node, Source
@@ -29,10 +29,11 @@ def at_most_one(scope: QueryScope) -> Proof:
     """Whether a query returns at most one row."""
     if limit(scope) in (0, 1):
         return Proof(True, "LIMIT 1")
-    return _unlimited(scope)
+    return unlimited(scope)
 
 
-def _unlimited(scope: QueryScope) -> Proof:
+def unlimited(scope: QueryScope) -> Proof:
+    """Whether a query answers one row at most, without counting its LIMIT."""
     node = scope.node
     if node["setOperations"] is not None:
         return _combined(scope)
@@ -134,6 +135,10 @@ def _for_columns(scope: QueryScope, columns: frozenset[int]) -> str:
 
 def _determined(scope: QueryScope, columns: frozenset[int]) -> Proof:
     node, outputs = scope.node, scope.outputs
+    if node["setOperations"] is not None and node["setOperations"]["all"]:
+        return order_of_parts(
+            scope, [number - 1 for number in sorted(columns) if 0 < number <= len(outputs)], "its columns"
+        )
     if node["setOperations"] is not None or node["hasTargetSRFs"] or node.list("groupingSets"):
         return Proof(False, "rows may be repeated")
     shown = [outputs[number - 1] for number in columns if 0 < number <= len(outputs)]
@@ -160,51 +165,8 @@ def _written(scope: QueryScope, columns: set[int]) -> Proof:
     return Proof(False, "no key tells the written rows apart")
 
 
-def total_order(scope: QueryScope) -> Proof:
-    """Whether ORDER BY is total: no two rows are equal in all of its keys, so that LIMIT selects the same rows each time."""
-    node = scope.node
-    if (one := _unlimited(scope)).holds:
-        return one
-    if not scope.outputs and scope.command is Command.SELECT:
-        return Proof(True, "its rows are counted and not looked at")
-    if not node.list("sortClause"):
-        return Proof(False, "there is no ORDER BY")
-    keys = list(sorted_by(scope))
-    names = ", ".join(sort_key_name(each, scope) for each in keys)
-    if node["hasTargetSRFs"] or node.list("groupingSets"):
-        return Proof(False, f"rows may be repeated within {names}")
-    # DISTINCT ON keeps the first of several rows, so ORDER BY also has to determine which row is the first.
-    is_distinct = node.list("distinctClause") and not node["hasDistinctOn"]
-    if node["setOperations"] is not None or node.list("groupClause") or is_distinct:
-        return _order_of_shown(scope, names)
-    pins = pins_of(scope, [place for each in keys if (place := place_of(each))])
-    if not pins.loose:
-        return Proof(True, f"{names}: {'; '.join(dict.fromkeys(pins.reasons.values()))}")
-    loose = ", ".join(scope.alias(number) for number in sorted(pins.loose))
-    return Proof(False, f"rows of {loose} may be equal in {names}")
-
-
-def _order_of_shown(scope: QueryScope, names: str) -> Proof:
-    """Whether ORDER BY is total for groups, or for the rows of UNION or DISTINCT.
-
-    Two groups differ in at least one expression of GROUP BY, two rows of UNION or DISTINCT in at least one column. So the order
-    is total if all of these expressions or columns are keys of ORDER BY.
-    """
-    node = scope.node
-    sort = {each["tleSortGroupRef"] for each in node.list("sortClause")}
-    if node["setOperations"] is not None and node["setOperations"]["all"]:
-        return _order_of_all(scope, names)
-    clause = node.list("distinctClause") or node.list("groupClause")
-    needed = {each["tleSortGroupRef"] for each in clause} or {each["ressortgroupref"] for each in scope.outputs}
-    if needed <= sort:
-        return Proof(True, f"{names}: no two rows have the same")
-    return Proof(False, f"rows may be equal in {names}")
-
-
-def _order_of_all(scope: QueryScope, names: str) -> Proof:
-    """The order of a UNION ALL: total if it is in each part, and a constant in it tells the parts apart."""
-    references = {each["tleSortGroupRef"] for each in scope.node.list("sortClause")}
-    positions = [n for n, each in enumerate(scope.outputs) if each["ressortgroupref"] in references]
+def order_of_parts(scope: QueryScope, positions: list[int], names: str) -> Proof:
+    """Whether no two rows of a UNION ALL are equal in the columns at some positions."""
     parts = list(_parts(scope.node["setOperations"], scope))
     if not all(parts):
         return Proof(False, "UNION ALL may repeat rows")
@@ -244,20 +206,10 @@ def _differ(one: Node, other: Node) -> bool:
     while other.kind == "RELABELTYPE":
         other = other["arg"]
     is_constant = all(each.kind == "CONST" and not each["constisnull"] for each in (one, other))
-    return is_constant and one["consttype"] == other["consttype"] and one["constvalue"] != other["constvalue"]
-
-
-def sorted_by(scope: QueryScope) -> Iterator[Node]:
-    """The expressions of ORDER BY, the most significant first."""
-    by_reference = {each["ressortgroupref"]: each["expr"] for each in scope.node.list("targetList")}
-    for clause in scope.node.list("sortClause"):
-        yield by_reference[clause["tleSortGroupRef"]]
-
-
-def sort_key_name(expression: Node, scope: QueryScope) -> str:
-    """A sort key in words: `alias.column`, or `an expression`."""
-    place = place_of(expression)
-    return scope.column(*place) if place else "an expression"
+    is_exact = one["consttype"] in EXACT and one["constcollid"] in COLLATIONS
+    return bool(
+        is_constant and is_exact and one["consttype"] == other["consttype"] and one["constvalue"] != other["constvalue"]
+    )
 
 
 def limit(scope: QueryScope) -> int | None:

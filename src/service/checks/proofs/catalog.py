@@ -24,7 +24,10 @@ _SYSTEM = """
 SELECT c.oid::int8, c.relname::text
   FROM pg_catalog.pg_class AS c
  WHERE c.relnamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace)
+    OR c.relkind IN ('m', 'f', 'S')
 """
+_FIRST_OF_OURS = 16384
+"""`FirstNormalObjectId`: objects that the server itself does not make have this or a higher OID."""
 _SEQUENCES = "SELECT c.oid::int8, c.oid::regclass::text FROM pg_catalog.pg_class AS c WHERE c.relkind = 'S'"
 _TENANT_FUNCTION = ("app", "current_tenant")
 
@@ -104,6 +107,11 @@ class Function:
     returns: str
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it is not one of the server's own functions, in whichever schema it is."""
+        return self.oid >= _FIRST_OF_OURS
+
+    @property
     def qualified(self) -> str:
         """The name that statements use: `app.heads`, but the bare name for a function outside the schema `app`."""
         return f"app.{self.name}" if self.schema == "app" else self.name
@@ -117,6 +125,8 @@ class Routine:
     body: str
     config: tuple[str, ...]
     parts: tuple[int, ...]
+    defaults: Any = None
+    """The trees of the defaults of its arguments."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,8 @@ class Catalog:
     indexable: frozenset[int]
     tenant_function: int
     operator_functions: Mapping[int, int] = field(default_factory=dict)
+    twins: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    """Of an operator its commutator and its negator, which the planner may put in its place (0: it has none)."""
     routines: Mapping[int, Routine] = field(default_factory=dict)
     implied: tuple[Implied, ...] = ()
     system: Mapping[int, str] = field(default_factory=dict)
@@ -187,10 +199,16 @@ async def load(connection: Any) -> Catalog:
     types = await connection.fetch("SELECT oid::int8, format_type(oid, NULL) FROM pg_catalog.pg_type")
     kinds = await connection.fetch(_sql("kinds"))
     operators = await connection.fetch(
-        "SELECT oid::int8, oprname::text, oprcode::oid::int8 FROM pg_catalog.pg_operator"
+        "SELECT oid::int8, oprname::text, oprcode::oid::int8, oprcom::int8, oprnegate::int8 FROM pg_catalog.pg_operator"
     )
     routines = {
-        row["oid"]: Routine(row["language"], row["body"] or "", tuple(row["config"]), tuple(filter(None, row["parts"])))
+        row["oid"]: Routine(
+            row["language"],
+            row["body"] or "",
+            tuple(row["config"]),
+            tuple(filter(None, row["parts"])),
+            tree.parse(row["defaults"]) if row["defaults"] else None,
+        )
         for row in await connection.fetch(_sql("routines"))
     }
     implied = tuple(
@@ -201,6 +219,8 @@ async def load(connection: Any) -> Catalog:
     members = await connection.fetch(
         "SELECT o.amopopr::int8, o.amopstrategy, a.amname = 'btree' FROM pg_catalog.pg_amop AS o"
         "  JOIN pg_catalog.pg_am AS a ON a.oid = o.amopmethod"
+        # Of ours, nobody knows what they take for equal.
+        f" WHERE o.amopfamily < {_FIRST_OF_OURS}"
     )
     for operator, strategy, is_btree in members:
         if is_btree:
@@ -209,8 +229,8 @@ async def load(connection: Any) -> Catalog:
         version=version,
         relations=relations,
         functions=functions,
-        operators={oid: name for oid, name, _ in operators},
-        implementations={function: name for _, name, function in operators},
+        operators={oid: name for oid, name, *_ in operators},
+        implementations={function: name for _, name, function, *_ in operators},
         types=dict(map(tuple, types)),
         kinds=dict(map(tuple, kinds)),
         strategies={operator: frozenset(found) for operator, found in strategies.items()},
@@ -218,7 +238,8 @@ async def load(connection: Any) -> Catalog:
         tenant_function=next(
             (each.oid for each in functions.values() if (each.schema, each.name) == _TENANT_FUNCTION), 0
         ),
-        operator_functions={oid: function for oid, _, function in operators},
+        operator_functions={oid: function for oid, _, function, *_ in operators},
+        twins={oid: (other, opposite) for oid, _, _, other, opposite in operators if other or opposite},
         routines=routines,
         implied=implied,
         sequences=dict(map(tuple, await connection.fetch(_SEQUENCES))),

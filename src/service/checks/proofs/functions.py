@@ -40,6 +40,7 @@ TOTAL_FUNCTIONS = frozenset({
     "sha224", "sha256", "sha384", "sha512", "hashtext", "hashtextextended", "get_byte", "get_bit", "set_byte", "bit_count",
     # Times.
     "isfinite", "justify_days", "justify_hours", "justify_interval", "make_date", "make_time", "make_timestamp",
+    "make_interval", "date_bin",
     "make_timestamptz", "to_timestamp", "to_date", "timezone",
     # Arrays.
     "array_to_string", "array_cat",
@@ -66,8 +67,11 @@ NEVER_NULL = frozenset({
 })  # fmt: skip
 """Functions that never return null, whatever their arguments are."""
 
-FIRST_DECIDES = frozenset({"concat_ws", "format"})
+FIRST_DECIDES = frozenset({"concat_ws", "format", "array_remove", "array_replace"})
 """Functions that return null only if their first argument is null."""
+
+ALL_DECIDE = frozenset({"array_append", "array_prepend", "array_cat"})
+"""Functions that return null only if all their arguments are null."""
 
 EXTRACTED = frozenset({"year", "epoch", "century", "decade", "millennium", "millennia", "julian", "isoyear"})
 """The fields of extract() and date_part() that infinite times have too; of the others it returns null for these."""

@@ -62,7 +62,7 @@ def called(scope: QueryScope) -> dict[Function, int]:
     """
     found: dict[Function, int] = {}
     for callee in callees(scope.node, scope.catalog):
-        if callee.function.schema != "pg_catalog" and callee.function.oid != scope.catalog.tenant_function:
+        if callee.function.is_ours and callee.function.oid != scope.catalog.tenant_function:
             found.setdefault(callee.function, callee.location)
     return found
 
@@ -84,7 +84,8 @@ def _of(scope: QueryScope, tenants: Tenants) -> Iterator[Locked]:
             news = [each for each in _new_rows(scope) if not _inserts_tenant(each, scope, relation, tenants)]
             predicate = "" if news else predicate
         if is_target and scope.command is Command.INSERT:
-            policy = _policy(scope.node.list("withCheckOptions"), relation, scope)
+            checks = _policy(scope.node.list("withCheckOptions"), relation, scope)
+            policy = checks if _is_checked(scope, relation) else ""
             predicate = "" if news else f"{column} is given :tenant_id"
         is_moved = is_target and _assigns(scope, relation.tenant)
         yield Locked(

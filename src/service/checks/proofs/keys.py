@@ -7,6 +7,7 @@ one row) if the columns of one of the table's unique indexes are pinned.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -16,10 +17,10 @@ from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Join, Node, Source, arguments, conjuncts, references, walk
 
 _VARCHAR, _TEXT = 1043, 25
-_EXACT = frozenset({16, 17, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950})
+EXACT = frozenset({16, 17, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950})
 """Oids of types whose equal values are always identical. numeric is not among them: a function can tell 1.0 from 1.00, which are
 equal."""
-_COLLATIONS = frozenset({0, 100, 950, 951})
+COLLATIONS = frozenset({0, 100, 950, 951})
 """Oids of the collations default, C and POSIX, under which equal texts are identical. 0 stands for a type without a collation."""
 
 Inner = Callable[[QueryScope, frozenset[int]], str]
@@ -83,7 +84,7 @@ class Pins:
             return self.is_fixed(self.scope.entry(number).list("groupexprs")[attribute - 1])
         if self._is_settled(number):
             return True
-        if not equal and (variable["vartype"] not in _EXACT or variable["varcollid"] not in _COLLATIONS):
+        if not equal and (variable["vartype"] not in EXACT or variable["varcollid"] not in COLLATIONS):
             return False
         place = number, attribute
         # Where an outer join fills the variable with null, the condition that pins it does not hold. So it is fixed only if it
@@ -137,11 +138,30 @@ class Pins:
 
     def _single_out(self) -> bool:
         before = len(self.single)
+        for number in self._missing - self.single:
+            self.single.add(number)
+            self.reasons[number] = f"no row of {self.scope.alias(number)} is met"
         for number in self.scope.read - self.single:
             if all(self._has(each) for each in self._needed(number)) and (reason := self._key(number)):
                 self.single.add(number)
                 self.reasons[number] = reason
         return len(self.single) > before
+
+    @functools.cached_property
+    def _missing(self) -> frozenset[int]:
+        """The entries that are nulls in every row: outer joins fill them, and a condition wants a NOT NULL column to be NULL."""
+        found: frozenset[int] = frozenset()
+        for condition in self.scope.always:
+            place = (
+                place_of(condition["arg"]) if condition.kind == "NULLTEST" and condition["nulltesttype"] == 0 else None
+            )
+            relation = self.scope.relation(place[0]) if place else None
+            if place and relation and place[1] in relation.columns and relation.columns[place[1]].is_required:
+                found |= frozenset[int]().union(*(
+                    join.nullable & self.scope.read for join in self.scope.joins
+                    if join.kind in (Join.LEFT, Join.RIGHT) and place[0] in join.nullable
+                ))  # fmt: skip
+        return found
 
     def _needed(self, number: int) -> list[Node]:
         """The variables of this query that occur inside a subquery, function or VALUES in its FROM. Only LATERAL allows them."""

@@ -19,6 +19,7 @@ from service.checks.proofs.verdicts import Verdict
 __all__ = ["Verdict", "of_expression", "prove"]
 
 _UNION, _INTERSECT = 1, 2
+_TESTED = frozenset({"OPEXPR", "FUNCEXPR", "SUBSCRIPTINGREF", "COERCEVIAIO", "COALESCEEXPR"})
 _OLD, _NEW = 1, 2
 """`VarReturningType`, since PostgreSQL 18."""
 
@@ -119,12 +120,10 @@ class _Prover:
 
     def _is_required(self, expression: Node, scope: QueryScope) -> bool:
         """Whether a condition rejects the rows in which an expression, more than a variable, is null."""
-        if (
-            expression.kind not in ("OPEXPR", "FUNCEXPR", "SUBSCRIPTINGREF", "COERCEVIAIO")
-            or scope.command is not Command.SELECT
-        ):
+        # A query that is one group, or has grouping sets, returns a row even if the conditions reject all.
+        if scope.command is not Command.SELECT or scope.is_one_group or scope.node.list("groupingSets"):
             return False
-        return any(same(expression, each) for each in self.holding(scope).expressions)
+        return expression.kind in _TESTED and any(same(expression, each) for each in self.holding(scope).expressions)
 
     def variable(self, node: Node, inner: QueryScope) -> Verdict:
         scope = inner.up(node["varlevelsup"])
@@ -243,11 +242,15 @@ class _Prover:
             return Verdict(True, f"{label} may end before the other sets beside it")
         if node["funcretset"] and function.name == "unnest" and origins.number_of(arguments(node)[0]) in self.full:
             return Verdict(False, "no element of the array is null")
+        if node["funcretset"] and function.name == "unnest" and arguments(node)[0].kind == "ARRAYEXPR":
+            return self.any_of(arguments(node)[0].list("elements"), scope, "no element of the array is null")
         if functions.is_never_null(function) and not node["funcvariadic"]:
             return Verdict(False, f"{label} is never null")
         given = arguments(node)
-        if function.schema == "pg_catalog" and function.name in functions.FIRST_DECIDES:
+        if function.schema == "pg_catalog" and function.name in functions.FIRST_DECIDES and not node["funcvariadic"]:
             return self.of(given[0], scope)
+        if function.schema == "pg_catalog" and function.name in functions.ALL_DECIDE:
+            return self.all_of(given, scope, f"{label} has a value")
         field = origins.constant(given[0]) if function.name in ("extract", "date_part") else None
         is_extracted = field is not None and field <= functions.EXTRACTED
         if functions.is_total(function, scope.catalog) or (function.schema == "pg_catalog" and is_extracted):

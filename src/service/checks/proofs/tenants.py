@@ -100,6 +100,9 @@ class Tenants:
         source = scope.source(number)
         if source is Source.SUBQUERY:
             return self._returns(scope.subquery(number), attribute, assumed)
+        if source is Source.VALUES:
+            rows = scope.entry(number).list("values_lists")
+            return all(self._is(row[attribute - 1], scope, set(), frozenset(), assumed) for row in rows)
         if source is not Source.CTE:
             return False
         expression, inner = scope.expression(number)

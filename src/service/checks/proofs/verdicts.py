@@ -118,6 +118,7 @@ RULES: Mapping[str, _Rule] = {
     "SUBSCRIPTINGREF": _always("an element may not be there"),
     "FIELDSELECT": _always("a field may be null"),
     "RETURNINGEXPR": _always("there may be no row before or after the change"),
+    "MERGESUPPORTFUNC": _never("a MERGE says what it did"),
     "NEXTVALUEEXPR": _never("an identity column gets a number"),
     "JSONCONSTRUCTOREXPR": _json,
     "JSONVALUEEXPR": lambda judge, node, scope: judge.of(node["raw_expr"], scope),

@@ -52,7 +52,7 @@ def _verdict(expression: Node, scope: QueryScope, given: frozenset[int], full: f
         return nullability.of_expression(expression, scope, given, full)
     for branch in expression["args"]:
         result = branch["result"]
-        is_meant = bool(_parameters(branch["expr"])) and number_of(result) is not None
+        is_meant = number_of(result) is not None and bool(_parameters(branch["expr"]) - {number_of(result)})
         if not is_meant and (verdict := _verdict(result, scope, given, full)).is_nullable:
             return verdict
     if expression["defresult"] is None:

@@ -19,7 +19,6 @@ from service.statements import lexer
 from service.statements.lexer import Kind
 
 _DECLARATION = re.compile(r"(?P<function>[\w.]+): (?P<code>[a-z-]+): (?P<reason>\S.*)")
-_SYSTEM = ("pg_catalog", "information_schema")
 _READABLE = frozenset({"pg_timezone_names", "pg_timezone_abbrevs"})
 """Relations of pg_catalog that any statement may read: the same for all."""
 _TENANT = """
@@ -43,7 +42,7 @@ def check(subject: Subject) -> None:
     for proved in subject.proved.values():
         for query in proved.run:
             for callee in callees(query.node, subject.catalog):
-                if callee.function.schema in _SYSTEM:
+                if not callee.function.is_ours:
                     _system(subject, proved, callee)
                 elif callee.function.oid != subject.catalog.tenant_function:
                     _own(subject, proved, callee, bodies)
@@ -119,7 +118,8 @@ def _relations(subject: Subject, oids: Iterable[int]) -> None:
         if name is not None and name not in _READABLE and not subject.note("crosses"):
             subject.say(
                 "system-relation", f"it reads {name}, which tells of all tenants together",
-                span=spans.of_word(subject.entry.statement, name), proved="the server's own tables and views have no policies",
+                span=spans.of_word(subject.entry.statement, name),
+                proved="the server's own tables and views, materialized views, foreign tables and sequences have no policies",
                 remedy="write '-- crosses: who is told, and why that is well'",
             )  # fmt: skip
 
@@ -150,11 +150,19 @@ def implied(catalog: Catalog) -> list[Finding]:
         )
         for name in sorted({name for name, _ in _declarations()} - existing)
     ]  # fmt: skip
+    names = [each.qualified for each in catalog.functions.values() if each.is_ours]
+    found += [
+        Finding(
+            "declaration-ambiguous", name, Span(_declarations_path(), 1), f"there are several functions {name}()", "",
+            "give the others another name: a declaration is of one function",
+        )
+        for name in sorted({name for name, _ in _declarations()}) if names.count(name) > 1
+    ]  # fmt: skip
     return list(dict.fromkeys(found))
 
 
 def _implied_faults(function: Function, catalog: Catalog, bodies: Bodies) -> Iterator[Fault]:
-    if function.schema in _SYSTEM:
+    if not function.is_ours:
         kind = system_functions.kind(function)
         # A trigger of the server's own, a key that a sequence gives.
         if kind not in system_functions.ALLOWED and kind != "sequences":
@@ -163,6 +171,11 @@ def _implied_faults(function: Function, catalog: Catalog, bodies: Bodies) -> Ite
         return
     yield from _faults(function, catalog, bodies)
     body = bodies.of(function)
+    if body.acts:
+        yield (
+            "function-acts", f"{function.qualified}() calls {body.acts}, which a statement may not call",
+            f"declare it in {_declarations_path().name}: {function.qualified}: function-acts: why",
+        )  # fmt: skip
     if function.is_definer:
         yield (
             "function-undeclared", f"{function.qualified}() runs with its owner's rights",

@@ -96,7 +96,7 @@ def _judge(subject: Subject, proved: Proved, scope: QueryScope, comparison: Node
         if relation is None or not leaks or subject.note("unindexed", relation.name):
             continue
         column = relation.column_name(variable["varattno"])
-        if not any(_leads(index, comparison) for index in relation.indexes):
+        if not any(_leads(index, comparison, variable["varno"]) for index in relation.indexes):
             continue
         indexed = [index.name.rpartition(".")[2] for index in relation.indexes if variable["varattno"] in index.touched]
         subject.say(
@@ -108,11 +108,13 @@ def _judge(subject: Subject, proved: Proved, scope: QueryScope, comparison: Node
         )  # fmt: skip
 
 
-def _leads(index: Index, comparison: Node) -> bool:
+def _leads(index: Index, comparison: Node, number: int) -> bool:
     """Whether an index has a key that one side of a comparison is: without policies it might be used."""
     for side in arguments(comparison):
         place = place_of(side)
         keys = index.expressions if isinstance(index.expressions, list) else []
-        if (place and place[1] in index.columns) or any(same(side, key, anywhere=True) for key in keys):
+        if (place and place[0] == number and place[1] in index.columns) or any(
+            same(side, key, anywhere=True) for key in keys
+        ):
             return True
     return False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from service.checks import spans
 from service.checks.proofs import limits, nullability, presence
-from service.checks.proofs.cardinality import sort_key_name, sorted_by
 from service.checks.proofs.keys import place_of
+from service.checks.proofs.orders import sort_key_name, sorted_by
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Node, arguments, location, same, walk
 from service.checks.proving import Proved, Subject
@@ -19,6 +19,7 @@ _DESCENDING, _ASCENDING = (1, 2), (5, 4)
 
 The first of each excludes that row (< or >), the second includes it (<= or >=).
 """
+_EQUAL = 3
 _FLIPPED = {1: 5, 2: 4, 3: 3, 4: 2, 5: 1}
 _UNORDERED = "end ORDER BY with a unique key such as id, or write '-- unordered: why any will do'"
 
@@ -79,11 +80,22 @@ def _keyset(subject: Subject, proved: Proved, scope: QueryScope) -> None:
     )
     bounds = [each for each in (_bound(node, scope, names) for node in scope.always) if each is not None]
     compared = [each for each in bounds if _is_meant(each, keys, directions, after)]
-    if after and keys and not compared and scope is proved.scope:
+    is_missing = bool(after and keys and not compared and scope is proved.scope)
+    if is_missing:
         subject.say(
             "keyset-missing", f"there are :after… parameters, and no condition goes on after them in the order {wanted}",
             remedy="write (created_at, id) < (:after_created_at, :after_id)",
         )  # fmt: skip
+    is_whole = any(_is_whole(each, keys, directions) for each in compared)
+    for condition in scope.always if not (is_whole or is_missing) else ():
+        for nested in _nested(condition, scope, names):
+            if _is_meant(nested, keys, directions, after) and not _is_filter(subject, nested, names):
+                subject.say(
+                    "keyset-differs", "a comparison with the keys of ORDER BY stands inside another condition",
+                    span=spans.at(statement, proved.key, nested.location), proved=f"the order is {wanted}",
+                    remedy="compare all keys at once where all must hold, in a line with -- when if it is optional; for a filter"
+                    " write '-- filter: parameter because …'",
+                )  # fmt: skip
     for each in compared:
         place = spans.at(statement, proved.key, each.location)
         if _is_whole(each, keys, directions):
@@ -136,14 +148,27 @@ def _why_null(key: Node, bound: _Bound, scope: QueryScope, given: frozenset[int]
     return ""
 
 
+def _nested(condition: Node, scope: QueryScope, names: dict[int, str]) -> Iterator[_Bound]:
+    """The comparisons inside a condition. Beside an equality with the same key they count whichever way they go."""
+    found = [
+        each for part in walk(condition) if part is not condition and (each := _bound(part, scope, names)) is not None
+    ]
+    equal = [each.keys[0] for each in found if each.strategies == {_EQUAL}]
+    for each in found:
+        is_paired = any(same(each.keys[0], key) for key in equal)
+        yield replace(each, is_row=True) if is_paired and each.strategies != {_EQUAL} else each
+
+
 def _is_meant(bound: _Bound, keys: Sequence[Node], directions: Sequence[tuple[int, int]], after: set[int]) -> bool:
     """Whether a condition is meant as that of a page: it speaks of :after…, compares rows, or cuts off the order's beginning."""
     if after & {_parameter(each) for each in bound.values}:
         return True
-    if bound.strategies & {3} or not keys:
+    if bound.strategies & {3} or not bound.strategies or not keys:
         return False
     if bound.is_row:
         return any(same(one, key) for one in bound.keys for key in keys)
+    if len(keys) > 1 and same(bound.keys[0], keys[-1]) and bound.strategies <= {*directions[-1]}:
+        return True  # The last key alone, which only tells rows apart that are equal in the others.
     return same(bound.keys[0], keys[0]) and bound.strategies <= {*directions[0]}
 
 

@@ -67,7 +67,7 @@ def needed(scope: QueryScope, role: str) -> Iterator[Privilege]:
             if each["requiredPerms"] and each["relid"] in scope.catalog.relations:
                 yield from _of(each, role)
     for callee in callees(scope.node, scope.catalog):
-        if callee.function.schema != "pg_catalog":
+        if callee.function.is_ours:
             yield role, "EXECUTE", callee.function.oid, 0
     for sequence in sequences_of(scope.node, scope.catalog):
         yield role, "USAGE", sequence, 0

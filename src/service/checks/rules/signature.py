@@ -9,7 +9,7 @@ from typing import Any
 from service.checks import spans
 from service.checks.entries import is_array, is_optional
 from service.checks.proofs import arrays as arrays_of
-from service.checks.proofs import origins, writes
+from service.checks.proofs import limits, origins, writes
 from service.checks.proofs.annotations import Expected, expected
 from service.checks.proofs.cardinality import has_a_row
 from service.checks.proofs.nullability import Verdict
@@ -115,11 +115,13 @@ def _model(subject: Subject, proved: Proved, model: type[Row]) -> None:
 def _elements(subject: Subject, proved: Proved, where: str, position: int, annotation: Any) -> None:
     """Report an array that may hold NULLs, for an annotation such as `list[str]` that says that it holds none."""
     arrays = [each for each in (annotation, *typing.get_args(annotation)) if is_array(each)]
-    if not arrays or is_optional(typing.get_args(arrays[0])[0]) or proved.scope.node["setOperations"] is not None:
+    if not arrays or is_optional(typing.get_args(arrays[0])[0]):
         return
     name = proved.described.columns[position][0]
-    verdict = arrays_of.elements(proved.scope.outputs[position]["expr"], proved.scope, proved.given)
-    if verdict is not None and verdict.is_nullable and not subject.note("notnull", name):
+    shown = [(leaf.outputs[position]["expr"], leaf) for leaf in limits.leaves(proved.scope)]
+    verdicts = [arrays_of.elements(expression, leaf, proved.given) for expression, leaf in shown]
+    verdict = next((each for each in verdicts if each is not None and each.is_nullable), None)
+    if verdict is not None and not subject.note("notnull", name):
         subject.say(
             "may-hold-null", f"'{name}' may hold NULLs, and {where} is a list without None",
             span=spans.of_word(subject.entry.statement, name), proved=verdict.why,

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from service.checks.proofs.callees import callees
 from service.checks.proofs.catalog import Catalog
-from service.checks.proving import Subject, understanding
+from service.checks.proofs.tree import walk
+from service.checks.proving import Proved, Subject, understanding
 from service.checks.runs import observing
 from service.checks.runs.arguments import Round, is_written
 from service.checks.runs.samples import SampleError, Sampler, mark
@@ -108,7 +110,10 @@ async def _repeat(trials: Trials, subject: Subject, attempts: Mapping[Attempt, t
         async with undone(trials.connection):
             again = await trials.run(subject, subject.proved[key], values)
         known = {str(value) for value in values}
-        if _plain(again, known) != _plain(outcome, known) and not subject.note("crosses"):
+        is_drawn = _draws_numbers(subject.proved[key])
+        if _plain(again, known, is_drawn=is_drawn) != _plain(outcome, known, is_drawn=is_drawn) and not subject.note(
+            "crosses"
+        ):
             was, now = _words(outcome), _words(again)
             subject.say(
                 "foreign-rows-told", f"its answer depends on rows of another tenant: {was} with them, {now} without",
@@ -121,7 +126,16 @@ def _words(outcome: Outcome) -> str:
     return f"SQLSTATE {outcome.failure}" if outcome.failure else f"{outcome.touched}, {len(outcome.rows)} rows"
 
 
-def _plain(outcome: Outcome, known: set[str]) -> object:
+def _draws_numbers(proved: Proved) -> bool:
+    """Whether a variant draws numbers from a sequence, which goes on after a run that was rolled back."""
+    for query in proved.run:
+        names = (each.function.name for each in callees(query.node, query.catalog))
+        if "nextval" in names or any(node.kind == "NEXTVALUEEXPR" for node in walk(query.node)):
+            return True
+    return False
+
+
+def _plain(outcome: Outcome, known: set[str], *, is_drawn: bool) -> object:
     """The parts of an outcome that must be equal when a run is repeated.
 
     Values that are new in every run (generated ids, the current time) are replaced by fixed words. `known` are the parameter
@@ -130,7 +144,11 @@ def _plain(outcome: Outcome, known: set[str]) -> object:
 
     def plain(value: object) -> object:
         if isinstance(value, dt.datetime):
-            return "a time" if abs(value - dt.datetime.now(dt.UTC)) < dt.timedelta(hours=1) else value
+            # A time without a zone may be that of any zone.
+            now = dt.datetime.now(dt.UTC) if value.tzinfo else dt.datetime.now(dt.UTC).replace(tzinfo=None)
+            return "a time" if abs(value - now) < dt.timedelta(hours=1 if value.tzinfo else 25) else value
+        if is_drawn and isinstance(value, int) and not isinstance(value, bool):
+            return "a number"
         if isinstance(value, UUID):
             return value if str(value) in known or value.version is None else "an id"
         if isinstance(value, str):

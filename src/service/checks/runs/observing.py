@@ -26,12 +26,32 @@ async def observe(trials: Trials, subjects: Sequence[Subject]) -> None:
     `trials.chosen` says which variants are run, `arguments.rounds` with which values. Each run is rolled back.
     """
     for subject in subjects:
-        if subject.note("unrun"):
+        if subject.declared("unrun") is not None:
+            if not await _runs(trials, subject):
+                subject.note("unrun")
             continue
         with understanding(subject):
             has_rows = [await _observe(trials, subject, proved) for proved in chosen(subject)]
             if not any(has_rows):
                 _unshown(subject)
+
+
+async def _runs(trials: Trials, subject: Subject) -> bool:
+    """Whether each variant succeeds in a run after all, and returns a row if exceptions about rows have to be shown."""
+    has_rows = False
+    for proved in chosen(subject):
+        outcomes = []
+        for each in rounds(subject, proved):
+            try:
+                values = await trials.arguments.values(subject, proved, {}, each)
+            except SampleError:
+                continue
+            async with undone(trials.connection):
+                outcomes.append(await trials.run(subject, proved, values))
+        if all(each.failure for each in outcomes):
+            return False
+        has_rows = has_rows or any(each.rows for each in outcomes)
+    return has_rows or not any(each.key in ("notnull", "one", "values") for each in subject.entry.statement.notes)
 
 
 def _unshown(subject: Subject) -> None:

@@ -52,16 +52,24 @@ class Sampler:
     _last: dict[UUID, int] = field(default_factory=dict)
 
     @classmethod
-    async def of(cls, connection: asyncpg.Connection[Any], schema: str = "quarry") -> Sampler:
+    async def of(
+        cls, connection: asyncpg.Connection[Any], schema: str = "quarry", left_out: list[SampleError] | None = None
+    ) -> Sampler:
         """A Sampler for all tables of the schemas `app` and `schema`. Its expressions satisfy the constraints of the tables.
 
         The connection must be a superuser's; the database is not changed. Raises SampleError if no expressions are found for a
-        table; the message says which constraint is not satisfied, or which column has no values.
+        table; the message says which constraint is not satisfied, or which column has no values. With `left_out` the error
+        is added to it instead, and the table has no rows.
         """
         tables = {table.relation: table for table in await _tables(connection, schema)}
         plans: dict[int, Plan] = {}
         for table in _parents_first(tables):
-            plans[table.relation] = await Search(connection, table, _referenced(table, tables, plans)).run()
+            try:
+                plans[table.relation] = await Search(connection, table, _referenced(table, tables, plans)).run()
+            except SampleError as error:
+                if left_out is None:
+                    raise
+                left_out.append(error)
         return cls(plans)
 
     async def fill(
@@ -105,6 +113,8 @@ class Sampler:
         `relation` is the table's OID, `attnum` the column's number. If the tenant has fewer than `n` rows in the table,
         counting starts again at its first row. Raises SampleError if it has none.
         """
+        if relation not in self.plans:
+            raise SampleError("there are no sample rows of a view")
         table = self.plans[relation].table
         if n > _PICKED and n <= self._last.get(tenant, 0) and not table.is_single:
             return (await self._row(connection, relation, tenant, n)).get(self._name(relation, attnum))
@@ -129,6 +139,8 @@ class Sampler:
         If the table can hold only one row per tenant, the row is one of the tenant NEWCOMER, who has no row there. In the table
         of tenants it describes a new tenant. Returns None for a column that an INSERT can't set (generated, identity).
         """
+        if relation not in self.plans:
+            raise SampleError("there are no sample rows of a view")
         plan = self.plans[relation]
         if plan.table.is_of_tenants:
             owner = UUID(bytes=hashlib.md5(f"{tenant} {n}".encode(), usedforsecurity=False).digest(), version=4)
@@ -193,6 +205,7 @@ def _referenced(table: Table, tables: Mapping[int, Table], plans: Mapping[int, P
 async def _tables(connection: asyncpg.Connection[Any], schema: str) -> list[Table]:
     rows = await connection.fetch(_sql("sample_columns"), schema)
     names = {row["table_name"]: row["relation"] for row in rows}
+    literals = {each: await Sampler.literal(connection, each) for each in {row["type_name"] for row in rows}}
     found = []
     for name, group in itertools.groupby(rows, key=lambda row: row["table_name"]):
         columns = {}
@@ -205,7 +218,7 @@ async def _tables(connection: asyncpg.Connection[Any], schema: str) -> list[Tabl
             columns[row["name"]] = Column(
                 row["number"], row["name"], row["declared"], row["type_name"], row["is_nullable"], row["is_tenant"],
                 row["is_indexed"], row["initial"], row["checks"], parent, implied is not None,
-                _FIXED.get((name, row["name"]), ""),
+                literals[row["type_name"]], row["labels"], _FIXED.get((name, row["name"]), ""),
             )  # fmt: skip
         found.append(Table(names[name], name, columns, given[0]["is_single"]))
     return found

@@ -69,6 +69,9 @@ class Trials:
             async with self.connection.transaction():
                 prepared = await self.connection.prepare(text)
                 records = await prepared.fetch(*values)
+                if may_write(proved):
+                    # What is deferred to the COMMIT, which never comes here.
+                    await self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
                 names = tuple(each.name for each in prepared.get_attributes() or ())
                 answer = Outcome(names, tuple(tuple(record) for record in records), prepared.get_statusmsg())
         except asyncpg.PostgresError as error:

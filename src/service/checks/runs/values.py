@@ -70,6 +70,10 @@ class Column:
     parent: tuple[int, str] | None
     is_paired: bool = False
     """Whether exactly one row refers to each row of the parent table."""
+    literal: str = ""
+    """An expression for a type of which no values are made here."""
+    labels: Sequence[str] = ()
+    """The labels of an enum."""
     fixed: str = ""
     """The SQL expression that the column always gets; '' if candidates are tried."""
 
@@ -80,6 +84,8 @@ class Column:
     @property
     def listed(self) -> Sequence[str]:
         """The SQL literals to which a CHECK restricts the column, the default first; empty if no CHECK lists values."""
+        if self.labels:
+            return [f"'{label.replace(chr(39), chr(39) * 2)}'" for label in self.labels]
         found = [each for check in self.checks for each in _LISTED.findall(check) if each[0] == self.name]
         values = dict.fromkeys(value for _, many, one in found for value in _ELEMENT.findall(many or one))
         return sorted(values, key=lambda value: value != self.initial)
@@ -248,4 +254,4 @@ def _values(table: Table, column: Column) -> Sequence[str]:
         # ids of earlier epochs.
         "xid8": ["(9223372036854775808 + @n)::text::xid8"],
         "oid": ["16384 + @n"],
-    }.get(_LIKE.get(column.type_name, column.type_name), [])  # fmt: skip
+    }.get(_LIKE.get(column.type_name, column.type_name), [column.literal] if column.literal else [])  # fmt: skip
