@@ -140,3 +140,10 @@ async def test_a_table_without_sample_rows_hides_no_other_finding(garden: Garden
     async with garden.with_ddl("CREATE TABLE odd (tenant_id uuid NOT NULL, id uuid NOT NULL CHECK (id::text = 'x'))"):
         [subject] = await garden.examine({"planted": FIND.where(" AND id = :id", "").but(takes="")})
     assert {each.code for each in subject.findings} >= {"several-rows"}
+
+
+async def test_texts_that_are_excused_and_false_are_seen(garden: Garden) -> None:
+    plant = FIND.where("SELECT id", "SELECT name AS x").but(
+        kind="maybe", row="x: Literal['a', 'b']", header="-- values: x because a test says so"
+    )
+    assert "values-observed" in [code for code, _ in await codes(garden, plant)]

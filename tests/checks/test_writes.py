@@ -152,3 +152,11 @@ async def test_a_number_of_a_sequence_needs_its_privilege(garden: Garden) -> Non
     assert "privilege-missing" in await codes(garden, plant, ddl)
     usage = "GRANT USAGE ON SEQUENCE moods_n_seq TO quarry_app"
     assert "privilege-missing" not in await codes(garden, plant, f"{ddl}; {usage}")
+
+
+async def test_a_constant_that_the_check_refuses_is_told(garden: Garden) -> None:
+    plant = Plant(
+        "UPDATE campaigns SET status = 'bogus' WHERE tenant_id = :tenant_id AND id = :id", "count", takes="id: UUID"
+    )
+    assert "values-refused" in await codes(garden, plant)
+    assert "values-refused" not in await codes(garden, plant.where("bogus", "active"))

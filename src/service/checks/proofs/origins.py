@@ -27,7 +27,7 @@ def _shown(scope: QueryScope) -> list[Texts]:
     operations = scope.node["setOperations"]
     if operations is not None:
         return _combined(operations, scope)
-    return [_texts(entry["expr"], scope) for entry in scope.outputs]
+    return [texts_of(entry["expr"], scope) for entry in scope.outputs]
 
 
 def _combined(part: Node, scope: QueryScope) -> list[Texts]:
@@ -37,14 +37,15 @@ def _combined(part: Node, scope: QueryScope) -> list[Texts]:
     return [None if one is None or other is None else one | other for one, other in both]
 
 
-def _texts(expression: Node | None, scope: QueryScope) -> Texts:
+def texts_of(expression: Node | None, scope: QueryScope) -> Texts:
+    """The texts that an expression may be; None where nothing limits them."""
     if expression is None:
         return frozenset()
     kind = expression.kind
     if kind == "CONST":
         return constant(expression)
     if kind == "RELABELTYPE":
-        return _texts(expression["arg"], scope)
+        return texts_of(expression["arg"], scope)
     if kind == "VAR":
         return _variable(expression, scope.up(expression["varlevelsup"]))
     if kind == "CASEEXPR":
@@ -57,7 +58,7 @@ def _texts(expression: Node | None, scope: QueryScope) -> Texts:
 def _union(expressions: list[Node | None], scope: QueryScope) -> Texts:
     found: frozenset[str] = frozenset()
     for each in expressions:
-        known = _texts(each, scope)
+        known = texts_of(each, scope)
         if known is None:
             return None
         found |= known
@@ -79,9 +80,9 @@ def _variable(variable: Node, scope: QueryScope) -> Texts:
         expression, inner = scope.expression(number)
         return None if expression["cterecursive"] else texts(inner)[attribute - 1]
     if source is Source.JOIN:
-        return _texts(scope.entry(number).list("joinaliasvars")[attribute - 1], scope)
+        return texts_of(scope.entry(number).list("joinaliasvars")[attribute - 1], scope)
     if source is Source.GROUP:
-        return _texts(scope.entry(number).list("groupexprs")[attribute - 1], scope)
+        return texts_of(scope.entry(number).list("groupexprs")[attribute - 1], scope)
     return None
 
 

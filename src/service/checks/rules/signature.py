@@ -13,6 +13,7 @@ from service.checks.proofs import limits, origins, writes
 from service.checks.proofs.annotations import Expected, expected
 from service.checks.proofs.cardinality import has_a_row
 from service.checks.proofs.nullability import Verdict
+from service.checks.proofs.tree import location
 from service.checks.proving import Proved, Subject
 from service.statements.calls import INDEX_SUFFIX
 from service.statements.rows import Row
@@ -211,6 +212,15 @@ def _parameters(subject: Subject, proved: Proved) -> None:
 def _writes(subject: Subject, proved: Proved) -> None:
     """Report NULLs that are written into NOT NULL columns, whichever expression they come from."""
     for query in (each for run in proved.run for each in run.queries):
+        for relation, column, expression in writes.assigned(query):
+            known = origins.texts_of(expression, query)
+            if known is not None and column.allowed is not None and known - column.allowed:
+                subject.say(
+                    "values-refused", f"{', '.join(sorted(known - column.allowed))} may be written into {relation.qualified}"
+                    f".{column.name}, which can't hold it",
+                    span=spans.at(subject.entry.statement, proved.key, location(expression)),
+                    proved=f"its CHECK allows {', '.join(sorted(column.allowed))}", remedy="write one of these",
+                )  # fmt: skip
         for each in writes.nulls(query, proved.given, proved.full):
             if subject.note("notnull", each.column.name):
                 continue

@@ -5,10 +5,12 @@ At least one run of each variant must succeed, and the results must agree with w
 
 from __future__ import annotations
 
+import typing
 from collections import Counter
 from collections.abc import Sequence
 
 from service.checks import spans
+from service.checks.proofs.annotations import expected
 from service.checks.proving import Proved, Subject, understanding
 from service.checks.runs.arguments import rounds
 from service.checks.runs.samples import SampleError
@@ -89,6 +91,7 @@ async def _observe(trials: Trials, subject: Subject, proved: Proved) -> bool:
         has_rows = has_rows or bool(outcome.rows)
         _nulls(subject, proved, outcome)
         _rows(subject, proved, outcome)
+        _texts(subject, outcome)
     if not has_run:
         _never_ran(subject, proved, failures)
     return has_rows
@@ -134,6 +137,22 @@ def _rows(subject: Subject, proved: Proved, outcome: Outcome) -> None:
             "rows-observed", f"it answered {len(outcome.rows)} rows",
             proved=f"there should be one: {note.reason if note else proved.one.why}", remedy=_remedy(note),
         )  # fmt: skip
+
+
+def _texts(subject: Subject, outcome: Outcome) -> None:
+    """Report a text that `-- values` says is none of a column's."""
+    for position, column in enumerate(outcome.columns):
+        note, model = subject.declared("values", column), subject.entry.model
+        literals = (
+            None if note is None or model is None else expected(typing.get_type_hints(model).get(column)).literals
+        )
+        shown = {value for row in outcome.rows if isinstance(value := row[position], str)}
+        if literals is not None and shown - literals:
+            subject.say(
+                "values-observed", f"'{column}' was {', '.join(sorted(shown - literals))}",
+                span=spans.of_word(subject.entry.statement, column),
+                proved=f"it should be one of the listed texts: {note.reason if note else ''}", remedy=_remedy(note),
+            )  # fmt: skip
 
 
 def _remedy(note: Note | None) -> str:
