@@ -10,7 +10,6 @@ from typing import Any
 
 from service import files
 from service.checks.proofs import tree
-from service.checks.proofs.tree import Node
 
 _TEXT = r"'(?:[^']|'')*'::(?:text|character varying|bpchar)"
 _LISTED = re.compile(
@@ -291,16 +290,3 @@ def _listed(definition: str) -> tuple[str, frozenset[str]] | None:
     if not match:
         return None
     return match.group(1), frozenset(each.replace("''", "'") for each in _LITERAL.findall(match.group(2)))
-
-
-def implies(quals: list[Node], predicate: Any, relation: int) -> bool:
-    """Whether conditions imply the predicate of a partial index.
-
-    `relation` is the number of the index's table in the range table; only conditions on this table alone count.
-    """
-    own = [each for each in quals if _varnos(each) == {relation}]
-    return all(any(tree.same(qual, part, anywhere=True) for qual in own) for part in tree.conjuncts(predicate))
-
-
-def _varnos(expression: Node) -> set[int]:
-    return {node["varno"] for node in tree.walk(expression) if node.kind == "VAR" and node["varlevelsup"] == 0}

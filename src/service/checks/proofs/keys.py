@@ -11,10 +11,10 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from service.checks.proofs.catalog import Function, Index, Relation, implies
+from service.checks.proofs.catalog import Function, Index, Relation
 from service.checks.proofs.presence import Facts, Variable
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Command, Join, Node, Source, arguments, conjuncts, references, walk
+from service.checks.proofs.tree import Command, Join, Node, Source, arguments, conjuncts, references, same, walk
 
 _VARCHAR, _TEXT = 1043, 25
 EXACT = frozenset({16, 17, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950})
@@ -281,3 +281,16 @@ def _same_collation(condition: Node, variable: Node) -> bool:
     """
     collation = variable["varcollid"] if variable.kind == "VAR" else variable["arg"]["varcollid"]
     return bool(condition["inputcollid"] == collation or not collation)
+
+
+def implies(quals: list[Node], predicate: Any, relation: int) -> bool:
+    """Whether conditions imply the predicate of a partial index.
+
+    `relation` is the number of the index's table in the range table; only conditions on this table alone count.
+    """
+    own = [each for each in quals if _varnos(each) == {relation}]
+    return all(any(same(qual, part, anywhere=True) for qual in own) for part in conjuncts(predicate))
+
+
+def _varnos(expression: Node) -> set[int]:
+    return {node["varno"] for node in walk(expression) if node.kind == "VAR" and node["varlevelsup"] == 0}
