@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_NOTHING: Mapping[str, Any] = {"checks": [], "promised": [], "columns": [], "changed": []}
-
 
 @dataclass(frozen=True)
 class Effects:

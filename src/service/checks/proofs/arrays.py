@@ -25,7 +25,7 @@ def elements(expression: Node | None, scope: QueryScope, given: frozenset[int] =
             (nullability.of_expression(each, scope, given) for each in expression.list("elements")),
             "no element is null",
         )
-    if kind == "AGGREF":
+    if kind in ("AGGREF", "WINDOWFUNC"):
         return _collected(expression, scope, given)
     if kind == "SUBLINK" and expression["subLinkType"] == Link.ARRAY:
         return nullability.prove(scope.inner(expression["subselect"]), given)[0]
@@ -36,11 +36,7 @@ def elements(expression: Node | None, scope: QueryScope, given: frozenset[int] =
         return _joined(expression, scope, given)
     if kind == "NULLIFEXPR":
         return elements(expression["args"][0], scope, given)
-    if kind == "MINMAXEXPR":
-        return _any((elements(each, scope, given) for each in expression["args"]), "no element of either array is null")
-    if kind == "WINDOWFUNC":
-        return _collected(expression, scope, given)
-    if kind == "COALESCEEXPR":
+    if kind in ("MINMAXEXPR", "COALESCEEXPR"):
         return _any((elements(each, scope, given) for each in expression["args"]), "no element of either array is null")
     if kind == "CASEEXPR":
         results = [*(each["result"] for each in expression["args"]), expression["defresult"]]

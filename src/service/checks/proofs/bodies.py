@@ -66,8 +66,9 @@ class Bodies:
         self._catalog = catalog
         self._direct: dict[int, tuple[Body, frozenset[Function]]] = {}
         self._tables = {each.name for each in catalog.relations.values()} | set(catalog.system.values())
-        own = {name for oid, name in catalog.operators.items() if catalog.operator_functions[oid] in catalog.routines}
-        self._operators = sorted(own, key=len, reverse=True)
+        self._operators = {
+            name for oid, name in catalog.operators.items() if catalog.operator_functions[oid] in catalog.routines
+        }
         self._types = {
             name.rpartition(".")[2].strip('"') for name in catalog.kinds
             if not name.startswith("information_schema.") and name not in _RANGES
@@ -116,7 +117,7 @@ class Bodies:
         try:
             lexemes = list(lexer.scan(routine.body))
         except lexer.Unterminated as error:
-            return found | Body(unread=str(error), unstable=str(error)), frozenset(called)
+            return found | _unread(str(error)), frozenset(called)
         words = [each for each in lexemes if each.kind not in (Kind.SPACE, Kind.COMMENT)]
         for position, word in enumerate(words):
             body, others = self._word(words, position, word)

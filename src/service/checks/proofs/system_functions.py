@@ -38,6 +38,12 @@ def kind(function: Function) -> str | None:
     return "values" if found is None and _is_internal(function) else found
 
 
+def does(function: Function) -> str:
+    """What a function does that is of no allowed kind, as the end of a sentence about it."""
+    found = kind(function)
+    return KINDS[found] if found else "is not in sql/checks/system_functions.txt"
+
+
 def _type(argument: str) -> str:
     """The type of an argument, without its mode and name."""
     return argument.rpartition(" ")[2]

@@ -95,16 +95,15 @@ def _system(subject: Subject, proved: Proved, callee: Callee) -> None:
     kind = system_functions.kind(function)
     if kind in system_functions.ALLOWED:
         return
-    place = spans.at(subject.entry.statement, proved.key, callee.location)
+    place, does = spans.at(subject.entry.statement, proved.key, callee.location), system_functions.does(function)
     if kind in system_functions.TELLING:
         if not subject.note("crosses"):
             subject.say(
-                "statistics-told", f"it calls {function.name}(), which {system_functions.KINDS[kind]}", span=place,
+                "statistics-told", f"it calls {function.name}(), which {does}", span=place,
                 proved="what the server counts and knows has no policies",
                 remedy="write '-- crosses: who is told, and why that is well'",
             )  # fmt: skip
     elif not subject.note("calls", function.name):
-        does = system_functions.KINDS[kind] if kind else "is not in sql/checks/system_functions.txt"
         subject.say(
             "system-function", f"it calls {function.name}(), which {does}", span=place,
             proved="no policy and no privilege keeps it to the tenant",
@@ -166,8 +165,7 @@ def _implied_faults(function: Function, catalog: Catalog, bodies: Bodies) -> Ite
         kind = system_functions.kind(function)
         # A trigger of the server's own, a key that a sequence gives.
         if kind not in system_functions.ALLOWED and kind != "sequences":
-            does = system_functions.KINDS[kind] if kind else "is not in sql/checks/system_functions.txt"
-            yield "system-function", f"{function.name}() {does}", "do without it"
+            yield "system-function", f"{function.name}() {system_functions.does(function)}", "do without it"
         return
     yield from _faults(function, catalog, bodies)
     body = bodies.of(function)

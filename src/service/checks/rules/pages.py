@@ -163,7 +163,7 @@ def _is_meant(bound: _Bound, keys: Sequence[Node], directions: Sequence[tuple[in
     """Whether a condition is meant as that of a page: it speaks of :after…, compares rows, or cuts off the order's beginning."""
     if after & {_parameter(each) for each in bound.values}:
         return True
-    if bound.strategies & {3} or not bound.strategies or not keys:
+    if bound.strategies & {_EQUAL} or not bound.strategies or not keys:
         return False
     if bound.is_row:
         return any(same(one, key) for one in bound.keys for key in keys)
