@@ -26,6 +26,15 @@ SELECT jsonb_build_object(
                 WHERE k.contype = 'c'
                   AND k.convalidated
                   AND k.conrelid = ANY ($1::oid[])),
+    -- All CHECKs that rows written from now on have to pass, with their columns.
+    'refusing', (SELECT coalesce(jsonb_agg(jsonb_build_array(k.conname, k.conrelid::int8, pg_get_constraintdef(k.oid),
+                                                             ARRAY(SELECT a.attname
+                                                                     FROM pg_catalog.pg_attribute AS a
+                                                                    WHERE a.attrelid = k.conrelid
+                                                                      AND a.attnum = ANY (k.conkey)))), '[]')
+                   FROM pg_catalog.pg_constraint AS k
+                  WHERE k.contype = 'c'
+                    AND k.conrelid = ANY ($1::oid[])),
     'promised', (SELECT coalesce(jsonb_agg(jsonb_build_array(k.conname, k.conrelid::int8)), '[]')
                    FROM pg_catalog.pg_constraint AS k
                   WHERE NOT k.convalidated

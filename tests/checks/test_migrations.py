@@ -118,6 +118,11 @@ async def test_every_migration_goes_back_and_forth_and_lets_others_work(empty: A
         ("0008.seal-user-emails", "check-looks-at-rows"),
         ("0008.seal-user-emails", "not-null-looks-at-rows"),
         ("0017.add-token-macs", "check-looks-at-rows"),
+        ("0005.keep-the-audit", "served-release-refused"),
+        ("0006.follow-the-log", "served-release-refused"),
+        ("0008.seal-user-emails", "served-release-refused"),
+        ("0015.seal-hashes", "served-release-refused"),
+        ("0017.add-token-macs", "served-release-refused"),
     }
     assert all(reason for _, reason in checked.accepted)
     applied = [each.id for each in migrations.status(settings.address("quarry_owner"), "quarry")]
@@ -379,6 +384,15 @@ async def test_a_foreign_key_that_is_validated_outside_the_bracket_is_found(plan
             "ALTER TABLE otps ADD CONSTRAINT odd CHECK (attempts >= 0) NOT VALID;\nALTER TABLE otps VALIDATE CONSTRAINT odd;",
             "ALTER TABLE otps DROP CONSTRAINT odd;",
         ),
+        (
+            "served-release-refused", "ALTER TABLE otps ADD CONSTRAINT odd CHECK (attempts < 9) NOT VALID;",
+            "ALTER TABLE otps DROP CONSTRAINT odd;",
+        ),
+        (
+            "served-release-refused",
+            "ALTER TABLE otps ADD COLUMN odd text; ALTER TABLE otps ADD CONSTRAINT odd CHECK (odd IS NOT NULL) NOT VALID;",
+            "ALTER TABLE otps DROP COLUMN odd;",
+        ),
         ("lock-table", "LOCK TABLE otps;", ""),
         ("rows-deleted", "DELETE FROM app.niches;", ""),
         ("backfill-in-one-transaction", "UPDATE app.niches SET icon = NULL;", ""),
@@ -391,6 +405,24 @@ async def test_a_foreign_key_that_is_validated_outside_the_bracket_is_found(plan
 async def test_what_a_migration_does_to_rows_is_told(planted: Planted, code: str, up: str, down: str) -> None:
     checked = await planted(PATIENT + up, (PATIENT if code != "lock-timeout-missing" else "") + down)
     assert code in {each.code for each in checked.findings}
+
+
+WIDER = (
+    "ALTER TABLE contents DROP CONSTRAINT contents_kind_check, ADD CONSTRAINT contents_kind_check"
+    " CHECK (kind IN ('short', 'post', 'reel', 'story', 'video', 'article')) NOT VALID;"
+)
+
+
+@pytest.mark.parametrize(
+    "up",
+    [
+        "ALTER TABLE otps ADD COLUMN odd int; ALTER TABLE otps ADD CONSTRAINT odd CHECK (odd > 0) NOT VALID;",
+        WIDER,
+    ],
+)
+async def test_a_check_that_refuses_no_row_of_the_served_release_is_fine(planted: Planted, up: str) -> None:
+    found = {each.code for each in (await planted(PATIENT + up, PATIENT)).findings}
+    assert "served-release-refused" not in found
 
 
 async def test_a_way_back_that_loses_values_says_which(planted: Planted) -> None:

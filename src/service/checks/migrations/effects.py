@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import asyncpg
 
 
 @dataclass(frozen=True)
@@ -17,25 +20,34 @@ class Effects:
     """Constraints that were validated in the transaction that added them."""
     required: tuple[tuple[str, str], ...] = ()
     """Columns that became NOT NULL, without a CHECK that had already said so."""
+    narrowed: tuple[tuple[str, str], ...] = ()
+    """CHECKs that refuse rows that were allowed before, as far as is known, and columns that became NOT NULL."""
     updated: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
 
 
 def between(
-    before: Mapping[str, Any], after: Mapping[str, Any], first: Mapping[str, Any], names: Mapping[int, str]
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    first: Mapping[str, Any],
+    names: Mapping[int, str],
+    refused: Sequence[tuple[str, int]] = (),
 ) -> Effects:
     """The effects of what happened between two states, as `sql/checks/migration_state.sql` returns them.
 
-    `first` is the state before the migration, `names` are the names of the tables by their OIDs.
+    `first` is the state before the migration, `names` are the names of the tables by their OIDs, and `refused` the CHECKs
+    that rows do not pass.
     """
     known = {(name, oid) for name, oid, _ in before["checks"]} | {tuple(each) for each in before["promised"]}
     promised, at_first = {tuple(each) for each in before["promised"]}, {tuple(each) for each in first["promised"]}
     still = {tuple(each) for each in after["promised"]}
     validated = {each for each in promised - at_first - still if any(each == (n, o) for n, o, _ in after["checks"])}
+    required = tuple(_required(before, after))
     return Effects(
         tuple(_named(((name, oid) for name, oid, _ in after["checks"] if (name, oid) not in known), names)),
         tuple(_named(sorted(validated), names)),
-        tuple(_named(_required(before, after), names)),
+        tuple(_named(required, names)),
+        tuple(_named(dict.fromkeys((*_narrowed(before, after, first), *refused, *required)), names)),
         tuple(_more(before, after, 1, names)),
         tuple(_more(before, after, 2, names)),
     )
@@ -51,6 +63,50 @@ def _required(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[t
         says = any(other == oid and f"{name} IS NOT NULL" in text for _, other, text in before["checks"])
         if required and was.get((name, oid)) is False and not says:
             yield name, oid
+
+
+def _narrowed(
+    before: Mapping[str, Any], after: Mapping[str, Any], first: Mapping[str, Any]
+) -> Iterator[tuple[str, int]]:
+    """The CHECKs that were added on columns that existed before the migration, unless they only add texts to an earlier list."""
+    existed = {(oid, name) for name, oid, _ in first["columns"]}
+    earlier = [(oid, *_listed(text)) for _, oid, text, _ in first["refusing"]]
+    for name, oid, text, columns in _added(before, after):
+        form, texts = _listed(text)
+        is_wider = any((oid, form) == each[:2] and texts >= each[2] for each in earlier)
+        if not is_wider and any((oid, each) in existed for each in columns):
+            yield name, oid
+
+
+async def refused(
+    connection: Any, before: Mapping[str, Any], after: Mapping[str, Any], names: Mapping[int, str]
+) -> list[Any]:
+    """The added CHECKs that are NOT VALID and that a row of the table does not pass: each with the number of its table.
+
+    The rows are those that `fill` inserted, as the served release would.
+    """
+    promised, found = {tuple(each) for each in after["promised"]}, []
+    for name, oid, _, _ in _added(before, after):
+        if (name, oid) in promised and oid in names:
+            await connection.execute("SAVEPOINT validation")
+            try:
+                await connection.execute(f'ALTER TABLE {names[oid]} VALIDATE CONSTRAINT "{name}"')
+            except asyncpg.CheckViolationError:
+                found.append((name, oid))
+            await connection.execute("ROLLBACK TO validation; RELEASE validation")
+    return found
+
+
+def _added(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Any]:
+    known = {(name, oid, *_listed(text)) for name, oid, text, _ in before["refusing"]}
+    return (each for each in after["refusing"] if (each[0], each[1], *_listed(each[2])) not in known)
+
+
+def _listed(text: str) -> tuple[str, frozenset[str]]:
+    """A CHECK without the texts that it lists, and these texts."""
+    array = re.search(r"ARRAY\[(.*?)\]", text)
+    form = re.sub(r"ARRAY\[.*?\]| NOT VALID$", "", text)
+    return form, frozenset(re.findall(r"'(?:[^']|'')*'", array[1] if array else ""))
 
 
 def _more(before: Mapping[str, Any], after: Mapping[str, Any], which: int, names: Mapping[int, str]) -> Iterator[str]:

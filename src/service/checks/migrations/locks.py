@@ -171,6 +171,7 @@ class _Tracer:
             except asyncpg.PostgresError as error:
                 found.append(Step(self._script.id, statement, {}, error=str(error.args[0])))
                 break
+            refused = [] if outside else await effects.refused(self._connection, before.raw, state.raw, self._tables)
             found.append(
                 Step(
                     self._script.id,
@@ -181,7 +182,7 @@ class _Tracer:
                     tuple(self._checked(before, state, is_unbound=is_unbound)),
                     self._named(self._first.forced.keys() & state.files.keys() - state.forced.keys()),
                     waits_forever,
-                    effects.between(before.raw, state.raw, self._first.raw, self._tables),
+                    effects.between(before.raw, state.raw, self._first.raw, self._tables, refused),
                 )
             )
             state = await self._state() if outside else state

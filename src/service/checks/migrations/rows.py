@@ -91,6 +91,15 @@ def _looked(script: Script, step: Step) -> Iterator[Finding]:
                 "NOT VALID and VALIDATE are in one transaction. Nobody reads or writes the table meanwhile.",
                 "VALIDATE CONSTRAINT in a migration of its own.",
             )
+    for table, name in step.effects.narrowed:
+        yield _finding(
+            script,
+            step,
+            "served-release-refused",
+            f"rows that the served release writes to {table} may be refused because of {name}",
+            "the constraint holds for new rows at once, NOT VALID or not, and the release before this one still writes.",
+            "Ship a release first whose rows all pass, and say so: -- accepts: served-release-refused because …",
+        )
     for table, name in step.effects.required:
         yield _finding(
             script,
