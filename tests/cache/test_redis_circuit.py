@@ -276,7 +276,8 @@ async def test_nobody_waits_for_a_lost_one(redis: Any, monkeypatch: pytest.Monke
         monkeypatch.setattr(redis_circuit, "_PATIENCE", 0.25)
         with pytest.raises(Unreachable):
             await circuit.ask(ping)
-        asked_at = time.monotonic()
-        asked = await asyncio.gather(*(circuit.ask(ping) for _ in range(1000)), return_exceptions=True)
+        # Whoever waited now would not be back in time, however slow the machine is.
+        monkeypatch.setattr(redis_circuit, "_PATIENCE", 3600.0)
+        async with asyncio.timeout(60):
+            asked = await asyncio.gather(*(circuit.ask(ping) for _ in range(1000)), return_exceptions=True)
         assert {type(each) for each in asked} == {Unreachable}
-        assert time.monotonic() - asked_at < redis_circuit._PATIENCE
