@@ -1,5 +1,5 @@
 -- What sample rows are made from: a row per column that an INSERT may give, of every table of `app` and of the schema $1.
--- The tables of the migration tool are left out, and so are generated and identity columns.
+-- The tables of the migration tool are left out, and so are generated columns.
 WITH own AS (
     -- A tenant is its own tenant.
     SELECT c.oid, c.relname, n.nspname,
@@ -20,6 +20,8 @@ SELECT o.oid AS relation,
        NOT a.attnotnull AS is_nullable,
        a.attname = o.tenant AS is_tenant,
        coalesce(pg_get_expr(d.adbin, d.adrelid), '') AS initial,
+       -- Identity columns and serial ones.
+       a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid), '') LIKE 'nextval(%' AS is_numbered,
        ARRAY(SELECT e.enumlabel::text
                FROM pg_catalog.pg_enum AS e
               WHERE e.enumtypid = coalesce(nullif(t.typbasetype, 0), t.oid)
@@ -57,5 +59,4 @@ SELECT o.oid AS relation,
                       ORDER BY k.conname
                       LIMIT 1) AS r ON true
  WHERE a.attgenerated = ''
-   AND a.attidentity = ''
  ORDER BY table_name, number;

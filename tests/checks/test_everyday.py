@@ -107,6 +107,30 @@ PROVED = {
         one("id", "id: UUID", "AND lower(name) = lower(:name) ORDER BY created_at DESC, id DESC LIMIT 1", "name: str"),
         "",
     ),
+    "a page that goes another way with each key": (
+        Plant(
+            f"SELECT id, created_at FROM campaigns WHERE {BOUND} AND (created_at < :after_created_at"
+            " OR created_at = :after_created_at AND id > :after_id) ORDER BY created_at DESC, id LIMIT :limit",
+            "many", "id: UUID; created_at: datetime", "limit: int, after_created_at: datetime, after_id: UUID",
+        ),
+        "",
+    ),
+    "the ends of a range": (
+        Plant(
+            f"SELECT id FROM campaigns WHERE {BOUND} AND created_at BETWEEN :since AND :until ORDER BY created_at, id"
+            " LIMIT :limit",
+            takes="since: datetime, until: datetime, limit: int",
+        ),
+        "",
+    ),
+    "an id as text in a feed": (
+        Plant(
+            f"SELECT id::text AS id, 'campaign' AS kind FROM campaigns WHERE {BOUND} UNION ALL"
+            f" SELECT id::text, 'brand' FROM brands WHERE {BOUND} ORDER BY kind, id LIMIT :limit",
+            "many", "id: str; kind: Literal['campaign', 'brand']", "limit: int",
+        ),
+        "",
+    ),
     "a list of constants": (
         Plant(
             f"SELECT c.id FROM campaigns AS c JOIN (VALUES ('draft'), ('active')) AS v (s) ON v.s = c.status WHERE c.{BOUND}"

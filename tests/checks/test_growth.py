@@ -109,6 +109,16 @@ async def test_a_class_that_nothing_needs_is_told(only: Any, garden: Garden, hea
     assert found.finding.message == f"'-- grows: {header}' is an exception that nothing needs"
 
 
+async def test_a_class_is_needed_by_an_index_that_leads_to_any_number_of_rows(judge: Any, garden: Garden) -> None:
+    ddl = """
+        CREATE TABLE notes (tenant_id uuid NOT NULL, id uuid NOT NULL, brand_id uuid NOT NULL, PRIMARY KEY (tenant_id, id));
+        CREATE INDEX ON notes (tenant_id, brand_id, id);
+        ALTER TABLE notes ENABLE ROW LEVEL SECURITY; ALTER TABLE notes FORCE ROW LEVEL SECURITY;
+        CREATE POLICY tenant ON notes USING (tenant_id = app.current_tenant()); GRANT SELECT ON notes TO quarry_app"""
+    counted = "SELECT count(*) FROM notes WHERE tenant_id = :tenant_id AND brand_id = :brand"
+    assert await judge(COUNT.but(sql=counted, takes="brand: UUID"), ddl=ddl, by=garden.grow) == []
+
+
 async def test_what_a_trigger_reads_is_counted(only: Any, garden: Garden) -> None:
     ddl = """
         CREATE FUNCTION count_all() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = quarry AS

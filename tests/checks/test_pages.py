@@ -91,6 +91,17 @@ async def test_a_page_that_goes_on_where_the_last_one_ended_is_well(garden: Gard
         ),
         pytest.param("keyset-differs", PAGE.where("(created_at, id) <", "(created_at, id) >"), id="the-wrong-way"),
         pytest.param("keyset-differs", PAGE.where("(created_at, id) <", "(updated_at, id) <"), id="over-another-column"),
+        *(
+            pytest.param("keyset-differs", PAGE.where("(created_at, id) < (:since, :last)", f"({spelled})"), id=spelled)
+            for spelled in (
+                "created_at < :since OR created_at = :since AND id > :last",
+                "created_at <= :since OR created_at = :since AND id < :last",
+                "created_at < :since OR updated_at = :since AND id < :last",
+                "created_at < :since OR created_at = now() AND id < :last AND :since IS NOT NULL",
+                "created_at < :since OR created_at <= :since AND id < :last",
+                "created_at < :since OR id < :last",
+            )
+        ),
     ],
 )  # fmt: skip
 async def test_a_page_that_loses_or_repeats_rows_is_told_whatever_its_parameters_are_called(

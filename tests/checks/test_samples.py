@@ -266,6 +266,18 @@ async def test_constraints_of_a_new_table_are_found_out(root: Any) -> None:
     assert all(0 < seen[name] < 60 for name in ("fees", "phones", "emails", "spans", "ones", "kinds"))
 
 
+async def test_rows_refer_to_rows_that_a_sequence_numbers(root: Any) -> None:
+    await root.execute("""
+        CREATE TABLE quarry.one (tenant_id uuid NOT NULL, id bigint GENERATED ALWAYS AS IDENTITY, PRIMARY KEY (tenant_id, id));
+        CREATE TABLE quarry.two (tenant_id uuid NOT NULL, id smallserial PRIMARY KEY, one_id bigint NOT NULL,
+                                 FOREIGN KEY (tenant_id, one_id) REFERENCES quarry.one);""")
+    await samples.fill(root, "quarry", [A], 60)
+    assert not await Filled(root, await Sampler.of(root)).dangling()
+    # A statement that draws a number from the sequence does not meet a sample row.
+    await root.execute("INSERT INTO quarry.two (tenant_id, one_id) SELECT tenant_id, id FROM quarry.one LIMIT 1")
+    assert await root.fetchval("SELECT count(*) FROM quarry.two") == 61
+
+
 async def test_a_constraint_that_nothing_satisfies_is_named(root: Any) -> None:
     await root.execute("ALTER TABLE quarry.users ADD CONSTRAINT users_odd_check CHECK (display_name = id::text || 'x')")
     with pytest.raises(SampleError, match=r"quarry\.users.*users_odd_check.*id, display_name"):

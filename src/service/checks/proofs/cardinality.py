@@ -15,6 +15,9 @@ _UNION, _INTERSECT = 1, 2
 _WITH_TIES = 1
 _NEVER_MATERIALIZED = 2
 _INTEGERS = frozenset({20, 21, 23})
+_TEXTS = frozenset({25, 1043})
+_SPELLED_APART = frozenset({20, 21, 23, 26, 2950})
+"""Oids of types (integers, oid, uuid) of which no two values are the same text."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,25 @@ def unlimited(scope: QueryScope) -> Proof:
 def pins_of(scope: QueryScope, start: Iterable[Variable] = ()) -> Pins:
     """What the conditions of a query fix, if the variables `start` are fixed beside."""
     return Pins(scope, _for_columns, start)
+
+
+def told_by(expressions: Iterable[Node]) -> list[Variable]:
+    """The variables that expressions tell: where the values of the expressions are equal, so are those of the variables."""
+    return [place for each in expressions if (place := place_of(_uncast(each)))]
+
+
+def _uncast(expression: Node) -> Node:
+    """What an expression casts to text, if the text tells its value; otherwise the expression."""
+    while expression.kind == "RELABELTYPE" and expression["resulttype"] in _TEXTS:
+        expression = expression["arg"]
+    if (
+        expression.kind == "COERCEVIAIO"
+        and expression["resulttype"] in _TEXTS
+        and expression["resultcollid"] in COLLATIONS
+    ):
+        inner: Node = expression["arg"]
+        return inner if inner["vartype"] in _SPELLED_APART else expression
+    return expression
 
 
 def _whole(pins: Pins) -> Proof:
@@ -146,7 +168,7 @@ def _determined(scope: QueryScope, columns: frozenset[int]) -> Proof:
         wanted = {each["tleSortGroupRef"] for each in node.list("groupClause")}
         is_told = wanted <= {each["ressortgroupref"] for each in shown}
         return Proof(is_told, "what it groups by is fixed" if is_told else "several groups have the same values")
-    places = [place for each in shown if (place := place_of(each["expr"]))]
+    places = told_by(each["expr"] for each in shown)
     if scope.command in (Command.INSERT, Command.UPDATE):
         return _written(scope, {attribute for number, attribute in places if number == scope.target})
     return _whole(pins_of(scope, places))
@@ -184,7 +206,7 @@ def _is_ordered(part: QueryScope, expressions: list[Node]) -> bool:
     node = part.node
     if node["hasTargetSRFs"] or node.list("groupClause") or node.list("groupingSets") or node.list("distinctClause"):
         return False
-    return not pins_of(part, [place for each in expressions if (place := place_of(each))]).loose
+    return not pins_of(part, told_by(expressions)).loose
 
 
 def _parts(part: Node, scope: QueryScope) -> Iterator[QueryScope | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from service.checks.proofs import nullability
-from service.checks.proofs.cardinality import Proof, pins_of
+from service.checks.proofs.cardinality import Proof, pins_of, told_by
 from service.checks.proofs.keys import is_volatile, place_of
 from service.checks.proofs.orders import total_order
 from service.checks.proofs.scopes import QueryScope, variables
@@ -121,7 +121,7 @@ def _of_aggregate(scope: QueryScope, node: Node) -> Proof:
 def _total(scope: QueryScope, keys: list[Node], what: str) -> Proof:
     if is_volatile(keys, scope):
         return Proof(False, f"a volatile function decides the order of {what}")
-    pins = pins_of(scope, [place for each in keys if (place := place_of(each))])
+    pins = pins_of(scope, told_by(keys))
     loose = ", ".join(scope.alias(number) for number in sorted(pins.loose))
     if loose:
         return Proof(False, f"rows of {loose} may be equal in the order of {what}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from service.checks.proofs.cardinality import Proof, order_of_parts, pins_of, unlimited
+from service.checks.proofs.cardinality import Proof, order_of_parts, pins_of, told_by, unlimited
 from service.checks.proofs.keys import is_volatile, place_of
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Node, Source, same
@@ -29,7 +29,7 @@ def total_order(scope: QueryScope) -> Proof:
     is_distinct = node.list("distinctClause") and not node["hasDistinctOn"]
     if node["setOperations"] is not None or node.list("groupClause") or is_distinct:
         return _order_of_shown(scope, names)
-    pins = pins_of(scope, [place for each in keys if (place := place_of(each))])
+    pins = pins_of(scope, told_by(keys))
     if not pins.loose:
         return Proof(True, f"{names}: {'; '.join(dict.fromkeys(pins.reasons.values()))}")
     loose = ", ".join(scope.alias(number) for number in sorted(pins.loose))
@@ -58,7 +58,7 @@ def _order_of_shown(scope: QueryScope, names: str) -> Proof:
 def _order_of_groups(scope: QueryScope, names: str) -> Proof:
     """The order of groups: total if the keys of ORDER BY fix everything that they are grouped by."""
     keys = [_ungrouped(each, scope) for each in sorted_by(scope)]
-    pins = pins_of(scope, [place for each in keys if (place := place_of(each))])
+    pins = pins_of(scope, told_by(keys))
     for each in (_ungrouped(group, scope) for group in scope.grouping):
         if not (pins.is_fixed(each) or any(same(each, key) for key in keys)):
             return Proof(False, f"groups may be equal in {names}")

@@ -10,7 +10,7 @@ from service.checks.proofs import limits, nullability, presence
 from service.checks.proofs.keys import place_of
 from service.checks.proofs.orders import sort_key_name, sorted_by
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Node, arguments, location, same, walk
+from service.checks.proofs.tree import Node, arguments, conjuncts, location, same, walk
 from service.checks.proving import Proved, Subject
 from service.statements.statement import TENANT_PARAMETER
 
@@ -26,7 +26,10 @@ _UNORDERED = "end ORDER BY with a unique key such as id, or write '-- unordered:
 
 @dataclass(frozen=True)
 class _Bound:
-    """A condition that compares expressions of a query (`keys`) with `values` from outside it, by B-tree comparisons."""
+    """A condition that compares expressions of a query (`keys`) with `values` from outside it, by B-tree comparisons.
+
+    `strategies` are the comparisons of all keys, `orders` those of each key.
+    """
 
     keys: Sequence[Node]
     values: Sequence[Node]
@@ -34,6 +37,7 @@ class _Bound:
     is_row: bool
     location: int
     node: Node
+    orders: Sequence[frozenset[int]]
 
 
 def check(subject: Subject) -> None:
@@ -78,8 +82,13 @@ def _keyset(subject: Subject, proved: Proved, scope: QueryScope) -> None:
         f"{sort_key_name(key, scope)}{' DESC' if each is _DESCENDING else ''}"
         for key, each in zip(keys, directions, strict=True)
     )
-    bounds = [each for each in (_bound(node, scope, names) for node in scope.always) if each is not None]
-    compared = [each for each in bounds if _is_meant(each, keys, directions, after)]
+    found = (_bound(node, scope, names) or _spelled_out(node, scope, names) for node in scope.always)
+    bounds = [each for each in found if each is not None]
+    compared = [
+        each
+        for each in bounds
+        if _is_meant(each, keys, directions, after) and not _is_range(each, bounds, directions, after)
+    ]
     is_missing = bool(after and keys and not compared and scope is proved.scope)
     if is_missing:
         subject.say(
@@ -173,7 +182,7 @@ def _is_meant(bound: _Bound, keys: Sequence[Node], directions: Sequence[tuple[in
 
 
 def _is_whole(bound: _Bound, keys: Sequence[Node], directions: Sequence[tuple[int, int]]) -> bool:
-    is_strict = all(bound.strategies == {each[0]} for each in directions)
+    is_strict = all(order == {each[0]} for order, each in zip(bound.orders, directions, strict=False))
     return is_strict and len(bound.keys) == len(keys) and all(map(same, bound.keys, keys))
 
 
@@ -186,6 +195,19 @@ def _is_narrower(
         and all(map(same, bound.keys, keys))
         and any(_is_whole(each, keys, directions) for each in compared)
         and bound.strategies <= {*directions[0]}
+    )
+
+
+def _is_range(bound: _Bound, bounds: Sequence[_Bound], directions: Sequence[tuple[int, int]], after: set[int]) -> bool:
+    """Whether a bound that includes its value is one end of a range of the first key, of which another bound is the other end."""
+    is_end = (
+        not bound.is_row and bound.strategies == {directions[0][1]} and not after & set(map(_parameter, bound.values))
+    )
+    return is_end and any(
+        not each.is_row
+        and same(each.keys[0], bound.keys[0])
+        and each.strategies <= {_FLIPPED[strategy] for strategy in directions[0]}
+        for each in bounds
     )
 
 
@@ -211,7 +233,26 @@ def _bound(node: Node, scope: QueryScope, names: dict[int, str]) -> _Bound | Non
         left, right, strategies = right, left, frozenset(_FLIPPED[each] for each in strategies)
     if not _is_outside(right, names) or _is_outside(left, names):
         return None
-    return _Bound(left, right, strategies, node.kind == "ROWCOMPAREEXPR", location(left), node)
+    is_row = node.kind == "ROWCOMPAREEXPR"
+    return _Bound(left, right, strategies, is_row, location(left), node, [strategies] * len(left))
+
+
+def _spelled_out(node: Node, scope: QueryScope, names: dict[int, str]) -> _Bound | None:
+    """The comparison `a < x OR (a = x AND b < y)`, which may go another way with each key; None if a condition is none."""
+    parts = node.list("args") if node.kind == "BOOLEXPR" and node["boolop"] == "or" else ()
+    for whole in parts if len(parts) == 2 else ():
+        first = _bound(next(each for each in parts if each is not whole), scope, names)
+        inside = conjuncts(whole)
+        for each in inside if first and not first.is_row and len(inside) == 2 else ():
+            equal, rest = _bound(each, scope, names), next(other for other in inside if other is not each)
+            last = _bound(rest, scope, names) or _spelled_out(rest, scope, names)
+            is_equal = equal and equal.strategies == {_EQUAL} and first and same(equal.keys[0], first.keys[0])
+            if first and equal and last and is_equal and same(equal.values[0], first.values[0]):
+                return _Bound(
+                    [*first.keys, *last.keys], [*first.values, *last.values], first.strategies | last.strategies, True,
+                    first.location, node, [*first.orders, *last.orders],
+                )  # fmt: skip
+    return None
 
 
 def _is_outside(values: Sequence[Node], names: dict[int, str]) -> bool:

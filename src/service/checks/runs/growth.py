@@ -242,18 +242,30 @@ async def _note_what_may_grow(connection: Any, subject: Subject) -> None:
     """Mark the growth class in the header as needed if the statement may read more rows of real data than of sample rows.
 
     It may if its plan has a scan or function without a bound; a filter, which may discard any number of rows before one passes;
-    or, for class `page`, a LIMIT, because it is not known how many rows a scan reads until the LIMIT is reached. It also may if
-    the statement calls a function that is not PostgreSQL's own. `check` reports the class as unneeded if neither this function
-    nor the measurements mark it.
+    without LIMIT, an index that is not unique; or, for class `page`, a LIMIT, because it is not known how many rows a scan reads
+    until the LIMIT is reached. It also may if the statement calls a function that is not PostgreSQL's own. `check` reports the
+    class as unneeded if neither this function nor the measurements mark it.
     """
     class_ = declared(subject)
     if class_ == default(subject) or not subject.proved:
         return
-    for node in plans.nodes(await plans.generic(connection, subject, subject.widest)):
-        is_boundless = node["Node Type"] in _BOUNDLESS or _POLICY.sub("", node.get("Filter", "")).strip("() AND") != ""
-        if (
-            is_boundless
-            or (class_ == "page" and node["Node Type"] == "Limit")
-            or isolation.called(subject.widest.scope)
-        ):
-            subject.note("grows", class_)
+    plan = [*plans.nodes(await plans.generic(connection, subject, subject.widest))]
+    has_limit = any(node["Node Type"] == "Limit" for node in plan)
+    unique = {
+        each.name.rpartition(".")[2]
+        for relation in subject.catalog.relations.values()
+        for each in relation.indexes
+        if each.is_unique
+    }
+    may_grow = (
+        (class_ == "page" and has_limit)
+        or any(node["Node Type"] in _BOUNDLESS or _is_filtered(node) for node in plan)
+        or (not has_limit and any(node.get("Index Name", "") not in {*unique, ""} for node in plan))
+        or isolation.called(subject.widest.scope)
+    )
+    if may_grow:
+        subject.note("grows", class_)
+
+
+def _is_filtered(node: plans.Plan) -> bool:
+    return _POLICY.sub("", node.get("Filter", "")).strip("() AND") != ""

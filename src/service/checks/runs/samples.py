@@ -137,7 +137,7 @@ class Sampler:
         """The value of a column in a row that does not exist yet: the `n`-th (from 1) after the existing rows of the tenant.
 
         If the table can hold only one row per tenant, the row is one of the tenant NEWCOMER, who has no row there. In the table
-        of tenants it describes a new tenant. Returns None for a column that an INSERT can't set (generated, identity).
+        of tenants it describes a new tenant. Returns None for a column that an INSERT can't set (generated).
         """
         if relation not in self.plans:
             raise SampleError("there are no sample rows of a view")
@@ -218,7 +218,7 @@ async def _tables(connection: asyncpg.Connection[Any], schema: str) -> list[Tabl
             columns[row["name"]] = Column(
                 row["number"], row["name"], row["declared"], row["type_name"], row["is_nullable"], row["is_tenant"],
                 row["is_indexed"], row["initial"], row["checks"], parent, implied is not None,
-                literals[row["type_name"]], row["labels"], _FIXED.get((name, row["name"]), ""),
+                literals[row["type_name"]], row["labels"], _FIXED.get((name, row["name"]), ""), row["is_numbered"],
             )  # fmt: skip
         found.append(Table(names[name], name, columns, given[0]["is_single"]))
     return found

@@ -56,7 +56,7 @@ class Plan:
         """The text of an INSERT into the table `name`. `series` is an item of FROM that returns the numbers of the rows."""
         columns = ", ".join(f'"{column}"' for column in self.expressions)
         values = ", ".join(self.expressions.values()).replace("@n", "s.n")
-        return f"INSERT INTO {name} ({columns}) SELECT {bound(values, tenant)} FROM {series}"
+        return f"INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {bound(values, tenant)} FROM {series}"
 
 
 class Search:

@@ -52,7 +52,7 @@ class SampleError(OperatorError):
 
 @dataclass(frozen=True)
 class Column:
-    """A column that gets a value in sample rows. Generated and identity columns do not.
+    """A column that gets a value in sample rows. Generated columns do not.
 
     `parent` is the OID of the table and the name of the column that the column refers to by a foreign key, None without one.
     `initial` is the text of its default, '' if it has none. `checks` are the texts of the CHECK constraints that mention it.
@@ -76,6 +76,8 @@ class Column:
     """The labels of an enum."""
     fixed: str = ""
     """The SQL expression that the column always gets; '' if candidates are tried."""
+    is_numbered: bool = False
+    """Whether a sequence numbers it, as an identity column."""
 
     @property
     def is_time(self) -> bool:
@@ -165,6 +167,9 @@ def candidates(table: Table, referenced: Mapping[str, str]) -> dict[str, list[Ca
             values = ["@tenant"]
         elif column.fixed:
             values = [column.fixed]
+        elif column.is_numbered:
+            # The sequence begins with low numbers, and a statement that inserts draws from it.
+            values = ["12000 + @n" if column.type_name == "smallint" else "@code * 20200::bigint + @n"]
         elif column.name in referenced:
             turn = references % len(_PARENTS)
             rows = ("@n",) if column.is_paired else (*_PARENTS[turn:], *_PARENTS[:turn], "@n")
