@@ -17,6 +17,7 @@ from pydantic import Json
 
 from service.checks import entries as catalogue
 from service.checks import proving, suite
+from service.checks.entries import Entry
 from service.checks.findings import Finding
 from service.checks.proofs import catalog
 from service.checks.proving import Subject
@@ -117,15 +118,18 @@ class Garden:
 
     async def judge(self, plants: Mapping[str, Plant]) -> list[Subject]:
         """What is proved without running anything."""
+        return await self.judge_entries(list(catalogue.entries_of(self.define(plants))))
+
+    async def judge_entries(self, entries: Sequence[Entry]) -> list[Subject]:
+        """What is proved of statements that are defined, without running anything."""
         known = await catalog.load(self.connection)
-        subjects = await proving.prove(self.connection, known, list(catalogue.entries_of(self._define(plants))))
+        subjects = await proving.prove(self.connection, known, entries)
         for subject in subjects:
-            signature.check(subject)
-            rules.check(subject)
-            pages.check(subject)
-            functions.check(subject)
-            caching.check(subject)
-            await indexes.check(self.connection, subject)
+            for check in (signature.check, rules.check, pages.check, functions.check, caching.check):
+                with proving.understanding(subject):
+                    check(subject)
+            with proving.understanding(subject):
+                await indexes.check(self.connection, subject)
         privileges.check(subjects, known, await privileges.granted(self.connection), set())
         signature.check_models(subjects)
         return subjects
@@ -144,10 +148,11 @@ class Garden:
 
     async def examine(self, plants: Mapping[str, Plant]) -> Sequence[Subject]:
         """All that `quarry sql check` finds of them."""
-        entries = list(catalogue.entries_of(self._define(plants)))
+        entries = list(catalogue.entries_of(self.define(plants)))
         return (await suite.examine(self.connection, "quarry", entries, is_whole=False)).subjects
 
-    def _define(self, plants: Mapping[str, Plant]) -> type[Repository]:
+    def define(self, plants: Mapping[str, Plant]) -> type[Repository]:
+        """A repository with a method for each of them."""
         texts, source = ["-- repository: Planted\n-- Planted for a test.\n"], ""
         body = 'class Planted(Repository, aggregate="planted", file=file):\n'
         for name, plant in plants.items():

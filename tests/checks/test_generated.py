@@ -180,6 +180,8 @@ async def test_nothing_proved_is_refuted_by_an_answer(odd_database: Any) -> None
 @pytest.mark.soak
 @pytest.mark.skipif("SOAK" not in os.environ, reason="full counts: make soak")
 async def test_the_same_at_length(odd_database: Any) -> None:
-    tally = await attack(odd_database, 2, statements=4_000, datasets=16)
+    tally = await attack(odd_database, 2, statements=7_500, datasets=24)
     print(f"\nprover: {tally}")
     assert not tally.wrong, "\n\n".join(tally.wrong[:5])
+    assert tally.count["columns"] >= 10_000
+    assert tally.percent("nullability") >= 90

@@ -135,7 +135,7 @@ async def _variant(describer: Describer, subject: Subject, key: int) -> Proved |
         try:
             return _proved(subject, key, await describer.describe(subject.entry.statement.variants[key].text))
         except asyncpg.PostgresError as error:
-            _refused(subject, key, error)
+            refused(subject, key, error)
     return None
 
 
@@ -175,7 +175,8 @@ def _proved(subject: Subject, key: int, described: Described) -> Proved:
     )
 
 
-def _refused(subject: Subject, key: int, error: asyncpg.PostgresError) -> None:
+def refused(subject: Subject, key: int, error: asyncpg.PostgresError) -> None:
+    """Add a finding for a variant that PostgreSQL refuses, when it is prepared or when it is planned."""
     statement = subject.entry.statement
     # The position in PostgreSQL's error message counts characters, from 1.
     position = int(getattr(error, "position", None) or 0) - 1

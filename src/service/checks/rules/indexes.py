@@ -18,7 +18,7 @@ from service.checks.proofs.catalog import Index
 from service.checks.proofs.keys import place_of
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Node, Source, arguments, references, same, within
-from service.checks.proving import Proved, Subject
+from service.checks.proving import Proved, Subject, refused
 
 _PATTERNS = frozenset({"~~", "~~*", "!~~", "!~~*", "~", "~*", "@@"})
 
@@ -31,6 +31,10 @@ async def check(connection: Any, subject: Subject) -> None:
             plan = await plans.generic(connection, subject, proved, without_scans=True)
         except asyncpg.InsufficientPrivilegeError:
             continue  # privileges.py reports the missing privilege.
+        except asyncpg.PostgresError as error:
+            # ON CONFLICT, for one, looks for its unique index when the statement is planned.
+            refused(subject, proved.key, error)
+            continue
         for relation, alias, how in scanned(plan, subject):
             if not subject.note("unindexed", relation):
                 name = f"{relation} AS {alias}" if alias != relation else relation

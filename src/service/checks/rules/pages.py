@@ -200,9 +200,8 @@ def _is_narrower(
 
 def _is_range(bound: _Bound, bounds: Sequence[_Bound], directions: Sequence[tuple[int, int]], after: set[int]) -> bool:
     """Whether a bound that includes its value is one end of a range of the first key, of which another bound is the other end."""
-    is_end = (
-        not bound.is_row and bound.strategies == {directions[0][1]} and not after & set(map(_parameter, bound.values))
-    )
+    is_end = bool(directions) and not bound.is_row and bound.strategies == {directions[0][1]}
+    is_end = is_end and not after & set(map(_parameter, bound.values))
     return is_end and any(
         not each.is_row
         and same(each.keys[0], bound.keys[0])
