@@ -17,6 +17,7 @@ TEXTS = Plant(
     takes="name: str, last: UUID, limit: int",
     header="-- unindexed: campaigns because a test orders them by an expression",
 )
+INSIDE = "SELECT id, created_at FROM campaigns WHERE tenant_id = :tenant_id AND (created_at, id) < (:since, :last)"
 NEWEST = """SELECT {} FROM campaigns AS c WHERE c.tenant_id = :tenant_id AND c.id = :id"""
 
 
@@ -44,6 +45,10 @@ async def codes(garden: Garden, plant: Plant) -> set[str]:
             PAGE.where("(created_at, id) < (:since, :last)", "(created_at, id) > (:since, :last)")
             .where("created_at DESC, id DESC", "created_at, id"),
             id="in-the-other-direction",
+        ),
+        pytest.param(
+            Plant(f"WITH p AS ({INSIDE}) SELECT id FROM p ORDER BY created_at DESC, id DESC LIMIT :limit", takes=PAGE.takes),
+            id="from-a-table-expression",
         ),
         pytest.param(
             Plant(
@@ -91,6 +96,20 @@ async def test_a_page_that_goes_on_where_the_last_one_ended_is_well(garden: Gard
         ),
         pytest.param("keyset-differs", PAGE.where("(created_at, id) <", "(created_at, id) >"), id="the-wrong-way"),
         pytest.param("keyset-differs", PAGE.where("(created_at, id) <", "(updated_at, id) <"), id="over-another-column"),
+        pytest.param(
+            "keyset-differs",
+            Plant(f"WITH p AS ({INSIDE}) SELECT id FROM p ORDER BY created_at, id LIMIT :limit", takes=PAGE.takes),
+            id="the-wrong-way-in-a-table-expression",
+        ),
+        pytest.param(
+            "keyset-differs",
+            Plant(
+                "SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND (name ~>~ :after_name OR name = :after_name"
+                " AND id > :after_id) ORDER BY name, id LIMIT :limit",
+                takes="after_name: str, after_id: UUID, limit: int",
+            ),
+            id="by-another-operator-class",
+        ),
         *(
             pytest.param("keyset-differs", PAGE.where("(created_at, id) < (:since, :last)", f"({spelled})"), id=spelled)
             for spelled in (
@@ -138,14 +157,60 @@ CHOICES = {
     " ORDER BY n.campaign_id, n.created_at DESC{}",
     "row_number()": "SELECT p.id FROM (SELECT n.id, row_number() OVER (PARTITION BY n.campaign_id ORDER BY n.created_at DESC{})"
     " AS place FROM contents AS n WHERE n.tenant_id = :tenant_id) AS p WHERE p.place <= 3",
+    "a count of ROWS": "SELECT p.id FROM (SELECT n.id, count(*) OVER (ORDER BY n.created_at DESC{} ROWS UNBOUNDED PRECEDING)"
+    " AS place FROM contents AS n WHERE n.tenant_id = :tenant_id) AS p WHERE p.place <= 3",
     "array_agg()[1]": "SELECT (array_agg(n.id ORDER BY n.created_at DESC{}))[1] AS id FROM contents AS n"
     " WHERE n.tenant_id = :tenant_id GROUP BY n.campaign_id",
+    "jsonb_agg() ->> 0": "SELECT (jsonb_agg(n.id ORDER BY n.created_at DESC{}) ->> 0)::uuid AS id FROM contents AS n"
+    " WHERE n.tenant_id = :tenant_id GROUP BY n.campaign_id",
+    "split_part(string_agg())": "SELECT split_part(string_agg(n.id::text, ',' ORDER BY n.created_at DESC{}), ',', 1)::uuid AS id"
+    " FROM contents AS n WHERE n.tenant_id = :tenant_id GROUP BY n.campaign_id",
+    "first_value()": "SELECT first_value(n.id) OVER (PARTITION BY n.campaign_id ORDER BY n.created_at DESC{}) AS id"
+    " FROM contents AS n WHERE n.tenant_id = :tenant_id",
 }
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 async def test_one_of_several_rows_is_taken_by_a_total_order(garden: Garden, choice: str) -> None:
     header = "-- unbounded: few in a test\n-- unindexed: contents because all are read"
-    plant = Plant(CHOICES[choice], row="id: UUID | None" if "array" in choice else "id: UUID", header=header)
+    plant = Plant(CHOICES[choice], header=header)
     assert "order-not-total" in await codes(garden, plant.but(sql=CHOICES[choice].format("")))
     assert "order-not-total" not in await codes(garden, plant.but(sql=CHOICES[choice].format(", n.id")))
+
+
+UPDATE = (
+    "UPDATE campaigns AS c SET description = {} FROM contents AS n WHERE c.tenant_id = :tenant_id"
+    " AND n.tenant_id = :tenant_id AND n.campaign_id = c.id AND c.id = :id{}"
+)
+
+
+@pytest.mark.parametrize(
+    ("sql", "is_told"),
+    [
+        pytest.param(UPDATE.format("n.title", ""), True, id="of-several"),
+        pytest.param(UPDATE.format("n.title", " AND n.id = :child"), False, id="of-one"),
+        pytest.param(UPDATE.format("'x'", ""), False, id="of-none"),
+        pytest.param(UPDATE.format("'x'", " RETURNING n.id"), True, id="returned"),
+        pytest.param("UPDATE contents AS n SET title = c.name FROM campaigns AS c WHERE c.tenant_id = :tenant_id"
+                     " AND n.tenant_id = :tenant_id AND c.id = n.campaign_id AND n.id = :id", False, id="of-a-parent"),
+    ],
+)  # fmt: skip
+async def test_an_update_takes_values_of_one_row(garden: Garden, sql: str, is_told: bool) -> None:
+    takes = "id: UUID, child: UUID" if ":child" in sql else "id: UUID"
+    plant = Plant(sql, "maybe" if "RETURNING" in sql else "count", takes=takes)
+    assert ("order-not-total" in await codes(garden, plant)) == is_told
+
+
+@pytest.mark.parametrize(
+    ("value", "is_told"),
+    [("any_value(n.title)", True), ("any_value(c.name)", False), ("mode() WITHIN GROUP (ORDER BY n.kind)", True)],
+)
+async def test_a_value_of_a_group_is_the_only_one(garden: Garden, value: str, is_told: bool) -> None:
+    if await garden.connection.fetchval("SELECT current_setting('server_version_num')::int") < 160000:
+        pytest.skip("there is no any_value() before PostgreSQL 16")
+    sql = (
+        f"SELECT c.id, {value} AS one FROM campaigns AS c JOIN contents AS n ON n.tenant_id = :tenant_id"
+        " AND n.campaign_id = c.id WHERE c.tenant_id = :tenant_id GROUP BY c.id"
+    )
+    plant = Plant(sql, row="id: UUID; one: str", header="-- unbounded: few in a test\n-- grows: tenant")
+    assert ("order-not-total" in await codes(garden, plant)) == is_told

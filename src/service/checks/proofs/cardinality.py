@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from service.checks.proofs.keys import COLLATIONS, EXACT, Pins, place_of
 from service.checks.proofs.presence import Variable
-from service.checks.proofs.scopes import QueryScope, is_exists
-from service.checks.proofs.tree import Command, Node, Source
+from service.checks.proofs.scopes import QueryScope
+from service.checks.proofs.tree import Command, Node, Source, is_exists
 
 _UNION, _INTERSECT = 1, 2
 _WITH_TIES = 1

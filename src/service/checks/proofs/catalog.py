@@ -216,13 +216,16 @@ async def load(connection: Any) -> Catalog:
     )
     strategies: dict[int, set[int]] = {}
     members = await connection.fetch(
-        "SELECT o.amopopr::int8, o.amopstrategy, a.amname = 'btree' FROM pg_catalog.pg_amop AS o"
+        # Other orders than those of default classes, such as that of text_pattern_ops, are not what ORDER BY sorts by.
+        "SELECT o.amopopr::int8, o.amopstrategy, a.amname = 'btree'"
+        "       AND EXISTS (SELECT FROM pg_catalog.pg_opclass AS c WHERE c.opcfamily = o.amopfamily AND c.opcdefault)"
+        "  FROM pg_catalog.pg_amop AS o"
         "  JOIN pg_catalog.pg_am AS a ON a.oid = o.amopmethod"
         # Of ours, nobody knows what they take for equal.
         f" WHERE o.amopfamily < {_FIRST_OF_OURS}"
     )
-    for operator, strategy, is_btree in members:
-        if is_btree:
+    for operator, strategy, is_order in members:
+        if is_order:
             strategies.setdefault(operator, set()).add(strategy)
     return Catalog(
         version=version,

@@ -81,7 +81,7 @@ class Pins:
         """Whether a variable has identical values in all rows of the result; with `equal`, whether its values are equal there."""
         number, attribute = variable["varno"], variable["varattno"]
         if self.scope.source(number) is Source.GROUP:
-            return self.is_fixed(self.scope.entry(number).list("groupexprs")[attribute - 1])
+            return self.is_fixed(self.scope.ungrouped(variable))
         if self._is_settled(number):
             return True
         if not equal and (variable["vartype"] not in EXACT or variable["varcollid"] not in COLLATIONS):

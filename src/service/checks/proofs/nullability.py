@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from service.checks.proofs import aggregates, functions, origins, verdicts
 from service.checks.proofs.cardinality import has_a_row
 from service.checks.proofs.presence import Facts
-from service.checks.proofs.scopes import QueryScope, variables
-from service.checks.proofs.tree import Command, Join, Link, Node, Source, UnknownNode, arguments, same
+from service.checks.proofs.scopes import QueryScope
+from service.checks.proofs.tree import Command, Join, Link, Node, Source, UnknownNode, arguments, same, variables
 from service.checks.proofs.verdicts import Verdict
 
 __all__ = ["Verdict", "of_expression", "prove"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from service.checks.proofs.cardinality import Proof, order_of_parts, pins_of, told_by, unlimited
 from service.checks.proofs.keys import is_volatile, place_of
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Command, Node, Source, same
+from service.checks.proofs.tree import Command, Node, same
 
 
 def total_order(scope: QueryScope) -> Proof:
@@ -57,21 +57,12 @@ def _order_of_shown(scope: QueryScope, names: str) -> Proof:
 
 def _order_of_groups(scope: QueryScope, names: str) -> Proof:
     """The order of groups: total if the keys of ORDER BY fix everything that they are grouped by."""
-    keys = [_ungrouped(each, scope) for each in sorted_by(scope)]
+    keys = [scope.ungrouped(each) for each in sorted_by(scope)]
     pins = pins_of(scope, told_by(keys))
-    for each in (_ungrouped(group, scope) for group in scope.grouping):
+    for each in scope.grouping:
         if not (pins.is_fixed(each) or any(same(each, key) for key in keys)):
             return Proof(False, f"groups may be equal in {names}")
     return Proof(True, f"{names}: no two groups have the same")
-
-
-def _ungrouped(expression: Node, scope: QueryScope) -> Node:
-    """The expression that a variable of the entry for GROUP BY stands for, since PostgreSQL 18."""
-    place = place_of(expression)
-    if place and scope.source(place[0]) is Source.GROUP:
-        found: Node = scope.entry(place[0]).list("groupexprs")[place[1] - 1]
-        return found
-    return expression
 
 
 def _order_of_all(scope: QueryScope, names: str) -> Proof:

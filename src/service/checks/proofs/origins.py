@@ -164,3 +164,12 @@ def number_of(expression: Node) -> int | None:
         return None
     number: int = expression["paramid"]
     return number
+
+
+def uncast(expression: Node) -> Node:
+    """An expression without the casts around it."""
+    while expression.kind in ("RELABELTYPE", "COERCEVIAIO", "ARRAYCOERCEEXPR") or (
+        expression.kind == "FUNCEXPR" and expression["funcformat"] and len(expression.list("args")) == 1
+    ):
+        expression = expression["arg"] or expression["args"][0]
+    return expression

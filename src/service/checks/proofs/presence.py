@@ -9,7 +9,8 @@ import functools
 from collections.abc import Iterable
 from typing import Any
 
-from service.checks.proofs.scopes import NO_ENTRY, Joined, QueryScope
+from service.checks.proofs.joins import NO_ENTRY, Joined
+from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Join, Node, Source, arguments, walk
 
 _IS_NOT_NULL = 1

@@ -12,38 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.checks.proofs.catalog import Catalog, Relation
-from service.checks.proofs.tree import Command, Join, Link, Node, Source, UnknownNode, conjuncts, walk, within
+from service.checks.proofs.joins import NO_ENTRY, Joined
+from service.checks.proofs.tree import Command, Join, Node, Source, UnknownNode, conjuncts, within
 
 _GROUP_SETS_ARE_MARKED = 18
 """Since this version of PostgreSQL, the tree itself marks the expressions of GROUP BY that grouping sets may make null: they are
 columns of a range table entry of the kind RTE_GROUP."""
 _NOT_MATCHED_BY_SOURCE = 1
 """`MERGE_WHEN_NOT_MATCHED_BY_SOURCE`, since PostgreSQL 17."""
-NO_ENTRY = -1
-"""In the place of a join's entry, for the join that a MERGE is."""
-
-
-@dataclass(frozen=True)
-class Joined:
-    """A join. `entry` is the number of the range table entry for the join itself.
-
-    `left` and `right` have the numbers of the entries on its two sides. `on` is the join's condition, split at AND.
-    """
-
-    entry: int
-    kind: Join
-    left: frozenset[int]
-    right: frozenset[int]
-    on: tuple[Node, ...]
-
-    @property
-    def nullable(self) -> frozenset[int]:
-        """The entries whose columns the join fills with nulls where no row matches: of a left join, those on its right side."""
-        return {
-            Join.LEFT: self.right,
-            Join.RIGHT: self.left,
-            Join.FULL: self.left | self.right,
-        }.get(self.kind, frozenset())
 
 
 @dataclass(eq=False)
@@ -128,6 +104,12 @@ class QueryScope:
             if each["ctename"] == entry["ctename"]:
                 return each, owner.inner(each["ctequery"])
         raise UnknownNode(f"RANGETBLENTRY of the unknown table expression {entry['ctename']}")
+
+    def source_query(self, number: int) -> QueryScope | None:
+        """The scope of the subquery or common table expression that an entry is; None if it is anything else."""
+        if self.source(number) is Source.SUBQUERY:
+            return self.subquery(number)
+        return self.expression(number)[1] if self.source(number) is Source.CTE else None
 
     @functools.cached_property
     def outputs(self) -> list[Node]:
@@ -217,7 +199,16 @@ class QueryScope:
     def grouping(self) -> list[Node]:
         """The expressions of GROUP BY."""
         references = {each["tleSortGroupRef"] for each in self.node.list("groupClause")}
-        return [each["expr"] for each in self.node.list("targetList") if each["ressortgroupref"] in references]
+        found = [each["expr"] for each in self.node.list("targetList") if each["ressortgroupref"] in references]
+        return [self.ungrouped(each) for each in found]
+
+    def ungrouped(self, expression: Node) -> Node:
+        """The expression that a variable of the entry for GROUP BY stands for, since PostgreSQL 18; others as they are."""
+        is_own = expression.kind == "VAR" and expression["varlevelsup"] == 0
+        if is_own and self.source(expression["varno"]) is Source.GROUP:
+            found: Node = self.entry(expression["varno"]).list("groupexprs")[expression["varattno"] - 1]
+            return found
+        return expression
 
     @functools.cached_property
     def blanked(self) -> list[Node]:
@@ -246,6 +237,20 @@ class QueryScope:
     def queries(self) -> tuple[QueryScope, ...]:
         """This query and all queries inside it, at any depth."""
         return (self, *(each for query in self.nested for each in query.queries))
+
+    @property
+    def leaves(self) -> Iterator[QueryScope]:
+        """The queries that a set operation puts together; the query itself if it is none."""
+        parts = [self.node["setOperations"]]
+        if parts == [None]:
+            yield self
+            return
+        while parts:
+            part = parts.pop()
+            if part.kind == "RANGETBLREF":
+                yield from self.subquery(part["rtindex"]).leaves
+            else:
+                parts += [part["larg"], part["rarg"]]
 
     @property
     def assignments(self) -> list[Node]:
@@ -286,13 +291,3 @@ class QueryScope:
                 found.append(value)
                 stack.extend(value.fields.values())
         return tuple(found)
-
-
-def is_exists(expression: Node) -> bool:
-    """Whether an expression is `EXISTS (…)`."""
-    return expression.kind == "SUBLINK" and expression["subLinkType"] == Link.EXISTS
-
-
-def variables(value: Any) -> Iterator[Node]:
-    """All variables (VAR nodes) in an expression or list, also those that refer to columns of other queries."""
-    return (each for each in walk(value) if each.kind == "VAR")

@@ -54,7 +54,7 @@ class Tenants:
         said: dict[int, list[frozenset[Variable]]] = {}
         for scope, own in self.bound.items():
             for number in scope.read:
-                if (inner := _inside(scope, number)) is not None:
+                if (inner := scope.source_query(number)) is not None:
                     said.setdefault(id(inner.node), []).append(frozenset(_columns(inner, number, own)))
         return {node: frozenset.intersection(*each) for node, each in said.items()}
 
@@ -111,28 +111,12 @@ class Tenants:
         return self._returns(inner, attribute, assumed | {(id(expression), attribute)})
 
     def _returns(self, inner: QueryScope, attribute: int, assumed: _Assumed) -> bool:
-        if (operations := inner.node["setOperations"]) is not None:
-            return all(self._returns(leaf, attribute, assumed) for leaf in _leaves(operations, inner))
+        if inner.node["setOperations"] is not None:
+            return all(self._returns(leaf, attribute, assumed) for leaf in inner.leaves)
         if not 0 < attribute <= len(inner.outputs):
             return False
         shown = inner.outputs[attribute - 1]["expr"]
         return self._is(shown, inner, self._equal(inner, frozenset(), assumed), frozenset(), assumed)
-
-
-def _leaves(part: Node, scope: QueryScope) -> Iterator[QueryScope]:
-    if part.kind == "RANGETBLREF":
-        yield scope.subquery(part["rtindex"])
-    else:
-        yield from _leaves(part["larg"], scope)
-        yield from _leaves(part["rarg"], scope)
-
-
-def _inside(scope: QueryScope, number: int) -> QueryScope | None:
-    """The subquery or table expression that an entry is."""
-    source = scope.source(number)
-    if source is Source.SUBQUERY:
-        return scope.subquery(number)
-    return scope.expression(number)[1] if source is Source.CTE else None
 
 
 def _columns(inner: QueryScope, number: int, own: Iterable[Variable]) -> Iterator[Variable]:

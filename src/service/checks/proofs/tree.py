@@ -250,3 +250,13 @@ def location(value: Any) -> int:
     """The byte offset in the statement's text at which an expression begins; -1 if no part of it comes from this text."""
     places = [each["location"] for each in walk(value) if isinstance(each["location"], int) and each["location"] >= 0]
     return min(places, default=-1)
+
+
+def is_exists(expression: Node) -> bool:
+    """Whether an expression is `EXISTS (…)`."""
+    return expression.kind == "SUBLINK" and expression["subLinkType"] == Link.EXISTS
+
+
+def variables(value: Any) -> Iterator[Node]:
+    """All variables (VAR nodes) in an expression or list, also those that refer to columns of other queries."""
+    return (each for each in walk(value) if each.kind == "VAR")

@@ -9,7 +9,7 @@ from typing import Any
 from service.checks import spans
 from service.checks.entries import is_array, is_optional
 from service.checks.proofs import arrays as arrays_of
-from service.checks.proofs import limits, origins, writes
+from service.checks.proofs import origins, writes
 from service.checks.proofs.annotations import Expected, expected
 from service.checks.proofs.cardinality import has_a_row
 from service.checks.proofs.nullability import Verdict
@@ -119,7 +119,7 @@ def _elements(subject: Subject, proved: Proved, where: str, position: int, annot
     if not arrays or is_optional(typing.get_args(arrays[0])[0]):
         return
     name = proved.described.columns[position][0]
-    shown = [(leaf.outputs[position]["expr"], leaf) for leaf in limits.leaves(proved.scope)]
+    shown = [(leaf.outputs[position]["expr"], leaf) for leaf in proved.scope.leaves]
     verdicts = [arrays_of.elements(expression, leaf, proved.given) for expression, leaf in shown]
     verdict = next((each for each in verdicts if each is not None and each.is_nullable), None)
     if verdict is not None and not subject.note("notnull", name):

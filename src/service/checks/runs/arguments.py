@@ -215,7 +215,7 @@ def _met(scope: QueryScope, number: int) -> Iterator[tuple[origins.Stored, bool]
             for one, other in _pairs(node):
                 for variable, value in ((one, other), (other, one)):
                     stored = _stored(query, variable)
-                    is_met = _is_parameter(value, number) or (
+                    is_met = origins.is_parameter(origins.uncast(value), number) or (
                         (place := place_of(value)) is not None and (id(query), *place) in through
                     )
                     if stored is not None and is_met:
@@ -271,17 +271,10 @@ def _unnested(query: QueryScope, number: int) -> Iterator[tuple[int, int]]:
         elif query.source(entry) is Source.SUBQUERY:
             calls = [each["expr"] for each in query.subquery(entry).outputs]
         for position, call in enumerate(calls, 1):
-            if call.kind == "FUNCEXPR" and any(_is_parameter(each, number) for each in call.list("args")):
+            if call.kind == "FUNCEXPR" and any(
+                origins.is_parameter(origins.uncast(each), number) for each in call.list("args")
+            ):
                 yield entry, position
-
-
-def _is_parameter(expression: Node, number: int) -> bool:
-    """Whether an expression is the parameter with this number, with or without a cast around it."""
-    while expression.kind in ("RELABELTYPE", "COERCEVIAIO", "ARRAYCOERCEEXPR") or (
-        expression.kind == "FUNCEXPR" and expression["funcformat"] and len(expression.list("args")) == 1
-    ):
-        expression = expression["arg"] or expression["args"][0]
-    return origins.is_parameter(expression, number)
 
 
 def _listed(scope: QueryScope, number: int) -> list[str]:
@@ -294,6 +287,6 @@ def _listed(scope: QueryScope, number: int) -> list[str]:
     for node in walk(scope.node):
         if node.kind == "SCALARARRAYOPEXPR":
             one, other = arguments(node)
-            if one.kind == "CONST" and _is_parameter(other, number):
+            if one.kind == "CONST" and origins.is_parameter(origins.uncast(other), number):
                 found.update(origins.constant(one) or ())
     return sorted(found)

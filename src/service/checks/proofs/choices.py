@@ -1,0 +1,139 @@
+"""What takes one of several rows without LIMIT: row numbers, elements of arrays, certain aggregates, UPDATE with FROM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from service.checks.proofs.cardinality import Proof, pins_of, told_by
+from service.checks.proofs.keys import is_volatile, place_of
+from service.checks.proofs.orders import total_order
+from service.checks.proofs.scopes import QueryScope
+from service.checks.proofs.tree import Command, Link, Node, Source, arguments, references, variables, within
+
+_NUMBERING = frozenset({"row_number", "ntile"})
+_NEIGHBOURS = frozenset({"first_value", "last_value", "nth_value", "lag", "lead"})
+"""Window functions that return a value of another row."""
+_BY_ROWS = 0x4
+"""`FRAMEOPTION_ROWS`: a frame of ROWS, which tells rows apart that are equal in the window's order."""
+_ELEMENTS = frozenset({"->", "->>"})
+_PARTS = frozenset({"split_part", "left", "right", "substr", "substring"})
+
+
+def chosen_rows(scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
+    """The expressions that choose among rows, and whether that leaves no choice open."""
+    conditions = [*scope.always, *(each for join in scope.joins for each in join.on)]
+    for variable in variables(conditions):
+        if variable["varlevelsup"] == 0:
+            for inner, node in _windows(variable, scope):
+                yield node, _of_window(inner, node)
+    for each in scope.own:
+        if each.kind == "SUBSCRIPTINGREF":
+            yield from _elements(each["refexpr"], scope)
+        elif (each.kind == "OPEXPR" and scope.catalog.operators.get(each["opno"]) in _ELEMENTS) or (
+            each.kind == "FUNCEXPR" and _name(each["funcid"], scope) in _PARTS
+        ):
+            yield from _elements(arguments(each)[0], scope)
+        elif each.kind == "WINDOWFUNC" and _name(each["winfnoid"], scope) in _NEIGHBOURS:
+            yield each, _of_window(scope, each)
+        elif each.kind == "AGGREF":
+            yield from _any(each, scope)
+    yield from _met(scope)
+
+
+def _name(function: int, scope: QueryScope) -> str:
+    found = scope.catalog.functions.get(function)
+    return found.name if found is not None and found.schema == "pg_catalog" else ""
+
+
+def _windows(variable: Node, scope: QueryScope) -> Iterator[tuple[QueryScope, Node]]:
+    """The row numbers and the like from which a column of a subquery or of a table expression is made, however deep."""
+    number, attribute = variable["varno"], variable["varattno"]
+    inner = scope.source_query(number)
+    if inner is None or (scope.source(number) is Source.CTE and scope.expression(number)[0]["cterecursive"]):
+        return
+    for leaf in inner.leaves:
+        if 0 < attribute <= len(leaf.outputs):
+            for node in within(leaf.outputs[attribute - 1]["expr"]):
+                if node.kind == "WINDOWFUNC" and (
+                    _name(node["winfnoid"], leaf) in _NUMBERING or _window(leaf, node)["frameOptions"] & _BY_ROWS
+                ):
+                    yield leaf, node
+                elif node.kind == "VAR" and node["varlevelsup"] == 0:
+                    yield from _windows(node, leaf)
+
+
+def _elements(array: Node | None, scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
+    """Of an array of which an element is taken: the aggregate or sub-select that makes it, and the proof of its order."""
+    if array is None:
+        return
+    if array.kind == "AGGREF":
+        yield array, _of_aggregate(scope, array)
+    elif array.kind == "COALESCEEXPR":
+        for each in array["args"]:
+            yield from _elements(each, scope)
+    elif array.kind == "SUBLINK" and array["subLinkType"] == Link.ARRAY:
+        yield array, total_order(scope.inner(array["subselect"]))
+    elif (place := place_of(array)) and scope.source(place[0]) is Source.SUBQUERY:
+        inner = scope.subquery(place[0])
+        if inner.node["setOperations"] is None and 0 < place[1] <= len(inner.outputs):
+            yield from _elements(inner.outputs[place[1] - 1]["expr"], inner)
+
+
+def _window(scope: QueryScope, node: Node) -> Node:
+    found: Node = next(each for each in scope.node.list("windowClause") if each["winref"] == node["winref"])
+    return found
+
+
+def _of_window(scope: QueryScope, node: Node) -> Proof:
+    clause = _window(scope, node)
+    by_reference = {each["ressortgroupref"]: each["expr"] for each in scope.node.list("targetList")}
+    keys = [
+        by_reference[each["tleSortGroupRef"]]
+        for each in (*clause.list("partitionClause"), *clause.list("orderClause"))
+    ]  # fmt: skip
+    return _total(scope, keys, "the window")
+
+
+def _of_aggregate(scope: QueryScope, node: Node) -> Proof:
+    by_reference = {each["ressortgroupref"]: each["expr"] for each in node.list("args")}
+    keys = [by_reference[each["tleSortGroupRef"]] for each in node.list("aggorder")]
+    return _total(scope, [*keys, *scope.grouping], "the aggregate")
+
+
+def _total(scope: QueryScope, keys: Sequence[Node], what: str) -> Proof:
+    if is_volatile(keys, scope):
+        return Proof(False, f"a volatile function decides the order of {what}")
+    pins = pins_of(scope, told_by(keys))
+    loose = ", ".join(scope.alias(number) for number in sorted(pins.loose))
+    if loose:
+        return Proof(False, f"rows of {loose} may be equal in the order of {what}")
+    return Proof(True, f"the order of {what} has a unique key")
+
+
+def _any(aggregate: Node, scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
+    """The aggregates that return one of several values: any_value, unless all of a group are one, and mode."""
+    name = _name(aggregate["aggfnoid"], scope)
+    if name == "mode":
+        yield aggregate, Proof(False, "several values may be equally frequent")
+    elif name == "any_value":
+        pins = pins_of(scope, told_by(scope.grouping))
+        is_one = all(pins.is_fixed(each["expr"]) for each in aggregate.list("args"))
+        yield aggregate, Proof(is_one, "a group has one value" if is_one else "a group may have several values")
+
+
+def _met(scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
+    """The values that an UPDATE takes from other tables of which several rows may meet a row of its target.
+
+    Of arrays and VALUES, the caller decides what meets a row.
+    """
+    relation = scope.relation(scope.target) if scope.command is Command.UPDATE and scope.target else None
+    if relation is None or len(scope.read) < 2:
+        return
+    pins = pins_of(scope, [(scope.target or 0, attribute) for attribute in relation.columns])
+    stored = {each for each in scope.read if scope.source(each) in (Source.RELATION, Source.SUBQUERY, Source.CTE)}
+    loose = stored - pins.single - {scope.target}
+    taken = [each["expr"] for each in (*scope.assignments, *scope.outputs)]
+    for each in references(taken):
+        if each["varno"] in loose:
+            name = scope.alias(each["varno"])
+            yield each, Proof(False, f"several rows of {name} may meet one row of {scope.alias(scope.target or 0)}")
