@@ -17,7 +17,10 @@ SELECT c.oid::int8 AS oid,
                                                                   AND k.contype = 'n'
                                                                   AND NOT k.convalidated
                                                                   AND a.attnum = ANY (k.conkey)),
-                   'has_default', a.atthasdef OR a.attidentity <> '')
+                   'has_default', a.atthasdef OR a.attidentity <> '' OR EXISTS (SELECT
+                                                                                  FROM pg_catalog.pg_type AS t
+                                                                                 WHERE t.oid = a.atttypid
+                                                                                   AND t.typdefault IS NOT NULL))
                    ORDER BY a.attnum)
           FROM pg_catalog.pg_attribute AS a
          WHERE a.attrelid = c.oid
@@ -26,7 +29,7 @@ SELECT c.oid::int8 AS oid,
        (SELECT json_agg(json_build_object(
                    'name', i.indexrelid::regclass::text, 'columns', (i.indkey::int2[])[0:i.indnkeyatts - 1],
                    -- Of the children of a table its indexes know nothing; under another collation more texts are equal.
-                   'is_unique', i.indisunique AND i.indisvalid AND i.indimmediate AND i.indexprs IS NULL
+                   'is_unique', i.indisunique AND i.indisvalid AND i.indimmediate
                                 AND NOT (c.relkind = 'r' AND c.relhassubclass)
                                 -- Another operator class may take for different what = takes for equal.
                                 AND NOT EXISTS (SELECT
@@ -36,11 +39,21 @@ SELECT c.oid::int8 AS oid,
                                 AND NOT EXISTS (SELECT
                                                   FROM unnest(i.indkey::int2[], i.indcollation::oid[]) AS u (number, collated)
                                                   JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = u.number
-                                                 WHERE u.collated <> 0 AND a.attcollation <> u.collated),
+                                                 WHERE u.collated <> 0 AND a.attcollation <> u.collated)
+                                -- Of an expression's own collation only the built-in ones are known to tell all texts apart.
+                                AND NOT EXISTS (SELECT
+                                                  FROM unnest(i.indkey::int2[], i.indcollation::oid[]) AS u (number, collated)
+                                                 WHERE u.number = 0 AND u.collated::int8 NOT IN (0, 100, 950, 951)),
                    'parts', i.indkey::int2[], 'expressions', i.indexprs::text, 'predicate', i.indpred::text)
                    ORDER BY i.indexrelid::regclass::text)
           FROM pg_catalog.pg_index AS i
          WHERE i.indrelid = c.oid) AS indexes,
+       -- A trigger that may give a row other values before it is inserted, or leave it out.
+       EXISTS (SELECT
+                 FROM pg_catalog.pg_trigger AS t
+                WHERE t.tgrelid = c.oid
+                  AND t.tgtype & 7 = 7
+                  AND NOT t.tgisinternal) AS has_insert_trigger,
        (SELECT json_agg(pg_get_constraintdef(k.oid) ORDER BY k.conname)
           FROM pg_catalog.pg_constraint AS k
          WHERE k.conrelid = c.oid

@@ -39,7 +39,12 @@ SELECT o.oid AS relation,
                                     FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) AS u (number)
                                     LEFT JOIN pg_catalog.pg_attribute AS k
                                            ON k.attrelid = o.oid AND k.attnum = u.number
-                                          AND (k.attname = o.tenant OR k.atttypid = 'boolean'::regtype)
+                                          AND (k.attname = o.tenant OR k.atttypid = 'boolean'::regtype
+                                               OR EXISTS (SELECT
+                                                            FROM pg_catalog.pg_constraint AS s
+                                                           WHERE s.conrelid = o.oid
+                                                             AND s.conkey = ARRAY[k.attnum]
+                                                             AND pg_get_expr(s.conbin, s.conrelid) ~ '^\(\w+ = ''[^'']*''::text\)$'))
                                    WHERE k.attnum IS NULL)) AS is_single,
        ARRAY(SELECT pg_get_expr(k.conbin, k.conrelid)
                FROM pg_catalog.pg_constraint AS k

@@ -5,8 +5,9 @@ SELECT a.attname::text
    AND a.attnum = ANY (coalesce((SELECT k.conkey
                                    FROM pg_catalog.pg_constraint AS k
                                   WHERE k.conrelid = a.attrelid AND k.conname = $1),
-                                (SELECT i.indkey::int2[]
-                                   FROM pg_catalog.pg_index AS i
-                                   JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-                                  WHERE i.indrelid = a.attrelid AND c.relname = $1)))
+                                -- An index of expressions depends on the columns in them.
+                                (SELECT array_agg(d.refobjsubid::int2)
+                                   FROM pg_catalog.pg_class AS c
+                                   JOIN pg_catalog.pg_depend AS d ON d.classid = c.tableoid AND d.objid = c.oid
+                                  WHERE d.refobjid = a.attrelid AND c.relname = $1)))
  ORDER BY a.attnum;

@@ -62,7 +62,6 @@ SELECT i.epoch, i.shared_number, h.head, h.floor
  WHERE h.tenant_id = :tenant_id;
 
 -- name: commits_since :many
--- unbounded: its innermost query takes :limit commits
 -- The bound tenant's commits after the number :after, in order, at most :limit. A commit is returned with at most :most of its
 -- changes; is_whole says whether these are all. The result ends earlier, as soon as its commits together have :budget changes or
 -- more.

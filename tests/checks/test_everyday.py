@@ -17,6 +17,17 @@ MOODS = """CREATE TABLE moods (tenant_id uuid NOT NULL, id bigint GENERATED ALWA
                     PRIMARY KEY (tenant_id, id));
     ALTER TABLE moods ENABLE ROW LEVEL SECURITY; ALTER TABLE moods FORCE ROW LEVEL SECURITY;
     CREATE POLICY tenant ON moods USING (tenant_id = app.current_tenant()); GRANT SELECT, INSERT ON moods TO quarry_app"""
+THINGS = """CREATE TABLE things (tenant_id uuid NOT NULL, id bigserial, name text NOT NULL, tags text[], bits bit(8),
+                     PRIMARY KEY (tenant_id, id));
+    CREATE UNIQUE INDEX ON things (tenant_id, lower(name));
+    ALTER TABLE things ENABLE ROW LEVEL SECURITY; ALTER TABLE things FORCE ROW LEVEL SECURITY;
+    CREATE POLICY tenant ON things USING (tenant_id = app.current_tenant());
+    GRANT SELECT, INSERT, UPDATE, DELETE ON things TO quarry_app; GRANT USAGE ON SEQUENCE things_id_seq TO quarry_app;
+    CREATE FUNCTION say_hello(s text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN concat('hello ', s); END $$"""
+LEADERS = """CREATE TABLE leaders (tenant_id uuid NOT NULL, kind text NOT NULL CHECK (kind = 'default'),
+                      PRIMARY KEY (tenant_id, kind));
+    ALTER TABLE leaders ENABLE ROW LEVEL SECURITY; ALTER TABLE leaders FORCE ROW LEVEL SECURITY;
+    CREATE POLICY tenant ON leaders USING (tenant_id = app.current_tenant()); GRANT SELECT ON leaders TO quarry_app"""
 BOUND = "tenant_id = :tenant_id"
 MERGE = f"""MERGE INTO campaigns AS c
  USING (SELECT :id::uuid AS id, :name::text AS name) AS s ON c.{BOUND} AND c.id = s.id
@@ -145,6 +156,74 @@ PROVED = {
         ),
         "",
     ),
+    "a serial column": (
+        Plant(
+            "INSERT INTO things (tenant_id, name, tags) VALUES (:tenant_id, :name, :tags) RETURNING id, tags", "one",
+            "id: int; tags: list[str] | None", "name: str, tags: list[str]",
+        ),
+        THINGS,
+    ),
+    "the value of a new row": (
+        Plant("INSERT INTO things (tenant_id, name) VALUES (:tenant_id, :name) RETURNING id", "value", takes="name: str"),
+        THINGS,
+    ),
+    "bits": (Plant(f"SELECT bits FROM things WHERE {BOUND} AND id = :id", "maybe", "bits: BitString | None", "id: int"), THINGS),
+    "an interval that is made": (
+        Plant(
+            f"UPDATE campaigns SET name = (now() + make_interval(secs => :ttl))::text WHERE {BOUND} AND id = :id", "count",
+            takes="ttl: float, id: UUID",
+        ),
+        "",
+    ),
+    "DISTINCT ON what is shown": (
+        Plant(
+            f"SELECT DISTINCT ON (name) name FROM campaigns WHERE {BOUND} ORDER BY name LIMIT :n", "many", "name: str",
+            "n: int", header="-- grows: tenant",
+        ),
+        "",
+    ),
+    "a function that is one row": (
+        Plant(
+            "SELECT h FROM say_hello(:s) AS h WHERE :tenant_id::uuid IS NOT NULL", "maybe", "h: str | None", "s: str",
+            header="-- calls: say_hello because it is a test",
+        ),
+        THINGS,
+    ),
+    "a unique expression": (
+        Plant(
+            f"SELECT id FROM things WHERE {BOUND} AND lower(name) = lower(:name)", "maybe", "id: int", "name: str",
+            header="-- unindexed: things because a tenant has few",
+        ),
+        THINGS,
+    ),
+    "a key that can have one value": (
+        Plant(f"SELECT kind FROM leaders WHERE {BOUND}", "maybe", "kind: Literal['default']"),
+        LEADERS,
+    ),
+    "a queue": (
+        Plant(
+            f"WITH l AS (SELECT id FROM campaigns WHERE {BOUND} ORDER BY created_at, id LIMIT :max FOR UPDATE SKIP LOCKED)"
+            f" UPDATE campaigns AS c SET description = name FROM l WHERE c.{BOUND} AND c.id = l.id RETURNING c.id",
+            takes="max: int",
+        ),
+        "",
+    ),
+    "a queue that is emptied": (
+        Plant(
+            f"DELETE FROM things WHERE {BOUND} AND id IN (SELECT t.id FROM things AS t WHERE t.{BOUND} ORDER BY t.id LIMIT :max)"
+            " RETURNING id",
+            row="id: int", takes="max: int",
+        ),
+        THINGS,
+    ),
+    "a pattern of one row, and one that no index helps": (
+        Plant(
+            f"SELECT id FROM things WHERE {BOUND} AND id = :id AND lower(name) LIKE :x UNION ALL"
+            f" SELECT id FROM things WHERE {BOUND} AND lower(name) LIKE '%' || :x ORDER BY id LIMIT 1",
+            "maybe", "id: int", "id: int, x: str", header="-- unordered: any will do",
+        ),
+        THINGS,
+    ),
     "the oldest that nobody has": (
         one("id", "id: UUID", "AND status = 'draft' ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED", ""),
         "",
@@ -211,3 +290,38 @@ async def test_what_looks_like_it_is_refused(garden: Garden, what: str) -> None:
     plant = Plant(REFUSED[what], "count", takes=takes)
     found = {code for code, _ in await codes(garden, plant, TREE)}
     assert found & {"tenant-not-named", "tenant-assigned"}
+
+
+LIMITED = (
+    "SELECT c.id FROM campaigns AS c {} (SELECT n.campaign_id FROM contents AS n WHERE n.tenant_id = :tenant_id {}"
+    " ORDER BY n.created_at, n.id LIMIT :max) {} AND c.tenant_id = :tenant_id"
+)
+UNBOUNDED = {
+    "a LIMIT for each row": LIMITED.format(
+        "CROSS JOIN LATERAL", "AND n.campaign_id = c.id", "AS l WHERE c.id = l.campaign_id"
+    ),
+    "a LIMIT for each row, in a condition": LIMITED.format("WHERE c.id IN", "AND n.title = c.name", ""),
+    "rows that meet no key": LIMITED.format("WHERE c.owner_id IN", "", ""),
+    "rows that the limited ones are not": LIMITED.format("WHERE c.id NOT IN", "", ""),
+}
+
+
+@pytest.mark.parametrize("what", UNBOUNDED)
+async def test_a_limit_inside_that_bounds_no_rows_is_told(garden: Garden, what: str) -> None:
+    found = {code for code, _ in await codes(garden, Plant(UNBOUNDED[what], takes="max: int"), "")}
+    assert "unbounded" in found
+
+
+async def test_an_expression_under_another_collation_is_no_key(garden: Garden) -> None:
+    other = "CREATE COLLATION other (provider = libc, locale = 'C'); "
+    ddl = other + THINGS.replace("lower(name)", "lower(name) COLLATE other")
+    plant = Plant(f"SELECT id FROM things WHERE {BOUND} AND lower(name) = :name", "maybe", "id: int", "name: str")
+    assert "several-rows" in {code for code, _ in await codes(garden, plant, ddl)}
+
+
+@pytest.mark.parametrize(("columns", "is_told"), [("tags", True), ("name, tags", False)])
+async def test_an_insert_that_leaves_out_a_required_column_is_told(garden: Garden, columns: str, is_told: bool) -> None:
+    values = ", ".join(f":{each}" for each in columns.split(", "))
+    takes = ("name: str, " if "name" in columns else "") + "tags: list[str]"
+    plant = Plant(f"INSERT INTO things (tenant_id, {columns}) VALUES (:tenant_id, {values})", "count", takes=takes)
+    assert ("null-is-refused" in {code for code, _ in await codes(garden, plant, THINGS)}) == is_told

@@ -278,6 +278,24 @@ async def test_rows_refer_to_rows_that_a_sequence_numbers(root: Any) -> None:
     assert await root.fetchval("SELECT count(*) FROM quarry.two") == 61
 
 
+NARROW = {
+    "few digits": "rate numeric(5, 4) NOT NULL, share numeric(4, 2), UNIQUE (tenant_id, rate)",
+    "few characters": "code varchar(3) NOT NULL, UNIQUE (tenant_id, code)",
+    "two that differ": (
+        "one uuid NOT NULL REFERENCES quarry.users (id), other uuid NOT NULL REFERENCES quarry.users (id), CHECK (one <> other)"
+    ),
+    "a row for each tenant": "kind text NOT NULL DEFAULT 'default' CHECK (kind = 'default'), UNIQUE (tenant_id, kind)",
+}
+
+
+@pytest.mark.parametrize("what", NARROW)
+async def test_rows_fit_into_narrow_columns(root: Any, what: str) -> None:
+    await root.execute("ALTER TABLE quarry.users ADD UNIQUE (id)")
+    await root.execute(f"CREATE TABLE quarry.narrow (tenant_id uuid NOT NULL, id uuid PRIMARY KEY, {NARROW[what]})")
+    await samples.fill(root, "quarry", [A, B], 60)
+    assert await root.fetchval("SELECT count(*) FROM quarry.narrow") == (2 if what == "a row for each tenant" else 120)
+
+
 async def test_a_constraint_that_nothing_satisfies_is_named(root: Any) -> None:
     await root.execute("ALTER TABLE quarry.users ADD CONSTRAINT users_odd_check CHECK (display_name = id::text || 'x')")
     with pytest.raises(SampleError, match=r"quarry\.users.*users_odd_check.*id, display_name"):

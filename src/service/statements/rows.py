@@ -13,7 +13,8 @@ from service.personal.marking import Sealed, is_personal
 class Row(BaseModel):
     """A row that a statement returns. It can't be changed. Its fields are the columns; a column without a field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Types of asyncpg, such as Range and BitString, pydantic checks by isinstance alone.
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     personal: ClassVar[frozenset[str]] = frozenset()
     """The names of the fields that hold personal data. The repr of a row shows `***` for their values, and so does the log."""

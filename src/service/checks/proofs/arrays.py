@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from service.checks.proofs import nullability, presence
-from service.checks.proofs.keys import place_of
+from service.checks.proofs.expressions import place_of
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Link, Node, Source, arguments
 from service.checks.proofs.verdicts import Verdict

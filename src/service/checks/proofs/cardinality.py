@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from service.checks.proofs.keys import COLLATIONS, EXACT, Pins, place_of
+from service.checks.proofs.expressions import COLLATIONS, EXACT, told_by
+from service.checks.proofs.keys import Pins
 from service.checks.proofs.presence import Variable
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Node, Source, is_exists
@@ -15,9 +16,6 @@ _UNION, _INTERSECT = 1, 2
 _WITH_TIES = 1
 _NEVER_MATERIALIZED = 2
 _INTEGERS = frozenset({20, 21, 23})
-_TEXTS = frozenset({25, 1043})
-_SPELLED_APART = frozenset({20, 21, 23, 26, 2950})
-"""Oids of types (integers, oid, uuid) of which no two values are the same text."""
 
 
 @dataclass(frozen=True)
@@ -54,28 +52,9 @@ def unlimited(scope: QueryScope) -> Proof:
     return _whole(pins)
 
 
-def pins_of(scope: QueryScope, start: Iterable[Variable] = ()) -> Pins:
-    """What the conditions of a query fix, if the variables `start` are fixed beside."""
-    return Pins(scope, _for_columns, start)
-
-
-def told_by(expressions: Iterable[Node]) -> list[Variable]:
-    """The variables that expressions tell: where the values of the expressions are equal, so are those of the variables."""
-    return [place for each in expressions if (place := place_of(_uncast(each)))]
-
-
-def _uncast(expression: Node) -> Node:
-    """What an expression casts to text, if the text tells its value; otherwise the expression."""
-    while expression.kind == "RELABELTYPE" and expression["resulttype"] in _TEXTS:
-        expression = expression["arg"]
-    if (
-        expression.kind == "COERCEVIAIO"
-        and expression["resulttype"] in _TEXTS
-        and expression["resultcollid"] in COLLATIONS
-    ):
-        inner: Node = expression["arg"]
-        return inner if inner["vartype"] in _SPELLED_APART else expression
-    return expression
+def pins_of(scope: QueryScope, start: Iterable[Variable] = (), *, without: Node | None = None) -> Pins:
+    """What the conditions of a query fix, all but one of them, if the variables `start` are fixed beside."""
+    return Pins(scope, _for_columns, start, without)
 
 
 def _whole(pins: Pins) -> Proof:
@@ -252,9 +231,14 @@ def limit(scope: QueryScope) -> int | None:
 def has_a_row(scope: QueryScope) -> bool:
     """Whether a query returns a row whatever data there is.
 
-    That is so if it aggregates all rows into one, or reads no table and has no condition.
+    That is so if it aggregates all rows into one, or reads no table and has no condition; and if it inserts the values of one
+    row, and no trigger may leave it out.
     """
     node = scope.node
+    if scope.command is Command.INSERT:
+        relation = scope.relation(scope.target) if scope.target else None
+        is_plain = relation is not None and relation.kind in ("r", "p") and not relation.has_insert_trigger
+        return is_plain and not scope.read and node["onConflict"] is None
     is_whole = not any(
         node[each] for each in ("havingQual", "limitCount", "limitOffset", "setOperations", "hasTargetSRFs")
     )

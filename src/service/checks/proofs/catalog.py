@@ -17,6 +17,8 @@ _LISTED = re.compile(
     r"(?: OR \(*\"?\1\"? IS NULL\)*)?\Z"
 )
 """A CHECK that lists the texts of one column, and says nothing else but that it may be NULL."""
+_ONE = re.compile(rf"CHECK \(+\"?(\w+)\"?\)*(?:::text)? = ({_TEXT})\)*\Z")
+"""A CHECK that allows one text only."""
 _TRUE = re.compile(r"CHECK \((\w+)\)\Z")
 _LITERAL = re.compile(r"'((?:[^']|'')*)'::")
 _SYSTEM = """
@@ -33,7 +35,7 @@ _TENANT_FUNCTION = ("app", "current_tenant")
 
 @dataclass(frozen=True)
 class Column:
-    """A column; `allowed` are the texts that a CHECK lists, if any; `is_constant`: a CHECK allows only true."""
+    """A column; `allowed` are the texts that a CHECK lists, if any; `is_constant`: a CHECK allows one value only."""
 
     number: int
     name: str
@@ -77,6 +79,7 @@ class Relation:
     indexes: tuple[Index, ...]
     policies: Mapping[str, tuple[str | None, str | None]]
     tenant: int | None
+    has_insert_trigger: bool = False
 
     @property
     def qualified(self) -> str:
@@ -261,7 +264,7 @@ def _relation(row: Any, labels: Mapping[int, set[str]]) -> Relation:
         each["number"]: Column(
             **each,
             allowed=allowed.get(each["name"]) or frozenset(labels.get(each["type"], ())) or None,
-            is_constant=each["name"] in true,
+            is_constant=each["name"] in true or len(allowed.get(each["name"], ())) == 1,
         )
         for each in json.loads(row["columns"] or "[]")
     }
@@ -270,6 +273,7 @@ def _relation(row: Any, labels: Mapping[int, set[str]]) -> Relation:
     return Relation(
         oid=row["oid"], schema=row["schema"], name=row["name"], kind=row["kind"], is_secured=row["is_secured"],
         is_forced=row["is_forced"], is_invoker=row["is_invoker"], columns=columns,
+        has_insert_trigger=row["has_insert_trigger"],
         indexes=tuple(_index(each) for each in json.loads(row["indexes"] or "[]")),
         policies={each["name"]: (each["using"], each["check"]) for each in json.loads(row["policies"] or "[]")},
         tenant=next((each.number for each in columns.values() if each.name == tenant), None),
@@ -289,7 +293,7 @@ def _index(row: Mapping[str, Any]) -> Index:
 
 def _listed(definition: str) -> tuple[str, frozenset[str]] | None:
     """The column and the texts of `CHECK (status IN ('draft', …))`, as the server prints this constraint."""
-    match = _LISTED.match(definition)
+    match = _LISTED.match(definition) or _ONE.match(definition)
     if not match:
         return None
     return match.group(1), frozenset(each.replace("''", "'") for each in _LITERAL.findall(match.group(2)))

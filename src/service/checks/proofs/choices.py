@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from service.checks.proofs.cardinality import Proof, pins_of, told_by
-from service.checks.proofs.keys import is_volatile, place_of
+from service.checks.proofs.cardinality import Proof, pins_of
+from service.checks.proofs.expressions import is_volatile, place_of, told_by
 from service.checks.proofs.orders import total_order
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Link, Node, Source, arguments, references, variables, within

@@ -20,7 +20,7 @@ TOTAL_TYPES = frozenset({
     "name", "uuid", "bytea", "date", "time without time zone", "timestamp with time zone", "timestamp without time zone",
     "interval", "inet", "cidr", "jsonb", "anyarray", "anycompatiblearray", "anynonarray", "anycompatible", "xid8", "oid",
     "anycompatiblenonarray", "anyelement", "xid", "tsvector", "tsquery", "regconfig", "text[]", "uuid[]", "integer[]",
-    '"char"', "json",
+    '"char"', "json", "regclass",
 })  # fmt: skip
 """Types of arguments for which these functions never return null. Geometric types are left out: path + path may be null."""
 
@@ -52,6 +52,8 @@ TOTAL_FUNCTIONS = frozenset({
     # Text search.
     "to_tsvector", "plainto_tsquery", "phraseto_tsquery", "websearch_to_tsquery", "to_tsquery", "ts_rank", "ts_rank_cd",
     "ts_headline", "numnode", "strip", "setweight", "querytree",
+    # Sequences.
+    "nextval",
 })  # fmt: skip
 """Functions, by name, that do not return null for any non-null values of `TOTAL_TYPES`."""
 
@@ -90,12 +92,12 @@ def is_total(function: Function, catalog: Catalog) -> bool:
     """Whether a function returns null only if one of its arguments is null."""
     if function.schema != _SYSTEM or not function.is_strict or function.kind != "f" or "VARIADIC" in function.arguments:
         return False
-    kinds = function.arguments.split(", ") if function.arguments else []
+    kinds = [each.partition(" DEFAULT ")[0] for each in function.arguments.split(", ")] if function.arguments else []
     if function.name == "substring" and kinds[1:2] == ["text"]:
         return False  # substring(text, pattern) returns null if the pattern does not match.
     if function.name in _CASTS and "jsonb" in kinds:
         return False  # Since PostgreSQL 18 such a cast converts JSON null to SQL NULL.
-    if any(kind.rsplit(" ", 1)[-1] not in TOTAL_TYPES and kind not in TOTAL_TYPES for kind in kinds):
+    if any({kind, kind.partition(" ")[2], kind.rsplit(" ", 1)[-1]}.isdisjoint(TOTAL_TYPES) for kind in kinds):
         return False
     return function.name in TOTAL_FUNCTIONS | _CASTS or catalog.implementations.get(function.oid) in TOTAL_OPERATORS
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from service.checks.proofs.callees import callees
 from service.checks.proofs.catalog import Function, Relation
-from service.checks.proofs.keys import place_of
+from service.checks.proofs.expressions import place_of
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tenants import Tenants
 from service.checks.proofs.tree import Command, Node, arguments, conjuncts

@@ -8,20 +8,14 @@ one row) if the columns of one of the table's unique indexes are pinned.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from service.checks.proofs.catalog import Function, Index, Relation
+from service.checks.proofs.catalog import Index, Relation
+from service.checks.proofs.expressions import COLLATIONS, EXACT, is_repeatable, is_volatile, place_of
 from service.checks.proofs.presence import Facts, Variable
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Join, Node, Source, arguments, conjuncts, references, same, walk
-
-_VARCHAR, _TEXT = 1043, 25
-EXACT = frozenset({16, 17, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950})
-"""Oids of types whose equal values are always identical. numeric is not among them: a function can tell 1.0 from 1.00, which are
-equal."""
-COLLATIONS = frozenset({0, 100, 950, 951})
-"""Oids of the collations default, C and POSIX, under which equal texts are identical. 0 stands for a type without a collation."""
 
 Inner = Callable[[QueryScope, frozenset[int]], str]
 """The type of a function that says why no two rows of a query have the same values in certain result columns.
@@ -38,15 +32,20 @@ class Pins:
     too. Unlike a pinned variable, which equals a value, a variable in `start` may be null.
     """
 
-    def __init__(self, scope: QueryScope, inner: Inner, start: Iterable[Variable] = ()) -> None:
+    def __init__(
+        self, scope: QueryScope, inner: Inner, start: Iterable[Variable] = (), without: Node | None = None
+    ) -> None:
         self.scope = scope
         self.pinned: set[Variable] = set()
         self.single: set[int] = set()
         self.reasons: dict[int, str] = {}
+        self._fixed: list[tuple[int, Node]] = []
+        """Expressions over one entry that conditions fix, with the number of the entry."""
         self._start = set(start)
         self._inner = inner
         self._facts = Facts(scope)
-        self._quals = list(scope.always)
+        self._without = without
+        self._quals = [each for each in scope.always if each is not without]
         for number in scope.read:
             for each in scope.entry(number).list("securityQuals"):
                 self._quals += conjuncts(each)
@@ -108,7 +107,7 @@ class Pins:
         return beside <= self.single and is_steady and not is_volatile(parts, self.scope)
 
     def _pin(self) -> bool:
-        before = len(self.pinned)
+        before, self._fixed = len(self.pinned), []
         for condition in self._quals:
             self._equate(condition, None)
         for join in self.scope.joins:
@@ -116,7 +115,8 @@ class Pins:
             # side.
             if join.kind in (Join.LEFT, Join.RIGHT):
                 for condition in join.on:
-                    self._equate(condition, join.nullable)
+                    if condition is not self._without:
+                        self._equate(condition, join.nullable)
         return len(self.pinned) > before
 
     def _equate(self, condition: Node, only: frozenset[int] | None) -> None:
@@ -135,6 +135,10 @@ class Pins:
                 and self.is_fixed(value)
             ):
                 self.pinned.add(place)
+            entries = {each["varno"] for each in references(variable)}
+            is_own = not place and len(entries) == 1 and (only is None or entries <= only)
+            if is_own and condition["inputcollid"] in COLLATIONS and self.is_fixed(value):
+                self._fixed.append((*entries, variable))
 
     def _single_out(self) -> bool:
         before = len(self.single)
@@ -193,12 +197,12 @@ class Pins:
                 return f"no two rows of {name} have the same"
             return f"{name} is one row of VALUES" if len(rows) == 1 else ""
         if source is Source.FUNCTION:
-            calls = [each["funcexpr"] for each in scope.entry(number).list("functions")]
-            return (
-                f"{name} is a function that answers one row"
-                if all(is_repeatable(each, scope) for each in calls)
-                else ""
-            )
+            called = [
+                scope.catalog.functions.get(each["funcexpr"]["funcid"])
+                for each in scope.entry(number).list("functions")
+            ]
+            is_one = all(function is not None and not function.is_set for function in called)
+            return f"{name} is a function that answers one row" if is_one else ""
         return f"{name} is one row" if source is Source.RESULT else ""
 
     def _covers(self, relation: Relation, index: Index, number: int) -> bool:
@@ -209,7 +213,13 @@ class Pins:
         """
         if not index.is_unique or not implies(self._quals, index.predicate, number):
             return False
+        expressions = iter(index.expressions or ())
         for column in index.columns:
+            if column == 0:
+                key = next(expressions)
+                if not any(each == number and same(fixed, key, anywhere=True) for each, fixed in self._fixed):
+                    return False
+                continue
             if (number, column) in self.pinned:
                 continue
             if relation.columns[column].is_constant and relation.columns[column].is_required:
@@ -234,44 +244,6 @@ def _are_distinct(values: list[Node]) -> bool:
 
 _SOURCES = ("subquery", "functions", "values_lists")
 """The fields of an entry's node that may contain expressions: its subquery, its function calls, its rows of VALUES."""
-
-
-def place_of(expression: Node) -> Variable | None:
-    """The variable, if an expression is nothing but a variable of the query that contains it; otherwise None.
-
-    A cast from varchar to text around the variable is ignored.
-    """
-    if (
-        expression.kind == "RELABELTYPE"
-        and expression["resulttype"] == _TEXT
-        and expression["arg"]["vartype"] == _VARCHAR
-    ):
-        expression = expression["arg"]
-    # `OLD.column` and `NEW.column` in RETURNING do not count: the keys of the new rows do not identify an old row.
-    if expression.kind == "VAR" and expression["varlevelsup"] == 0 and not expression["varreturningtype"]:
-        return expression["varno"], expression["varattno"]
-    return None
-
-
-def is_repeatable(expression: Any, scope: QueryScope) -> bool:
-    """Whether an expression always has the same value for the same values of its variables.
-
-    This is so if no function in the expression is volatile, returns a set, or is missing in the catalog.
-    """
-    return not any(
-        function is None or function.is_volatile or function.is_set for function in _called(expression, scope)
-    )
-
-
-def is_volatile(expression: Any, scope: QueryScope) -> bool:
-    """Whether a part of a query calls a volatile or unknown function, and so may have another result at each evaluation."""
-    return any(function is None or function.is_volatile for function in _called(expression, scope))
-
-
-def _called(expression: Any, scope: QueryScope) -> Iterator[Function | None]:
-    for each in walk(expression):
-        if each["funcid"] or each["opfuncid"]:
-            yield scope.catalog.functions.get(each["funcid"] or each["opfuncid"])
 
 
 def _same_collation(condition: Node, variable: Node) -> bool:

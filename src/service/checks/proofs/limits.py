@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from service.checks.proofs import nullability
+from service.checks.proofs.cardinality import at_most_one, pins_of
+from service.checks.proofs.expressions import place_of
 from service.checks.proofs.scopes import QueryScope
+from service.checks.proofs.tree import Link, Source, arguments, references
 
 _WITH_TIES = 1
 """`LIMIT_OPTION_WITH_TIES`."""
@@ -15,8 +18,39 @@ def takes_some(scope: QueryScope) -> bool:
 
 
 def is_bounded(scope: QueryScope, given: frozenset[int]) -> bool:
-    """Whether LIMIT bounds the rows of a query; `given` are the parameters that are never None."""
-    return scope.node["limitCount"] is not None and not why_not(scope, given)
+    """Whether the rows of a query are bounded; `given` are the parameters that are never None.
+
+    They are by a LIMIT, by a unique key, or because each meets a row of a query inside that is bounded so: each row of a queue
+    that `WITH … LIMIT` takes is updated once.
+    """
+    if scope.node["limitCount"] is not None:
+        return not why_not(scope, given)
+    return at_most_one(scope).holds or _meets_bounded(scope, given)
+
+
+def _meets_bounded(scope: QueryScope, given: frozenset[int]) -> bool:
+    node = scope.node
+    if node["hasTargetSRFs"] or node.list("groupingSets") or node["setOperations"] is not None:
+        return False
+    start, numbers = [], set()
+    for number in scope.read:
+        inner = scope.source_query(number)
+        is_whole = inner is not None and not _is_endless(scope, number) and not scope.entry(number)["lateral"]
+        if inner is not None and is_whole and is_bounded(inner, given):
+            numbers.add(number)
+            start += [(number, position) for position in range(1, len(inner.outputs) + 1)]
+    for condition in scope.always:
+        if condition.kind == "SUBLINK" and condition["subLinkType"] == Link.ANY:
+            test, inner = condition["testexpr"], scope.inner(condition["subselect"])
+            is_equal = test.kind == "OPEXPR" and scope.catalog.equates(test["opno"])
+            is_whole = not any(True for _ in references(condition["subselect"]))
+            place = place_of(arguments(test)[0]) if is_equal and is_whole else None
+            start += [place] if place and is_bounded(inner, given) else []
+    return bool(start) and pins_of(scope, start).loose <= numbers
+
+
+def _is_endless(scope: QueryScope, number: int) -> bool:
+    return scope.source(number) is Source.CTE and bool(scope.expression(number)[0]["cterecursive"])
 
 
 def why_not(scope: QueryScope, given: frozenset[int]) -> str:

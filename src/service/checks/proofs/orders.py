@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from service.checks.proofs.cardinality import Proof, order_of_parts, pins_of, told_by, unlimited
-from service.checks.proofs.keys import is_volatile, place_of
+from service.checks.proofs.cardinality import Proof, order_of_parts, pins_of, unlimited
+from service.checks.proofs.expressions import is_volatile, place_of, told_by
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Node, same
 
@@ -26,7 +26,9 @@ def total_order(scope: QueryScope) -> Proof:
     if node["hasTargetSRFs"] or node.list("groupingSets"):
         return Proof(False, f"rows may be repeated within {names}")
     # DISTINCT ON keeps the first of several rows, so ORDER BY also has to determine which row is the first.
-    is_distinct = node.list("distinctClause") and not node["hasDistinctOn"]
+    # But if it returns nothing else than what it is distinct on, they are all the same.
+    kept = {each["tleSortGroupRef"] for each in node.list("distinctClause")}
+    is_distinct = kept and (not node["hasDistinctOn"] or kept >= {each["ressortgroupref"] for each in scope.outputs})
     if node["setOperations"] is not None or node.list("groupClause") or is_distinct:
         return _order_of_shown(scope, names)
     pins = pins_of(scope, told_by(keys))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from service.checks.proofs.catalog import Column, Relation
-from service.checks.proofs.keys import place_of
+from service.checks.proofs.expressions import place_of
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Node, Source, arguments
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from service.checks.proofs.keys import place_of
+from service.checks.proofs.expressions import place_of
 from service.checks.proofs.presence import Variable
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Join, Node, Source, arguments

@@ -9,7 +9,7 @@ from service.checks.proofs import nullability
 from service.checks.proofs.catalog import Column, Relation
 from service.checks.proofs.origins import number_of
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Node, location, walk
+from service.checks.proofs.tree import Command, Node, location, walk
 from service.checks.proofs.verdicts import Verdict
 
 
@@ -33,6 +33,17 @@ def nulls(scope: QueryScope, given: frozenset[int], full: frozenset[int]) -> Ite
             verdict = _verdict(expression, scope, given, full)
             if verdict.is_nullable:
                 yield Write(relation, column, verdict, location(expression))
+
+
+def missing(scope: QueryScope) -> Iterator[tuple[Relation, Column]]:
+    """The NOT NULL columns without a default that an INSERT leaves out. A trigger before it may fill them."""
+    relation = scope.relation(scope.target) if scope.target and scope.command is Command.INSERT else None
+    if relation is None or relation.kind == "v" or relation.has_insert_trigger:
+        return
+    given = {entry["resno"] for entry in scope.node.list("targetList")}
+    for number, column in relation.columns.items():
+        if column.is_required and not column.has_default and number not in given:
+            yield relation, column
 
 
 def assigned(scope: QueryScope) -> Iterator[tuple[Relation, Column, Node]]:

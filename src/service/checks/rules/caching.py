@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from service.checks.proofs import isolation
 from service.checks.proofs.catalog import Relation
-from service.checks.proofs.keys import place_of
+from service.checks.proofs.expressions import place_of
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Node, arguments
 from service.checks.proving import Proved, Subject

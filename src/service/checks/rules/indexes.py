@@ -14,8 +14,10 @@ import asyncpg
 
 from service.checks import plans, spans
 from service.checks.plans import Plan
+from service.checks.proofs import origins
+from service.checks.proofs.cardinality import pins_of
 from service.checks.proofs.catalog import Index
-from service.checks.proofs.keys import place_of
+from service.checks.proofs.expressions import place_of
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Node, Source, arguments, references, same, within
 from service.checks.proving import Proved, Subject, refused
@@ -69,7 +71,24 @@ def _leaking(subject: Subject, proved: Proved) -> None:
     for scope in proved.scope.queries:
         for condition in [*scope.always, *(each for join in scope.joins for each in join.on)]:
             for node in _compared(condition):
-                _judge(subject, proved, scope, node)
+                if not _begins_anyhow(node, scope):
+                    _judge(subject, proved, scope, condition, node)
+
+
+def _begins_anyhow(comparison: Node, scope: QueryScope) -> bool:
+    """Whether a comparison is one with a pattern or a regular expression that may begin with anything: no index finds it."""
+    name, sides = scope.catalog.operators.get(comparison["opno"], ""), arguments(comparison)
+    if name not in _PATTERNS or len(sides) < 2:
+        return False
+    pattern = sides[1]
+    while pattern.kind == "OPEXPR" and scope.catalog.operators.get(pattern["opno"]) == "||":
+        pattern = arguments(pattern)[0]
+    texts = origins.constant(pattern) or ()
+    return bool(texts) and all(_begins(name, text) for text in texts)
+
+
+def _begins(operator: str, text: str) -> bool:
+    return text[:1] in ("%", "_") if "~~" in operator else not re.match(r"\^\w", text)
 
 
 def _compared(condition: Node) -> Iterator[Node]:
@@ -81,7 +100,7 @@ def _compared(condition: Node) -> Iterator[Node]:
         yield condition
 
 
-def _judge(subject: Subject, proved: Proved, scope: QueryScope, comparison: Node) -> None:
+def _judge(subject: Subject, proved: Proved, scope: QueryScope, condition: Node, comparison: Node) -> None:
     operator = comparison["opno"]
     name = scope.catalog.operators.get(operator, "")
     if operator not in scope.catalog.indexable and name not in _PATTERNS:
@@ -102,6 +121,8 @@ def _judge(subject: Subject, proved: Proved, scope: QueryScope, comparison: Node
         column = relation.column_name(variable["varattno"])
         if not any(_leads(index, comparison, variable["varno"]) for index in relation.indexes):
             continue
+        if variable["varno"] in pins_of(scope, without=condition).single:
+            continue  # Its one row is found by a unique key.
         indexed = [index.name.rpartition(".")[2] for index in relation.indexes if variable["varattno"] in index.touched]
         subject.say(
             "not-leakproof", f"a condition on {relation.name}.{column} reaches no index: {leaks[-1].name}() is not leakproof",

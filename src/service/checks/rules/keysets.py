@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from service.checks import spans
 from service.checks.proofs import nullability, presence
-from service.checks.proofs.keys import place_of
+from service.checks.proofs.expressions import place_of
 from service.checks.proofs.orders import sort_key_name, sorted_by
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Node, same, walk
@@ -91,6 +91,15 @@ class _Level:
             return True  # The last key alone, which only tells rows apart that are equal in the others.
         return same(bound.keys[0], keys[0]) and bound.strategies <= {*directions[0]}
 
+    @property
+    def has_nested(self) -> bool:
+        """Whether a key is compared with a value of the last row inside another condition."""
+        return any(
+            bound.strategies - {EQUAL} and any(same(each, key) for each in bound.keys for key in self.keys)
+            for bound in self.nested()
+            if self.is_meant(bound)
+        )
+
     def is_whole(self, bound: Bound) -> bool:
         """Whether a condition compares all keys, in the order of ORDER BY and in its directions."""
         is_strict = all(order == {each[0]} for order, each in zip(bound.orders, self.directions, strict=False))
@@ -143,7 +152,9 @@ def check(subject: Subject, proved: Proved, scope: QueryScope) -> None:
     while level is not None:
         levels.append(level)
         level = level.inner
-    is_missing = bool(after and directions and scope is proved.scope) and not any(each.compared for each in levels)
+    is_missing = bool(after and directions and scope is proved.scope) and not any(
+        each.compared or each.has_nested for each in levels
+    )
     if is_missing:
         subject.say(
             "keyset-missing",

@@ -221,6 +221,11 @@ def _writes(subject: Subject, proved: Proved) -> None:
                     span=spans.at(subject.entry.statement, proved.key, location(expression)),
                     proved=f"its CHECK allows {', '.join(sorted(column.allowed))}", remedy="write one of these",
                 )  # fmt: skip
+        for relation, column in writes.missing(query):
+            subject.say(
+                "null-is-refused", f"the INSERT leaves out {relation.qualified}.{column.name}, which is NOT NULL",
+                proved="the column has no default, and no trigger runs before the row is inserted", remedy="give it a value",
+            )  # fmt: skip
         for each in writes.nulls(query, proved.given, proved.full):
             if subject.note("notnull", each.column.name):
                 continue

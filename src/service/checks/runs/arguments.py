@@ -17,7 +17,7 @@ import asyncpg
 
 from service.checks.proofs import origins
 from service.checks.proofs.annotations import expected
-from service.checks.proofs.keys import place_of
+from service.checks.proofs.expressions import place_of
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Node, Source, arguments, walk
 from service.checks.proving import Proved, Subject

@@ -91,7 +91,7 @@ async def _attack(trials: Trials, subject: Subject, other: UUID) -> dict[Attempt
 
 
 def _judge(subject: Subject, outcome: Outcome, values: Sequence[object], other: UUID) -> None:
-    given = {str(each) for value in values for each in (value if isinstance(value, list) else [value])}
+    given = {str(each) for value in values for each in (value, *(value if isinstance(value, list) else ()))}
     for row in outcome.rows:
         for column, value in zip(outcome.columns, row, strict=True):
             shown = value.hex() if isinstance(value, bytes) else str(value)

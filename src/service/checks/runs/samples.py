@@ -44,9 +44,13 @@ async def fill(
 
 @dataclass(frozen=True)
 class Sampler:
-    """Makes sample rows. `plans` maps the OID of a table to its plan: an SQL expression for the values of each column."""
+    """Makes sample rows. `plans` maps the OID of a table to its plan: an SQL expression for the values of each column.
+
+    `without` maps the OID of a table of which no sample rows could be made to the reason.
+    """
 
     plans: Mapping[int, Plan]
+    without: Mapping[int, str] = field(default_factory=dict)
     _picked: dict[tuple[int, int, UUID | None], list[object]] = field(default_factory=dict)
     _rows: dict[tuple[int, UUID, int], Any] = field(default_factory=dict)
     _last: dict[UUID, int] = field(default_factory=dict)
@@ -63,6 +67,7 @@ class Sampler:
         """
         tables = {table.relation: table for table in await _tables(connection, schema)}
         plans: dict[int, Plan] = {}
+        without: dict[int, str] = {}
         for table in _parents_first(tables):
             try:
                 plans[table.relation] = await Search(connection, table, _referenced(table, tables, plans)).run()
@@ -70,7 +75,8 @@ class Sampler:
                 if left_out is None:
                     raise
                 left_out.append(error)
-        return cls(plans)
+                without[table.relation] = f"{error}"
+        return cls(plans, without)
 
     async def fill(
         self,
@@ -114,7 +120,7 @@ class Sampler:
         counting starts again at its first row. Raises SampleError if it has none.
         """
         if relation not in self.plans:
-            raise SampleError("there are no sample rows of a view")
+            raise SampleError(self.without.get(relation, "there are no sample rows of a view"))
         table = self.plans[relation].table
         if n > _PICKED and n <= self._last.get(tenant, 0) and not table.is_single:
             return (await self._row(connection, relation, tenant, n)).get(self._name(relation, attnum))
@@ -140,7 +146,7 @@ class Sampler:
         of tenants it describes a new tenant. Returns None for a column that an INSERT can't set (generated).
         """
         if relation not in self.plans:
-            raise SampleError("there are no sample rows of a view")
+            raise SampleError(self.without.get(relation, "there are no sample rows of a view"))
         plan = self.plans[relation]
         if plan.table.is_of_tenants:
             owner = UUID(bytes=hashlib.md5(f"{tenant} {n}".encode(), usedforsecurity=False).digest(), version=4)

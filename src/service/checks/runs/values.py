@@ -42,6 +42,9 @@ _PARENTS = (f"(1 + {_ROOT})", f"(@n - {_ROOT} * {_ROOT})", "(1 + (@n - 1) / 3)")
 2k - 1 rows refer to parent row k. If one foreign key uses the first and another the second, no two rows have the same pair of
 parents. No expression depends on how many rows there are, and none exceeds @n, so references stay valid when rows are added."""
 
+_LAST_RESORTS = ("(1 + @n % 2)", "(2 - @n % 2)")
+"""For two foreign keys that may never refer to the same row."""
+
 _CLOCK = "timestamptz '2024-01-01 00:00:00+00' + (@n - 1) / 3 * interval '1 minute'"
 """An expression for a time that is the same in three successive rows, and a minute later in the next three."""
 
@@ -172,7 +175,7 @@ def candidates(table: Table, referenced: Mapping[str, str]) -> dict[str, list[Ca
             values = ["12000 + @n" if column.type_name == "smallint" else "@code * 20200::bigint + @n"]
         elif column.name in referenced:
             turn = references % len(_PARENTS)
-            rows = ("@n",) if column.is_paired else (*_PARENTS[turn:], *_PARENTS[:turn], "@n")
+            rows = ("@n",) if column.is_paired else (*_PARENTS[turn:], *_PARENTS[:turn], "@n", *_LAST_RESORTS)
             values = [referenced[column.name].replace("@n", row) for row in rows]
             references += 1
         elif options := _options(column):
@@ -215,6 +218,22 @@ def _hashed(seed: str, parts: int) -> str:
     return f"(hashint8extended(@n, {zlib.crc32(seed.encode())}) & 65535) % {parts}"
 
 
+def _narrow_numbers(column: Column) -> Sequence[str]:
+    """Candidates for numeric with so few digits that others do not fit: with all its digits, and one."""
+    digits = re.fullmatch(r"numeric\((\d+),(\d+)\)", column.declared)
+    precision, scale = map(int, digits.groups()) if digits else (99, 0)
+    return [f"@n % {10**precision} / {10**scale}.0", "1"] if precision - scale < 5 else []
+
+
+def _short_texts(column: Column) -> Sequence[str]:
+    """Candidates for a text of so few characters that others are cut off: the number of the row, spelled with A to Z."""
+    length = re.fullmatch(r"character(?: varying)?\((\d+)\)", column.declared)
+    if length is None or int(length[1]) > 12:
+        return []
+    places = range(min(int(length[1]), 4) - 1, -1, -1)
+    return [" || ".join(f"chr((65 + @n / {26**place} % 26)::integer)" for place in places)]
+
+
 def _values(table: Table, column: Column) -> Sequence[str]:
     seed = f"{table.name}.{column.name}"
     label = column.name.replace("'", "''")
@@ -235,7 +254,8 @@ def _values(table: Table, column: Column) -> Sequence[str]:
         # These are, in this order: words, a host or user name, an identifier, a URL, a phone number, a currency, a language, and
         # two digests of 32 and 64 hexadecimal digits.
         "text": [
-            pair, text, "@mark || '.' || @n", "'c' || @mark || '_' || @n", "'https://' || @mark || '.example/' || @n",
+            *_short_texts(column), pair, text, "@mark || '.' || @n", "'c' || @mark || '_' || @n",
+            "'https://' || @mark || '.example/' || @n",
             "'+1' || (@code * 100000000::bigint + @n)", "(ARRAY['USD', 'EUR', 'INR'])[1 + @n % 3]",
             "(ARRAY['en', 'de', 'fr'])[1 + @n % 3]", f"@mark || substr({digest}, 9)",
             f"@mark || substr({digest}, 9) || {digest}",
@@ -245,7 +265,7 @@ def _values(table: Table, column: Column) -> Sequence[str]:
         "bytea": [f"decode('01' || @mark || {digest} || repeat('00', {zeros}), 'hex')" for zeros in (11, 0, 43)],
         "integer": [f"{start} + {five}", _PARENTS[1], "@n", "0", "1", *near],
         "bigint": ["@n", five, "0", *near],
-        "numeric": ["@n + 0.25", "@n", "0.5", "0", *near],
+        "numeric": [*_narrow_numbers(column), "@n + 0.25", "@n", "0.5", "0", *near],
         "timestamp": [*times, f"{_CLOCK} - interval '1 hour'"],
         "date": [day, f"{day} + 1000", f"{day} - 10000"],
         "time": ["time '08:00' + @n * interval '7 minutes'"],
