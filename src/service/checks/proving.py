@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from service.checks.proofs.describing import Described, Describer, describing
 from service.checks.proofs.isolation import Locked
 from service.checks.proofs.nullability import Verdict
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import UnknownNode
+from service.checks.proofs.tree import Command, UnknownNode
 from service.statements.statement import TENANT_PARAMETER, Note
 
 _TEACH = "write it otherwise, or teach src/service/checks what it means"
@@ -53,6 +54,14 @@ class Proved:
     def run(self) -> tuple[QueryScope, ...]:
         """All queries that run: the outermost one, and those that rules of tables add."""
         return (self.described.scope, *self.described.added)
+
+    @functools.cached_property
+    def may_write(self) -> bool:
+        """Whether the variant may write: itself, in a query inside it, or in a function of ours."""
+        return any(
+            bool(isolation.called(query)) or any(each.command is not Command.SELECT for each in query.queries)
+            for query in self.run
+        )
 
 
 @dataclass

@@ -50,7 +50,9 @@ async def examine(connection: Any, schema: str, entries: Sequence[Entry], *, is_
             await indexes.check(connection, subject)
     held = await privileges.granted(connection)
     elsewhere = await privileges.elsewhere(connection, known)
-    left = await leftovers.check(connection, known)
+    implied = functions.implied(known)
+    told = {(each.code, each.subject) for each in implied}
+    left = [each for each in await leftovers.check(connection, known) if (each.code, each.subject) not in told]
     beside = privileges.check(subjects, known, held, elsewhere)
     if is_whole:
         signature.check_models(subjects)
@@ -70,7 +72,7 @@ async def examine(connection: Any, schema: str, entries: Sequence[Entry], *, is_
     await growth.check(connection, sampler, subjects, TENANTS[0])
     for subject in subjects:
         rules.check_notes(subject)
-    return Examined(known, subjects, [*functions.implied(known), *left, *(beside if is_whole else ())])
+    return Examined(known, subjects, [*implied, *left, *(beside if is_whole else ())])
 
 
 async def fill(connection: Any) -> None:

@@ -60,8 +60,9 @@ def _named(found: Any, names: Mapping[int, str]) -> Iterator[tuple[str, str]]:
 def _required(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     was = {(name, oid): required for name, oid, required in before["columns"]}
     for name, oid, required in after["columns"]:
-        says = any(other == oid and f"{name} IS NOT NULL" in text for _, other, text in before["checks"])
-        if required and was.get((name, oid)) is False and not says:
+        is_new = required and was.get((name, oid)) is False
+        # A CHECK that says so already has looked at the rows.
+        if is_new and not any(other == oid and f"{name} IS NOT NULL" in text for _, other, text in before["checks"]):
             yield name, oid
 
 

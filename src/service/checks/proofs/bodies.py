@@ -59,6 +59,12 @@ class Body:
         )  # fmt: skip
 
 
+@functools.lru_cache(maxsize=1)
+def bodies_of(catalog: Catalog) -> Bodies:
+    """The bodies of a catalog, which all checks of it read together."""
+    return Bodies(catalog)
+
+
 class Bodies:
     """Reads bodies of a catalog, each once."""
 

@@ -140,7 +140,7 @@ class Implied:
     expression: Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalog:
     """All of it, by oid.
 

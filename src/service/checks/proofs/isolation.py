@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from service.checks.proofs.callees import callees
 from service.checks.proofs.catalog import Function, Relation
 from service.checks.proofs.expressions import place_of
 from service.checks.proofs.scopes import QueryScope
@@ -61,7 +60,7 @@ def called(scope: QueryScope) -> dict[Function, int]:
     The position is -1 if a policy or a default added the call. app.current_tenant() is left out, because policies call it.
     """
     found: dict[Function, int] = {}
-    for callee in callees(scope.node, scope.catalog):
+    for callee in scope.callees:
         if callee.function.is_ours and callee.function.oid != scope.catalog.tenant_function:
             found.setdefault(callee.function, callee.location)
     return found

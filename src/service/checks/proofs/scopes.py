@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.checks.proofs.callees import Callee, callees
 from service.checks.proofs.catalog import Catalog, Relation
 from service.checks.proofs.joins import NO_ENTRY, Joined
 from service.checks.proofs.tree import Command, Join, Node, Source, UnknownNode, conjuncts, within
@@ -237,6 +238,11 @@ class QueryScope:
     def queries(self) -> tuple[QueryScope, ...]:
         """This query and all queries inside it, at any depth."""
         return (self, *(each for query in self.nested for each in query.queries))
+
+    @functools.cached_property
+    def callees(self) -> tuple[Callee, ...]:
+        """The functions that the query and the queries inside it run, by whichever road."""
+        return tuple(callees(self.node, self.catalog))
 
     @property
     def leaves(self) -> Iterator[QueryScope]:

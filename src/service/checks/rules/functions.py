@@ -11,7 +11,7 @@ from service import files
 from service.checks import spans
 from service.checks.findings import Finding, Span
 from service.checks.proofs import system_functions
-from service.checks.proofs.bodies import Bodies, lies
+from service.checks.proofs.bodies import Bodies, bodies_of, lies
 from service.checks.proofs.callees import Callee, callees
 from service.checks.proofs.catalog import Catalog, Function
 from service.checks.proving import Proved, Subject
@@ -38,10 +38,10 @@ Fault = tuple[str, str, str]
 
 def check(subject: Subject) -> None:
     """Everything that a statement itself runs, in every variant."""
-    bodies = Bodies(subject.catalog)
+    bodies = bodies_of(subject.catalog)
     for proved in subject.proved.values():
         for query in proved.run:
-            for callee in callees(query.node, subject.catalog):
+            for callee in query.callees:
                 if not callee.function.is_ours:
                     _system(subject, proved, callee)
                 elif callee.function.oid != subject.catalog.tenant_function:
@@ -126,7 +126,7 @@ def _relations(subject: Subject, oids: Iterable[int]) -> None:
 
 def implied(catalog: Catalog) -> list[Finding]:
     """What runs when any table is written, and app.current_tenant(), on which all policies rest."""
-    bodies, found = Bodies(catalog), list(_tenant(catalog))
+    bodies, found = bodies_of(catalog), list(_tenant(catalog))
     existing = {each.qualified for each in catalog.functions.values()}
     for each in catalog.implied:
         functions = [catalog.functions[each.function]] if each.function else []

@@ -7,7 +7,7 @@ from typing import Any
 
 from service import files
 from service.checks.findings import Finding, Span
-from service.checks.proofs.bodies import Bodies, lies
+from service.checks.proofs.bodies import bodies_of, lies
 from service.checks.proofs.catalog import Catalog
 from service.checks.rules.functions import creation, is_declared
 from service.checks.rules.privileges import ROLES
@@ -25,7 +25,7 @@ async def check(connection: Any, catalog: Catalog) -> list[Finding]:
 
 
 def _false_labels(catalog: Catalog) -> Iterator[Finding]:
-    bodies = Bodies(catalog)
+    bodies = bodies_of(catalog)
     for oid in catalog.routines:
         function = catalog.functions[oid]
         for why in lies(function, bodies.of(function)):

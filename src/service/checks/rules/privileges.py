@@ -12,7 +12,6 @@ from typing import Any
 
 from service import files
 from service.checks.findings import Finding, Span
-from service.checks.proofs.callees import callees
 from service.checks.proofs.catalog import Catalog
 from service.checks.proofs.describing import describing
 from service.checks.proofs.scopes import QueryScope
@@ -66,7 +65,7 @@ def needed(scope: QueryScope, role: str) -> Iterator[Privilege]:
         for each in query.permissions:
             if each["requiredPerms"] and each["relid"] in scope.catalog.relations:
                 yield from _of(each, role)
-    for callee in callees(scope.node, scope.catalog):
+    for callee in scope.callees:
         if callee.function.is_ours:
             yield role, "EXECUTE", callee.function.oid, 0
     for sequence in sequences_of(scope.node, scope.catalog):

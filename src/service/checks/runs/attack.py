@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from service.checks.proofs.callees import callees
 from service.checks.proofs.catalog import Catalog
 from service.checks.proofs.tree import walk
 from service.checks.proving import Proved, Subject, understanding
 from service.checks.runs import observing
 from service.checks.runs.arguments import Round, is_written
 from service.checks.runs.samples import SampleError, Sampler, mark
-from service.checks.runs.trials import Outcome, Trials, chosen, may_write, undone
+from service.checks.runs.trials import Outcome, Trials, chosen, undone
 from service.statements.statement import TENANT_PARAMETER
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -62,7 +61,7 @@ async def _attack(trials: Trials, subject: Subject, other: UUID) -> dict[Attempt
     found = {}
     before = await _fingerprint(trials.connection, subject.catalog, other)
     for proved in chosen(subject):
-        is_watched = may_write(proved)
+        is_watched = proved.may_write
         names = [name for name in subject.entry.statement.variants[proved.key].parameters if name != TENANT_PARAMETER]
         mixes = [names, names[::2], names[1::2]] if len(names) > 1 else [names]
         rounds = [(Round(n), mix) for n, mix in enumerate(mixes, 1)]
@@ -129,7 +128,7 @@ def _words(outcome: Outcome) -> str:
 def _draws_numbers(proved: Proved) -> bool:
     """Whether a variant draws numbers from a sequence, which goes on after a run that was rolled back."""
     for query in proved.run:
-        names = (each.function.name for each in callees(query.node, query.catalog))
+        names = (each.function.name for each in query.callees)
         if "nextval" in names or any(node.kind == "NEXTVALUEEXPR" for node in walk(query.node)):
             return True
     return False

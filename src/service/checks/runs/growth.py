@@ -20,7 +20,7 @@ from service.checks.proofs import isolation
 from service.checks.proving import Proved, Subject, understanding
 from service.checks.runs.arguments import Round, is_written
 from service.checks.runs.samples import SampleError, Sampler
-from service.checks.runs.trials import Trials, chosen, may_write, undone
+from service.checks.runs.trials import Trials, chosen, undone
 
 FEW, MANY = 1_000, 10_000
 _DEFAULT = {"many": "page"}
@@ -187,7 +187,7 @@ async def _touched(
     """
     text = subject.entry.statement.variants[proved.key].text
     # What a query reads that calls none of our functions and writes nothing, its plan says.
-    is_watched = may_write(proved)
+    is_watched = proved.may_write
     before = await connection.fetchval(_READ) if is_watched else 0
     await connection.execute(f"SET LOCAL ROLE {subject.entry.role}; SET LOCAL app.tenant_id = '{tenant}'")
     try:

@@ -10,8 +10,6 @@ from uuid import UUID
 
 import asyncpg
 
-from service.checks.proofs import isolation
-from service.checks.proofs.tree import Command
 from service.checks.proving import Proved, Subject
 from service.checks.runs.arguments import Arguments
 from service.checks.runs.samples import Sampler
@@ -69,7 +67,7 @@ class Trials:
             async with self.connection.transaction():
                 prepared = await self.connection.prepare(text)
                 records = await prepared.fetch(*values)
-                if may_write(proved):
+                if proved.may_write:
                     # What is deferred to the COMMIT, which never comes here.
                     await self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
                 names = tuple(each.name for each in prepared.get_attributes() or ())
@@ -88,11 +86,3 @@ def chosen(subject: Subject) -> list[Proved]:
     statement = subject.entry.statement
     keys = {0, max(statement.variants), *(statement.key([name]) for name in statement.conditions)}
     return [subject.proved[key] for key in sorted(keys) if key in subject.proved]
-
-
-def may_write(proved: Proved) -> bool:
-    """Whether a variant may write: itself, in a query inside it, or in a function of ours."""
-    return any(
-        bool(isolation.called(query)) or any(each.command is not Command.SELECT for each in query.queries)
-        for query in proved.run
-    )
