@@ -56,6 +56,7 @@ SQL_RULES: dict[str, tuple[str, str | Callable[[re.Match[str]], str]]] = {
     "a page goes the other way": (_ROW, lambda found: found[0].replace(found[1], "><"[found[1] == ">"])),
     "a page begins with its last row again": (_ROW, r"(b.created_at, b.id) \1= (:after_created_at, :after_id)"),
     "a page goes on after its first key alone": (_ROW, r"b.created_at \1 :after_created_at AND :after_id::text <> ''"),
+    "a page leaves out rows of the same time": (_ROW, r"\g<0> AND b.created_at \1 :after_created_at"),
     "a page compares key by key": (_ROW, r"b.created_at \1 :after_created_at AND b.id \1 :after_id"),
     "a page takes the values of another key": (_ROW, r"(b.created_at, b.id) \1 (now(), :after_id)"),
     "a page is in another order": (r"ORDER BY b\.created_at DESC, b\.id DESC", "ORDER BY b.created_at, b.id"),

@@ -24,6 +24,11 @@ THINGS = """CREATE TABLE things (tenant_id uuid NOT NULL, id bigserial, name tex
     CREATE POLICY tenant ON things USING (tenant_id = app.current_tenant());
     GRANT SELECT, INSERT, UPDATE, DELETE ON things TO quarry_app; GRANT USAGE ON SEQUENCE things_id_seq TO quarry_app;
     CREATE FUNCTION say_hello(s text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN concat('hello ', s); END $$"""
+DOCUMENTS = """CREATE TABLE documents (tenant_id uuid NOT NULL, id uuid NOT NULL, data jsonb NOT NULL, at timestamptz NOT NULL,
+                        PRIMARY KEY (tenant_id, id));
+    ALTER TABLE documents ENABLE ROW LEVEL SECURITY; ALTER TABLE documents FORCE ROW LEVEL SECURITY;
+    CREATE POLICY tenant ON documents USING (tenant_id = app.current_tenant());
+    GRANT SELECT, INSERT, UPDATE ON documents TO quarry_app"""
 LEADERS = """CREATE TABLE leaders (tenant_id uuid NOT NULL, kind text NOT NULL CHECK (kind = 'default'),
                       PRIMARY KEY (tenant_id, kind));
     ALTER TABLE leaders ENABLE ROW LEVEL SECURITY; ALTER TABLE leaders FORCE ROW LEVEL SECURITY;
@@ -223,6 +228,46 @@ PROVED = {
             "maybe", "id: int", "id: int, x: str", header="-- unordered: any will do",
         ),
         THINGS,
+    ),
+    "a page of groups": (
+        Plant(
+            f"SELECT owner_id, max(created_at) AS last FROM campaigns WHERE {BOUND} GROUP BY owner_id"
+            " HAVING (max(created_at), owner_id) < (:after_last, :after_owner_id) ORDER BY last DESC, owner_id DESC LIMIT 10",
+            "many", "owner_id: UUID; last: datetime", "after_last: datetime, after_owner_id: UUID", header="-- grows: tenant",
+        ),
+        "",
+    ),
+    "the middle of a group": (
+        Plant(
+            "SELECT owner_id, percentile_disc(0.5) WITHIN GROUP (ORDER BY budget_minor) AS m"
+            f" FROM campaigns WHERE {BOUND} GROUP BY owner_id ORDER BY owner_id LIMIT 5",
+            "many", "owner_id: UUID; m: int", header="-- grows: tenant",
+        ),
+        "",
+    ),
+    "fields of JSON": (
+        Plant(
+            f"SELECT e.key, e.value FROM documents AS d, jsonb_each(d.data) AS e WHERE d.{BOUND} AND d.id = :id", "many",
+            "key: str; value: Json", "id: UUID", header="-- unbounded: few in a test",
+        ),
+        DOCUMENTS,
+    ),
+    "elements of JSON": (
+        Plant(
+            f"SELECT e.value FROM documents AS d, jsonb_array_elements(d.data) AS e WHERE d.{BOUND} AND d.id = :id", "many",
+            "value: Json", "id: UUID", header="-- unbounded: few in a test",
+        ),
+        DOCUMENTS,
+    ),
+    "a field that is assigned": (
+        Plant(f"UPDATE documents SET data['x'] = to_jsonb(:v::text) WHERE {BOUND} AND id = :id", "count",
+              takes="v: str, id: UUID"),
+        DOCUMENTS,
+    ),
+    "fields that are taken away": (
+        Plant(f"UPDATE documents SET data = data - :keys::text[] WHERE {BOUND} AND id = :id", "count",
+              takes="keys: list[str], id: UUID"),
+        DOCUMENTS,
     ),
     "the oldest that nobody has": (
         one("id", "id: UUID", "AND status = 'draft' ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED", ""),

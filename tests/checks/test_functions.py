@@ -77,7 +77,9 @@ def odd(type: str) -> list[str]:
 def kinds(function: Function) -> list[str]:
     """The types of its arguments, without their names."""
     every = {*ODD, *POLYMORPHIC}
-    named = [each.partition(" DEFAULT ")[0] for each in function.arguments.split(", ")] if function.arguments else []
+    named = [each.partition(" DEFAULT ")[0] for each in function.arguments.replace("VARIADIC ", "").split(", ")]
+    named = [each for each in named if not each.startswith("OUT ")]
+    named = named if function.arguments else []
     return [each if each in every else each.partition(" ")[2] if " " in each else each for each in named]
 
 
@@ -87,7 +89,9 @@ def calls(function: Function, most: int) -> Iterator[str]:
     # Few odd values make a time: one call has plain ones.
     plain = tuple(PLAIN.get(each) or odd(each)[0] for each in kinds(function))
     for arguments in [plain, *Random(function.oid).sample(every, min(most, len(every)))]:
-        yield f'pg_catalog."{function.name}"({", ".join(arguments)})'
+        *first, last = arguments or ("",)
+        last = f"VARIADIC {last}" if "VARIADIC" in function.arguments else last
+        yield f'pg_catalog."{function.name}"({", ".join([*first, last])})'
 
 
 async def nulls(prover: Prover, called: list[str]) -> tuple[list[str], set[str]]:

@@ -147,3 +147,27 @@ async def test_texts_that_are_excused_and_false_are_seen(garden: Garden) -> None
         kind="maybe", row="x: Literal['a', 'b']", header="-- values: x because a test says so"
     )
     assert "values-observed" in [code for code, _ in await codes(garden, plant)]
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        pytest.param(
+            Plant(
+                "SELECT (created_at AT TIME ZONE :zone)::date AS day FROM campaigns WHERE tenant_id = :tenant_id AND id = :id",
+                "maybe", "day: date", "zone: str, id: UUID",
+            ),
+            id="a-time-zone",
+        ),
+        pytest.param(
+            Plant(
+                "UPDATE campaigns SET description = r.name"
+                " FROM jsonb_to_recordset(:rows::jsonb) AS r (name text) WHERE tenant_id = :tenant_id AND id = :id",
+                "count", takes="rows: Json, id: UUID",
+            ),
+            id="an-array-of-JSON",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_parameter_gets_what_its_function_needs(garden: Garden, plant: Plant) -> None:
+    assert await codes(garden, plant) == []

@@ -177,6 +177,13 @@ async def test_a_page_in_ascending_order_goes_on_upwards(judge: Any) -> None:
     assert await judge(up) == []
 
 
+@pytest.mark.parametrize("bound", ["created_at < :after_created_at", "created_at <= :until"])
+async def test_a_bound_on_the_first_key_that_excludes_more_rows_is_told(only: Any, bound: str) -> None:
+    planted = PAGE.where("    -- when", f" AND {bound}    -- when")
+    planted = planted.but(takes=f"{PAGE.takes}, until: datetime | None = None") if "until" in bound else planted
+    await only("keyset-differs", planted, PAGE)
+
+
 async def test_a_bound_on_the_first_key_beside_all_of_them_is_well(judge: Any) -> None:
     assert await judge(PAGE.where("    -- when", " AND created_at <= :after_created_at    -- when")) == []
 

@@ -31,6 +31,9 @@ def aggregate(judge: Judge, node: Node, inner: QueryScope) -> Verdict:
     if name in functions.KEEPING:
         values = (each["expr"] for each in node.list("args")[:1])
         return judge.any_of(values, inner, f"{name}() of values that are never null")
+    if name in functions.ORDERED:
+        given = [*(each["expr"] for each in node.list("args")), *node.list("aggdirectargs")]
+        return judge.any_of(given, inner, f"{name}() of values that are never null")
     return Verdict(True, f"{name}() may answer null")
 
 

@@ -47,6 +47,7 @@ TOTAL_FUNCTIONS = frozenset({
     # JSON.
     "jsonb_set", "jsonb_insert", "jsonb_strip_nulls", "jsonb_pretty", "jsonb_concat", "jsonb_delete", "jsonb_exists",
     "jsonb_contains", "to_jsonb", "to_json", "row_to_json", "array_to_json", "jsonb_object_keys",
+    "json_object_keys", "jsonb_array_elements", "json_array_elements",
     # Networks.
     "host", "masklen", "network", "broadcast", "netmask", "hostmask", "set_masklen", "family", "abbrev", "text",
     # Text search.
@@ -84,15 +85,21 @@ RANKS = frozenset({"row_number", "rank", "dense_rank", "percent_rank", "cume_dis
 KEEPING = frozenset({"sum", "min", "max", "avg", "bool_and", "bool_or", "every", "string_agg"})
 """Aggregates that return null only if every value in the group is null."""
 
+ORDERED = frozenset({"percentile_disc", "percentile_cont", "mode"})
+"""Ordered-set aggregates that return null only for a group without values, or for a fraction that is null."""
+
+_CERTAIN_COLUMNS = {"jsonb_each": 2, "json_each": 2, "jsonb_each_text": 1, "json_each_text": 1}
+
 COLLECTING = frozenset({"array_agg", "jsonb_agg", "json_agg", "jsonb_object_agg", "json_object_agg"})
 """Aggregates that return null only for a group without rows."""
 
 
 def is_total(function: Function, catalog: Catalog) -> bool:
     """Whether a function returns null only if one of its arguments is null."""
-    if function.schema != _SYSTEM or not function.is_strict or function.kind != "f" or "VARIADIC" in function.arguments:
+    if function.schema != _SYSTEM or not function.is_strict or function.kind != "f" or _takes_any_number(function):
         return False
-    kinds = [each.partition(" DEFAULT ")[0] for each in function.arguments.split(", ")] if function.arguments else []
+    named = function.arguments.replace("VARIADIC ", "").split(", ") if function.arguments else []
+    kinds = [each.partition(" DEFAULT ")[0] for each in named]
     if function.name == "substring" and kinds[1:2] == ["text"]:
         return False  # substring(text, pattern) returns null if the pattern does not match.
     if function.name in _CASTS and "jsonb" in kinds:
@@ -100,6 +107,15 @@ def is_total(function: Function, catalog: Catalog) -> bool:
     if any({kind, kind.partition(" ")[2], kind.rsplit(" ", 1)[-1]}.isdisjoint(TOTAL_TYPES) for kind in kinds):
         return False
     return function.name in TOTAL_FUNCTIONS | _CASTS or catalog.implementations.get(function.oid) in TOTAL_OPERATORS
+
+
+def _takes_any_number(function: Function) -> bool:
+    return "VARIADIC" in function.arguments and function.name != "jsonb_delete"
+
+
+def certain_columns(function: Function) -> int:
+    """How many of the columns that a function returns in FROM, from the first on, are never null."""
+    return _CERTAIN_COLUMNS.get(function.name, 0) if function.schema == _SYSTEM else 0
 
 
 def is_never_null(function: Function) -> bool:

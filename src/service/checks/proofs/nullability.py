@@ -225,6 +225,9 @@ class _Prover:
         called = entry.list("functions")
         if len(called) == 1 and entry["funcordinality"] and attribute == len(entry["eref"].list("colnames")):
             return Verdict(False, f"{name}: WITH ORDINALITY numbers every row")
+        function = scope.catalog.functions.get(called[0]["funcexpr"]["funcid"]) if len(called) == 1 else None
+        if function is not None and attribute <= functions.certain_columns(function):
+            return Verdict(False, f"{name}: a field of an object has it")
         # The verdict on the call is used only if its result is scalar. A column of a composite result would be one of its fields.
         is_scalar = len(called) == attribute == 1 and called[0]["funccolcount"] == 1
         if is_scalar and called[0]["funcexpr"].kind == "FUNCEXPR":
@@ -235,9 +238,7 @@ class _Prover:
         function = scope.catalog.functions.get(node["opfuncid"] or node["funcid"])
         if function is None:
             return Verdict(True, "a function that the catalog doesn't have")
-        label = (
-            scope.catalog.operators.get(node["opno"], f"{function.name}()") if node["opno"] else f"{function.name}()"
-        )
+        label = scope.catalog.operators.get(node["opno"] or 0, f"{function.name}()")
         if node["funcretset"] and len(scope.series) > 1:
             return Verdict(True, f"{label} may end before the other sets beside it")
         if node["funcretset"] and function.name == "unnest" and origins.number_of(arguments(node)[0]) in self.full:

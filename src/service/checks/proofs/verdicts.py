@@ -13,6 +13,7 @@ _EXTERNAL = 0
 """PARAM_EXTERN of PostgreSQL's enum `ParamKind`: a parameter of the statement, such as `$1`."""
 _LAST_CERTAIN_VALUE = 13
 """The number of CURRENT_CATALOG in PostgreSQL's enum `SQLValueFunctionOp`. Only CURRENT_SCHEMA, the next in it, may be null."""
+_JSONB = 3802
 _JSON_MADE = frozenset({1, 2})
 """`JsonConstructorType`: JSON_OBJECT and JSON_ARRAY of values."""
 
@@ -84,6 +85,15 @@ def _value(_: Judge, node: Node, __: QueryScope) -> Verdict:
     return Verdict(not is_certain, "a value of the session" if is_certain else "CURRENT_SCHEMA may be null")
 
 
+def _part(judge: Judge, node: Node, scope: QueryScope) -> Verdict:
+    """The verdict on an element, or on what has got one assigned: of NULL, jsonb makes an object."""
+    if node["refassgnexpr"] is None:
+        return Verdict(True, "an element may not be there")
+    if node["refcontainertype"] == _JSONB:
+        return Verdict(False, "what an element is assigned to is there afterwards")
+    return judge.of(node["refexpr"], scope)
+
+
 def _json(_: Judge, node: Node, __: QueryScope) -> Verdict:
     is_made = node["type"] in _JSON_MADE
     return Verdict(not is_made, "an object or an array is made" if is_made else "a function of JSON may answer null")
@@ -115,7 +125,7 @@ RULES: Mapping[str, _Rule] = {
     "ROWCOMPAREEXPR": _always("a comparison of rows may be unknown"),
     "GROUPINGFUNC": _never("GROUPING is a number"),
     "SQLVALUEFUNCTION": _value,
-    "SUBSCRIPTINGREF": _always("an element may not be there"),
+    "SUBSCRIPTINGREF": _part,
     "FIELDSELECT": _always("a field may be null"),
     "RETURNINGEXPR": _always("there may be no row before or after the change"),
     "MERGESUPPORTFUNC": _never("a MERGE says what it did"),

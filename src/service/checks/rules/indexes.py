@@ -78,7 +78,7 @@ def _leaking(subject: Subject, proved: Proved) -> None:
 def _begins_anyhow(comparison: Node, scope: QueryScope) -> bool:
     """Whether a comparison is one with a pattern or a regular expression that may begin with anything: no index finds it."""
     name, sides = scope.catalog.operators.get(comparison["opno"], ""), arguments(comparison)
-    if name not in _PATTERNS or len(sides) < 2:
+    if name not in _PATTERNS - {"@@"} or len(sides) < 2:
         return False
     pattern = sides[1]
     while pattern.kind == "OPEXPR" and scope.catalog.operators.get(pattern["opno"]) == "||":

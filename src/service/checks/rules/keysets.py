@@ -11,7 +11,7 @@ from service.checks.proofs import nullability, presence
 from service.checks.proofs.expressions import place_of
 from service.checks.proofs.orders import sort_key_name, sorted_by
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Command, Node, same, walk
+from service.checks.proofs.tree import Command, Node, conjuncts, same, walk
 from service.checks.proving import Proved, Subject
 from service.checks.rules.bounds import EQUAL, FLIPPED, Bound, bound_of, comparison
 
@@ -47,9 +47,14 @@ class _Level:
     after: set[int]
 
     @functools.cached_property
+    def conditions(self) -> Sequence[Node]:
+        """The conditions that all rows satisfy: those of WHERE and HAVING."""
+        return [*self.scope.always, *conjuncts(self.scope.node["havingQual"])]
+
+    @functools.cached_property
     def bounds(self) -> Sequence[Bound]:
         """The conditions that compare something with values from outside."""
-        found = (bound_of(each, self.scope, self.names) for each in self.scope.always)
+        found = (bound_of(each, self.scope, self.names) for each in self.conditions)
         return [each for each in found if each is not None]
 
     @functools.cached_property
@@ -105,13 +110,18 @@ class _Level:
         is_strict = all(order == {each[0]} for order, each in zip(bound.orders, self.directions, strict=False))
         return is_strict and len(bound.keys) == len(self.keys) and all(map(same, bound.keys, self.keys))
 
-    def is_narrower(self, bound: Bound) -> bool:
-        """Whether a bound on the first keys stands beside the comparison of all keys: then it excludes no further row."""
+    def is_redundant(self, bound: Bound) -> bool:
+        """Whether a bound on the first keys is implied by the comparison of all keys, as created_at <= :after_created_at is."""
+        length = len(bound.keys)
+        is_wide = all(order == {each[1]} for order, each in zip(bound.orders, self.directions, strict=False))
         return (
-            len(bound.keys) < len(self.keys)
-            and all(map(same, bound.keys, self.keys))
-            and any(map(self.is_whole, self.compared))
-            and bound.strategies <= {*self.directions[0]}
+            is_wide
+            and length < len(self.keys)
+            and any(
+                all(map(same, bound.keys, whole.keys)) and all(map(same, bound.values, whole.values))
+                for whole in self.compared
+                if self.is_whole(whole)
+            )
         )
 
     def _is_range(self, bound: Bound) -> bool:
@@ -130,7 +140,7 @@ class _Level:
 
     def nested(self) -> Iterator[Bound]:
         """The comparisons inside other conditions. Beside an equality with the same key they count whichever way they go."""
-        for condition in self.scope.always:
+        for condition in self.conditions:
             found = [
                 each
                 for part in walk(condition)
@@ -183,7 +193,7 @@ def _inside(subject: Subject, proved: Proved, level: _Level) -> None:
 def _compared(subject: Subject, proved: Proved, level: _Level, bound: Bound) -> None:
     if level.is_whole(bound):
         _whole(subject, proved, level, bound)
-    elif not level.is_narrower(bound) and not _is_filter(subject, level, bound):
+    elif not level.is_redundant(bound) and not _is_filter(subject, level, bound):
         subject.say(
             "keyset-differs", "the condition goes on after other keys than those of ORDER BY",
             span=spans.at(subject.entry.statement, proved.key, bound.location), proved=f"the order is {level.wanted}",

@@ -7,7 +7,7 @@ text that the statement or the parameter's annotation lists, or a fixed value of
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
@@ -17,10 +17,9 @@ import asyncpg
 
 from service.checks.proofs import origins
 from service.checks.proofs.annotations import expected
-from service.checks.proofs.expressions import place_of
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Node, Source, arguments, walk
 from service.checks.proving import Proved, Subject
+from service.checks.runs import meetings
 from service.checks.runs.samples import SampleError, Sampler
 from service.statements.statement import TENANT_PARAMETER
 
@@ -74,7 +73,7 @@ class Round:
 def is_written(subject: Subject, proved: Proved) -> bool:
     """Whether a variant writes the value of at least one parameter into a row."""
     count = len(subject.entry.statement.variants[proved.key].parameters)
-    return any(is_stored for number in range(1, count + 1) for _, is_stored in _met(proved.scope, number))
+    return any(is_stored for number in range(1, count + 1) for _, is_stored in meetings.met(proved.scope, number))
 
 
 def rounds(subject: Subject, proved: Proved) -> list[Round]:
@@ -145,6 +144,8 @@ class Arguments:
         self, scope: QueryScope, number: int, name: str, *, type_: str, owner: UUID, round_: Round
     ) -> object:
         is_array = type_.endswith("[]")
+        if type_ in ("text", "jsonb", "json") and (text := meetings.special(scope, number)) is not None:
+            return text
         for (relation, column), is_written in self._columns(scope, number, name, type_):
             pick = self._sampler.coming if round_.is_absent or (is_written and round_.is_new) else self._sampler.pick
             numbers = (round_.n, round_.n + 1, round_.n + 2) if is_array else (round_.n,)
@@ -152,7 +153,7 @@ class Arguments:
             if not is_array:
                 return picked[0]
             return picked if None not in picked else [each for each in picked if each is not None]
-        if is_array and (texts := _listed(scope, number)):
+        if is_array and (texts := meetings.listed(scope, number)):
             return [] if round_.is_empty else texts
         return await self._typical(type_, owner, round_.n)
 
@@ -166,7 +167,7 @@ class Arguments:
             kinds = scope.catalog.types
             wanted = _plain(type_.removesuffix("[]"))
             self._met[known] = [
-                (stored, is_written) for stored, is_written in _met(scope, number)
+                (stored, is_written) for stored, is_written in meetings.met(scope, number)
                 if _plain(kinds[stored[1].type]) == wanted or _plain(kinds[stored[1].type]) == type_
             ] or [
                 ((relation, column), False) for relation in scope.catalog.relations.values()
@@ -194,99 +195,3 @@ class Arguments:
 def _plain(type_: str) -> str:
     """The name `text` for each text type, and `integer` for each integer type; another type keeps its name."""
     return "text" if type_ in ("character varying", "character") else "integer" if type_ in _INTEGERS else type_
-
-
-def _met(scope: QueryScope, number: int) -> Iterator[tuple[origins.Stored, bool]]:
-    """Yields each column that a parameter is written into (with True) or compared with (with False).
-
-    Instead of the parameter, it may also be a column in FROM that is made from the parameter, such as that of `unnest(:ids)`.
-    Columns into which the parameter itself is written come first.
-    """
-    through: set[tuple[int, int, int]] = set()
-    for query in scope.queries:
-        through |= {(id(query), *place) for place in _unnested(query, number)}
-    for relation, column, _ in origins.written(scope, number):
-        yield (relation, column), True
-    for query in scope.queries:
-        for target, value in _stores(query):
-            if (place := place_of(value)) and (id(query), *place) in through:
-                yield target, True
-        for node in query.own:
-            for one, other in _pairs(node):
-                for variable, value in ((one, other), (other, one)):
-                    stored = _stored(query, variable)
-                    is_met = origins.is_parameter(origins.uncast(value), number) or (
-                        (place := place_of(value)) is not None and (id(query), *place) in through
-                    )
-                    if stored is not None and is_met:
-                        yield stored, False
-
-
-def _stores(query: QueryScope) -> Iterator[tuple[origins.Stored, Node]]:
-    """Yields each column that a query writes, with the expression for its value; for COALESCE, once with each argument."""
-    relation = query.relation(query.target) if query.target else None
-    if relation is None:
-        return
-    for entry in query.assignments:
-        if (column := relation.columns.get(entry["resno"])) is not None:
-            for value in _ends(entry["expr"]):
-                yield (relation, column), value
-
-
-def _ends(expression: Node) -> Iterator[Node]:
-    if expression.kind == "COALESCEEXPR":
-        for each in expression["args"]:
-            yield from _ends(each)
-    else:
-        yield expression
-
-
-def _stored(query: QueryScope, expression: Node) -> origins.Stored | None:
-    """The table and column that an expression consists of; None if the expression is anything else."""
-    place = place_of(expression)
-    relation = query.relation(place[0]) if place else None
-    return (relation, relation.columns[place[1]]) if place and relation and place[1] in relation.columns else None
-
-
-def _pairs(node: Node) -> Iterator[tuple[Node, Node]]:
-    """The pairs of operands of a node: one pair for a binary operator, one pair for each column of a row comparison."""
-    if node.kind in ("OPEXPR", "SCALARARRAYOPEXPR", "DISTINCTEXPR") and len(node.list("args")) == 2:
-        one, other = arguments(node)
-        yield one, other
-    elif node.kind == "ROWCOMPAREEXPR":
-        yield from zip(node["largs"], node["rargs"], strict=True)
-
-
-def _unnested(query: QueryScope, number: int) -> Iterator[tuple[int, int]]:
-    """Yields the columns in FROM that are computed by a function call with the parameter as argument, such as `unnest(:ids)`.
-
-    The call may be directly in FROM or be a column of a subquery in FROM. The values of such a column are assumed to be the
-    elements of the parameter. A column is a pair of numbers: that of its entry in the range table (the list of tables,
-    functions and subqueries of the query), and that of the column in this entry.
-    """
-    for entry in query.read:
-        calls: list[Node] = []
-        if query.source(entry) is Source.FUNCTION:
-            calls = [each["funcexpr"] for each in query.entry(entry).list("functions")]
-        elif query.source(entry) is Source.SUBQUERY:
-            calls = [each["expr"] for each in query.subquery(entry).outputs]
-        for position, call in enumerate(calls, 1):
-            if call.kind == "FUNCEXPR" and any(
-                origins.is_parameter(origins.uncast(each), number) for each in call.list("args")
-            ):
-                yield entry, position
-
-
-def _listed(scope: QueryScope, number: int) -> list[str]:
-    """The texts that a statement searches for in an array parameter, such as `name` in `'name' = ANY (:given)`.
-
-    All of them together are used as the parameter's value. In a statement that serves PATCH requests they are the names of
-    the fields that such a request may change.
-    """
-    found: set[str] = set()
-    for node in walk(scope.node):
-        if node.kind == "SCALARARRAYOPEXPR":
-            one, other = arguments(node)
-            if one.kind == "CONST" and origins.is_parameter(origins.uncast(other), number):
-                found.update(origins.constant(one) or ())
-    return sorted(found)

@@ -45,7 +45,7 @@ _CHILDREN = 200
 """The largest number of sample rows that refer to the same row as the last sample row does. The last of MANY rows is not the
 last of FEW rows, so the numbers of rows that are touched with the keys of the last row may differ by this much without growth."""
 _POLICY = re.compile(r"\(?[\w.]*tenant_id = app\.current_tenant\(\)\)?")
-_BOUNDLESS = frozenset({"Seq Scan", "Function Scan", "ProjectSet"})
+_BOUNDLESS = frozenset({"Seq Scan", "Function Scan", "ProjectSet", "Recursive Union"})
 """Kinds of plan nodes that may read or produce any number of rows."""
 
 
