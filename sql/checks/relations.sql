@@ -28,10 +28,10 @@ SELECT c.oid::int8 AS oid,
            AND NOT a.attisdropped) AS columns,
        (SELECT json_agg(json_build_object(
                    'name', i.indexrelid::regclass::text, 'columns', (i.indkey::int2[])[0:i.indnkeyatts - 1],
-                   -- Of the children of a table its indexes know nothing; under another collation more texts are equal.
+                   -- A table's indexes do not cover its child tables; under another collation, more texts may be equal.
                    'is_unique', i.indisunique AND i.indisvalid AND i.indimmediate
                                 AND NOT (c.relkind = 'r' AND c.relhassubclass)
-                                -- Another operator class may take for different what = takes for equal.
+                                -- Another operator class may treat values as different that = treats as equal.
                                 AND NOT EXISTS (SELECT
                                                   FROM pg_catalog.pg_opclass AS o
                                                  WHERE o.oid = ANY (i.indclass::oid[])
@@ -40,7 +40,7 @@ SELECT c.oid::int8 AS oid,
                                                   FROM unnest(i.indkey::int2[], i.indcollation::oid[]) AS u (number, collated)
                                                   JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = u.number
                                                  WHERE u.collated <> 0 AND a.attcollation <> u.collated)
-                                -- Of an expression's own collation only the built-in ones are known to tell all texts apart.
+                                -- For expressions, only the built-in collations are known to keep different texts apart.
                                 AND NOT EXISTS (SELECT
                                                   FROM unnest(i.indkey::int2[], i.indcollation::oid[]) AS u (number, collated)
                                                  WHERE u.number = 0 AND u.collated::int8 NOT IN (0, 100, 950, 951)),
@@ -48,12 +48,12 @@ SELECT c.oid::int8 AS oid,
                    ORDER BY i.indexrelid::regclass::text)
           FROM pg_catalog.pg_index AS i
          WHERE i.indrelid = c.oid) AS indexes,
-       -- A trigger that may give a row other values before it is inserted, or leave it out.
+       -- Whether a BEFORE INSERT row trigger exists: it may change the row or skip it.
        EXISTS (SELECT
                  FROM pg_catalog.pg_trigger AS t
                 WHERE t.tgrelid = c.oid
                   AND t.tgtype & 7 = 7
-                  AND NOT t.tgisinternal) AS has_insert_trigger,
+                  AND NOT t.tgisinternal) AS has_before_insert_trigger,
        (SELECT json_agg(pg_get_constraintdef(k.oid) ORDER BY k.conname)
           FROM pg_catalog.pg_constraint AS k
          WHERE k.conrelid = c.oid

@@ -21,7 +21,7 @@ SELECT o.oid AS relation,
        a.attname = o.tenant AS is_tenant,
        coalesce(pg_get_expr(d.adbin, d.adrelid), '') AS initial,
        -- Identity columns and serial ones.
-       a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid), '') LIKE 'nextval(%' AS is_numbered,
+       a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid), '') LIKE 'nextval(%' AS is_from_sequence,
        ARRAY(SELECT e.enumlabel::text
                FROM pg_catalog.pg_enum AS e
               WHERE e.enumtypid = coalesce(nullif(t.typbasetype, 0), t.oid)

@@ -32,11 +32,11 @@ SQL_RULES: dict[str, tuple[str, str | Callable[[re.Match[str]], str]]] = {
     "the tenant's condition is dropped": (_TENANT, "true"),
     "the tenant's condition is moved into OR": (_TENANT, r"(\1.tenant_id = :tenant_id OR \1.version > 0)"),
     "the tenant's condition is negated": (_TENANT, r"\1.tenant_id <> :tenant_id"),
-    "the tenant is compared with itself": (_TENANT, ":tenant_id::uuid = :tenant_id"),
-    "the tenant is compared with another of its columns": (_TENANT, r"\1.tenant_id = \1.tenant_id"),
-    "aliases are swapped: a": (r"\b[bc]\.tenant_id = :tenant_id\b", "a.tenant_id = :tenant_id"),
-    "aliases are swapped: b": (r"\b[ac]\.tenant_id = :tenant_id\b", "b.tenant_id = :tenant_id"),
-    "aliases are swapped: c": (r"\b[ab]\.tenant_id = :tenant_id\b", "c.tenant_id = :tenant_id"),
+    "the tenant parameter is compared with itself": (_TENANT, ":tenant_id::uuid = :tenant_id"),
+    "the tenant column is compared with itself": (_TENANT, r"\1.tenant_id = \1.tenant_id"),
+    "the tenant's condition names only a": (r"\b[bc]\.tenant_id = :tenant_id\b", "a.tenant_id = :tenant_id"),
+    "the tenant's condition names only b": (r"\b[ac]\.tenant_id = :tenant_id\b", "b.tenant_id = :tenant_id"),
+    "the tenant's condition names only c": (r"\b[ab]\.tenant_id = :tenant_id\b", "c.tenant_id = :tenant_id"),
     "a row is written for another tenant": (r"(VALUES \(|SELECT ):tenant_id,", rf"\g<1>'{TENANTS[1]}'::uuid,"),
     "the order lacks its last key": (
         r"(ORDER BY [^()]*?), (?:[abc]\.)?id(?: DESC)?(?=\s+LIMIT|\s+FOR|\)|$)",
@@ -47,7 +47,7 @@ SQL_RULES: dict[str, tuple[str, str | Callable[[re.Match[str]], str]]] = {
     "the limit is dropped": (r"\s+LIMIT [:\w]+(?=\)|$)", ""),
     "the limit is ALL": (r"\bLIMIT [:\w]+", "LIMIT ALL"),
     "the limit is NULL": (r"\bLIMIT [:\w]+", "LIMIT NULL"),
-    "the limit is for each value": (
+    "the limit is WITH TIES and the order lacks its last key": (
         r"\b(ORDER BY [^()]*?), (?:b\.)?id(?: DESC)?\s+LIMIT (\d)",
         r"\1 FETCH FIRST \2 ROWS WITH TIES",
     ),

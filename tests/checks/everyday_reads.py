@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from checks.everyday_writer import FEW, TENANT, Writer
+from checks.everyday_writer import GROWS_TENANT_HEADER, UNBOUNDED_HEADER, Writer
 from checks.planting import Plant
 
 
@@ -22,7 +22,10 @@ def _find_locked(w: Writer) -> Plant:
 
 def _find_several(w: Writer) -> Plant:
     return w.select(
-        f" AND b.id = ANY (:ids::{w.b.key.sql}[]) ORDER BY b.id", "many", f"ids: list[{w.b.key.python}]", FEW
+        f" AND b.id = ANY (:ids::{w.b.key.sql}[]) ORDER BY b.id",
+        "many",
+        f"ids: list[{w.b.key.python}]",
+        UNBOUNDED_HEADER,
     )
 
 
@@ -77,7 +80,7 @@ def _children(w: Writer) -> Plant:
 
 def _search(w: Writer) -> Plant:
     end = f" AND b.{w.b.title.name} ILIKE :q ORDER BY b.created_at DESC, b.id DESC LIMIT :limit"
-    return w.select(end, "many", "q: str, limit: int", TENANT)
+    return w.select(end, "many", "q: str, limit: int", GROWS_TENANT_HEADER)
 
 
 def _due(w: Writer) -> Plant:
@@ -97,12 +100,12 @@ def _exists(w: Writer) -> Plant:
 def _count(w: Writer) -> Plant:
     sql = f"SELECT count(*) FROM {w.b.source} WHERE {w.b.bound} AND b.{w.b.state.name} = :state"
     return Plant(sql, "value", takes="state: str",
-                 header=TENANT)  # fmt: skip
+                 header=GROWS_TENANT_HEADER)  # fmt: skip
 
 
 def _count_by_state(w: Writer) -> Plant:
     sql = f"SELECT b.{w.b.state.name} AS state, count(*) AS n FROM {w.b.source} WHERE {w.b.bound} GROUP BY b.{w.b.state.name}"
-    return Plant(sql, "many", f"state: {w.b.state.hint}; n: int", header=f"{TENANT}\n{FEW}")
+    return Plant(sql, "many", f"state: {w.b.state.hint}; n: int", header=f"{GROWS_TENANT_HEADER}\n{UNBOUNDED_HEADER}")
 
 
 def _total(w: Writer) -> Plant:
@@ -110,13 +113,15 @@ def _total(w: Writer) -> Plant:
         f"SELECT coalesce(sum(b.{w.b.amount.name}), 0)::bigint AS total FROM {w.b.source} WHERE {w.b.bound}"
         f" AND b.{w.parent.name} = :parent"
     )
-    return Plant(sql, "value", takes=f"parent: {w.parent.python}", header=TENANT)
+    return Plant(sql, "value", takes=f"parent: {w.parent.python}", header=GROWS_TENANT_HEADER)
 
 
 def _extremes(w: Writer) -> Plant:
     column = f"b.{w.b.due.name}"
     sql = f"SELECT min({column}) AS first, max({column}) AS last, count({column}) AS n FROM {w.b.source} WHERE {w.b.bound}"
-    return Plant(sql, "one", f"first: {w.b.due.python} | None; last: {w.b.due.python} | None; n: int", header=TENANT)
+    return Plant(
+        sql, "one", f"first: {w.b.due.python} | None; last: {w.b.due.python} | None; n: int", header=GROWS_TENANT_HEADER
+    )
 
 
 def _totals_by_parent(w: Writer) -> Plant:
@@ -124,7 +129,9 @@ def _totals_by_parent(w: Writer) -> Plant:
         f"SELECT a.id, a.{w.a.title.name} AS title, count(b.id) AS n FROM {w.a.source} LEFT JOIN {w.b.source} ON {w.b.bound}"
         f" AND b.{w.parent.name} = a.id WHERE {w.a.bound} GROUP BY a.id, a.{w.a.title.name} HAVING count(b.id) > 0"
     )
-    return Plant(sql, "many", f"id: {w.a.key.python}; title: str; n: int", header=f"{TENANT}\n{FEW}")
+    return Plant(
+        sql, "many", f"id: {w.a.key.python}; title: str; n: int", header=f"{GROWS_TENANT_HEADER}\n{UNBOUNDED_HEADER}"
+    )
 
 
 def _with_parent(w: Writer) -> Plant:
@@ -165,7 +172,9 @@ def _latest_of_each(w: Writer) -> Plant:
         f"SELECT DISTINCT ON (c.{w.child.name}) c.{w.child.name} AS of, c.id FROM {w.c.source} WHERE {w.c.bound}"
         f" AND c.{w.child.name} IS NOT NULL ORDER BY c.{w.child.name}, c.created_at DESC, c.id DESC"
     )
-    return Plant(sql, "many", f"of: {w.child.python}; id: {w.c.key.python}", header=f"{TENANT}\n{FEW}")
+    return Plant(
+        sql, "many", f"of: {w.child.python}; id: {w.c.key.python}", header=f"{GROWS_TENANT_HEADER}\n{UNBOUNDED_HEADER}"
+    )
 
 
 def _first_of_each(w: Writer) -> Plant:
@@ -173,7 +182,7 @@ def _first_of_each(w: Writer) -> Plant:
         f"SELECT s.id FROM (SELECT c.id, row_number() OVER (PARTITION BY c.{w.child.name} ORDER BY c.created_at, c.id) AS n"
         f" FROM {w.c.source} WHERE {w.c.bound}) AS s WHERE s.n <= 2"
     )
-    return Plant(sql, "many", f"id: {w.c.key.python}", header=f"{TENANT}\n{FEW}")
+    return Plant(sql, "many", f"id: {w.c.key.python}", header=f"{GROWS_TENANT_HEADER}\n{UNBOUNDED_HEADER}")
 
 
 def _without_children(w: Writer) -> Plant:
@@ -181,7 +190,7 @@ def _without_children(w: Writer) -> Plant:
         f" AND NOT EXISTS (SELECT FROM {w.c.source} WHERE {w.c.bound} AND c.{w.child.name} = b.id)"
         " ORDER BY b.created_at DESC, b.id DESC LIMIT 5"
     )
-    return w.select(end, "many", "", TENANT)
+    return w.select(end, "many", "", GROWS_TENANT_HEADER)
 
 
 def _with_children(w: Writer) -> Plant:
@@ -189,7 +198,7 @@ def _with_children(w: Writer) -> Plant:
         f" AND b.id IN (SELECT c.{w.child.name} FROM {w.c.source} WHERE {w.c.bound} AND c.{w.c.state.name} = :state)"
         " ORDER BY b.created_at DESC, b.id DESC LIMIT 5"
     )
-    return w.select(end, "many", "state: str", TENANT)
+    return w.select(end, "many", "state: str", GROWS_TENANT_HEADER)
 
 
 def _oldest_free(w: Writer) -> Plant:
@@ -212,7 +221,7 @@ def _as_json(w: Writer) -> Plant:
         f" WHERE {w.c.bound} AND c.{w.child.name} = b.id), '[]')::text AS children FROM {w.b.source}"
         f" WHERE {w.b.bound} AND b.id = :id"
     )
-    return Plant(sql, "maybe", f"{w.id}; children: str", w.id, header=TENANT)
+    return Plant(sql, "maybe", f"{w.id}; children: str", w.id, header=GROWS_TENANT_HEADER)
 
 
 def _titles(w: Writer) -> Plant:
@@ -222,7 +231,9 @@ def _titles(w: Writer) -> Plant:
         f" coalesce(array_agg(DISTINCT {column}) FILTER (WHERE b.{w.b.state.name} = :state), '{{}}') AS some"
         f" FROM {w.b.source} WHERE {w.b.bound} AND b.{w.parent.name} = :parent"
     )
-    return Plant(sql, "one", "titles: str; some: list[str]", f"state: str, parent: {w.parent.python}", header=TENANT)
+    return Plant(
+        sql, "one", "titles: str; some: list[str]", f"state: str, parent: {w.parent.python}", header=GROWS_TENANT_HEADER
+    )
 
 
 def _by_day(w: Writer) -> Plant:
@@ -230,7 +241,7 @@ def _by_day(w: Writer) -> Plant:
         "SELECT date_trunc('day', b.created_at) AS day, count(*) AS n, count(*) FILTER (WHERE"
         f" b.{w.b.state.name} = :state) AS some FROM {w.b.source} WHERE {w.b.bound} GROUP BY 1 ORDER BY 1 LIMIT 5"
     )
-    return Plant(sql, "many", "day: datetime; n: int; some: int", "state: str", header=TENANT)
+    return Plant(sql, "many", "day: datetime; n: int; some: int", "state: str", header=GROWS_TENANT_HEADER)
 
 
 def _running(w: Writer) -> Plant:
@@ -238,7 +249,13 @@ def _running(w: Writer) -> Plant:
         f"SELECT b.id, sum(b.version) OVER (ORDER BY b.created_at, b.id) AS n FROM {w.b.source} WHERE {w.b.bound}"
         f" AND b.{w.parent.name} = :parent"
     )
-    return Plant(sql, "many", f"{w.id}; n: int", f"parent: {w.parent.python}", header=f"{TENANT}\n{FEW}")
+    return Plant(
+        sql,
+        "many",
+        f"{w.id}; n: int",
+        f"parent: {w.parent.python}",
+        header=f"{GROWS_TENANT_HEADER}\n{UNBOUNDED_HEADER}",
+    )
 
 
 def _feed(w: Writer) -> Plant:
@@ -247,16 +264,18 @@ def _feed(w: Writer) -> Plant:
         f" UNION ALL SELECT c.id::text, c.created_at, 'c' FROM {w.c.source} WHERE {w.c.bound}"
         " ORDER BY created_at DESC, kind, id LIMIT :limit"
     )
-    return Plant(sql, "many", "id: str; created_at: datetime; kind: Literal['b', 'c']", "limit: int", header=TENANT)
+    return Plant(
+        sql, "many", "id: str; created_at: datetime; kind: Literal['b', 'c']", "limit: int", header=GROWS_TENANT_HEADER
+    )
 
 
-def _expression(w: Writer) -> Plant:
+def _table_expression(w: Writer) -> Plant:
     sql = (
         f"WITH picked AS (SELECT b.id, b.{w.b.title.name} AS title FROM {w.b.source} WHERE {w.b.bound}"
         f" AND b.{w.parent.name} = :parent)"
         " SELECT p.id, p.title FROM picked AS p ORDER BY p.title, p.id LIMIT 5"
     )
-    return Plant(sql, "many", f"{w.id}; title: str", f"parent: {w.parent.python}", header=TENANT)
+    return Plant(sql, "many", f"{w.id}; title: str", f"parent: {w.parent.python}", header=GROWS_TENANT_HEADER)
 
 
 TEMPLATES: list[Callable[[Writer], Plant]] = [
@@ -294,7 +313,7 @@ TEMPLATES: list[Callable[[Writer], Plant]] = [
     _by_day,
     _running,
     _feed,
-    _expression,
+    _table_expression,
 ]
 """A function for each statement."""
 

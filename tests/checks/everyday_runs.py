@@ -1,4 +1,4 @@
-"""Runs a statement with a defect beside its healthy twin, to show on rows that it is one: what it does that it may not do."""
+"""Runs a defective statement and its correct original on the same rows, and records the differences."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Trial:
 
 
 async def confirm(connection: Any, schema: Schema, trials: Sequence[Trial]) -> None:
-    """Run them on rows of two tenants, on the same rows in another order, and on the rows of one tenant alone.
+    """Run them on rows of two tenants, then without the second tenant's rows, then on the same rows in reverse order.
 
     The superuser's connection is not bound by policies: the statement alone has to keep tenants apart.
     """
@@ -122,7 +122,7 @@ async def _run(connection: Any, schema: Schema, trial: Trial, draw: tuple[int, i
 
 
 def _steady(row: Any) -> tuple[Any, ...]:
-    """A row without what is another with each run."""
+    """A row with generated values (ids, the current time) replaced by fixed words."""
     now = datetime.now(UTC)
     return tuple(
         "now" if isinstance(each, datetime) and each.year == now.year

@@ -7,8 +7,8 @@ from random import Random
 from checks.everyday_schema import Column, Schema, Table
 from checks.planting import Plant
 
-FEW = "-- unbounded: few in a test"
-TENANT = "-- grows: tenant"
+UNBOUNDED_HEADER = "-- unbounded: few in a test"
+GROWS_TENANT_HEADER = "-- grows: tenant"
 
 
 def fields(columns: list[Column]) -> str:

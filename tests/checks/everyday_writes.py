@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from checks.everyday_writer import TENANT, Writer, fields, listed
+from checks.everyday_writer import GROWS_TENANT_HEADER, Writer, fields, listed
 from checks.planting import Plant
 
 
@@ -51,7 +51,7 @@ def _update(w: Writer) -> Plant:
 
 def _set_state(w: Writer) -> Plant:
     sql = f"UPDATE {w.b.source} SET {w.b.state.name} = :state WHERE {w.b.bound} AND b.{w.parent.name} = :parent"
-    return Plant(sql, "count", takes=f"state: {w.b.state.hint}, parent: {w.parent.python}", header=TENANT)
+    return Plant(sql, "count", takes=f"state: {w.b.state.hint}, parent: {w.parent.python}", header=GROWS_TENANT_HEADER)
 
 
 def _update_from_parent(w: Writer) -> Plant:
@@ -62,7 +62,7 @@ def _update_from_parent(w: Writer) -> Plant:
     return Plant(sql, "maybe", f"{w.id}; said: str", w.id)
 
 
-def _hide(w: Writer) -> Plant:
+def _soft_delete(w: Writer) -> Plant:
     sql = f"UPDATE {w.b.source} SET deleted_at = now() WHERE {w.b.bound} AND b.deleted_at IS NULL AND b.id = :id"
     return Plant(sql, "count", takes=w.id)
 
@@ -77,7 +77,7 @@ def _delete_of_parent(w: Writer) -> Plant:
         f"DELETE FROM {w.c.source} USING {w.b.source} WHERE {w.c.bound} AND {w.b.bound}"
         f" AND b.id = c.{w.child.name} AND b.id = :id"
     )
-    return Plant(sql, "count", takes=w.id, header=TENANT)
+    return Plant(sql, "count", takes=w.id, header=GROWS_TENANT_HEADER)
 
 
 def _change_and_show(w: Writer) -> Plant:
@@ -126,7 +126,7 @@ TEMPLATES: list[Callable[[Writer], Plant]] = [
     _update,
     _set_state,
     _update_from_parent,
-    _hide,
+    _soft_delete,
     _delete,
     _delete_of_parent,
     _change_and_show,

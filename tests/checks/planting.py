@@ -21,8 +21,7 @@ from service.checks.entries import Entry
 from service.checks.findings import Finding
 from service.checks.proofs import catalog
 from service.checks.proving import Subject
-from service.checks.rules import caching, functions, indexes, pages, privileges, signature
-from service.checks.rules import counts as rules
+from service.checks.rules import indexes, notes, privileges, signature
 from service.checks.runs import attack, growth
 from service.checks.runs.samples import Sampler
 from service.checks.runs.trials import TENANTS, undone
@@ -125,7 +124,7 @@ class Garden:
         known = await catalog.load(self.connection)
         subjects = await proving.prove(self.connection, known, entries)
         for subject in subjects:
-            for check in (signature.check, rules.check, pages.check, functions.check, caching.check):
+            for check in suite.OF_ONE:
                 with proving.understanding(subject):
                     check(subject)
             with proving.understanding(subject):
@@ -174,7 +173,7 @@ class Garden:
 def caught(subjects: Sequence[Subject], path: Path) -> list[Caught]:
     """What was found of the last statement, and nothing of those before it; each with file, line and remedy."""
     for subject in subjects:
-        rules.check_notes(subject)
+        notes.check(subject)
     *healthy, planted = subjects
     assert [each for subject in healthy for each in subject.findings] == []
     for each in planted.findings:

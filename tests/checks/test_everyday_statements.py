@@ -60,7 +60,10 @@ def defined(garden: Garden, plant: Plant) -> Entry | None:
 
 
 async def hunt(garden: Garden, found: Schema, defects: Sequence[Defect], tally: Tally, healthy: set[str]) -> set[str]:
-    """Judge statements of one schema, run them, and compare; what is found of the schema itself, beside what is `healthy`."""
+    """Check and run the statements of one schema, and count the defects.
+
+    Returns the findings about the schema's functions; those in `healthy` do not count.
+    """
     trials = []
     for defect in defects:
         entry, twin = (defined(garden, each.plant) for each in (defect.planted, defect.healthy))

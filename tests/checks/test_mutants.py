@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from service.checks import entries as catalogue
-from service.checks import proving
+from service.checks import proving, suite
 from service.checks.entries import Entry
 from service.checks.proofs import catalog
 from service.checks.proving import Subject, understanding
-from service.checks.rules import caching, counts, functions, pages, signature
 from service.statements import query_files
 from service.statements.statement import StatementError
 from service.work import Work
@@ -66,7 +65,7 @@ def mutants(entry: Entry, folder: Path, pattern: str, instead: str) -> Iterator[
 
 def told(subject: Subject) -> bool:
     """Whether anything is found of a statement."""
-    for check in (signature.check, counts.check, pages.check, functions.check, caching.check):
+    for check in suite.OF_ONE:
         with understanding(subject):
             check(subject)
     return bool(subject.findings)

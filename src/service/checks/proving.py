@@ -33,7 +33,7 @@ class Proved:
     """What is proved of one variant of a statement.
 
     `key` is the variant's key in `Statement.variants`. `verdicts` say which result columns can be null, `one` says whether
-    there is at most one row. `orders` has each query with a LIMIT, with the proof whether its ORDER BY is total.
+    there is at most one row. `orders` has each query with LIMIT or DISTINCT ON, and the proof whether its ORDER BY is total.
     """
 
     key: int
@@ -144,7 +144,7 @@ async def _variant(describer: Describer, subject: Subject, key: int) -> Proved |
         try:
             return _proved(subject, key, await describer.describe(subject.entry.statement.variants[key].text))
         except asyncpg.PostgresError as error:
-            refused(subject, key, error)
+            report_refusal(subject, key, error)
     return None
 
 
@@ -184,7 +184,7 @@ def _proved(subject: Subject, key: int, described: Described) -> Proved:
     )
 
 
-def refused(subject: Subject, key: int, error: asyncpg.PostgresError) -> None:
+def report_refusal(subject: Subject, key: int, error: asyncpg.PostgresError) -> None:
     """Add a finding for a variant that PostgreSQL refuses, when it is prepared or when it is planned."""
     statement = subject.entry.statement
     # The position in PostgreSQL's error message counts characters, from 1.

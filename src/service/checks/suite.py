@@ -13,11 +13,24 @@ from service.checks.findings import Finding, Span
 from service.checks.proofs import catalog
 from service.checks.proofs.catalog import Catalog
 from service.checks.proving import Subject, understanding
-from service.checks.rules import caching, functions, indexes, leftovers, pages, privileges, signature
-from service.checks.rules import counts as rules
+from service.checks.rules import (
+    caching,
+    functions,
+    indexes,
+    leftovers,
+    notes,
+    orders,
+    privileges,
+    row_counts,
+    signature,
+    tenants,
+)
 from service.checks.runs import attack, growth
 from service.checks.runs.samples import SampleError, Sampler
 from service.checks.runs.trials import TENANTS
+
+OF_ONE = (signature.check, row_counts.check, tenants.check, orders.check, functions.check, caching.check)
+"""The checks that judge one statement by its proofs alone."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,7 @@ async def examine(connection: Any, schema: str, entries: Sequence[Entry], *, is_
     known = await catalog.load(connection)
     subjects = await proving.prove(connection, known, entries)
     for subject in subjects:
-        for check in (signature.check, rules.check, pages.check, functions.check, caching.check):
+        for check in OF_ONE:
             with understanding(subject):
                 check(subject)
         with understanding(subject):
@@ -71,7 +84,7 @@ async def examine(connection: Any, schema: str, entries: Sequence[Entry], *, is_
     await attack.check(connection, sampler, subjects, TENANTS)
     await growth.check(connection, sampler, subjects, TENANTS[0])
     for subject in subjects:
-        rules.check_notes(subject)
+        notes.check(subject)
     return Examined(known, subjects, [*implied, *left, *(beside if is_whole else ())])
 
 

@@ -13,7 +13,7 @@ from service.personal.marking import Sealed, is_personal
 class Row(BaseModel):
     """A row that a statement returns. It can't be changed. Its fields are the columns; a column without a field is an error."""
 
-    # Types of asyncpg, such as Range and BitString, pydantic checks by isinstance alone.
+    # pydantic can check asyncpg's types, such as Range and BitString, only with isinstance.
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     personal: ClassVar[frozenset[str]] = frozenset()

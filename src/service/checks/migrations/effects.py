@@ -79,12 +79,12 @@ def _narrowed(
             yield name, oid
 
 
-async def refused(
+async def violated_checks(
     connection: Any, before: Mapping[str, Any], after: Mapping[str, Any], names: Mapping[int, str]
 ) -> list[Any]:
-    """The added CHECKs that are NOT VALID and that a row of the table does not pass: each with the number of its table.
+    """The added CHECKs, still NOT VALID, that existing rows violate, as pairs of name and table OID.
 
-    The rows are those that `fill` inserted, as the served release would.
+    Rows that `fill` inserted stand for those that the running release writes.
     """
     promised, found = {tuple(each) for each in after["promised"]}, []
     for name, oid, _, _ in _added(before, after):

@@ -171,7 +171,9 @@ class _Tracer:
             except asyncpg.PostgresError as error:
                 found.append(Step(self._script.id, statement, {}, error=str(error.args[0])))
                 break
-            refused = [] if outside else await effects.refused(self._connection, before.raw, state.raw, self._tables)
+            refused = (
+                [] if outside else await effects.violated_checks(self._connection, before.raw, state.raw, self._tables)
+            )
             found.append(
                 Step(
                     self._script.id,

@@ -96,9 +96,9 @@ def _looked(script: Script, step: Step) -> Iterator[Finding]:
             script,
             step,
             "served-release-refused",
-            f"rows that the served release writes to {table} may be refused because of {name}",
-            "the constraint holds for new rows at once, NOT VALID or not, and the release before this one still writes.",
-            "Ship a release first whose rows all pass, and say so: -- accepts: served-release-refused because …",
+            f"the running release may write rows to {table} that {name} rejects",
+            "a constraint applies to new rows at once, even if it is NOT VALID, and the previous release still writes.",
+            "First ship a release whose rows satisfy the constraint, then write: -- accepts: served-release-refused because …",
         )
     for table, name in step.effects.required:
         yield _finding(

@@ -53,7 +53,10 @@ def unlimited(scope: QueryScope) -> Proof:
 
 
 def pins_of(scope: QueryScope, start: Iterable[Variable] = (), *, without: Node | None = None) -> Pins:
-    """What the conditions of a query fix, all but one of them, if the variables `start` are fixed beside."""
+    """The variables that the conditions of a query fix, given that the variables `start` are fixed.
+
+    The condition `without`, if given, is ignored.
+    """
     return Pins(scope, _for_columns, start, without)
 
 
@@ -231,13 +234,13 @@ def limit(scope: QueryScope) -> int | None:
 def has_a_row(scope: QueryScope) -> bool:
     """Whether a query returns a row whatever data there is.
 
-    That is so if it aggregates all rows into one, or reads no table and has no condition; and if it inserts the values of one
-    row, and no trigger may leave it out.
+    That is so if it aggregates all rows into one, reads no table and has no condition, or inserts one row that no trigger can
+    skip.
     """
     node = scope.node
     if scope.command is Command.INSERT:
         relation = scope.relation(scope.target) if scope.target else None
-        is_plain = relation is not None and relation.kind in ("r", "p") and not relation.has_insert_trigger
+        is_plain = relation is not None and relation.kind in ("r", "p") and not relation.has_before_insert_trigger
         return is_plain and not scope.read and node["onConflict"] is None
     is_whole = not any(
         node[each] for each in ("havingQual", "limitCount", "limitOffset", "setOperations", "hasTargetSRFs")

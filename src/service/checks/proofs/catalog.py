@@ -79,7 +79,7 @@ class Relation:
     indexes: tuple[Index, ...]
     policies: Mapping[str, tuple[str | None, str | None]]
     tenant: int | None
-    has_insert_trigger: bool = False
+    has_before_insert_trigger: bool = False
 
     @property
     def qualified(self) -> str:
@@ -224,7 +224,7 @@ async def load(connection: Any) -> Catalog:
         "       AND EXISTS (SELECT FROM pg_catalog.pg_opclass AS c WHERE c.opcfamily = o.amopfamily AND c.opcdefault)"
         "  FROM pg_catalog.pg_amop AS o"
         "  JOIN pg_catalog.pg_am AS a ON a.oid = o.amopmethod"
-        # Of ours, nobody knows what they take for equal.
+        # For operator classes of our own, it is not known which values they treat as equal.
         f" WHERE o.amopfamily < {_FIRST_OF_OURS}"
     )
     for operator, strategy, is_order in members:
@@ -273,7 +273,7 @@ def _relation(row: Any, labels: Mapping[int, set[str]]) -> Relation:
     return Relation(
         oid=row["oid"], schema=row["schema"], name=row["name"], kind=row["kind"], is_secured=row["is_secured"],
         is_forced=row["is_forced"], is_invoker=row["is_invoker"], columns=columns,
-        has_insert_trigger=row["has_insert_trigger"],
+        has_before_insert_trigger=row["has_before_insert_trigger"],
         indexes=tuple(_index(each) for each in json.loads(row["indexes"] or "[]")),
         policies={each["name"]: (each["using"], each["check"]) for each in json.loads(row["policies"] or "[]")},
         tenant=next((each.number for each in columns.values() if each.name == tenant), None),

@@ -1,4 +1,4 @@
-"""What takes one of several rows without LIMIT: row numbers, elements of arrays, certain aggregates, UPDATE with FROM."""
+"""Expressions whose value depends on which row comes first: row numbers, array elements, aggregates, UPDATE … FROM."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PARTS = frozenset({"split_part", "left", "right", "substr", "substring"})
 
 
 def chosen_rows(scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
-    """The expressions that choose among rows, and whether that leaves no choice open."""
+    """Yields each such expression, with the proof whether its value is determined."""
     conditions = [*scope.always, *(each for join in scope.joins for each in join.on)]
     for variable in variables(conditions):
         if variable["varlevelsup"] == 0:
@@ -30,23 +30,23 @@ def chosen_rows(scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
         if each.kind == "SUBSCRIPTINGREF":
             yield from _elements(each["refexpr"], scope)
         elif (each.kind == "OPEXPR" and scope.catalog.operators.get(each["opno"]) in _ELEMENTS) or (
-            each.kind == "FUNCEXPR" and _name(each["funcid"], scope) in _PARTS
+            each.kind == "FUNCEXPR" and _system_name(each["funcid"], scope) in _PARTS
         ):
             yield from _elements(arguments(each)[0], scope)
-        elif each.kind == "WINDOWFUNC" and _name(each["winfnoid"], scope) in _NEIGHBOURS:
+        elif each.kind == "WINDOWFUNC" and _system_name(each["winfnoid"], scope) in _NEIGHBOURS:
             yield each, _of_window(scope, each)
         elif each.kind == "AGGREF":
-            yield from _any(each, scope)
-    yield from _met(scope)
+            yield from _arbitrary_value(each, scope)
+    yield from _joined_rows(scope)
 
 
-def _name(function: int, scope: QueryScope) -> str:
+def _system_name(function: int, scope: QueryScope) -> str:
     found = scope.catalog.functions.get(function)
     return found.name if found is not None and found.schema == "pg_catalog" else ""
 
 
 def _windows(variable: Node, scope: QueryScope) -> Iterator[tuple[QueryScope, Node]]:
-    """The row numbers and the like from which a column of a subquery or of a table expression is made, however deep."""
+    """The row numbers and ROWS windows from which a column of a subquery or table expression is computed, at any depth."""
     number, attribute = variable["varno"], variable["varattno"]
     inner = scope.source_query(number)
     if inner is None or (scope.source(number) is Source.CTE and scope.expression(number)[0]["cterecursive"]):
@@ -55,7 +55,7 @@ def _windows(variable: Node, scope: QueryScope) -> Iterator[tuple[QueryScope, No
         if 0 < attribute <= len(leaf.outputs):
             for node in within(leaf.outputs[attribute - 1]["expr"]):
                 if node.kind == "WINDOWFUNC" and (
-                    _name(node["winfnoid"], leaf) in _NUMBERING or _window(leaf, node)["frameOptions"] & _BY_ROWS
+                    _system_name(node["winfnoid"], leaf) in _NUMBERING or _window(leaf, node)["frameOptions"] & _BY_ROWS
                 ):
                     yield leaf, node
                 elif node.kind == "VAR" and node["varlevelsup"] == 0:
@@ -63,7 +63,7 @@ def _windows(variable: Node, scope: QueryScope) -> Iterator[tuple[QueryScope, No
 
 
 def _elements(array: Node | None, scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
-    """Of an array of which an element is taken: the aggregate or sub-select that makes it, and the proof of its order."""
+    """The aggregate or sub-select that builds an array (or JSON array, or text), with the proof that its order is total."""
     if array is None:
         return
     if array.kind == "AGGREF":
@@ -91,16 +91,16 @@ def _of_window(scope: QueryScope, node: Node) -> Proof:
         by_reference[each["tleSortGroupRef"]]
         for each in (*clause.list("partitionClause"), *clause.list("orderClause"))
     ]  # fmt: skip
-    return _total(scope, keys, "the window")
+    return _order_proof(scope, keys, "the window")
 
 
 def _of_aggregate(scope: QueryScope, node: Node) -> Proof:
     by_reference = {each["ressortgroupref"]: each["expr"] for each in node.list("args")}
     keys = [by_reference[each["tleSortGroupRef"]] for each in node.list("aggorder")]
-    return _total(scope, [*keys, *scope.grouping], "the aggregate")
+    return _order_proof(scope, [*keys, *scope.grouping], "the aggregate")
 
 
-def _total(scope: QueryScope, keys: Sequence[Node], what: str) -> Proof:
+def _order_proof(scope: QueryScope, keys: Sequence[Node], what: str) -> Proof:
     if is_volatile(keys, scope):
         return Proof(False, f"a volatile function decides the order of {what}")
     pins = pins_of(scope, told_by(keys))
@@ -110,9 +110,9 @@ def _total(scope: QueryScope, keys: Sequence[Node], what: str) -> Proof:
     return Proof(True, f"the order of {what} has a unique key")
 
 
-def _any(aggregate: Node, scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
+def _arbitrary_value(aggregate: Node, scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
     """The aggregates that return one of several values: any_value, unless all of a group are one, and mode."""
-    name = _name(aggregate["aggfnoid"], scope)
+    name = _system_name(aggregate["aggfnoid"], scope)
     if name == "mode":
         yield aggregate, Proof(False, "several values may be equally frequent")
     elif name == "any_value":
@@ -121,10 +121,10 @@ def _any(aggregate: Node, scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
         yield aggregate, Proof(is_one, "a group has one value" if is_one else "a group may have several values")
 
 
-def _met(scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
-    """The values that an UPDATE takes from other tables of which several rows may meet a row of its target.
+def _joined_rows(scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
+    """The values that an UPDATE takes from an entry that may have several rows for one target row.
 
-    Of arrays and VALUES, the caller decides what meets a row.
+    Arrays and VALUES are skipped, because the caller supplies them.
     """
     relation = scope.relation(scope.target) if scope.command is Command.UPDATE and scope.target else None
     if relation is None or len(scope.read) < 2:

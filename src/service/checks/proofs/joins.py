@@ -1,4 +1,4 @@
-"""A join of two sides of a FROM."""
+"""The joins of a query."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service.checks.proofs.tree import Join, Node
 
 NO_ENTRY = -1
-"""In the place of a join's entry, for the join that a MERGE is."""
+"""The entry number of the implicit join of a MERGE, which has no range table entry."""
 
 
 @dataclass(frozen=True)

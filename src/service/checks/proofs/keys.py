@@ -206,7 +206,9 @@ class Pins:
         return f"{name} is one row" if source is Source.RESULT else ""
 
     def _covers(self, relation: Relation, index: Index, number: int) -> bool:
-        """Whether an index proves that an entry has at most one row: it is unique, and its columns are fixed and not null.
+        """Whether an index proves that an entry has at most one row.
+
+        It does if it is unique, and conditions fix each of its columns and expressions, or a CHECK allows only one value.
 
         Columns that may be null prove nothing, because a unique index allows several rows with nulls. A partial index counts
         only if the query's conditions imply the condition of the index.

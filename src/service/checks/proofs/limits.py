@@ -20,15 +20,15 @@ def takes_some(scope: QueryScope) -> bool:
 def is_bounded(scope: QueryScope, given: frozenset[int]) -> bool:
     """Whether the rows of a query are bounded; `given` are the parameters that are never None.
 
-    They are by a LIMIT, by a unique key, or because each meets a row of a query inside that is bounded so: each row of a queue
-    that `WITH … LIMIT` takes is updated once.
+    They are bounded if there is a LIMIT, if there is at most one row, or if a unique key joins each row to a row of a bounded
+    inner query. Example: an UPDATE of the rows that `WITH … LIMIT` selects.
     """
     if scope.node["limitCount"] is not None:
         return not why_not(scope, given)
-    return at_most_one(scope).holds or _meets_bounded(scope, given)
+    return at_most_one(scope).holds or _joins_bounded(scope, given)
 
 
-def _meets_bounded(scope: QueryScope, given: frozenset[int]) -> bool:
+def _joins_bounded(scope: QueryScope, given: frozenset[int]) -> bool:
     node = scope.node
     if node["hasTargetSRFs"] or node.list("groupingSets") or node["setOperations"] is not None:
         return False

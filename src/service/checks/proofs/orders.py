@@ -16,9 +16,9 @@ def total_order(scope: QueryScope) -> Proof:
     if (one := unlimited(scope)).holds:
         return one
     if is_volatile([*sorted_by(scope), *scope.always, *(scope.entry(each) for each in scope.read)], scope):
-        return Proof(False, "a volatile function decides, with another result each time")
+        return Proof(False, "the order depends on a volatile function")
     if not scope.outputs and scope.command is Command.SELECT:
-        return Proof(True, "its rows are counted and not looked at")
+        return Proof(True, "the query has no columns, so only the number of its rows matters")
     if not node.list("sortClause"):
         return Proof(False, "there is no ORDER BY")
     keys = list(sorted_by(scope))
@@ -26,7 +26,7 @@ def total_order(scope: QueryScope) -> Proof:
     if node["hasTargetSRFs"] or node.list("groupingSets"):
         return Proof(False, f"rows may be repeated within {names}")
     # DISTINCT ON keeps the first of several rows, so ORDER BY also has to determine which row is the first.
-    # But if it returns nothing else than what it is distinct on, they are all the same.
+    # If the result has only the DISTINCT ON columns, it does not matter which row is kept.
     kept = {each["tleSortGroupRef"] for each in node.list("distinctClause")}
     is_distinct = kept and (not node["hasDistinctOn"] or kept >= {each["ressortgroupref"] for each in scope.outputs})
     if node["setOperations"] is not None or node.list("groupClause") or is_distinct:

@@ -241,7 +241,7 @@ class QueryScope:
 
     @functools.cached_property
     def callees(self) -> tuple[Callee, ...]:
-        """The functions that the query and the queries inside it run, by whichever road."""
+        """All functions that the query and its inner queries call, directly or implicitly."""
         return tuple(callees(self.node, self.catalog))
 
     @property

@@ -35,10 +35,13 @@ def nulls(scope: QueryScope, given: frozenset[int], full: frozenset[int]) -> Ite
                 yield Write(relation, column, verdict, location(expression))
 
 
-def missing(scope: QueryScope) -> Iterator[tuple[Relation, Column]]:
-    """The NOT NULL columns without a default that an INSERT leaves out. A trigger before it may fill them."""
+def omitted_required_columns(scope: QueryScope) -> Iterator[tuple[Relation, Column]]:
+    """The NOT NULL columns without a default that an INSERT omits.
+
+    None if the table has a BEFORE INSERT trigger, which may set them.
+    """
     relation = scope.relation(scope.target) if scope.target and scope.command is Command.INSERT else None
-    if relation is None or relation.kind == "v" or relation.has_insert_trigger:
+    if relation is None or relation.kind == "v" or relation.has_before_insert_trigger:
         return
     given = {entry["resno"] for entry in scope.node.list("targetList")}
     for number, column in relation.columns.items():

@@ -1,1 +1,1 @@
-"""The rules that every statement has to keep: row counts, signature, caching, indexes, privileges."""
+"""The rules for statements (signature, row counts, tenants, orders, pages, functions, caching, …) and for the schema."""

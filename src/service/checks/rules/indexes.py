@@ -20,7 +20,7 @@ from service.checks.proofs.catalog import Index
 from service.checks.proofs.expressions import place_of
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Node, Source, arguments, references, same, within
-from service.checks.proving import Proved, Subject, refused
+from service.checks.proving import Proved, Subject, report_refusal
 
 _PATTERNS = frozenset({"~~", "~~*", "!~~", "!~~*", "~", "~*", "@@"})
 
@@ -35,7 +35,7 @@ async def check(connection: Any, subject: Subject) -> None:
             continue  # privileges.py reports the missing privilege.
         except asyncpg.PostgresError as error:
             # ON CONFLICT, for one, looks for its unique index when the statement is planned.
-            refused(subject, proved.key, error)
+            report_refusal(subject, proved.key, error)
             continue
         for relation, alias, how in scanned(plan, subject):
             if not subject.note("unindexed", relation):
@@ -71,11 +71,11 @@ def _leaking(subject: Subject, proved: Proved) -> None:
     for scope in proved.scope.queries:
         for condition in [*scope.always, *(each for join in scope.joins for each in join.on)]:
             for node in _compared(condition):
-                if not _begins_anyhow(node, scope):
+                if not _has_unanchored_pattern(node, scope):
                     _judge(subject, proved, scope, condition, node)
 
 
-def _begins_anyhow(comparison: Node, scope: QueryScope) -> bool:
+def _has_unanchored_pattern(comparison: Node, scope: QueryScope) -> bool:
     """Whether a comparison is one with a pattern or a regular expression that may begin with anything: no index finds it."""
     name, sides = scope.catalog.operators.get(comparison["opno"], ""), arguments(comparison)
     if name not in _PATTERNS - {"@@"} or len(sides) < 2:
@@ -84,10 +84,10 @@ def _begins_anyhow(comparison: Node, scope: QueryScope) -> bool:
     while pattern.kind == "OPEXPR" and scope.catalog.operators.get(pattern["opno"]) == "||":
         pattern = arguments(pattern)[0]
     texts = origins.constant(pattern) or ()
-    return bool(texts) and all(_begins(name, text) for text in texts)
+    return bool(texts) and all(_is_unanchored(name, text) for text in texts)
 
 
-def _begins(operator: str, text: str) -> bool:
+def _is_unanchored(operator: str, text: str) -> bool:
     return text[:1] in ("%", "_") if "~~" in operator else not re.match(r"\^\w", text)
 
 

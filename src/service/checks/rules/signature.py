@@ -149,7 +149,7 @@ def _value(subject: Subject, proved: Proved) -> None:
     if not wanted.is_optional and not has_a_row(proved.scope) and not subject.note("notnull", name):
         subject.say(
             "may-be-no-row", f"there may be no row, and {where} is never None", span=spans.of_word(subject.entry.statement, name),
-            proved="only an aggregate over everything, and what reads nothing, answers a row whatever there is",
+            proved="a row is certain only for an aggregate without GROUP BY, a query without tables, or an INSERT of one row",
             remedy=f"annotate it with '| None', or write '-- notnull: {name} because …'",
         )  # fmt: skip
 
@@ -210,7 +210,7 @@ def _parameters(subject: Subject, proved: Proved) -> None:
 
 
 def _writes(subject: Subject, proved: Proved) -> None:
-    """Report NULLs that are written into NOT NULL columns, whichever expression they come from."""
+    """Report what a column can't hold: NULL if it is NOT NULL, also where an INSERT omits it, and texts that a CHECK excludes."""
     for query in (each for run in proved.run for each in run.queries):
         for relation, column, expression in writes.assigned(query):
             known = origins.texts_of(expression, query)
@@ -221,7 +221,7 @@ def _writes(subject: Subject, proved: Proved) -> None:
                     span=spans.at(subject.entry.statement, proved.key, location(expression)),
                     proved=f"its CHECK allows {', '.join(sorted(column.allowed))}", remedy="write one of these",
                 )  # fmt: skip
-        for relation, column in writes.missing(query):
+        for relation, column in writes.omitted_required_columns(query):
             subject.say(
                 "null-is-refused", f"the INSERT leaves out {relation.qualified}.{column.name}, which is NOT NULL",
                 proved="the column has no default, and no trigger runs before the row is inserted", remedy="give it a value",

@@ -86,7 +86,7 @@ async def check(connection: Any, sampler: Sampler, subjects: Sequence[Subject], 
             many = await _measure(connection, sampler, measured, tenant, rows=MANY)
             for subject in measured:
                 with understanding(subject):
-                    await _note_what_may_grow(connection, subject)
+                    await _note_possible_growth(connection, subject)
         sampler.forget([tenant], FEW)
         await connection.execute("ANALYZE")
         few = await _measure(connection, sampler, measured, tenant, rows=FEW, many=many)
@@ -186,7 +186,7 @@ async def _touched(
     Returns None if PostgreSQL reports an error, for example because an INSERT inserts a row that exists already.
     """
     text = subject.entry.statement.variants[proved.key].text
-    # What a query reads that calls none of our functions and writes nothing, its plan says.
+    # If a query writes nothing and calls none of our functions, its plan shows everything it reads.
     is_watched = proved.may_write
     before = await connection.fetchval(_READ) if is_watched else 0
     await connection.execute(f"SET LOCAL ROLE {subject.entry.role}; SET LOCAL app.tenant_id = '{tenant}'")
@@ -238,13 +238,13 @@ def _is_within(class_: str, few: Touched, many: Touched) -> bool:
     return many.rows <= _ALLOWED[class_](few.rows) and many.buffers <= _BUFFERS[class_](few.buffers)
 
 
-async def _note_what_may_grow(connection: Any, subject: Subject) -> None:
+async def _note_possible_growth(connection: Any, subject: Subject) -> None:
     """Mark the growth class in the header as needed if the statement may read more rows of real data than of sample rows.
 
-    It may if its plan has a scan or function without a bound; a filter, which may discard any number of rows before one passes;
-    without LIMIT, an index that is not unique; or, for class `page`, a LIMIT, because it is not known how many rows a scan reads
-    until the LIMIT is reached. It also may if the statement calls a function that is not PostgreSQL's own. `check` reports the
-    class as unneeded if neither this function nor the measurements mark it.
+    It may if one of these holds: the plan has a sequential scan or a set-returning function; it has a filter, which may discard
+    any number of rows; it has no LIMIT and uses an index that is not unique; the class is `page` and it has a LIMIT; the
+    statement calls one of our own functions. `check` reports the class as unneeded if neither this function nor the measurements
+    mark it.
     """
     class_ = declared(subject)
     if class_ == default(subject) or not subject.proved:

@@ -46,11 +46,11 @@ async def fill(
 class Sampler:
     """Makes sample rows. `plans` maps the OID of a table to its plan: an SQL expression for the values of each column.
 
-    `without` maps the OID of a table of which no sample rows could be made to the reason.
+    `failures` maps the OID of a table without sample rows to the reason.
     """
 
     plans: Mapping[int, Plan]
-    without: Mapping[int, str] = field(default_factory=dict)
+    failures: Mapping[int, str] = field(default_factory=dict)
     _picked: dict[tuple[int, int, UUID | None], list[object]] = field(default_factory=dict)
     _rows: dict[tuple[int, UUID, int], Any] = field(default_factory=dict)
     _last: dict[UUID, int] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Sampler:
         """
         tables = {table.relation: table for table in await _tables(connection, schema)}
         plans: dict[int, Plan] = {}
-        without: dict[int, str] = {}
+        failures: dict[int, str] = {}
         for table in _parents_first(tables):
             try:
                 plans[table.relation] = await Search(connection, table, _referenced(table, tables, plans)).run()
@@ -75,8 +75,8 @@ class Sampler:
                 if left_out is None:
                     raise
                 left_out.append(error)
-                without[table.relation] = f"{error}"
-        return cls(plans, without)
+                failures[table.relation] = f"{error}"
+        return cls(plans, failures)
 
     async def fill(
         self,
@@ -120,7 +120,7 @@ class Sampler:
         counting starts again at its first row. Raises SampleError if it has none.
         """
         if relation not in self.plans:
-            raise SampleError(self.without.get(relation, "there are no sample rows of a view"))
+            raise SampleError(self.failures.get(relation, "there are no sample rows of a view"))
         table = self.plans[relation].table
         if n > _PICKED and n <= self._last.get(tenant, 0) and not table.is_single:
             return (await self._row(connection, relation, tenant, n)).get(self._name(relation, attnum))
@@ -146,7 +146,7 @@ class Sampler:
         of tenants it describes a new tenant. Returns None for a column that an INSERT can't set (generated).
         """
         if relation not in self.plans:
-            raise SampleError(self.without.get(relation, "there are no sample rows of a view"))
+            raise SampleError(self.failures.get(relation, "there are no sample rows of a view"))
         plan = self.plans[relation]
         if plan.table.is_of_tenants:
             owner = UUID(bytes=hashlib.md5(f"{tenant} {n}".encode(), usedforsecurity=False).digest(), version=4)
@@ -224,7 +224,7 @@ async def _tables(connection: asyncpg.Connection[Any], schema: str) -> list[Tabl
             columns[row["name"]] = Column(
                 row["number"], row["name"], row["declared"], row["type_name"], row["is_nullable"], row["is_tenant"],
                 row["is_indexed"], row["initial"], row["checks"], parent, implied is not None,
-                literals[row["type_name"]], row["labels"], _FIXED.get((name, row["name"]), ""), row["is_numbered"],
+                literals[row["type_name"]], row["labels"], _FIXED.get((name, row["name"]), ""), row["is_from_sequence"],
             )  # fmt: skip
         found.append(Table(names[name], name, columns, given[0]["is_single"]))
     return found

@@ -68,7 +68,7 @@ class Trials:
                 prepared = await self.connection.prepare(text)
                 records = await prepared.fetch(*values)
                 if proved.may_write:
-                    # What is deferred to the COMMIT, which never comes here.
+                    # Run the deferred constraints now, because this transaction is never committed.
                     await self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
                 names = tuple(each.name for each in prepared.get_attributes() or ())
                 answer = Outcome(names, tuple(tuple(record) for record in records), prepared.get_statusmsg())

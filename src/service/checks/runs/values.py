@@ -79,8 +79,8 @@ class Column:
     """The labels of an enum."""
     fixed: str = ""
     """The SQL expression that the column always gets; '' if candidates are tried."""
-    is_numbered: bool = False
-    """Whether a sequence numbers it, as an identity column."""
+    is_from_sequence: bool = False
+    """Whether its values come from a sequence: an identity or serial column."""
 
     @property
     def is_time(self) -> bool:
@@ -170,7 +170,7 @@ def candidates(table: Table, referenced: Mapping[str, str]) -> dict[str, list[Ca
             values = ["@tenant"]
         elif column.fixed:
             values = [column.fixed]
-        elif column.is_numbered:
+        elif column.is_from_sequence:
             # The sequence begins with low numbers, and a statement that inserts draws from it.
             values = ["12000 + @n" if column.type_name == "smallint" else "@code * 20200::bigint + @n"]
         elif column.name in referenced:
@@ -219,14 +219,14 @@ def _hashed(seed: str, parts: int) -> str:
 
 
 def _narrow_numbers(column: Column) -> Sequence[str]:
-    """Candidates for numeric with so few digits that others do not fit: with all its digits, and one."""
+    """Candidates for a numeric type with fewer than five integer digits; none for other types."""
     digits = re.fullmatch(r"numeric\((\d+),(\d+)\)", column.declared)
     precision, scale = map(int, digits.groups()) if digits else (99, 0)
     return [f"@n % {10**precision} / {10**scale}.0", "1"] if precision - scale < 5 else []
 
 
 def _short_texts(column: Column) -> Sequence[str]:
-    """Candidates for a text of so few characters that others are cut off: the number of the row, spelled with A to Z."""
+    """Candidates for varchar(n) and char(n) with n up to 12: the row number in base 26, with A to Z; none for other types."""
     length = re.fullmatch(r"character(?: varying)?\((\d+)\)", column.declared)
     if length is None or int(length[1]) > 12:
         return []

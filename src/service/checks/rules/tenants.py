@@ -1,45 +1,18 @@
-"""Compares what is proved with what the header declares, for row counts and tenants."""
+"""The two safeguards of every table with rows of tenants: its policy, and a condition that names the tenant."""
 
 from __future__ import annotations
 
 from service.checks import spans
-from service.checks.proofs import isolation, limits
+from service.checks.proofs import isolation
 from service.checks.proofs.isolation import Locked
 from service.checks.proofs.tree import Command
 from service.checks.proving import Proved, Subject
 
 
 def check(subject: Subject) -> None:
-    """Check every variant by all rules of this module."""
+    """Check every variant."""
     for proved in subject.proved.values():
-        _row_count(subject, proved)
         _locks(subject, proved)
-
-
-def check_notes(subject: Subject) -> None:
-    """Report exceptions in the header that no check needed. Call this after all other checks of the statement."""
-    for note in subject.unneeded() if subject.proved else ():
-        about = f"{note.key}: {note.subject}" if note.subject else note.key
-        subject.say(
-            "note-unneeded", f"'-- {about}' is an exception that nothing needs",
-            span=spans.of_line(subject.entry.statement, note.line), remedy="take it away",
-        )  # fmt: skip
-
-
-def _row_count(subject: Subject, proved: Proved) -> None:
-    kind = subject.entry.statement.kind
-    if kind in ("one", "maybe", "value") and not proved.one.holds and not subject.note("one"):
-        subject.say(
-            "several-rows", f"a :{kind} answers one row at most, and this may answer several", proved=proved.one.why,
-            remedy="compare all columns of a unique index, add LIMIT 1 with a total order, or write '-- one: why there is one'",
-        )  # fmt: skip
-    is_bounded = proved.one.holds or limits.is_bounded(proved.scope, proved.given)
-    if kind == "many" and not is_bounded and not subject.note("unbounded"):
-        subject.say(
-            "unbounded", "a :many without LIMIT answers as many rows as there are",
-            proved=limits.why_not(proved.scope, proved.given) or proved.one.why,
-            remedy="add LIMIT :limit, or write '-- unbounded: what bounds it'",
-        )  # fmt: skip
 
 
 def _locks(subject: Subject, proved: Proved) -> None:
