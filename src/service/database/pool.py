@@ -16,6 +16,7 @@ import structlog
 from service.addresses import Address, PoolLimits
 from service.database import pooler, temporal
 from service.database.connection import COMMIT_GRACE, Connection, Numbered
+from service.database.held import HeldConnections, is_closed
 from service.database.retries import connecting
 from service.database.translation import translate
 from service.errors import DatabaseError, OperatorError, PoolExhausted
@@ -78,6 +79,10 @@ class Pool:
         self._greeting = greeting if info.has_pooler else None
         self._name = name
         self._is_down = False
+        self._held = HeldConnections(raw.acquire, self._release_raw, limits.maximum)
+        self._in_use: set[Any] = set()
+        self._expired: set[Any] = set()
+        """Those that were in use when `renew` was called."""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -118,10 +123,11 @@ class Pool:
                     raise
                 except Exception as error:
                     raise translate(error, connection_lost=True) from error
+        pool = cls(raw, limits, observe=observe, info=info, greeting=greeting, name=name)
         try:
-            yield cls(raw, limits, observe=observe, info=info, greeting=greeting, name=name)
+            yield pool
         finally:
-            await _close(raw)
+            await pool._close()
 
     @property
     def greets_transactions(self) -> bool:
@@ -139,12 +145,21 @@ class Pool:
 
     async def acquire(self) -> Connection:
         """Take a connection from the pool; `release` returns it to the pool. Raises PoolExhausted or Unavailable."""
+        raw = self._held.take()
+        if raw is None:
+            raw = await self._wait()
+        else:
+            POOL_WAITED.observe(0.0)
+        POOL_IN_USE.inc()
+        self._in_use.add(raw)
+        return Connection(raw, self.outcome, self.observe, self._greeting)
+
+    async def _wait(self) -> Any:
         began = perf_counter()
         POOL_WAITING.inc()
         try:
-            # The parameter `timeout` of asyncpg's acquire() is not used: it would create a task for every call.
             async with asyncio.timeout(self.limits.acquire_timeout) as patience:
-                raw = await self.raw.acquire()
+                raw = await self._held.wait()
         except Exception as error:
             if isinstance(error, TimeoutError) and patience.expired():
                 raise PoolExhausted from error
@@ -153,26 +168,51 @@ class Pool:
         finally:
             POOL_WAITING.dec()
         POOL_WAITED.observe(perf_counter() - began)
-        POOL_IN_USE.inc()
         self._has_recovered()
-        return Connection(raw, self.outcome, self.observe, self._greeting)
+        return raw
 
     async def release(self, connection: Connection) -> None:
         """Return a connection to the pool. If a transaction is still open on the connection, the connection is closed."""
         connection.forget()
         POOL_IN_USE.dec()
-        try:
-            await self.raw.release(connection.raw, timeout=COMMIT_GRACE)
-        except Exception:
-            # The pool has closed the connection. This error is only logged, so that callers get the outcome of the transaction.
-            log.debug("release_failed", exc_info=True)
+        raw = connection.raw
+        self._in_use.discard(raw)
+        if raw in self._expired or is_closed(raw):
+            self._expired.discard(raw)
+            await self._held.give_back(raw)
+        else:
+            self._held.keep(raw)
         if connection.has_refused_writes:
             log.warning("session_read_only", pool=self._name)
             await self.renew()
 
+    async def _release_raw(self, raw: Any) -> None:
+        try:
+            await self.raw.release(raw, timeout=COMMIT_GRACE)
+        except Exception:
+            # The pool has closed the connection. This error is only logged, so that callers get the outcome of the transaction.
+            log.debug("release_failed", exc_info=True)
+
     async def renew(self) -> None:
         """Replace all connections: idle ones when they are next acquired, those in use when they are released."""
+        self._expired |= self._in_use
         await self.raw.expire_connections()
+        await self._held.give_back_free()
+
+    @property
+    def idle(self) -> int:
+        """The number of connections that nobody uses."""
+        return int(self.raw.get_idle_size()) + len(self._held)
+
+    async def _close(self) -> None:
+        """Wait up to COMMIT_GRACE seconds until all connections are released; then close those that are still in use."""
+        self._expired |= self._in_use
+        try:
+            async with asyncio.timeout(COMMIT_GRACE):
+                await self._held.give_back_free()
+                await self.raw.close()
+        except TimeoutError:
+            self.raw.terminate()
 
     def _has_lost(self, error: Exception) -> None:
         if not self._is_down:
@@ -241,12 +281,3 @@ async def _announce(greeting: str | None, raw: Any) -> None:
 def _ended(pid: int, _: object) -> None:
     CONNECTIONS.labels(event="ended").inc()
     log.debug("disconnected", pid=pid)
-
-
-async def _close(pool: Any) -> None:
-    """Wait up to COMMIT_GRACE seconds until all connections are released; then close those that are still in use."""
-    try:
-        async with asyncio.timeout(COMMIT_GRACE):
-            await pool.close()
-    except TimeoutError:
-        pool.terminate()

@@ -256,7 +256,7 @@ class Health(DatabaseHealth):
         pool = self._database.pool
         return {
             "size": pool.raw.get_size(),
-            "idle": pool.raw.get_idle_size(),
+            "idle": pool.idle,
             "maximum": pool.limits.maximum,
             "has_pooler": pool.info.has_pooler,
         }
