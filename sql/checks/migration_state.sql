@@ -39,7 +39,7 @@ SELECT jsonb_build_object(
                    FROM pg_catalog.pg_constraint AS k
                   WHERE NOT k.convalidated
                     AND k.conrelid = ANY ($1::oid[])),
-    'columns', (SELECT coalesce(jsonb_agg(jsonb_build_array(a.attname, a.attrelid::int8, a.attnotnull)), '[]')
+    'columns', (SELECT coalesce(jsonb_agg(jsonb_build_array(a.attname, a.attrelid::int8, a.attnotnull, a.atthasdef OR a.attidentity <> '')), '[]')
                   FROM pg_catalog.pg_attribute AS a
                  WHERE a.attrelid = ANY ($1::oid[])
                    AND a.attnum > 0

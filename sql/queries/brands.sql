@@ -338,7 +338,7 @@ WITH detached AS (
 UPDATE brands
    SET updated_at = now()
  WHERE tenant_id = :tenant_id
-   AND id = (SELECT brand_id FROM detached UNION SELECT brand_id FROM attached);
+   AND id IN (SELECT brand_id FROM detached UNION SELECT brand_id FROM attached);
 
 -- name: verify_phone :many
 -- Marks the phone number with the blind index :phone_index as verified, in the live brand that has this number. Returns the

@@ -293,7 +293,7 @@ WITH detached AS (
 UPDATE influencers
    SET updated_at = now()
  WHERE tenant_id = :tenant_id
-   AND id = (SELECT influencer_id FROM detached UNION SELECT influencer_id FROM attached);
+   AND id IN (SELECT influencer_id FROM detached UNION SELECT influencer_id FROM attached);
 
 -- name: verify_phone :many
 -- Marks the phone number with the blind index :phone_index as verified, in the live influencer that has this number. Returns the

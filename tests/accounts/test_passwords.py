@@ -68,9 +68,10 @@ async def test_without_a_hash_nothing_matches_and_it_takes_as_long(passwords: Pa
         return perf_counter() - started
 
     assert extract_parameters(passwords._nobody) == extract_parameters(hashed)
-    known = [await seconds(passwords.verify("another password", hashed)) for _ in range(5)]
-    unknown = [await seconds(passwords.verify("another password", None)) for _ in range(5)]
-    assert min(unknown) > min(known) / 2
+    # In turns, so that a machine that is busy for a while is so for both.
+    pairs = [[await seconds(passwords.verify("another password", each)) for each in (hashed, None)] for _ in range(7)]
+    known, unknown = map(min, zip(*pairs, strict=True))
+    assert unknown > known / 3
 
 
 async def test_the_event_loop_turns_while_a_password_is_hashed(passwords: Passwords) -> None:

@@ -370,3 +370,21 @@ async def test_an_insert_that_leaves_out_a_required_column_is_told(garden: Garde
     takes = ("name: str, " if "name" in columns else "") + "tags: list[str]"
     plant = Plant(f"INSERT INTO things (tenant_id, {columns}) VALUES (:tenant_id, {values})", "count", takes=takes)
     assert ("null-is-refused" in {code for code, _ in await codes(garden, plant, THINGS)}) == is_told
+
+
+@pytest.mark.parametrize(("columns", "is_told"), [("name", True), ("name, owner_id", False)])
+async def test_a_trigger_that_sets_other_columns_excuses_no_omission(
+    garden: Garden, columns: str, is_told: bool
+) -> None:
+    values = ", ".join(f":{each}" for each in columns.split(", "))
+    takes = "name: str, owner_id: UUID" if "owner" in columns else "name: str"
+    plant = Plant(f"INSERT INTO campaigns (tenant_id, {columns}) VALUES (:tenant_id, {values})", "count", takes=takes)
+    assert ("null-is-refused" in {code for code, _ in await codes(garden, plant, "")}) == is_told
+
+
+async def test_a_merge_that_leaves_out_a_required_column_is_told(garden: Garden) -> None:
+    sql = (
+        f"MERGE INTO things AS c USING (SELECT :id::bigint AS id) AS s ON c.{BOUND} AND c.id = s.id"
+        " WHEN NOT MATCHED THEN INSERT (tenant_id, id) VALUES (:tenant_id, s.id)"
+    )
+    assert "null-is-refused" in {code for code, _ in await codes(garden, Plant(sql, "count", takes="id: int"), THINGS)}

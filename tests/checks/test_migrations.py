@@ -25,6 +25,7 @@ from service.settings.settings import Settings
 
 Planted = Callable[..., Awaitable[Checked]]
 
+ANOTHER = "ALTER TABLE contents DROP CONSTRAINT contents_kind_check, ADD CONSTRAINT contents_kind_check"
 PATIENT = "SET LOCAL lock_timeout = '4s';\n"
 CONCURRENTLY = "-- An index.\n-- transactional: false\nSET lock_timeout = '4s';\n"
 NEEDED = """
@@ -393,6 +394,22 @@ async def test_a_foreign_key_that_is_validated_outside_the_bracket_is_found(plan
             "ALTER TABLE otps ADD COLUMN odd text; ALTER TABLE otps ADD CONSTRAINT odd CHECK (odd IS NOT NULL) NOT VALID;",
             "ALTER TABLE otps DROP COLUMN odd;",
         ),
+        (
+            "served-release-refused",
+            "ALTER TABLE otps ADD COLUMN odd text NOT NULL DEFAULT 'eu'; ALTER TABLE otps ALTER COLUMN odd DROP DEFAULT;",
+            "ALTER TABLE otps DROP COLUMN odd;",
+        ),
+        ("served-release-refused", "ALTER TABLE campaigns ALTER COLUMN currency DROP DEFAULT;", ""),
+        (
+            "served-release-refused",
+            f"{ANOTHER} CHECK (kind <> ALL (ARRAY['short'])) NOT VALID;",
+            "",
+        ),
+        (
+            "served-release-refused",
+            f"{ANOTHER} CHECK (kind IN ('post', 'reel', 'story', 'video', 'article') AND status IN ('draft')) NOT VALID;",
+            "",
+        ),
         ("lock-table", "LOCK TABLE otps;", ""),
         ("rows-deleted", "DELETE FROM app.niches;", ""),
         ("backfill-in-one-transaction", "UPDATE app.niches SET icon = NULL;", ""),
@@ -407,10 +424,7 @@ async def test_what_a_migration_does_to_rows_is_told(planted: Planted, code: str
     assert code in {each.code for each in checked.findings}
 
 
-WIDER = (
-    "ALTER TABLE contents DROP CONSTRAINT contents_kind_check, ADD CONSTRAINT contents_kind_check"
-    " CHECK (kind IN ('short', 'post', 'reel', 'story', 'video', 'article')) NOT VALID;"
-)
+WIDER = f"{ANOTHER} CHECK (kind IN ('short', 'post', 'reel', 'story', 'video', 'article')) NOT VALID;"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,22 @@ async def codes(garden: Garden, plant: Plant) -> set[str]:
         pytest.param(PAGE.where("(created_at, id) < (:since, :last)", "(:since, :last) > (created_at, id)"), id="turned-round"),
         pytest.param(TEXTS, id="by-an-expression"),
         pytest.param(
+            Plant(
+                "SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND (name > :name OR name = :name AND status > :status"
+                " OR name = :name AND status = :status AND id > :last) ORDER BY name, status, id LIMIT :limit",
+                takes="name: str, status: str, last: UUID, limit: int",
+            ),
+            id="three-keys-in-a-row",
+        ),
+        pytest.param(
+            Plant(
+                "SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND status = :status"
+                " AND (created_at, id) < (:since, :last) ORDER BY status, created_at DESC, id DESC LIMIT :limit",
+                takes="status: str, since: datetime, last: UUID, limit: int",
+            ),
+            id="beside-a-key-that-is-fixed",
+        ),
+        pytest.param(
             PAGE.where("(created_at, id) < (:since, :last)", "created_at >= :since").but(takes="since: datetime, limit: int"),
             id="with-a-filter-at-its-end",
         ),
@@ -110,6 +126,44 @@ async def test_a_page_that_goes_on_where_the_last_one_ended_is_well(garden: Gard
             ),
             id="by-another-operator-class",
         ),
+        pytest.param(
+            "keyset-differs", PAGE.where("(:since, :last)", "(:since::date, :last)"), id="with-a-cast-that-loses"
+        ),
+        pytest.param(
+            "keyset-differs",
+            PAGE.where("(:since, :last)", "(:since::date, :last)").but(takes="since: date, last: UUID, limit: int"),
+            id="with-a-value-of-another-type",
+        ),
+        pytest.param(
+            "keyset-differs",
+            Plant(
+                "SELECT c.id FROM campaigns AS c LEFT JOIN users AS u ON u.tenant_id = :tenant_id AND u.id = c.owner_id"
+                " AND (c.created_at, c.id) < (:since, :last) WHERE c.tenant_id = :tenant_id"
+                " ORDER BY c.created_at DESC, c.id DESC LIMIT :limit",
+                takes=PAGE.takes,
+            ),
+            id="where-an-outer-join-is-decided",
+        ),
+        pytest.param(
+            "keyset-differs",
+            Plant(
+                "SELECT brand_id, max(created_at) AS last FROM campaigns WHERE tenant_id = :tenant_id AND brand_id IS NOT NULL"
+                " AND (created_at, brand_id) < (:since, :last) GROUP BY brand_id ORDER BY last DESC, brand_id DESC LIMIT :limit",
+                row="brand_id: UUID; last: datetime", takes=PAGE.takes,
+            ),
+            id="before-rows-are-grouped",
+        ),
+        pytest.param(
+            "keyset-missing",
+            Plant(
+                "SELECT p.id FROM (SELECT id, created_at FROM campaigns WHERE tenant_id = :tenant_id"
+                " ORDER BY created_at DESC, id DESC LIMIT :limit) AS p"
+                " WHERE (p.created_at, p.id) < (:after_created_at, :after_id)"
+                " ORDER BY p.created_at DESC, p.id DESC",
+                takes="limit: int, after_created_at: datetime, after_id: UUID",
+            ),
+            id="outside-the-limit",
+        ),
         *(
             pytest.param("keyset-differs", PAGE.where("(created_at, id) < (:since, :last)", f"({spelled})"), id=spelled)
             for spelled in (
@@ -143,6 +197,19 @@ async def test_a_limit_that_may_bound_nothing_is_told(garden: Garden, limit: str
     assert "unbounded" in await codes(garden, plant)
 
 
+@pytest.mark.parametrize(
+    ("limit", "takes"),
+    [
+        ("LIMIT coalesce(:n::bigint, 9223372036854775807)", "n: int | None"),
+        ("LIMIT (SELECT count(*) FROM campaigns AS c WHERE c.tenant_id = :tenant_id)", ""),
+        ("LIMIT CASE WHEN :n > 0 THEN :n ELSE 1000000000 END", "n: int"),
+    ],
+)
+async def test_a_limit_that_is_too_large_to_bound_anything_is_told(garden: Garden, limit: str, takes: str) -> None:
+    sql = f"SELECT id FROM campaigns WHERE tenant_id = :tenant_id ORDER BY created_at DESC, id DESC {limit}"
+    assert "unbounded" in await codes(garden, Plant(sql, takes=takes))
+
+
 @pytest.mark.parametrize("limit", ["LIMIT 10", "LIMIT least(:limit, 100)", "LIMIT coalesce(:limit, 50)"])
 async def test_a_limit_that_is_a_number_for_certain_is_well(garden: Garden, limit: str) -> None:
     takes = "" if ":limit" not in limit else "limit: int | None" if "coalesce" in limit else "limit: int"
@@ -150,67 +217,3 @@ async def test_a_limit_that_is_a_number_for_certain_is_well(garden: Garden, limi
         f"SELECT id FROM campaigns WHERE tenant_id = :tenant_id ORDER BY created_at DESC, id DESC {limit}", takes=takes
     )
     assert await codes(garden, plant) == set()
-
-
-CHOICES = {
-    "DISTINCT ON": "SELECT DISTINCT ON (n.campaign_id) n.id FROM contents AS n WHERE n.tenant_id = :tenant_id"
-    " ORDER BY n.campaign_id, n.created_at DESC{}",
-    "row_number()": "SELECT p.id FROM (SELECT n.id, row_number() OVER (PARTITION BY n.campaign_id ORDER BY n.created_at DESC{})"
-    " AS place FROM contents AS n WHERE n.tenant_id = :tenant_id) AS p WHERE p.place <= 3",
-    "a count of ROWS": "SELECT p.id FROM (SELECT n.id, count(*) OVER (ORDER BY n.created_at DESC{} ROWS UNBOUNDED PRECEDING)"
-    " AS place FROM contents AS n WHERE n.tenant_id = :tenant_id) AS p WHERE p.place <= 3",
-    "array_agg()[1]": "SELECT (array_agg(n.id ORDER BY n.created_at DESC{}))[1] AS id FROM contents AS n"
-    " WHERE n.tenant_id = :tenant_id GROUP BY n.campaign_id",
-    "jsonb_agg() ->> 0": "SELECT (jsonb_agg(n.id ORDER BY n.created_at DESC{}) ->> 0)::uuid AS id FROM contents AS n"
-    " WHERE n.tenant_id = :tenant_id GROUP BY n.campaign_id",
-    "split_part(string_agg())": "SELECT split_part(string_agg(n.id::text, ',' ORDER BY n.created_at DESC{}), ',', 1)::uuid AS id"
-    " FROM contents AS n WHERE n.tenant_id = :tenant_id GROUP BY n.campaign_id",
-    "first_value()": "SELECT first_value(n.id) OVER (PARTITION BY n.campaign_id ORDER BY n.created_at DESC{}) AS id"
-    " FROM contents AS n WHERE n.tenant_id = :tenant_id",
-}
-
-
-@pytest.mark.parametrize("choice", CHOICES)
-async def test_one_of_several_rows_is_taken_by_a_total_order(garden: Garden, choice: str) -> None:
-    header = "-- unbounded: few in a test\n-- unindexed: contents because all are read"
-    plant = Plant(CHOICES[choice], header=header)
-    assert "order-not-total" in await codes(garden, plant.but(sql=CHOICES[choice].format("")))
-    assert "order-not-total" not in await codes(garden, plant.but(sql=CHOICES[choice].format(", n.id")))
-
-
-UPDATE = (
-    "UPDATE campaigns AS c SET description = {} FROM contents AS n WHERE c.tenant_id = :tenant_id"
-    " AND n.tenant_id = :tenant_id AND n.campaign_id = c.id AND c.id = :id{}"
-)
-
-
-@pytest.mark.parametrize(
-    ("sql", "is_told"),
-    [
-        pytest.param(UPDATE.format("n.title", ""), True, id="of-several"),
-        pytest.param(UPDATE.format("n.title", " AND n.id = :child"), False, id="of-one"),
-        pytest.param(UPDATE.format("'x'", ""), False, id="of-none"),
-        pytest.param(UPDATE.format("'x'", " RETURNING n.id"), True, id="returned"),
-        pytest.param("UPDATE contents AS n SET title = c.name FROM campaigns AS c WHERE c.tenant_id = :tenant_id"
-                     " AND n.tenant_id = :tenant_id AND c.id = n.campaign_id AND n.id = :id", False, id="of-a-parent"),
-    ],
-)  # fmt: skip
-async def test_an_update_takes_values_of_one_row(garden: Garden, sql: str, is_told: bool) -> None:
-    takes = "id: UUID, child: UUID" if ":child" in sql else "id: UUID"
-    plant = Plant(sql, "maybe" if "RETURNING" in sql else "count", takes=takes)
-    assert ("order-not-total" in await codes(garden, plant)) == is_told
-
-
-@pytest.mark.parametrize(
-    ("value", "is_told"),
-    [("any_value(n.title)", True), ("any_value(c.name)", False), ("mode() WITHIN GROUP (ORDER BY n.kind)", True)],
-)
-async def test_a_value_of_a_group_is_the_only_one(garden: Garden, value: str, is_told: bool) -> None:
-    if await garden.connection.fetchval("SELECT current_setting('server_version_num')::int") < 160000:
-        pytest.skip("there is no any_value() before PostgreSQL 16")
-    sql = (
-        f"SELECT c.id, {value} AS one FROM campaigns AS c JOIN contents AS n ON n.tenant_id = :tenant_id"
-        " AND n.campaign_id = c.id WHERE c.tenant_id = :tenant_id GROUP BY c.id"
-    )
-    plant = Plant(sql, row="id: UUID; one: str", header="-- unbounded: few in a test\n-- grows: tenant")
-    assert ("order-not-total" in await codes(garden, plant)) == is_told

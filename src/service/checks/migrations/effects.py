@@ -58,24 +58,39 @@ def _named(found: Any, names: Mapping[int, str]) -> Iterator[tuple[str, str]]:
 
 
 def _required(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    was = {(name, oid): required for name, oid, required in before["columns"]}
-    for name, oid, required in after["columns"]:
-        is_new = required and was.get((name, oid)) is False
+    was = {(name, oid): required for name, oid, required, _ in before["columns"]}
+    for name, oid, required, _ in after["columns"]:
         # A CHECK that says so already has looked at the rows.
-        if is_new and not any(other == oid and f"{name} IS NOT NULL" in text for _, other, text in before["checks"]):
+        if required and was.get((name, oid)) is False and not _is_promised(name, oid, before["checks"]):
             yield name, oid
+
+
+def _is_promised(column: str, table: int, checks: Sequence[Any]) -> bool:
+    """Whether a CHECK says that a column is NOT NULL, and nothing else."""
+    form = re.compile(rf'CHECK \(\("?{re.escape(column)}"? IS NOT NULL\)\)')
+    return any(oid == table and form.match(text) for _, oid, text, *_ in checks)
 
 
 def _narrowed(
     before: Mapping[str, Any], after: Mapping[str, Any], first: Mapping[str, Any]
 ) -> Iterator[tuple[str, int]]:
-    """The CHECKs that were added on columns that existed before the migration, unless they only add texts to an earlier list."""
-    existed = {(oid, name) for name, oid, _ in first["columns"]}
-    earlier = [(oid, *_listed(text)) for _, oid, text, _ in first["refusing"]]
+    """The CHECKs and columns because of which rows may be refused that were accepted before.
+
+    These are CHECKs that were added on columns that existed before the migration, unless they only add values to a list; and
+    columns that lost their default and are NOT NULL, or have a CHECK.
+    """
+    existed = {(oid, name) for name, oid, *_ in first["columns"]}
+    earlier = [(oid, *listed) for _, oid, text, _ in first["refusing"] if (listed := _listed(text))]
     for name, oid, text, columns in _added(before, after):
-        form, texts = _listed(text)
-        is_wider = any((oid, form) == each[:2] and texts >= each[2] for each in earlier)
+        listed = _listed(text)
+        is_wider = listed and any((oid, listed[0]) == each[:2] and listed[1] >= each[2] for each in earlier)
         if not is_wider and any((oid, each) in existed for each in columns):
+            yield name, oid
+    had = {(name, oid): default for name, oid, _, default in before["columns"]}
+    for name, oid, required, default in after["columns"]:
+        is_checked = any(oid == each[1] and name in each[3] for each in after["refusing"])
+        is_lost = had.get((name, oid), False) and not default
+        if is_lost and (required or is_checked) and not _is_promised(name, oid, first["refusing"]):
             yield name, oid
 
 
@@ -99,15 +114,16 @@ async def violated_checks(
 
 
 def _added(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Any]:
-    known = {(name, oid, *_listed(text)) for name, oid, text, _ in before["refusing"]}
-    return (each for each in after["refusing"] if (each[0], each[1], *_listed(each[2])) not in known)
+    known = {(name, oid, text.removesuffix(" NOT VALID")) for name, oid, text, _ in before["refusing"]}
+    return (each for each in after["refusing"] if (each[0], each[1], each[2].removesuffix(" NOT VALID")) not in known)
 
 
-def _listed(text: str) -> tuple[str, frozenset[str]]:
-    """A CHECK without the texts that it lists, and these texts."""
-    array = re.search(r"ARRAY\[(.*?)\]", text)
-    form = re.sub(r"ARRAY\[.*?\]| NOT VALID$", "", text)
-    return form, frozenset(re.findall(r"'(?:[^']|'')*'", array[1] if array else ""))
+def _listed(text: str) -> tuple[str, frozenset[str]] | None:
+    """The column and the values of a CHECK that says nothing else than that a column has one of them; else None."""
+    match = re.fullmatch(r"CHECK \(\((.*?) = ANY \(\(?ARRAY\[(.*)\]\)?(?:::[\w ]+\[\]\))?\)\)(?: NOT VALID)?", text)
+    if match is None or "ARRAY[" in match[2] or not re.fullmatch(r"[\w\"():]+", match[1]):
+        return None
+    return match[1], frozenset(re.findall(r"'(?:[^']|'')*'|-?[\d.]+", match[2]))
 
 
 def _more(before: Mapping[str, Any], after: Mapping[str, Any], which: int, names: Mapping[int, str]) -> Iterator[str]:

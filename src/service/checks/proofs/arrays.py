@@ -11,6 +11,9 @@ from service.checks.proofs.tree import Link, Node, Source, arguments
 from service.checks.proofs.verdicts import Verdict
 
 _JOINING = {("pg_catalog", name) for name in ("array_append", "array_prepend", "array_cat")}
+_FILLING = frozenset({"array_fill", "array_replace"})
+_KEEPING = frozenset({"trim_array", "array_shuffle", "array_sample", "array_reverse", "array_sort"})
+"""Functions that return elements of their first argument."""
 
 
 def elements(expression: Node | None, scope: QueryScope, given: frozenset[int] = frozenset()) -> Verdict | None:
@@ -34,6 +37,8 @@ def elements(expression: Node | None, scope: QueryScope, given: frozenset[int] =
         return elements(inner.outputs[0]["expr"], inner, given) if inner.node["setOperations"] is None else None
     if kind in ("FUNCEXPR", "OPEXPR"):
         return _joined(expression, scope, given)
+    if kind == "SUBSCRIPTINGREF" and expression["refassgnexpr"] is None and expression.list("reflowerindexpr"):
+        return elements(expression["refexpr"], scope, given)
     if kind == "NULLIFEXPR":
         return elements(expression["args"][0], scope, given)
     if kind in ("MINMAXEXPR", "COALESCEEXPR"):
@@ -47,7 +52,13 @@ def elements(expression: Node | None, scope: QueryScope, given: frozenset[int] =
 def _joined(call: Node, scope: QueryScope, given: frozenset[int]) -> Verdict | None:
     """The verdict on an array that is put together of others, and of elements."""
     function = scope.catalog.functions.get(call["opfuncid"] or call["funcid"])
-    if function is None or (function.schema, function.name) not in _JOINING:
+    if function is None or function.schema != "pg_catalog":
+        return None
+    if function.name in _FILLING:
+        return Verdict(True, f"{function.name}() may put a null there")
+    if function.name in _KEEPING:
+        return elements(arguments(call)[0], scope, given)
+    if (function.schema, function.name) not in _JOINING:
         return None
     one, other = arguments(call)
     array, element = {"array_append": (one, other), "array_prepend": (other, one)}.get(function.name, (one, None))
@@ -64,10 +75,14 @@ def _any(verdicts: Iterable[Verdict | None], why: str) -> Verdict | None:
 
 def _collected(node: Node, scope: QueryScope, given: frozenset[int]) -> Verdict | None:
     function = scope.catalog.functions.get(node["aggfnoid"] or node["winfnoid"])
-    if function is None or (function.schema, function.name) != ("pg_catalog", "array_agg"):
+    if function is None or function.schema != "pg_catalog" or not node.list("args"):
         return None
     first = node.list("args")[0]
     value = first["expr"] if first.kind == "TARGETENTRY" else first
+    if function.name in ("min", "max", "any_value", "first_value", "last_value", "nth_value", "lag", "lead"):
+        return elements(value, scope, given)
+    if function.name != "array_agg":
+        return None
     if node["aggfilter"] is not None and place_of(value) in presence.rejected(node["aggfilter"], scope):
         return Verdict(False, "FILTER leaves out the nulls")
     return nullability.of_expression(value, scope, given)

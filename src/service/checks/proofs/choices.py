@@ -6,26 +6,30 @@ from collections.abc import Iterator, Sequence
 
 from service.checks.proofs.cardinality import Proof, pins_of
 from service.checks.proofs.expressions import is_volatile, place_of, told_by
-from service.checks.proofs.orders import total_order
+from service.checks.proofs.orders import sorted_by, total_order
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Command, Link, Node, Source, arguments, references, variables, within
+from service.checks.proofs.tree import Command, Link, Node, Source, arguments, references, same, walk, within
 
 _NUMBERING = frozenset({"row_number", "ntile"})
 _NEIGHBOURS = frozenset({"first_value", "last_value", "nth_value", "lag", "lead"})
 """Window functions that return a value of another row."""
 _BY_ROWS = 0x4
 """`FRAMEOPTION_ROWS`: a frame of ROWS, which tells rows apart that are equal in the window's order."""
-_ELEMENTS = frozenset({"->", "->>"})
-_PARTS = frozenset({"split_part", "left", "right", "substr", "substring"})
+_ELEMENTS = frozenset({"->", "->>", "#>", "#>>"})
+_PARTS = frozenset({
+    "split_part", "left", "right", "substr", "substring", "jsonb_path_query_first", "jsonb_path_query", "jsonb_extract_path",
+    "jsonb_extract_path_text", "json_extract_path", "json_extract_path_text",
+})  # fmt: skip
 
 
 def chosen_rows(scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
     """Yields each such expression, with the proof whether its value is determined."""
-    conditions = [*scope.always, *(each for join in scope.joins for each in join.on)]
-    for variable in variables(conditions):
-        if variable["varlevelsup"] == 0:
-            for inner, node in _windows(variable, scope):
-                yield node, _of_window(inner, node)
+    conditions = [*scope.always, *(each for join in scope.joins for each in join.on), scope.node["havingQual"]]
+    if scope.node["limitCount"] is not None or scope.node["hasDistinctOn"]:
+        conditions += sorted_by(scope)
+    for variable in references(conditions):
+        for inner, node in _windows(variable, scope):
+            yield node, _of_window(inner, node)
     for each in scope.own:
         if each.kind == "SUBSCRIPTINGREF":
             yield from _elements(each["refexpr"], scope)
@@ -68,15 +72,27 @@ def _elements(array: Node | None, scope: QueryScope) -> Iterator[tuple[Node, Pro
         return
     if array.kind == "AGGREF":
         yield array, _of_aggregate(scope, array)
-    elif array.kind == "COALESCEEXPR":
-        for each in array["args"]:
-            yield from _elements(each, scope)
+    elif array.kind == "WINDOWFUNC":
+        yield array, _of_window(scope, array)
     elif array.kind == "SUBLINK" and array["subLinkType"] == Link.ARRAY:
         yield array, total_order(scope.inner(array["subselect"]))
-    elif (place := place_of(array)) and scope.source(place[0]) is Source.SUBQUERY:
-        inner = scope.subquery(place[0])
-        if inner.node["setOperations"] is None and 0 < place[1] <= len(inner.outputs):
-            yield from _elements(inner.outputs[place[1] - 1]["expr"], inner)
+    elif array.kind == "SUBLINK" and array["subLinkType"] == Link.SCALAR:
+        yield from _shown(scope.inner(array["subselect"]), 1)
+    elif place := place_of(array):
+        inner = scope.source_query(place[0])
+        if inner is not None:
+            yield from _shown(inner, place[1])
+    elif array.kind in ("COALESCEEXPR", "FUNCEXPR", "OPEXPR"):
+        # A function of an array keeps its order, as far as is known.
+        for each in arguments(array):
+            yield from _elements(each, scope)
+    elif array.kind in ("RELABELTYPE", "COERCEVIAIO", "ARRAYCOERCEEXPR"):
+        yield from _elements(array["arg"], scope)
+
+
+def _shown(inner: QueryScope, attribute: int) -> Iterator[tuple[Node, Proof]]:
+    if inner.node["setOperations"] is None and 0 < attribute <= len(inner.outputs):
+        yield from _elements(inner.outputs[attribute - 1]["expr"], inner)
 
 
 def _window(scope: QueryScope, node: Node) -> Node:
@@ -97,6 +113,8 @@ def _of_window(scope: QueryScope, node: Node) -> Proof:
 def _of_aggregate(scope: QueryScope, node: Node) -> Proof:
     by_reference = {each["ressortgroupref"]: each["expr"] for each in node.list("args")}
     keys = [by_reference[each["tleSortGroupRef"]] for each in node.list("aggorder")]
+    if keys and node.list("args") and same(node.list("args")[0]["expr"], keys[0]):
+        return Proof(True, "the aggregate orders its values by themselves")
     return _order_proof(scope, [*keys, *scope.grouping], "the aggregate")
 
 
@@ -115,6 +133,11 @@ def _arbitrary_value(aggregate: Node, scope: QueryScope) -> Iterator[tuple[Node,
     name = _system_name(aggregate["aggfnoid"], scope)
     if name == "mode":
         yield aggregate, Proof(False, "several values may be equally frequent")
+    elif name == "jsonb_object_agg":
+        # Of several values of one key, the last remains.
+        keys = [each["expr"] for each in aggregate.list("args")[:1]]
+        by_key = _order_proof(scope, [*keys, *scope.grouping], "the keys of the object")
+        yield aggregate, by_key if by_key.holds else _of_aggregate(scope, aggregate)
     elif name == "any_value":
         pins = pins_of(scope, told_by(scope.grouping))
         is_one = all(pins.is_fixed(each["expr"]) for each in aggregate.list("args"))
@@ -122,18 +145,29 @@ def _arbitrary_value(aggregate: Node, scope: QueryScope) -> Iterator[tuple[Node,
 
 
 def _joined_rows(scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
-    """The values that an UPDATE takes from an entry that may have several rows for one target row.
+    """The values that UPDATE and DELETE take from an entry that may have several rows for one target row.
 
-    Arrays and VALUES are skipped, because the caller supplies them.
+    VALUES and arrays that the caller supplies are skipped.
     """
-    relation = scope.relation(scope.target) if scope.command is Command.UPDATE and scope.target else None
+    is_change = scope.command in (Command.UPDATE, Command.DELETE)
+    relation = scope.relation(scope.target) if is_change and scope.target else None
     if relation is None or len(scope.read) < 2:
         return
     pins = pins_of(scope, [(scope.target or 0, attribute) for attribute in relation.columns])
-    stored = {each for each in scope.read if scope.source(each) in (Source.RELATION, Source.SUBQUERY, Source.CTE)}
+    stored = {each for each in scope.read if not _is_supplied(scope, each)}
     loose = stored - pins.single - {scope.target}
     taken = [each["expr"] for each in (*scope.assignments, *scope.outputs)]
     for each in references(taken):
         if each["varno"] in loose:
             name = scope.alias(each["varno"])
             yield each, Proof(False, f"several rows of {name} may meet one row of {scope.alias(scope.target or 0)}")
+
+
+def _is_supplied(scope: QueryScope, number: int) -> bool:
+    """Whether an entry has only what the caller supplies: VALUES, or a function of parameters that reads no column."""
+    source = scope.source(number)
+    if source is Source.FUNCTION:
+        calls = [each["funcexpr"] for each in scope.entry(number).list("functions")]
+        is_given = all(any(each.kind == "PARAM" for each in walk(call)) for call in calls)
+        return is_given and not any(True for _ in references(calls))
+    return source not in (Source.RELATION, Source.SUBQUERY, Source.CTE)

@@ -12,6 +12,18 @@ from service.statements.statement import TENANT_PARAMETER
 
 EQUAL = 3
 """The B-tree comparison =."""
+_RESULTS = (
+    "vartype",
+    "paramtype",
+    "consttype",
+    "funcresulttype",
+    "opresulttype",
+    "aggtype",
+    "resulttype",
+    "coalescetype",
+)
+_TYPES = {1043: 25, 1042: 25, 21: 20, 23: 20}
+"""Types that compare as others do: text for varchar, bigint for the smaller integers."""
 FLIPPED = {1: 5, 2: 4, 3: 3, 4: 2, 5: 1}
 """Maps each B-tree comparison to the one with its sides exchanged."""
 
@@ -31,6 +43,14 @@ class Comparison:
     location: int
     node: Node
     strategies_by_key: Sequence[frozenset[int]]
+
+    @property
+    def is_of_one_type(self) -> bool:
+        """Whether each key is compared with a value of its own type, which no cast has made of another."""
+        return all(
+            len({_TYPES.get(kind, kind) for kind in map(_type, (key, value, origins.uncast(value))) if kind}) == 1
+            for key, value in zip(self.keys, self.values, strict=True)
+        )
 
     @property
     def parameter_numbers(self) -> Sequence[int | None]:
@@ -62,24 +82,40 @@ def plain_comparison(node: Node, scope: QueryScope, names: dict[int, str]) -> Co
 
 
 def _spelled_out(node: Node, scope: QueryScope, names: dict[int, str]) -> Comparison | None:
-    """The comparison `a < x OR (a = x AND b < y)`, in which each key may have its own direction; None for any other condition."""
-    parts = node.list("args") if node.kind == "BOOLEXPR" and node["boolop"] == "or" else ()
-    for whole in parts if len(parts) == 2 else ():
-        first = plain_comparison(next(each for each in parts if each is not whole), scope, names)
-        inside = conjuncts(whole)
-        for each in inside if first and not first.is_multi_key and len(inside) == 2 else ():
-            equal, rest = plain_comparison(each, scope, names), next(other for other in inside if other is not each)
-            last = comparison_of(rest, scope, names)
-            is_equal = equal and equal.strategies == {EQUAL} and first and same(equal.keys[0], first.keys[0])
-            if first and equal and last and is_equal and same(equal.values[0], first.values[0]):
-                return Comparison(
-                    [*first.keys, *last.keys], [*first.values, *last.values], first.strategies | last.strategies, True,
-                    first.location, node, [*first.strategies_by_key, *last.strategies_by_key],
-                )  # fmt: skip
-    return None
+    """The comparison `a < x OR (a = x AND b < y)`, in which each key may have its own direction; None for any other condition.
+
+    Further keys may be nested, or written in a row: `OR (a = x AND b = y AND c < z)`.
+    """
+    if node.kind != "BOOLEXPR" or node["boolop"] != "or":
+        return None
+    found: list[Comparison] = []
+    for part in sorted((conjuncts(each) for each in node["args"]), key=len):
+        both = [each for each in (comparison_of(one, scope, names) for one in part) if each is not None]
+        others = [each for each in both if each.strategies != {EQUAL}]
+        if len(both) != len(part) or len(others) != 1:
+            return None
+        (last,), equal = others, [each for each in both if each not in others]
+        # Each part fixes the keys of the parts before it, and compares the next one.
+        is_next = len(equal) == len(found) and all(
+            one.strategies == {EQUAL} and same(one.keys[0], known.keys[0]) and same(one.values[0], known.values[0])
+            for one, known in zip(equal, found, strict=True)
+        )
+        if not is_next or (found and found[-1].is_multi_key) or EQUAL in last.strategies:
+            return None
+        found.append(last)
+    return Comparison(
+        [key for each in found for key in each.keys], [value for each in found for value in each.values],
+        frozenset().union(*(each.strategies for each in found)), True, found[0].location, node,
+        [strategies for each in found for strategies in each.strategies_by_key],
+    )  # fmt: skip
 
 
 def _is_outside(values: Sequence[Node], names: dict[int, str]) -> bool:
     """Whether values come from the caller: parameters of the statement, the tenant's aside, are among them."""
     found = {each["paramid"] for each in walk(list(values)) if each.kind == "PARAM" and each["paramkind"] == 0}
     return any(names.get(number) != TENANT_PARAMETER for number in found)
+
+
+def _type(expression: Node) -> int:
+    """The OID of an expression's type; 0 where it is not known."""
+    return next((each for name in _RESULTS if (each := expression[name])), 0)

@@ -161,10 +161,9 @@ class Pins:
             )
             relation = self.scope.relation(place[0]) if place else None
             if place and relation and place[1] in relation.columns and relation.columns[place[1]].is_required:
-                found |= frozenset[int]().union(*(
-                    join.nullable & self.scope.read for join in self.scope.joins
-                    if join.kind in (Join.LEFT, Join.RIGHT) and place[0] in join.nullable
-                ))  # fmt: skip
+                # Of the joins around it, the innermost is sure to have found no row.
+                around = (join.nullable for join in self.scope.joins if place[0] in join.nullable)
+                found |= next((each & self.scope.read for each in around), frozenset())
         return found
 
     def _needed(self, number: int) -> list[Node]:
@@ -233,15 +232,16 @@ class Pins:
 
 
 def _are_distinct(values: list[Node]) -> bool:
-    """Whether values are constants of one type of which no two are the same; they may be cast alike."""
-    while all(each.kind in ("RELABELTYPE", "COERCEVIAIO") for each in values):
+    """Whether values are constants of one type of which no two are equal; a cast that changes only their type is ignored."""
+    while all(each.kind == "RELABELTYPE" for each in values):
         values = [each["arg"] for each in values]
     known = {
         (each["consttype"], str(each["constvalue"]))
         for each in values
         if each.kind == "CONST" and not each["constisnull"]
     }
-    return len(known) == len(values) and len({type_ for type_, _ in known}) == 1
+    is_exact = all(each["consttype"] in EXACT and each["constcollid"] in COLLATIONS for each in values)
+    return is_exact and len(known) == len(values) and len({type_ for type_, _ in known}) == 1
 
 
 _SOURCES = ("subquery", "functions", "values_lists")

@@ -6,8 +6,11 @@ from service.checks.proofs import nullability
 from service.checks.proofs.cardinality import at_most_one, pins_of
 from service.checks.proofs.expressions import place_of
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Link, Source, arguments, references
+from service.checks.proofs.tree import Link, Node, Source, arguments, references, walk
 
+_INTEGERS = frozenset({20, 21, 23})
+_MOST = 100_000
+"""A LIMIT with a larger number bounds nothing that a caller could keep."""
 _WITH_TIES = 1
 """`LIMIT_OPTION_WITH_TIES`."""
 
@@ -62,4 +65,17 @@ def why_not(scope: QueryScope, given: frozenset[int]) -> str:
         return "WITH TIES returns every row that is equal to the last one"
     if nullability.of_expression(limit, scope, given).is_nullable:
         return "LIMIT NULL is no limit"
+    if any(each.kind in ("SUBLINK", "CASEEXPR") for each in walk(limit)):
+        return "what LIMIT depends on may be any number"
+    if any(number > _MOST for each in walk(limit) for number in _numbers(each)):
+        return f"LIMIT may be more than {_MOST:,}"
     return ""
+
+
+def _numbers(node: Node) -> list[int]:
+    value = (
+        node["constvalue"][-1]
+        if node.kind == "CONST" and node["consttype"] in _INTEGERS and node["constvalue"]
+        else None
+    )
+    return [int.from_bytes(value, "little", signed=True)] if isinstance(value, bytes) else []

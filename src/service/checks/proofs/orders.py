@@ -15,7 +15,9 @@ def total_order(scope: QueryScope) -> Proof:
     node = scope.node
     if (one := unlimited(scope)).holds:
         return one
-    if is_volatile([*sorted_by(scope), *scope.always, *(scope.entry(each) for each in scope.read)], scope):
+    inside = [inner.node for each in scope.read if (inner := scope.source_query(each)) is not None]
+    conditions = [*scope.always, *(each for join in scope.joins for each in join.on), node["havingQual"]]
+    if is_volatile([*sorted_by(scope), *conditions, *inside, *(scope.entry(each) for each in scope.read)], scope):
         return Proof(False, "the order depends on a volatile function")
     if not scope.outputs and scope.command is Command.SELECT:
         return Proof(True, "the query has no columns, so only the number of its rows matters")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from service.checks.proofs import nullability
-from service.checks.proofs.catalog import Column, Relation
+from service.checks.proofs.catalog import Catalog, Column, Relation
 from service.checks.proofs.origins import number_of
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Node, location, walk
 from service.checks.proofs.verdicts import Verdict
+
+_ASSIGNED = re.compile(r"\bNEW\.(\w+)\s*:?=", re.IGNORECASE)
+_WHOLE_ROW = re.compile(r"\bNEW\s*:?=|\bINTO\s+(STRICT\s+)?NEW\b|\bjsonb?_populate_record\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -36,17 +40,34 @@ def nulls(scope: QueryScope, given: frozenset[int], full: frozenset[int]) -> Ite
 
 
 def omitted_required_columns(scope: QueryScope) -> Iterator[tuple[Relation, Column]]:
-    """The NOT NULL columns without a default that an INSERT omits.
+    """The NOT NULL columns without a default that an INSERT omits, or that of a MERGE.
 
-    None if the table has a BEFORE INSERT trigger, which may set them.
+    Those that a BEFORE INSERT trigger may set are left out.
     """
-    relation = scope.relation(scope.target) if scope.target and scope.command is Command.INSERT else None
-    if relation is None or relation.kind == "v" or relation.has_before_insert_trigger:
+    relation = scope.relation(scope.target) if scope.target else None
+    filled = _filled_by_triggers(relation, scope.catalog) if relation is not None else None
+    if relation is None or relation.kind == "v" or filled is None:
         return
-    given = {entry["resno"] for entry in scope.node.list("targetList")}
-    for number, column in relation.columns.items():
-        if column.is_required and not column.has_default and number not in given:
-            yield relation, column
+    inserts = [scope.node] if scope.command is Command.INSERT else []
+    if scope.command is Command.MERGE:
+        inserts = [each for each in scope.node.list("mergeActionList") if each["commandType"] == Command.INSERT]
+    for insert in inserts:
+        given = {entry["resno"] for entry in insert.list("targetList")}
+        for number, column in relation.columns.items():
+            if column.is_required and not column.has_default and number not in given and column.name not in filled:
+                yield relation, column
+
+
+def _filled_by_triggers(relation: Relation, catalog: Catalog) -> set[str] | None:
+    """The columns that triggers of a table set, in whichever way; None if a trigger may set any column."""
+    found: set[str] = set()
+    for each in catalog.implied if relation.has_before_insert_trigger else ():
+        if each.function and each.what.startswith("trigger ") and each.what.endswith(f" of {relation.qualified}"):
+            routine = catalog.routines.get(each.function)
+            if routine is None or routine.language != "plpgsql" or _WHOLE_ROW.search(routine.body):
+                return None
+            found.update(_ASSIGNED.findall(routine.body))
+    return found
 
 
 def assigned(scope: QueryScope) -> Iterator[tuple[Relation, Column, Node]]:

@@ -9,6 +9,7 @@ from service.checks.proofs.tree import location
 from service.checks.proving import Proved, Subject
 from service.checks.rules import pages
 
+_UNORDERED_GROUPS = "end ORDER BY with all columns of GROUP BY, or write '-- unordered: why any will do'"
 _UNORDERED = "end ORDER BY with a unique key such as id, or write '-- unordered: why any will do'"
 
 
@@ -21,10 +22,11 @@ def check(subject: Subject) -> None:
                 subject.say(
                     "order-not-total", f"{what} takes some of the rows, and which ones is left open",
                     span=spans.at(subject.entry.statement, proved.key, location(scope.node["limitCount"])), proved=proof.why,
-                    remedy=_UNORDERED,
+                    remedy=_UNORDERED_GROUPS if scope.node.list("groupClause") else _UNORDERED,
                 )  # fmt: skip
-            if scope.node["limitCount"] is not None:
-                pages.check(subject, proved, scope)
+        paged = [pages.check(subject, proved, each) for each, _ in proved.orders if each.node["limitCount"] is not None]
+        if paged and not any(paged):
+            pages.lost(subject, proved)
         for scope in proved.scope.queries:
             _choices(subject, proved, scope)
 

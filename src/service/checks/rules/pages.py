@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from service.checks import spans
 from service.checks.proofs import nullability, presence
+from service.checks.proofs.cardinality import pins_of
 from service.checks.proofs.comparisons import EQUAL, FLIPPED, Comparison, comparison_of, plain_comparison
 from service.checks.proofs.expressions import place_of
 from service.checks.proofs.orders import sort_key_name, sorted_by
@@ -55,7 +56,9 @@ class _Level:
     def bounds(self) -> Sequence[Comparison]:
         """The conditions that compare something with values from outside."""
         found = (comparison_of(each, self.scope, self.names) for each in self.conditions)
-        return [each for each in found if each is not None]
+        return [
+            replace(each, keys=[self.scope.ungrouped(key) for key in each.keys]) for each in found if each is not None
+        ]
 
     @functools.cached_property
     def compared(self) -> Sequence[Comparison]:
@@ -145,24 +148,33 @@ class _Level:
 
     def nested(self) -> Iterator[Comparison]:
         """The comparisons inside other conditions. One beside an equality on the same key counts in either direction."""
-        for condition in self.conditions:
-            found = [
-                each
-                for part in walk(condition)
-                if part is not condition and (each := plain_comparison(part, self.scope, self.names)) is not None
-            ]
+        optional = [each for join in self.scope.joins if join.nullable for each in join.on]
+        parts = [[part for part in walk(each) if part is not each] for each in self.conditions]
+        # A condition of an outer join leaves no row out.
+        for inside in [*parts, *([*walk(each)] for each in optional)]:
+            found = [each for part in inside if (each := plain_comparison(part, self.scope, self.names)) is not None]
             equal = [each.keys[0] for each in found if each.strategies == {EQUAL}]
             for each in found:
                 is_paired = any(same(each.keys[0], key) for key in equal)
                 yield replace(each, is_multi_key=True) if is_paired and each.strategies != {EQUAL} else each
 
 
-def check(subject: Subject, proved: Proved, scope: QueryScope) -> None:
-    """Check that a page begins after the last row of the page before: its condition compares the keys of ORDER BY, in order."""
+def check(subject: Subject, proved: Proved, scope: QueryScope) -> bool:
+    """Check that a page begins after the last row of the page before: its condition compares the keys of ORDER BY, in order.
+
+    Returns whether there is such a condition.
+    """
     names = dict(enumerate(subject.entry.statement.variants[proved.key].parameters, 1))
     after = {number for number, name in names.items() if name.startswith("after")}
-    directions = [_direction(scope, clause["sortop"]) for clause in scope.node.list("sortClause")]
-    level: _Level | None = _Level(scope, list(sorted_by(scope)), directions, names, after)
+    order = [
+        (scope.ungrouped(key), _direction(scope, clause["sortop"]))
+        for key, clause in zip(sorted_by(scope), scope.node.list("sortClause"), strict=True)
+    ]
+    # A key that a condition fixes orders nothing, unless it is fixed to a value of the last row.
+    pins = pins_of(scope, without=next((each for each in scope.always if after & _parameters(each)), None))
+    order = [each for each in order if not pins.is_fixed(each[0])] or order
+    directions = [direction for _, direction in order]
+    level: _Level | None = _Level(scope, [key for key, _ in order], directions, names, after)
     levels = []
     while level is not None:
         levels.append(level)
@@ -182,6 +194,20 @@ def check(subject: Subject, proved: Proved, scope: QueryScope) -> None:
             _inside(subject, proved, each)
         for bound in each.compared:
             _compared(subject, proved, each, bound)
+    return any(each.compared or each.has_nested for each in levels)
+
+
+def lost(subject: Subject, proved: Proved) -> None:
+    """Report :after… parameters of a statement in which no query with a LIMIT goes on after them."""
+    names = subject.entry.statement.variants[proved.key].parameters
+    if any(name.startswith("after") for name in names) and not any(
+        each.code.startswith("keyset") for each in subject.findings
+    ):
+        subject.say(
+            "keyset-missing", "there are :after… parameters, and no query with a LIMIT goes on after them",
+            proved="a condition outside takes rows away that the LIMIT inside has chosen",
+            remedy="compare the keys in the query that has the LIMIT",
+        )  # fmt: skip
 
 
 def _inside(subject: Subject, proved: Proved, level: _Level) -> None:
@@ -222,10 +248,11 @@ def _whole(subject: Subject, proved: Proved, level: _Level, bound: Comparison) -
         name = level.names.get(number or 0, "")
         is_others = any(name.endswith(f"_{other}") for other in columns if other and other != own)
         is_swapped = is_others and not (own and name.endswith(own))
-        if number is None or [*bound.parameter_numbers].count(number) > 1 or is_swapped:
+        if number is None or [*bound.parameter_numbers].count(number) > 1 or is_swapped or not bound.is_of_one_type:
             subject.say(
                 "keyset-differs", "a key is not compared with its own value of the last row", span=place,
-                proved=f"{own or 'an expression'} is compared with {f':{name}' if name else 'what is no parameter'}",
+                proved=f"{own or 'an expression'} is compared with {f':{name}' if name else 'what is no parameter'}"
+                f"{'' if bound.is_of_one_type else ', a value of another type'}",
                 remedy="compare each key with the parameter for its own value: (created_at, id) < (:after_created_at, :after_id)",
             )  # fmt: skip
 
@@ -248,6 +275,10 @@ def _why_null(key: Node, bound: Comparison, scope: QueryScope, given: frozenset[
 
 def _is_filter(subject: Subject, level: _Level, bound: Comparison) -> bool:
     return any(subject.note("filter", level.names.get(number or 0, "")) for number in bound.parameter_numbers)
+
+
+def _parameters(condition: Node) -> set[int]:
+    return {each["paramid"] for each in walk(condition) if each.kind == "PARAM"}
 
 
 def _direction(scope: QueryScope, operator: int) -> tuple[int, int]:

@@ -224,7 +224,7 @@ def _writes(subject: Subject, proved: Proved) -> None:
         for relation, column in writes.omitted_required_columns(query):
             subject.say(
                 "null-is-refused", f"the INSERT leaves out {relation.qualified}.{column.name}, which is NOT NULL",
-                proved="the column has no default, and no trigger runs before the row is inserted", remedy="give it a value",
+                proved="the column has no default, and no trigger sets it before the row is inserted", remedy="give it a value",
             )  # fmt: skip
         for each in writes.nulls(query, proved.given, proved.full):
             if subject.note("notnull", each.column.name):

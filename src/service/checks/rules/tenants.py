@@ -45,12 +45,14 @@ def _locks(subject: Subject, proved: Proved) -> None:
                 remedy=f"take {each.relation.column_name(each.relation.tenant or 0)} from what it sets",
             )  # fmt: skip
         elif not each.predicate and not subject.note("unnamed", each.relation.name):
-            verb = "inserts" if each.is_written and proved.scope.command is Command.INSERT else "uses"
+            is_insert = each.is_written and proved.scope.command is Command.INSERT
+            verb, column = "inserts" if is_insert else "uses", each.relation.column_name(each.relation.tenant or 0)
             subject.say(
                 "tenant-not-named", f"it {verb} {name} and does not name its tenant", span=span,
                 proved=f"row-level security is the only lock: {each.policy or 'and it is missing too'}",
-                remedy=f"add {each.alias}.{each.relation.column_name(each.relation.tenant or 0)} = :tenant_id"
-                " where all must hold",
+                remedy=f"add {column} to its columns, with the value :tenant_id"
+                if is_insert
+                else f"add {each.alias}.{column} = :tenant_id where all must hold",
             )  # fmt: skip
     for name in sorted({name for query in proved.run for name in isolation.owned_views(query)}):
         subject.say(
