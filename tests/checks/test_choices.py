@@ -100,7 +100,8 @@ LEFT_OPEN = {
     "a row of a series": f"UPDATE campaigns AS c SET description = g.g::text FROM generate_series(1, 10) AS g WHERE c.{T}"
     " AND c.id = :id RETURNING c.id",
     "a row behind a row that is missing": "UPDATE campaigns AS c SET description = s.title FROM users AS x LEFT JOIN"
-    f" (contents AS s LEFT JOIN users AS u ON u.{T} AND u.id = s.campaign_id) ON s.{T} AND s.campaign_id = :id WHERE x.{T} AND x.id = c.owner_id"
+    f" (contents AS s LEFT JOIN users AS u ON u.{T} AND u.id = s.campaign_id) ON s.{T} AND s.campaign_id = :id WHERE x.{T}"
+    " AND x.id = c.owner_id"
     f" AND u.id IS NULL AND c.{T} AND c.id = :id RETURNING c.id",
     "a list of numbers that are equal": f"SELECT c.id FROM campaigns AS c, (VALUES (1.0), (1.00)) AS v (x) WHERE c.{T}"
     " AND c.id = :id ORDER BY v.x LIMIT 1",
