@@ -88,9 +88,10 @@ def _narrowed(
             yield name, oid
     had = {(name, oid): default for name, oid, _, default in before["columns"]}
     for name, oid, required, default in after["columns"]:
+        if not had.get((name, oid), False) or default:
+            continue
         is_checked = any(oid == each[1] and name in each[3] for each in after["refusing"])
-        is_lost = had.get((name, oid), False) and not default
-        if is_lost and (required or is_checked) and not _is_promised(name, oid, first["refusing"]):
+        if (required or is_checked) and not _is_promised(name, oid, first["refusing"]):
             yield name, oid
 
 
