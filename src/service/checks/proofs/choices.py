@@ -11,6 +11,9 @@ from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Link, Node, Source, arguments, references, same, walk, within
 
 _NUMBERING = frozenset({"row_number", "ntile"})
+_ORDERED = frozenset(
+    {"array_agg", "json_agg", "jsonb_agg", "string_agg", "xmlagg", "json_object_agg", "jsonb_object_agg"}
+)
 _NEIGHBOURS = frozenset({"first_value", "last_value", "nth_value", "lag", "lead"})
 """Window functions that return a value of another row."""
 _BY_ROWS = 0x4
@@ -71,9 +74,11 @@ def _elements(array: Node | None, scope: QueryScope) -> Iterator[tuple[Node, Pro
     if array is None:
         return
     if array.kind == "AGGREF":
-        yield array, _of_aggregate(scope, array)
+        if _keeps_order(array["aggfnoid"], scope):
+            yield array, _of_aggregate(scope, array)
     elif array.kind == "WINDOWFUNC":
-        yield array, _of_window(scope, array)
+        if _keeps_order(array["winfnoid"], scope):
+            yield array, _of_window(scope, array)
     elif array.kind == "SUBLINK" and array["subLinkType"] == Link.ARRAY:
         yield array, total_order(scope.inner(array["subselect"]))
     elif array.kind == "SUBLINK" and array["subLinkType"] == Link.SCALAR:
@@ -88,6 +93,12 @@ def _elements(array: Node | None, scope: QueryScope) -> Iterator[tuple[Node, Pro
             yield from _elements(each, scope)
     elif array.kind in ("RELABELTYPE", "COERCEVIAIO", "ARRAYCOERCEEXPR"):
         yield from _elements(array["arg"], scope)
+
+
+def _keeps_order(function: int, scope: QueryScope) -> bool:
+    """Whether the result of an aggregate depends on the order of its rows, as far as is known."""
+    found = scope.catalog.functions.get(function)
+    return found is None or found.is_ours or found.name in _ORDERED
 
 
 def _shown(inner: QueryScope, attribute: int) -> Iterator[tuple[Node, Proof]]:
