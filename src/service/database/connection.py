@@ -125,7 +125,11 @@ class Connection:
             raise Unavailable("a connection was handed out inside a transaction; it has been closed")
         self._is_numbered = is_numbered
         if is_numbered:
-            self._raw.add_log_listener(self._note)
+            try:
+                self._raw.add_log_listener(self._note)
+            except asyncpg.InterfaceError as error:
+                # The connection was lost, and the pool has already detached it.
+                raise self._translated(error) from error
             if self._greeting is not None:
                 text = f"{text};{self._greeting}"
         self._has_begun = True

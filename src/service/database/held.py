@@ -64,8 +64,11 @@ class HeldConnections:
                 if not waiting.cancelled() and waiting.done():
                     self._pass_on(waiting.result())
                 raise
-            if raw is not None:
+            if raw is not None and not is_closed(raw):
                 return raw
+            if raw is not None:
+                # It was lost after it had been handed on. Its place remains.
+                await self._release(raw)
         try:
             return await self._acquire()
         except BaseException:
