@@ -71,6 +71,19 @@ async def test_a_connection_of_who_gives_up_goes_to_the_next(settings: Settings)
     assert first.cancelled()
 
 
+async def test_a_release_that_is_cancelled_leaves_its_place(settings: Settings) -> None:
+    limits = dataclasses.replace(settings.limits, minimum=1, maximum=1)
+    async with Database.open(settings.address("quarry_app"), limits) as database:
+        used = await database.pool.acquire()
+        await database.pool.renew()
+        release = asyncio.create_task(database.pool.release(used))
+        await asyncio.sleep(0)
+        release.cancel()
+        await asyncio.wait({release})
+        async with asyncio.timeout(30):
+            assert await pid(database)
+
+
 async def test_a_connection_that_is_lost_while_it_is_handed_on_is_replaced(settings: Settings) -> None:
     limits = dataclasses.replace(settings.limits, minimum=1, maximum=1)
     async with Database.open(settings.address("quarry_app"), limits) as database:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import structlog
 
+from service.database.held import is_closed
 from service.database.translation import translate
 from service.errors import CommitUnknown, SessionReadOnly, TransactionAborted, Unavailable
 from service.metrics import COMMITS_UNKNOWN, DATABASE_REFUSED, Observer
@@ -76,11 +77,7 @@ class Connection:
 
     def is_closed(self) -> bool:
         """Whether the connection has been closed or lost."""
-        try:
-            return bool(self._raw.is_closed())
-        except asyncpg.InterfaceError:
-            # asyncpg raises this error when its pool has already detached a lost connection.
-            return True
+        return is_closed(self._raw)
 
     def is_in_transaction(self) -> bool:
         """Whether a transaction is open on this connection."""

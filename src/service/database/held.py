@@ -52,6 +52,7 @@ class HeldConnections:
 
     async def wait(self) -> Any:
         """A connection from asyncpg's pool or, if it has no more, the next one that becomes free."""
+        lost = None
         if self._taken < self._most:
             self._taken += 1
         else:
@@ -66,10 +67,11 @@ class HeldConnections:
                 raise
             if raw is not None and not is_closed(raw):
                 return raw
-            if raw is not None:
-                # It was lost after it had been handed on. Its place remains.
-                await self._release(raw)
+            lost = raw
         try:
+            if lost is not None:
+                # It was lost after it had been handed on. Its place remains.
+                await self._release(lost)
             return await self._acquire()
         except BaseException:
             self._pass_on(None)
@@ -81,8 +83,11 @@ class HeldConnections:
 
     async def give_back(self, raw: Any) -> None:
         """Release a connection to asyncpg's pool."""
-        await self._release(raw)
-        self._pass_on(None)
+        try:
+            await self._release(raw)
+        finally:
+            # Its place is free even if the task is cancelled: asyncpg's pool goes on with the release.
+            self._pass_on(None)
 
     async def give_back_free(self) -> None:
         """Release all free connections to asyncpg's pool, and wait for those that are being released."""
@@ -105,16 +110,18 @@ class HeldConnections:
             return
         self._free.append(raw)
         if self._tick is None:
-            self._unused = len(self._free)
-            self._tick = asyncio.get_running_loop().call_later(_TICK, self._shrink)
+            self._schedule()
+
+    def _schedule(self) -> None:
+        self._unused = len(self._free)
+        self._tick = asyncio.get_running_loop().call_later(_TICK, self._shrink)
 
     def _shrink(self) -> None:
         self._tick = None
         for _ in range(self._unused):
             self._return(self._free.popleft())
         if self._free:
-            self._unused = len(self._free)
-            self._tick = asyncio.get_running_loop().call_later(_TICK, self._shrink)
+            self._schedule()
 
     def _return(self, raw: Any) -> None:
         task = asyncio.ensure_future(self.give_back(raw))

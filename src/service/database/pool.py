@@ -16,7 +16,7 @@ import structlog
 from service.addresses import Address, PoolLimits
 from service.database import pooler, temporal
 from service.database.connection import COMMIT_GRACE, Connection, Numbered
-from service.database.held import HeldConnections, is_closed
+from service.database.held import HeldConnections
 from service.database.retries import connecting
 from service.database.translation import translate
 from service.errors import DatabaseError, OperatorError, PoolExhausted
@@ -80,9 +80,8 @@ class Pool:
         self._name = name
         self._is_down = False
         self._held = HeldConnections(raw.acquire, self._release_raw, limits.maximum)
-        self._in_use: set[Any] = set()
-        self._expired: set[Any] = set()
-        """Those that were in use when `renew` was called."""
+        self._current: set[Any] = set()
+        """The connections in use, without those that were in use when `renew` was called."""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -151,7 +150,8 @@ class Pool:
         else:
             POOL_WAITED.observe(0.0)
         POOL_IN_USE.inc()
-        self._in_use.add(raw)
+        self._has_recovered()
+        self._current.add(raw)
         return Connection(raw, self.outcome, self.observe, self._greeting)
 
     async def _wait(self) -> Any:
@@ -168,7 +168,6 @@ class Pool:
         finally:
             POOL_WAITING.dec()
         POOL_WAITED.observe(perf_counter() - began)
-        self._has_recovered()
         return raw
 
     async def release(self, connection: Connection) -> None:
@@ -176,12 +175,12 @@ class Pool:
         connection.forget()
         POOL_IN_USE.dec()
         raw = connection.raw
-        self._in_use.discard(raw)
-        if raw in self._expired or is_closed(raw):
-            self._expired.discard(raw)
-            await self._held.give_back(raw)
-        else:
+        is_current = raw in self._current
+        self._current.discard(raw)
+        if is_current and not connection.is_closed():
             self._held.keep(raw)
+        else:
+            await self._held.give_back(raw)
         if connection.has_refused_writes:
             log.warning("session_read_only", pool=self._name)
             await self.renew()
@@ -195,7 +194,7 @@ class Pool:
 
     async def renew(self) -> None:
         """Replace all connections: idle ones when they are next acquired, those in use when they are released."""
-        self._expired |= self._in_use
+        self._current.clear()
         await self.raw.expire_connections()
         await self._held.give_back_free()
 
@@ -206,7 +205,7 @@ class Pool:
 
     async def _close(self) -> None:
         """Wait up to COMMIT_GRACE seconds until all connections are released; then close those that are still in use."""
-        self._expired |= self._in_use
+        self._current.clear()
         try:
             async with asyncio.timeout(COMMIT_GRACE):
                 await self._held.give_back_free()
