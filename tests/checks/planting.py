@@ -170,6 +170,13 @@ class Garden:
         return defined
 
 
+async def codes(garden: Garden, plant: Plant, ddl: str = "") -> set[str]:
+    """The codes of what is proved of a statement, after some DDL."""
+    async with garden.with_ddl(ddl):
+        [subject] = await garden.judge({"planted": plant})
+        return {each.code for each in subject.findings}
+
+
 def caught(subjects: Sequence[Subject], path: Path) -> list[Caught]:
     """What was found of the last statement, and nothing of those before it; each with file, line and remedy."""
     for subject in subjects:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks.planting import Garden, Plant
+from checks.planting import Garden, Plant, codes
 from service.checks.proofs import catalog
 from service.checks.rules import functions, leftovers
 
@@ -15,12 +15,6 @@ PEEK = (
     f"CREATE FUNCTION peek() RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$ {READS} $$;"
 )
 CALM = "CREATE FUNCTION calm() RETURNS bigint LANGUAGE {} IMMUTABLE AS $$ {} $$"
-
-
-async def codes(garden: Garden, plant: Plant, ddl: str = "") -> set[str]:
-    async with garden.with_ddl(ddl):
-        [subject] = await garden.judge({"planted": plant})
-        return {each.code for each in subject.findings}
 
 
 NULLS = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from checks.planting import Garden, Plant
+from checks.planting import Garden, Plant, codes
 from service.checks.proofs import catalog, system_functions
 from service.checks.rules import functions
 
@@ -60,12 +60,6 @@ ROADS = {
         "name::short IS NOT NULL",
     ),
 }
-
-
-async def codes(garden: Garden, plant: Plant, ddl: str) -> set[str]:
-    async with garden.with_ddl(ddl):
-        [subject] = await garden.judge({"planted": plant})
-        return {each.code for each in subject.findings}
 
 
 @pytest.mark.parametrize("road", ROADS)

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks.planting import Garden, Plant
-
-
-async def codes(garden: Garden, plant: Plant) -> set[str]:
-    [subject] = await garden.judge({"planted": plant})
-    return {each.code for each in subject.findings}
-
+from checks.planting import Garden, Plant, codes
 
 CHOICES = {
     "DISTINCT ON": "SELECT DISTINCT ON (n.campaign_id) n.id FROM contents AS n WHERE n.tenant_id = :tenant_id"

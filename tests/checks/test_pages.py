@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks.planting import Garden, Plant
+from checks.planting import Garden, Plant, codes
 
 PAGE = Plant(
     "SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND (created_at, id) < (:since, :last)\n"
@@ -19,11 +19,6 @@ TEXTS = Plant(
 )
 INSIDE = "SELECT id, created_at FROM campaigns WHERE tenant_id = :tenant_id AND (created_at, id) < (:since, :last)"
 NEWEST = """SELECT {} FROM campaigns AS c WHERE c.tenant_id = :tenant_id AND c.id = :id"""
-
-
-async def codes(garden: Garden, plant: Plant) -> set[str]:
-    [subject] = await garden.judge({"planted": plant})
-    return {each.code for each in subject.findings}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks.planting import Garden, Plant
+from checks.planting import Garden, Plant, codes
 
 CREATE = Plant(
     "INSERT INTO campaigns (tenant_id, name, owner_id) VALUES (:tenant_id, :name, :owner_id) RETURNING id",
@@ -16,12 +16,6 @@ UPDATE = Plant(
     "count",
     takes="id: UUID, name: str | None",
 )
-
-
-async def codes(garden: Garden, plant: Plant, ddl: str = "") -> set[str]:
-    async with garden.with_ddl(ddl):
-        [subject] = await garden.judge({"planted": plant})
-        return {each.code for each in subject.findings}
 
 
 @pytest.mark.parametrize(

@@ -55,13 +55,15 @@ class Proved:
         """All queries that run: the outermost one, and those that rules of tables add."""
         return (self.described.scope, *self.described.added)
 
+    @property
+    def queries(self) -> Iterator[QueryScope]:
+        """All queries that run, at any depth."""
+        return (each for query in self.run for each in query.queries)
+
     @functools.cached_property
     def may_write(self) -> bool:
         """Whether the variant may write: itself, in a query inside it, or in a function of ours."""
-        return any(
-            bool(isolation.called(query)) or any(each.command is not Command.SELECT for each in query.queries)
-            for query in self.run
-        )
+        return any(map(isolation.called, self.run)) or any(each.command is not Command.SELECT for each in self.queries)
 
 
 @dataclass

@@ -18,7 +18,7 @@ _EDGES = frozenset({"first_value", "last_value"})
 def aggregate(judge: Judge, node: Node, inner: QueryScope) -> Verdict:
     """The verdict on an aggregate of a query, or of a query around it."""
     scope = inner.up(node["agglevelsup"] or 0)
-    name = _name(node["aggfnoid"], scope)
+    name = functions.system_name(node["aggfnoid"], scope.catalog) or "?"
     if name == "count":
         return Verdict(False, "count() is a number")
     is_grouped = bool(scope.node.list("groupClause")) and not scope.node.list("groupingSets")
@@ -39,7 +39,7 @@ def aggregate(judge: Judge, node: Node, inner: QueryScope) -> Verdict:
 
 def window(judge: Judge, node: Node, scope: QueryScope) -> Verdict:
     """The verdict on a window function; most return NULL for a frame without rows."""
-    name = _name(node["winfnoid"], scope)
+    name = functions.system_name(node["winfnoid"], scope.catalog) or "?"
     if name in functions.RANKS:
         return Verdict(False, f"{name}() is a number")
     if name == "ntile" or (name in _NEIGHBOURS and len(node.list("args")) == _WITH_DEFAULT):
@@ -56,8 +56,3 @@ def window(judge: Judge, node: Node, scope: QueryScope) -> Verdict:
             node.list("args")[:1], scope, f"{name}() over a frame that has its own row, which has a value"
         )
     return Verdict(True, f"{name}() may answer null")
-
-
-def _name(oid: int, scope: QueryScope) -> str:
-    function = scope.catalog.functions.get(oid)
-    return function.name if function is not None and function.schema == "pg_catalog" else "?"

@@ -93,12 +93,9 @@ def _shown(expression: Node, scope: QueryScope, given: frozenset[int]) -> Verdic
     place = place_of(expression)
     if place is None:
         return None
-    source = scope.source(place[0])
-    if source is Source.GROUP:
-        return elements(scope.entry(place[0]).list("groupexprs")[place[1] - 1], scope, given)
-    if source not in (Source.SUBQUERY, Source.CTE):
-        return None
-    inner = scope.subquery(place[0]) if source is Source.SUBQUERY else scope.expression(place[0])[1]
-    if inner.node["setOperations"] is not None or not 0 < place[1] <= len(inner.outputs):
+    if scope.source(place[0]) is Source.GROUP:
+        return elements(scope.ungrouped(expression), scope, given)
+    inner = scope.source_query(place[0])
+    if inner is None or inner.node["setOperations"] is not None or not 0 < place[1] <= len(inner.outputs):
         return None
     return elements(inner.outputs[place[1] - 1]["expr"], inner, given)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from service.checks.proofs.expressions import COLLATIONS, EXACT, told_by
+from service.checks.proofs.expressions import COLLATIONS, EXACT, integer, told_by
 from service.checks.proofs.keys import Pins
 from service.checks.proofs.presence import Variable
 from service.checks.proofs.scopes import QueryScope
@@ -15,7 +15,6 @@ from service.checks.proofs.tree import Command, Node, Source, is_exists
 _UNION, _INTERSECT = 1, 2
 _WITH_TIES = 1
 _NEVER_MATERIALIZED = 2
-_INTEGERS = frozenset({20, 21, 23})
 
 
 @dataclass(frozen=True)
@@ -223,12 +222,7 @@ def limit(scope: QueryScope) -> int | None:
         function = scope.catalog.functions.get(given["funcid"])
         is_cast = function is not None and (function.schema, function.name) == ("pg_catalog", "int8")
         given = given["args"][0] if is_cast else None
-    if given is None or given.kind != "CONST" or given["constisnull"] or scope.node["limitOption"] == _WITH_TIES:
-        return None
-    if given["consttype"] not in _INTEGERS:
-        return None
-    value = given["constvalue"][-1]
-    return int.from_bytes(value, "little") if isinstance(value, bytes) else None
+    return None if given is None or scope.node["limitOption"] == _WITH_TIES else integer(given)
 
 
 def has_a_row(scope: QueryScope) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from service.checks.proofs.cardinality import Proof, pins_of
 from service.checks.proofs.expressions import is_volatile, place_of, told_by
-from service.checks.proofs.orders import sorted_by, total_order
+from service.checks.proofs.functions import system_name
+from service.checks.proofs.orders import clause_keys, sorted_by, total_order
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, Link, Node, Source, arguments, references, same, walk, within
 
@@ -37,32 +38,28 @@ def chosen_rows(scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
         if each.kind == "SUBSCRIPTINGREF":
             yield from _elements(each["refexpr"], scope)
         elif (each.kind == "OPEXPR" and scope.catalog.operators.get(each["opno"]) in _ELEMENTS) or (
-            each.kind == "FUNCEXPR" and _system_name(each["funcid"], scope) in _PARTS
+            each.kind == "FUNCEXPR" and system_name(each["funcid"], scope.catalog) in _PARTS
         ):
             yield from _elements(arguments(each)[0], scope)
-        elif each.kind == "WINDOWFUNC" and _system_name(each["winfnoid"], scope) in _NEIGHBOURS:
+        elif each.kind == "WINDOWFUNC" and system_name(each["winfnoid"], scope.catalog) in _NEIGHBOURS:
             yield each, _of_window(scope, each)
         elif each.kind == "AGGREF":
             yield from _arbitrary_value(each, scope)
     yield from _joined_rows(scope)
 
 
-def _system_name(function: int, scope: QueryScope) -> str:
-    found = scope.catalog.functions.get(function)
-    return found.name if found is not None and found.schema == "pg_catalog" else ""
-
-
 def _windows(variable: Node, scope: QueryScope) -> Iterator[tuple[QueryScope, Node]]:
     """The row numbers and ROWS windows from which a column of a subquery or table expression is computed, at any depth."""
     number, attribute = variable["varno"], variable["varattno"]
     inner = scope.source_query(number)
-    if inner is None or (scope.source(number) is Source.CTE and scope.expression(number)[0]["cterecursive"]):
+    if inner is None or scope.is_recursive(number):
         return
     for leaf in inner.leaves:
         if 0 < attribute <= len(leaf.outputs):
             for node in within(leaf.outputs[attribute - 1]["expr"]):
                 if node.kind == "WINDOWFUNC" and (
-                    _system_name(node["winfnoid"], leaf) in _NUMBERING or _window(leaf, node)["frameOptions"] & _BY_ROWS
+                    system_name(node["winfnoid"], leaf.catalog) in _NUMBERING
+                    or _window(leaf, node)["frameOptions"] & _BY_ROWS
                 ):
                     yield leaf, node
                 elif node.kind == "VAR" and node["varlevelsup"] == 0:
@@ -113,17 +110,12 @@ def _window(scope: QueryScope, node: Node) -> Node:
 
 def _of_window(scope: QueryScope, node: Node) -> Proof:
     clause = _window(scope, node)
-    by_reference = {each["ressortgroupref"]: each["expr"] for each in scope.node.list("targetList")}
-    keys = [
-        by_reference[each["tleSortGroupRef"]]
-        for each in (*clause.list("partitionClause"), *clause.list("orderClause"))
-    ]  # fmt: skip
+    keys = clause_keys(scope.node.list("targetList"), [*clause.list("partitionClause"), *clause.list("orderClause")])
     return _order_proof(scope, keys, "the window")
 
 
 def _of_aggregate(scope: QueryScope, node: Node) -> Proof:
-    by_reference = {each["ressortgroupref"]: each["expr"] for each in node.list("args")}
-    keys = [by_reference[each["tleSortGroupRef"]] for each in node.list("aggorder")]
+    keys = clause_keys(node.list("args"), node.list("aggorder"))
     if keys and node.list("args") and same(node.list("args")[0]["expr"], keys[0]):
         return Proof(True, "the aggregate orders its values by themselves")
     return _order_proof(scope, [*keys, *scope.grouping], "the aggregate")
@@ -141,7 +133,7 @@ def _order_proof(scope: QueryScope, keys: Sequence[Node], what: str) -> Proof:
 
 def _arbitrary_value(aggregate: Node, scope: QueryScope) -> Iterator[tuple[Node, Proof]]:
     """The aggregates that return one of several values: any_value, unless all of a group are one, and mode."""
-    name = _system_name(aggregate["aggfnoid"], scope)
+    name = system_name(aggregate["aggfnoid"], scope.catalog)
     if name == "mode":
         yield aggregate, Proof(False, "several values may be equally frequent")
     elif name == "jsonb_object_agg":

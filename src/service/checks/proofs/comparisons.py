@@ -13,15 +13,10 @@ from service.statements.statement import TENANT_PARAMETER
 EQUAL = 3
 """The B-tree comparison =."""
 _RESULTS = (
-    "vartype",
-    "paramtype",
-    "consttype",
-    "funcresulttype",
-    "opresulttype",
-    "aggtype",
-    "resulttype",
-    "coalescetype",
+    *("vartype", "paramtype", "consttype", "funcresulttype"),
+    *("opresulttype", "aggtype", "resulttype", "coalescetype"),
 )
+"""The fields of nodes that have the type of an expression."""
 _TYPES = {1043: 25, 1042: 25, 21: 20, 23: 20}
 """Types that compare as others do: text for varchar, bigint for the smaller integers."""
 FLIPPED = {1: 5, 2: 4, 3: 3, 4: 2, 5: 1}
@@ -91,13 +86,14 @@ def _spelled_out(node: Node, scope: QueryScope, names: dict[int, str]) -> Compar
     found: list[Comparison] = []
     for part in sorted((conjuncts(each) for each in node["args"]), key=len):
         both = [each for each in (comparison_of(one, scope, names) for one in part) if each is not None]
+        equal = [each for each in both if each.strategies == {EQUAL}]
         others = [each for each in both if each.strategies != {EQUAL}]
         if len(both) != len(part) or len(others) != 1:
             return None
-        (last,), equal = others, [each for each in both if each not in others]
+        last = others[0]
         # Each part fixes the keys of the parts before it, and compares the next one.
         is_next = len(equal) == len(found) and all(
-            one.strategies == {EQUAL} and same(one.keys[0], known.keys[0]) and same(one.values[0], known.values[0])
+            same(one.keys[0], known.keys[0]) and same(one.values[0], known.values[0])
             for one, known in zip(equal, found, strict=True)
         )
         if not is_next or (found and found[-1].is_multi_key) or EQUAL in last.strategies:

@@ -16,6 +16,7 @@ EXACT = frozenset({16, 17, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 295
 equal."""
 COLLATIONS = frozenset({0, 100, 950, 951})
 """Oids of the collations default, C and POSIX, under which equal texts are identical. 0 stands for a type without a collation."""
+_INTEGERS = frozenset({20, 21, 23})
 _TEXTS = frozenset({25, 1043})
 _SPELLED_APART = frozenset({20, 21, 23, 26, 2950})
 """Oids of types (integers, oid, uuid) of which no two values are the same text."""
@@ -76,3 +77,11 @@ def _called(expression: Any, scope: QueryScope) -> Iterator[Function | None]:
     for each in walk(expression):
         if each["funcid"] or each["opfuncid"]:
             yield scope.catalog.functions.get(each["funcid"] or each["opfuncid"])
+
+
+def integer(expression: Node) -> int | None:
+    """The value of a constant of an integer type; None for any other expression."""
+    if expression.kind != "CONST" or expression["constisnull"] or expression["consttype"] not in _INTEGERS:
+        return None
+    value = expression["constvalue"][-1]
+    return int.from_bytes(value, "little", signed=True) if isinstance(value, bytes) else None

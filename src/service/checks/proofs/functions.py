@@ -109,6 +109,12 @@ def is_total(function: Function, catalog: Catalog) -> bool:
     return function.name in TOTAL_FUNCTIONS | _CASTS or catalog.implementations.get(function.oid) in TOTAL_OPERATORS
 
 
+def system_name(oid: int, catalog: Catalog) -> str:
+    """The name of one of PostgreSQL's own functions; '' for any other function."""
+    function = catalog.functions.get(oid)
+    return function.name if function is not None and function.schema == _SYSTEM else ""
+
+
 def _takes_any_number(function: Function) -> bool:
     return "VARIADIC" in function.arguments and function.name != "jsonb_delete"
 

@@ -183,12 +183,8 @@ class Pins:
             return ""
         columns = frozenset(attribute for entry, attribute in self.pinned | self._start if entry == number)
         if source in (Source.SUBQUERY, Source.CTE):
-            if source is Source.SUBQUERY:
-                inner, is_endless = scope.subquery(number), False
-            else:
-                expression, inner = scope.expression(number)
-                is_endless = bool(expression["cterecursive"])
-            why = "" if is_endless else self._inner(inner, columns)
+            inner = scope.source_query(number)
+            why = "" if inner is None or scope.is_recursive(number) else self._inner(inner, columns)
             return why and f"{name} is one row ({why})"
         if source is Source.VALUES:
             rows = scope.entry(number).list("values_lists")

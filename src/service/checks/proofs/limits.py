@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from service.checks.proofs import nullability
 from service.checks.proofs.cardinality import at_most_one, pins_of
-from service.checks.proofs.expressions import place_of
+from service.checks.proofs.expressions import integer, place_of
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Link, Node, Source, arguments, references, walk
+from service.checks.proofs.tree import Link, arguments, references, walk
 
-_INTEGERS = frozenset({20, 21, 23})
 _MOST = 100_000
 """A LIMIT with a larger number bounds nothing that a caller could keep."""
 _WITH_TIES = 1
@@ -38,7 +37,7 @@ def _joins_bounded(scope: QueryScope, given: frozenset[int]) -> bool:
     start, numbers = [], set()
     for number in scope.read:
         inner = scope.source_query(number)
-        is_whole = inner is not None and not _is_endless(scope, number) and not scope.entry(number)["lateral"]
+        is_whole = inner is not None and not scope.is_recursive(number) and not scope.entry(number)["lateral"]
         if inner is not None and is_whole and is_bounded(inner, given):
             numbers.add(number)
             start += [(number, position) for position in range(1, len(inner.outputs) + 1)]
@@ -52,10 +51,6 @@ def _joins_bounded(scope: QueryScope, given: frozenset[int]) -> bool:
     return bool(start) and pins_of(scope, start).loose <= numbers
 
 
-def _is_endless(scope: QueryScope, number: int) -> bool:
-    return scope.source(number) is Source.CTE and bool(scope.expression(number)[0]["cterecursive"])
-
-
 def why_not(scope: QueryScope, given: frozenset[int]) -> str:
     """Why a LIMIT bounds nothing; '' if it does, or if there is none."""
     limit = scope.node["limitCount"]
@@ -67,15 +62,6 @@ def why_not(scope: QueryScope, given: frozenset[int]) -> str:
         return "LIMIT NULL is no limit"
     if any(each.kind in ("SUBLINK", "CASEEXPR") for each in walk(limit)):
         return "what LIMIT depends on may be any number"
-    if any(number > _MOST for each in walk(limit) for number in _numbers(each)):
+    if any((number := integer(each)) is not None and number > _MOST for each in walk(limit)):
         return f"LIMIT may be more than {_MOST:,}"
     return ""
-
-
-def _numbers(node: Node) -> list[int]:
-    value = (
-        node["constvalue"][-1]
-        if node.kind == "CONST" and node["consttype"] in _INTEGERS and node["constvalue"]
-        else None
-    )
-    return [int.from_bytes(value, "little", signed=True)] if isinstance(value, bytes) else []

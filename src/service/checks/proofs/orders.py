@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from service.checks.proofs.cardinality import Proof, order_of_parts, pins_of, unlimited
 from service.checks.proofs.expressions import is_volatile, place_of, told_by
 from service.checks.proofs.scopes import QueryScope
-from service.checks.proofs.tree import Command, Node, same
+from service.checks.proofs.tree import Command, Node, Source, same
 
 
 def total_order(scope: QueryScope) -> Proof:
@@ -15,9 +15,9 @@ def total_order(scope: QueryScope) -> Proof:
     node = scope.node
     if (one := unlimited(scope)).holds:
         return one
-    inside = [inner.node for each in scope.read if (inner := scope.source_query(each)) is not None]
+    expressions = [scope.expression(each)[1].node for each in scope.read if scope.source(each) is Source.CTE]
     conditions = [*scope.always, *(each for join in scope.joins for each in join.on), node["havingQual"]]
-    if is_volatile([*sorted_by(scope), *conditions, *inside, *(scope.entry(each) for each in scope.read)], scope):
+    if is_volatile([*sorted_by(scope), *conditions, *expressions, *(scope.entry(each) for each in scope.read)], scope):
         return Proof(False, "the order depends on a volatile function")
     if not scope.outputs and scope.command is Command.SELECT:
         return Proof(True, "the query has no columns, so only the number of its rows matters")
@@ -78,9 +78,13 @@ def _order_of_all(scope: QueryScope, names: str) -> Proof:
 
 def sorted_by(scope: QueryScope) -> Iterator[Node]:
     """The expressions of ORDER BY, the most significant first."""
-    by_reference = {each["ressortgroupref"]: each["expr"] for each in scope.node.list("targetList")}
-    for clause in scope.node.list("sortClause"):
-        yield by_reference[clause["tleSortGroupRef"]]
+    yield from clause_keys(scope.node.list("targetList"), scope.node.list("sortClause"))
+
+
+def clause_keys(entries: Sequence[Node], clauses: Sequence[Node]) -> list[Node]:
+    """The expressions that clauses such as those of ORDER BY or PARTITION BY refer to, among the target entries `entries`."""
+    by_reference = {each["ressortgroupref"]: each["expr"] for each in entries}
+    return [by_reference[each["tleSortGroupRef"]] for each in clauses]
 
 
 def sort_key_name(expression: Node, scope: QueryScope) -> str:

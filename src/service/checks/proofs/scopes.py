@@ -1,7 +1,6 @@
 """QueryScope represents one query of a query tree, and gives access to the queries around it and inside it.
 
-It shows to which columns the query's variables (VAR nodes) refer, how its relations are joined, and which conditions hold for
-all of its rows.
+It shows what the query's variables (VAR nodes) refer to, how its relations are joined, and which conditions hold for all rows.
 """
 
 from __future__ import annotations
@@ -105,6 +104,10 @@ class QueryScope:
             if each["ctename"] == entry["ctename"]:
                 return each, owner.inner(each["ctequery"])
         raise UnknownNode(f"RANGETBLENTRY of the unknown table expression {entry['ctename']}")
+
+    def is_recursive(self, number: int) -> bool:
+        """Whether an entry refers to a recursive common table expression."""
+        return self.source(number) is Source.CTE and bool(self.expression(number)[0]["cterecursive"])
 
     def source_query(self, number: int) -> QueryScope | None:
         """The scope of the subquery or common table expression that an entry is; None if it is anything else."""
@@ -278,10 +281,7 @@ class QueryScope:
 
     @property
     def permissions(self) -> list[Node]:
-        """The nodes that may say which privileges the query needs on a relation.
-
-        Since PostgreSQL 16 these are separate nodes (`rteperminfos`), in PostgreSQL 15 the entries of the range table.
-        """
+        """The nodes that may say which privileges the query needs: `rteperminfos`, and before PostgreSQL 16 the range table."""
         return [*self.node.list("rteperminfos"), *self.entries]
 
     @functools.cached_property

@@ -27,7 +27,7 @@ def check(subject: Subject) -> None:
 
 
 def _tables(subject: Subject, proved: Proved) -> Iterator[tuple[str, str]]:
-    relations = [each for run in proved.run for query in run.queries for each in _relations(query)]
+    relations = [each for query in proved.queries for each in _relations(query)]
     read = {each.name for each in relations}
     if missing := sorted(read - set(cached.tables(subject.entry.statement))):
         yield (
@@ -66,7 +66,7 @@ def _row(subject: Subject, proved: Proved) -> Iterator[tuple[str, str]]:
         return
     own = next((each for each in cached.tables(statement) if each not in SHARED), "")
     number = statement.variants[proved.key].parameters.index(row) + 1
-    met = [each for run in proved.run for query in run.queries for each in _relations(query) if each.name == own]
+    met = [each for query in proved.queries for each in _relations(query) if each.name == own]
     ids = {place for condition in proved.scope.always for place in _equal_to(condition, number, proved.scope)}
     if len(met) != 1 or not any(_is_id(place, own, proved.scope) for place in ids):
         yield (

@@ -14,7 +14,7 @@ def check(subject: Subject) -> None:
     """Check every variant."""
     for proved in subject.proved.values():
         _row_count(subject, proved)
-        for query in (each for run in proved.run for each in run.queries):
+        for query in proved.queries:
             _sub_selects(subject, proved, query)
             if (why := limits.why_not(query, proved.given)) and not subject.note("unbounded"):
                 subject.say(

@@ -211,7 +211,7 @@ def _parameters(subject: Subject, proved: Proved) -> None:
 
 def _writes(subject: Subject, proved: Proved) -> None:
     """Report what a column can't hold: NULL if it is NOT NULL, also where an INSERT omits it, and texts that a CHECK excludes."""
-    for query in (each for run in proved.run for each in run.queries):
+    for query in proved.queries:
         for relation, column, expression in writes.assigned(query):
             known = origins.texts_of(expression, query)
             if known is not None and column.allowed is not None and known - column.allowed:
