@@ -42,7 +42,7 @@ async def test_the_report_says_what_fails(api: Api, superuser: Any) -> None:
         "unavailable",
         ["isolation"],
     )
-    await api.state["database"].pool.raw.close()
+    api.state["database"].pool.raw.terminate()
     answer = await nobody.get("/healthz")
     assert answer.status_code == 503
     assert "database" in answer.json()["failing"]

@@ -25,7 +25,7 @@ async def test_the_process_lives_and_is_ready(api: Api) -> None:
 
 async def test_without_its_database_it_lives_but_is_not_ready(api: Api) -> None:
     nobody = await api.client()
-    await api.state["database"].pool.raw.close()
+    api.state["database"].pool.raw.terminate()
     assert (await nobody.get("/livez")).status_code == 200
     answer = await nobody.get("/readyz")
     assert (answer.status_code, answer.json()) == (503, {"status": "unavailable", "failing": ["database"]})
@@ -72,7 +72,7 @@ async def test_migrations_of_a_later_version_do_no_harm(api: Api, superuser: Any
 async def test_readiness_is_asked_for_once_a_second(api: Api, superuser: Any) -> None:
     nobody = await api.client()
     assert (await nobody.get("/readyz")).status_code == 200
-    await api.state["database"].pool.raw.close()
+    api.state["database"].pool.raw.terminate()
     assert (await nobody.get("/readyz")).status_code == 200
     api.state["health"]._asked_at -= 1
     assert (await nobody.get("/readyz")).status_code == 503
