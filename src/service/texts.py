@@ -88,6 +88,8 @@ def email_address(text: str) -> str:
 
 def printable(text: str) -> str:
     """`text` for a terminal or log: its control characters (except tab and newline) and most invisible ones become hex codes."""
+    if text.isascii() and text.isprintable():
+        return text
     return re.sub(
         r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]",
         lambda match: f"\\u{ord(match[0]):04x}" if match[0] <= "\uffff" else f"\\U{ord(match[0]):08x}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -131,6 +130,8 @@ class HeldConnections:
 
 def is_closed(raw: Any) -> bool:
     """Whether a connection is closed or lost. asyncpg's pool detaches a lost connection, and then raises InterfaceError."""
-    with contextlib.suppress(asyncpg.InterfaceError):
+    # No contextlib.suppress: this is asked several times for each request.
+    try:
         return bool(raw.is_closed())
-    return True
+    except asyncpg.InterfaceError:
+        return True

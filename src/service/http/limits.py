@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hmac
 import math
 import time
@@ -162,6 +163,7 @@ def _storage(pool: BlockingConnectionPool) -> RedisStorage:
     return RedisStorage("async+redis://", implementation="redispy", key_prefix="quarry:limits", **options)
 
 
+@functools.lru_cache(maxsize=10_000)
 def household(address: str) -> str:
     """The network that one client is assumed to control: an IPv4 address itself, or the /64 network of an IPv6 address.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from service.errors import RateLimited
@@ -51,21 +51,25 @@ class Shares:
         if len(self._proven) > _PROVEN:
             self._proven.popitem(last=False)
 
-    @contextlib.asynccontextmanager
-    async def hold(self, tenant: Hashable, bearer: Hashable, place: Hashable) -> AsyncIterator[None]:
+    def hold(self, tenant: Hashable, bearer: Hashable, place: Hashable) -> Held:
         """Wait until the request may run; during the block it counts as running. Raises RateLimited if too many already wait."""
-        whole = tenant if bearer in self._proven else ("place", place)
+        return Held(self, bearer, tenant if bearer in self._proven else ("place", place))
+
+    async def take(self, bearer: Hashable, whole: Hashable) -> None:
+        """Take the share of a bearer, and that of its tenant or network (`whole`)."""
         # The bearer's share is taken first. In the other order, requests that wait for the share of their bearer would occupy
         # the share of the tenant.
         await self._take(bearer, self._of_bearer)
         try:
             await self._take(whole, self._of_tenant)
-            try:
-                yield
-            finally:
-                self._give(whole)
-        finally:
+        except BaseException:
             self._give(bearer)
+            raise
+
+    def give(self, bearer: Hashable, whole: Hashable) -> None:
+        """Give both shares back."""
+        self._give(whole)
+        self._give(bearer)
 
     async def _take(self, key: Hashable, most: int) -> None:
         share = self._shares.setdefault(key, _Share())
@@ -99,3 +103,18 @@ class Shares:
         share.busy -= 1
         if share.busy == 0:
             del self._shares[key]
+
+
+class Held:
+    """The shares of one request, for use as `async with shares.hold(…):`."""
+
+    __slots__ = ("_bearer", "_shares", "_whole")
+
+    def __init__(self, shares: Shares, bearer: Hashable, whole: Hashable) -> None:
+        self._shares, self._bearer, self._whole = shares, bearer, whole
+
+    async def __aenter__(self) -> None:
+        await self._shares.take(self._bearer, self._whole)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._shares.give(self._bearer, self._whole)
