@@ -141,6 +141,21 @@ $$;
 
 COMMENT ON FUNCTION app.enter_life() IS 'The epoch; raised first when the database is not the one that it was: restored, promoted, copied.';
 
+CREATE FUNCTION app.entered(tenant uuid) RETURNS uuid
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM pg_catalog.set_config('app.tenant_id', tenant::text, true);
+    -- The names in the message have been looked up already, so it is too late for another search_path.
+    IF EXISTS (SELECT FROM app.schemas AS s WHERE s.tenant_id = tenant) THEN
+        RETURN NULL;
+    END IF;
+    RETURN tenant;
+END
+$$;
+
+COMMENT ON FUNCTION app.entered(tenant uuid) IS 'Binds the statement that calls it to a tenant, and returns the tenant; NULL if it has a schema of its own.';
+
 CREATE FUNCTION app.find_tenant(host text) RETURNS TABLE(id uuid, status text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -466,6 +481,18 @@ END
 $$;
 
 COMMENT ON FUNCTION app.refuse_truncate() IS 'Refuses what the log can''t record (TN007).';
+
+CREATE FUNCTION app.rfc3339(day date) RETURNS date
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN (day > '9999-12-31'::date) THEN '9999-12-31'::date WHEN (day < '0001-01-01'::date) THEN '0001-01-01'::date ELSE day END;
+
+COMMENT ON FUNCTION app.rfc3339(day date) IS 'A date as the API writes it: none before the year 1, and none after 9999.';
+
+CREATE FUNCTION app.rfc3339(moment timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN replace(to_char(CASE WHEN (moment > '9999-12-31 23:59:59.999999+00'::timestamp with time zone) THEN '9999-12-31 23:59:59.999999'::timestamp without time zone WHEN (moment < '0001-01-01 00:00:00+00'::timestamp with time zone) THEN '0001-01-01 00:00:00'::timestamp without time zone ELSE (moment AT TIME ZONE 'UTC'::text) END, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text), '.000000Z'::text, 'Z'::text);
+
+COMMENT ON FUNCTION app.rfc3339(moment timestamp with time zone) IS 'A timestamp as the API writes it: in UTC, with six digits of the second unless all are 0.';
 
 CREATE FUNCTION app.tenants_after(previous uuid, at_most integer) RETURNS TABLE(tenant_id uuid)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -2664,6 +2691,9 @@ REVOKE ALL ON FUNCTION app.enter_life() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.enter_life() TO quarry_app;
 GRANT ALL ON FUNCTION app.enter_life() TO quarry_platform;
 
+REVOKE ALL ON FUNCTION app.entered(tenant uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.entered(tenant uuid) TO quarry_app;
+
 REVOKE ALL ON FUNCTION app.find_tenant(host text) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.find_tenant(host text) TO quarry_app;
 GRANT ALL ON FUNCTION app.find_tenant(host text) TO quarry_platform;
@@ -2712,6 +2742,12 @@ REVOKE ALL ON FUNCTION app.record_tenants() FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.refuse_in_maintenance() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.refuse_truncate() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.rfc3339(day date) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.rfc3339(day date) TO quarry_app;
+
+REVOKE ALL ON FUNCTION app.rfc3339(moment timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.rfc3339(moment timestamp with time zone) TO quarry_app;
 
 REVOKE ALL ON FUNCTION app.tenants_after(previous uuid, at_most integer) FROM PUBLIC;
 

@@ -95,6 +95,7 @@ SELECT count(*)
 ;
 
 -- name: page :many
+-- planned: q because the index finds what begins like a parameter only if the planner knows the parameter
 -- One page of the live campaigns, newest first; :after_created_at and :after_id are those of the last row of the previous page.
 SELECT id, name, description, status, owner_id, brand_id, budget_minor, currency, starts_on, ends_on,
        created_at, updated_at, version

@@ -115,6 +115,7 @@ SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.
 SELECT EXISTS (SELECT FROM influencers WHERE tenant_id = :tenant_id AND id = :id AND deleted_at IS NULL);
 
 -- name: page :many
+-- planned: q because the index finds what begins like a parameter only if the planner knows the parameter
 -- One page of the live influencers with their niches, newest first; :after_created_at and :after_id are those of the last row of
 -- the previous page.
 SELECT i.id, i.name, i.username, i.email, i.phone, i.date_of_birth, i.gender, i.bio, i.profile_image,

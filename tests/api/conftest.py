@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,8 @@ from arranging.application import Api
 from arranging.documented import Documented
 from arranging.factories import Factory
 from service.api.app import create_app
+from service.api.routes import ENDPOINTS
+from service.http.endpoints import Endpoint
 from service.settings.settings import Settings
 
 Serve = Callable[..., Awaitable[Api]]
@@ -25,8 +27,8 @@ async def serve(settings: Settings, new: Factory) -> AsyncIterator[Serve]:
     served: list[Documented] = []
     async with AsyncExitStack() as stack:
 
-        async def start(**changes: Any) -> Api:
-            app = create_app(settings.model_copy(update=changes))
+        async def start(endpoints: Sequence[Endpoint] = ENDPOINTS, **changes: Any) -> Api:
+            app = create_app(settings.model_copy(update=changes), endpoints)
             state = await stack.enter_async_context(app.router.lifespan_context(app))
             served.append(Documented(app))
             return Api(served[-1], state, stack, new)

@@ -176,7 +176,7 @@ def expected_status(route: str) -> int:
 
 
 def test_the_contract_says_of_every_route_who_may_use_it() -> None:
-    assert sorted(ROUTES) == sorted(WEAKEST)
+    assert sorted(ROUTES) == sorted(WEAKEST), "WEAKEST, in this file, names the weakest role that may use each route"
     assert len(set(ROUTES)) == len(ROUTES)
 
 

@@ -46,7 +46,7 @@ def line_of(text: str, part: str) -> int:
 
 KNOWN = (
     "known are name, scope, grows, one, unbounded, unordered, crosses, unrun, null, notnull, values, unindexed, calls, unnamed,"
-    " fails, filter"
+    " fails, filter, planned"
 )
 
 

@@ -157,6 +157,15 @@ class Cache:
             if self._flights.get(key) is own:
                 del self._flights[key]
 
+    def held(self, question: Question) -> Rows | None:
+        """The rows that the cache of this process has for `question`; None if it has none that are valid now."""
+        now = time.monotonic()
+        entry = self._entries.get(question.key)
+        if entry is None or not self._holds(question, entry, 0, now):
+            return None
+        self.watermarks.use(question.tenant, now)
+        return entry.rows
+
     def _holds(self, question: Question, entry: _Entry, at_least: int, now: float) -> bool:
         return entry.expires_at > now and self.watermarks.holds(
             question.tenant, entry.stamp, question.tags, is_shared=question.is_shared, at_least=at_least, now=now
@@ -166,7 +175,7 @@ class Cache:
         stamp, rows = await fill()
         CACHE.labels(outcome="miss").inc()
         lifetime = self._lifetime if question.lifetime is None else question.lifetime
-        entry = _Entry(stamp, rows, _size(rows), time.monotonic() + lifetime)
+        entry = _Entry(stamp, rows, size_of(rows), time.monotonic() + lifetime)
         if self.watermarks.learn(question.tenant, stamp):
             self._keep(question, entry)
             if self._redis is not None and question.lifetime is None and len(self._writes) < _MOST_WRITES:
@@ -206,7 +215,7 @@ class Cache:
             log.warning("cache_entry_unreadable", reason=str(error))
             return None
         now = time.monotonic()
-        entry = _Entry(stamp, rows, _size(rows), now + self._lifetime - age)
+        entry = _Entry(stamp, rows, size_of(rows), now + self._lifetime - age)
         if called != name or not self._holds(question, entry, at_least, now):
             return None
         CACHE.labels(outcome="shared").inc()
@@ -233,13 +242,24 @@ class Reading:
         self._cache, self._at_least = cache, at_least
         self._passes_by = False
         self._pinned: Stamp | None = None
+        # What has been read through the cache, and whether nothing else has been read.
+        self.uses: list[tuple[Question, Rows]] = []
+        self.is_alone = True
+        self.placed: tuple[int, int, int] | None = None
+        """The epoch, and the numbers that `place` has returned."""
 
     async def read(self, question: Question, fill: Fill) -> Rows:
         """Like Cache.read. But after a call of `pass_by`, always call `fill` and return its rows, without using the cache."""
         if self._passes_by:
             _, rows = await fill()
             return rows
-        return await self._cache.read(question, fill, at_least=self._at_least)
+        rows = await self._cache.read(question, fill, at_least=self._at_least)
+        self.uses.append((question, rows))
+        return rows
+
+    def read_beside(self) -> None:
+        """Note that a statement has been run without the cache."""
+        self.is_alone = False
 
     def require(self, number: int) -> None:
         """From now on, all results of `read` have to show the tenant's commits up to `number`."""
@@ -247,10 +267,11 @@ class Reading:
 
     def pass_by(self) -> None:
         """From now on, read the database only: a cached result may be older than the commit numbers read there."""
-        self._passes_by = True
+        self._passes_by, self.is_alone = True, False
 
     def pin(self, epoch: int, number: int, shared: int) -> None:
         """Note that this transaction reads from a replica. It has the commits up to these numbers, and perhaps no later ones."""
+        self.is_alone = False
         self._pinned = Stamp(epoch, number, shared, -math.inf)
 
     def read_at(self, asked_at: float) -> float:
@@ -266,10 +287,13 @@ class Reading:
             return (pinned.number, pinned.shared) if pinned.epoch == self._cache.watermarks.epoch else None
         now = time.monotonic()
         self._cache.watermarks.use(self.tenant, now)
-        return self._cache.watermarks.place(self.tenant, at_least=self._at_least, now=now)
+        watermarks = self._cache.watermarks
+        numbers = watermarks.place(self.tenant, at_least=self._at_least, now=now)
+        self.placed = None if numbers is None else (watermarks.epoch, *numbers)
+        return numbers
 
 
-def _size(rows: Rows) -> int:
+def size_of(rows: Rows) -> int:
     """The approximate memory of the rows in bytes."""
     values = len(rows) * len(rows[0]) if rows else 0
     texts = [value for row in rows for value in row.values() if type(value) in _TEXTS]

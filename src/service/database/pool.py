@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Self
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -82,6 +83,10 @@ class Pool:
         self._held = HeldConnections(raw.acquire, self._release_raw, limits.maximum)
         self._current: set[Any] = set()
         """The connections in use, without those that were in use when `renew` was called."""
+        self._prepared: dict[Any, dict[str, Any]] = {}
+        """The prepared statements of each connection that was acquired from asyncpg's pool, by their texts."""
+        self.apart: set[UUID] = set()
+        """Tenants that are known to have a schema of their own."""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -104,6 +109,7 @@ class Pool:
         constants = {
             "search_path": f"{schema}, pg_temp",
             "timezone": "UTC",
+            "plan_cache_mode": "force_generic_plan",
             **dict(limits.timeouts()),
         }
         async for attempt in connecting(limits.connect_attempts):
@@ -152,7 +158,7 @@ class Pool:
         POOL_IN_USE.inc()
         self._has_recovered()
         self._current.add(raw)
-        return Connection(raw, self.outcome, self.observe, self._greeting)
+        return Connection(raw, self.outcome, self.observe, self._greeting, self._prepared.setdefault(raw, {}))
 
     async def _wait(self) -> Any:
         began = perf_counter()
@@ -177,7 +183,7 @@ class Pool:
         raw = connection.raw
         is_current = raw in self._current
         self._current.discard(raw)
-        if is_current and not connection.is_closed():
+        if is_current and not connection.was_interrupted and not connection.is_closed():
             self._held.keep(raw)
         else:
             await self._held.give_back(raw)
@@ -186,6 +192,7 @@ class Pool:
             await self.renew()
 
     async def _release_raw(self, raw: Any) -> None:
+        self._prepared.pop(raw, None)
         try:
             await self.raw.release(raw, timeout=COMMIT_GRACE)
         except Exception:

@@ -129,7 +129,11 @@ def page(
     if len(rows) > limit:
         rows = rows[:limit]
         following = b'"' + cursor(rows[-1]).encode() + b'"'
-    body = b'{"items":' + items.dump_json(rows) + b',"next":' + following + b"}"
+    return page_of(b'{"items":' + items.dump_json(rows) + b',"next":' + following + b"}", etag)
+
+
+def page_of(body: bytes, etag: str | None) -> Page[Any]:
+    """An answer with one page of a list, whose body is ready. See `page` for the ETag."""
     return Page(body, headers={"ETag": etag or f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'})
 
 

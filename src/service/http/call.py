@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from ipaddress import ip_address
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
 import structlog
@@ -18,6 +19,7 @@ from service.accounts import tokens
 from service.accounts.caller import Caller, admit, is_authentic
 from service.accounts.permissions import Permission
 from service.accounts.tokens import Token
+from service.cache.cache import Reading
 from service.engine import EngineWork
 from service.errors import Behind, DatabaseError, Malformed, NotFound, SessionExpired, Unauthorized
 from service.http import answers
@@ -26,10 +28,13 @@ from service.http.idempotency import IdempotentRequest, read_key
 from service.http.inputs import Parsed, parse_body, parse_query, read_bytes
 from service.http.limits import household
 from service.http.preconditions import Precondition
+from service.http.single import Single
 from service.http.state import State
 from service.positions import Position
 from service.repos.api_keys import KeyBearer
 from service.repos.sessions import Bearer
+from service.statements.reads import Asked
+from service.tenancy.direct import NotDirect
 from service.tenancy.identity import Actor, Origin, TenantId
 
 A = TypeVar("A", bound=Answer)
@@ -48,13 +53,25 @@ class Call(Generic[W]):
         self.permission = permission
         self.state: State = request.state
         self.writes = request.method not in ("GET", "HEAD")
-        self.caller: Caller
+        self._caller: Caller | None = None
         self.tenant: TenantId | None = None
         """The caller's tenant; None until a transaction of this call has succeeded."""
+        self.reading: Reading | None = None
+        """The access to the cache of the only transaction of a read; None if there was none, or there were several."""
         self.number: int | None = None
         """The number of this call's commit in the tenant's log; None if the call has not committed yet, or changed nothing."""
         self._key = read_key(request.headers.getlist("idempotency-key")) if self.writes and may_repeat else None
         self._raw = b""
+        self._has_run = False
+
+    @property
+    def caller(self) -> Caller:
+        """The caller. Raises RuntimeError before the caller has been admitted, as it is when `run` awaits its operation."""
+        if self._caller is None:
+            raise RuntimeError(
+                "the caller is not known yet: ask for it in an `async def` that is given to `run` or `write`"
+            )
+        return self._caller
 
     @property
     def origin(self) -> Origin:
@@ -129,8 +146,13 @@ class Call(Generic[W]):
         token: Token | None = None,
         at_least: int = 0,
         may_lag: bool = True,
+        single: Single[W, R] | None = None,
     ) -> R:
-        """Run `operation` in one transaction, whose first statement authenticates the caller by `token` or the request's token.
+        """Run `operation` after the caller has been authenticated by `token` or the request's token.
+
+        A write runs in one transaction. The statements of a read are sent as single messages where that is possible, each with a
+        snapshot of its own. If `operation` returns the call of one method that only reads, without awaiting it, it and
+        the authentication are one message; then `operation` is called before the caller is known. `single` says so explicitly.
 
         A read includes the tenant's commits up to number `at_least`, and goes to a replica, if there is one, unless `may_lag`
         is false. Every request is authenticated, so the suspension of a tenant, or the end of a user, session or key, takes
@@ -140,17 +162,28 @@ class Call(Generic[W]):
         shown = token or self.token()
         settings = self.state["settings"]
         at_least = max(at_least, self.at_least)
+        if single is None and not self.writes:
+            single = Single(operation, lambda together: cast("R", together.rows))
 
         async def as_caller(work: W) -> tuple[R, W]:
-            await self._admit(work, shown)
+            lookup = self._look_up(work, shown)
+            if single is not None:
+                with contextlib.suppress(NotDirect):
+                    if (together := await single.together(work, lookup)) is not None:
+                        self._admit(work, shown, together.bearer)
+                        return single.result(together), work
+            self._admit(work, shown, await lookup)
             return await operation(work), work
 
-        async with self.state["shares"].hold(shown.tenant, shown.hash, household(str(self.origin.ip))):
+        client = self.request.client
+        async with self.state["shares"].hold(shown.tenant, shown.hash, household(client.host if client else "")):
             result, work = await cast("type[W]", self.state["kind"]).run(
                 self.state["database"], as_caller, shown.tenant,
                 origin=self.origin if self.writes else None, read_only=not self.writes, deadline=settings.request_timeout,
-                at_least=at_least, may_lag=may_lag,
+                at_least=at_least, may_lag=may_lag, is_direct=not self.writes,
             )  # fmt: skip
+        self.reading = None if self._has_run else work.reading
+        self._has_run = True
         self.note_commit(shown.tenant, work.number)
         return result
 
@@ -223,14 +256,18 @@ class Call(Generic[W]):
         scheme, _, text = self.request.headers.get("authorization", "").partition(" ")
         return text.strip() if scheme.lower() == "bearer" else ""
 
-    async def _admit(self, work: EngineWork, token: Token) -> None:
-        idle = timedelta(seconds=self.state["settings"].session_idle_timeout)
+    def _look_up(self, work: EngineWork, token: Token) -> Asked:
+        """The call of the statement that looks up the session or API key of the token."""
         seen_every = self.state["upkeep"].seen_every
-        bearer: Bearer | KeyBearer | None
         if token.kind == "session":
-            bearer = await work.sessions.authenticate(token.hash, idle=idle, seen_every=seen_every)
+            idle = timedelta(seconds=self.state["settings"].session_idle_timeout)
+            asked: Any = work.sessions.authenticate(token.hash, idle=idle, seen_every=seen_every)
         else:
-            bearer = await work.api_keys.authenticate(token.hash, seen_every=seen_every)
+            asked = work.api_keys.authenticate(token.hash, seen_every=seen_every)
+        return cast("Asked", asked)
+
+    def _admit(self, work: EngineWork, token: Token, bearer: Bearer | KeyBearer | None) -> None:
+        """Set the caller, from the row of the token's session or API key. Raises Unauthorized and so on, as `run` does."""
         if bearer is not None and not is_authentic(work.binding, token, bearer):
             bearer = None
         if (bearer is None or bearer.is_expired) and work.may_be_behind:
@@ -238,7 +275,7 @@ class Call(Generic[W]):
             # transaction to be repeated on the primary.
             raise Behind
         try:
-            self.caller = caller = admit(token, bearer, self.permission)
+            self._caller = caller = admit(token, bearer, self.permission)
             self.state["shares"].prove(token.hash)
             structlog.contextvars.bind_contextvars(tenant=str(token.tenant))
         except SessionExpired:

@@ -11,11 +11,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, TypeAdapter
 
 from service.engine import EngineWork
-from service.http import answers
+from service.http import answers, rendered
 from service.http.answers import Page
 from service.http.call import Call
 from service.http.inputs import Parsed
+from service.http.single import Single
 from service.positions import Position
+from service.statements.reads import Asked, Together
+from service.tenancy.direct import NotDirect
 
 M = TypeVar("M", bound=BaseModel)
 W = TypeVar("W", bound=EngineWork)
@@ -34,15 +37,35 @@ async def numbered_page(
     ETag as If-None-Match, the answer is 304 and `read` is not called.
     """
 
+    def is_known(etag: str) -> bool:
+        # If-None-Match: * asks for 304 if the list exists. Whether it does (its campaign may not) is known only after reading.
+        return not query.error and call.if_none_match != ["*"] and answers.holds(etag, call.if_none_match)
+
     async def operation(work: W) -> Page[M]:
         etag = await _etag(call, work)
-        # If-None-Match: * asks for 304 if the list exists. Whether it does (its campaign may not) is known only after reading.
-        if not query.error and call.if_none_match != ["*"] and answers.holds(etag, call.if_none_match):
+        if is_known(etag):
             return answers.not_modified(etag)
-        rows = await read(work)
-        return answers.page(items, rows, query.get().limit, etag=etag)
+        asked = read(work)
+        if isinstance(asked, Asked) and asked.is_rendered:
+            try:
+                return rendered.page(await asked.documents(), query.get().limit, etag=etag)
+            except NotDirect:
+                asked = read(work)
+        return answers.page(items, await asked, query.get().limit, etag=etag)
 
-    return await call.run(operation)
+    def result(together: Together) -> Page[M]:
+        if together.stamp is None:
+            raise NotDirect
+        etag = _etag_of(call, *together.stamp)
+        if is_known(etag):
+            return answers.not_modified(etag)
+        if together.is_rendered:
+            return rendered.page(together.documents, query.get().limit, etag=etag)
+        return answers.page(items, together.rows, query.get().limit, etag=etag)
+
+    # With If-None-Match, the numbers are read first, because the rows may not be needed.
+    single = None if call.if_none_match else Single(read, result, may_be_rendered=True, has_numbers=True)
+    return await call.run(operation, single=single)
 
 
 async def _etag(call: Call[Any], work: EngineWork) -> str:
@@ -57,8 +80,12 @@ async def _etag(call: Call[Any], work: EngineWork) -> str:
         epoch, numbers = place.epoch, (place.head, place.shared_number)
         if reading is not None:
             reading.pass_by()
+    return _etag_of(call, epoch, *numbers)
+
+
+def _etag_of(call: Call[Any], epoch: int, number: int, shared: int) -> str:
     url = call.request.url
     # The hash includes the tenant: a browser sends the ETag that it has stored for this URL even after a user of another tenant
     # has signed in, and this user must not get 304.
-    text = f"{call.state['revision']} {work.tenant} {Position(epoch, numbers[0])} {numbers[1]} {url.path}?{url.query}"
+    text = f"{call.state['revision']} {call.caller.tenant} {Position(epoch, number)} {shared} {url.path}?{url.query}"
     return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:24]}"'

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from service import files
-from service.cache.cache import Question, Reading, Rows
+from service.cache.cache import Fill, Question, Reading, Rows
 from service.cache.watermarks import Stamp, Tag
 from service.statements.lexer import Kind, scan
-from service.statements.statement import Statement
+from service.statements.statement import Statement, Variant
 from service.tables import SHARED
 from service.tenancy.binding import Binding
 
@@ -78,62 +77,57 @@ def _joins_by_comma(statement: Statement) -> bool:
     return False
 
 
-def cached_reader(
-    statement: Statement, cached: Cached
-) -> Callable[[Reading, Binding, str, Sequence[object]], Awaitable[Rows]]:
-    """Return a function that reads the statement's rows through the cache.
+class CachedReads:
+    """Reads the rows of one statement through the cache."""
 
-    The function takes the cache, the binding, the text of a variant and its values. Raises StatementError if the statement can't
-    be cached in the way that `cached` declares.
-    """
-    if statement.kind == "count" or statement.scope not in ("tenant", "shared"):
-        raise statement.error("what counts rows that it touches, or belongs to no tenant, can't be cached")
-    if _joins_by_comma(statement):
-        raise statement.error("a cached statement has a comma between tables", "write JOIN")
-    read_from = tables(statement)
-    is_shared = not SHARED.isdisjoint(read_from)
-    own = [table for table in read_from if table not in SHARED]
-    if cached.row is not None and not all(cached.row in each.parameters for each in statement.variants.values()):
-        raise statement.error(f"cached by the row that ':{cached.row}' names, which the statement does not have")
-    if cached.row is not None and not own:
-        raise statement.error("cached by a row, and it reads no table of a tenant", "cache it without 'row'")
-    positions = {
-        variant.text: None if cached.row is None else variant.parameters.index(cached.row)
-        for variant in statement.variants.values()
-    }
-    template = files.sql("templates", "stamped.sql").read_text(encoding="utf-8")
-    template = "\n".join(line for line in template.splitlines() if not line.startswith("--"))
-    stamped = {text: _stamped(template, text) for text in positions}
-    tables_of: tuple[Tag, ...] = tuple((table, None) for table in own)
+    def __init__(self, statement: Statement, cached: Cached) -> None:
+        """Raises StatementError if the statement can't be cached in the way that `cached` declares."""
+        if statement.kind == "count" or statement.scope not in ("tenant", "shared"):
+            raise statement.error("what counts rows that it touches, or belongs to no tenant, can't be cached")
+        if _joins_by_comma(statement):
+            raise statement.error("a cached statement has a comma between tables", "write JOIN")
+        read_from = tables(statement)
+        own = [table for table in read_from if table not in SHARED]
+        variants = statement.variants.values()
+        if cached.row is not None and not all(cached.row in each.parameters for each in variants):
+            raise statement.error(f"cached by the row that ':{cached.row}' names, which the statement does not have")
+        if cached.row is not None and not own:
+            raise statement.error("cached by a row, and it reads no table of a tenant", "cache it without 'row'")
+        self._row, self._lifetime = cached.row, cached.lifetime
+        self._is_shared = not SHARED.isdisjoint(read_from)
+        self._tags: tuple[Tag, ...] = tuple((table, None) for table in own)
+        template = files.sql("templates", "stamped.sql").read_text(encoding="utf-8")
+        template = "\n".join(line for line in template.splitlines() if not line.startswith("--"))
+        self._stamped = {each.text: _stamped(template, each.text) for each in variants}
 
-    async def read(reading: Reading, binding: Binding, text: str, values: Sequence[object]) -> Rows:
-        position = positions[text]
-        tags = tables_of
+    async def read(
+        self, reading: Reading, variant: Variant, values: Sequence[object], fill: Fill, *, text: str | None = None
+    ) -> Rows:
+        """The rows of a variant, from the cache or from `fill`. `text` is what is sent, if it is not the variant's text."""
+        tags = self._tags
         # A change that matches a tag invalidates the result. The log identifies rows by UUID. For an id of another type, which
         # PostgreSQL may accept, any change of the table invalidates the result.
-        if position is not None and isinstance(row := values[position], UUID):
-            tags = ((own[0], row), *tables_of[1:])
+        if self._row is not None and isinstance(row := values[variant.parameters.index(self._row)], UUID):
+            tags = ((tags[0][0], row), *tags[1:])
         key = tuple(tuple(value) if isinstance(value, list) else value for value in values)
-        question = Question(reading.tenant, text, key, tags, is_shared, cached.lifetime)
-
-        async def fill() -> tuple[Stamp, Rows]:
-            asked_at = monotonic()
-            records = await binding.connection.fetch(stamped[text], values)
-            if binding.connection.observe is not None:
-                binding.connection.observe(statement.label, monotonic() - asked_at, len(records))
-            read_at = reading.read_at(asked_at)
-            if not records:
-                # There are no commit numbers, so the tenant does not exist. Then the statement is run by itself, and _NO_EPOCH
-                # keeps its result from being cached.
-                return Stamp(_NO_EPOCH, 0, 0, read_at), await binding.connection.fetch(text, values)
-            epoch, number, shared, *_ = records[0].values()
-            return Stamp(epoch, number, shared, read_at), [
-                _own(record) for record in records if record["#is_row"] is not None
-            ]
-
+        question = Question(reading.tenant, text or variant.text, key, tags, self._is_shared, self._lifetime)
         return await reading.read(question, fill)
 
-    return read
+    async def stamped(
+        self, binding: Binding, variant: Variant, values: Sequence[object]
+    ) -> tuple[tuple[int, int, int] | None, Rows]:
+        """Run a variant in the transaction. Returns the commit numbers of its snapshot (see `stamp`), and the rows."""
+        records = await binding.connection.fetch(self._stamped[variant.text], values)
+        if not records:
+            # There are no commit numbers, so the tenant does not exist. Then the statement is run by itself.
+            return None, await binding.connection.fetch(variant.text, values)
+        epoch, number, shared, *_ = records[0].values()
+        return (epoch, number, shared), [_own(record) for record in records if record["#is_row"] is not None]
+
+
+def stamp(numbers: tuple[int, int, int] | None, read_at: float) -> Stamp:
+    """The stamp of a result: epoch, the tenant's commit number, that of shared data. Without them, it is never kept."""
+    return Stamp(_NO_EPOCH, 0, 0, read_at) if numbers is None else Stamp(*numbers, read_at)
 
 
 def _stamped(template: str, text: str) -> str:

@@ -1,5 +1,5 @@
 """Bound: a method of a repository that runs a statement. A call puts the values in order, sends the text of one variant, and
-turns the result into rows, a value or a count.
+turns the result into rows, a value or a count. reads.py has the methods that only read.
 """
 
 from __future__ import annotations
@@ -9,24 +9,30 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from operator import itemgetter
 from time import perf_counter
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from service.database.connection import row_count
-from service.errors import NotFound, ServiceError, TenantUnbound
+from service.errors import ServiceError, TenantUnbound
 from service.metrics import STATEMENT_ERRORS
-from service.statements.cached import Cached, cached_reader
-from service.statements.reading import reader
+from service.statements.cached import Cached
 from service.statements.rows import Row
-from service.statements.statement import TENANT_PARAMETER, Statement
+from service.statements.shaping import Shape, shape
+from service.statements.statement import TENANT_PARAMETER, Statement, Variant
 from service.tenancy.binding import Binding
+
+R = TypeVar("R")
 
 INDEX_SUFFIX = "_index"
 """The ending of parameters that are blind indexes: `:email_index` is the blind index of the method's parameter `email`."""
 ROW_PARAMETER = "id"
 """The parameter with the row's id. Personal data is sealed for one row, and can be opened only with the id of this row."""
 
-Prepared = tuple[str, Callable[[Sequence[object]], Sequence[object]]]
+Prepared = tuple[Variant, Callable[[Sequence[object]], Sequence[object]]]
+
+
+def _count_rows(result: object) -> int:
+    return len(result) if isinstance(result, list) else int(result is not None)
 
 
 class Arguments:
@@ -98,39 +104,48 @@ class Bound:
         self._sealings = _sealings(statement, arguments, aggregate, personal)
         self._row_at = arguments.names.index(ROW_PARAMETER) if ROW_PARAMETER in arguments.names else None
         self._choose = _chooser(statement, arguments, [each.name for each in self._sealings])
-        self._shape = _SHAPES.get(statement.kind, _shape_value)(model, noun, aggregate)
-        self._ask = _ASKS[statement.kind](self._shape)
-        self._read_cached = None if cached is None else cached_reader(statement, cached)
+        self.noun = noun
+        self.shape = shape("value" if statement.kind == "count" else statement.kind, model, noun, aggregate)
+        self._ask = _ASKS[statement.kind](self.shape)
 
     def __get__(self, repository: Any, owner: type[Any] | None = None) -> Any:
         return self if repository is None else MethodType(self, repository)
 
-    async def __call__(self, repository: Any, *args: object, **named: object) -> Any:
-        """Run the statement in the repository's transaction. Raises TypeError as a plain Python call would, TenantUnbound if the
-        statement needs a tenant and the transaction has none, and any error of the statement.
+    def __call__(self, repository: Any, *args: object, **named: object) -> Awaitable[Any]:
+        """Run the statement in the repository's transaction. Raises TypeError as a plain Python call would, and TenantUnbound if
+        the statement needs a tenant and the transaction has none. Errors of the statement are raised when the result is awaited.
         """
         binding: Binding = repository._binding  # noqa: SLF001  it is the repository's own method
+        variant, values = self.prepared(binding, args, named)
+        return self.observed(binding, self._ask(binding, variant.text, values))
+
+    def prepared(
+        self, binding: Binding, args: tuple[object, ...], named: dict[str, object]
+    ) -> tuple[Variant, Sequence[object]]:
+        """The variant for the values of a call, and its values in the order of `$1`, `$2` …."""
         if self._needs_tenant and binding.tenant is None:
             raise TenantUnbound(f"{self._label} needs a tenant, and this work has none.")
         values = self._arrange(args, named)
         values.append(binding.tenant)
         if self._sealings:
             self._seal(values, binding)
-        text, pick = self._choose(values)
-        if self._read_cached is not None and (reading := binding.reading) is not None:
-            return self._shape(await self._read_cached(reading, binding, text, pick(values)), binding)
+        variant, pick = self._choose(values)
+        return variant, pick(values)
+
+    async def observed(self, binding: Binding, asking: Awaitable[R], count: Callable[[R], int] = _count_rows) -> R:
+        """Await `asking`, which runs the statement, and note how long it took, its `count` of rows, or that it failed."""
+        if binding.reading is not None:
+            binding.reading.read_beside()
         observe = binding.connection.observe
         if observe is None:
-            return await self._ask(binding, text, pick(values))
+            return await asking
         started = perf_counter()
         try:
-            result = await self._ask(binding, text, pick(values))
+            result = await asking
         except ServiceError as error:
             STATEMENT_ERRORS.labels(statement=self._label, code=error.code).inc()
             raise
-        observe(
-            self._label, perf_counter() - started, len(result) if isinstance(result, list) else int(result is not None)
-        )
+        observe(self._label, perf_counter() - started, count(result))
         return result
 
     def _seal(self, values: list[object], binding: Binding) -> None:
@@ -180,7 +195,7 @@ def _chooser(statement: Statement, arguments: Arguments, made: Sequence[str]) ->
     positions = {name: position for position, name in enumerate((*arguments.names, TENANT_PARAMETER, *made))}
     labels = (*arguments.names, TENANT_PARAMETER, *made)
     prepared = {
-        key: (variant.text, _picker([positions[name] for name in variant.parameters]))
+        key: (variant, _picker([positions[name] for name in variant.parameters]))
         for key, variant in statement.variants.items()
     }
     if not statement.conditions:
@@ -213,38 +228,6 @@ def _picker(positions: list[int]) -> Callable[[Sequence[object]], Sequence[objec
         only = positions[0]
         return lambda values: (values[only],)
     return itemgetter(*positions)
-
-
-Shape = Callable[[Sequence[Any], Binding], Any]
-"""Turns the asyncpg records of a result into what the method returns: a row model, a list of them, or a single value."""
-
-
-def _shape_one(model: Any, noun: str, aggregate: str) -> Shape:
-    read = reader(model, aggregate)
-    missing = f"There is no such {noun}."
-
-    def one(records: Sequence[Any], binding: Binding) -> Any:
-        if not records:
-            raise NotFound(missing)
-        return read(records, binding)[0]
-
-    return one
-
-
-def _shape_maybe(model: Any, _: str, aggregate: str) -> Shape:
-    read = reader(model, aggregate)
-    return lambda records, binding: read(records, binding)[0] if records else None
-
-
-def _shape_many(model: Any, _: str, aggregate: str) -> Shape:
-    return reader(model, aggregate)
-
-
-def _shape_value(_: Any, __: str, ___: str) -> Shape:
-    return lambda records, _: next(iter(records[0].values())) if records else None
-
-
-_SHAPES: dict[str, Callable[[Any, str, str], Shape]] = {"one": _shape_one, "maybe": _shape_maybe, "many": _shape_many}
 
 
 Ask = Callable[[Binding, str, Sequence[object]], Awaitable[Any]]

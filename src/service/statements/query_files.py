@@ -38,6 +38,7 @@ _SUBJECTS = {
     "unnamed": "a relation",
     "fails": "an SQLSTATE",
     "filter": "a parameter",
+    "planned": "a parameter",
 }
 
 

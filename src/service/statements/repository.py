@@ -18,9 +18,10 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, over
 from pydantic import BaseModel
 
 from service.personal.marking import is_personal
-from service.statements import query_files
+from service.statements import frames, query_files
 from service.statements.cached import Cached
 from service.statements.calls import INDEX_SUFFIX, ROW_PARAMETER, Arguments, Bound
+from service.statements.reads import Read
 from service.statements.rows import Row
 from service.statements.statement import TENANT_PARAMETER, ResultKind, Statement, suggest
 from service.tenancy.binding import Binding
@@ -160,7 +161,8 @@ def _bind(cls: type[Repository], method: Callable[..., Awaitable[Any]], statemen
         raise statement.error(f"{model.__name__} has personal data, so it needs the column 'id' that it is sealed for")
     arguments = Arguments(where, tuple(signature.parameters.values())[1:])
     declared: _Declared = getattr(method, _MARK)
-    return Bound(
+    kind = Read if declared.cached is not None or frames.is_read(statement) else Bound
+    return kind(
         statement, arguments, model, noun=cls.noun, aggregate=cls.aggregate, hints=hints, personal=personal,
         cached=declared.cached,
     )  # fmt: skip

@@ -144,7 +144,10 @@ def compile_statement(
     lines = _lines(text, body)
     conditions = tuple(dict.fromkeys(line.condition for line in lines if line.condition))
     if len(conditions) > MAX_CONDITIONS:
-        raise head.error(0, f"{len(conditions)} conditions; a statement has at most {MAX_CONDITIONS}")
+        raise head.error(
+            0, f"{len(conditions)} conditions; a statement has at most {MAX_CONDITIONS}",
+            "put parameters that are given together under one '-- when', or write another statement",
+        )  # fmt: skip
     _check_conditions(lines, scope, body)
     parameters, groups = _parameters(lines, conditions, scope, head, body)
     label = f"/* {head.label(name)} */ "

@@ -20,6 +20,7 @@ from service.database.lazy_connection import Executor
 from service.errors import TenantUnbound
 from service.metrics import UNDECIPHERABLE as UNDECIPHERED
 from service.personal.keyring import Keyring, Undecipherable
+from service.tenancy.direct import DirectReads
 from service.tenancy.identity import Actor, Origin, TenantId, as_uuid
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.binding")
@@ -38,6 +39,8 @@ class Binding:
     keyring: Keyring | None = None
     reading: Reading | None = None
     """The transaction's access to the cache; None if the transaction may not use the cache."""
+    direct: DirectReads | None = None
+    """The way of reads that need no transaction; None if all statements run in one."""
 
     def seal(self, plain: str, column: str, row: UUID) -> bytes:
         """Encrypt the personal value `plain` for a row of the bound tenant; `column` is written `<table>.<column>`."""
@@ -130,6 +133,7 @@ def begin(
     sets the IP address and the request id of `origin`, for the log.
     """
     parts = [f"BEGIN ISOLATION LEVEL {isolation.upper()}{' READ ONLY' if read_only else ''}"]
+    parts.append("SET LOCAL plan_cache_mode = auto")
     if tenant is not None:
         parts.append(f"SELECT app.enter('{as_uuid(tenant)}')")
     if statement_timeout is not None:

@@ -18,11 +18,14 @@ from service.database.retries import repeated
 from service.database.savepoints import Savepoints
 from service.tenancy import binding
 from service.tenancy.binding import Binding, IsolationLevel
-from service.tenancy.identity import Actor, Origin, TenantId
+from service.tenancy.direct import DirectReads
+from service.tenancy.identity import Actor, Origin, TenantId, as_uuid
 
 T = TypeVar("T")
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.work")
+
+_NOWHERE = Origin()
 
 
 class Options(TypedDict, total=False):
@@ -40,6 +43,7 @@ class Options(TypedDict, total=False):
     statement_timeout: float | None
     at_least: int
     may_lag: bool
+    is_direct: bool
 
 
 class Transaction:
@@ -63,6 +67,7 @@ class Transaction:
         statement_timeout: float | None = None,
         at_least: int = 0,
         may_lag: bool = False,
+        is_direct: bool = False,
     ) -> None:
         """`attempt` is 1, or a higher number if `run` repeats the work. The class Options explains the other options."""
         self.database = database
@@ -76,12 +81,13 @@ class Transaction:
 
         It does not use the cache if it may write, has no tenant, or has a higher isolation level than read committed.
         """
-        self._begin = binding.begin(
-            tenant, origin or Origin(), read_only=read_only, isolation=isolation, statement_timeout=statement_timeout
-        )
+        if tenant is not None:
+            as_uuid(tenant)
+        self._origin, self._isolation, self._statement_timeout = origin or _NOWHERE, isolation, statement_timeout
         self._read_only = read_only
         self._may_be_cached = read_only and tenant is not None and isolation == "read committed"
         self._may_lag = may_lag and self._may_be_cached and database.replicas is not None
+        self._may_be_direct = is_direct and self._may_be_cached and not self._may_lag and statement_timeout is None
         self._at_least = at_least
         self._pool = database.pool
         self._connection: Connection | None = None
@@ -93,17 +99,27 @@ class Transaction:
         is_asked_again = self._may_lag and not self.may_be_behind
         if cache is not None and self._may_be_cached and self.tenant is not None and not is_asked_again:
             self.reading = Reading(cache, self.tenant, self._at_least)
-            executor: Executor = LazyConnection(self._open, self.database.pool.observe)
+        direct = None
+        if self._may_be_direct and self.tenant is not None and not self._pool.info.has_pooler:
+            direct = DirectReads(self._pool, self.tenant)
+        if self.reading is None and direct is None:
+            executor: Executor = await self._open()
         else:
-            executor = await self._open()
+            executor = LazyConnection(self._open, self.database.pool.observe)
         self._savepoints = Savepoints(executor)
-        self.binding = Binding(executor, self.tenant, self.database.keyring, self.reading)
+        self.binding = Binding(executor, self.tenant, self.database.keyring, self.reading, direct)
         return self
 
     @property
     def may_be_behind(self) -> bool:
         """Whether this transaction may run on a replica, which may be a moment behind. At a repetition by `run` it may not."""
         return self._may_lag and self.attempt == 1
+
+    def _begin(self) -> str:
+        return binding.begin(
+            self.tenant, self._origin, read_only=self._read_only, isolation=self._isolation,
+            statement_timeout=self._statement_timeout,
+        )  # fmt: skip
 
     async def _open(self) -> Connection:
         return await self._open_on_replica() or await self._open_on_primary()
@@ -112,7 +128,7 @@ class Transaction:
         replicas = self.database.replicas
         if not self.may_be_behind or self.tenant is None or replicas is None:
             return None
-        begun = await replicas.begin(self.tenant, self._begin, self._at_least)
+        begun = await replicas.begin(self.tenant, self._begin(), self._at_least)
         if begun is None:
             return None
         if self.reading is not None:
@@ -123,7 +139,7 @@ class Transaction:
     async def _open_on_primary(self) -> Connection:
         connection = await self._pool.acquire()
         try:
-            await connection.begin(self._begin, is_numbered=not self._read_only)
+            await connection.begin(self._begin(), is_numbered=not self._read_only)
         except BaseException:
             await self._leave(connection)
             raise

@@ -32,6 +32,8 @@ _OUTSIDE = {
     ("quarry_app", "app.is_sealed"): "the CHECKs of sealed columns call it",
     ("quarry_platform", "app.commit_outcome"): "database.py asks it about a lost commit",
     ("quarry_app", "app.enter"): "tenancy/binding.py begins with it",
+    ("quarry_app", "app.entered"): "the templates read_rows.sql and read_json.sql call it",
+    ("quarry_app", "app.rfc3339"): "the template read_json.sql calls it",
     ("quarry_app", "app.reach"): "replicas.py begins with it on a replica",
     ("quarry_platform", "app.enter_life"): "a pool enters it when it connects",
     ("quarry_platform", "app.current_tenant"): "policies of tables call it",

@@ -1,0 +1,70 @@
+"""Answers to reads whose JSON PostgreSQL has rendered. They are the same, byte for byte, as those made of row models."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from service.engine import EngineWork
+from service.http import answers
+from service.http.answers import Entity, Page
+from service.http.call import Call
+from service.http.pages import Cursor
+from service.http.single import Single
+from service.statements.reads import Asked, Together
+from service.tenancy.direct import NotDirect
+
+M = TypeVar("M", bound=BaseModel)
+W = TypeVar("W", bound=EngineWork)
+
+
+class _Tagged(BaseModel):
+    """The two fields of a rendered row that its ETag is made of."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID
+    version: int | None = None
+
+
+async def found(call: Call[W], model: type[M], read: Callable[[W], Awaitable[M]]) -> Entity[M]:
+    """The answer to a GET of one entity: `read` calls a method of a repository that returns a row of this model."""
+
+    def result(together: Together) -> Entity[M]:
+        if together.is_rendered:
+            return _entity(together.asked, together.documents)
+        return answers.entity(model, together.rows)
+
+    async def operation(work: W) -> Entity[M]:
+        asked = read(work)
+        if isinstance(asked, Asked) and asked.is_rendered:
+            try:
+                return _entity(asked, await asked.documents())
+            except NotDirect:
+                asked = read(work)
+        return answers.entity(model, await asked)
+
+    return await call.run(operation, single=Single(read, result, may_be_rendered=True))
+
+
+def _entity(asked: Asked, documents: list[str]) -> Entity[M]:
+    if not documents:
+        raise asked.missing
+    [document] = documents
+    answer: Entity[M] = Entity(document, Entity.status)
+    tagged = _Tagged.model_validate_json(document)
+    if tagged.version is not None:
+        answer.tagged = (tagged.id, tagged.version)
+    return answer
+
+
+def page(documents: list[str], limit: int, *, etag: str | None = None) -> Page[M]:
+    """An answer with one page of a list, as answers.page makes it of rows."""
+    following = "null"
+    if len(documents) > limit:
+        documents = documents[:limit]
+        following = f'"{Cursor.model_validate_json(documents[-1]).encode()}"'
+    return answers.page_of(f'{{"items":[{",".join(documents)}],"next":{following}}}'.encode(), etag)
