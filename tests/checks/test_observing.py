@@ -171,3 +171,29 @@ async def test_texts_that_are_excused_and_false_are_seen(garden: Garden) -> None
 )  # fmt: skip
 async def test_a_parameter_gets_what_its_function_needs(garden: Garden, plant: Plant) -> None:
     assert await codes(garden, plant) == []
+
+
+ODD = Plant(f"SELECT strpos(current_query(), 'ente' || 'red') > 0 {OWN}", "value", answers="bool")
+
+
+async def test_a_read_that_returns_something_else_in_its_frame_is_told(garden: Garden) -> None:
+    assert "framed-differs" in dict(await codes(garden, ODD))
+    assert "framed-differs" not in dict(await codes(garden, FIND))
+    assert "framed-differs" not in dict(
+        await codes(garden, ODD.where("strpos(current_query(), 'ente' || 'red')", "random()"))
+    )
+
+
+SEARCH = Plant(
+    "SELECT id FROM campaigns WHERE tenant_id = :tenant_id\n AND starts_with(search_name, :q)  -- when :q\n ORDER BY id LIMIT 9",
+    takes="q: str | None = None",
+)
+
+
+async def test_a_pattern_in_an_optional_line_needs_a_plan_of_its_own(garden: Garden) -> None:
+    note = "-- planned: q because an index finds what begins like it"
+    assert "pattern-unplanned" in dict(await codes(garden, SEARCH))
+    assert "pattern-unplanned" not in dict(await codes(garden, SEARCH.but(header=note)))
+    healthy = SEARCH.where("starts_with(search_name, :q)", "search_name = :q")
+    [subject] = await garden.examine({"planted": healthy.but(header=note)})
+    assert "note-unneeded" in {each.code for each in subject.findings}

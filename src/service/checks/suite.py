@@ -20,6 +20,7 @@ from service.checks.rules import (
     leftovers,
     notes,
     orders,
+    planning,
     privileges,
     row_counts,
     signature,
@@ -29,7 +30,15 @@ from service.checks.runs import attack, growth
 from service.checks.runs.samples import SampleError, Sampler
 from service.checks.runs.trials import TENANTS
 
-OF_ONE = (signature.check, row_counts.check, tenants.check, orders.check, functions.check, caching.check)
+OF_ONE = (
+    signature.check,
+    row_counts.check,
+    tenants.check,
+    orders.check,
+    functions.check,
+    caching.check,
+    planning.check,
+)
 """The checks that judge one statement by its proofs alone."""
 
 

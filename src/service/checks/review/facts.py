@@ -191,6 +191,8 @@ class Facts:
     calls: tuple[Call, ...]
     callers: tuple[CalledBy, ...]
     plan: Step | None
+    sent: str
+    """The text that a GET sends, with all optional lines and the lookup of a session; '' if the statement needs a transaction."""
     findings: tuple[str, ...]
 
     @property

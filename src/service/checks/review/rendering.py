@@ -102,7 +102,7 @@ def statement(facts: Facts, keys: str) -> Markup:
         [element("p", _remark(each.key, each.subject), " ", each.reason, class_="remark") for each in facts.remarks],
         drawing.text(facts.source, facts.source_line, {part for each in facts.tables for part in each.name.split(".")}),
         _short(facts),
-        _parameters(facts), _answers(facts), _locks(facts), _plan(facts), _callers(facts),
+        _parameters(facts), _answers(facts), _locks(facts), _plan(facts), _sent(facts), _callers(facts),
         id=facts.label, data_keys=keys,
     )  # fmt: skip
 
@@ -229,6 +229,15 @@ def _plan(facts: Facts) -> Markup | None:
         return None
     which = "with all optional lines, for any values" if facts.variants > 1 else "for any values"
     return _folded("Plan", which, drawing.plan(facts.plan))
+
+
+def _sent(facts: Facts) -> Markup | None:
+    if not facts.sent:
+        return None
+    which = "in one message with the lookup of the session" + (
+        ", with all optional lines" if facts.variants > 1 else ""
+    )
+    return _folded("Sent by a GET", which, element("pre", facts.sent, class_="box", tabindex="0"))
 
 
 def _callers(facts: Facts) -> Markup:

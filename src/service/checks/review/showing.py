@@ -78,6 +78,7 @@ def _lines(facts: Facts) -> Iterator[str]:
         ]),
     )  # fmt: skip
     yield from _section("PLAN", _plan(facts.plan, "") if facts.plan else ())
+    yield from _section("SENT BY A GET", facts.sent.split("\n") if facts.sent else ())
     yield from _section("CALLED BY", (each.place for each in facts.callers))
 
 

@@ -18,6 +18,8 @@ from service.checks.review import planned, separation, uses
 from service.checks.review.facts import Answer, Call, CalledBy, Facts, Held, Lock, Parameter, Remark, Step, Table
 from service.checks.review.spelling import spelled
 from service.checks.runs import growth
+from service.repos.sessions import Sessions
+from service.statements import frames
 from service.statements.calls import INDEX_SUFFIX
 from service.statements.statement import TENANT_PARAMETER
 
@@ -52,13 +54,26 @@ def state(
         tables=tuple(_tables(subject)), accesses=tuple(planned.accesses(found or {}, statement)),
         locks=locks, is_isolated=is_isolated,
         isolation=isolated, calls=calls, callers=tuple(callers),
-        plan=_plan(subject, plan), findings=tuple(printed(subject.findings)),
+        plan=_plan(subject, plan), sent=_sent(subject), findings=tuple(printed(subject.findings)),
     )  # fmt: skip
 
 
 def table_name(relation: Relation) -> str:
     """A table's name as statements write it: with the schema if the schema is `app`, otherwise without a schema."""
     return relation.qualified if relation.schema == _SHARED_SCHEMA else relation.name
+
+
+def _sent(subject: Subject) -> str:
+    entry, lookup = subject.entry, vars(Sessions)["authenticate"]
+    keys = frames.framed_keys(entry.statement)
+    if not keys:
+        return ""
+    is_rendered = entry.statement.kind in ("one", "many") and frames.is_rendered(entry.model)
+    return frames.frame(
+        entry.statement.variants[max(keys)], "json" if is_rendered else "rows",
+        model=entry.model, has_numbers=entry.statement.kind == "many",
+        bearer=(lookup.statement.variants[0], len(lookup.model.model_fields)),
+    ).text  # fmt: skip
 
 
 def _plan(subject: Subject, plan: Plan | None) -> Step | None:

@@ -14,7 +14,7 @@ from uuid import UUID
 from service.checks.proofs.catalog import Catalog
 from service.checks.proofs.tree import walk
 from service.checks.proving import Proved, Subject, understanding
-from service.checks.runs import observing
+from service.checks.runs import framing, observing
 from service.checks.runs.arguments import Round, is_written
 from service.checks.runs.samples import SampleError, Sampler, mark
 from service.checks.runs.trials import Outcome, Trials, chosen, undone
@@ -76,6 +76,7 @@ async def _attack(trials: Trials, subject: Subject, other: UUID) -> dict[Attempt
                 continue  # There are no such values. If no run of a variant is possible at all, observing.py reports this.
             async with undone(trials.connection):
                 outcome = await trials.run(subject, proved, values)
+                await framing.compare(trials, subject, proved, values, outcome)
                 after = await _fingerprint(trials.connection, subject.catalog, other) if is_watched else before
             found[proved.key, each.n, tuple(owners.items())] = values, outcome
             _judge(subject, outcome, values, other)

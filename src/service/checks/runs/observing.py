@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from service.checks import spans
 from service.checks.proofs.annotations import expected
 from service.checks.proving import Proved, Subject, understanding
+from service.checks.runs import framing
 from service.checks.runs.arguments import rounds
 from service.checks.runs.samples import SampleError
 from service.checks.runs.trials import Outcome, Trials, chosen, undone
@@ -78,6 +79,7 @@ async def _observe(trials: Trials, subject: Subject, proved: Proved) -> bool:
             continue
         async with undone(trials.connection):
             outcome = await trials.run(subject, proved, values)
+            await framing.compare(trials, subject, proved, values, outcome)
         if outcome.failure:
             failures[outcome.failure, outcome.message] += 1
             # In a round with None or with values of new rows, the values need not fit together. So a violated CHECK (23514) is

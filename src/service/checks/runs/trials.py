@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ import asyncpg
 from service.checks.proving import Proved, Subject
 from service.checks.runs.arguments import Arguments
 from service.checks.runs.samples import Sampler
+from service.statements.frames import Frame
 
 TENANTS = UUID("aaaaaaaa-0000-4000-8000-000000000001"), UUID("bbbbbbbb-0000-4000-8000-000000000002")
 """The ids of the two tenants that have sample rows. Statements run bound to the first, and must not see rows of the second."""
@@ -60,9 +61,7 @@ class Trials:
         If PostgreSQL reports an error, it is returned as a part of the outcome and not raised.
         """
         text = subject.entry.statement.variants[proved.key].text
-        await self.connection.execute(
-            f"SET LOCAL ROLE {subject.entry.role}; SET LOCAL app.tenant_id = '{self.bound}'; SET LOCAL statement_timeout = '20s'"
-        )
+        await self._begin(subject, self.bound)
         try:
             async with self.connection.transaction():
                 prepared = await self.connection.prepare(text)
@@ -76,6 +75,28 @@ class Trials:
             answer = Outcome(failure=str(error.sqlstate), message=str(error.args[0]))
         await self.connection.execute("RESET ROLE")
         return answer
+
+    async def run_framed(self, subject: Subject, frame: Frame, values: Sequence[object]) -> Outcome:
+        """Run a variant in a frame. It is planned for all values, and before a tenant is bound. See `run`.
+
+        The rows of the outcome are those of the statement; rows that are rendered as JSON have one column.
+        """
+        async with undone(self.connection):
+            # A tenant with a schema of its own is not served so.
+            await self.connection.execute(f"DELETE FROM app.schemas WHERE tenant_id = '{self.bound}'")
+            await self._begin(subject, "")
+            await self.connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+            try:
+                records = await self.connection.fetch(frame.text, *frame.values(self.bound, values))
+            except asyncpg.PostgresError as error:
+                return Outcome(failure=str(error.sqlstate), message=str(error.args[0]))
+        rows = [(each,) if isinstance(each, str) else tuple(each.values()) for each in frame.read(records).answer]
+        return Outcome(rows=tuple(rows))
+
+    async def _begin(self, subject: Subject, tenant: UUID | str) -> None:
+        await self.connection.execute(
+            f"SET LOCAL ROLE {subject.entry.role}; SET LOCAL app.tenant_id = '{tenant}'; SET LOCAL statement_timeout = '20s'"
+        )
 
 
 def chosen(subject: Subject) -> list[Proved]:
