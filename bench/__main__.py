@@ -9,20 +9,23 @@ from time import monotonic
 
 import structlog
 
-from bench import cached, http, inprocess, report, sign_ins, streams, throughput, tracking
+from bench import cached, http, inprocess, plans, report, sign_ins, streams, throughput, tracking
 from bench.installation import Volume, installed
 from bench.rounds import Plan
 
 _SHORT = Plan(rounds=15, seconds=0.3, inner_rounds=100, calls=50)
 _LONG = Plan(rounds=100, seconds=0.5, inner_rounds=1000, calls=100)
 _PARTS = ("inprocess", "http", "sign_ins", "tracking", "throughput", "streams", "cached")
+_APART = ("plans",)
+"""Parts that run only if they are asked for, because they take long."""
 
 
 def main() -> None:
     """Read the options and run."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--long", action="store_true", help="more and longer rounds")
-    parser.add_argument("--only", choices=_PARTS, help="one part of it")
+    parser.add_argument("--only", choices=(*_PARTS, *_APART), help="one part of it")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of the large tenant, for `--only plans`")
     parser.add_argument(
         "--against", action="append", default=[], metavar="LABEL=SRC", help="also Quarry from another source tree"
     )
@@ -54,6 +57,8 @@ def main() -> None:
             tables.append(streams.report(streams.measure(installation, say)))
         if "cached" in parts:
             tables.append(cached.report(cached.measure(installation, plan, say)))
+        if "plans" in parts:
+            tables.append(plans.report(plans.measure(installation, options.rows, say)))
     print("\n" + "\n".join(tables))
 
 
