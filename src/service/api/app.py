@@ -32,6 +32,7 @@ from service.http.limits import LimitName, Limits
 from service.http.middleware import Answered, RequestId
 from service.http.proxies import edge_middleware
 from service.http.quota import Quota
+from service.http.ready import ReadyAnswers
 from service.http.reference import ApiReference
 from service.http.shares import Shares
 from service.http.shutdown import shutdown_notice
@@ -88,6 +89,10 @@ def create_app(
                     yield State(
                         settings=settings, database=serving, kind=Work, passwords=passwords, limits=limits, upkeep=upkeep,
                         quota=Quota(settings.idempotency_keys_per_tenant), shares=Shares(settings.database_pool_max),
+                        ready=ReadyAnswers(
+                            serving.cache if serving.replicas is None else None,
+                            settings.cache_max_entries, settings.cache_max_bytes,
+                        ),
                         sender=one_time_codes.sender(settings), watermarks=watermarks, feed=feed,
                         health=health, revision=document.revision,
                     )  # fmt: skip

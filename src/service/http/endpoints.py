@@ -13,11 +13,12 @@ from starlette.types import Receive, Scope, Send
 
 from service.accounts.permissions import Permission
 from service.errors import MethodNotAllowed, ServiceError
-from service.http import answers, contract
+from service.http import answers, contract, ready
 from service.http.answers import Answer, Entity
 from service.http.call import Call
 from service.http.contract import Contract
 from service.http.idempotency import Replayed
+from service.http.ready import ReadyAnswers
 from service.http.state import State
 from service.http.streaming import EventStream
 
@@ -88,14 +89,26 @@ class Resource:
     def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
         self.endpoints = endpoints
         self.path = next(iter(endpoints.values())).path
+        self.is_streamed = any(each.is_streamed for each in endpoints.values())
         self.allowed = tuple(sorted({*endpoints, *({"HEAD"} if "GET" in endpoints else ())}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["template"], scope["is_streamed"] = self.path, self.is_streamed
+        # An application without a lifespan, as in a test of the middleware, has no state.
+        ready_answers: ReadyAnswers | None = scope.get("state", {}).get("ready")
+        key = None if ready_answers is None else ready.key_of(scope)
+        if ready_answers is not None and key is not None and (found := ready_answers.find(key)) is not None:
+            structlog.contextvars.bind_contextvars(tenant=str(found.tenant))
+            await ready.send(found, send)
+            return
         request: Request[State] = Request(scope, receive, send)
-        scope["template"] = self.path
-        scope["is_streamed"] = any(each.is_streamed for each in self.endpoints.values())
+        call: Call[Any] | None = None
         try:
-            answer = await self._answer(request)
+            endpoint = self.endpoint(request.method)
+            if endpoint is None:
+                raise MethodNotAllowed(self.allowed)
+            call = Call[Any](request, endpoint.permission, may_repeat=endpoint.is_idempotent)
+            answer = await self._answer(call, endpoint)
         except Exception as error:
             if not isinstance(error, ServiceError) or error.code == "internal":
                 log.exception("failed")
@@ -104,17 +117,15 @@ class Resource:
             answer = problem
         if (endpoint := self.endpoint(request.method)) is not None and endpoint.is_for_callers:
             answers.keep(answer, is_secret=endpoint.is_secret)
+        if ready_answers is not None and key is not None and call is not None:
+            ready_answers.keep(key, call.reading, answer)
         await answer(scope, receive, send)
 
     def endpoint(self, method: str) -> Endpoint | None:
         """The endpoint that serves a method; None if the method is not allowed. The endpoint of GET also serves HEAD."""
         return self.endpoints.get("GET" if method == "HEAD" else method)
 
-    async def _answer(self, request: Request[State]) -> Response:
-        endpoint = self.endpoint(request.method)
-        if endpoint is None:
-            raise MethodNotAllowed(self.allowed)
-        call = Call[Any](request, endpoint.permission, may_repeat=endpoint.is_idempotent)
+    async def _answer(self, call: Call[Any], endpoint: Endpoint) -> Response:
         answer: Response
         try:
             answer = await endpoint.handler(call, **await _inputs(call, endpoint))

@@ -12,6 +12,7 @@ from service.database.database import Database
 from service.engine import EngineWork
 from service.http.limits import Limits
 from service.http.quota import Quota
+from service.http.ready import ReadyAnswers
 from service.http.shares import Shares
 from service.operations.health import Health
 from service.operations.upkeep import Upkeep
@@ -30,6 +31,7 @@ class State(TypedDict):
     upkeep: Upkeep
     quota: Quota
     shares: Shares
+    ready: ReadyAnswers
     sender: CodeSender | None
     watermarks: Watermarks
     feed: Feed
