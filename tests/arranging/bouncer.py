@@ -42,6 +42,7 @@ _DIRECT: Mapping[str, str] = {
     "test_schema.py": "it looks at migrations, which go round a pooler",
     "test_migrations.py": "migrations go round a pooler",
     "test_provisioning.py": "set-up goes round a pooler",
+    "tenancy/test_direct.py": "behind a pooler, reads run in transactions",
     "test_recovery.py": "it stops and starts servers of its own",
     "pooler/": "it has poolers of its own",
     "tls/": "it has servers of its own",
