@@ -30,7 +30,7 @@ _BIG = UUID("aaaaaaaa-0000-4000-8000-000000000001")
 _SMALL = [UUID(int=0xBBBBBBBB << 96 | 0x40008000 << 48 | n) for n in range(1, SMALL_TENANTS + 1)]
 _KINDS = ("force_generic_plan", "force_custom_plan")
 _RUNS = 5
-_SLOWER, _MATTERS = 1.5, 0.001
+_LEAST_RATIO, _LEAST_SECONDS = 1.5, 0.001
 """A generic plan is listed if it takes so many times the time of the other, and so many seconds more."""
 
 
@@ -81,7 +81,7 @@ async def _compare(trials: Trials, subject: Subject, proved: Proved, name: str, 
         try:
             values = await trials.arguments.values(subject, proved, {}, Round(number))
         except SampleError:
-            continue
+            continue  # A statement without sample values is not measured.
         async with undone(trials.connection):
             times = await _times(trials, frame, values)
         given = ", ".join(statement.given(proved.key))
@@ -110,7 +110,9 @@ async def _times(trials: Trials, frame: Frame, values: Sequence[object]) -> tupl
 def report(compared: Sequence[Compared]) -> str:
     """The table: all variants that are slower by a generic plan, and how many are not."""
     slower = [
-        each for each in compared if each.generic > _SLOWER * each.custom and each.generic - each.custom > _MATTERS
+        each
+        for each in compared
+        if each.generic > _LEAST_RATIO * each.custom and each.generic - each.custom > _LEAST_SECONDS
     ]
     lines = ["", f"Generic plans: {len(compared)} runs compared, {len(slower)} of them slower than with their own plan"]
     lines += [

@@ -154,7 +154,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION app.entered(tenant uuid) IS 'Binds the statement that calls it to a tenant, and returns the tenant; NULL if it has a schema of its own.';
+COMMENT ON FUNCTION app.entered(tenant uuid) IS 'Binds the statement that calls it to a tenant, and returns the tenant; NULL, although bound, if the tenant has a schema of its own.';
 
 CREATE FUNCTION app.find_tenant(host text) RETURNS TABLE(id uuid, status text)
     LANGUAGE sql STABLE SECURITY DEFINER

@@ -1,8 +1,8 @@
--- A read in one message: it enters the tenant, looks the bearer up and runs a statement, in one snapshot and without BEGIN and
--- COMMIT. The tenant's id is the first parameter; in the two statements that are inserted, entered.tenant_id stands for it.
--- OFFSET 0 keeps the planner from looking at a table before app.entered() has bound the tenant. Lines that end in `-- numbers`
--- or `-- bearer` are left out if these are not asked for. There is one row without "#is_row" if the statement has no row; the
--- statement is not run if there is no such bearer. Its order stays, because the one row before it is joined to it as it comes.
+-- A read in one message: it binds the tenant, looks the bearer up and runs a statement, in one snapshot and without BEGIN and COMMIT.
+-- The tenant's id is the first parameter; in the two statements that are inserted, entered.tenant_id stands for it. OFFSET 0 keeps
+-- the subqueries separate, so that no table is read before app.entered() has bound the tenant. Lines that end in `-- numbers` or
+-- `-- bearer` are left out if the frame has no commit numbers or no bearer. If there is no such bearer, the statement does not run.
+-- If it has no row, there is one row without "#is_row". Its rows keep their order: a single row is joined to them.
 SELECT entered.tenant_id AS "#tenant",
        numbers.*,                                                                                       -- numbers
        bearer.*,                                                                                        -- bearer

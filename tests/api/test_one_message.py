@@ -39,10 +39,12 @@ ODD = "\"\\/\b\f\n\r\t\x01\x1f\x7f<é😀\u2028'$1"[:60]
 @contextmanager
 def by_transaction(api: Api, tenant: NewTenant) -> Iterator[None]:
     """Meanwhile, the tenant's reads take the way of a tenant with a schema of its own."""
-    apart = api.state["database"].pool.apart
+    apart = api.state["database"].pool.own_schema_tenants
     apart.add(tenant.id)
-    yield
-    apart.discard(tenant.id)
+    try:
+        yield
+    finally:
+        apart.discard(tenant.id)
 
 
 async def answers_of(

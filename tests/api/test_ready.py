@@ -12,7 +12,7 @@ from arranging.accounts import NewTenant
 from arranging.application import Api, problem, until
 from arranging.drafts import draft_of, list_of, path_of
 from arranging.factories import Factory
-from service.http.ready import Ready, ReadyAnswers
+from service.http.ready import ReadyAnswer, ReadyAnswers
 from service.work import Work
 
 
@@ -24,7 +24,7 @@ def ready(api: Api) -> ReadyAnswers:
 
 async def made_ready(ready: ReadyAnswers, ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
     """The answer to a GET that has become a ready one."""
-    sent: list[Ready | None] = []
+    sent: list[ReadyAnswer | None] = []
     find = ready.find
     ready.find = lambda key: (sent.append(find(key)), sent[-1])[1]  # type: ignore[method-assign, func-returns-value]
     answer = await until(ask, lambda _: sent[-1] is not None)

@@ -98,8 +98,8 @@ def test_dates_and_times_are_written_as_the_api_does() -> None:
 )  # fmt: skip
 def test_a_model_with_other_types_is_not_rendered(annotation: Any) -> None:
     model = type("Other", (Thing,), {"__annotations__": {"odd": annotation}, "__module__": __name__})
-    assert frames.is_rendered(Thing)
-    assert not frames.is_rendered(model)
+    assert frames.can_render(Thing)
+    assert not frames.can_render(model)
 
 
 def test_a_model_that_changes_what_it_writes_is_not_rendered() -> None:
@@ -108,5 +108,5 @@ def test_a_model_that_changes_what_it_writes_is_not_rendered() -> None:
         def _loud(self, name: str) -> str:
             return name.upper()
 
-    assert not frames.is_rendered(Loud)
-    assert not frames.is_rendered(None)
+    assert not frames.can_render(Loud)
+    assert not frames.can_render(None)

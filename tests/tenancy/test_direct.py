@@ -15,7 +15,7 @@ from service.database.database import Database
 from service.errors import TenantUnbound
 from service.repos.campaigns import Campaign
 from service.settings.settings import Settings
-from service.statements.reads import Asked
+from service.statements.reads import ReadCall
 from service.tenancy.direct import DirectReads
 from service.work import Work
 
@@ -69,7 +69,7 @@ async def test_no_tenant_stays_on_the_connection(one: Database, new: Factory, ac
 async def test_no_transaction_is_begun_unless_a_statement_needs_one(one: Database, acme: NewTenant) -> None:
     async with Work(one, acme.id, read_only=True, is_direct=True) as work:
         asked: Any = work.campaigns.page()
-        assert isinstance(asked, Asked)
+        assert isinstance(asked, ReadCall)
         assert asked.is_direct
         await asked
         with pytest.raises(RuntimeError):

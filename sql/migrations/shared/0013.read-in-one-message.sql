@@ -3,6 +3,7 @@
 
 SET LOCAL lock_timeout = '4s';
 
+-- VOLATILE, so that the planner neither calls it nor leaves it out.
 CREATE FUNCTION app.entered(tenant uuid) RETURNS uuid
     LANGUAGE plpgsql VOLATILE
 AS $$
@@ -15,7 +16,7 @@ BEGIN
     RETURN tenant;
 END
 $$;
-COMMENT ON FUNCTION app.entered(uuid) IS 'Binds the statement that calls it to a tenant, and returns the tenant; NULL if it has a schema of its own.';
+COMMENT ON FUNCTION app.entered(uuid) IS 'Binds the statement that calls it to a tenant, and returns the tenant; NULL, although bound, if the tenant has a schema of its own.';
 GRANT EXECUTE ON FUNCTION app.entered(uuid) TO quarry_app;
 
 -- What Python can't hold is shown as the first or the last that it can, as in service/database/temporal.py.

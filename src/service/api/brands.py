@@ -13,7 +13,7 @@ from service.http.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
 from service.http.numbered_pages import numbered_page
 from service.http.pages import PageQuery
 from service.http.preconditions import Precondition, expected
-from service.http.rendered import found
+from service.http.rendered import read_entity
 from service.profiles import change_profile, create_profile
 from service.repos.brands import Brand, CompanyType
 from service.statements.outcomes import check_removed
@@ -107,7 +107,7 @@ async def create(call: Call, body: Parsed[BrandDraft]) -> Created[Brand]:
 
 async def find(call: Call) -> Entity[Brand]:
     """Get one brand with its niches."""
-    return await found(call, Brand, lambda work: work.brands.find(call.id()))
+    return await read_entity(call, Brand, lambda work: work.brands.find(call.id()))
 
 
 async def update(call: Call, body: Parsed[BrandPatch], precondition: Precondition) -> Entity[Brand]:

@@ -15,7 +15,7 @@ from service.http.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
 from service.http.numbered_pages import numbered_page
 from service.http.pages import PageQuery
 from service.http.preconditions import Precondition, expected
-from service.http.rendered import found
+from service.http.rendered import read_entity
 from service.repos.campaigns import Campaign, Status
 from service.statements.outcomes import changed_row, check_removed
 from service.work import Work
@@ -91,7 +91,7 @@ async def create(call: Call, body: Parsed[CampaignDraft]) -> Created[Campaign]:
 
 async def find(call: Call) -> Entity[Campaign]:
     """Get one campaign."""
-    return await found(call, Campaign, lambda work: work.campaigns.find(call.id()))
+    return await read_entity(call, Campaign, lambda work: work.campaigns.find(call.id()))
 
 
 async def update(call: Call, body: Parsed[CampaignPatch], precondition: Precondition) -> Entity[Campaign]:

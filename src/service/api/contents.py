@@ -13,7 +13,7 @@ from service.http.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
 from service.http.numbered_pages import numbered_page
 from service.http.pages import PageQuery
 from service.http.preconditions import Precondition, expected
-from service.http.rendered import found
+from service.http.rendered import read_entity
 from service.repos.contents import Content, Kind, Status
 from service.statements.outcomes import changed_row, check_removed
 from service.work import Work
@@ -86,7 +86,7 @@ async def create(call: Call, body: Parsed[ContentDraft]) -> Created[Content]:
 
 async def find(call: Call) -> Entity[Content]:
     """Get one content of a campaign."""
-    return await found(call, Content, lambda work: work.contents.find(call.id("campaign_id"), call.id()))
+    return await read_entity(call, Content, lambda work: work.contents.find(call.id("campaign_id"), call.id()))
 
 
 async def update(call: Call, body: Parsed[ContentPatch], precondition: Precondition) -> Entity[Content]:

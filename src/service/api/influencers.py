@@ -13,7 +13,7 @@ from service.http.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
 from service.http.numbered_pages import numbered_page
 from service.http.pages import PageQuery
 from service.http.preconditions import Precondition, expected
-from service.http.rendered import found
+from service.http.rendered import read_entity
 from service.profiles import change_profile, create_profile
 from service.repos.influencers import Gender, Influencer
 from service.statements.outcomes import check_removed
@@ -91,7 +91,7 @@ async def create(call: Call, body: Parsed[InfluencerDraft]) -> Created[Influence
 
 async def find(call: Call) -> Entity[Influencer]:
     """Get one influencer with its niches."""
-    return await found(call, Influencer, lambda work: work.influencers.find(call.id()))
+    return await read_entity(call, Influencer, lambda work: work.influencers.find(call.id()))
 
 
 async def update(call: Call, body: Parsed[InfluencerPatch], precondition: Precondition) -> Entity[Influencer]:

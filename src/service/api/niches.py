@@ -9,7 +9,7 @@ from service.http.answers import Entity, Page
 from service.http.inputs import Parsed
 from service.http.numbered_pages import numbered_page
 from service.http.pages import PageQuery
-from service.http.rendered import found
+from service.http.rendered import read_entity
 from service.repos.niches import Niche
 
 _NICHES = TypeAdapter(list[Niche])
@@ -28,4 +28,4 @@ async def page(call: Call, query: Parsed[NicheQuery]) -> Page[Niche]:
 
 async def find(call: Call) -> Entity[Niche]:
     """Get one niche."""
-    return await found(call, Niche, lambda work: work.niches.find(call.id()))
+    return await read_entity(call, Niche, lambda work: work.niches.find(call.id()))

@@ -10,7 +10,7 @@ from service.http import answers
 from service.http.answers import Entity
 from service.http.inputs import KEPT, Parsed, Patch, example
 from service.http.preconditions import Precondition, expected
-from service.http.rendered import found
+from service.http.rendered import read_entity
 from service.repos.tenants import Tenant
 from service.statements.outcomes import changed_row
 from service.work import Work
@@ -28,7 +28,7 @@ class TenantPatch(Patch):
 
 async def find(call: Call) -> Entity[Tenant]:
     """Get the caller's tenant."""
-    return await found(call, Tenant, lambda work: work.tenants.current())
+    return await read_entity(call, Tenant, lambda work: work.tenants.current())
 
 
 async def update(call: Call, body: Parsed[TenantPatch], precondition: Precondition) -> Entity[Tenant]:

@@ -26,7 +26,7 @@ from service.http.inputs import KEPT, NO_BODY, Body, Parsed, Patch, example
 from service.http.numbered_pages import numbered_page
 from service.http.pages import PageQuery
 from service.http.preconditions import Precondition, expected
-from service.http.rendered import found
+from service.http.rendered import read_entity
 from service.repos.users import KeptHash, Role, User
 from service.work import Work
 
@@ -110,7 +110,7 @@ async def create(call: Call, body: Parsed[UserDraft]) -> Created[User]:
 
 async def find(call: Call) -> Entity[User]:
     """Get one user."""
-    return await found(call, User, lambda work: work.users.find(call.id()))
+    return await read_entity(call, User, lambda work: work.users.find(call.id()))
 
 
 async def update(call: Call, body: Parsed[UserPatch], precondition: Precondition) -> Entity[User]:

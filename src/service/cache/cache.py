@@ -159,10 +159,11 @@ class Cache:
 
     def held(self, question: Question) -> Rows | None:
         """The rows that the cache of this process has for `question`; None if it has none that are valid now."""
-        now = time.monotonic()
-        entry = self._entries.get(question.key)
+        now, key = time.monotonic(), question.key
+        entry = self._entries.get(key)
         if entry is None or not self._holds(question, entry, 0, now):
             return None
+        self._entries.move_to_end(key)
         self.watermarks.use(question.tenant, now)
         return entry.rows
 
@@ -242,11 +243,10 @@ class Reading:
         self._cache, self._at_least = cache, at_least
         self._passes_by = False
         self._pinned: Stamp | None = None
-        # What has been read through the cache, and whether nothing else has been read.
+        # What has been read through the cache, whether all of it was there, and the epoch and numbers that `place` has returned.
         self.uses: list[tuple[Question, Rows]] = []
-        self.is_alone = True
+        self.is_from_cache = True
         self.placed: tuple[int, int, int] | None = None
-        """The epoch, and the numbers that `place` has returned."""
 
     async def read(self, question: Question, fill: Fill) -> Rows:
         """Like Cache.read. But after a call of `pass_by`, always call `fill` and return its rows, without using the cache."""
@@ -257,9 +257,9 @@ class Reading:
         self.uses.append((question, rows))
         return rows
 
-    def read_beside(self) -> None:
-        """Note that a statement has been run without the cache."""
-        self.is_alone = False
+    def note_database_read(self) -> None:
+        """Note that the database has been read, also if that was to fill the cache."""
+        self.is_from_cache = False
 
     def require(self, number: int) -> None:
         """From now on, all results of `read` have to show the tenant's commits up to `number`."""
@@ -267,11 +267,11 @@ class Reading:
 
     def pass_by(self) -> None:
         """From now on, read the database only: a cached result may be older than the commit numbers read there."""
-        self._passes_by, self.is_alone = True, False
+        self._passes_by, self.is_from_cache = True, False
 
     def pin(self, epoch: int, number: int, shared: int) -> None:
         """Note that this transaction reads from a replica. It has the commits up to these numbers, and perhaps no later ones."""
-        self.is_alone = False
+        self.is_from_cache = False
         self._pinned = Stamp(epoch, number, shared, -math.inf)
 
     def read_at(self, asked_at: float) -> float:

@@ -85,7 +85,7 @@ class Pool:
         """The connections in use, without those that were in use when `renew` was called."""
         self._prepared: dict[Any, dict[str, Any]] = {}
         """The prepared statements of each connection that was acquired from asyncpg's pool, by their texts."""
-        self.apart: set[UUID] = set()
+        self.own_schema_tenants: set[UUID] = set()
         """Tenants that are known to have a schema of their own."""
 
     @classmethod
@@ -109,6 +109,7 @@ class Pool:
         constants = {
             "search_path": f"{schema}, pg_temp",
             "timezone": "UTC",
+            # For reads that are sent alone (tenancy/direct.py); transactions set it back to `auto`.
             "plan_cache_mode": "force_generic_plan",
             **dict(limits.timeouts()),
         }

@@ -28,12 +28,12 @@ from service.http.idempotency import IdempotentRequest, read_key
 from service.http.inputs import Parsed, parse_body, parse_query, read_bytes
 from service.http.limits import household
 from service.http.preconditions import Precondition
-from service.http.single import Single
+from service.http.single import SingleRead
 from service.http.state import State
 from service.positions import Position
 from service.repos.api_keys import KeyBearer
 from service.repos.sessions import Bearer
-from service.statements.reads import Asked
+from service.statements.reads import ReadCall
 from service.tenancy.direct import NotDirect
 from service.tenancy.identity import Actor, Origin, TenantId
 
@@ -146,13 +146,14 @@ class Call(Generic[W]):
         token: Token | None = None,
         at_least: int = 0,
         may_lag: bool = True,
-        single: Single[W, R] | None = None,
+        single: SingleRead[W, R] | None = None,
     ) -> R:
         """Run `operation` after the caller has been authenticated by `token` or the request's token.
 
         A write runs in one transaction. The statements of a read are sent as single messages where that is possible, each with a
-        snapshot of its own. If `operation` returns the call of one method that only reads, without awaiting it, it and
-        the authentication are one message; then `operation` is called before the caller is known. `single` says so explicitly.
+        snapshot of its own. If `operation` returns the call of one method that only reads, without awaiting it, it and the
+        authentication are one message; then `operation` is called before the caller is known. `single` is such a read with more
+        to be said of it.
 
         A read includes the tenant's commits up to number `at_least`, and goes to a replica, if there is one, unless `may_lag`
         is false. Every request is authenticated, so the suspension of a tenant, or the end of a user, session or key, takes
@@ -163,7 +164,7 @@ class Call(Generic[W]):
         settings = self.state["settings"]
         at_least = max(at_least, self.at_least)
         if single is None and not self.writes:
-            single = Single(operation, lambda together: cast("R", together.rows))
+            single = SingleRead(operation, lambda together: cast("R", together.rows))
 
         async def as_caller(work: W) -> tuple[R, W]:
             lookup = self._look_up(work, shown)
@@ -256,7 +257,7 @@ class Call(Generic[W]):
         scheme, _, text = self.request.headers.get("authorization", "").partition(" ")
         return text.strip() if scheme.lower() == "bearer" else ""
 
-    def _look_up(self, work: EngineWork, token: Token) -> Asked:
+    def _look_up(self, work: EngineWork, token: Token) -> ReadCall:
         """The call of the statement that looks up the session or API key of the token."""
         seen_every = self.state["upkeep"].seen_every
         if token.kind == "session":
@@ -264,7 +265,7 @@ class Call(Generic[W]):
             asked: Any = work.sessions.authenticate(token.hash, idle=idle, seen_every=seen_every)
         else:
             asked = work.api_keys.authenticate(token.hash, seen_every=seen_every)
-        return cast("Asked", asked)
+        return cast("ReadCall", asked)
 
     def _admit(self, work: EngineWork, token: Token, bearer: Bearer | KeyBearer | None) -> None:
         """Set the caller, from the row of the token's session or API key. Raises Unauthorized and so on, as `run` does."""

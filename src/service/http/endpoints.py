@@ -117,7 +117,8 @@ class Resource:
             answer = problem
         if (endpoint := self.endpoint(request.method)) is not None and endpoint.is_for_callers:
             answers.keep(answer, is_secret=endpoint.is_secret)
-        if ready_answers is not None and key is not None and call is not None:
+        is_kept = endpoint is not None and not endpoint.is_secret and not endpoint.is_streamed
+        if ready_answers is not None and key is not None and call is not None and is_kept:
             ready_answers.keep(key, call.reading, answer)
         await answer(scope, receive, send)
 

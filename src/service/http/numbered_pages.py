@@ -15,9 +15,9 @@ from service.http import answers, rendered
 from service.http.answers import Page
 from service.http.call import Call
 from service.http.inputs import Parsed
-from service.http.single import Single
+from service.http.single import SingleRead
 from service.positions import Position
-from service.statements.reads import Asked, Together
+from service.statements.reads import JointResult, ReadCall
 from service.tenancy.direct import NotDirect
 
 M = TypeVar("M", bound=BaseModel)
@@ -46,25 +46,24 @@ async def numbered_page(
         if is_known(etag):
             return answers.not_modified(etag)
         asked = read(work)
-        if isinstance(asked, Asked) and asked.is_rendered:
+        if isinstance(asked, ReadCall) and asked.can_render:
             try:
-                return rendered.page(await asked.documents(), query.get().limit, etag=etag)
+                return rendered.page(await asked.documents(), query.get().limit, etag)
             except NotDirect:
                 asked = read(work)
         return answers.page(items, await asked, query.get().limit, etag=etag)
 
-    def result(together: Together) -> Page[M]:
+    def result(together: JointResult) -> Page[M]:
         if together.stamp is None:
             raise NotDirect
         etag = _etag_of(call, *together.stamp)
-        if is_known(etag):
-            return answers.not_modified(etag)
         if together.is_rendered:
-            return rendered.page(together.documents, query.get().limit, etag=etag)
+            return rendered.page(together.documents, query.get().limit, etag)
         return answers.page(items, together.rows, query.get().limit, etag=etag)
 
-    # With If-None-Match, the numbers are read first, because the rows may not be needed.
-    single = None if call.if_none_match else Single(read, result, may_be_rendered=True, has_numbers=True)
+    # With If-None-Match, the numbers are read first, because the rows may not be needed. Then `operation` runs after the caller
+    # has been admitted, because it is an `async def`.
+    single = None if call.if_none_match else SingleRead(read, result, may_be_rendered=True, has_numbers=True)
     return await call.run(operation, single=single)
 
 

@@ -1,4 +1,4 @@
-"""Answers that are ready to be sent again: to a GET whose reads have all come from the cache.
+"""Answers that can be sent again. An answer is kept if all reads of its GET came from the cache.
 
 A ready answer is sent if each of these reads would be answered from the cache now, with the same rows, the row of the caller's
 session or API key among them. So the caller would be admitted again, and the answer would be the same, byte for byte. It is
@@ -31,7 +31,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class ReadyAnswer:
     """An answer with status 200, and the reads that it was made of.
 
     `placed` are the epoch and the commit numbers that its ETag was made of, None if they were not needed. `size` is the
@@ -47,7 +47,10 @@ class Ready:
 
 
 def key_of(scope: Scope) -> Key | None:
-    """What a ready answer is found by: path, query and a hash of the bearer token. None if there can't be one for the request."""
+    """What a ready answer is found by: path, query and a hash of the header Authorization.
+
+    None if there can't be one for the request.
+    """
     if scope["method"] != "GET":
         return None
     token = None
@@ -66,11 +69,11 @@ class ReadyAnswers:
         """`cache` holds the rows, which `most_entries` and `most_bytes` limit; None for no cache and no ready answers."""
         self._cache = cache
         self._most_entries, self._most_bytes = most_entries // _SHARE, most_bytes // _SHARE
-        self._ready: OrderedDict[Key, Ready] = OrderedDict()
+        self._ready: OrderedDict[Key, ReadyAnswer] = OrderedDict()
         self._bytes = 0
         self._hits = CACHE.labels(outcome="hit")
 
-    def find(self, key: Key) -> Ready | None:
+    def find(self, key: Key) -> ReadyAnswer | None:
         """The answer for `key`, if it is valid. One that is not valid is forgotten."""
         ready = self._ready.get(key)
         if ready is None or self._cache is None:
@@ -82,7 +85,7 @@ class ReadyAnswers:
         self._hits.inc(len(ready.uses))
         return ready
 
-    def _holds(self, ready: Ready, cache: Cache) -> bool:
+    def _holds(self, ready: ReadyAnswer, cache: Cache) -> bool:
         if any(cache.held(question) != rows for question, rows in ready.uses):
             return False
         if ready.placed is None:
@@ -92,14 +95,15 @@ class ReadyAnswers:
 
     def keep(self, key: Key, reading: Reading | None, answer: Response) -> None:
         """Keep an answer if all that was read for it has come from the cache."""
-        if self._cache is None or reading is None or not reading.is_alone or len(reading.uses) < 2:
+        # At least the row of the bearer and one more result.
+        if self._cache is None or reading is None or not reading.is_from_cache or len(reading.uses) < 2:
             return
         body = bytes(answer.body)
         size = len(body) + len(key[0]) + len(key[1]) + sum(size_of(rows) for _, rows in reading.uses)
         if answer.status_code != 200 or size > self._most_bytes // 8:
             return
         self._forget(key)
-        self._ready[key] = Ready(
+        self._ready[key] = ReadyAnswer(
             reading.tenant, tuple(reading.uses), reading.placed, answer.raw_headers, body, size
         )  # fmt: skip
         self._bytes += size
@@ -111,7 +115,7 @@ class ReadyAnswers:
             self._bytes -= ready.size
 
 
-async def send(ready: Ready, send: Any) -> None:
+async def send(ready: ReadyAnswer, send: Any) -> None:
     """Send a ready answer."""
     await send({"type": "http.response.start", "status": 200, "headers": ready.headers})
     await send({"type": "http.response.body", "body": ready.body})

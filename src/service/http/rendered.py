@@ -13,8 +13,8 @@ from service.http import answers
 from service.http.answers import Entity, Page
 from service.http.call import Call
 from service.http.pages import Cursor
-from service.http.single import Single
-from service.statements.reads import Asked, Together
+from service.http.single import SingleRead
+from service.statements.reads import JointResult, ReadCall
 from service.tenancy.direct import NotDirect
 
 M = TypeVar("M", bound=BaseModel)
@@ -30,27 +30,31 @@ class _Tagged(BaseModel):
     version: int | None = None
 
 
-async def found(call: Call[W], model: type[M], read: Callable[[W], Awaitable[M]]) -> Entity[M]:
-    """The answer to a GET of one entity: `read` calls a method of a repository that returns a row of this model."""
+async def read_entity(call: Call[W], model: type[M], read: Callable[[W], Awaitable[M]]) -> Entity[M]:
+    """The answer to a GET of one entity: `read` returns the call of a method whose rows are of this model, without awaiting it.
 
-    def result(together: Together) -> Entity[M]:
+    `read` may be called several times, once before the caller is admitted (see SingleRead). Raises what Call.run raises, and
+    NotFound if there is no row.
+    """
+
+    def result(together: JointResult) -> Entity[M]:
         if together.is_rendered:
             return _entity(together.asked, together.documents)
         return answers.entity(model, together.rows)
 
     async def operation(work: W) -> Entity[M]:
         asked = read(work)
-        if isinstance(asked, Asked) and asked.is_rendered:
+        if isinstance(asked, ReadCall) and asked.can_render:
             try:
                 return _entity(asked, await asked.documents())
             except NotDirect:
                 asked = read(work)
         return answers.entity(model, await asked)
 
-    return await call.run(operation, single=Single(read, result, may_be_rendered=True))
+    return await call.run(operation, single=SingleRead(read, result, may_be_rendered=True))
 
 
-def _entity(asked: Asked, documents: list[str]) -> Entity[M]:
+def _entity(asked: ReadCall, documents: list[str]) -> Entity[M]:
     if not documents:
         raise asked.missing
     [document] = documents
@@ -61,8 +65,8 @@ def _entity(asked: Asked, documents: list[str]) -> Entity[M]:
     return answer
 
 
-def page(documents: list[str], limit: int, *, etag: str | None = None) -> Page[M]:
-    """An answer with one page of a list, as answers.page makes it of rows."""
+def page(documents: list[str], limit: int, etag: str) -> Page[M]:
+    """An answer with one page of a list, as answers.page makes it of rows. `documents` may have one more than `limit`."""
     following = "null"
     if len(documents) > limit:
         documents = documents[:limit]

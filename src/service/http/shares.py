@@ -51,12 +51,12 @@ class Shares:
         if len(self._proven) > _PROVEN:
             self._proven.popitem(last=False)
 
-    def hold(self, tenant: Hashable, bearer: Hashable, place: Hashable) -> Held:
+    def hold(self, tenant: Hashable, bearer: Hashable, place: Hashable) -> Hold:
         """Wait until the request may run; during the block it counts as running. Raises RateLimited if too many already wait."""
-        return Held(self, bearer, tenant if bearer in self._proven else ("place", place))
+        return Hold(self, bearer, tenant if bearer in self._proven else ("place", place))
 
     async def take(self, bearer: Hashable, whole: Hashable) -> None:
-        """Take the share of a bearer, and that of its tenant or network (`whole`)."""
+        """Take the share of a bearer, and that of its tenant or network (`whole`). Raises RateLimited as `hold` does."""
         # The bearer's share is taken first. In the other order, requests that wait for the share of their bearer would occupy
         # the share of the tenant.
         await self._take(bearer, self._of_bearer)
@@ -105,8 +105,11 @@ class Shares:
             del self._shares[key]
 
 
-class Held:
-    """The shares of one request, for use as `async with shares.hold(…):`."""
+class Hold:
+    """The shares of one request, for use as `async with shares.hold(…):`.
+
+    It is no generator with `asynccontextmanager`, because every request needs one.
+    """
 
     __slots__ = ("_bearer", "_shares", "_whole")
 

@@ -1,4 +1,4 @@
-"""Single: a read that is one statement, so that it can be sent in one message with the lookup of the bearer."""
+"""SingleRead: a read that is one statement, so that it can be sent in one message with the lookup of the bearer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, Generic, TypeVar
 
 from service.engine import EngineWork
 from service.statements.frames import Form
-from service.statements.reads import Asked, Together, with_bearer
+from service.statements.reads import JointResult, ReadCall, read_with_bearer
 
 W = TypeVar("W", bound=EngineWork)
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Single(Generic[W, R]):
+class SingleRead(Generic[W, R]):
     """A read, and what becomes of its result.
 
     `read` is called before the caller is known, and perhaps again after that. So it does nothing but call one method of a
@@ -26,11 +26,11 @@ class Single(Generic[W, R]):
     """
 
     read: Callable[[W], Awaitable[Any]]
-    result: Callable[[Together], R]
+    result: Callable[[JointResult], R]
     may_be_rendered: bool = False
     has_numbers: bool = False
 
-    async def together(self, work: W, bearer: Asked) -> Together | None:
+    async def together(self, work: W, bearer: ReadCall) -> JointResult | None:
         """Send the read together with the lookup of the bearer.
 
         None if it can't be sent so: it needs a transaction, it may be in the cache, or `read` fails, because the caller or the
@@ -43,9 +43,9 @@ class Single(Generic[W, R]):
             asked = self.read(work)
         except Exception:  # noqa: BLE001  see above
             return None
-        if isinstance(asked, Asked):
-            form: Form = "json" if self.may_be_rendered and asked.is_rendered else "rows"
-            return await with_bearer(asked, bearer, form, has_numbers=self.has_numbers)
+        if isinstance(asked, ReadCall):
+            form: Form = "json" if self.may_be_rendered and asked.can_render else "rows"
+            return await read_with_bearer(asked, bearer, form, has_numbers=self.has_numbers)
         # Nothing may run before the caller is admitted: neither a coroutine nor what asyncio.gather() has just scheduled.
         if isinstance(asked, Coroutine):
             asked.close()

@@ -92,7 +92,6 @@ class Bound:
         """`noun` is the word for a row in error messages. Personal data is sealed for the table `aggregate`; `personal` are the
         parameters that hold it. `hints` are the method's annotations.
 
-        Raises StatementError if the statement can't be cached in the way that `cached` declares.
         """
         self.statement, self.model, self.cached = statement, model, cached
         self.hints: Mapping[str, Any] = hints or {}
@@ -117,12 +116,18 @@ class Bound:
         """
         binding: Binding = repository._binding  # noqa: SLF001  it is the repository's own method
         variant, values = self.prepared(binding, args, named)
-        return self.observed(binding, self._ask(binding, variant.text, values))
+        return self._run(binding, variant, values)
+
+    async def _run(self, binding: Binding, variant: Variant, values: Sequence[object]) -> Any:
+        return await self.observed(binding, self._ask(binding, variant.text, values))
 
     def prepared(
         self, binding: Binding, args: tuple[object, ...], named: dict[str, object]
     ) -> tuple[Variant, Sequence[object]]:
-        """The variant for the values of a call, and its values in the order of `$1`, `$2` …."""
+        """The variant for the values of a call, and its values in the order of `$1`, `$2` …; personal data is sealed.
+
+        Raises TypeError as a plain Python call would, TenantUnbound if the statement needs a tenant and there is none.
+        """
         if self._needs_tenant and binding.tenant is None:
             raise TenantUnbound(f"{self._label} needs a tenant, and this work has none.")
         values = self._arrange(args, named)
@@ -133,9 +138,12 @@ class Bound:
         return variant, pick(values)
 
     async def observed(self, binding: Binding, asking: Awaitable[R], count: Callable[[R], int] = _count_rows) -> R:
-        """Await `asking`, which runs the statement, and note how long it took, its `count` of rows, or that it failed."""
+        """Await `asking`, which runs the statement, and note how long it took, its `count` of rows, or that it failed.
+
+        The transaction's access to the cache is told that the database has been read.
+        """
         if binding.reading is not None:
-            binding.reading.read_beside()
+            binding.reading.note_database_read()
         observe = binding.connection.observe
         if observe is None:
             return await asking

@@ -29,15 +29,15 @@ _BEARER, _STATEMENT, _COLUMNS = "/* the bearer */", "/* the statement */", "/* t
 _OPTIONAL = re.compile(r"\s+-- (numbers|bearer)$")
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "SHARE"})
 """Words of statements that write or lock rows. `FOR SHARE` and `FOR UPDATE` need a transaction to hold the lock."""
-_DATED = frozenset({dt.date, dt.datetime})
-_RENDERED: frozenset[Any] = frozenset({str, int, bool, UUID, type(None), *_DATED})
-"""Types whose values PostgreSQL renders as JSON exactly as pydantic does, those of _DATED by way of app.rfc3339()."""
+_DATE_TYPES = frozenset({dt.date, dt.datetime})
+_RENDERABLE_TYPES: frozenset[Any] = frozenset({str, int, bool, UUID, type(None), *_DATE_TYPES})
+"""Types whose values PostgreSQL renders as JSON exactly as pydantic does, those of _DATE_TYPES by way of app.rfc3339()."""
 
 
 def is_read(statement: Statement) -> bool:
-    """Whether the statement can be put into a frame: it only reads, locks nothing, and serves one tenant.
+    """Whether the statement can be put into a frame: it only reads, locks nothing, and runs as the serving role.
 
-    A function that the header lists as an exception (`-- calls:`) may write.
+    A statement with `-- calls:` in its header is no read, because the function may write.
     """
     if statement.scope not in ("tenant", "shared") or statement.kind == "count":
         return False
@@ -58,7 +58,7 @@ def framed_keys(statement: Statement) -> frozenset[int]:
     return frozenset(key for key in statement.variants if planned.isdisjoint(statement.given(key)))
 
 
-def is_rendered(model: type[Row] | None) -> bool:
+def can_render(model: type[Row] | None) -> bool:
     """Whether PostgreSQL renders rows of this model as pydantic does: it has plain types and no personal data."""
     if model is None or model.personal:
         return False
@@ -66,22 +66,28 @@ def is_rendered(model: type[Row] | None) -> bool:
     if any((decorators.field_serializers, decorators.model_serializers, decorators.computed_fields)):
         return False
     fields = model.model_fields.values()
-    return all(not each.metadata and each.alias is None and _is_rendered_type(each.annotation) for each in fields)
+    return all(not each.metadata and each.alias is None and _is_renderable(each.annotation) for each in fields)
 
 
-def _is_rendered_type(annotation: Any) -> bool:
-    if annotation in _RENDERED:
+def _is_renderable(annotation: Any) -> bool:
+    if annotation in _RENDERABLE_TYPES:
         return True
     origin = typing.get_origin(annotation)
     if origin is Literal:
         return all(isinstance(value, str) for value in typing.get_args(annotation))
-    return origin in (typing.Union, types.UnionType) and all(map(_is_rendered_type, typing.get_args(annotation)))
+    return origin in (typing.Union, types.UnionType) and all(map(_is_renderable, typing.get_args(annotation)))
 
 
-class Framed(NamedTuple):
+def form_of(statement: Statement, model: type[Row] | None) -> Form:
+    """The form in which a GET asks for the rows of a statement: JSON if PostgreSQL can render them."""
+    return "json" if statement.kind in ("one", "many") and can_render(model) else "rows"
+
+
+class FrameResult(NamedTuple):
     """What a framed read has returned. `stamp` are epoch, number and shared number, None if not asked for, or unknown.
 
-    `bearer` is the record of the bearer, None if there is none. `answer` are the statement's records or, rendered, JSON texts.
+    `bearer` is the record of the bearer, None if there is none or it was not asked for. `answer` are the statement's records or,
+    rendered, JSON texts.
     """
 
     stamp: tuple[int, int, int] | None
@@ -105,8 +111,8 @@ class Frame:
         """The values to send. `own` are those of the statement's variant, `bearer` those of the bearer's statement."""
         return [tenant, *[bearer[at] for at in self._of_bearer], *[own[at] for at in self._own]]
 
-    def read(self, records: Sequence[Any]) -> Framed:
-        """Take a result apart."""
+    def read(self, records: Sequence[Any]) -> FrameResult:
+        """Split the records of a message into numbers, bearer and rows. `records` has at least one."""
         names, first, at = tuple(records[0].keys()), tuple(records[0].values()), 1
         stamp, bearer = None, None
         if self.has_numbers:
@@ -116,11 +122,11 @@ class Frame:
                 bearer = dict(zip(names[at + 1 :], first[at + 1 : at + 1 + self.bearer_width], strict=False))
             at += 1 + self.bearer_width
         if self.form == "json":
-            return Framed(stamp, bearer, first[at] or ())
+            return FrameResult(stamp, bearer, first[at] or ())
         if not first[at]:
-            return Framed(stamp, bearer, ())
+            return FrameResult(stamp, bearer, ())
         own, cut = names[at + 1 :], slice(at + 1, None)
-        return Framed(stamp, bearer, [dict(zip(own, tuple(each.values())[cut], strict=True)) for each in records])
+        return FrameResult(stamp, bearer, [dict(zip(own, tuple(each.values())[cut], strict=True)) for each in records])
 
 
 def frame(
@@ -133,8 +139,8 @@ def frame(
 ) -> Frame:
     """Put a variant of a statement into a frame.
 
-    `model` is the row model, whose fields become the JSON. `bearer` is the statement that looks the bearer up, with the number
-    of its columns. With `has_numbers`, the result has the commit numbers too.
+    `model` is the row model, whose fields become the JSON; the form "json" needs it. `bearer` is the statement that looks the
+    bearer up, with the number of its columns. With `has_numbers`, the result has the commit numbers too.
     """
     wanted = {name for name, is_wanted in (("numbers", has_numbers), ("bearer", bearer is not None)) if is_wanted}
     lines = [
@@ -143,6 +149,8 @@ def frame(
         if (optional := _OPTIONAL.search(line)) is None or optional[1] in wanted
     ]
     label, _, text = variant.text.partition("*/")
+    if form == "json" and model is None:
+        raise ValueError("JSON needs the row model")
     inserted = {_COLUMNS: "" if model is None else _columns(model)}
     of_bearer: Sequence[int] = ()
     if bearer is not None:
@@ -178,7 +186,7 @@ def _within(variant: Variant, text: str, first: int) -> tuple[str, Sequence[int]
 def _columns(model: type[Row]) -> str:
     return ", ".join(
         f"app.rfc3339(r.{name}) AS {name}"
-        if _DATED & {field.annotation, *typing.get_args(field.annotation)}
+        if _DATE_TYPES & {field.annotation, *typing.get_args(field.annotation)}
         else f"r.{name}"
         for name, field in model.model_fields.items()
     )

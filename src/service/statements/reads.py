@@ -1,7 +1,7 @@
-"""Read: a method of a repository that only reads, and Asked: a call of it.
+"""Read: a method of a repository that only reads, and ReadCall: a call of it.
 
-An Asked is awaited like a coroutine. Where no transaction is needed, its statement is sent as one message in a frame (frames.py).
-`with_bearer` sends it in the same message as the statement that looks the bearer up.
+A ReadCall is awaited like a coroutine. Where no transaction is needed, its statement is sent as one message (frames.py).
+`read_with_bearer` sends it in the same message as the statement that looks the bearer up.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from service.cache.watermarks import Stamp
 from service.errors import NotFound
 from service.statements.cached import CachedReads, stamp
 from service.statements.calls import Bound
-from service.statements.frames import Form, Frame, Framed, frame, framed_keys, is_rendered
+from service.statements.frames import Form, Frame, FrameResult, form_of, frame, framed_keys
 from service.statements.shaping import missing
 from service.statements.statement import Variant
 from service.tenancy.binding import Binding
@@ -30,7 +30,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("service.statements")
 _DOCUMENT = "document"
 
 
-class Asked(Awaitable[Any]):
+class ReadCall(Awaitable[Any]):
     """One call of a method that reads. The statement runs when the call is awaited."""
 
     __slots__ = ("binding", "method", "values", "variant")
@@ -53,9 +53,9 @@ class Asked(Awaitable[Any]):
         )
 
     @property
-    def is_rendered(self) -> bool:
+    def can_render(self) -> bool:
         """Whether PostgreSQL can render the rows as JSON."""
-        return self.method.is_rendered and self.is_direct
+        return self.method.can_render and self.is_direct
 
     async def documents(self) -> list[str]:
         """The rows as JSON texts, from the cache if there is one. Raises NotDirect if the statement needs a transaction."""
@@ -67,14 +67,14 @@ class Asked(Awaitable[Any]):
         return NotFound(missing(self.method.noun))
 
 
-class Together(NamedTuple):
+class JointResult(NamedTuple):
     """What a statement and the lookup of the bearer have returned in one message."""
 
     bearer: Any
     """The row of the bearer; None if there is none. Then the statement has not run."""
     stamp: tuple[int, int, int] | None
     """Epoch, the tenant's commit number and that of shared data; None if they were not asked for, or are unknown."""
-    asked: Asked
+    asked: ReadCall
     answer: Sequence[Any]
     is_rendered: bool
     """Whether the answer is JSON texts."""
@@ -86,16 +86,16 @@ class Together(NamedTuple):
 
     @property
     def documents(self) -> list[str]:
-        """The rows as JSON texts, if these were asked for."""
+        """The rows as JSON texts, if these were asked for. Raises NotDirect if rows have to be asked for instead."""
         return self.asked.method.compared(self.answer)
 
 
-async def with_bearer(asked: Asked, bearer: Asked, form: Form, *, has_numbers: bool) -> Together:
+async def read_with_bearer(asked: ReadCall, bearer: ReadCall, form: Form, *, has_numbers: bool) -> JointResult:
     """Send a statement in one message with the statement that looks the bearer up. Raises NotDirect if it needs a transaction."""
     sending = asked.method.send(asked, form, bearer=bearer, has_numbers=has_numbers)
     framed = await asked.method.observed(asked.binding, sending, count=lambda each: len(each.answer))
     found = bearer.method.shape(() if framed.bearer is None else (framed.bearer,), bearer.binding)
-    return Together(found, framed.stamp, asked, framed.answer, form == "json")
+    return JointResult(found, framed.stamp, asked, framed.answer, form == "json")
 
 
 class Read(Bound):
@@ -105,19 +105,19 @@ class Read(Bound):
         super().__init__(*args, **options)
         self.framed = frozenset(self.statement.variants[key].text for key in framed_keys(self.statement))
         """The texts of the variants that can be sent as one message."""
-        self.is_rendered = self.statement.kind in ("one", "many") and is_rendered(self.model)
+        self.can_render = form_of(self.statement, self.model) == "json"
         self._cache = None if self.cached is None else CachedReads(self.statement, self.cached)
         self._frames: dict[tuple[object, ...], Frame] = {}
         self._has_compared = False
 
-    def __call__(self, repository: Any, *args: object, **named: object) -> Asked:
+    def __call__(self, repository: Any, *args: object, **named: object) -> ReadCall:
         """Prepare a call. Raises TypeError as a plain Python call would, TenantUnbound if the statement needs a tenant and the
         transaction has none. Errors of the statement are raised when the call is awaited.
         """
         binding: Binding = repository._binding  # noqa: SLF001  it is the repository's own method
-        return Asked(self, binding, *self.prepared(binding, args, named))
+        return ReadCall(self, binding, *self.prepared(binding, args, named))
 
-    async def rows(self, asked: Asked) -> Any:
+    async def rows(self, asked: ReadCall) -> Any:
         """What the method returns, from the cache if there is one."""
         cache, reading = self._cache, asked.binding.reading
         if cache is not None and reading is not None:
@@ -125,8 +125,8 @@ class Read(Bound):
             return self.shape(rows, asked.binding)
         return await self.observed(asked.binding, self._uncached(asked))
 
-    async def documents(self, asked: Asked) -> list[str]:
-        """See Asked.documents."""
+    async def documents(self, asked: ReadCall) -> list[str]:
+        """See ReadCall.documents."""
         cache, reading = self._cache, asked.binding.reading
         if cache is not None and reading is not None:
             rows = await cache.read(
@@ -137,7 +137,9 @@ class Read(Bound):
         sending = self.send(asked, "json", has_numbers=False)
         return self.compared((await self.observed(asked.binding, sending, count=lambda each: len(each.answer))).answer)
 
-    async def send(self, asked: Asked, form: Form, *, bearer: Asked | None = None, has_numbers: bool) -> Framed:
+    async def send(
+        self, asked: ReadCall, form: Form, *, bearer: ReadCall | None = None, has_numbers: bool
+    ) -> FrameResult:
         """Send the statement as one message. Raises NotDirect if it needs a transaction."""
         binding = asked.binding
         if not asked.is_direct or binding.direct is None:
@@ -148,9 +150,10 @@ class Read(Bound):
         return sent.read(await binding.direct.fetch(sent.text, values))
 
     def compared(self, documents: Sequence[str]) -> list[str]:
-        """The documents, of which the first ones in a process are compared with what pydantic makes of them.
+        """The documents. The first ones in a process are parsed and written again by pydantic, and must be the same texts.
 
-        They are alike, because the checks have proved the columns; if they are not, this is a mistake of ours, and it is told.
+        They are, because the checks have proved the columns. If they are not, this is logged, and from now on the rows of this
+        statement are not rendered. Raises NotDirect then.
         """
         if documents and not self._has_compared and self.model is not None:
             try:
@@ -160,13 +163,13 @@ class Read(Bound):
             except ValidationError:
                 is_alike = False
             if not is_alike:
-                self.is_rendered = False
+                self.can_render = False
                 log.error("rendered_differently", statement=self.statement.label)
                 raise NotDirect
             self._has_compared = True
         return list(documents)
 
-    def _frame(self, variant: Variant, form: Form, bearer: Asked | None, *, has_numbers: bool) -> Frame:
+    def _frame(self, variant: Variant, form: Form, bearer: ReadCall | None, *, has_numbers: bool) -> Frame:
         key = (variant.text, form, bearer and bearer.variant.text, has_numbers)
         if (found := self._frames.get(key)) is None:
             looked_up = None
@@ -177,27 +180,27 @@ class Read(Bound):
             )
         return found
 
-    async def _uncached(self, asked: Asked) -> Any:
+    async def _uncached(self, asked: ReadCall) -> Any:
         if asked.is_direct:
             with contextlib.suppress(NotDirect):
                 framed = await self.send(asked, "rows", has_numbers=False)
                 return self.shape(framed.answer, asked.binding)
         return await self._ask(asked.binding, asked.variant.text, asked.values)
 
-    async def _fill(self, cache: CachedReads, asked: Asked, reading: Reading) -> tuple[Stamp, Rows]:
+    async def _fill(self, cache: CachedReads, asked: ReadCall, reading: Reading) -> tuple[Stamp, Rows]:
         """Read the rows for the cache, with the commit numbers of their snapshot."""
         asked_at = monotonic()
         numbers, rows = await self.observed(asked.binding, self._stamped(cache, asked), count=lambda each: len(each[1]))
         return stamp(numbers, reading.read_at(asked_at)), rows
 
-    async def _stamped(self, cache: CachedReads, asked: Asked) -> tuple[tuple[int, int, int] | None, Rows]:
+    async def _stamped(self, cache: CachedReads, asked: ReadCall) -> tuple[tuple[int, int, int] | None, Rows]:
         if asked.is_direct:
             with contextlib.suppress(NotDirect):
                 framed = await self.send(asked, "rows", has_numbers=True)
                 return framed.stamp, framed.answer
         return await cache.stamped(asked.binding, asked.variant, asked.values)
 
-    async def _fill_documents(self, asked: Asked, reading: Reading) -> tuple[Stamp, Rows]:
+    async def _fill_documents(self, asked: ReadCall, reading: Reading) -> tuple[Stamp, Rows]:
         asked_at = monotonic()
         sending = self.send(asked, "json", has_numbers=True)
         framed = await self.observed(asked.binding, sending, count=lambda each: len(each.answer))

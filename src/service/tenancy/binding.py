@@ -32,7 +32,7 @@ IsolationLevel = Literal["read committed", "repeatable read", "serializable"]
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A connection with an open transaction, the tenant to which it is bound (None: no tenant), and the keys of personal data."""
+    """What repositories run on: a connection, the tenant to which it is bound (None: no tenant), the keys of personal data."""
 
     connection: Executor
     tenant: TenantId | None
@@ -40,7 +40,7 @@ class Binding:
     reading: Reading | None = None
     """The transaction's access to the cache; None if the transaction may not use the cache."""
     direct: DirectReads | None = None
-    """The way of reads that need no transaction; None if all statements run in one."""
+    """Sends reads without a transaction; None if all statements run in one."""
 
     def seal(self, plain: str, column: str, row: UUID) -> bytes:
         """Encrypt the personal value `plain` for a row of the bound tenant; `column` is written `<table>.<column>`."""
@@ -133,6 +133,7 @@ def begin(
     sets the IP address and the request id of `origin`, for the log.
     """
     parts = [f"BEGIN ISOLATION LEVEL {isolation.upper()}{' READ ONLY' if read_only else ''}"]
+    # The connection's setting is for reads that are sent alone (direct.py).
     parts.append("SET LOCAL plan_cache_mode = auto")
     if tenant is not None:
         parts.append(f"SELECT app.enter('{as_uuid(tenant)}')")

@@ -16,7 +16,11 @@ from service.tenancy.identity import TenantId
 
 
 class NotDirect(Exception):
-    """The statement needs a transaction: its tenant has a schema of its own, or it can't be planned before a tenant is bound."""
+    """A read can't be sent as one message, or its answer can't be used; it has to run in a transaction, or as rows.
+
+    The cases: a tenant with a schema of its own, a pooler, a replica, an open transaction, a `-- planned:` line, a text that can't
+    be planned before a tenant is bound, JSON that is not as the service would write it, and unknown commit numbers.
+    """
 
 
 class DirectReads:
@@ -30,7 +34,7 @@ class DirectReads:
     @property
     def may_serve(self) -> bool:
         """Whether the tenant is not known to have a schema of its own."""
-        return self.tenant not in self._pool.apart
+        return self.tenant not in self._pool.own_schema_tenants
 
     async def fetch(self, text: str, values: Sequence[object]) -> list[Any]:
         """Run a framed text whose first value and first column are the tenant; returns all rows. Raises NotDirect."""
@@ -42,6 +46,6 @@ class DirectReads:
         finally:
             await self._pool.release(connection)
         if records[0][0] is None:
-            self._pool.apart.add(self.tenant)
+            self._pool.own_schema_tenants.add(self.tenant)
             raise NotDirect
         return records

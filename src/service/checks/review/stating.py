@@ -68,9 +68,8 @@ def _sent(subject: Subject) -> str:
     keys = frames.framed_keys(entry.statement)
     if not keys:
         return ""
-    is_rendered = entry.statement.kind in ("one", "many") and frames.is_rendered(entry.model)
     return frames.frame(
-        entry.statement.variants[max(keys)], "json" if is_rendered else "rows",
+        entry.statement.variants[max(keys)], frames.form_of(entry.statement, entry.model),
         model=entry.model, has_numbers=entry.statement.kind == "many",
         bearer=(lookup.statement.variants[0], len(lookup.model.model_fields)),
     ).text  # fmt: skip

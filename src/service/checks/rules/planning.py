@@ -5,9 +5,10 @@ from __future__ import annotations
 from service.checks.proving import Proved, Subject
 from service.statements import frames
 
-_OF_PREFIXES = frozenset(
-    {"starts_with", "textlike", "texticlike", "textregexeq", "texticregexeq", "bpcharlike", "bpchariclike"}
-)
+_PATTERN_FUNCTIONS = frozenset({
+    "starts_with", "textlike", "texticlike", "textregexeq", "texticregexeq",
+    "bpcharlike", "bpchariclike", "bpcharregexeq", "bpcharicregexeq",
+})  # fmt: skip
 """The functions of starts_with(), LIKE, ILIKE and `~`. An index serves them only if the planner knows the pattern."""
 
 
@@ -34,4 +35,4 @@ def check(subject: Subject) -> None:
 
 
 def _functions(proved: Proved) -> set[str]:
-    return {each.function.name for query in proved.run for each in query.callees} & _OF_PREFIXES
+    return {each.function.name for query in proved.run for each in query.callees} & _PATTERN_FUNCTIONS
