@@ -18,8 +18,8 @@ from service.tenancy.identity import TenantId
 class NotDirect(Exception):
     """A read can't be sent as one message, or its answer can't be used; it has to run in a transaction, or as rows.
 
-    The cases: a tenant with a schema of its own, a pooler, a replica, an open transaction, a `-- planned:` line, a text that can't
-    be planned before a tenant is bound, JSON that is not as the service would write it, and unknown commit numbers.
+    The cases: a tenant with a schema of its own, a pooler, a replica, an open transaction, a `-- planned:` line, a text that
+    can't be planned before a tenant is bound, JSON that is not as the service would write it, and unknown commit numbers.
     """
 
 

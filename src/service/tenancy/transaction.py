@@ -34,8 +34,8 @@ class Options(TypedDict, total=False):
     All reads, also those from the cache or a replica, show the tenant's commits up to number `at_least`. With `may_lag`, a
     read-only transaction may run on a replica. Its data are then at most a second old, and include all commits of this process.
     `statement_timeout` is in seconds; None keeps the default of the connection. `origin` and `actor` are recorded in the log.
-    With `is_direct`, the reads of a read-only transaction of a tenant are sent as single messages (direct.py), each with a snapshot
-    of its own, and BEGIN is sent only for a statement that needs it.
+    With `is_direct`, the reads of a read-only transaction of a tenant are sent as single messages (direct.py), each with a
+    snapshot of its own, and BEGIN is sent only for a statement that needs it.
     """
 
     origin: Origin | None
