@@ -13,7 +13,7 @@ import structlog
 
 from service.database.held import is_closed
 from service.database.translation import translate
-from service.errors import CommitUnknown, SessionReadOnly, StalePlan, TransactionAborted, Unavailable
+from service.errors import CommitUnknown, SessionReadOnly, TransactionAborted, Unavailable
 from service.metrics import COMMITS_UNKNOWN, DATABASE_REFUSED, Observer
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service.connection")
@@ -40,7 +40,7 @@ class Connection:
     """A connection from the pool. It runs statements, and raises errors of asyncpg and PostgreSQL as ServiceErrors."""
 
     __slots__ = (
-        "_ask_outcome", "_commits", "_greeting", "_has_begun", "_is_numbered", "_prepared", "_raw", "has_refused_writes",
+        "_ask_outcome", "_commits", "_greeting", "_has_begun", "_is_numbered", "_raw", "has_refused_writes",
         "observe", "was_interrupted",
     )  # fmt: skip
 
@@ -53,15 +53,12 @@ class Connection:
         ask_outcome: Callable[[Numbered], Awaitable[str | None]],
         observe: Observer | None = None,
         greeting: str | None = None,
-        prepared: dict[str, Any] | None = None,
     ) -> None:
         """`ask_outcome` asks the server whether a commit succeeded (see Pool.outcome).
 
-        `greeting` is a statement that is sent in one message with BEGIN, in transactions that may write. `prepared` are the
-        prepared statements of the asyncpg connection, by their texts; they are kept from one use to the next.
+        `greeting` is a statement that is sent in one message with BEGIN, in transactions that may write.
         """
         self._raw = raw
-        self._prepared = {} if prepared is None else prepared
         self.was_interrupted = False
         """Whether a statement outside a transaction was cancelled, so that the server may still be about to cancel it."""
         self._greeting = greeting
@@ -117,17 +114,10 @@ class Connection:
         except Exception as error:
             raise self._translated(error, text) from error
 
-    async def fetch_prepared(self, text: str, values: Sequence[object]) -> list[Any]:
-        """Run a statement that is prepared at its first use on the asyncpg connection, and kept; returns all rows."""
+    async def fetch_alone(self, text: str, values: Sequence[object]) -> list[Any]:
+        """Like `fetch`, for a statement outside a transaction."""
         try:
-            if (prepared := self._prepared.get(text)) is None:
-                prepared = self._prepared[text] = await self._raw.prepare(text)
-            return await prepared.fetch(*values)  # type: ignore[no-any-return]
-        except Exception as error:
-            known = self._translated(error, text)
-            if isinstance(known, StalePlan):
-                self._prepared.pop(text, None)
-            raise known from error
+            return await self.fetch(text, values)
         except asyncio.CancelledError:
             self.was_interrupted = True
             raise

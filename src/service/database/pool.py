@@ -83,8 +83,6 @@ class Pool:
         self._held = HeldConnections(raw.acquire, self._release_raw, limits.maximum)
         self._current: set[Any] = set()
         """The connections in use, without those that were in use when `renew` was called."""
-        self._prepared: dict[Any, dict[str, Any]] = {}
-        """The prepared statements of each connection that was acquired from asyncpg's pool, by their texts."""
         self.own_schema_tenants: set[UUID] = set()
         """Tenants that are known to have a schema of their own."""
 
@@ -159,7 +157,7 @@ class Pool:
         POOL_IN_USE.inc()
         self._has_recovered()
         self._current.add(raw)
-        return Connection(raw, self.outcome, self.observe, self._greeting, self._prepared.setdefault(raw, {}))
+        return Connection(raw, self.outcome, self.observe, self._greeting)
 
     async def _wait(self) -> Any:
         began = perf_counter()
@@ -193,7 +191,6 @@ class Pool:
             await self.renew()
 
     async def _release_raw(self, raw: Any) -> None:
-        self._prepared.pop(raw, None)
         try:
             await self.raw.release(raw, timeout=COMMIT_GRACE)
         except Exception:

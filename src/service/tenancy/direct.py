@@ -40,7 +40,7 @@ class DirectReads:
         """Run a framed text whose first value and first column are the tenant; returns all rows. Raises NotDirect."""
         connection = await self._pool.acquire()
         try:
-            records = await connection.fetch_prepared(text, values)
+            records = await connection.fetch_alone(text, values)
         except TenantUnbound as error:
             raise NotDirect from error
         finally:
