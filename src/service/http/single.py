@@ -20,9 +20,8 @@ class SingleRead(Generic[W, R]):
     """A read, and what becomes of its result.
 
     `read` is called before the caller is known, and perhaps again after that. So it does nothing but call one method of a
-    repository, and returns this call without awaiting it. `result` makes the result of
-    the unit of work from what the database has returned: JSON texts if `may_be_rendered` and PostgreSQL can render them, with
-    `has_numbers` also the commit numbers.
+    repository, and returns this call without awaiting it. `result` makes the result of the unit of work from what the database
+    has returned: JSON texts if `may_be_rendered` and PostgreSQL can render them, with `has_numbers` also the commit numbers.
     """
 
     read: Callable[[W], Awaitable[Any]]
@@ -33,9 +32,9 @@ class SingleRead(Generic[W, R]):
     async def together(self, work: W, bearer: ReadCall) -> JointResult | None:
         """Send the read together with the lookup of the bearer.
 
-        None if it can't be sent so: it needs a transaction, it may be in the cache, or `read` fails, because the caller or the
-        input may be wrong. The error is then raised when `read` is called again, after the caller has been admitted. Raises
-        NotDirect.
+        None if it can't be sent this way: it needs a transaction, the work reads through the cache, or `read` fails, because the
+        caller or the input may be wrong. The error is then raised when `read` is called again, after the caller has been
+        admitted. Raises NotDirect.
         """
         if work.reading is not None or work.binding.direct is None:
             return None
