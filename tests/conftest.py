@@ -24,7 +24,7 @@ from pytest_postgresql import factories as postgresql_factories
 from redis.asyncio import Redis
 
 from arranging import bouncer as poolers
-from arranging.accounts import OWN_SCHEMAS
+from arranging.accounts import OWN_SCHEMAS, NewTenant
 from arranging.bouncer import Bouncer
 from arranging.factories import Factory
 from arranging.restartable import Restartable
@@ -293,3 +293,13 @@ async def platform(settings: Settings) -> AsyncIterator[Database]:
 async def new(database: Database, platform: Database) -> Factory:
     """Makes tenants, users and the rest: `acme = await new.tenant("acme")`."""
     return Factory(database, platform)
+
+
+@pytest.fixture
+async def acme(new: Factory) -> NewTenant:
+    return await new.tenant("acme")
+
+
+@pytest.fixture
+async def globex(new: Factory) -> NewTenant:
+    return await new.tenant("globex")

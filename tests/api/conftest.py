@@ -9,7 +9,6 @@ from uuid import UUID
 
 import pytest
 
-from arranging.accounts import NewTenant
 from arranging.application import Api
 from arranging.documented import Documented
 from arranging.factories import Factory
@@ -40,16 +39,6 @@ async def serve(settings: Settings, new: Factory) -> AsyncIterator[Serve]:
 @pytest.fixture
 async def api(serve: Serve) -> Api:
     return await serve()
-
-
-@pytest.fixture
-async def acme(new: Factory) -> NewTenant:
-    return await new.tenant("acme")
-
-
-@pytest.fixture
-async def globex(new: Factory) -> NewTenant:
-    return await new.tenant("globex")
 
 
 @pytest.fixture

@@ -36,11 +36,6 @@ def url(redis: Any) -> SecretStr:
 
 
 @pytest.fixture
-async def acme(new: Factory) -> NewTenant:
-    return await new.tenant("acme")
-
-
-@pytest.fixture
 async def one(settings: Settings, url: SecretStr) -> AsyncIterator[Process]:
     async with process(settings, redis_url=url) as opened:
         yield opened

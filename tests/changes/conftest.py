@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import pytest
 
 from arranging.accounts import NewTenant
-from arranging.factories import Factory
 from changes.followers import relaying
 from changes.mail import WEEK, Mail
 from service.changes import consumers
@@ -18,11 +17,6 @@ from service.changes.ring import Ring
 from service.database.database import Database
 from service.settings.settings import Settings
 from service.work import Work
-
-
-@pytest.fixture
-async def acme(new: Factory) -> NewTenant:
-    return await new.tenant("acme")
 
 
 @pytest.fixture

@@ -29,11 +29,6 @@ class Undo(Exception):
 
 
 @pytest.fixture
-async def acme(new: Factory) -> NewTenant:
-    return await new.tenant("acme")
-
-
-@pytest.fixture
 async def campaign(new: Factory, acme: NewTenant) -> Campaign:
     return await new.campaign(acme)
 

@@ -44,11 +44,6 @@ def expire(superuser: Any, *numbers: int) -> None:
     superuser.commit()
 
 
-@pytest.fixture
-async def acme(new: Factory) -> NewTenant:
-    return await new.tenant("acme")
-
-
 async def test_a_ticket_is_used_once_and_says_whom_it_stands_for(database: Database, acme: NewTenant) -> None:
     await issued(database, acme)
     await issued(database, acme, 2, bearer_kind="key", bearer_hash=b"k" * 32)

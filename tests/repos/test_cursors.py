@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from arranging.accounts import NewTenant
 from arranging.factories import Factory
 from service.database.database import Database
@@ -44,11 +42,6 @@ async def waiting(database: Database, limit: int = 100) -> set[Any]:
 async def lag(database: Database) -> list[ConsumerLag]:
     async with Work(database, None, read_only=True) as work:
         return await work.cursors.lag()
-
-
-@pytest.fixture
-async def acme(new: Factory) -> NewTenant:
-    return await new.tenant("acme")
 
 
 async def test_a_place_is_opened_once_and_is_of_no_epoch(database: Database, acme: NewTenant) -> None:

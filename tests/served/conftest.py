@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from arranging.accounts import NewTenant
-from arranging.factories import Factory
 from arranging.serving import Service, serving
 from service.settings.settings import Settings
 
@@ -17,13 +15,3 @@ from service.settings.settings import Settings
 def service(settings: Settings, tmp_path: Path) -> Iterator[Service]:
     with serving(settings, tmp_path) as running:
         yield running
-
-
-@pytest.fixture
-async def acme(new: Factory) -> NewTenant:
-    return await new.tenant("acme")
-
-
-@pytest.fixture
-async def globex(new: Factory) -> NewTenant:
-    return await new.tenant("globex")
