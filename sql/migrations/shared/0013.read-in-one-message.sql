@@ -1,4 +1,4 @@
--- What a read needs that is sent as one message, without BEGIN and COMMIT: sql/templates/read_rows.sql and read_json.sql.
+-- What a read needs that is sent as one message, without BEGIN and COMMIT: sql/templates/read.sql.
 -- depends: 0012.compare-bytes
 
 SET LOCAL lock_timeout = '4s';

@@ -23,6 +23,7 @@ from service.checks.proofs.isolation import Locked
 from service.checks.proofs.nullability import Verdict
 from service.checks.proofs.scopes import QueryScope
 from service.checks.proofs.tree import Command, UnknownNode
+from service.statements import frames
 from service.statements.statement import TENANT_PARAMETER, Note
 
 _TEACH = "write it otherwise, or teach src/service/checks what it means"
@@ -81,6 +82,11 @@ class Subject:
     def widest(self) -> Proved:
         """The variant with all its optional lines."""
         return self.proved[max(self.proved)]
+
+    @functools.cached_property
+    def framed(self) -> frozenset[int]:
+        """The keys of the variants that a GET can send in a frame."""
+        return frames.framed_keys(self.entry.statement)
 
     def declared(self, key: str, subject: str = "") -> Note | None:
         """The note in the header with this key and subject, if there is one."""

@@ -90,21 +90,21 @@ class Resource:
         self.endpoints = endpoints
         self.path = next(iter(endpoints.values())).path
         self.is_streamed = any(each.is_streamed for each in endpoints.values())
+        self._without_state = ReadyAnswers(None, 0, 0)
         self.allowed = tuple(sorted({*endpoints, *({"HEAD"} if "GET" in endpoints else ())}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["template"], scope["is_streamed"] = self.path, self.is_streamed
         # An application without a lifespan, as in a test of the middleware, has no state.
-        ready_answers: ReadyAnswers | None = scope.get("state", {}).get("ready")
-        key = None if ready_answers is None else ready.key_of(scope)
-        if ready_answers is not None and key is not None and (found := ready_answers.find(key)) is not None:
+        ready_answers: ReadyAnswers = scope.get("state", {}).get("ready", self._without_state)
+        key = ready.key_of(scope)
+        if key is not None and (found := ready_answers.find(key)) is not None:
             structlog.contextvars.bind_contextvars(tenant=str(found.tenant))
             await ready.send(found, send)
             return
         request: Request[State] = Request(scope, receive, send)
-        call: Call[Any] | None = None
+        endpoint, call = self.endpoint(request.method), None
         try:
-            endpoint = self.endpoint(request.method)
             if endpoint is None:
                 raise MethodNotAllowed(self.allowed)
             call = Call[Any](request, endpoint.permission, may_repeat=endpoint.is_idempotent)
@@ -115,11 +115,10 @@ class Resource:
             problem = answers.problem(error, scope["request_id"])
             scope["code"] = problem.code
             answer = problem
-        if (endpoint := self.endpoint(request.method)) is not None and endpoint.is_for_callers:
+        if endpoint is not None and endpoint.is_for_callers:
             answers.keep(answer, is_secret=endpoint.is_secret)
-        is_kept = endpoint is not None and not endpoint.is_secret and not endpoint.is_streamed
-        if ready_answers is not None and key is not None and call is not None and is_kept:
-            ready_answers.keep(key, call.reading, answer)
+            if key is not None and call is not None and not endpoint.is_secret and not endpoint.is_streamed:
+                ready_answers.keep(key, call.reading, answer)
         await answer(scope, receive, send)
 
     def endpoint(self, method: str) -> Endpoint | None:

@@ -17,7 +17,7 @@ from service.http.call import Call
 from service.http.inputs import Parsed
 from service.http.single import SingleRead
 from service.positions import Position
-from service.statements.reads import JointResult, ReadCall
+from service.statements.reads import JointResult
 from service.tenancy.direct import NotDirect
 
 M = TypeVar("M", bound=BaseModel)
@@ -46,11 +46,8 @@ async def numbered_page(
         if is_known(etag):
             return answers.not_modified(etag)
         asked = read(work)
-        if isinstance(asked, ReadCall) and asked.can_render:
-            try:
-                return rendered.page(await asked.documents(), query.get().limit, etag)
-            except NotDirect:
-                asked = read(work)
+        if (documents := await rendered.documents_of(asked)) is not None:
+            return rendered.page(documents, query.get().limit, etag)
         return answers.page(items, await asked, query.get().limit, etag=etag)
 
     def result(together: JointResult) -> Page[M]:

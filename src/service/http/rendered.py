@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -38,25 +39,25 @@ async def read_entity(call: Call[W], model: type[M], read: Callable[[W], Awaitab
     """
 
     def result(together: JointResult) -> Entity[M]:
-        if together.is_rendered:
-            return _entity(together.asked, together.documents)
-        return answers.entity(model, together.rows)
+        return _entity(together.documents) if together.is_rendered else answers.entity(model, together.rows)
 
     async def operation(work: W) -> Entity[M]:
         asked = read(work)
-        if isinstance(asked, ReadCall) and asked.can_render:
-            try:
-                return _entity(asked, await asked.documents())
-            except NotDirect:
-                asked = read(work)
-        return answers.entity(model, await asked)
+        documents = await documents_of(asked)
+        return answers.entity(model, await asked) if documents is None else _entity(documents)
 
     return await call.run(operation, single=SingleRead(read, result, may_be_rendered=True))
 
 
-def _entity(asked: ReadCall, documents: list[str]) -> Entity[M]:
-    if not documents:
-        raise asked.missing
+async def documents_of(asked: Awaitable[Any]) -> list[str] | None:
+    """The rows of a call as JSON texts, if PostgreSQL can render them. None otherwise: then the call itself is to be awaited."""
+    if isinstance(asked, ReadCall) and asked.can_render:
+        with contextlib.suppress(NotDirect):
+            return await asked.documents()
+    return None
+
+
+def _entity(documents: list[str]) -> Entity[M]:
     [document] = documents
     answer: Entity[M] = Entity(document, Entity.status)
     tagged = _Tagged.model_validate_json(document)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from service import files
 from service.cache.cache import Fill, Question, Reading, Rows
 from service.cache.watermarks import Stamp, Tag
+from service.statements.frames import template
 from service.statements.lexer import Kind, scan
 from service.statements.statement import Statement, Variant
 from service.tables import SHARED
@@ -93,12 +93,15 @@ class CachedReads:
             raise statement.error(f"cached by the row that ':{cached.row}' names, which the statement does not have")
         if cached.row is not None and not own:
             raise statement.error("cached by a row, and it reads no table of a tenant", "cache it without 'row'")
-        self._row, self._lifetime = cached.row, cached.lifetime
+        self._lifetime = cached.lifetime
         self._is_shared = not SHARED.isdisjoint(read_from)
         self._tags: tuple[Tag, ...] = tuple((table, None) for table in own)
-        template = files.sql("templates", "stamped.sql").read_text(encoding="utf-8")
-        template = "\n".join(line for line in template.splitlines() if not line.startswith("--"))
-        self._stamped = {each.text: _stamped(template, each.text) for each in variants}
+        stamping = "\n".join(template("stamped.sql"))
+        self._stamped = {each.text: _stamped(stamping, each.text) for each in variants}
+        # The position of the row's id among the values of each variant.
+        self._positions = {
+            each.text: None if cached.row is None else each.parameters.index(cached.row) for each in variants
+        }
 
     async def read(
         self, reading: Reading, variant: Variant, values: Sequence[object], fill: Fill, *, text: str | None = None
@@ -107,7 +110,8 @@ class CachedReads:
         tags = self._tags
         # A change that matches a tag invalidates the result. The log identifies rows by UUID. For an id of another type, which
         # PostgreSQL may accept, any change of the table invalidates the result.
-        if self._row is not None and isinstance(row := values[variant.parameters.index(self._row)], UUID):
+        position = self._positions[variant.text]
+        if position is not None and isinstance(row := values[position], UUID):
             tags = ((tags[0][0], row), *tags[1:])
         key = tuple(tuple(value) if isinstance(value, list) else value for value in values)
         question = Question(reading.tenant, text or variant.text, key, tags, self._is_shared, self._lifetime)
@@ -130,12 +134,12 @@ def stamp(numbers: tuple[int, int, int] | None, read_at: float) -> Stamp:
     return Stamp(_NO_EPOCH, 0, 0, read_at) if numbers is None else Stamp(*numbers, read_at)
 
 
-def _stamped(template: str, text: str) -> str:
+def _stamped(stamping: str, text: str) -> str:
     """The text of stamped.sql, which also reads the commit numbers, with the statement inserted. The comment with the statement's
     label stays at the beginning of the text.
     """
     label, _, statement = text.partition("*/")
-    return f"{label}*/ {template.replace(_MARKER, statement)}"
+    return f"{label}*/ {stamping.replace(_MARKER, statement)}"
 
 
 def _own(record: Any) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """Frames: the text by which a read is sent as one message, without BEGIN and COMMIT.
 
-The text binds the tenant, looks the bearer up if that is asked for, and runs the statement. The two frames are templates in
-`sql/templates/`: read_rows.sql for rows, and read_json.sql for rows that PostgreSQL renders as JSON.
+The text binds the tenant, looks the bearer up if that is asked for, and runs the statement. The frame is the template
+`sql/templates/read.sql`; some of its lines are for rows, some for rows that PostgreSQL renders as JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Records = Sequence[Mapping[str, Any]]
 
 _TENANT = "entered.tenant_id"
 _BEARER, _STATEMENT, _COLUMNS = "/* the bearer */", "/* the statement */", "/* the columns */"
-_OPTIONAL = re.compile(r"\s+-- (numbers|bearer)$")
+_OPTIONAL = re.compile(r"\s+-- (numbers|bearer|rows|json)$")
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "SHARE"})
 """Words of statements that write or lock rows. `FOR SHARE` and `FOR UPDATE` need a transaction to hold the lock."""
 _DATE_TYPES = frozenset({dt.date, dt.datetime})
@@ -142,10 +142,11 @@ def frame(
     `model` is the row model, whose fields become the JSON; the form "json" needs it. `bearer` is the statement that looks the
     bearer up, with the number of its columns. With `has_numbers`, the result has the commit numbers too.
     """
-    wanted = {name for name, is_wanted in (("numbers", has_numbers), ("bearer", bearer is not None)) if is_wanted}
+    parts = {"numbers": has_numbers, "bearer": bearer is not None, form: True}
+    wanted = {name for name, is_wanted in parts.items() if is_wanted}
     lines = [
         _OPTIONAL.sub("", line)
-        for line in _template(f"read_{form}.sql")
+        for line in template("read.sql")
         if (optional := _OPTIONAL.search(line)) is None or optional[1] in wanted
     ]
     label, _, text = variant.text.partition("*/")
@@ -163,7 +164,8 @@ def frame(
 
 
 @functools.cache
-def _template(name: str) -> Sequence[str]:
+def template(name: str) -> Sequence[str]:
+    """The lines of a file in `sql/templates/`, without those that are comments."""
     text = files.sql("templates", name).read_text(encoding="utf-8")
     return [line for line in text.splitlines() if not line.startswith("--")]
 

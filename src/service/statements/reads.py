@@ -58,13 +58,11 @@ class ReadCall(Awaitable[Any]):
         return self.method.can_render and self.is_direct
 
     async def documents(self) -> list[str]:
-        """The rows as JSON texts, from the cache if there is one. Raises NotDirect if the statement needs a transaction."""
-        return await self.method.documents(self)
+        """The rows as JSON texts, from the cache if there is one.
 
-    @property
-    def missing(self) -> NotFound:
-        """The error of a `:one` without a row."""
-        return NotFound(missing(self.method.noun))
+        Raises NotFound if the method is a `:one` without a row, NotDirect if rows have to be asked for instead.
+        """
+        return self.method.found(await self.method.documents(self))
 
 
 class JointResult(NamedTuple):
@@ -86,14 +84,13 @@ class JointResult(NamedTuple):
 
     @property
     def documents(self) -> list[str]:
-        """The rows as JSON texts, if these were asked for. Raises NotDirect if rows have to be asked for instead."""
-        return self.asked.method.compared(self.answer)
+        """The rows as JSON texts, if these were asked for. Raises what ReadCall.documents raises."""
+        return self.asked.method.found(self.asked.method.compared(self.answer))
 
 
 async def read_with_bearer(asked: ReadCall, bearer: ReadCall, form: Form, *, has_numbers: bool) -> JointResult:
     """Send a statement in one message with the statement that looks the bearer up. Raises NotDirect if it needs a transaction."""
-    sending = asked.method.send(asked, form, bearer=bearer, has_numbers=has_numbers)
-    framed = await asked.method.observed(asked.binding, sending, count=lambda each: len(each.answer))
+    framed = await asked.method.send_observed(asked, form, bearer=bearer, has_numbers=has_numbers)
     found = bearer.method.shape(() if framed.bearer is None else (framed.bearer,), bearer.binding)
     return JointResult(found, framed.stamp, asked, framed.answer, form == "json")
 
@@ -126,7 +123,7 @@ class Read(Bound):
         return await self.observed(asked.binding, self._uncached(asked))
 
     async def documents(self, asked: ReadCall) -> list[str]:
-        """See ReadCall.documents."""
+        """The rows as JSON texts, from the cache if there is one; none if there is no row. Raises NotDirect."""
         cache, reading = self._cache, asked.binding.reading
         if cache is not None and reading is not None:
             rows = await cache.read(
@@ -134,13 +131,18 @@ class Read(Bound):
                 text=self._frame(asked.variant, "json", None, has_numbers=True).text,
             )  # fmt: skip
             return [row[_DOCUMENT] for row in rows]
-        sending = self.send(asked, "json", has_numbers=False)
-        return self.compared((await self.observed(asked.binding, sending, count=lambda each: len(each.answer))).answer)
+        return self.compared((await self.send_observed(asked, "json", has_numbers=False)).answer)
 
-    async def send(
+    async def send_observed(
         self, asked: ReadCall, form: Form, *, bearer: ReadCall | None = None, has_numbers: bool
     ) -> FrameResult:
-        """Send the statement as one message. Raises NotDirect if it needs a transaction."""
+        """Send the statement as one message, and note it as `observed` does. Raises NotDirect if it needs a transaction."""
+        sending = self._send(asked, form, bearer=bearer, has_numbers=has_numbers)
+        return await self.observed(asked.binding, sending, count=lambda framed: len(framed.answer))
+
+    async def _send(
+        self, asked: ReadCall, form: Form, *, bearer: ReadCall | None = None, has_numbers: bool
+    ) -> FrameResult:
         binding = asked.binding
         if not asked.is_direct or binding.direct is None:
             raise NotDirect
@@ -148,6 +150,12 @@ class Read(Bound):
         tenant = binding.direct.tenant
         values = sent.values(tenant, asked.values, () if bearer is None else bearer.values)
         return sent.read(await binding.direct.fetch(sent.text, values))
+
+    def found(self, documents: list[str]) -> list[str]:
+        """The documents. Raises NotFound if the statement is a `:one` and there are none."""
+        if not documents and self.statement.kind == "one":
+            raise NotFound(missing(self.noun))
+        return documents
 
     def compared(self, documents: Sequence[str]) -> list[str]:
         """The documents. The first ones in a process are parsed and written again by pydantic, and must be the same texts.
@@ -183,7 +191,7 @@ class Read(Bound):
     async def _uncached(self, asked: ReadCall) -> Any:
         if asked.is_direct:
             with contextlib.suppress(NotDirect):
-                framed = await self.send(asked, "rows", has_numbers=False)
+                framed = await self._send(asked, "rows", has_numbers=False)
                 return self.shape(framed.answer, asked.binding)
         return await self._ask(asked.binding, asked.variant.text, asked.values)
 
@@ -196,13 +204,12 @@ class Read(Bound):
     async def _stamped(self, cache: CachedReads, asked: ReadCall) -> tuple[tuple[int, int, int] | None, Rows]:
         if asked.is_direct:
             with contextlib.suppress(NotDirect):
-                framed = await self.send(asked, "rows", has_numbers=True)
+                framed = await self._send(asked, "rows", has_numbers=True)
                 return framed.stamp, framed.answer
         return await cache.stamped(asked.binding, asked.variant, asked.values)
 
     async def _fill_documents(self, asked: ReadCall, reading: Reading) -> tuple[Stamp, Rows]:
         asked_at = monotonic()
-        sending = self.send(asked, "json", has_numbers=True)
-        framed = await self.observed(asked.binding, sending, count=lambda each: len(each.answer))
+        framed = await self.send_observed(asked, "json", has_numbers=True)
         documents = self.compared(framed.answer)
         return stamp(framed.stamp, reading.read_at(asked_at)), [{_DOCUMENT: each} for each in documents]

@@ -132,9 +132,11 @@ def begin(
     `statement_timeout` is in seconds; None keeps the default of the connection. If the transaction may write, the message also
     sets the IP address and the request id of `origin`, for the log.
     """
-    parts = [f"BEGIN ISOLATION LEVEL {isolation.upper()}{' READ ONLY' if read_only else ''}"]
-    # The connection's setting is for reads that are sent alone (direct.py).
-    parts.append("SET LOCAL plan_cache_mode = auto")
+    parts = [
+        f"BEGIN ISOLATION LEVEL {isolation.upper()}{' READ ONLY' if read_only else ''}",
+        # The connection's setting is for reads that are sent alone (direct.py).
+        "SET LOCAL plan_cache_mode = auto",
+    ]
     if tenant is not None:
         parts.append(f"SELECT app.enter('{as_uuid(tenant)}')")
     if statement_timeout is not None:

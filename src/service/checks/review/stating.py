@@ -65,11 +65,10 @@ def table_name(relation: Relation) -> str:
 
 def _sent(subject: Subject) -> str:
     entry, lookup = subject.entry, vars(Sessions)["authenticate"]
-    keys = frames.framed_keys(entry.statement)
-    if not keys:
+    if not subject.framed:
         return ""
     return frames.frame(
-        entry.statement.variants[max(keys)], frames.form_of(entry.statement, entry.model),
+        entry.statement.variants[max(subject.framed)], frames.form_of(entry.statement, entry.model),
         model=entry.model, has_numbers=entry.statement.kind == "many",
         bearer=(lookup.statement.variants[0], len(lookup.model.model_fields)),
     ).text  # fmt: skip

@@ -20,7 +20,7 @@ async def compare(trials: Trials, subject: Subject, proved: Proved, values: Sequ
     `outcome` is that of the statement itself, with the same values.
     """
     entry = subject.entry
-    if proved.key not in frames.framed_keys(entry.statement):
+    if proved.key not in subject.framed:
         return
     form = frames.form_of(entry.statement, entry.model)
     frame = frames.frame(entry.statement.variants[proved.key], form, model=entry.model)
