@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.conftest import acme, api, globex, serve
+from api.conftest import api, serve
 from cli.conftest import inside, local, quarry
 
-__all__ = ["acme", "api", "globex", "inside", "local", "quarry", "serve"]
+__all__ = ["api", "inside", "local", "quarry", "serve"]
